@@ -1,0 +1,315 @@
+package siopacket
+
+import "encoding/json"
+
+// scanner checks JSON without decoding it: the grammar of RFC 8259 and the depth
+// of nesting. Its methods take the index where a value begins and return the
+// index behind it. Whether the text is UTF-8 is asked once, elsewhere.
+type scanner struct {
+	data     []byte
+	maxDepth int
+
+	// attachments is how many there are. With more than none, objects are looked
+	// at for being placeholders, and found collects them in the order they stand.
+	attachments int
+	found       []placeholder
+}
+
+// placeholder is where an attachment belongs: the object data[start:end].
+type placeholder struct{ start, end, num int }
+
+// value checks the value that begins at i, inside depth open brackets.
+func (s *scanner) value(i, depth int) (int, error) {
+	if i >= len(s.data) {
+		return i, errJSON
+	}
+	switch c := s.data[i]; {
+	case c == '"':
+		return s.str(i)
+	case c == '{':
+		return s.object(i, depth+1)
+	case c == '[':
+		end, _, err := s.array(i, depth+1)
+		return end, err
+	case c == '-' || isDigit(c):
+		return s.number(i)
+	case c == 't':
+		return s.literal(i, "true")
+	case c == 'f':
+		return s.literal(i, "false")
+	case c == 'n':
+		return s.literal(i, "null")
+	}
+	return i, errJSON
+}
+
+// array also counts the elements.
+func (s *scanner) array(i, depth int) (end, n int, err error) {
+	if depth > s.maxDepth {
+		return i, 0, errDeep
+	}
+	if i = skipSpace(s.data, i+1); i < len(s.data) && s.data[i] == ']' {
+		return i + 1, 0, nil
+	}
+	for {
+		if i, err = s.value(i, depth); err != nil {
+			return i, n, err
+		}
+		n++
+		i = skipSpace(s.data, i)
+		if i >= len(s.data) {
+			return i, n, errJSON
+		}
+		switch s.data[i] {
+		case ',':
+			i = skipSpace(s.data, i+1)
+		case ']':
+			return i + 1, n, nil
+		default:
+			return i, n, errJSON
+		}
+	}
+}
+
+func (s *scanner) object(i, depth int) (int, error) {
+	if depth > s.maxDepth {
+		return i, errDeep
+	}
+	start := i
+	var ph placeholderFields
+	if i = skipSpace(s.data, i+1); i < len(s.data) && s.data[i] == '}' {
+		return i + 1, nil
+	}
+	for {
+		if i >= len(s.data) || s.data[i] != '"' {
+			return i, errJSON
+		}
+		key := i
+		keyEnd, err := s.str(i)
+		if err != nil {
+			return keyEnd, err
+		}
+		if i = skipSpace(s.data, keyEnd); i >= len(s.data) || s.data[i] != ':' {
+			return i, errJSON
+		}
+		val := skipSpace(s.data, i+1)
+		if i, err = s.value(val, depth); err != nil {
+			return i, err
+		}
+		if s.attachments > 0 {
+			ph.add(s.data[key:keyEnd], s.data[val:i])
+		}
+		i = skipSpace(s.data, i)
+		if i >= len(s.data) {
+			return i, errJSON
+		}
+		switch s.data[i] {
+		case ',':
+			i = skipSpace(s.data, i+1)
+		case '}':
+			i++
+			if ph.marked {
+				return i, s.place(ph, start, i)
+			}
+			return i, nil
+		default:
+			return i, errJSON
+		}
+	}
+}
+
+// str checks the string that begins at i.
+func (s *scanner) str(i int) (int, error) {
+	for i++; i < len(s.data); i++ {
+		switch c := s.data[i]; {
+		case c == '"':
+			return i + 1, nil
+		case c < 0x20:
+			return i, errJSON
+		case c == '\\':
+			if i++; i >= len(s.data) {
+				return i, errJSON
+			}
+			switch s.data[i] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			case 'u':
+				if i+4 >= len(s.data) || !isHex4(s.data[i+1:i+5]) {
+					return i, errJSON
+				}
+				i += 4
+			default:
+				return i, errJSON
+			}
+		}
+	}
+	return i, errJSON
+}
+
+func (s *scanner) number(i int) (int, error) {
+	if s.data[i] == '-' {
+		i++
+	}
+	first := i
+	if i = s.digits(i); i == first || s.data[first] == '0' && i > first+1 {
+		return i, errJSON
+	}
+	if i < len(s.data) && s.data[i] == '.' {
+		frac := i + 1
+		if i = s.digits(frac); i == frac {
+			return i, errJSON
+		}
+	}
+	if i < len(s.data) && s.data[i]|0x20 == 'e' {
+		exp := i + 1
+		if exp < len(s.data) && (s.data[exp] == '+' || s.data[exp] == '-') {
+			exp++
+		}
+		if i = s.digits(exp); i == exp {
+			return i, errJSON
+		}
+	}
+	return i, nil
+}
+
+func (s *scanner) digits(i int) int {
+	for i < len(s.data) && isDigit(s.data[i]) {
+		i++
+	}
+	return i
+}
+
+func (s *scanner) literal(i int, word string) (int, error) {
+	if end := i + len(word); end <= len(s.data) && string(s.data[i:end]) == word {
+		return end, nil
+	}
+	return i, errJSON
+}
+
+// placeholderFields is what an object has of {"_placeholder":true,"num":N}.
+type placeholderFields struct {
+	keys   int
+	marked bool   // it has "_placeholder": true, so the reference takes it for one
+	num    []byte // the value of "num", raw
+}
+
+func (f *placeholderFields) add(key, val []byte) {
+	f.keys++
+	switch {
+	case keyIs(key, `"_placeholder"`):
+		f.marked = f.marked || string(val) == "true"
+	case keyIs(key, `"num"`):
+		f.num = val
+	}
+}
+
+// place records a placeholder. It has to be exactly the object that clients
+// send, with a number of its own within the attachments: what the number is
+// taken for elsewhere differs between implementations (CVE-2022-2421).
+func (s *scanner) place(f placeholderFields, start, end int) error {
+	if f.keys != 2 || len(f.num) == 0 || len(f.num) > 9 || f.num[0] == '0' && len(f.num) > 1 {
+		return errPlaceholder
+	}
+	num := 0
+	for _, c := range f.num {
+		if !isDigit(c) {
+			return errPlaceholder
+		}
+		num = num*10 + int(c-'0')
+	}
+	if num >= s.attachments {
+		return errPlaceholder
+	}
+	for _, p := range s.found { // at most as many as there are attachments
+		if p.num == num {
+			return errPlaceholder
+		}
+	}
+	s.found = append(s.found, placeholder{start, end, num})
+	return nil
+}
+
+// keyIs compares a raw key with its plain form; escapes in it are resolved.
+func keyIs(raw []byte, plain string) bool {
+	if string(raw) == plain {
+		return true
+	}
+	// An escape takes six bytes for one at most.
+	if len(raw) > 6*len(plain) || !hasEscape(raw) {
+		return false
+	}
+	var key string
+	return json.Unmarshal(raw, &key) == nil && key == plain[1:len(plain)-1]
+}
+
+// skipValue returns the index behind the value that begins at i, in JSON that
+// was checked before. On other input it ends somewhere within data.
+func skipValue(data []byte, i int) int {
+	depth := 0
+	for i < len(data) {
+		switch data[i] {
+		case '"':
+			i = skipString(data, i)
+		case '{', '[':
+			depth++
+			i++
+			continue
+		case '}', ']':
+			depth--
+			i++
+		case ',', ':', ' ', '\t', '\n', '\r':
+			i++
+			continue
+		default: // a number or a word
+			for i < len(data) && !isDelimiter(data[i]) {
+				i++
+			}
+		}
+		if depth <= 0 {
+			return i
+		}
+	}
+	return i
+}
+
+func skipString(data []byte, i int) int {
+	for i++; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+	return len(data)
+}
+
+func skipSpace(data []byte, i int) int {
+	for i < len(data) && isSpace(data[i]) {
+		i++
+	}
+	return i
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+
+func isDigit(c byte) bool { return c-'0' < 10 }
+
+func isDelimiter(c byte) bool { return c == ',' || c == ']' || c == '}' || isSpace(c) }
+
+func isHex4(b []byte) bool {
+	for _, c := range b {
+		if !isDigit(c) && (c|0x20)-'a' > 5 {
+			return false
+		}
+	}
+	return true
+}
+
+func hasEscape(b []byte) bool {
+	for _, c := range b {
+		if c == '\\' {
+			return true
+		}
+	}
+	return false
+}
