@@ -14,8 +14,13 @@ var (
 	// may have happened or not. Load to find out.
 	ErrUnknownOutcome = errors.New("storage: outcome of the write is unknown")
 
-	// ErrUnavailable says that the store could not be asked: nothing was changed.
+	// ErrUnavailable says that the store could not be asked, or refused to answer:
+	// nothing was changed.
 	ErrUnavailable = errors.New("storage: store is unavailable")
+
+	// ErrInvalid says that an argument cannot be what it is: an empty key or value
+	// to store, an empty prefix to reset, a negative ttl. Nothing was changed.
+	ErrInvalid = errors.New("storage: invalid argument")
 
 	// ErrClosed says that the storage was closed.
 	ErrClosed = errors.New("storage: closed")

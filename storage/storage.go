@@ -43,9 +43,18 @@ type Item struct {
 // Storage is what sharing a session needs of a store: each call is atomic in
 // the store itself and safe for concurrent use. Every call ends when its context
 // does; a write whose context ended, or whose connection broke, before the store
-// answered returns an error that wraps ErrUnknownOutcome.
+// answered returns an error that wraps ErrUnknownOutcome. A call whose context
+// had ended before it began does nothing and returns ErrUnavailable, as does
+// every call that certainly changed nothing because the store could not be asked.
 //
-// Feed and Index are optional abilities beside it, found by type assertion.
+// A value is kept by neither side: the storage copies what it is given, and what
+// it returns is the caller's. An empty value cannot be stored and a stored empty
+// value (another program's) counts as absent. A negative ttl is ErrInvalid.
+// Storages that count in coarser steps round a ttl up, never down.
+//
+// Feed, Index and PrefixResetter are optional abilities beside it, found by type
+// assertion. A wrapper may have their methods for a base that has not: these then
+// return errors.ErrUnsupported.
 type Storage interface {
 	Basic
 
@@ -55,7 +64,8 @@ type Storage interface {
 	// CompareAndSwap stores val under key if the key's revision is old, and
 	// returns the new revision. Old Absent means that the key must not exist.
 	// A ttl of 0 means no expiration. It returns ErrConflict when the revision
-	// is another one, and then nothing was changed.
+	// is another one, and then nothing was changed; ErrInvalid when the key or
+	// the value is empty.
 	CompareAndSwap(ctx context.Context, key string, old Revision, val []byte, ttl time.Duration) (Revision, error)
 
 	// CompareAndDelete removes key if its revision is old, or whatever is there
@@ -63,8 +73,9 @@ type Storage interface {
 	// and ErrNotFound when the key is not there.
 	CompareAndDelete(ctx context.Context, key string, old Revision) error
 
-	// Touch gives key a new ttl without writing its value; its revision stays.
-	// It returns ErrNotFound when the key is not there.
+	// Touch gives key a new ttl without changing its value; its revision stays,
+	// and the feed does not tell of it. A ttl of 0 means no expiration. It returns
+	// ErrNotFound when the key is not there.
 	Touch(ctx context.Context, key string, ttl time.Duration) error
 }
 
@@ -96,8 +107,9 @@ type Change struct {
 type Feed interface {
 	// Watch opens a watch that has no keys yet. fn runs on one goroutine that
 	// the Watch owns, one call at a time, in the order of changes of a key; it
-	// must not block and must not call the Watch's Close. The Item it is given
-	// is shared: fn must not change its Value.
+	// must not block and must not call the Watch's Add or Close. The Item it is
+	// given is shared: fn must not change its Value. When the storage is closed
+	// its watches end as if they were closed.
 	Watch(fn func(Change)) (Watch, error)
 }
 
@@ -105,7 +117,8 @@ type Feed interface {
 // concurrent use.
 type Watch interface {
 	// Add begins to watch keys. When it returns without an error, every later
-	// change is told.
+	// change is told. After an error a key may be watched or not: Add it again,
+	// or Remove it. A key that is watched already is not an error.
 	Add(ctx context.Context, keys ...string) error
 	// Remove ends watching keys. A change already on its way may still be told.
 	Remove(keys ...string)
@@ -123,4 +136,22 @@ type Index interface {
 	RemoveMember(ctx context.Context, set, member string) error
 	// Members yields the members of set in no order. It stops after the first error.
 	Members(ctx context.Context, set string) iter.Seq2[string, error]
+}
+
+// PrefixResetter is the optional ability to clear a part of a storage.
+type PrefixResetter interface {
+	// ResetPrefix removes every key and every set whose name begins with prefix.
+	// It is not one atomic step: what others write meanwhile may stay. An empty
+	// prefix is ErrInvalid.
+	ResetPrefix(ctx context.Context, prefix string) error
+}
+
+// Prompt is the promise of a Basic that no call of it ever waits for I/O. From
+// then calls it on the caller's goroutine, which saves a switch of goroutines
+// per call. A Basic that makes the promise and breaks it can keep a caller past
+// the end of its context.
+type Prompt interface {
+	Basic
+	// Prompt does nothing.
+	Prompt()
 }

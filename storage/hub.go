@@ -1,0 +1,194 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// maxQueued is how many changes wait in one watch before it tells a Gap instead.
+const maxQueued = 1024
+
+// hub carries changes from the writers of this process to its watches.
+type hub struct {
+	any atomic.Bool // a watch was opened: until then, telling costs nothing
+
+	mu      sync.RWMutex // guards what follows; taken under a stripe, so nothing is called under it
+	byKey   map[string]map[*localWatch]struct{}
+	watches map[*localWatch]struct{}
+	closed  bool
+}
+
+// Watch opens a watch on the changes that this process makes through s.
+func (s *local) Watch(fn func(Change)) (Watch, error) {
+	if fn == nil {
+		return nil, fmt.Errorf("%w: nil function", ErrInvalid)
+	}
+	return s.hub.open(fn)
+}
+
+func (h *hub) open(fn func(Change)) (Watch, error) {
+	w := &localWatch{hub: h, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, ErrClosed
+	}
+	if h.watches == nil {
+		h.byKey = map[string]map[*localWatch]struct{}{}
+		h.watches = map[*localWatch]struct{}{}
+	}
+	h.watches[w] = struct{}{}
+	h.any.Store(true)
+	go w.run(fn) // ends with stop; Close waits for done
+	return w, nil
+}
+
+// tell hands a change to the watches of its key.
+func (h *hub) tell(c Change) {
+	if !h.any.Load() {
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for w := range h.byKey[c.Key] {
+		w.push(c)
+	}
+}
+
+// gap tells the watches of key that they may have missed a change.
+func (h *hub) gap(key string) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for w := range h.byKey[key] {
+		w.push(Change{Kind: Gap})
+	}
+}
+
+// gapAll tells every watch.
+func (h *hub) gapAll() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for w := range h.watches {
+		w.push(Change{Kind: Gap})
+	}
+}
+
+// close ends every watch and waits for them.
+func (h *hub) close() {
+	h.mu.Lock()
+	h.closed = true
+	var all []*localWatch
+	for w := range h.watches {
+		all = append(all, w)
+	}
+	h.mu.Unlock()
+	for _, w := range all {
+		_ = w.Close()
+	}
+}
+
+// localWatch is a bounded queue and the goroutine that empties it.
+type localWatch struct {
+	hub      *hub
+	stopOnce sync.Once
+	wake     chan struct{}
+	stop     chan struct{}
+	done     chan struct{}
+
+	mu    sync.Mutex // guards queue; a leaf
+	queue []Change
+}
+
+func (w *localWatch) push(c Change) {
+	w.mu.Lock()
+	if c.Kind == Gap || len(w.queue) >= maxQueued {
+		// All that waited is answered by loading again.
+		clear(w.queue)
+		w.queue = append(w.queue[:0], Change{Kind: Gap})
+		if c.Kind != Gap {
+			w.queue = append(w.queue, c)
+		}
+	} else {
+		w.queue = append(w.queue, c)
+	}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+func (w *localWatch) run(fn func(Change)) {
+	defer close(w.done)
+	var batch []Change
+	for {
+		select {
+		case <-w.stop:
+			return
+		case <-w.wake:
+		}
+		w.mu.Lock()
+		batch, w.queue = w.queue, batch[:0]
+		w.mu.Unlock()
+		for _, c := range batch {
+			select {
+			case <-w.stop:
+				return
+			default:
+				fn(c)
+			}
+		}
+		clear(batch) // keeps no values alive
+	}
+}
+
+func (w *localWatch) Add(ctx context.Context, keys ...string) error {
+	if ctx.Err() != nil {
+		return unavailable(context.Cause(ctx))
+	}
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	if _, open := w.hub.watches[w]; !open {
+		return ErrClosed
+	}
+	for _, key := range keys {
+		if w.hub.byKey[key] == nil {
+			w.hub.byKey[strings.Clone(key)] = map[*localWatch]struct{}{}
+		}
+		w.hub.byKey[key][w] = struct{}{}
+	}
+	return nil
+}
+
+func (w *localWatch) Remove(keys ...string) {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	for _, key := range keys {
+		w.hub.drop(key, w)
+	}
+}
+
+// drop forgets that w watches key. The caller holds h.mu.
+func (h *hub) drop(key string, w *localWatch) {
+	delete(h.byKey[key], w)
+	if len(h.byKey[key]) == 0 {
+		delete(h.byKey, key)
+	}
+}
+
+func (w *localWatch) Close() error {
+	w.stopOnce.Do(func() {
+		w.hub.mu.Lock()
+		delete(w.hub.watches, w)
+		for key := range w.hub.byKey {
+			w.hub.drop(key, w)
+		}
+		w.hub.mu.Unlock()
+		close(w.stop)
+	})
+	<-w.done
+	return nil
+}
