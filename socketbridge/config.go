@@ -1,0 +1,209 @@
+package socketbridge
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+)
+
+// SessionMode says when a socket's session is read and written.
+type SessionMode uint8
+
+const (
+	// SessionPerPacket reloads the session before each event and saves what the
+	// handler changed when it returns. A handler never sees a stale session, and
+	// none runs for a session that has ended. It is the default.
+	SessionPerPacket SessionMode = iota + 1
+	// SessionPerConnection loads the session at connect and saves what a handler
+	// changed when it returns. Changes made on this node are seen at once, those
+	// of other nodes when a handler reloads.
+	SessionPerConnection
+	// SessionManual loads the session at connect; reading again and saving are
+	// the handlers' business.
+	SessionManual
+	// SessionNone shares no session.
+	SessionNone
+)
+
+// Config is the configuration of a Server.
+type Config struct {
+	// Sessions is the store whose sessions the sockets share. It is the one that
+	// the app's HTTP handlers use.
+	//
+	// Optional. Default: nil, no session is shared.
+	Sessions *fibersession.Store
+
+	// Mode says when a socket's session is read and written. A namespace may
+	// have its own (Namespace.SetMode).
+	//
+	// Optional. Default: SessionPerPacket
+	Mode SessionMode
+
+	// Engine configures the transport: path, heartbeat, sizes, origins. Its
+	// hooks Lift, Same and Dropped belong to the Server, and must be nil.
+	//
+	// Optional. Default: engineio.ConfigDefault
+	Engine engineio.Config
+
+	// ConnectTimeout is how long a client may stay without joining a namespace.
+	//
+	// Optional. Default: 45 * time.Second
+	ConnectTimeout time.Duration
+
+	// AttachmentTimeout is how long the binary attachments of a packet may take
+	// to arrive.
+	//
+	// Optional. Default: 10 * time.Second
+	AttachmentTimeout time.Duration
+
+	// AckTimeout is how long EmitWithAck waits for an answer when neither its
+	// context nor Timeout says otherwise.
+	//
+	// Optional. Default: 30 * time.Second
+	AckTimeout time.Duration
+
+	// Concurrency is how many events of one socket are handled at the same time.
+	// With 1 they are handled one by one in the order they came.
+	//
+	// Optional. Default: 1
+	Concurrency int
+
+	// MaxInbox is how many events of one socket may wait for their handler. A
+	// client that sends more is read from more slowly.
+	//
+	// Optional. Default: 256
+	MaxInbox int
+
+	// MaxPendingAcks is how many answers of one socket may be awaited.
+	//
+	// Optional. Default: 1024
+	MaxPendingAcks int
+
+	// MaxNamespaces is how many namespaces one client may join.
+	//
+	// Optional. Default: 64
+	MaxNamespaces int
+
+	// MaxRooms is how many rooms one socket may be in.
+	//
+	// Optional. Default: 1000
+	MaxRooms int
+
+	// MaxConnsPerSession is how many connections one session may have on this
+	// node. A negative number means no limit.
+	//
+	// Optional. Default: 32
+	MaxConnsPerSession int
+
+	// EventsPerSecond and EventBurst bound the rate of packets of one connection:
+	// a client that sends faster is read from more slowly, and closed when it
+	// goes on for 3 seconds. A negative EventsPerSecond means no limit.
+	//
+	// Optional. Default: 200
+	EventsPerSecond int
+
+	// EventBurst is how many packets may come at once before EventsPerSecond is
+	// enforced.
+	//
+	// Optional. Default: 400
+	EventBurst int
+
+	// BytesPerSecond bounds the volume of one connection in the same way, with a
+	// burst of the same size or one largest packet. A negative number means no
+	// limit.
+	//
+	// Optional. Default: 4 << 20
+	BytesPerSecond int
+
+	// Logger receives what operators need to know. It never sees a session ID.
+	//
+	// Optional. Default: slog.Default()
+	Logger *slog.Logger
+
+	// Trace has hooks for metrics, logs and spans.
+	//
+	// Optional. Default: Trace{}, no hooks
+	Trace Trace
+
+	// limits of the codec; zero means its own defaults. Tests narrow them.
+	limits siopacket.Limits
+}
+
+// Trace is a set of hooks; nil ones are skipped. They run on the goroutine of
+// what they tell of and must not block.
+type Trace struct {
+	// Connected is called when a socket has joined its namespace.
+	Connected func(s *Socket)
+	// Disconnected is called when a socket has left, after its own handlers.
+	Disconnected func(s *Socket, reason Reason)
+	// Handled is called when an event was handled, its session saved and its
+	// answer sent. err is what it ended with.
+	Handled func(p *Packet, err error)
+}
+
+// ConfigDefault is what New uses where Config says nothing.
+var ConfigDefault = Config{
+	Mode:               SessionPerPacket,
+	Engine:             engineio.ConfigDefault,
+	ConnectTimeout:     45 * time.Second,
+	AttachmentTimeout:  10 * time.Second,
+	AckTimeout:         30 * time.Second,
+	Concurrency:        1,
+	MaxInbox:           256,
+	MaxPendingAcks:     1024,
+	MaxNamespaces:      64,
+	MaxRooms:           1000,
+	MaxConnsPerSession: 32,
+	EventsPerSecond:    200,
+	EventBurst:         400,
+	BytesPerSecond:     4 << 20,
+}
+
+func configDefault(config ...Config) Config {
+	if len(config) == 0 {
+		config = []Config{ConfigDefault}
+	}
+	cfg, def := config[0], ConfigDefault
+	if cfg.Engine.Lift != nil || cfg.Engine.Same != nil || cfg.Engine.Dropped != nil {
+		panic("socketbridge: Config.Engine.Lift, Same and Dropped are the Server's own: leave them nil")
+	}
+	if cfg.Mode > SessionNone {
+		panic("socketbridge: Config.Mode is none of the SessionMode constants")
+	}
+	orDefault(&cfg.Mode, def.Mode)
+	orDefault(&cfg.ConnectTimeout, def.ConnectTimeout)
+	orDefault(&cfg.AttachmentTimeout, def.AttachmentTimeout)
+	orDefault(&cfg.AckTimeout, def.AckTimeout)
+	orDefault(&cfg.Concurrency, def.Concurrency)
+	orDefault(&cfg.MaxInbox, def.MaxInbox)
+	orDefault(&cfg.MaxPendingAcks, def.MaxPendingAcks)
+	orDefault(&cfg.MaxNamespaces, def.MaxNamespaces)
+	orDefault(&cfg.MaxRooms, def.MaxRooms)
+	if cfg.MaxConnsPerSession == 0 {
+		cfg.MaxConnsPerSession = def.MaxConnsPerSession
+	}
+	if cfg.EventsPerSecond == 0 {
+		cfg.EventsPerSecond = def.EventsPerSecond
+	}
+	orDefault(&cfg.EventBurst, def.EventBurst)
+	if cfg.BytesPerSecond == 0 {
+		cfg.BytesPerSecond = def.BytesPerSecond
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Engine.Logger == nil {
+		cfg.Engine.Logger = cfg.Logger
+	}
+	return cfg
+}
+
+// orDefault replaces what is not positive.
+func orDefault[T ~int | ~int64 | ~uint8](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}

@@ -1,0 +1,126 @@
+package socketbridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+)
+
+// handle takes one event all the way: session, middlewares, listeners, save,
+// answer. It runs on the socket's inbox. This is the one place where the handlers
+// of users run.
+func (s *Socket) handle(p *Packet) {
+	err := s.run(p)
+	saved := true
+	if !errors.Is(err, errPanic) {
+		if e := s.save(p); e != nil {
+			saved = false
+			err = errors.Join(err, e)
+		}
+	}
+	p.settle(err, saved)
+	if err != nil {
+		s.failed(p, err)
+	}
+	if hook := s.server().cfg.Trace.Handled; hook != nil {
+		s.guard("Trace.Handled", func() { hook(p, err) })
+	}
+}
+
+// run goes through the packet's middlewares and listeners.
+func (s *Socket) run(p *Packet) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log().Error("socketbridge: a handler panicked", "event", p.event, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	if s.session != nil {
+		if err := s.session.Err(); err != nil { // it ended while the packet waited
+			return err
+		}
+		if s.mode == SessionPerPacket {
+			if err := p.reload(); err != nil {
+				return err
+			}
+		}
+	}
+	p.stage, p.chain, p.next = inMiddlewares, s.middlewares(), 0
+	return p.Next()
+}
+
+// listen runs the listeners of the event, each chain by itself, as Socket.IO calls
+// each listener; an error in one does not keep the others from running.
+func (p *Packet) listen() error {
+	p.stage = inListeners
+	s := p.socket
+	if !s.Connected() && s.forced() {
+		return ErrDisconnected // a middleware disconnected it
+	}
+	any, own := s.listeners(p.event)
+	var errs []error
+	one := func(c chain) {
+		p.chain, p.next = c, 0
+		if err := p.Next(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, h := range any {
+		one(chain{h})
+	}
+	for _, c := range s.ns.chains(p.event) {
+		one(c)
+	}
+	for _, c := range own {
+		one(c)
+	}
+	p.chain = nil
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// save writes what the packet's handlers changed in the session.
+func (s *Socket) save(p *Packet) error {
+	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
+		return nil
+	}
+	return errors.Join(saveChanged(p.session), saveChanged(s.session))
+}
+
+// saveChanged is bounded by the store's own timeout, and not by the socket's life:
+// what a handler changed is stored also when its client has just gone.
+func saveChanged(h *fibersession.Handle) error {
+	if h == nil || !h.Changed() {
+		return nil
+	}
+	return h.Save(context.Background())
+}
+
+// failed tells the socket's error handlers, and ends a socket whose session has.
+func (s *Socket) failed(p *Packet, err error) {
+	handlers := s.errorHandlers()
+	for _, fn := range handlers {
+		s.guard("OnError", func() { fn(p, err) })
+	}
+	if len(handlers) == 0 {
+		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err)
+	}
+	if s.session != nil && s.session.Err() != nil {
+		s.Disconnect()
+	}
+}
+
+// guard runs a callback that must not take the process down.
+func (s *Socket) guard(what string, fn func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log().Error("socketbridge: a callback panicked", "callback", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	fn()
+}

@@ -1,0 +1,38 @@
+package socketbridge
+
+import (
+	"bytes"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+// encode makes the messages of a packet. They share no memory with args.
+func encode(t siopacket.Type, namespace string, id uint64, hasID bool, args ...any) ([]transport.Message, error) {
+	text, binary, err := siopacket.Append(nil, siopacket.Header{Type: t, Namespace: namespace, ID: id, HasID: hasID}, args...)
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range binary {
+		binary[i] = bytes.Clone(b)
+	}
+	return messages(text, binary), nil
+}
+
+// encodeEvent makes the messages of an event.
+func encodeEvent(namespace, event string, id uint64, hasID bool, args []any) ([]transport.Message, error) {
+	if siopacket.Reserved(event) {
+		return nil, ErrReservedEvent
+	}
+	all := make([]any, 0, len(args)+1)
+	return encode(siopacket.Event, namespace, id, hasID, append(append(all, event), args...)...)
+}
+
+func messages(text []byte, binary [][]byte) []transport.Message {
+	msgs := make([]transport.Message, 0, 1+len(binary))
+	msgs = append(msgs, transport.Message{Data: text})
+	for _, b := range binary {
+		msgs = append(msgs, transport.Message{Binary: true, Data: b})
+	}
+	return msgs
+}

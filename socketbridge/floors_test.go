@@ -1,0 +1,168 @@
+package socketbridge_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fiberbridge/fiberbridge/"
+
+// floors is the house: a package imports only packages of lower floors, and on its
+// own floor only those that arrows names.
+var floors = map[string]int{
+	"storage":                              0,
+	"socketbridge/transport":               0,
+	"socketbridge/client":                  0,
+	"socketbridge/internal/eiopacket":      0,
+	"socketbridge/internal/siopacket":      0,
+	"socketbridge/internal/wsframe":        0,
+	"socketbridge/internal/serial":         0,
+	"storage/memory":                       1,
+	"storage/redis":                        1,
+	"storage/storagetest":                  1,
+	"fibersession":                         1,
+	"socketbridge/engineio":                1,
+	"socketbridge/transport/transporttest": 1,
+	"socketbridge":                         2,
+	"examples":                             4,
+}
+
+var arrows = map[string][]string{
+	"fibersession": {"storage/memory"},
+}
+
+// testOnly are packages that only tests import; they stand beside the house.
+var testOnly = map[string]bool{
+	"socketbridge/internal/nodetest": true,
+}
+
+// heavy are modules that only the named packages may import.
+var heavy = map[string][]string{
+	"github.com/redis/go-redis":            {"storage/redis"},
+	"github.com/gofiber/storage/redis":     {"storage/redis"},
+	"github.com/gofiber/storage/memory":    {"storage/memory"},
+	"github.com/gofiber/contrib/websocket": {},
+	"github.com/gofiber/contrib/socketio":  {},
+}
+
+func TestFloors(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || (strings.HasPrefix(d.Name(), ".") && d.Name() != "..")) {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel("..", file)
+		if err != nil {
+			return err
+		}
+		pkg := filepath.ToSlash(path.Dir(filepath.ToSlash(rel)))
+		src, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		seen[pkg] = true
+		checkImports(t, pkg, file, src)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range floors {
+		if pkg != "examples" && !seen[pkg] {
+			t.Errorf("floors names %s, which does not exist", pkg)
+		}
+	}
+}
+
+// checkImports reports what a file imports against the rules of its package.
+func checkImports(t *testing.T, pkg, file string, src []byte) {
+	t.Helper()
+	key := pkg
+	if strings.HasPrefix(pkg, "examples/") {
+		key = "examples"
+	}
+	floor, known := floors[key]
+	if !known && !testOnly[pkg] {
+		t.Errorf("%s: package %s has no floor: give it one here and in docs/architecture.md", file, pkg)
+		return
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), file, src, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range f.Imports {
+		imp := strings.Trim(spec.Path.Value, `"`)
+		if problem := refused(key, floor, imp); problem != "" && !testOnly[pkg] {
+			t.Errorf("%s: %s", file, problem)
+		}
+	}
+}
+
+// refused says why pkg may not import imp, or nothing.
+func refused(pkg string, floor int, imp string) string {
+	for mod, who := range heavy {
+		if strings.HasPrefix(imp, mod) && floor < 4 && !contains(who, pkg) {
+			return pkg + " imports " + imp
+		}
+	}
+	if own, ok := strings.CutPrefix(imp, module); ok {
+		below, known := floors[own]
+		switch {
+		case !known:
+			return pkg + " imports " + own + ", which has no floor"
+		case below < floor, contains(arrows[pkg], own):
+			return ""
+		default:
+			return pkg + " imports " + own + ", which is not below it"
+		}
+	}
+	if floor == 0 && strings.Contains(strings.Split(imp, "/")[0], ".") {
+		return pkg + " imports " + imp + ": floor 0 imports the standard library only"
+	}
+	return ""
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// TestFloorsBite shows that the rules refuse what they should.
+func TestFloorsBite(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, pkg, imp string }{
+		{"the session store imports Redis", "fibersession", module + "storage/redis"},
+		{"the core imports Redis", "socketbridge", "github.com/redis/go-redis/v9"},
+		{"a codec imports a module", "socketbridge/internal/siopacket", "github.com/gofiber/fiber/v2"},
+		{"the engine imports the core", "socketbridge/engineio", module + "socketbridge"},
+		{"storage imports a driver", "storage", module + "storage/memory"},
+		{"an unknown package", "socketbridge", module + "elsewhere"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if refused(tt.pkg, floors[tt.pkg], tt.imp) == "" {
+				t.Errorf("%s may import %s", tt.pkg, tt.imp)
+			}
+		})
+	}
+	if got := refused("socketbridge", 2, module+"fibersession"); got != "" {
+		t.Error(got)
+	}
+}

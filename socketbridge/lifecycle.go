@@ -1,0 +1,193 @@
+package socketbridge
+
+import (
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+// connect is the first step of a socket's life: middlewares, rooms, the CONNECT
+// packet, connection handlers.
+func (s *Socket) connect() {
+	mode, uses, handlers := s.ns.config()
+	s.mode = mode
+	err := s.liftSession()
+	if err == nil {
+		c := &Connect{socket: s, auth: s.auth, chain: uses}
+		err = c.admit()
+	}
+	if err == nil {
+		err = s.saveAfterConnect()
+	}
+	if err == nil {
+		err = s.enter()
+	}
+	if err == nil {
+		err = s.announce()
+	}
+	if err != nil {
+		s.refuse(err)
+		return
+	}
+	if hook := s.server().cfg.Trace.Connected; hook != nil {
+		s.guard("Trace.Connected", func() { hook(s) })
+	}
+	for _, fn := range handlers {
+		s.guard("OnConnection", func() { fn(s) })
+	}
+	if err := s.saveAfterConnect(); err != nil {
+		s.log().Warn("socketbridge: what a connection handler changed was not saved", "error", err)
+	}
+}
+
+// liftSession gives the socket its handle of the connection's session.
+func (s *Socket) liftSession() error {
+	if s.mode == SessionNone {
+		return nil
+	}
+	h, err := s.client.session()
+	if err != nil {
+		return err
+	}
+	if err := h.Err(); err != nil {
+		return err
+	}
+	s.session = h
+	return nil
+}
+
+// saveAfterConnect saves what connect middlewares or handlers changed.
+func (s *Socket) saveAfterConnect() error {
+	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
+		return nil
+	}
+	return saveChanged(s.session)
+}
+
+// enter makes the socket known: by its ID, in the room of its session and in the
+// rooms that middlewares asked for. From now on it hears of its session.
+func (s *Socket) enter() error {
+	s.ns.rooms.enter(s)
+	s.mu.Lock()
+	names := s.waiting
+	s.waiting, s.entered = nil, true
+	s.mu.Unlock()
+	if s.session != nil {
+		names = append(names, sessionRoom(s.session))
+	}
+	if err := s.ns.rooms.join(s, names, s.maxRooms()); err != nil {
+		return err
+	}
+	if s.session == nil {
+		return nil
+	}
+	stop := s.session.Watch(s.sessionEvent)
+	s.mu.Lock()
+	s.unwatch = stop
+	s.mu.Unlock()
+	return s.session.Err() // it may have ended just before
+}
+
+// announce tells the client that it is connected, and then what was emitted to it
+// before. It returns ErrDisconnected when the socket has ended meanwhile.
+func (s *Socket) announce() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == ended {
+		return ErrDisconnected
+	}
+	s.state = connected
+	msgs, err := encode(siopacket.Connect, s.ns.name, 0, false, map[string]string{"sid": s.id})
+	if err != nil {
+		return err
+	}
+	// Under the lock, which Send never holds up: nothing may come before it.
+	_ = s.client.conn.Send(0, msgs...) // when it fails, the connection's end is on its way
+	for _, e := range s.early {
+		_ = s.client.conn.Send(e.flags, e.msgs...)
+	}
+	s.early = nil
+	return nil
+}
+
+// refuse tells the client that it may not join, and forgets the socket.
+func (s *Socket) refuse(err error) {
+	s.log().Info("socketbridge: a connection was refused", "error", err, "remote", s.Handshake().RemoteIP)
+	if e := s.client.refuse(s.ns.name, refusal(err)); e != nil {
+		s.log().Error("socketbridge: a refusal's data cannot be encoded", "error", e)
+		_ = s.client.refuse(s.ns.name, refusal(errNotNext))
+	}
+	s.end(ServerDisconnect, true)
+}
+
+// sessionEvent hears of what happens to the session, on the goroutine of who did it.
+func (s *Socket) sessionEvent(e fibersession.Event) {
+	if e.Kind == fibersession.Ended {
+		s.Disconnect()
+	}
+}
+
+// end ends the socket: once, and whoever asks first names the reason. With discard,
+// events that wait are dropped. It returns at once; the disconnect handlers run on
+// the inbox, after what runs there.
+func (s *Socket) end(reason Reason, discard bool) {
+	s.mu.Lock()
+	if s.state == ended {
+		s.mu.Unlock()
+		return
+	}
+	was := s.state
+	s.state, s.reason, s.early = ended, reason, nil
+	stop := s.unwatch
+	s.mu.Unlock()
+	close(s.done)
+	if stop != nil {
+		stop()
+	}
+	if discard {
+		s.cancel()
+	}
+	s.acks.close()
+	s.inbox.close(discard)
+	s.inbox.step(func() { s.finish(was == connected) })
+}
+
+// finish is the last step of a socket's life.
+func (s *Socket) finish(wasConnected bool) {
+	s.mu.Lock()
+	h, reason, stop := s.hooks, s.reason, s.unwatch
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	if wasConnected {
+		for _, fn := range h.disconnecting {
+			s.guard("OnDisconnecting", func() { fn(reason) })
+		}
+	}
+	s.ns.rooms.leaveAll(s)
+	if wasConnected {
+		for _, fn := range h.disconnect {
+			s.guard("OnDisconnect", func() { fn(reason) })
+		}
+		if err := s.saveAfterConnect(); err != nil {
+			s.log().Warn("socketbridge: what a disconnect handler changed was not saved", "error", err)
+		}
+		if hook := s.server().cfg.Trace.Disconnected; hook != nil {
+			s.guard("Trace.Disconnected", func() { hook(s, reason) })
+		}
+	}
+	s.cancel()
+	s.client.forget(s)
+	s.client.release()
+}
+
+// forced tells whether the server ended the socket, so that nothing more of what
+// its client sent shall be handled.
+func (s *Socket) forced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == ended && s.ctx.Err() != nil
+}
+
+var _ transport.Receiver = (*client)(nil)

@@ -1,0 +1,182 @@
+package socketbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+// Namespace is a set of sockets with handlers of their own, multiplexed with other
+// namespaces over each client's one connection. All methods are safe for
+// concurrent use. Middlewares and handlers apply to sockets that connect after
+// they were added.
+type Namespace struct {
+	server *Server
+	name   string
+	rooms  rooms
+	acks   atomic.Uint64 // the last ack ID given; shared, so that a broadcast is encoded once
+
+	mu         sync.RWMutex // guards what follows; each is replaced, never changed in place
+	mode       SessionMode
+	uses       []ConnectHandler
+	connection []func(*Socket)
+	handlers   map[string][]chain
+}
+
+// ConnectHandler is a connect middleware. It goes on with c.Next, and refuses with
+// an error: a *ConnectError tells the client why, another one only that. Returning
+// nil without having called Next refuses too.
+type ConnectHandler func(c *Connect) error
+
+func newNamespace(s *Server, name string) *Namespace {
+	return &Namespace{server: s, name: name, mode: s.cfg.Mode}
+}
+
+// Name returns the namespace's name, such as "/" or "/admin".
+func (n *Namespace) Name() string { return n.name }
+
+// Server returns the server that the namespace belongs to.
+func (n *Namespace) Server() *Server { return n.server }
+
+// SetMode says when the sessions of this namespace's sockets are read and written,
+// or, with SessionNone, that they have none. It returns n.
+func (n *Namespace) SetMode(m SessionMode) *Namespace {
+	if m < SessionPerPacket || m > SessionNone {
+		panic("socketbridge: SetMode takes one of the SessionMode constants")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mode = m
+	return n
+}
+
+// Use adds connect middlewares (io.use): they run in order for each client that
+// asks to join, before the socket is connected.
+func (n *Namespace) Use(mw ...ConnectHandler) *Namespace {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.uses = append(n.uses[:len(n.uses):len(n.uses)], mw...)
+	return n
+}
+
+// OnConnection adds a handler that gets each new socket, its session loaded, when
+// the client has been told that it is connected. No event of the socket is handled
+// before the handler returned, so that it is the place for Socket.On and Socket.Use.
+func (n *Namespace) OnConnection(fn func(*Socket)) *Namespace {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.connection = append(n.connection[:len(n.connection):len(n.connection)], fn)
+	return n
+}
+
+// On adds an event chain for all sockets of the namespace: any number of
+// middlewares, each calling Next, and a handler. It runs before the chains that a
+// socket has of its own.
+func (n *Namespace) On(event string, handlers ...Handler) *Namespace {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handlers = withChain(n.handlers, event, handlers)
+	return n
+}
+
+// config returns what applies to a socket that connects now.
+func (n *Namespace) config() (SessionMode, []ConnectHandler, []func(*Socket)) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	mode := n.mode
+	if n.server.cfg.Sessions == nil {
+		mode = SessionNone
+	}
+	return mode, n.uses, n.connection
+}
+
+func (n *Namespace) chains(event string) []chain {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.handlers[event]
+}
+
+// Sockets returns the sockets of this node.
+func (n *Namespace) Sockets() []*Socket { return append([]*Socket(nil), n.rooms.all()...) }
+
+// Socket returns the socket with that ID on this node, or nil.
+func (n *Namespace) Socket(id string) *Socket { return n.rooms.get(id) }
+
+// Connect is a client's request to join a namespace, as connect middlewares see
+// it. It is used by one goroutine, and valid until the middleware returns.
+type Connect struct {
+	socket *Socket
+	auth   json.RawMessage
+	chain  []ConnectHandler
+	next   int
+	passed bool
+}
+
+// Socket returns the socket that is being connected. Middlewares may already give
+// it handlers, rooms and data.
+func (c *Connect) Socket() *Socket { return c.socket }
+
+// Session returns the session of the socket, or nil when none is shared.
+func (c *Connect) Session() *fibersession.Handle { return c.socket.session }
+
+// Handshake returns the HTTP request that opened the connection.
+func (c *Connect) Handshake() *transport.Handshake { return c.socket.Handshake() }
+
+// Context ends when the client goes away.
+func (c *Connect) Context() context.Context { return c.socket.ctx }
+
+// Auth decodes what the client gave as its auth option into v. Without one it
+// leaves v alone.
+func (c *Connect) Auth(v any) error {
+	if len(c.auth) == 0 {
+		return nil
+	}
+	return json.Unmarshal(c.auth, v)
+}
+
+// Next runs the next middleware and returns its error.
+func (c *Connect) Next() error {
+	if c.next == len(c.chain) {
+		c.passed = true
+		return nil
+	}
+	h := c.chain[c.next]
+	c.next++
+	return h(c)
+}
+
+// admit runs the middlewares. It returns nil when all of them passed.
+func (c *Connect) admit() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.socket.log().Error("socketbridge: a connect middleware panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	if err := c.Next(); err != nil {
+		return err
+	}
+	if !c.passed {
+		return errNotNext
+	}
+	return nil
+}
+
+// refusal is what the client is told of err.
+func refusal(err error) *ConnectError {
+	var ce *ConnectError
+	if errors.As(err, &ce) {
+		return ce
+	}
+	if e := public(err); e != nil {
+		return &ConnectError{Message: e.Message, Data: e}
+	}
+	return &ConnectError{Message: "Forbidden", Data: &EventError{Code: CodeForbidden, Message: "Forbidden"}}
+}

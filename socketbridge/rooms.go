@@ -1,0 +1,242 @@
+package socketbridge
+
+import (
+	"slices"
+	"sync"
+)
+
+const maxRoomName = 256
+
+// rooms says which sockets of this node are where, for one namespace. Rooms exist
+// while somebody is in them. The zero value is ready.
+type rooms struct {
+	mu      sync.RWMutex
+	sockets map[string]*Socket              // by ID: each is also a room of its own
+	members map[string]*room                // by name
+	of      map[*Socket]map[string]struct{} // what a socket is in, its own room apart
+	list    []*Socket                       // snapshot of sockets; nil when out of date
+}
+
+// room is a set of sockets. list is a snapshot of it that broadcasts may read
+// without the lock; it is made when one asks and dropped when the set changes.
+type room struct {
+	set  map[*Socket]struct{}
+	list []*Socket
+}
+
+func (r *rooms) enter(s *Socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sockets == nil {
+		r.sockets = make(map[string]*Socket)
+		r.members = make(map[string]*room)
+		r.of = make(map[*Socket]map[string]struct{})
+	}
+	r.sockets[s.id] = s
+	r.list = nil
+}
+
+// leaveAll takes s out of everything.
+func (r *rooms) leaveAll(s *Socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sockets[s.id] != s {
+		return
+	}
+	delete(r.sockets, s.id)
+	r.list = nil
+	for name := range r.of[s] {
+		r.drop(s, name)
+	}
+	delete(r.of, s)
+}
+
+// join adds s to names: all of them, or none when that would be more than limit.
+func (r *rooms) join(s *Socket, names []string, limit int) error {
+	for _, name := range names {
+		if name == "" || len(name) > maxRoomName {
+			return ErrRoomName
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sockets[s.id] != s {
+		return ErrDisconnected
+	}
+	in := r.of[s]
+	more := 0
+	for i, name := range names {
+		if _, ok := in[name]; !ok && !slices.Contains(names[:i], name) {
+			more++
+		}
+	}
+	if len(in)+more > limit {
+		return ErrTooManyRooms
+	}
+	if in == nil {
+		in = make(map[string]struct{}, len(names))
+		r.of[s] = in
+	}
+	for _, name := range names {
+		if _, ok := in[name]; ok {
+			continue
+		}
+		in[name] = struct{}{}
+		rm := r.members[name]
+		if rm == nil {
+			rm = &room{set: make(map[*Socket]struct{}, 1)}
+			r.members[name] = rm
+		}
+		rm.set[s] = struct{}{}
+		rm.list = nil
+	}
+	return nil
+}
+
+func (r *rooms) leave(s *Socket, names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.of[s]
+	for _, name := range names {
+		if _, ok := in[name]; ok {
+			delete(in, name)
+			r.drop(s, name)
+		}
+	}
+}
+
+// drop takes s out of one room. The caller holds the lock.
+func (r *rooms) drop(s *Socket, name string) {
+	rm := r.members[name]
+	delete(rm.set, s)
+	rm.list = nil
+	if len(rm.set) == 0 {
+		delete(r.members, name)
+	}
+}
+
+// names returns the rooms of s, its own first and the others sorted.
+func (r *rooms) names(s *Socket) []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.sockets[s.id] != s {
+		return nil
+	}
+	names := make([]string, 0, len(r.of[s])+1)
+	for name := range r.of[s] {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Insert(names, 0, s.id)
+}
+
+func (r *rooms) get(id string) *Socket {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.sockets[id]
+}
+
+func (r *rooms) has(s *Socket, name string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if name == s.id {
+		return r.sockets[name] == s
+	}
+	_, ok := r.of[s][name]
+	return ok
+}
+
+func (r *rooms) counts() (sockets, rooms int) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.sockets), len(r.sockets) + len(r.members)
+}
+
+// all returns every socket. The slice is shared: it must not be changed.
+func (r *rooms) all() []*Socket {
+	r.mu.RLock()
+	list, n := r.list, len(r.sockets)
+	r.mu.RUnlock()
+	if list != nil || n == 0 {
+		return list
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.list == nil {
+		r.list = make([]*Socket, 0, len(r.sockets))
+		for _, s := range r.sockets {
+			r.list = append(r.list, s)
+		}
+	}
+	return r.list
+}
+
+// in returns the sockets of one room. The slice is shared: it must not be changed.
+func (r *rooms) in(name string) []*Socket {
+	own, list := r.lookup(name)
+	if own == nil || slices.Contains(list, own) {
+		return list
+	}
+	if len(list) == 0 {
+		return []*Socket{own}
+	}
+	return append(slices.Clip(list), own) // somebody joined the room of another socket
+}
+
+// lookup returns the socket whose own room name is, and the members of the room.
+func (r *rooms) lookup(name string) (own *Socket, list []*Socket) {
+	r.mu.RLock()
+	own = r.sockets[name]
+	rm := r.members[name]
+	if rm == nil || rm.list != nil {
+		if rm != nil {
+			list = rm.list
+		}
+		r.mu.RUnlock()
+		return own, list
+	}
+	r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rm.list == nil {
+		rm.list = make([]*Socket, 0, len(rm.set))
+		for s := range rm.set {
+			rm.list = append(rm.list, s)
+		}
+	}
+	return own, rm.list
+}
+
+// find returns the sockets that are in any of to (all when it is empty) and in
+// none of except. The slice may be shared: it must not be changed.
+func (r *rooms) find(to, except []string) []*Socket {
+	if len(except) == 0 {
+		switch len(to) {
+		case 0:
+			return r.all()
+		case 1:
+			return r.in(to[0])
+		}
+	}
+	out := make(map[*Socket]struct{})
+	if len(to) == 0 {
+		for _, s := range r.all() {
+			out[s] = struct{}{}
+		}
+	}
+	for _, name := range to {
+		for _, s := range r.in(name) {
+			out[s] = struct{}{}
+		}
+	}
+	for _, name := range except {
+		for _, s := range r.in(name) {
+			delete(out, s)
+		}
+	}
+	found := make([]*Socket, 0, len(out))
+	for s := range out {
+		found = append(found, s)
+	}
+	return found
+}

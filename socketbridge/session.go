@@ -1,0 +1,96 @@
+package socketbridge
+
+import (
+	"sync"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+)
+
+// SessionRef names a session without its ID: a *fibersession.Session (in an HTTP
+// handler) or a *fibersession.Handle.
+type SessionRef interface {
+	// Pseudonym returns a name of the session that reveals nothing of it.
+	Pseudonym(label string) string
+}
+
+// sessionRoom is the room that all sockets of a session are in. Its name is keyed
+// by the session's lineage: it outlives a new ID, and an ID is never in it.
+func sessionRoom(ref SessionRef) string { return "session:" + ref.Pseudonym("room") }
+
+// lifted is what a handshake leaves for its connection: the session, or why there
+// is none. Only a namespace that shares the session minds the latter.
+type lifted struct {
+	handle *fibersession.Handle
+	err    error
+	name   string // under which the connection is counted
+}
+
+// lift runs in the handshake request. A store that fails does not refuse the
+// connection: a namespace without a session may be what the client came for.
+func (s *Server) lift(c *fiber.Ctx) (any, error) {
+	h, err := s.cfg.Sessions.Lift(c)
+	if err != nil {
+		s.log.Warn("socketbridge: the session could not be loaded for a handshake", "error", err)
+		return &lifted{err: err}, nil
+	}
+	l := &lifted{handle: h, name: h.Pseudonym("count")}
+	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
+		h.Release()
+		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.MaxConnsPerSession)
+		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
+	}
+	return l, nil
+}
+
+// same says whether a later request of a connection carries its session.
+func (s *Server) same(c *fiber.Ctx, v any) bool {
+	l, _ := v.(*lifted)
+	return l == nil || l.handle == nil || s.cfg.Sessions.Owns(c, l.handle)
+}
+
+// dropped lets go of what lift made, once.
+func (s *Server) dropped(v any) {
+	l, _ := v.(*lifted)
+	if l == nil || l.handle == nil {
+		return
+	}
+	s.perSession.remove(l.name)
+	l.handle.Release()
+}
+
+// sessionCounts counts connections per session. The zero value is ready.
+type sessionCounts struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+// add counts one more, unless there are limit already. A negative limit is none.
+func (c *sessionCounts) add(name string, limit int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if limit >= 0 && c.n[name] >= limit {
+		return false
+	}
+	if c.n == nil {
+		c.n = make(map[string]int)
+	}
+	c.n[name]++
+	return true
+}
+
+func (c *sessionCounts) remove(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n[name]--; c.n[name] <= 0 {
+		delete(c.n, name)
+	}
+}
+
+func (c *sessionCounts) len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.n)
+}
