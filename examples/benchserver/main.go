@@ -1,0 +1,100 @@
+// Benchserver serves the contract of the project's load generator: a session over
+// HTTP and over sockets, one room that everybody is in, and nothing else. Its
+// settings come from the environment: PORT, STORE (memory or redis), REDIS_URL, and
+// PPROF (an address for profiles; none when empty).
+package main
+
+import (
+	"log"
+	"log/slog"
+	"net/http"
+	_ "net/http/pprof" // served on PPROF only
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/storage"
+	_ "github.com/fiberbridge/fiberbridge/storage/redis"
+)
+
+func main() {
+	url := "memory://"
+	if os.Getenv("STORE") == "redis" {
+		url = os.Getenv("REDIS_URL")
+	}
+	store, err := storage.Open(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if addr := os.Getenv("PPROF"); addr != "" {
+		go func() { log.Println(http.ListenAndServe(addr, nil)) }() // ends with the process
+	}
+	app := newApp(store)
+	log.Fatal(app.Listen("127.0.0.1:" + os.Getenv("PORT")))
+}
+
+func newApp(store storage.Storage) *fiber.App {
+	sessions := fibersession.New(fibersession.Config{Storage: store, IdleTimeout: time.Hour})
+	engine := engineio.ConfigDefault
+	engine.MaxConnsPerIP = -1 // all load comes from one address
+	engine.ConnRatePerIP = -1
+	io := socketbridge.New(socketbridge.Config{
+		Sessions: sessions,
+		// The contract asks for a reload before "incr" and "read" only.
+		Mode:               socketbridge.SessionPerConnection,
+		Engine:             engine,
+		EventsPerSecond:    -1,
+		BytesPerSecond:     -1,
+		MaxConnsPerSession: -1,
+		Logger:             slog.New(slog.DiscardHandler),
+	})
+
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(sessions.Handler())
+	app.Use(io.Handler())
+
+	app.Post("/login", func(c *fiber.Ctx) error {
+		sess := fibersession.FromContext(c)
+		if err := sess.Reset(); err != nil {
+			return err
+		}
+		sess.Set("count", 0)
+		return c.SendString("ok")
+	})
+	app.Post("/incr", func(c *fiber.Ctx) error {
+		n, err := fibersession.FromContext(c).Incr("count", 1)
+		if err != nil {
+			return err
+		}
+		return c.SendString(strconv.Itoa(n))
+	})
+
+	io.OnConnection(func(s *socketbridge.Socket) {
+		if err := s.Join("r"); err != nil {
+			s.Close()
+		}
+	})
+	io.On("echo", func(p *socketbridge.Packet) error {
+		args := p.Args()
+		return p.Ack(args[0])
+	})
+	io.On("read", socketbridge.Reload(), func(p *socketbridge.Packet) error {
+		return p.Ack(fibersession.Value[int](p.Session(), "count"))
+	})
+	io.On("incr", socketbridge.Reload(), func(p *socketbridge.Packet) error {
+		n, err := p.Session().Incr(p.Context(), "count", 1)
+		if err != nil {
+			return err
+		}
+		return p.Ack(n)
+	})
+	io.On("cast", func(p *socketbridge.Packet) error {
+		return io.To("r").Emit("cast", p.Args()[0])
+	})
+	return app
+}

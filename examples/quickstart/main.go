@@ -1,0 +1,112 @@
+// Quickstart: a counter that lives in the session. One button adds to it over HTTP,
+// the other over a socket, and every tab of this browser sees each step at once.
+//
+//	go run ./examples/quickstart                                  # sessions in memory
+//	STORAGE=redis://127.0.0.1:6379 go run ./examples/quickstart   # sessions in Redis
+package main
+
+import (
+	"context"
+	_ "embed"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/storage"
+	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
+)
+
+//go:embed index.html
+var page []byte
+
+func main() {
+	store, err := storage.Open(env("STORAGE", "memory://"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	app, io := newApp(store)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() { // main waits for Listen, which this ends
+		<-ctx.Done()
+		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = io.Shutdown(timeout)
+		_ = app.ShutdownWithContext(timeout)
+	}()
+
+	addr := env("ADDR", "127.0.0.1:3000")
+	log.Printf("open http://%s in two tabs", addr)
+	if err := app.Listen(addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// newApp is the whole program: sessions, sockets, and the two ways to count.
+func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
+	sessions := fibersession.New(fibersession.Config{Storage: store})
+	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
+
+	app := fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		ReadTimeout:           10 * time.Second,
+		IdleTimeout:           60 * time.Second,
+	})
+	app.Use(sessions.Handler())
+	app.Use(io.Handler()) // serves /socket.io/
+
+	app.Get("/", func(c *fiber.Ctx) error {
+		return c.Type("html", "utf-8").Send(page)
+	})
+
+	// Counting over HTTP ...
+	app.Post("/count", func(c *fiber.Ctx) error {
+		sess := fibersession.FromContext(c)
+		n, err := sess.Incr("count", 1)
+		if err != nil {
+			return err
+		}
+		if err := io.ToSession(sess).Emit("count", n, "HTTP", c.Get("X-Tab")); err != nil {
+			return err
+		}
+		return c.JSON(n)
+	})
+
+	// ... and over a socket: it is the same session.
+	io.OnConnection(func(s *socketbridge.Socket) {
+		var auth struct{ Tab string }
+		_ = s.Auth(&auth) // without a name the tab is nameless
+		_ = s.Emit("count", fibersession.Value[int](s.Session(), "count"))
+		_ = s.ToSession().Emit("tab", auth.Tab, "opened")
+
+		s.On("count", func(p *socketbridge.Packet) error {
+			n, err := p.Session().Incr(p.Context(), "count", 1)
+			if err != nil {
+				return err
+			}
+			if err := io.ToSession(p.Session()).Emit("count", n, "socket", auth.Tab); err != nil {
+				return err
+			}
+			return p.Ack(n)
+		})
+		s.OnDisconnect(func(socketbridge.Reason) {
+			_ = s.ToSession().Emit("tab", auth.Tab, "closed")
+		})
+	})
+	return app, io
+}
+
+func env(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
