@@ -1,0 +1,91 @@
+package socketbridge
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestLimiter(t *testing.T) {
+	t.Parallel()
+	run := func(name string, fn func(t *testing.T, l *limiter)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var l limiter
+				l.init(Config{EventsPerSecond: 10, EventBurst: 20, BytesPerSecond: 1000})
+				fn(t, &l)
+			})
+		})
+	}
+	take := func(t *testing.T, l *limiter, bytes int) time.Duration {
+		t.Helper()
+		wait, err := l.take(bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait
+	}
+	run("a burst passes, one more waits", func(t *testing.T, l *limiter) {
+		for range 20 {
+			if wait := take(t, l, 1); wait != 0 {
+				t.Fatalf("waits %v inside the burst", wait)
+			}
+		}
+		if wait := take(t, l, 1); wait != 100*time.Millisecond {
+			t.Errorf("waits %v, want the time of one packet", wait)
+		}
+	})
+	run("the rate itself never waits", func(t *testing.T, l *limiter) {
+		for range 100 {
+			if wait := take(t, l, 1); wait != 0 {
+				t.Fatalf("waits %v", wait)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+	run("bytes count by themselves", func(t *testing.T, l *limiter) {
+		if wait := take(t, l, 1000); wait != 0 {
+			t.Fatalf("waits %v inside the burst", wait)
+		}
+		if wait := take(t, l, 500); wait != 500*time.Millisecond {
+			t.Errorf("waits %v", wait)
+		}
+	})
+	run("a flood ends with an error", func(t *testing.T, l *limiter) {
+		begin := time.Now()
+		for {
+			wait, err := l.take(1)
+			if err != nil {
+				if !errors.Is(err, ErrFlood) {
+					t.Fatal(err)
+				}
+				break
+			}
+			time.Sleep(wait)
+		}
+		if d := time.Since(begin); d < patience || d > patience+200*time.Millisecond {
+			t.Errorf("ended after %v, want %v", d, patience)
+		}
+	})
+	run("a pause forgives", func(t *testing.T, l *limiter) {
+		for range 10 { // each time short of the patience
+			for range 40 {
+				time.Sleep(take(t, l, 1))
+			}
+			time.Sleep(2 * time.Second)
+			if wait := take(t, l, 1); wait != 0 {
+				t.Fatalf("waits %v after a pause", wait)
+			}
+		}
+	})
+	t.Run("switched off", func(t *testing.T) {
+		var l limiter
+		l.init(Config{EventsPerSecond: -1, BytesPerSecond: -1})
+		for range 100_000 {
+			if wait, err := l.take(1 << 20); wait != 0 || err != nil {
+				t.Fatal(wait, err)
+			}
+		}
+	})
+}
