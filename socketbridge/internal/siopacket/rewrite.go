@@ -41,8 +41,12 @@ func (w *rewriter) value(v reflect.Value, depth int) (_ reflect.Value, changed b
 	if to, ok := w.leaf(v); ok {
 		return to, true
 	}
-	if v.Kind() != reflect.Interface && hasOwnJSON(v.Type()) {
-		return v, false
+	switch v.Kind() {
+	case reflect.Interface, reflect.Pointer: // what they refer to is asked
+	default:
+		if hasOwnJSON(v.Type()) {
+			return v, false
+		}
 	}
 	switch v.Kind() {
 	case reflect.Interface:
@@ -193,10 +197,7 @@ func isBytes(t reflect.Type) bool {
 
 // hasOwnJSON tells whether t decides itself how it looks as JSON.
 func hasOwnJSON(t reflect.Type) bool {
-	p := t
-	if t.Kind() != reflect.Pointer {
-		p = reflect.PointerTo(t)
-	}
+	p := reflect.PointerTo(t)
 	return p.NumMethod() > 0 &&
 		(p.Implements(marshaler) || p.Implements(textMarshaler) || p.Implements(unmarshaler) || p.Implements(textUnmarshaler))
 }

@@ -1,0 +1,190 @@
+package nodetest
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+// Browser is a headless Chromium with a fresh profile.
+type Browser struct {
+	n *Node
+	t testing.TB
+	*Context
+}
+
+// Context is a set of pages that share cookies and nothing with other contexts,
+// as a private window does.
+type Context struct {
+	n      *Node
+	t      testing.TB
+	number int
+}
+
+// Page is one tab. Its methods end the test when they fail.
+type Page struct {
+	n      *Node
+	t      testing.TB
+	number int
+	box    *inbox
+}
+
+// Cookie is a cookie as the browser keeps it.
+type Cookie struct {
+	Name     string  `json:"name"`
+	Value    string  `json:"value"`
+	Domain   string  `json:"domain"`
+	Path     string  `json:"path"`
+	Expires  float64 `json:"expires"` // seconds since 1970, -1 for a session cookie
+	HTTPOnly bool    `json:"httpOnly"`
+	Secure   bool    `json:"secure"`
+	SameSite string  `json:"sameSite"`
+}
+
+// Browser returns the process's Chromium with a context of its own: its program
+// is that of the environment variable CHROMIUM, or /usr/bin/chromium. When it is
+// missing, the test fails if CI is set, and is skipped otherwise.
+func (n *Node) Browser(t testing.TB) *Browser {
+	t.Helper()
+	program := os.Getenv("CHROMIUM")
+	if program == "" {
+		program = "/usr/bin/chromium"
+	}
+	if _, err := os.Stat(program); err != nil {
+		missing(t, "Chromium", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a cold start on a busy machine
+	defer cancel()
+	if err := n.do(ctx, "browser", map[string]any{"executable": program}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b := &Browser{n: n, t: t}
+	b.Context = b.NewContext(nil)
+	return b
+}
+
+// NewContext opens another context. Options are those of Playwright's newContext.
+func (b *Browser) NewContext(options map[string]any) *Context {
+	b.t.Helper()
+	c := &Context{n: b.n, t: b.t}
+	c.number, _ = b.n.number()
+	b.n.must(b.t, "context", map[string]any{"context": c.number, "options": options, "timeout": Timeout.Milliseconds()}, nil)
+	return c
+}
+
+// Open opens url in a new tab and waits until it is loaded.
+func (c *Context) Open(url string) *Page {
+	c.t.Helper()
+	p := &Page{n: c.n, t: c.t}
+	p.number, p.box = c.n.number()
+	c.n.must(c.t, "open", map[string]any{"context": c.number, "page": p.number, "url": url}, nil)
+	return p
+}
+
+// Cookies returns the cookies that the context would send to url.
+func (c *Context) Cookies(url string) []Cookie {
+	c.t.Helper()
+	var out []Cookie
+	c.n.must(c.t, "cookies", map[string]any{"context": c.number, "url": url}, &out)
+	return out
+}
+
+// SetOffline takes the network from the context's pages, or gives it back.
+func (c *Context) SetOffline(offline bool) {
+	c.t.Helper()
+	c.n.must(c.t, "offline", map[string]any{"context": c.number, "offline": offline}, nil)
+}
+
+// Close closes the context and its pages.
+func (c *Context) Close() {
+	c.t.Helper()
+	c.n.must(c.t, "closeContext", map[string]any{"context": c.number}, nil)
+}
+
+// Goto loads another URL in the tab.
+func (p *Page) Goto(url string) { p.t.Helper(); p.do("goto", nil, "url", url) }
+
+// Reload loads the page again.
+func (p *Page) Reload() { p.t.Helper(); p.do("reload", nil) }
+
+// Close closes the tab.
+func (p *Page) Close() { p.t.Helper(); p.do("closePage", nil) }
+
+// Click clicks the element that a CSS selector names, once it can be clicked.
+func (p *Page) Click(selector string) { p.t.Helper(); p.do("click", nil, "selector", selector) }
+
+// Fill types text into an input, in place of what it holds.
+func (p *Page) Fill(selector, text string) {
+	p.t.Helper()
+	p.do("fill", nil, "selector", selector, "text", text)
+}
+
+// Press presses a key, such as "Enter", in an element.
+func (p *Page) Press(selector, key string) {
+	p.t.Helper()
+	p.do("press", nil, "selector", selector, "text", key)
+}
+
+// Text returns the visible text of an element.
+func (p *Page) Text(selector string) string {
+	p.t.Helper()
+	var text string
+	p.do("text", &text, "selector", selector)
+	return text
+}
+
+// Count returns how many elements a selector names.
+func (p *Page) Count(selector string) int {
+	p.t.Helper()
+	var n int
+	p.do("count", &n, "selector", selector)
+	return n
+}
+
+// WaitText waits until an element that the selector names contains text, and
+// returns all of its text.
+func (p *Page) WaitText(selector, text string) string {
+	p.t.Helper()
+	var got string
+	p.do("waitText", &got, "selector", selector, "text", text, "timeout", (Timeout - time.Second).Milliseconds())
+	return got
+}
+
+// Screenshot writes a picture of the whole page to a PNG file. A relative path
+// begins at the driver's folder, so give an absolute one.
+func (p *Page) Screenshot(path string) { p.t.Helper(); p.do("screenshot", nil, "path", path) }
+
+// Eval runs the body of an async function in the page, with the argument arg,
+// and stores what it returns in result unless that is nil.
+func (p *Page) Eval(body string, arg, result any) {
+	p.t.Helper()
+	p.do("evaluate", result, "body", body, "arg", arg)
+}
+
+// MustNext takes the page's next "console" line or "error" (an exception that
+// nobody caught, or console.error), and waits for one.
+func (p *Page) MustNext(event string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	h, err := p.box.take(ctx, event)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var text string
+	h.args.Bind(p.t, &text)
+	return text
+}
+
+// Waiting tells how many "console" lines or "error"s nobody took yet.
+func (p *Page) Waiting(event string) int { return p.box.count(event) }
+
+func (p *Page) do(op string, result any, pairs ...any) {
+	p.t.Helper()
+	command := map[string]any{"page": p.number}
+	for i := 0; i < len(pairs); i += 2 {
+		command[pairs[i].(string)] = pairs[i+1]
+	}
+	p.n.must(p.t, op, command, result)
+}

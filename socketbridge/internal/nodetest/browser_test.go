@@ -1,0 +1,72 @@
+package nodetest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const page = `<!doctype html><title>t</title>
+<input id="name"><button id="go">go</button><p id="out"></p>
+<script>
+document.cookie = document.cookie || "seen=" + Math.random().toString(36).slice(2);
+document.getElementById("go").onclick = () => {
+  document.getElementById("out").textContent = "hello " + document.getElementById("name").value;
+  console.log("clicked");
+};
+document.getElementById("name").onkeydown = (e) => { if (e.key === "Enter") throw new Error("boom"); };
+</script>`
+
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	html := page
+	url := n.Serve(t, nil, map[string]File{"/": {Type: "text/html", Body: &html}})
+	b := n.Browser(t)
+	p := b.Open(url + "/")
+	p.Fill("#name", "you")
+	p.Click("#go")
+	if got := p.WaitText("#out", "hello"); got != "hello you" {
+		t.Errorf("the page says %q", got)
+	}
+	if got := p.Text("#out"); got != "hello you" {
+		t.Errorf("the page says %q", got)
+	}
+	if got := p.MustNext("console"); got != "clicked" {
+		t.Errorf("the console says %q", got)
+	}
+	p.Press("#name", "Enter")
+	if got := p.MustNext("error"); got != "Error: boom" {
+		t.Errorf("the error is %q", got)
+	}
+	var sum int
+	p.Eval("return await Promise.resolve(arg.a + arg.b)", map[string]int{"a": 1, "b": 2}, &sum)
+	if sum != 3 || p.Count("button") != 1 {
+		t.Errorf("sum %d, buttons %d", sum, p.Count("button"))
+	}
+
+	picture := filepath.Join(t.TempDir(), "page.png")
+	p.Screenshot(picture)
+	if data, err := os.ReadFile(picture); err != nil || len(data) < 8 || string(data[1:4]) != "PNG" {
+		t.Errorf("no picture: %v", err)
+	}
+
+	// Tabs of a context share cookies, and other contexts do not.
+	second := b.Open(url + "/")
+	other := b.NewContext(nil)
+	stranger := other.Open(url + "/")
+	var cookies [3]string
+	for i, tab := range []*Page{p, second, stranger} {
+		tab.Eval("return document.cookie", nil, &cookies[i])
+	}
+	if cookies[0] != cookies[1] || cookies[0] == cookies[2] || cookies[0] == "" {
+		t.Errorf("cookies are %q", cookies)
+	}
+	if got := b.Cookies(url); len(got) != 1 || "seen="+got[0].Value != cookies[0] {
+		t.Errorf("the context's cookies are %+v", got)
+	}
+	p.Reload()
+	p.Goto(url + "/")
+	second.Close()
+	other.Close()
+}

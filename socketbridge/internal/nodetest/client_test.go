@@ -1,0 +1,275 @@
+package nodetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every way to connect, with both versions of the client.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	url := n.Serve(t, nil, nil)
+	for _, version := range []string{"4.8", "4.0"} {
+		for _, tt := range []struct {
+			name       string
+			transports []string
+		}{
+			{"upgrade", nil},
+			{"polling", []string{"polling"}},
+			{"websocket", []string{"websocket"}},
+		} {
+			t.Run(version+" "+tt.name, func(t *testing.T) {
+				c := n.Dial(t, url, Options{Version: version, Transports: tt.transports})
+				var connected struct{ ID, Transport string }
+				c.MustNext(Connected).Bind(t, &connected)
+				if connected.ID == "" {
+					t.Error("connected without an id")
+				}
+				if tt.name != "upgrade" {
+					if connected.Transport != tt.name {
+						t.Errorf("connected over %s", connected.Transport)
+					}
+				} else { // which may be done by now, or not
+					if got := c.MustNext(Upgraded).String(); got != `["websocket"]` {
+						t.Errorf("upgraded to %s", got)
+					}
+				}
+
+				data := []byte{0, 1, 0xff, 0x80}
+				var (
+					number int
+					bin    Binary
+					nested struct{ Deep Binary }
+				)
+				c.MustCall("echo", 5, data, map[string]any{"deep": Binary(data)}).Bind(t, &number, &bin, &nested)
+				if number != 5 || !bytes.Equal(bin, data) || !bytes.Equal(nested.Deep, data) {
+					t.Errorf("echo gave %d, %x, %x", number, bin, nested.Deep)
+				}
+
+				c.Answer("question", "yes", data)
+				if got, want := c.MustCall("ask", "question", 1).String(), `[null,"yes",{"$binary":"AAH/gA=="}]`; got != want {
+					t.Errorf("the answer is %s, want %s", got, want)
+				}
+				if got := c.MustNext("question").String(); got != "[1]" {
+					t.Errorf("asked %s", got)
+				}
+				c.Close()
+				if got := c.MustNext(Disconnected).String(); got != `["io client disconnect"]` {
+					t.Errorf("disconnected because of %s", got)
+				}
+			})
+		}
+	}
+}
+
+func TestEventsAreKeptInOrder(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	c := n.Connect(t, n.Serve(t, nil, nil), Options{})
+	for i := range 3 {
+		c.Emit("back", "number", i)
+	}
+	c.MustCall("echo") // behind the three
+	if got := c.Waiting("number"); got != 3 {
+		t.Errorf("%d events wait, want 3", got)
+	}
+	for i, want := range []string{"[0]", "[1]", "[2]"} {
+		if got := c.MustNext("number").String(); got != want {
+			t.Errorf("event %d is %s, want %s", i, got, want)
+		}
+	}
+}
+
+func TestHandshake(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	url := n.Serve(t, nil, nil)
+	for _, transport := range []string{"polling", "websocket"} {
+		for _, version := range []string{"4.8", "4.0"} {
+			t.Run(transport+" "+version, func(t *testing.T) {
+				c := n.Connect(t, url, Options{
+					Version: version, Transports: []string{transport},
+					Cookie: "a=1; b=2", Auth: map[string]string{"who": "me"}, Query: map[string]string{"q": "x"},
+				})
+				var got struct {
+					Auth, Query map[string]string
+					Cookie      string
+				}
+				c.MustCall("handshake").Bind(t, &got)
+				if got.Cookie != "a=1; b=2" || got.Auth["who"] != "me" || got.Query["q"] != "x" {
+					t.Errorf("the server saw %+v", got)
+				}
+			})
+		}
+	}
+}
+
+func TestNamespaces(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	url := n.Serve(t, nil, nil)
+	c := n.Connect(t, url, Options{})
+	chat := c.Of("/chat", nil)
+	if a, b := c.State(), chat.State(); a.Engine != b.Engine || a.ID == b.ID || a.Engine == "" {
+		t.Errorf("two namespaces of one connection are %+v and %+v", a, b)
+	}
+
+	refused := c.DialOf("/admin", nil)
+	var why struct {
+		Message string
+		Data    struct{ Code int }
+	}
+	refused.MustNext(ConnectError).Bind(t, &why)
+	if why.Message != "not authorized" || why.Data.Code != 7 {
+		t.Errorf("refused with %+v", why)
+	}
+	refused.SetAuth(map[string]string{"token": "let me in"})
+	refused.Close()
+	refused.Reconnect()
+
+	chat.Emit("leave")
+	if got := chat.MustNext(Disconnected).String(); got != `["io server disconnect"]` {
+		t.Errorf("disconnected because of %s", got)
+	}
+	if !c.State().Connected {
+		t.Error("the other namespace is disconnected too")
+	}
+}
+
+func TestReconnect(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	c := n.Connect(t, n.Serve(t, nil, nil), Options{Reconnect: true, Transports: []string{"websocket"}})
+	before := c.State()
+	c.Emit("drop")
+	if got := c.MustNext(Disconnected).String(); got != `["transport close"]` {
+		t.Errorf("disconnected because of %s", got)
+	}
+	c.MustNext(ReconnectAttempt)
+	c.MustNext(Connected)
+	if after := c.State(); after.ID == before.ID || !after.Connected {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	c.Cut()
+	c.MustNext(Disconnected)
+	c.MustNext(Connected)
+}
+
+func TestSendRaw(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	url := n.Serve(t, nil, nil)
+	for _, tt := range []struct {
+		name string
+		send []any
+		want string
+	}{
+		{"unknown type", []any{"9"}, `["transport close"]`},
+		{"binary out of turn", []any{[]byte("x")}, `["transport close"]`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := n.Connect(t, url, Options{Transports: []string{"websocket"}})
+			c.SendRaw(tt.send...)
+			if got := c.MustNext(Disconnected).String(); got != tt.want {
+				t.Errorf("disconnected because of %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	url := n.Serve(t, nil, nil)
+	c := n.Connect(t, url, Options{})
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Call(ctx, "silent"); err == nil {
+		t.Error("a call that nobody answers succeeded")
+	}
+	if _, err := c.Next(ctx, "never"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for what never comes gave %v", err)
+	}
+	if err := n.do(t.Context(), "nonsense", nil, nil); err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("an unknown command gave %v", err)
+	}
+
+	refused := n.Dial(t, "http://127.0.0.1:1/", Options{})
+	refused.MustNext(ConnectError)
+}
+
+func TestFetch(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	body := "hello"
+	url := n.Serve(t, nil, map[string]File{"/hello": {Type: "text/plain", Body: &body}})
+	got, err := n.Fetch(t.Context(), Request{URL: url + "/hello", Header: map[string]string{"Cookie": "a=1"}})
+	if err != nil || got.Status != 200 || string(got.Body) != "hello" || got.Header["content-type"] != "text/plain" {
+		t.Errorf("fetched %+v, %v", got, err)
+	}
+}
+
+// What Node prints as an error, and its death, reach those who wait.
+func TestProcessEnds(t *testing.T) {
+	t.Parallel()
+	rec := &recorder{TB: t}
+	n := Start(rec)
+	c := &Client{n: n, t: t}
+	c.number, c.box = n.number()
+	n.cmd.Process.Kill()
+	if _, err := c.Next(t.Context(), "anything"); !errors.Is(err, ErrEnded) {
+		t.Errorf("waiting for an event gave %v", err)
+	}
+	<-n.done
+	if err := n.do(t.Context(), "state", nil, nil); !errors.Is(err, ErrEnded) {
+		t.Errorf("a command gave %v", err)
+	}
+	if !rec.failed {
+		t.Error("the test of a process that died did not fail")
+	}
+}
+
+// recorder is a test whose failures are expected.
+type recorder struct {
+	testing.TB
+	failed bool // written before Node.done is closed
+}
+
+func (r *recorder) Errorf(string, ...any) { r.failed = true }
+
+func TestMissingToolsFailInCI(t *testing.T) {
+	for _, tt := range []struct {
+		ci, want string
+	}{{"true", "fatal"}, {"", "skip"}} {
+		t.Run("CI="+tt.ci, func(t *testing.T) {
+			t.Setenv("CI", tt.ci)
+			t.Setenv("PATH", "")
+			stub := &outcome{TB: t}
+			ended := make(chan struct{})
+			go func() { // waited for below; Fatalf and Skipf end it
+				defer close(ended)
+				Start(stub)
+			}()
+			<-ended
+			if stub.how != tt.want {
+				t.Errorf("a missing node is %q, want %q", stub.how, tt.want)
+			}
+		})
+	}
+}
+
+// outcome notes how a test was ended.
+type outcome struct {
+	testing.TB
+	how string
+}
+
+func (o *outcome) Fatalf(format string, args ...any) { o.how = "fatal"; runtime.Goexit() }
+func (o *outcome) Skipf(format string, args ...any)  { o.how = "skip"; runtime.Goexit() }

@@ -1,0 +1,71 @@
+// Headless Chromium. One browser for the process; contexts have their own cookies.
+import { chromium } from "playwright-core";
+
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let browser;
+const contexts = new Map();
+const pages = new Map();
+
+function page({ page: number }) {
+  const found = pages.get(number);
+  if (!found) throw new Error(`no page ${number}`);
+  return found;
+}
+
+export const ops = {
+  async browser({ executable }) {
+    // A fresh profile each time, removed when the browser ends.
+    browser ??= await chromium.launch({ executablePath: executable, headless: true, args: flags });
+    return browser.version();
+  },
+  async context({ context, options, timeout }) {
+    const made = await browser.newContext(options ?? {});
+    made.setDefaultTimeout(timeout);
+    contexts.set(context, made);
+  },
+  async open({ context, page: number, url }, write) {
+    const made = await contexts.get(context).newPage();
+    const tell = (event, text) => write({ client: number, event, args: [text] });
+    made.on("console", (message) => {
+      if (message.location().url.endsWith("/favicon.ico")) return; // browsers ask for it unasked
+      tell(message.type() === "error" ? "error" : "console", message.text());
+    });
+    made.on("pageerror", (error) => tell("error", String(error)));
+    pages.set(number, made);
+    await made.goto(url);
+  },
+  goto: (command) => page(command).goto(command.url).then(() => null),
+  reload: (command) => page(command).reload().then(() => null),
+  closePage: (command) => page(command).close(),
+  click: (command) => page(command).click(command.selector),
+  fill: (command) => page(command).fill(command.selector, command.text),
+  press: (command) => page(command).press(command.selector, command.text),
+  text: (command) => page(command).innerText(command.selector),
+  count: (command) => page(command).locator(command.selector).count(),
+  async waitText(command) {
+    const locator = page(command).locator(command.selector, { hasText: command.text }).first();
+    await locator.waitFor({ timeout: command.timeout });
+    return locator.innerText();
+  },
+  screenshot: (command) => page(command).screenshot({ path: command.path, fullPage: true }).then(() => null),
+  // An expression and not a function: a page's Content-Security-Policy does not
+  // stop it. The argument is `arg`, and the body may await.
+  evaluate: (command) =>
+    page(command).evaluate(`(async (arg) => {${command.body}})(${JSON.stringify(command.arg ?? null)})`),
+  cookies: ({ context, url }) => contexts.get(context).cookies(url),
+  offline: ({ context, offline }) => contexts.get(context).setOffline(offline),
+  closeContext: ({ context }) => contexts.get(context).close(),
+};
+
+export async function close() {
+  await browser?.close();
+}

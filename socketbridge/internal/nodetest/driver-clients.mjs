@@ -1,0 +1,112 @@
+// Real socket.io-client instances, of both versions, several in one process.
+import { io as io48 } from "socket.io-client";
+import { io as io40 } from "socket.io-client-40";
+
+const versions = { 4.8: io48, "4.0": io40 };
+const clients = new Map(); // number -> { socket, answers }
+
+function get({ client }) {
+  const found = clients.get(client);
+  if (!found) throw new Error(`no client ${client}`);
+  return found;
+}
+
+// watch reports everything that happens to a socket.
+function watch(number, socket, write) {
+  const answers = new Map();
+  const tell = (event, ...args) => write({ client: number, event, args });
+  const transport = () => socket.io.engine?.transport?.name ?? "";
+  clients.set(number, { socket, answers });
+  // Each connection has an engine of its own; it may upgrade before CONNECT is answered.
+  socket.io.on("open", () => socket.io.engine.on("upgrade", (t) => tell("upgrade", t.name)));
+  socket.on("connect", () =>
+    tell("connect", { id: socket.id, transport: transport(), recovered: socket.recovered ?? false }),
+  );
+  socket.on("connect_error", (error) =>
+    tell("connect_error", {
+      message: error.message,
+      data: error.data ?? null,
+      type: error.type ?? "",
+      status: error.context?.status ?? 0,
+      body: error.context?.responseText ?? "",
+    }),
+  );
+  socket.on("disconnect", (reason) => tell("disconnect", reason));
+  socket.io.on("reconnect_attempt", (n) => tell("reconnect_attempt", n));
+  socket.onAny((event, ...args) => {
+    const ack = typeof args.at(-1) === "function" ? args.pop() : null;
+    tell(event, ...args);
+    if (ack && answers.has(event)) ack(...answers.get(event));
+  });
+}
+
+const describe = ({ socket }) => ({
+  id: socket.id ?? "",
+  engine: socket.io.engine?.id ?? "",
+  transport: socket.connected ? (socket.io.engine?.transport?.name ?? "") : "",
+  connected: socket.connected,
+  recovered: socket.recovered ?? false,
+});
+
+export const ops = {
+  connect(command, write) {
+    const io = versions[command.version];
+    if (!io) throw new Error(`no socket.io-client of version ${command.version}`);
+    const socket = io(command.url, { ...command.options, autoConnect: false, forceNew: true });
+    watch(command.client, socket, write);
+    socket.connect();
+  },
+  of(command, write) {
+    const { socket } = get({ client: command.parent });
+    const sibling = socket.io.socket(command.namespace, { auth: command.auth ?? undefined });
+    watch(command.client, sibling, write);
+    sibling.connect();
+  },
+  reconnect: (command) => void get(command).socket.connect(),
+  auth: (command) => void (get(command).socket.auth = command.auth),
+  state: (command) => describe(get(command)),
+  emit(command) {
+    get(command).socket.emit(command.event, ...command.args);
+  },
+  call(command) {
+    const { socket } = get(command);
+    return new Promise((resolve, reject) => {
+      const answer = (...args) => resolve(args);
+      if (!command.timeout) return socket.emit(command.event, ...command.args, answer);
+      // 4.0 has no timeout(): the driver's own does for both.
+      const timer = setTimeout(() => reject(new Error("operation has timed out")), command.timeout);
+      socket.emit(command.event, ...command.args, (...args) => (clearTimeout(timer), answer(...args)));
+    });
+  },
+  answer: (command) => void get(command).answers.set(command.event, command.args),
+  disconnect: (command) => void get(command).socket.disconnect(),
+  // The transport's end without a goodbye, as when the network goes away.
+  cut: (command) => void get(command).socket.io.engine.transport.close(),
+  // What the client's engine would never send by itself.
+  engineSend(command) {
+    const { socket } = get(command);
+    for (const message of command.args) socket.io.engine.write(message);
+  },
+  async fetch({ request }) {
+    const response = await fetch(request.url, {
+      method: request.method || "GET",
+      headers: request.headers ?? {},
+      body: request.body ?? undefined,
+      redirect: "manual",
+    });
+    return {
+      status: response.status,
+      header: Object.fromEntries(response.headers),
+      cookies: response.headers.getSetCookie(),
+      body: Buffer.from(await response.arrayBuffer()),
+    };
+  },
+};
+
+export async function close() {
+  for (const { socket } of clients.values()) {
+    socket.io.reconnection(false);
+    socket.disconnect();
+    socket.io.engine?.close();
+  }
+}

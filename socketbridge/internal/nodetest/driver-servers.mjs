@@ -1,0 +1,48 @@
+// A small server on the reference implementation, for tests of this bench and
+// of our browser client.
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { Server } from "socket.io";
+
+const servers = new Map(); // number -> { http, io }
+
+// The events every namespace of the server knows.
+function listen(socket) {
+  socket.on("echo", (...args) => args.pop()(...args));
+  socket.on("back", (event, ...args) => socket.emit(event, ...args));
+  socket.on("ask", (event, ...rest) => {
+    const done = rest.pop();
+    socket.timeout(5000).emit(event, ...rest, (error, ...answers) => done(error ? String(error) : null, ...answers));
+  });
+  socket.on("silent", () => {});
+  socket.on("shout", (...args) => socket.nsp.emit("shouted", ...args));
+  socket.on("leave", () => socket.disconnect());
+  socket.on("drop", () => socket.conn.close());
+  socket.on("handshake", (done) =>
+    done({ auth: socket.handshake.auth, cookie: socket.handshake.headers.cookie ?? "", query: socket.handshake.query }),
+  );
+}
+
+export const ops = {
+  async serve({ server, options, files }) {
+    const http = createServer(async (request, response) => {
+      const file = files?.[new URL(request.url, "http://localhost").pathname];
+      if (!file) return response.writeHead(404).end();
+      response.setHeader("Content-Type", file.type);
+      response.end(file.body ?? (await readFile(file.path)));
+    });
+    const io = new Server(http, options ?? {});
+    io.of("/admin").use((socket, next) => {
+      if (socket.handshake.auth.token === "let me in") return next();
+      next(Object.assign(new Error("not authorized"), { data: { code: 7 } }));
+    });
+    for (const name of ["/", "/chat", "/admin"]) io.of(name).on("connection", listen);
+    await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
+    servers.set(server, { http, io });
+    return `http://127.0.0.1:${http.address().port}`;
+  },
+};
+
+export async function close() {
+  await Promise.allSettled([...servers.values()].map(({ io }) => io.close()));
+}
