@@ -56,8 +56,9 @@ func newClient(s *Server, conn transport.Conn) *client {
 // Receive takes the next message, on the connection's reading goroutine.
 func (c *client) Receive(m transport.Message) error {
 	if wait, err := c.rate.take(len(m.Data)); err != nil {
-		c.log("a client sends too fast; its connection is closed")
-		return err
+		c.log("a client sends too fast; its connection is closed", "error", err)
+		c.conn.Close(transport.ForcedClose)
+		return nil
 	} else if wait > 0 && !c.pause(wait) {
 		return ErrDisconnected
 	}
@@ -262,8 +263,8 @@ func (c *client) Closed(reason transport.Reason, _ error) {
 	c.release()
 }
 
-func (c *client) log(msg string) {
-	c.server.log.Warn("socketbridge: "+msg, "remote", c.conn.Handshake().RemoteIP)
+func (c *client) log(msg string, args ...any) {
+	c.server.log.Warn("socketbridge: "+msg, append(args, "remote", c.conn.Handshake().RemoteIP)...)
 }
 
 // session returns a handle of the connection's session for one socket, or why

@@ -1,0 +1,152 @@
+package socketbridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+// newServer makes a server that is shut down at the end of the test.
+func newServer(t testing.TB, cfg socketbridge.Config) *socketbridge.Server {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	io := socketbridge.New(cfg)
+	t.Cleanup(func() { shutdown(t, io) })
+	return io
+}
+
+// shutdown ends a server, and checks that it held nothing back.
+func shutdown(t testing.TB, io *socketbridge.Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := io.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// peer is a client that speaks the protocol by hand, over a connection in memory.
+type peer struct {
+	t    testing.TB
+	conn *transporttest.Conn
+	sid  string
+}
+
+// dial connects without joining a namespace.
+func dial(t testing.TB, io *socketbridge.Server) *peer {
+	t.Helper()
+	conn, err := transporttest.Connect(io, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{t: t, conn: conn}
+	t.Cleanup(p.leave)
+	return p
+}
+
+// join connects to a namespace.
+func join(t testing.TB, io *socketbridge.Server, namespace string) *peer {
+	t.Helper()
+	p := dial(t, io)
+	p.join(namespace)
+	return p
+}
+
+func (p *peer) join(namespace string) {
+	p.t.Helper()
+	prefix := "0"
+	if namespace != "/" {
+		prefix += namespace + ","
+	}
+	p.send(prefix)
+	got := p.next()
+	var body struct{ Sid string }
+	if !strings.HasPrefix(got, prefix) || json.Unmarshal([]byte(got[len(prefix):]), &body) != nil || body.Sid == "" {
+		p.t.Fatalf("CONNECT was answered with %s", got)
+	}
+	p.sid = body.Sid
+}
+
+// send delivers a packet that the server accepts.
+func (p *peer) send(text string) {
+	p.t.Helper()
+	if err := p.conn.Text(text); err != nil {
+		p.t.Fatalf("%s: %v", text, err)
+	}
+}
+
+// next returns the next text that the server sent.
+func (p *peer) next() string {
+	p.t.Helper()
+	m := p.nextMessage()
+	if m.Binary {
+		p.t.Fatalf("a binary message of %d bytes came, a text was expected", len(m.Data))
+	}
+	return string(m.Data)
+}
+
+func (p *peer) nextMessage() transport.Message {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	m, err := p.conn.Next(ctx)
+	if err != nil {
+		p.t.Fatalf("nothing came: %v", err)
+	}
+	return m
+}
+
+// expect checks the next texts that the server sends.
+func (p *peer) expect(want ...string) {
+	p.t.Helper()
+	for _, w := range want {
+		if got := p.next(); got != w {
+			p.t.Fatalf("got %s, want %s", got, w)
+		}
+	}
+}
+
+// closed waits for the connection's end and returns its reason.
+func (p *peer) closed() transport.Reason {
+	p.t.Helper()
+	select {
+	case <-p.conn.Done():
+	case <-time.After(time.Minute):
+		p.t.Fatal("the connection is still open")
+	}
+	reason, _ := p.conn.Reason()
+	return reason
+}
+
+// leave ends the connection from the client's side.
+func (p *peer) leave() { p.conn.Leave(transport.TransportClose, nil) }
+
+// events records what happens, in order.
+type events chan string
+
+func (e events) add(format string, args ...any) { e <- fmt.Sprintf(format, args...) }
+
+// expect checks the next events.
+func (e events) expect(t testing.TB, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		select {
+		case got := <-e:
+			if got != w {
+				t.Fatalf("got %q, want %q", got, w)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("nothing happened, want %q", w)
+		}
+	}
+}
