@@ -25,18 +25,14 @@
  * @property {number} [randomizationFactor] the delay varies by this share. Default: 0.5
  * @property {number} [timeout] ms for one transport to shake hands. Default: 20000
  * @property {boolean} [withCredentials] send cookies to another origin. Default: false
- * @property {typeof WebSocket} [WebSocket] for where there is none built in. Default: the global one
+ * @property {typeof WebSocket} [WebSocket] for where there is none, or another. Default: the global one
+ * @property {typeof fetch} [fetch] likewise
  */
 
 const defaults = {
-  path: "/socket.io/",
-  transports: ["websocket", "polling"],
-  reconnection: true,
-  reconnectionAttempts: Infinity,
-  reconnectionDelay: 1000,
-  reconnectionDelayMax: 5000,
-  randomizationFactor: 0.5,
-  timeout: 20000,
+  path: "/socket.io/", transports: ["websocket", "polling"], timeout: 20000,
+  reconnection: true, reconnectionAttempts: Infinity,
+  reconnectionDelay: 1000, reconnectionDelayMax: 5000, randomizationFactor: 0.5,
 };
 
 /**
@@ -54,7 +50,7 @@ export function connect(url = "/", options = {}) {
 // ---- Socket.IO packets ----
 
 const CONNECT = 0, DISCONNECT = 1, EVENT = 2, ACK = 3, CONNECT_ERROR = 4, BINARY = 3; // BINARY: from EVENT or ACK to its binary form
-const reserved = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"]);
+const reserved = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"]);
 
 /** Encodes a packet as its text and the buffers that follow it. */
 function encode({ type, namespace, id, data }) {
@@ -102,6 +98,7 @@ function decode(text) {
     id: id === undefined ? undefined : Number(id),
     data: json ? JSON.parse(json) : undefined,
     awaits: Number(count ?? 0),
+    buffers: [],
   };
   if ((packet.type === EVENT || packet.type === ACK) && !Array.isArray(packet.data)) throw new Error("malformed packet");
   return packet;
@@ -109,9 +106,9 @@ function decode(text) {
 
 // ---- transports ----
 //
-// A transport is { name, send(packets), close() }. It tells packets (a string, or
-// an ArrayBuffer for a binary message) by on.packet, and its end by on.closed,
-// once. Its close() tells nothing.
+// A transport is { name, send(packets), close(goodbye) }. It tells packets (a
+// string, or an ArrayBuffer for a binary message) by on.packet, and that it ended
+// by on.closed. With a goodbye, close() sends what is queued and tells the server.
 
 function webSocket(url, options, on) {
   const WS = options.WebSocket ?? globalThis.WebSocket;
@@ -124,7 +121,7 @@ function webSocket(url, options, on) {
   return {
     name: "websocket",
     send: (packets) => packets.forEach((packet) => ws.send(packet)),
-    close() {
+    close() { // which is a goodbye of its own
       ws.onmessage = ws.onclose = null;
       ws.onerror = () => {}; // closing before it opened is an error to some
       ws.close();
@@ -135,52 +132,49 @@ function webSocket(url, options, on) {
 const SEPARATOR = "\x1e";
 
 function polling(url, options, on) {
-  const end = new AbortController();
-  const init = { credentials: options.withCredentials ? "include" : "same-origin", cache: "no-store" };
+  const reading = new AbortController();
+  const fetch = options.fetch ?? globalThis.fetch;
+  const credentials = options.withCredentials ? "include" : "same-origin";
   const queue = [];
-  let posting = false;
+  let posting = false, closed = false;
 
   async function request(more) {
-    const response = await fetch(url("polling"), { ...init, ...more });
+    const response = await fetch(url("polling"), { credentials, cache: "no-store", ...more });
     if (!response.ok) throw Object.assign(new Error(`polling answered ${response.status}`), { status: response.status });
     return response.text();
   }
-  function fail(error) {
-    if (end.signal.aborted) return;
-    end.abort();
-    on.closed("transport error", error);
-  }
   async function receive() {
-    while (!end.signal.aborted) {
-      const body = await request({ signal: end.signal });
-      for (const packet of body.split(SEPARATOR)) {
-        if (end.signal.aborted) return;
-        on.packet(packet[0] === "b" ? fromBase64(packet.slice(1)) : packet);
+    while (!closed) {
+      for (const packet of (await request({ signal: reading.signal })).split(SEPARATOR)) {
+        if (!closed) on.packet(packet[0] === "b" ? fromBase64(packet.slice(1)) : packet);
       }
     }
   }
-  async function flush() {
+  async function post() {
     if (posting) return;
     posting = true;
-    while (queue.length && !end.signal.aborted) {
+    while (queue.length) {
       // As many packets as the server takes at once, but one at least.
       let body = queue.shift();
       while (queue.length && body.length + 1 + queue[0].length <= transport.maxBody) body += SEPARATOR + queue.shift();
-      await request({ method: "POST", body, headers: { "Content-Type": "text/plain;charset=UTF-8" }, signal: end.signal });
+      await request({ method: "POST", body, headers: { "Content-Type": "text/plain;charset=UTF-8" } });
     }
     posting = false;
   }
+  const fail = (error) => closed || on.closed("transport error", error);
 
   const transport = {
     name: "polling",
     maxBody: Infinity, // characters; the connection learns the true limit at the handshake
     send(packets) {
       queue.push(...packets.map((p) => (typeof p === "string" ? p : "b" + toBase64(p))));
-      flush().catch(fail);
+      post().catch(fail);
     },
-    close() {
-      end.abort();
-      request({ method: "POST", body: "1", headers: { "Content-Type": "text/plain;charset=UTF-8" }, keepalive: true }).catch(() => {});
+    close(goodbye) {
+      closed = true;
+      if (goodbye) return transport.send(["1"]); // which also ends the pending request
+      queue.length = 0;
+      reading.abort();
     },
   };
   receive().catch(fail);
@@ -208,17 +202,19 @@ class Connection {
   #transport = null;
   #state = "closed"; // "opening", "open"
   #sid = null;
-  #attempts = 0;
+  #joining = new Set(); // namespaces whose CONNECT was not answered yet
   #pending = null; // a packet that awaits buffers
-  #handshake; // its timer
-  #heartbeat; // the timer of the next ping
-  #retry; // the timer of the next attempt
+  #attempts = 0;
+  #pingWait; // ms within which a ping has to come
+  #handshake; // timers
+  #heartbeat;
+  #retry;
+  #offline = () => this.#state === "open" && this.#end("transport close", new Error("offline"));
+  #online = () => this.#retry && this.#open();
 
   constructor(origin, options) {
     this.#origin = origin;
     this.#options = options;
-    globalThis.addEventListener?.("offline", () => this.#state === "open" && this.#end("transport close", new Error("offline")));
-    globalThis.addEventListener?.("online", () => this.#retry && this.open());
   }
 
   get transport() {
@@ -226,51 +222,58 @@ class Connection {
   }
 
   attach(socket) {
+    if (!this.sockets.size) this.#watchNetwork("addEventListener");
     this.sockets.set(socket.namespace, socket);
     if (this.#state === "open") socket._opened();
-    else if (this.#state === "closed") this.open();
+    else if (this.#state === "closed") this.#open();
   }
 
   detach(socket) {
-    if (this.sockets.get(socket.namespace) !== socket) return;
-    this.sockets.delete(socket.namespace);
-    if (this.sockets.size > 0) return;
-    this.#drop();
-    this.#stopTimers();
+    if (!this.sockets.delete(socket.namespace) || this.sockets.size) return;
+    this.#watchNetwork("removeEventListener");
+    clearTimeout(this.#retry);
     this.#attempts = 0;
+    this.#drop(this.#state === "open");
   }
 
-  open() {
-    this.#stopTimers();
+  join(namespace, data) {
+    if (this.#joining.has(namespace)) return; // its answer is for whoever is there by then
+    this.#joining.add(namespace);
+    this.send(encode({ type: CONNECT, namespace, data }));
+  }
+
+  /** Sends what encode() gave; buffers go as binary messages of their own. */
+  send(messages) {
+    this.#transport.send(messages.map((m) => (typeof m === "string" ? `4${m}` : m)));
+  }
+
+  #watchNetwork(method) {
+    globalThis[method]?.("offline", this.#offline);
+    globalThis[method]?.("online", this.#online);
+  }
+
+  #open() {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
     this.#try(this.#options.transports);
-  }
-
-  /** Sends Socket.IO packets; buffers go as binary messages of their own. */
-  send(packet) {
-    this.#transport.send(encode(packet).map((m) => (typeof m === "string" ? `4${m}` : m)));
   }
 
   /** Tries the transports in turn, until one shakes hands. */
   #try([name, ...others]) {
     this.#state = "opening";
-    let over = false;
+    let transport = null;
     const closed = (reason, error) => {
-      if (over) return;
-      over = true;
-      if (this.#state === "opening" && others.length) {
-        this.#drop();
-        this.#try(others);
-      } else {
-        this.#end(reason, error);
-      }
+      if (this.#transport !== transport) return; // it was dropped before
+      if (this.#state === "open" || !others.length) return this.#end(reason, error);
+      this.#drop();
+      this.#try(others);
     };
     this.#handshake = setTimeout(() => closed("transport error", new Error("timeout")), this.#options.timeout);
     try {
-      const transport = transports[name]((as) => this.#url(as), this.#options, {
-        packet: (data) => over || transport !== this.#transport || this.#packet(data),
-        closed: (reason, error) => transport === this.#transport && closed(reason, error),
+      transport = this.#transport = transports[name]((as) => this.#url(as), this.#options, {
+        packet: (data) => this.#transport === transport && this.#packet(data),
+        closed,
       });
-      this.#transport = transport;
     } catch (error) {
       closed("transport error", error);
     }
@@ -278,9 +281,8 @@ class Connection {
 
   #url(transport) {
     const url = new URL(this.#options.path, this.#origin);
-    const query = { ...this.#options.query, EIO: "4", transport };
-    if (this.#sid) query.sid = this.#sid;
-    url.search = new URLSearchParams(query);
+    const sid = this.#sid ? { sid: this.#sid } : {};
+    url.search = new URLSearchParams({ ...this.#options.query, EIO: "4", transport, ...sid });
     return url.href;
   }
 
@@ -305,23 +307,22 @@ class Connection {
     this.#sid = sid;
     this.#state = "open";
     this.#attempts = 0;
-    this.pingWait = pingInterval + pingTimeout;
-    // A character of text takes three bytes at most.
-    if (maxPayload) this.#transport.maxBody = Math.floor(maxPayload / 3);
+    this.#pingWait = pingInterval + pingTimeout;
+    if (maxPayload) this.#transport.maxBody = Math.floor(maxPayload / 3); // a character takes three bytes at most
     this.#awaitPing();
     for (const socket of [...this.sockets.values()]) socket._opened();
   }
 
   #awaitPing() {
     clearTimeout(this.#heartbeat);
-    this.#heartbeat = setTimeout(() => this.#end("ping timeout", new Error("ping timeout")), this.pingWait);
+    this.#heartbeat = setTimeout(() => this.#end("ping timeout", new Error("ping timeout")), this.#pingWait);
   }
 
   #message(data) {
     let packet = this.#pending;
     if (typeof data === "string") {
       if (packet) throw new Error("text in the middle of attachments");
-      packet = { ...decode(data), buffers: [] };
+      packet = decode(data);
     } else {
       if (!packet) throw new Error("an attachment that no packet awaits");
       packet.buffers.push(data);
@@ -329,38 +330,34 @@ class Connection {
     this.#pending = packet.buffers.length < packet.awaits ? packet : null;
     if (this.#pending) return;
     if (packet.awaits) packet.data = putBuffers(packet.data, packet.buffers);
-    this.sockets.get(packet.namespace)?._packet(packet);
+    const { type, namespace } = packet;
+    if (type === CONNECT || type === CONNECT_ERROR) this.#joining.delete(namespace);
+    const socket = this.sockets.get(namespace);
+    if (socket) socket._packet(packet);
+    else if (type === CONNECT) this.send(encode({ type: DISCONNECT, namespace })); // it left meanwhile
   }
 
-  /** Forgets the transport, and closes it. */
-  #drop() {
+  /** Closes the transport, if there is one, and forgets it. */
+  #drop(goodbye = false) {
     const transport = this.#transport;
     clearTimeout(this.#handshake);
     clearTimeout(this.#heartbeat);
     this.#transport = this.#pending = null;
     this.#state = "closed";
-    transport?.close();
+    this.#joining.clear();
+    transport?.close(goodbye);
     this.#sid = null;
   }
 
   #end(reason, error) {
     const wasOpen = this.#state === "open";
     this.#drop();
-    for (const socket of [...this.sockets.values()]) {
-      if (wasOpen) socket._closed(reason);
-      else socket._failed(error);
-    }
-    const { reconnection, reconnectionAttempts, reconnectionDelay, reconnectionDelayMax, randomizationFactor } = this.#options;
-    if (!reconnection || !this.sockets.size || this.#state !== "closed" || this.#attempts >= reconnectionAttempts) return;
-    const delay = Math.min(reconnectionDelay * 2 ** this.#attempts++, reconnectionDelayMax);
-    this.#retry = setTimeout(() => this.open(), delay * (1 + randomizationFactor * (2 * Math.random() - 1)));
-  }
-
-  #stopTimers() {
-    clearTimeout(this.#handshake);
-    clearTimeout(this.#heartbeat);
+    for (const socket of [...this.sockets.values()]) wasOpen ? socket._closed(reason) : socket._failed(error);
+    const o = this.#options;
+    if (!o.reconnection || !this.sockets.size || this.#state !== "closed" || this.#attempts >= o.reconnectionAttempts) return;
+    const delay = Math.min(o.reconnectionDelay * 2 ** this.#attempts++, o.reconnectionDelayMax);
     clearTimeout(this.#retry);
-    this.#retry = undefined;
+    this.#retry = setTimeout(() => this.#open(), delay * (1 + o.randomizationFactor * (2 * Math.random() - 1)));
   }
 }
 
@@ -379,6 +376,7 @@ export class Socket {
   #acks = new Map(); // by id: { resolve, reject }
   #lastAck = 0;
   #buffer = []; // what was emitted while not connected
+  #turn = 0; // counts the times it was opened or left
 
   /** Use connect() or of(). */
   constructor(connection, namespace, { auth, autoConnect = true }) {
@@ -409,12 +407,14 @@ export class Socket {
   }
 
   disconnect() {
-    if (this.connected) this.#connection.send({ type: DISCONNECT, namespace: this.namespace });
+    if (!this.active) return this;
+    if (this.connected) this.#connection.send(encode({ type: DISCONNECT, namespace: this.namespace }));
     this.#connection.detach(this);
     this._closed("io client disconnect");
     return this;
   }
 
+  /** Calls listener at each event; "*" hears all that the server emits, with the name first. */
   on(event, listener) {
     if (!this.#listeners.has(event)) this.#listeners.set(event, []);
     this.#listeners.get(event).push({ listener });
@@ -462,10 +462,12 @@ export class Socket {
 
   #emit(event, args, ack, ms) {
     if (reserved.has(event)) throw new Error(`"${event}" is a reserved event name`);
-    const message = { data: [event, ...args], ack };
+    const id = ack ? this.#lastAck++ : undefined;
+    // Encoded now, so that it is as it was, and what cannot be sent throws here.
+    const message = { id, ack, encoded: encode({ type: EVENT, namespace: this.namespace, id, data: [event, ...args] }) };
     if (ack && ms !== undefined) {
       ack.timer = setTimeout(() => {
-        this.#acks.delete(message.id);
+        this.#acks.delete(id);
         this.#buffer = this.#buffer.filter((m) => m !== message);
         ack.reject(new Error("operation has timed out"));
       }, ms);
@@ -474,9 +476,9 @@ export class Socket {
     else this.#buffer.push(message);
   }
 
-  #send(message) {
-    if (message.ack) this.#acks.set((message.id = this.#lastAck++), message.ack);
-    this.#connection.send({ type: EVENT, namespace: this.namespace, id: message.id, data: message.data });
+  #send({ id, ack, encoded }) {
+    if (ack) this.#acks.set(id, ack);
+    this.#connection.send(encoded);
   }
 
   #tell(event, ...args) {
@@ -490,14 +492,33 @@ export class Socket {
     }
   }
 
+  /** The function that answers an event, once, and over the same connection only. */
+  #answerer(id) {
+    const turn = this.#turn;
+    let done = false;
+    return (...values) => {
+      if (done || turn !== this.#turn) return;
+      done = true;
+      this.#connection.send(encode({ type: ACK, namespace: this.namespace, id, data: values }));
+    };
+  }
+
   // What the connection calls.
 
   async _opened() {
-    const auth = typeof this.auth === "function" ? await this.auth() : this.auth;
-    if (this.active && this.transport) this.#connection.send({ type: CONNECT, namespace: this.namespace, data: auth ?? undefined });
+    const turn = ++this.#turn;
+    try {
+      const auth = typeof this.auth === "function" ? await this.auth() : this.auth;
+      if (turn === this.#turn) this.#connection.join(this.namespace, auth ?? undefined);
+    } catch (error) { // the auth function's, or of a value that is no JSON
+      if (turn !== this.#turn) return;
+      this.#connection.detach(this);
+      this._failed(error);
+    }
   }
 
   _closed(reason) {
+    this.#turn++;
     for (const { reject, timer } of this.#acks.values()) {
       clearTimeout(timer);
       reject(new Error("socket has been disconnected"));
@@ -527,12 +548,9 @@ export class Socket {
         this.#connection.detach(this);
         return this._failed(Object.assign(new Error(data?.message ?? data), { data: data?.data }));
       case EVENT:
-        if (id === undefined) return this.#tell(...data);
-        return this.#tell(...data, (...values) => {
-          if (id === undefined || !this.connected) return;
-          this.#connection.send({ type: ACK, namespace: this.namespace, id, data: values });
-          id = undefined; // an answer is given once
-        });
+        if (id !== undefined) data.push(this.#answerer(id));
+        this.#tell("*", ...data);
+        return this.#tell(...data);
       case ACK: {
         const ack = this.#acks.get(id);
         if (!ack) return;

@@ -18,7 +18,8 @@ const (
 
 // Options are how a client connects.
 type Options struct {
-	// Version is that of socket.io-client: "4.8" or "4.0".
+	// Version is that of socket.io-client, "4.8" or "4.0", or "own" for the client
+	// of this repository. That one has no upgrade, Cut and SendRaw.
 	//
 	// Optional. Default: "4.8"
 	Version string

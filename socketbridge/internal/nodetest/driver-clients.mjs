@@ -1,8 +1,9 @@
-// Real socket.io-client instances, of both versions, several in one process.
+// Real socket.io-client instances, of both versions, and our own client.
 import { io as io48 } from "socket.io-client";
 import { io as io40 } from "socket.io-client-40";
+import { io as own } from "./driver-own.mjs";
 
-const versions = { 4.8: io48, "4.0": io40 };
+const versions = { 4.8: io48, "4.0": io40, own };
 const clients = new Map(); // number -> { socket, answers }
 
 function get({ client }) {
@@ -27,7 +28,7 @@ function watch(number, socket, write) {
       message: error.message,
       data: error.data ?? null,
       type: error.type ?? "",
-      status: error.context?.status ?? 0,
+      status: error.status ?? error.context?.status ?? 0,
       body: error.context?.responseText ?? "",
     }),
   );

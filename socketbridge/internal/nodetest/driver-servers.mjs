@@ -3,8 +3,9 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { Server } from "socket.io";
+import { WebSocketServer } from "ws";
 
-const servers = new Map(); // number -> { http, io }
+const servers = new Map(); // number -> what close() closes
 
 // The events every namespace of the server knows.
 function listen(socket) {
@@ -38,11 +39,20 @@ export const ops = {
     });
     for (const name of ["/", "/chat", "/admin"]) io.of(name).on("connection", listen);
     await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
-    servers.set(server, { http, io });
+    servers.set(server, io);
     return `http://127.0.0.1:${http.address().port}`;
+  },
+  // A server that says what it is told to, message by message, after a client
+  // connected, and nothing on its own: no ping, no answer.
+  async script({ server, messages }) {
+    const ws = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    ws.on("connection", (connection) => messages.forEach((message) => connection.send(message)));
+    await new Promise((resolve) => ws.once("listening", resolve));
+    servers.set(server, { close: () => (ws.clients.forEach((c) => c.terminate()), ws.close()) });
+    return `http://127.0.0.1:${ws.address().port}`;
   },
 };
 
 export async function close() {
-  await Promise.allSettled([...servers.values()].map(({ io }) => io.close()));
+  await Promise.allSettled([...servers.values()].map((server) => server.close()));
 }

@@ -56,3 +56,14 @@ func (n *Node) Serve(t testing.TB, options map[string]any, files map[string]File
 	n.must(t, "serve", map[string]any{"server": number, "options": options, "files": files}, &url)
 	return url
 }
+
+// Script starts a WebSocket server on a free port that sends every client the
+// messages, a string as text and a []byte as binary, and does nothing else: the
+// peer that a client has to defend itself against. It returns its URL.
+func (n *Node) Script(t testing.TB, messages ...any) string {
+	t.Helper()
+	number, _ := n.number()
+	var url string
+	n.must(t, "script", map[string]any{"server": number, "messages": outgoing(messages)}, &url)
+	return url
+}
