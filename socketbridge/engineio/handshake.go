@@ -1,0 +1,167 @@
+package engineio
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+// handshake opens a connection.
+func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
+	if c.Method() != fiber.MethodGet {
+		return answer(c, ErrBadHandshakeMethod)
+	}
+	if s.isClosing() {
+		return answer(c, errShuttingDown)
+	}
+	var key string
+	if transportName == WebSocket {
+		var err *Error
+		if key, err = checkUpgrade(c); err != nil {
+			return answer(c, err)
+		}
+	}
+	conn, err := s.open(c, transportName)
+	if err != nil {
+		return answer(c, refusal(err))
+	}
+	if transportName == WebSocket {
+		s.hijack(c, key, conn.serveWebSocket, func() { conn.end(transport.TransportError, errNotCarried) })
+		return nil
+	}
+	conn.turn <- struct{}{}
+	defer func() { <-conn.turn }()
+	if err := conn.accept(); err != nil {
+		conn.end(transport.ForcedClose, err)
+		return answer(c, refusal(err))
+	}
+	packet := eiopacket.Packet{Type: eiopacket.Open, Data: s.openJSON(conn.id, Polling)}
+	return answerPoll(c, eiopacket.Append(nil, packet))
+}
+
+// open admits a connection, lifts what it needs from the request, and makes it.
+// When it fails, or Lift panics, all is undone.
+func (s *Server) open(c *fiber.Ctx, transportName string) (conn *conn, err error) {
+	addr := parseAddr(c.IP())
+	if err := s.admission.admit(addr, time.Now()); err != nil {
+		s.log.Warn("engineio: too many connections, of all or of one address; behind a proxy, set ProxyHeader and TrustedProxies of fiber.Config", "status", err.Status())
+		return nil, err
+	}
+	hs := s.snapshot(c)
+	defer func() {
+		if conn != nil {
+			return
+		}
+		s.admission.leave(addr, time.Now())
+		if hs.Lifted != nil && s.cfg.Dropped != nil {
+			s.cfg.Dropped(hs.Lifted)
+		}
+	}()
+	if s.cfg.Lift != nil {
+		lifted, err := s.cfg.Lift(c)
+		if err != nil {
+			return nil, err
+		}
+		hs.Lifted = lifted
+	}
+	return s.add(hs, addr, transportName)
+}
+
+// upgrade opens a WebSocket for a connection on polling. Whether there may be one
+// is decided when it is open: a refusal is then a close, as clients know it.
+func (s *Server) upgrade(c *fiber.Ctx, conn *conn) error {
+	key, err := checkUpgrade(c)
+	if err == nil && s.cfg.DisableUpgrades {
+		err = ErrBadRequest
+	}
+	if err != nil {
+		return answer(c, err)
+	}
+	s.hijack(c, key, conn.serveUpgrade, func() {})
+	return nil
+}
+
+// isUpgrade tells a request to switch to WebSocket.
+func isUpgrade(c *fiber.Ctx) bool {
+	return hasToken(headerValues(c, fiber.HeaderUpgrade), "websocket")
+}
+
+// checkUpgrade checks the rest of RFC 6455, section 4.2.1, and returns the key.
+func checkUpgrade(c *fiber.Ctx) (string, *Error) {
+	keys := headerValues(c, "Sec-WebSocket-Key")
+	versions := headerValues(c, "Sec-WebSocket-Version")
+	switch {
+	case c.Method() != fiber.MethodGet,
+		!c.Request().Header.IsHTTP11(),
+		!hasToken(headerValues(c, fiber.HeaderConnection), "upgrade"),
+		len(keys) != 1:
+		return "", ErrBadRequest
+	case len(versions) != 1 || versions[0] != "13":
+		return "", errVersion
+	}
+	if nonce, err := base64.StdEncoding.Strict().DecodeString(keys[0]); err != nil || len(nonce) != 16 {
+		return "", ErrBadRequest
+	}
+	return keys[0], nil
+}
+
+// hijack answers with 101 and gives the network connection to serve, on the hijack
+// goroutine. When something outside this package made another answer of it, and
+// the client was not told that it may speak WebSocket, lost is called instead.
+func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost func()) {
+	c.Status(fiber.StatusSwitchingProtocols)
+	c.Set(fiber.HeaderUpgrade, "websocket")
+	c.Set(fiber.HeaderConnection, "Upgrade")
+	c.Set("Sec-WebSocket-Accept", acceptKey(key))
+	if protocol := firstProtocol(headerValues(c, "Sec-WebSocket-Protocol")); protocol != "" {
+		c.Set("Sec-WebSocket-Protocol", protocol)
+	}
+	request := c.Context() // fasthttp keeps it for us until the hijack handler returns
+	request.Hijack(func(nc net.Conn) {
+		s.stats.webSockets.Add(1)
+		defer s.stats.webSockets.Add(-1)
+		if request.Response.StatusCode() != fiber.StatusSwitchingProtocols {
+			lost()
+			return
+		}
+		serve(nc)
+	})
+}
+
+// acceptKey proves to the client that the server speaks WebSocket.
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// firstProtocol selects what the client likes most of the subprotocols it offers:
+// some clients give up when none is selected. They mean nothing here.
+func firstProtocol(values []string) string {
+	for _, v := range values {
+		for p := range strings.SplitSeq(v, ",") {
+			if p = strings.TrimSpace(p); isToken(p) && len(p) <= 128 {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// hasToken looks for a token in a header that is a list.
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
