@@ -84,7 +84,7 @@ func (s *local) AddMember(ctx context.Context, set, member string, ttl time.Dura
 	return s.changeSet(ctx, set, func(m members, now time.Time) bool {
 		m[member] = 0
 		if ttl > 0 {
-			m[member] = now.Add(ttl + time.Millisecond - 1).UnixMilli()
+			m[member] = now.Add(ttl).UnixMilli() + 1 // rounded up
 		}
 		return true
 	})

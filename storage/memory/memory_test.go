@@ -1,7 +1,9 @@
 package memory_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -15,32 +17,77 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
-func TestRedisStarts(t *testing.T) { t.Log(storagetest.Redis(t).URL()) }
+func open(t *testing.T) storage.Storage {
+	s := memory.New()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
 
-func TestQuick(t *testing.T) {
-	s, err := storage.Open("memory://")
-	if err != nil {
-		t.Fatal(err)
+func TestSuite(t *testing.T) { storagetest.Run(t, open) }
+
+func TestSuiteOnPrefix(t *testing.T) {
+	view := func(t *testing.T) storage.Storage { return storage.Prefix(open(t), "app:") }
+	storagetest.TestStorage(t, view)
+	storagetest.TestFeed(t, view)
+	storagetest.TestIndex(t, view)
+	storagetest.TestReset(t, view)
+}
+
+func TestOpen(t *testing.T) {
+	for _, url := range []string{"memory://", "MEMORY://"} {
+		s, err := storage.Open(url)
+		if err != nil {
+			t.Fatalf("%s: %v", url, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	defer s.Close()
-	rev, err := s.CompareAndSwap(t.Context(), "a", storage.Absent, []byte("1"), 0)
-	if err != nil {
-		t.Fatal(err)
+	for _, url := range []string{"memory://host", "memory:///path", "memory://?x=y"} {
+		if _, err := storage.Open(url); !errors.Is(err, storage.ErrBadURL) {
+			t.Errorf("%s: %v, want ErrBadURL", url, err)
+		}
 	}
-	item, err := s.Load(t.Context(), "a")
-	if err != nil || item.Revision != rev || string(item.Value) != "1" {
-		t.Fatal(item, err)
+}
+
+// A life is never cut short by the whole seconds of gofiber's clock: were it, the
+// value would be gone at the first look.
+func TestShortLivesAreNotCutToNothing(t *testing.T) {
+	s := open(t)
+	for _, ttl := range []time.Duration{1, time.Millisecond, 999 * time.Millisecond, time.Second, 1500 * time.Millisecond} {
+		if err := s.Set("k", []byte("v"), ttl); err != nil {
+			t.Fatal(err)
+		}
+		if val, err := s.Get("k"); string(val) != "v" || err != nil {
+			t.Errorf("ttl %v: %q, %v, want v", ttl, val, err)
+		}
 	}
 }
 
 func BenchmarkLoad(b *testing.B) {
 	s := memory.New()
 	defer s.Close()
-	s.Set("key", make([]byte, 1024), 0)
+	if err := s.Set("key", make([]byte, 1024), 0); err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
-	ctx := b.Context()
 	for b.Loop() {
-		if _, err := s.Load(ctx, "key"); err != nil {
+		if _, err := s.Load(b.Context(), "key"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCompareAndSwap(b *testing.B) {
+	s := memory.New()
+	defer s.Close()
+	val := make([]byte, 1024)
+	rev := storage.Absent
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		val[0] = byte(i)
+		var err error
+		if rev, err = s.CompareAndSwap(b.Context(), "key", rev, val, time.Hour); err != nil {
 			b.Fatal(err)
 		}
 	}

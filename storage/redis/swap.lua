@@ -1,0 +1,17 @@
+-- Stores a value if the key's content is the expected one, and tells the watches.
+-- KEYS: the key. ARGV: expected revision ('' absent, '*' whatever), value,
+-- ttl in ms (0: none), channel. Returns 1 if stored, 0 if the revision is another.
+if ARGV[1] ~= '*' then
+  local now = redis.call('GET', KEYS[1])
+  local revision = ''
+  if now and now ~= '' then revision = redis.sha1hex(now) end
+  if revision ~= ARGV[1] then return 0 end
+end
+if ARGV[3] == '0' then
+  redis.call('SET', KEYS[1], ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+-- The value is stored: a refused PUBLISH must not look like a refused swap.
+redis.pcall('PUBLISH', ARGV[4], 'W' .. ARGV[2])
+return 1

@@ -1,0 +1,62 @@
+package storagetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+// TestClose tests what a storage does once it is closed. It is not for views,
+// whose Close leaves the base open.
+func TestClose(t *testing.T, open Open) {
+	rows(t, open, []row{
+		{"every call says so", func(ctx context.Context, t *testing.T, s storage.Storage) {
+			put(t, s, "k", "v")
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("the second Close: %v", err)
+			}
+			_, loadErr := s.Load(ctx, "k")
+			_, swapErr := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("v"), 0)
+			_, getErr := s.Get("k")
+			for call, err := range map[string]error{
+				"Load":             loadErr,
+				"CompareAndSwap":   swapErr,
+				"CompareAndDelete": s.CompareAndDelete(ctx, "k", storage.Any),
+				"Touch":            s.Touch(ctx, "k", 0),
+				"Get":              getErr,
+				"Set":              s.Set("k", []byte("v"), 0),
+				"Delete":           s.Delete("k"),
+			} {
+				if !is(err, storage.ErrClosed) {
+					t.Errorf("%s: %v, want ErrClosed", call, err)
+				}
+			}
+		}},
+		{"with calls under way", func(ctx context.Context, t *testing.T, s storage.Storage) {
+			ended := make(chan error, 8)
+			for range cap(ended) {
+				go func() { // its error is received below
+					for {
+						if err := increment(ctx, s, "n"); err != nil {
+							ended <- err
+							return
+						}
+					}
+				}()
+			}
+			eventually(ctx, t, "the calls are under way", func() bool { return !gone(ctx, t, s, "n") })
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			for range cap(ended) {
+				if err := <-ended; !is(err, storage.ErrClosed) && !is(err, storage.ErrUnavailable) && !is(err, storage.ErrUnknownOutcome) {
+					t.Errorf("a call that Close cut off: %v", err)
+				}
+			}
+		}},
+	})
+}

@@ -1,0 +1,407 @@
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+func is(err, target error) bool { return errors.Is(err, target) }
+
+// TestStorage tests the methods of storage.Storage.
+func TestStorage(t *testing.T, open Open) {
+	rows(t, open, storageRows)
+}
+
+var storageRows = []row{
+	{"a key that is not there", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		if val, err := s.Get("k"); val != nil || err != nil {
+			t.Errorf("Get = %q, %v, want nil, nil", val, err)
+		}
+		if _, err := s.Load(ctx, "k"); !is(err, storage.ErrNotFound) {
+			t.Errorf("Load: %v, want ErrNotFound", err)
+		}
+		if err := s.Delete("k"); err != nil {
+			t.Errorf("Delete: %v, want nil", err)
+		}
+		for _, old := range []storage.Revision{storage.Absent, storage.Any, "some"} {
+			if err := s.CompareAndDelete(ctx, "k", old); !is(err, storage.ErrNotFound) {
+				t.Errorf("CompareAndDelete(%q): %v, want ErrNotFound", old, err)
+			}
+		}
+		if err := s.Touch(ctx, "k", time.Hour); !is(err, storage.ErrNotFound) {
+			t.Errorf("Touch: %v, want ErrNotFound", err)
+		}
+		if _, err := s.CompareAndSwap(ctx, "k", "some", []byte("v"), 0); !is(err, storage.ErrConflict) {
+			t.Errorf("CompareAndSwap: %v, want ErrConflict", err)
+		}
+		if !gone(ctx, t, s, "k") {
+			t.Error("a refused call stored something")
+		}
+	}},
+	{"set, get, delete", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		put(t, s, "k", "one")
+		put(t, s, "k", "two")
+		put(t, s, "other", "three")
+		if val, err := s.Get("k"); string(val) != "two" || err != nil {
+			t.Errorf("Get = %q, %v, want two", val, err)
+		}
+		if err := s.Delete("k"); err != nil {
+			t.Error(err)
+		}
+		if val, err := s.Get("k"); val != nil || err != nil {
+			t.Errorf("Get after Delete = %q, %v, want nil, nil", val, err)
+		}
+		if val, _ := s.Get("other"); string(val) != "three" {
+			t.Errorf("another key = %q, want three", val)
+		}
+	}},
+	{"swap", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		first, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
+		if err != nil || first == storage.Absent || first == storage.Any {
+			t.Fatalf("CompareAndSwap of an absent key = %q, %v", first, err)
+		}
+		if item := load(ctx, t, s, "k"); string(item.Value) != "one" || item.Revision != first {
+			t.Errorf("Load = %q %q, want one %q", item.Value, item.Revision, first)
+		}
+		second, err := s.CompareAndSwap(ctx, "k", first, []byte("two"), 0)
+		if err != nil || second == first {
+			t.Fatalf("CompareAndSwap = %q, %v, want another revision", second, err)
+		}
+		for _, old := range []storage.Revision{storage.Absent, storage.Any, first, "some"} {
+			if rev, err := s.CompareAndSwap(ctx, "k", old, []byte("three"), 0); !is(err, storage.ErrConflict) || rev != storage.Absent {
+				t.Errorf("CompareAndSwap(old %q) = %q, %v, want ErrConflict", old, rev, err)
+			}
+		}
+		if item := load(ctx, t, s, "k"); string(item.Value) != "two" || item.Revision != second {
+			t.Errorf("Load = %q %q, want two %q", item.Value, item.Revision, second)
+		}
+	}},
+	{"swap to the same value", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rev, err = s.CompareAndSwap(ctx, "k", rev, []byte("one"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := load(ctx, t, s, "k").Revision; got != rev {
+			t.Errorf("revision %q, want the one returned, %q", got, rev)
+		}
+	}},
+	{"a plain set changes the revision", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "k", "by others")
+		if _, err := s.CompareAndSwap(ctx, "k", rev, []byte("two"), 0); !is(err, storage.ErrConflict) {
+			t.Errorf("CompareAndSwap: %v, want ErrConflict", err)
+		}
+		if err := s.CompareAndDelete(ctx, "k", rev); !is(err, storage.ErrConflict) {
+			t.Errorf("CompareAndDelete: %v, want ErrConflict", err)
+		}
+		if item := load(ctx, t, s, "k"); string(item.Value) != "by others" {
+			t.Errorf("value %q, want the other's", item.Value)
+		}
+	}},
+	{"delete by revision", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, old := range []storage.Revision{storage.Absent, "some"} {
+			if err := s.CompareAndDelete(ctx, "k", old); !is(err, storage.ErrConflict) {
+				t.Errorf("CompareAndDelete(%q): %v, want ErrConflict", old, err)
+			}
+		}
+		if err := s.CompareAndDelete(ctx, "k", rev); err != nil || !gone(ctx, t, s, "k") {
+			t.Errorf("CompareAndDelete: %v", err)
+		}
+		// What was deleted cannot be brought back by who read it before.
+		if _, err := s.CompareAndSwap(ctx, "k", rev, []byte("back"), 0); !is(err, storage.ErrConflict) {
+			t.Errorf("CompareAndSwap after the delete: %v, want ErrConflict", err)
+		}
+		put(t, s, "k", "two")
+		if err := s.CompareAndDelete(ctx, "k", storage.Any); err != nil || !gone(ctx, t, s, "k") {
+			t.Errorf("CompareAndDelete(Any): %v", err)
+		}
+	}},
+	{"empty keys and values", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		put(t, s, "k", "one")
+		if err := s.Set("", []byte("v"), 0); err != nil {
+			t.Errorf("Set of an empty key: %v, want nil", err)
+		}
+		for _, empty := range [][]byte{nil, {}} {
+			if err := s.Set("k", empty, 0); err != nil {
+				t.Errorf("Set of an empty value: %v, want nil", err)
+			}
+			if _, err := s.CompareAndSwap(ctx, "new", storage.Absent, empty, 0); !is(err, storage.ErrInvalid) {
+				t.Errorf("CompareAndSwap of an empty value: %v, want ErrInvalid", err)
+			}
+		}
+		if val, err := s.Get(""); val != nil || err != nil {
+			t.Errorf("Get of an empty key = %q, %v", val, err)
+		}
+		if err := s.Delete(""); err != nil {
+			t.Errorf("Delete of an empty key: %v", err)
+		}
+		if _, err := s.Load(ctx, ""); !is(err, storage.ErrNotFound) {
+			t.Errorf("Load of an empty key: %v, want ErrNotFound", err)
+		}
+		if _, err := s.CompareAndSwap(ctx, "", storage.Absent, []byte("v"), 0); !is(err, storage.ErrInvalid) {
+			t.Errorf("CompareAndSwap of an empty key: %v, want ErrInvalid", err)
+		}
+		if err := s.CompareAndDelete(ctx, "", storage.Any); !is(err, storage.ErrNotFound) {
+			t.Errorf("CompareAndDelete of an empty key: %v, want ErrNotFound", err)
+		}
+		if err := s.Touch(ctx, "", 0); !is(err, storage.ErrNotFound) {
+			t.Errorf("Touch of an empty key: %v, want ErrNotFound", err)
+		}
+		if got := string(load(ctx, t, s, "k").Value); got != "one" {
+			t.Errorf("value %q, want one", got)
+		}
+	}},
+	{"negative ttl", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.CompareAndSwap(ctx, "k", rev, []byte("two"), -1)
+		for call, err := range map[string]error{
+			"CompareAndSwap": err,
+			"Touch":          s.Touch(ctx, "k", -time.Second),
+			"Set":            s.Set("k", []byte("two"), -1),
+		} {
+			if !is(err, storage.ErrInvalid) {
+				t.Errorf("%s: %v, want ErrInvalid", call, err)
+			}
+		}
+		if got := string(load(ctx, t, s, "k").Value); got != "one" {
+			t.Errorf("value %q, want one", got)
+		}
+	}},
+	{"keys and values of any bytes", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		all := make([]byte, 256)
+		for i := range all {
+			all[i] = byte(i)
+		}
+		for _, key := range []string{"k", "*", "a b\r\nc", "{tag}k", "ü\x00\xff", string(all), strings.Repeat("long", 256)} {
+			val := append([]byte(key), all...)
+			rev, err := s.CompareAndSwap(ctx, key, storage.Absent, val, time.Hour)
+			if err != nil {
+				t.Fatalf("%q: %v", key, err)
+			}
+			if item := load(ctx, t, s, key); !bytes.Equal(item.Value, val) || item.Revision != rev {
+				t.Errorf("%q: %q %q, want %q %q", key, item.Value, item.Revision, val, rev)
+			}
+			if err := s.CompareAndDelete(ctx, key, rev); err != nil {
+				t.Errorf("%q: %v", key, err)
+			}
+		}
+	}},
+	{"a large value", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		val := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+		if _, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, 0); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(load(ctx, t, s, "k").Value, val) {
+			t.Error("it came back changed")
+		}
+	}},
+	{"values are private", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		scribble := func(b []byte) {
+			for i := range b {
+				b[i] = 'x'
+			}
+		}
+		const want = "private"
+		given := []byte(want)
+		if _, err := s.CompareAndSwap(ctx, "swapped", storage.Absent, given, 0); err != nil {
+			t.Fatal(err)
+		}
+		scribble(given)
+		given = []byte(want)
+		if err := s.Set("set", given, 0); err != nil {
+			t.Fatal(err)
+		}
+		scribble(given)
+		for _, key := range []string{"swapped", "set"} {
+			if got := string(load(ctx, t, s, key).Value); got != want {
+				t.Errorf("%s: %q after the slice that was given changed", key, got)
+			}
+			rev := load(ctx, t, s, key).Revision
+			scribble(load(ctx, t, s, key).Value)
+			got, _ := s.Get(key)
+			scribble(got)
+			if item := load(ctx, t, s, key); string(item.Value) != want || item.Revision != rev {
+				t.Errorf("%s: %q after a returned slice changed", key, item.Value)
+			}
+		}
+	}},
+	{"expiry", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		const brief = 50 * time.Millisecond
+		const life = 3 * time.Second // enough to be touched before it ends
+		rev, err := s.CompareAndSwap(ctx, "touched", storage.Absent, []byte("v"), life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Touch(ctx, "touched", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "shortened", "v")
+		put(t, s, "rewritten", "v")
+		_, err = s.CompareAndSwap(ctx, "swapped", storage.Absent, []byte("v"), brief)
+		for call, err := range map[string]error{
+			"swap":              err,
+			"set":               s.Set("set", []byte("v"), brief),
+			"touch":             s.Touch(ctx, "shortened", brief),
+			"set with a life":   s.Set("freed", []byte("v"), life),
+			"touch for ever":    s.Touch(ctx, "freed", 0),
+			"set again, no ttl": s.Set("rewritten", []byte("w"), brief),
+		} {
+			if err != nil {
+				t.Fatalf("%s: %v", call, err)
+			}
+		}
+		for _, key := range []string{"swapped", "set", "shortened", "rewritten"} {
+			eventually(ctx, t, key+" expires", func() bool { return gone(ctx, t, s, key) })
+		}
+		if _, err := s.CompareAndSwap(ctx, "swapped", storage.Absent, []byte("again"), 0); err != nil {
+			t.Errorf("CompareAndSwap of an expired key: %v", err)
+		}
+		if err := s.Touch(ctx, "set", time.Hour); !is(err, storage.ErrNotFound) {
+			t.Errorf("Touch of an expired key: %v, want ErrNotFound", err)
+		}
+		// A companion with the life that these had before, so that it has passed now.
+		if err := s.Set("companion", []byte("v"), life); err != nil {
+			t.Fatal(err)
+		}
+		eventually(ctx, t, "companion expires", func() bool { return gone(ctx, t, s, "companion") })
+		if item := load(ctx, t, s, "touched"); item.Revision != rev {
+			t.Error("Touch changed the revision")
+		}
+		if gone(ctx, t, s, "freed") {
+			t.Error("a Touch with ttl 0 did not take the expiry away")
+		}
+	}},
+	{"a long life", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		for i, ttl := range []time.Duration{24 * time.Hour, 100 * 365 * 24 * time.Hour, 1<<63 - 1} {
+			key := strconv.Itoa(i)
+			if _, err := s.CompareAndSwap(ctx, key, storage.Absent, []byte("v"), ttl); err != nil {
+				t.Errorf("%v: %v", ttl, err)
+			} else if gone(ctx, t, s, key) {
+				t.Errorf("%v: gone at once", ttl)
+			}
+		}
+	}},
+	{"contexts that have ended", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancelled, cancel := context.WithCancel(ctx)
+		cancel()
+		late, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
+		defer cancel()
+		for name, ended := range map[string]context.Context{"cancelled": cancelled, "late": late} {
+			_, loadErr := s.Load(ended, "k")
+			_, swapErr := s.CompareAndSwap(ended, "k", rev, []byte("two"), 0)
+			for call, err := range map[string]error{
+				"Load":             loadErr,
+				"CompareAndSwap":   swapErr,
+				"CompareAndDelete": s.CompareAndDelete(ended, "k", rev),
+				"Touch":            s.Touch(ended, "k", time.Second),
+			} {
+				if !is(err, storage.ErrUnavailable) || !is(err, ended.Err()) || is(err, storage.ErrUnknownOutcome) {
+					t.Errorf("%s, %s: %v, want ErrUnavailable and %v", name, call, err, ended.Err())
+				}
+			}
+		}
+		if item := load(ctx, t, s, "k"); item.Revision != rev {
+			t.Error("a call whose context had ended changed the value")
+		}
+	}},
+	{"64 goroutines increment to the exact total", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		const each = 25
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() { // waited for below
+				for range each {
+					if err := increment(ctx, s, "n"); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if got := string(load(ctx, t, s, "n").Value); got != strconv.Itoa(64*each) {
+			t.Errorf("%s, want %d", got, 64*each)
+		}
+	}},
+	{"one winner each", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		for round := range 20 {
+			key := strconv.Itoa(round)
+			var made, deleted atomic.Int32
+			race := func(fn func(i int) (won bool, err error)) {
+				var wg sync.WaitGroup
+				for i := range 16 {
+					wg.Go(func() { // waited for below
+						if _, err := fn(i); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			race(func(i int) (bool, error) {
+				_, err := s.CompareAndSwap(ctx, key, storage.Absent, fmt.Append(nil, i), 0)
+				return count(&made, err, storage.ErrConflict)
+			})
+			rev := load(ctx, t, s, key).Revision
+			race(func(int) (bool, error) {
+				return count(&deleted, s.CompareAndDelete(ctx, key, rev), storage.ErrNotFound)
+			})
+			if made.Load() != 1 || deleted.Load() != 1 {
+				t.Fatalf("round %d: %d made it and %d deleted it, want one each", round, made.Load(), deleted.Load())
+			}
+		}
+	}},
+}
+
+// count counts a success, and passes on what is neither that nor lost.
+func count(n *atomic.Int32, err, lost error) (bool, error) {
+	if err == nil {
+		n.Add(1)
+		return true, nil
+	}
+	if is(err, lost) {
+		return false, nil
+	}
+	return false, err
+}
+
+// increment adds one to the number at key, however many others do.
+func increment(ctx context.Context, s storage.Storage, key string) error {
+	for {
+		item, err := s.Load(ctx, key)
+		if err != nil && !is(err, storage.ErrNotFound) {
+			return err
+		}
+		n, _ := strconv.Atoi(string(item.Value))
+		_, err = s.CompareAndSwap(ctx, key, item.Revision, strconv.AppendInt(nil, int64(n+1), 10), time.Hour)
+		if !is(err, storage.ErrConflict) {
+			return err
+		}
+	}
+}
