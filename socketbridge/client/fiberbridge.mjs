@@ -153,6 +153,7 @@ function polling(url, options, on) {
   async function post() {
     if (posting) return;
     posting = true;
+    await null; // what is sent in one turn shares a request
     while (queue.length) {
       // As many packets as the server takes at once, but one at least.
       let body = queue.shift();
