@@ -1,0 +1,121 @@
+package fibersession
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"reflect"
+)
+
+// change is what is to happen to one key.
+type change struct {
+	value any
+	kind  changeKind
+	seq   uint32 // tells a change from a later one of the same key
+}
+
+type changeKind uint8
+
+const (
+	changeSet changeKind = iota
+	changeDelete
+	changeAdd // value is an int to be added
+)
+
+// changes are the changes of one handle, by key. They are merged onto whatever
+// the session has become meanwhile: other keys are left alone.
+type changes map[string]change
+
+// mergeOnto returns base with the changes made. Base stays as it is.
+func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, error) {
+	added := 0
+	for key, c := range ch {
+		_, there := base[key]
+		switch {
+		case !there && c.kind != changeDelete:
+			added++
+		case there && c.kind == changeDelete:
+			added--
+		}
+	}
+	// A session that is over the limit already, because the limit was lowered, may shrink.
+	if added > 0 && len(base)+added > maxKeys {
+		return nil, fmt.Errorf("%w: %d, at most %d", ErrTooManyKeys, len(base)+added, maxKeys)
+	}
+	next := maps.Clone(base)
+	if next == nil {
+		next = make(map[string]any, len(ch))
+	}
+	for key, c := range ch {
+		switch c.kind {
+		case changeDelete:
+			delete(next, key)
+		case changeSet:
+			next[key] = c.value
+		case changeAdd:
+			sum, err := add(next[key], c.value.(int))
+			if err != nil {
+				return nil, fmt.Errorf("%w: key %q", err, key)
+			}
+			next[key] = sum
+		}
+	}
+	return next, nil
+}
+
+// add returns v plus delta in v's own type. An absent v is an int of 0.
+func add(v any, delta int) (any, error) {
+	if n, ok := v.(int); ok || v == nil {
+		sum := n + delta
+		if (sum > n) != (delta > 0) && delta != 0 {
+			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
+		}
+		return sum, nil
+	}
+	r := reflect.New(reflect.TypeOf(v)).Elem()
+	switch old := reflect.ValueOf(v); {
+	case old.CanInt():
+		n := old.Int() + int64(delta)
+		if (n > old.Int()) != (delta > 0) && delta != 0 || r.OverflowInt(n) {
+			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
+		}
+		r.SetInt(n)
+	case old.CanUint():
+		n := old.Uint() + uint64(delta) // wraps to a subtraction
+		if (n > old.Uint()) != (delta > 0) && delta != 0 || r.OverflowUint(n) {
+			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
+		}
+		r.SetUint(n)
+	default:
+		return nil, fmt.Errorf("%w: it is a %T", ErrNotInteger, v)
+	}
+	return r.Interface(), nil
+}
+
+// toInt returns the integer that add made.
+func toInt(v any) (int, error) {
+	r := reflect.ValueOf(v)
+	switch {
+	case r.CanInt() && r.Int() >= math.MinInt && r.Int() <= math.MaxInt:
+		return int(r.Int()), nil
+	case r.CanUint() && r.Uint() <= math.MaxInt:
+		return int(r.Uint()), nil
+	}
+	return 0, fmt.Errorf("%w: it is a %T beyond the range of int", ErrNotInteger, v)
+}
+
+// differing returns the keys whose values are not the same in a and b.
+func differing(a, b map[string]any) []string {
+	var keys []string
+	for key, v := range a {
+		if w, ok := b[key]; !ok || !reflect.DeepEqual(v, w) {
+			keys = append(keys, key)
+		}
+	}
+	for key := range b {
+		if _, ok := a[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

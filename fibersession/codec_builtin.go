@@ -1,0 +1,30 @@
+package fibersession
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+)
+
+// builtinCodec is the form of Fiber's middleware/session: a bare gob map.
+type builtinCodec struct{}
+
+func (builtinCodec) Encode(values map[string]any) ([]byte, error) {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(&values); err == nil {
+		return b.Bytes(), nil
+	}
+	for key, v := range values { // only to name the one that is to blame
+		one := map[string]any{key: v}
+		if err := gob.NewEncoder(new(bytes.Buffer)).Encode(&one); err != nil {
+			return nil, fmt.Errorf("%w: key %q holds a %T: %w", ErrUnsupportedType, key, v, err)
+		}
+	}
+	return nil, ErrUnsupportedType
+}
+
+func (builtinCodec) Decode(data []byte) (map[string]any, error) {
+	var values map[string]any
+	err := gob.NewDecoder(bytes.NewReader(data)).Decode(&values)
+	return values, err
+}

@@ -1,0 +1,111 @@
+package fibersession
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"reflect"
+	"sync"
+)
+
+// registry holds the types that go through gob. Values of a type that is not in
+// it are neither written nor, whatever the store holds, made.
+type registry struct {
+	mu     sync.RWMutex
+	names  map[reflect.Type]string
+	byName map[string]reflect.Type
+}
+
+func (r *registry) add(v any) {
+	t := reflect.TypeOf(v)
+	if t == nil {
+		panic("fibersession: RegisterType(nil)")
+	}
+	name := typeName(t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old, ok := r.byName[name]; ok && old != t {
+		panic(fmt.Sprintf("fibersession: two types are named %s", name))
+	}
+	if r.names == nil {
+		r.names, r.byName = make(map[reflect.Type]string), make(map[string]reflect.Type)
+	}
+	r.names[t], r.byName[name] = name, t
+}
+
+// typeName is the same on every node: the import path tells types of one name apart.
+func typeName(t reflect.Type) string {
+	switch {
+	case t.Name() != "" && t.PkgPath() != "":
+		return t.PkgPath() + "." + t.Name()
+	case t.Kind() == reflect.Pointer:
+		return "*" + typeName(t.Elem())
+	case t.Kind() == reflect.Slice:
+		return "[]" + typeName(t.Elem())
+	case t.Kind() == reflect.Map:
+		return "map[" + typeName(t.Key()) + "]" + typeName(t.Elem())
+	}
+	return t.String()
+}
+
+func (r *registry) name(t reflect.Type) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.names[t]
+}
+
+func (r *registry) typeOf(name string) reflect.Type {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.byName[name]
+}
+
+// gob writes a value of a registered type after its length.
+func (e *encoder) gob(r reflect.Value) error {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).EncodeValue(r); err != nil {
+		return fmt.Errorf("%w %v: %w", ErrUnsupportedType, r.Type(), err)
+	}
+	e.string(b.String())
+	return nil
+}
+
+func (d *decoder) gob() (any, error) {
+	name, err := d.string()
+	if err != nil {
+		return nil, err
+	}
+	data, err := d.string()
+	if err != nil {
+		return nil, err
+	}
+	t := d.types.typeOf(name)
+	if t == nil {
+		return nil, fmt.Errorf("%w: type %q is not registered here", errTyped, name)
+	}
+	r := reflect.New(t)
+	if err := gob.NewDecoder(bytes.NewReader([]byte(data))).DecodeValue(r); err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", errTyped, name, err)
+	}
+	return r.Elem().Interface(), nil
+}
+
+// gobCopy returns a copy of v as the store would give it back, or v itself when
+// gob cannot copy it.
+func gobCopy(v any) (c any) {
+	defer func() {
+		if recover() != nil { // a method of the user's type
+			c = v
+		}
+	}()
+	r := reflect.ValueOf(v)
+	if r.Kind() == reflect.Pointer && r.IsNil() {
+		return v
+	}
+	var b bytes.Buffer
+	to := reflect.New(r.Type())
+	if gob.NewEncoder(&b).EncodeValue(r) != nil || gob.NewDecoder(&b).DecodeValue(to) != nil {
+		return v
+	}
+	return to.Elem().Interface()
+}

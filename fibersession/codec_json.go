@@ -1,0 +1,102 @@
+package fibersession
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// JSON is a Codec that writes one JSON object. What comes back is what JSON
+// knows: nil, bool, string, []any, map[string]any, and numbers as int when they
+// are integers in its range, else as float64. A []byte comes back as base64.
+// Values nest 64 deep at most.
+type JSON struct{}
+
+// Encode implements Codec.
+func (JSON) Encode(values map[string]any) ([]byte, error) {
+	data, err := json.Marshal(values)
+	if err == nil {
+		return data, checkJSONDepth(data)
+	}
+	for key, v := range values { // only to name the one that is to blame
+		if _, one := json.Marshal(v); one != nil {
+			return nil, fmt.Errorf("%w: key %q holds a %T: %w", ErrUnsupportedType, key, v, one)
+		}
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnsupportedType, err)
+}
+
+// Decode implements Codec.
+func (JSON) Decode(data []byte) (map[string]any, error) {
+	if err := checkJSONDepth(data); err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber() // so that large integers keep their digits
+	var values map[string]any
+	if err := dec.Decode(&values); err != nil {
+		return nil, err
+	}
+	if dec.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) {
+		return nil, errors.New("fibersession: more after the JSON object")
+	}
+	if values == nil {
+		return nil, errors.New("fibersession: not a JSON object")
+	}
+	for k, v := range values {
+		n, err := numbers(v)
+		if err != nil {
+			return nil, err
+		}
+		values[k] = n
+	}
+	return values, nil
+}
+
+// numbers replaces each json.Number in v.
+func numbers(v any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.Atoi(string(v)); err == nil && string(v) != "-0" {
+			return n, nil
+		}
+		return v.Float64()
+	case []any:
+		for i := range v {
+			if v[i], err = numbers(v[i]); err != nil {
+				return nil, err
+			}
+		}
+	case map[string]any:
+		for k := range v {
+			if v[k], err = numbers(v[k]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return v, nil
+}
+
+// checkJSONDepth refuses what nests too deep before anything is built of it.
+func checkJSONDepth(data []byte) error {
+	depth, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth+1 {
+				return fmt.Errorf("%w: values nest deeper than %d", ErrTooLarge, maxDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
+}

@@ -1,0 +1,321 @@
+package fibersession
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+)
+
+var errTyped = errors.New("fibersession: bad typed value")
+
+// Decode implements Codec. What it allocates is bounded by the length of data.
+func (c *Typed) Decode(data []byte) (map[string]any, error) {
+	d := decoder{types: &c.types, buf: data, budget: len(data)}
+	n, err := d.count(2) // a key's length and a tag
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]any, n)
+	for range n {
+		key, err := d.string()
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := values[key]; twice {
+			return nil, fmt.Errorf("%w: key %q comes twice", errTyped, key)
+		}
+		if values[key], err = d.value(0); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.buf) != 0 {
+		return nil, fmt.Errorf("%w: %d bytes too many", errTyped, len(d.buf))
+	}
+	return values, nil
+}
+
+type decoder struct {
+	types *registry
+	buf   []byte // what is left
+	// budget is how many bytes' worth of elements may still be announced. Each
+	// element takes at least a byte of its own, so honest data never runs out, and
+	// lengths that promise much inside of each other do before memory is taken.
+	budget int
+}
+
+func (d *decoder) take(n uint64) ([]byte, error) {
+	if n > uint64(len(d.buf)) {
+		return nil, fmt.Errorf("%w: cut off", errTyped)
+	}
+	b := d.buf[:n]
+	d.buf = d.buf[n:]
+	return b, nil
+}
+
+func (d *decoder) uint() (uint64, error) {
+	n, size := binary.Uvarint(d.buf)
+	if size <= 0 {
+		return 0, fmt.Errorf("%w: bad number", errTyped)
+	}
+	d.buf = d.buf[size:]
+	return n, nil
+}
+
+func (d *decoder) int() (int64, error) {
+	n, size := binary.Varint(d.buf)
+	if size <= 0 {
+		return 0, fmt.Errorf("%w: bad number", errTyped)
+	}
+	d.buf = d.buf[size:]
+	return n, nil
+}
+
+func (d *decoder) float() (float64, error) {
+	b, err := d.take(8)
+	if err != nil {
+		return 0, err
+	}
+	return math.Float64frombits(binary.BigEndian.Uint64(b)), nil
+}
+
+func (d *decoder) string() (string, error) {
+	n, err := d.uint()
+	if err != nil {
+		return "", err
+	}
+	b, err := d.take(n)
+	return string(b), err
+}
+
+func (d *decoder) bool() (bool, error) {
+	b, err := d.take(1)
+	if err != nil || b[0] > 1 {
+		return false, fmt.Errorf("%w: bad bool", errTyped)
+	}
+	return b[0] == 1, nil
+}
+
+func (d *decoder) tag() (tag, error) {
+	b, err := d.take(1)
+	if err != nil {
+		return 0, err
+	}
+	return tag(b[0]), nil
+}
+
+// count reads how many elements follow, each of at least min bytes.
+func (d *decoder) count(min int) (int, error) {
+	n, err := d.uint()
+	if err != nil {
+		return 0, err
+	}
+	return d.claim(n, min)
+}
+
+func (d *decoder) claim(n uint64, min int) (int, error) {
+	if n > uint64(d.budget/min) {
+		return 0, fmt.Errorf("%w: more elements than bytes", errTyped)
+	}
+	d.budget -= int(n) * min
+	return int(n), nil
+}
+
+// value reads a value with its type. The common types go without reflection.
+func (d *decoder) value(depth int) (any, error) {
+	t, err := d.tag()
+	if err != nil {
+		return nil, err
+	}
+	switch t {
+	case tagNil:
+		return nil, nil
+	case tagString:
+		return d.string()
+	case tagInt:
+		n, err := d.int()
+		if err == nil && int64(int(n)) != n {
+			err = fmt.Errorf("%w: %d does not fit an int of %d bits", errTyped, n, intSize)
+		}
+		return int(n), err
+	case tagBool:
+		return d.bool()
+	case tagInt64:
+		return d.int()
+	case tagFloat64:
+		return d.float()
+	case tagGob:
+		return d.gob()
+	}
+	typ, err := d.typeOf(t, 0)
+	if err != nil {
+		return nil, err
+	}
+	r := reflect.New(typ).Elem()
+	if err := d.content(r, depth); err != nil {
+		return nil, err
+	}
+	return r.Interface(), nil
+}
+
+// typeOf reads the rest of a type's description, which began with t.
+func (d *decoder) typeOf(t tag, depth int) (reflect.Type, error) {
+	switch {
+	case int(t) < len(basicTypes) && basicTypes[t] != nil:
+		return basicTypes[t], nil
+	case depth >= maxTypeDepth:
+	case t == tagAny && depth > 0:
+		return typeAny, nil
+	case t == tagSlice:
+		elem, err := d.elemType(depth)
+		if err != nil || elem.Kind() == reflect.Uint8 {
+			break // bytes have a tag of their own
+		}
+		return reflect.SliceOf(elem), nil
+	case t == tagMap:
+		k, err := d.tag()
+		if err != nil || !isKeyTag(k) {
+			break
+		}
+		elem, err := d.elemType(depth)
+		if err != nil {
+			break
+		}
+		return reflect.MapOf(basicTypes[k], elem), nil
+	}
+	return nil, fmt.Errorf("%w: bad type", errTyped)
+}
+
+func (d *decoder) elemType(depth int) (reflect.Type, error) {
+	t, err := d.tag()
+	if err != nil {
+		return nil, err
+	}
+	return d.typeOf(t, depth+1)
+}
+
+// content reads a value of r's type into r.
+func (d *decoder) content(r reflect.Value, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("%w: nests deeper than %d", errTyped, maxDepth)
+	}
+	switch t := r.Type(); t {
+	case typeTime:
+		s, err := d.string()
+		if err != nil {
+			return err
+		}
+		var at time.Time
+		if err := at.UnmarshalBinary([]byte(s)); err != nil {
+			return fmt.Errorf("%w: %w", errTyped, err)
+		}
+		r.Set(reflect.ValueOf(at))
+		return nil
+	case typeBytes:
+		n, err := d.length(1)
+		if err != nil || n < 0 {
+			return err
+		}
+		b, err := d.take(uint64(n))
+		r.SetBytes(append(make([]byte, 0, len(b)), b...))
+		return err
+	}
+	switch k := r.Kind(); {
+	case k == reflect.Bool:
+		b, err := d.bool()
+		r.SetBool(b)
+		return err
+	case r.CanInt():
+		n, err := d.int()
+		if err == nil && r.OverflowInt(n) {
+			err = fmt.Errorf("%w: %d does not fit %v", errTyped, n, r.Type())
+		}
+		r.SetInt(n)
+		return err
+	case r.CanUint():
+		n, err := d.uint()
+		if err == nil && r.OverflowUint(n) {
+			err = fmt.Errorf("%w: %d does not fit %v", errTyped, n, r.Type())
+		}
+		r.SetUint(n)
+		return err
+	case r.CanFloat():
+		f, err := d.float()
+		r.SetFloat(f)
+		return err
+	case r.CanComplex():
+		re, err := d.float()
+		if err != nil {
+			return err
+		}
+		im, err := d.float()
+		r.SetComplex(complex(re, im))
+		return err
+	case k == reflect.String:
+		s, err := d.string()
+		r.SetString(s)
+		return err
+	case k == reflect.Interface:
+		v, err := d.value(depth)
+		if err == nil && v != nil {
+			r.Set(reflect.ValueOf(v))
+		}
+		return err
+	case k == reflect.Slice:
+		return d.slice(r, depth)
+	default:
+		return d.mapping(r, depth)
+	}
+}
+
+// length reads a count of elements that is written with one added: 0 is nil, here -1.
+func (d *decoder) length(min int) (int, error) {
+	n, err := d.uint()
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return -1, nil
+	}
+	return d.claim(n-1, min)
+}
+
+func (d *decoder) slice(r reflect.Value, depth int) error {
+	n, err := d.length(1)
+	if err != nil || n < 0 {
+		return err
+	}
+	r.Set(reflect.MakeSlice(r.Type(), n, n))
+	for i := range n {
+		if err := d.content(r.Index(i), depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) mapping(r reflect.Value, depth int) error {
+	n, err := d.length(2)
+	if err != nil || n < 0 {
+		return err
+	}
+	t := r.Type()
+	m := reflect.MakeMapWithSize(t, n)
+	for range n {
+		key, elem := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
+		if err := d.content(key, depth+1); err != nil {
+			return err
+		}
+		if m.MapIndex(key).IsValid() {
+			return fmt.Errorf("%w: a map's key comes twice", errTyped)
+		}
+		if err := d.content(elem, depth+1); err != nil {
+			return err
+		}
+		m.SetMapIndex(key, elem)
+	}
+	r.Set(m)
+	return nil
+}

@@ -1,0 +1,166 @@
+package fibersession
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
+	"github.com/valyala/fasthttp"
+)
+
+// configure fills in the defaults and refuses what cannot be meant.
+func (s *Store) configure() {
+	c := &s.cfg
+	s.configureLimits()
+	s.configureSource()
+	s.configureCookie()
+	setDefault(&c.Prefix, ConfigDefault.Prefix)
+	if c.Builtin && c.Codec != nil {
+		refuse("Codec with Builtin, which has its own")
+	}
+	if c.Builtin && c.KeyGenerator == nil {
+		c.KeyGenerator = utils.UUIDv4 // what the other stores of these sessions make
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	s.log = c.Logger
+	if c.ErrorHandler == nil {
+		c.ErrorHandler = defaultErrorHandler
+	}
+}
+
+func (s *Store) configureLimits() {
+	c := &s.cfg
+	if c.Expiration > 0 && c.IdleTimeout > 0 && c.Expiration != c.IdleTimeout {
+		refuse("Expiration and IdleTimeout differ; they are one limit: set one of them")
+	}
+	c.IdleTimeout = max(c.IdleTimeout, c.Expiration)
+	positive(&c.IdleTimeout, ConfigDefault.Expiration)
+	c.Expiration = c.IdleTimeout
+
+	s.hardLimit = c.AbsoluteTimeout > 0
+	switch {
+	case c.Builtin && s.hardLimit:
+		refuse("AbsoluteTimeout with Builtin, whose stored form has no place for it")
+	case c.Builtin:
+		c.AbsoluteTimeout = -1
+	case c.AbsoluteTimeout == 0:
+		c.AbsoluteTimeout = max(ConfigDefault.AbsoluteTimeout, c.IdleTimeout)
+	}
+	positive(&c.TouchInterval, ConfigDefault.TouchInterval)
+	positive(&c.StorageTimeout, ConfigDefault.StorageTimeout)
+	positive(&c.MaxSize, ConfigDefault.MaxSize)
+	positive(&c.MaxKeys, ConfigDefault.MaxKeys)
+	positive(&c.MaxKeyLength, ConfigDefault.MaxKeyLength)
+}
+
+func (s *Store) configureSource() {
+	c := &s.cfg
+	if c.CookieName != "" {
+		if c.KeyLookup != "" && c.KeyLookup != "cookie:"+c.CookieName {
+			refuse("CookieName and KeyLookup differ; set KeyLookup")
+		}
+		c.KeyLookup = "cookie:" + c.CookieName
+	}
+	if c.KeyLookup == "" && c.Builtin {
+		c.KeyLookup = "cookie:session_id"
+	}
+	if c.KeyLookup == "" {
+		s.source = SourceCookie
+		return
+	}
+	source, name, ok := strings.Cut(c.KeyLookup, ":")
+	if !ok || name == "" || !only(name, isTokenByte) {
+		refuse(fmt.Sprintf("KeyLookup %q; it is \"<source>:<name>\"", c.KeyLookup))
+	}
+	switch s.source, s.name = Source(source), name; s.source {
+	case SourceCookie, SourceHeader, SourceURLQuery:
+	default:
+		refuse(fmt.Sprintf("KeyLookup source %q; it is cookie, header or query", source))
+	}
+}
+
+func (s *Store) configureCookie() {
+	c := &s.cfg
+	setDefault(&c.CookiePath, "/")
+	switch utils.ToLower(c.CookieSameSite) {
+	case "", "lax", fiber.CookieSameSiteDisabled:
+		s.sameSite = int(fasthttp.CookieSameSiteLaxMode)
+	case "strict":
+		s.sameSite = int(fasthttp.CookieSameSiteStrictMode)
+	case "none":
+		s.sameSite = int(fasthttp.CookieSameSiteNoneMode)
+		if c.Insecure {
+			refuse("CookieSameSite None with Insecure: browsers drop such cookies")
+		}
+	default:
+		refuse(fmt.Sprintf("CookieSameSite %q; it is Lax, Strict or None", c.CookieSameSite))
+	}
+	switch {
+	case c.Insecure && c.CookieSecure:
+		refuse("CookieSecure with Insecure")
+	case !only(c.CookieDomain, isAttributeByte):
+		refuse("CookieDomain with a character that no cookie attribute has")
+	case !only(c.CookiePath, isAttributeByte) || c.CookiePath[0] != '/':
+		refuse("CookiePath that is no path")
+	case s.source != SourceCookie:
+	case strings.HasPrefix(s.name, "__Host-") && (c.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
+		refuse("a __Host- cookie with Insecure, CookieDomain or CookiePath: browsers drop such cookies")
+	case strings.HasPrefix(s.name, "__Secure-") && c.Insecure:
+		refuse("a __Secure- cookie with Insecure: browsers drop such cookies")
+	}
+}
+
+// warnOfWeakness names at start each setting that is weaker than the default.
+func (s *Store) warnOfWeakness() {
+	for what, on := range map[string]bool{
+		"Insecure: session cookies go over plain http":                                      s.cfg.Insecure,
+		"KeyLookup: session IDs are in a header, where scripts and logs can see them":       s.source == SourceHeader,
+		"KeyLookup: session IDs are in the URL, where logs and other sites can see them":    s.source == SourceURLQuery,
+		"KeyGenerator: session IDs are as good as it is; the default has 256 random bits":   s.cfg.KeyGenerator != nil && !s.cfg.Builtin,
+		"Builtin: session IDs can be read in the store, and nothing ties a value to its ID": s.cfg.Builtin,
+	} {
+		if on {
+			s.log.Warn("fibersession: weaker than the default: " + what)
+		}
+	}
+}
+
+// defaultErrorHandler answers in plain words, with nothing of the error's text.
+func defaultErrorHandler(_ *fiber.Ctx, err error) error {
+	code := fiber.StatusInternalServerError
+	switch {
+	case errors.Is(err, ErrSessionGone):
+		code = fiber.StatusUnauthorized
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUnknownOutcome):
+		code = fiber.StatusServiceUnavailable
+	}
+	return fiber.NewError(code)
+}
+
+func refuse(what string) { panic("fibersession: Config: " + what) }
+
+func setDefault(s *string, def string) {
+	if *s == "" {
+		*s = def
+	}
+}
+
+func positive[T int | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// isTokenByte: RFC 9110, section 5.6.2, what names of cookies and headers are made of.
+func isTokenByte(b byte) bool {
+	return isBase64URL(b) || strings.IndexByte("!#$%&'*+.^`|~", b) >= 0
+}
+
+// isAttributeByte: RFC 6265, section 4.1.1, any character but controls and ";".
+func isAttributeByte(b byte) bool { return b > ' ' && b < 0x7f && b != ';' && b != ',' }

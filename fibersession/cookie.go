@@ -1,0 +1,87 @@
+package fibersession
+
+import (
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// maxCookieAge is the longest that browsers keep a cookie (RFC 6265bis, section 5.5).
+const maxCookieAge = 400 * 24 * time.Hour
+
+// writeCookie has the response carry the ID: as the cookie or, when IDs come in a
+// header, in that header. There is nowhere to put an ID that comes in the URL.
+func (s *Store) writeCookie(r *fasthttp.RequestCtx, id string, m meta) {
+	switch s.source {
+	case SourceHeader:
+		r.Response.Header.Set(s.name, id)
+	case SourceCookie:
+		s.setCookie(r, id, func(c *fasthttp.Cookie) {
+			if !s.cfg.CookieSessionOnly {
+				c.SetMaxAge(int((s.cookieAge(m, time.Now()) + time.Second - 1) / time.Second))
+			}
+		})
+	}
+}
+
+// expireCookie has the browser forget the ID.
+func (s *Store) expireCookie(r *fasthttp.RequestCtx) {
+	switch s.source {
+	case SourceHeader:
+		r.Response.Header.Del(s.name)
+	case SourceCookie:
+		s.setCookie(r, "", func(c *fasthttp.Cookie) { c.SetExpire(fasthttp.CookieExpireDelete) })
+	}
+}
+
+func (s *Store) setCookie(r *fasthttp.RequestCtx, value string, life func(*fasthttp.Cookie)) {
+	c := fasthttp.AcquireCookie()
+	defer fasthttp.ReleaseCookie(c)
+	c.SetKey(s.cookieName(r))
+	c.SetValue(value)
+	c.SetPath(s.cfg.CookiePath)
+	c.SetDomain(s.cfg.CookieDomain)
+	c.SetHTTPOnly(true)
+	c.SetSecure(s.secure(r))
+	c.SetSameSite(fasthttp.CookieSameSite(s.sameSite))
+	life(c)
+	r.Response.Header.SetCookie(c)
+	if !c.Secure() && !s.cfg.Insecure {
+		s.warnPlain.Do(func() {
+			s.log.Info("fibersession: on plain http to this machine, session cookies are not Secure")
+		})
+	}
+}
+
+// cookieAge is how long the browser is to keep the cookie: as long as the session
+// can live at all. Its idle limit is the store's business: a socket can slide it and
+// cannot send a cookie.
+func (s *Store) cookieAge(m meta, now time.Time) time.Duration {
+	switch {
+	case !m.absolute.IsZero():
+		return min(m.absolute.Sub(now), maxCookieAge)
+	case s.cfg.AbsoluteTimeout > 0: // not stored yet
+		return min(s.cfg.AbsoluteTimeout, maxCookieAge)
+	default:
+		return maxCookieAge
+	}
+}
+
+// vary says that the response depends on the session.
+func (s *Store) vary(r *fasthttp.RequestCtx) {
+	if s.source != SourceCookie {
+		return
+	}
+	h := &r.Response.Header
+	old := string(h.Peek(fasthttp.HeaderVary))
+	for field := range strings.SplitSeq(old, ",") {
+		if field = strings.TrimSpace(field); field == "*" || strings.EqualFold(field, fasthttp.HeaderCookie) {
+			return
+		}
+	}
+	if old != "" {
+		old += ", "
+	}
+	h.Set(fasthttp.HeaderVary, old+fasthttp.HeaderCookie)
+}

@@ -1,0 +1,125 @@
+package fibersession
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The stored form of a session: a header of fixed size, then the encoded values.
+//
+//	 0  magic "fbs", version 1
+//	 4  kind, codec, two zero bytes
+//	 8  revision  counts the writes of a lineage
+//	16  epoch     counts how often the session got a new ID
+//	24  created, expiry, absolute limit (0: none)   Unix nanoseconds
+//	48  idle limit   nanoseconds
+//	56  lineage
+//	72  fingerprint of the ID: a value under another key is not this session
+//	104 live: the values; moved: the fingerprint of the new ID
+const (
+	envelopeMagic  = "fbs\x01"
+	envelopeHeader = 104
+)
+
+type envelopeKind byte
+
+const (
+	kindLive  envelopeKind = 1
+	kindMoved envelopeKind = 2 // the session has a new ID: for other nodes to follow
+)
+
+// meta is what an envelope says about a session beside its values.
+type meta struct {
+	revision uint64
+	epoch    uint64
+	created  time.Time
+	expiry   time.Time // the idle limit as it stands
+	absolute time.Time // zero: none
+	idle     time.Duration
+	lineage  lineage
+}
+
+// deadline is when the session ends if nobody uses it.
+func (m meta) deadline() time.Time {
+	if !m.absolute.IsZero() && m.absolute.Before(m.expiry) {
+		return m.absolute
+	}
+	return m.expiry
+}
+
+// expired says whether the session has ended at now. The limit itself is outside.
+func (m meta) expired(now time.Time) bool { return !now.Before(m.deadline()) }
+
+type envelope struct {
+	meta
+	kind    envelopeKind
+	codec   byte
+	owner   fingerprint
+	payload []byte
+}
+
+var errEnvelope = errors.New("not a session envelope")
+
+func (e envelope) encode() []byte {
+	b := make([]byte, envelopeHeader, envelopeHeader+len(e.payload))
+	copy(b, envelopeMagic)
+	b[4], b[5] = byte(e.kind), e.codec
+	binary.BigEndian.PutUint64(b[8:], e.revision)
+	binary.BigEndian.PutUint64(b[16:], e.epoch)
+	putTime(b[24:], e.created)
+	putTime(b[32:], e.expiry)
+	putTime(b[40:], e.absolute)
+	binary.BigEndian.PutUint64(b[48:], uint64(e.idle))
+	copy(b[56:], e.lineage[:])
+	copy(b[72:], e.owner[:])
+	return append(b, e.payload...)
+}
+
+// decodeEnvelope reads what encode wrote. The payload is a part of b.
+func decodeEnvelope(b []byte) (envelope, error) {
+	var e envelope
+	switch {
+	case len(b) < envelopeHeader:
+		return e, fmt.Errorf("%w: %d bytes", errEnvelope, len(b))
+	case string(b[:4]) != envelopeMagic:
+		return e, fmt.Errorf("%w: unknown magic or version", errEnvelope)
+	case b[6] != 0 || b[7] != 0:
+		return e, fmt.Errorf("%w: reserved bytes are set", errEnvelope)
+	}
+	e.kind, e.codec = envelopeKind(b[4]), b[5]
+	e.revision = binary.BigEndian.Uint64(b[8:])
+	e.epoch = binary.BigEndian.Uint64(b[16:])
+	e.created, e.expiry, e.absolute = getTime(b[24:]), getTime(b[32:]), getTime(b[40:])
+	e.idle = time.Duration(binary.BigEndian.Uint64(b[48:]))
+	e.lineage = lineage(b[56:72])
+	e.owner = fingerprint(b[72:104])
+	e.payload = b[envelopeHeader:]
+	switch {
+	case e.kind != kindLive && e.kind != kindMoved:
+		return e, fmt.Errorf("%w: unknown kind", errEnvelope)
+	case e.kind == kindMoved && len(e.payload) != len(fingerprint{}):
+		return e, fmt.Errorf("%w: bad pointer to a new ID", errEnvelope)
+	case e.expiry.IsZero() || e.idle <= 0:
+		return e, fmt.Errorf("%w: no expiry", errEnvelope)
+	}
+	return e, nil
+}
+
+// putTime writes the zero time as 0, which as an instant is 1970: no session's.
+func putTime(b []byte, t time.Time) {
+	var n int64
+	if !t.IsZero() {
+		n = t.UnixNano()
+	}
+	binary.BigEndian.PutUint64(b, uint64(n))
+}
+
+func getTime(b []byte) time.Time {
+	n := int64(binary.BigEndian.Uint64(b))
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n)
+}

@@ -1,0 +1,104 @@
+package fibersession
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// The cookie's names when Config.KeyLookup gives none. The prefixes make browsers
+// refuse such a cookie from any but an https page of this very host (__Host-) or
+// site (__Secure-).
+const (
+	hostCookie   = "__Host-session"
+	secureCookie = "__Secure-session"
+	plainCookie  = "session"
+)
+
+// presented returns a copy of the ID that a request carries, or "". Two cookies of
+// the name with different values are none: one of them is not ours, and nothing
+// tells which.
+func (s *Store) presented(r *fasthttp.RequestCtx) string {
+	switch s.source {
+	case SourceHeader:
+		return string(r.Request.Header.Peek(s.name))
+	case SourceURLQuery:
+		return string(r.QueryArgs().Peek(s.name))
+	}
+	name := s.cookieName(r)
+	var id string
+	var seen, doubt bool
+	for key, value := range r.Request.Header.Cookies() {
+		if string(key) != name {
+			continue
+		}
+		doubt = doubt || seen && string(value) != id
+		id, seen = string(value), true
+	}
+	if doubt {
+		return ""
+	}
+	return id
+}
+
+// CookieName returns the name of the session cookie for this request: that of
+// Config.KeyLookup, else "__Host-session"; "__Secure-session" with CookieDomain or
+// CookiePath; "session" with Insecure, and on plain http to this very machine. It is
+// "" when IDs do not come in cookies.
+func (s *Store) CookieName(c *fiber.Ctx) string {
+	if s.source != SourceCookie {
+		return ""
+	}
+	return s.cookieName(c.Context())
+}
+
+func (s *Store) cookieName(r *fasthttp.RequestCtx) string {
+	switch {
+	case s.name != "":
+		return s.name
+	case !s.secure(r):
+		return plainCookie
+	case s.cfg.CookieDomain != "" || s.cfg.CookiePath != "/":
+		return secureCookie
+	default:
+		return hostCookie
+	}
+}
+
+// secure says whether the request's cookies are for https only.
+func (s *Store) secure(r *fasthttp.RequestCtx) bool {
+	return !s.cfg.Insecure && (s.cfg.CookieSecure || !plainLoopback(r))
+}
+
+// plainLoopback says whether a request came over plain http from a browser on this
+// machine, where Secure cookies are not kept by all browsers. What a proxy passed on
+// says so in a header, and is not from this machine.
+func plainLoopback(r *fasthttp.RequestCtx) bool {
+	if r.IsTLS() || !loopback(string(r.Request.Header.Host())) {
+		return false
+	}
+	for _, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via"} {
+		if len(r.Request.Header.Peek(name)) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// loopback says whether a Host header names this machine (RFC 6761, section 6.3).
+func loopback(host string) bool {
+	if ap, err := netip.ParseAddrPort(host); err == nil {
+		return ap.Addr().IsLoopback()
+	}
+	name := host
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		name = host[:i]
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		return ip.IsLoopback()
+	}
+	name = strings.ToLower(name)
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
+}

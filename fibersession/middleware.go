@@ -1,0 +1,202 @@
+package fibersession
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// frontKey is where a request keeps its Session of one store; contextKey, that of
+// the last Handler. Neither is a string, so that nothing which copies a request's
+// locals takes them along.
+type (
+	frontKey   struct{ store *Store }
+	contextKey struct{}
+)
+
+// Handler returns the middleware that gives each request its session: see
+// FromContext. Nothing is loaded until the session is used. After the request's
+// handlers, also when they returned an error, it is saved if it changed; if it was
+// only read, its idle limit slides; and if neither, the store is not asked. A panic
+// saves nothing. Responses of requests that used the session get "Vary: Cookie".
+//
+// When loading or saving fails, Config.ErrorHandler answers in place of the handlers.
+func (s *Store) Handler() fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if s.cfg.Next != nil && s.cfg.Next(c) {
+			return c.Next()
+		}
+		r := c.Context()
+		f := s.front(r)
+		if f == nil {
+			f = s.newFront(r)
+		}
+		if f.handled {
+			return c.Next() // by a Handler further out
+		}
+		f.handled = true
+		r.SetUserValue(contextKey{}, f)
+		defer func() { s.front(r).seal() }()
+
+		err := c.Next()
+		if failed := s.front(r).finish(); failed != nil {
+			s.log.Warn("fibersession: a request was refused", "error", failed)
+			return s.cfg.ErrorHandler(c, failed)
+		}
+		return err
+	}
+}
+
+// FromContext returns the session of a request that passed a Handler, else nil.
+func FromContext(c *fiber.Ctx) *Session {
+	f, _ := c.Context().UserValue(contextKey{}).(*Session)
+	return f
+}
+
+// Get returns the session of a request, loaded: the one that its cookie names, else a
+// new one. Every call of a request returns the same, also FromContext; after Destroy
+// it is a new one. It works with and without Handler.
+func (s *Store) Get(c *fiber.Ctx) (*Session, error) {
+	r := c.Context()
+	f := s.front(r)
+	switch {
+	case f == nil:
+		f = s.newFront(r)
+	case f.over():
+		return nil, ErrRequestOver
+	case f.destroyed:
+		old := f
+		f = s.newFront(r)
+		if f.handled = old.handled; f.handled {
+			r.SetUserValue(contextKey{}, f)
+		}
+		old.end()
+		if err := f.begin(); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := f.load(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *Session) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == phaseOver || s.upgraded()
+}
+
+// begin gives the front a new session, whatever its request carries.
+func (s *Session) begin() error {
+	st, err := s.store.create()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attach(st, &s.first, false)
+	return nil
+}
+
+// front returns the request's Session of this store, or nil.
+func (s *Store) front(r *fasthttp.RequestCtx) *Session {
+	f, _ := r.UserValue(frontKey{s}).(*requestEnd)
+	return (*Session)(f)
+}
+
+func (s *Store) newFront(r *fasthttp.RequestCtx) *Session {
+	f := &Session{store: s, request: r}
+	r.SetUserValue(frontKey{s}, (*requestEnd)(f))
+	return f
+}
+
+// finish saves the session at the end of its request.
+func (s *Session) finish() error {
+	s.mu.Lock()
+	h, err, destroyed := s.h, s.err, s.destroyed
+	if h != nil && s.request != nil {
+		s.store.vary(s.request) // a handler may have set the header since
+	}
+	s.mu.Unlock()
+	switch {
+	case h == nil || err != nil:
+		return err
+	case destroyed:
+		return nil
+	case h.Changed():
+		if err := h.Save(context.Background()); err != nil {
+			return err
+		}
+		return s.sendID(false)
+	case h.due():
+		// It ended in the meantime: so it did, and what was read of it was so then.
+		if err := h.Touch(context.Background()); err != nil && !errors.Is(err, ErrSessionGone) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lift returns a handle of the request's session for work that outlives the request,
+// such as a socket. Unsaved changes of the request are saved first. When the request
+// carries no session, a new one begins: its cookie goes out with this response, and
+// it is stored by the first save; until then it lives while a handle of this node
+// holds it. Release the handle when the work is done.
+func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
+	f, err := s.Get(c)
+	if err != nil {
+		return nil, err
+	}
+	if f.Changed() {
+		err = f.Save()
+	} else {
+		err = f.sendID(false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h := f.Detach()
+	if err := h.Err(); err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// Owns says whether a request carries the session of h. The store is asked only when
+// the request carries another ID than this node knows for h: another node may have
+// given it a new one.
+func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
+	id := s.presented(c.Context())
+	if !s.validID(id) || h.Err() != nil {
+		return false
+	}
+	at, mine := s.layout.place(id), h.state.resolve().place()
+	if subtle.ConstantTimeCompare(at.owner[:], mine.owner[:]) == 1 {
+		return true
+	}
+	ctx := context.Background()
+	st, err := s.acquire(ctx, id)
+	if err != nil {
+		return false
+	}
+	defer s.table.release(st)
+	theirs, _ := st.resolve().look()
+	ours, _ := h.state.resolve().look()
+	if theirs.lineage != ours.lineage {
+		return false
+	}
+	// h's state learns of its new ID, or that it is gone.
+	return h.do(ctx, &op{kind: opReload}) == nil
+}
+
+// due says whether a touch would write.
+func (h *Handle) due() bool {
+	cur, err := h.look()
+	return err == nil && !cur.fresh() && h.store.touchDue(cur.meta, time.Now())
+}

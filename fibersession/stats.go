@@ -1,0 +1,40 @@
+package fibersession
+
+import "sync/atomic"
+
+// Stats are counts of a Store since New, but for States and Handles, which are
+// those of this moment.
+type Stats struct {
+	States  int // sessions that a request or a handle of this node holds
+	Handles int // handles not yet released
+
+	Loads     uint64 // values read from the store
+	Decodes   uint64 // of these, values that were new here
+	Writes    uint64 // values written to the store
+	Touches   uint64 // of these, writes of a new idle limit alone
+	Conflicts uint64 // writes that met a newer revision and were merged again
+	Reruns    uint64 // functions of Update that ran once more
+	Corrupt   uint64 // stored values that could not be understood
+	Failures  uint64 // calls of the store that failed
+}
+
+type counters struct {
+	handles                                                               atomic.Int64
+	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures atomic.Uint64
+}
+
+// Stats returns the store's counts. It is safe for concurrent use.
+func (s *Store) Stats() Stats {
+	return Stats{
+		States:    s.table.len(),
+		Handles:   int(s.stats.handles.Load()),
+		Loads:     s.stats.loads.Load(),
+		Decodes:   s.stats.decodes.Load(),
+		Writes:    s.stats.writes.Load(),
+		Touches:   s.stats.touches.Load(),
+		Conflicts: s.stats.conflicts.Load(),
+		Reruns:    s.stats.reruns.Load(),
+		Corrupt:   s.stats.corrupt.Load(),
+		Failures:  s.stats.failures.Load(),
+	}
+}

@@ -1,0 +1,87 @@
+package fibersession
+
+import "slices"
+
+// Event is news of a session, from anywhere on this node.
+type Event struct {
+	Kind EventKind
+	// Keys are the keys whose values changed, of Changed.
+	Keys []string
+	// Cause is why the session ended, of Ended: an error that is ErrSessionGone.
+	Cause error
+}
+
+// EventKind says what happened.
+type EventKind uint8
+
+const (
+	// Changed: values were stored, or stored values of another node were seen.
+	Changed EventKind = iota + 1
+	// Renewed: the session has a new ID.
+	Renewed
+	// Ended: the session is gone. It is the last event.
+	Ended
+)
+
+// watchers tells of a session's events in their order, one call at a time.
+type watchers struct {
+	list    []*watcher
+	events  []Event
+	telling bool
+}
+
+type watcher struct{ fn func(Event) }
+
+// note queues an event. It is called with the state locked; tell delivers.
+func (s *state) note(e Event) {
+	if len(s.watch.list) > 0 {
+		s.watch.events = append(s.watch.events, e)
+	}
+}
+
+// tell delivers what was noted, on the caller's goroutine and with no lock held,
+// unless another goroutine (or a watcher up the stack) is about it already.
+func (s *state) tell() {
+	s.mu.Lock()
+	if s.watch.telling {
+		s.mu.Unlock()
+		return
+	}
+	s.watch.telling = true
+	defer func() { // also when fn panics: the next event is told again
+		s.watch.telling = false
+		s.mu.Unlock()
+	}()
+	for len(s.watch.events) > 0 {
+		e := s.watch.events[0]
+		s.watch.events = s.watch.events[1:]
+		for _, w := range slices.Clone(s.watch.list) {
+			if !slices.Contains(s.watch.list, w) {
+				continue // stopped by one before it
+			}
+			s.unlocked(func() { w.fn(e) })
+		}
+	}
+}
+
+// unlocked runs fn with the state unlocked.
+func (s *state) unlocked(fn func()) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	fn()
+}
+
+func (s *state) addWatcher(fn func(Event)) (stop func()) {
+	w := &watcher{fn: fn}
+	s.mu.Lock()
+	s.watch.list = append(s.watch.list, w)
+	s.mu.Unlock()
+	return func() {
+		now := s.resolve()
+		now.mu.Lock()
+		defer now.mu.Unlock()
+		if i := slices.Index(now.watch.list, w); i >= 0 {
+			now.watch.list = slices.Delete(slices.Clone(now.watch.list), i, i+1)
+		}
+	}
+}
