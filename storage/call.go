@@ -178,7 +178,17 @@ func (s *local) exclusively(ctx context.Context, fn func(*call) error) error {
 }
 
 // get returns a private copy of what the backend has.
-func (c *call) get(key string) (val []byte, err error) {
+func (c *call) get(key string) ([]byte, error) {
+	val, err := c.peek(key)
+	if err != nil || val == nil {
+		return nil, err
+	}
+	return clone(val), nil
+}
+
+// peek returns what the backend has, nil if nothing. It may be the backend's own
+// slice: to look at only, and not for longer than the key's lock is held.
+func (c *call) peek(key string) (val []byte, err error) {
 	if c.s.ctx != nil {
 		val, err = c.s.ctx.GetWithContext(c.ctx, key)
 	} else {
@@ -190,7 +200,7 @@ func (c *call) get(key string) (val []byte, err error) {
 	if len(val) == 0 {
 		return nil, nil
 	}
-	return clone(val), nil
+	return val, nil
 }
 
 // store gives val to the backend, which may keep key and val themselves.

@@ -115,7 +115,7 @@ func (s *local) CompareAndSwap(ctx context.Context, key string, old Revision, va
 	}
 	key, val = strings.Clone(key), clone(val)
 	return do(s, ctx, s.stripe(key), func(c *call) (Revision, error) {
-		now, err := c.get(key)
+		now, err := c.peek(key)
 		if err != nil {
 			return Absent, err
 		}
@@ -131,7 +131,7 @@ func (s *local) CompareAndDelete(ctx context.Context, key string, old Revision) 
 		return s.absent(ctx)
 	}
 	_, err := do(s, ctx, s.stripe(key), func(c *call) (struct{}, error) {
-		now, err := c.get(key)
+		now, err := c.peek(key)
 		switch {
 		case err != nil:
 			return struct{}{}, err

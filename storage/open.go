@@ -148,9 +148,11 @@ func redact(text, rawURL string) string {
 	// The password may hold any of "/?#@" when its author did not escape it, so
 	// everything from the first colon to the last "@" is taken for it.
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		if _, password, ok := strings.Cut(rest[:at], ":"); ok {
-			secrets = append(secrets, password)
+		user, password, ok := strings.Cut(rest[:at], ":")
+		if !ok {
+			password = user // a token, perhaps
 		}
+		secrets = append(secrets, password)
 	}
 	for _, m := range secretInQuery.FindAllStringSubmatch(rawURL, -1) {
 		secrets = append(secrets, m[1])

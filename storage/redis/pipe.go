@@ -13,7 +13,7 @@ const (
 	// workersPerNode is how many batches travel to one node at a time. Few, so
 	// that under load requests gather into batches; several, so that one round
 	// trip does not wait for another.
-	workersPerNode = 4
+	workersPerNode = 2
 	// maxBatch bounds the requests of one batch.
 	maxBatch = 128
 	// maxWaiting bounds the requests that wait for a worker; more wait outside,

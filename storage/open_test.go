@@ -1,0 +1,137 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+// talkative is a driver that does with its URL what a driver must not.
+type talkative struct{}
+
+func (talkative) Schemes() []string { return []string{"talkative", "talkatives"} }
+
+func (talkative) Open(url string) (storage.Storage, error) {
+	switch {
+	case strings.Contains(url, "panic"):
+		panic("cannot connect to " + url)
+	case strings.Contains(url, "fail"):
+		return nil, fmt.Errorf("%w: cannot connect to %s", storage.ErrUnavailable, url)
+	}
+	return storage.From(&naive{}), nil
+}
+
+func init() { storage.Register(talkative{}) }
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, url string
+		want      error
+		text      string // is in the error's
+	}{
+		{"known", "talkative://host", nil, ""},
+		{"another scheme of the driver", "talkatives://", nil, ""},
+		{"schemes know no case", "TalkATive://host", nil, ""},
+		{"empty", "", storage.ErrBadURL, "memory://"},
+		{"no scheme", "localhost:6379", storage.ErrBadURL, "must begin with a scheme"},
+		{"odd scheme", "se cret://", storage.ErrBadURL, ""},
+		{"unknown", "carrier-pigeon://", storage.ErrUnknownScheme, `"carrier-pigeon"`},
+		{"not imported", "redis://localhost", storage.ErrUnknownScheme, `import _ "github.com/fiberbridge/fiberbridge/storage/redis"`},
+		{"not imported, TLS", "rediss-cluster://localhost", storage.ErrUnknownScheme, `storage/redis"`},
+		{"not imported, memory", "memory://", storage.ErrUnknownScheme, `storage/memory"`},
+		{"the driver fails", "talkative://user:hunter2@host/fail", storage.ErrUnavailable, "user:xxxxx@host/fail"},
+		{"the driver panics", "talkative://user:hunter2@host/panic", storage.ErrUnavailable, "panicked"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := storage.Open(tt.url)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("%v, want %v", err, tt.want)
+			}
+			if err == nil {
+				_ = s.Close()
+				return
+			}
+			if s != nil {
+				t.Error("a storage beside the error")
+			}
+			if !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("text %q, want %q in it and no password", err, tt.text)
+			}
+		})
+	}
+}
+
+func TestMustOpenPanicsWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if text := fmt.Sprintf("%+v", recover()); !strings.Contains(text, "cannot connect") || strings.Contains(text, "hunter2") {
+			t.Errorf("panic %q", text)
+		}
+	}()
+	storage.MustOpen("talkative://user:hunter2@host/fail")
+}
+
+func TestRegisterRefuses(t *testing.T) {
+	t.Parallel()
+	for name, driver := range map[string]storage.Driver{"nil": nil, "a scheme that is taken": talkative{}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			defer func() {
+				if recover() == nil {
+					t.Error("it did not panic")
+				}
+			}()
+			storage.Register(driver)
+		})
+	}
+}
+
+// Whatever stands where a password stands must not come out again.
+func FuzzOpenKeepsThePassword(f *testing.F) {
+	for _, password := range []string{"hunter2!", "p%40ss%2Fword", "a/b?c#d@e", "ünïcode", "with space", "100%", "p:a:s:s", "%zz%zz", "a+b+c"} {
+		f.Add(password, "fail")
+		f.Add(password, "panic")
+	}
+	f.Fuzz(func(t *testing.T, password, how string) {
+		if len(password) < 4 || strings.Contains("xxxxx", password) {
+			t.Skip("too short to tell from other text")
+		}
+		for _, url := range []string{
+			"talkative://user:" + password + "@host/" + how,
+			"talkative://" + password + "@host/" + how,
+			password + "://host",
+		} {
+			s, err := storage.Open(url)
+			if err != nil {
+				// What is a scheme by its form is no password.
+				if text := err.Error(); !errors.Is(err, storage.ErrUnknownScheme) && strings.Contains(without(text), password) {
+					t.Errorf("%q holds the password of %q", text, url)
+				}
+				continue
+			}
+			_ = s.Close()
+		}
+	})
+}
+
+// without takes the words of the package and of the driver out of an error's text,
+// among which a "password" may be found by chance.
+func without(text string) string {
+	for _, own := range []string{
+		"storage: store is unavailable: cannot connect to talkative://user:",
+		"storage: store is unavailable: cannot connect to talkative://",
+		`storage: store is unavailable: the driver of "talkative" panicked: cannot connect to talkative://user:`,
+		`storage: store is unavailable: the driver of "talkative" panicked: cannot connect to talkative://`,
+		`storage: bad URL: it must begin with a scheme, as in "memory://" or "redis://host:6379/0"`,
+		"@host/fail", "@host/panic",
+	} {
+		text = strings.ReplaceAll(text, own, "")
+	}
+	return text
+}
