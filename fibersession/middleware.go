@@ -195,6 +195,9 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 	return h.do(ctx, &op{kind: opReload}) == nil
 }
 
+// Names says whether a request names a session at all, known here or not.
+func (s *Store) Names(c *fiber.Ctx) bool { return s.presented(c.Context()) != "" }
+
 // due says whether a touch would write.
 func (h *Handle) due() bool {
 	cur, err := h.look()

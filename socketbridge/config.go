@@ -43,7 +43,8 @@ type Config struct {
 	Mode SessionMode
 
 	// Engine configures the transport: path, heartbeat, sizes, origins. Its
-	// hooks Lift, Same and Dropped belong to the Server, and must be nil.
+	// hooks Lift, Same, Dropped and SessionCookie belong to the Server, and must be
+	// nil.
 	//
 	// Optional. Default: engineio.ConfigDefault
 	Engine engineio.Config
@@ -167,8 +168,8 @@ func configDefault(config ...Config) Config {
 		config = []Config{ConfigDefault}
 	}
 	cfg, def := config[0], ConfigDefault
-	if cfg.Engine.Lift != nil || cfg.Engine.Same != nil || cfg.Engine.Dropped != nil {
-		panic("socketbridge: Config.Engine.Lift, Same and Dropped are the Server's own: leave them nil")
+	if cfg.Engine.Lift != nil || cfg.Engine.Same != nil || cfg.Engine.Dropped != nil || cfg.Engine.SessionCookie != nil {
+		panic("socketbridge: Config.Engine.Lift, Same, Dropped and SessionCookie are the Server's own: leave them nil")
 	}
 	if cfg.Mode > SessionNone {
 		panic("socketbridge: Config.Mode is none of the SessionMode constants")

@@ -57,8 +57,8 @@ func (s *Socket) run(p *Packet) (err error) {
 func (p *Packet) listen() error {
 	p.stage = inListeners
 	s := p.socket
-	if !s.Connected() && s.forced() {
-		return ErrDisconnected // a middleware disconnected it
+	if s.forced() {
+		return nil // a middleware disconnected it: the event is dropped
 	}
 	any, own := s.listeners(p.event)
 	var errs []error

@@ -5,7 +5,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/client"
+	webclient "github.com/fiberbridge/fiberbridge/socketbridge/client"
 )
 
 // clientScript is the name under the engine's path where the small ES-module
@@ -39,11 +39,11 @@ func serveClient(c *fiber.Ctx) error {
 		return c.SendStatus(fiber.StatusMethodNotAllowed)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-cache")
-	c.Set(fiber.HeaderETag, client.ETag)
+	c.Set(fiber.HeaderETag, webclient.ETag)
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	if c.Get(fiber.HeaderIfNoneMatch) == client.ETag {
+	if c.Get(fiber.HeaderIfNoneMatch) == webclient.ETag {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, "text/javascript; charset=utf-8")
-	return c.Send(client.Script)
+	return c.Send(webclient.Script)
 }

@@ -57,6 +57,7 @@ func New(config ...Config) *Server {
 	engine := cfg.Engine
 	if cfg.Sessions != nil {
 		engine.Lift, engine.Same, engine.Dropped = s.lift, s.same, s.dropped
+		engine.SessionCookie = cfg.Sessions.CookieName
 	}
 	s.root = s.Of("/")
 	s.engine = engineio.New(s, engine)

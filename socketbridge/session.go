@@ -26,17 +26,21 @@ type lifted struct {
 	handle *fibersession.Handle
 	err    error
 	name   string // under which the connection is counted
+	new    bool   // the handshake named no session: its client may not keep cookies
 }
 
 // lift runs in the handshake request. A store that fails does not refuse the
 // connection: a namespace without a session may be what the client came for.
 func (s *Server) lift(c *fiber.Ctx) (any, error) {
+	if engineio.CookiesIgnored(c) {
+		return &lifted{err: ErrNoSession}, nil // any page may have sent this request
+	}
 	h, err := s.cfg.Sessions.Lift(c)
 	if err != nil {
 		s.log.Warn("socketbridge: the session could not be loaded for a handshake", "error", err)
 		return &lifted{err: err}, nil
 	}
-	l := &lifted{handle: h, name: h.Pseudonym("count")}
+	l := &lifted{handle: h, name: h.Pseudonym("count"), new: h.Fresh()}
 	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
 		h.Release()
 		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.MaxConnsPerSession)
@@ -45,10 +49,15 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	return l, nil
 }
 
-// same says whether a later request of a connection carries its session.
+// same says whether a later request of a connection carries its session. A client
+// that came without one may go on without: then the connection's ID, which only it
+// knows, is all there is to tell it by.
 func (s *Server) same(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
-	return l == nil || l.handle == nil || s.cfg.Sessions.Owns(c, l.handle)
+	if l == nil || l.handle == nil || (l.new && !s.cfg.Sessions.Names(c)) {
+		return true
+	}
+	return s.cfg.Sessions.Owns(c, l.handle)
 }
 
 // dropped lets go of what lift made, once.

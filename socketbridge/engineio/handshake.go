@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -131,6 +132,10 @@ func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost fun
 			lost()
 			return
 		}
+		// What is left of the request would be held as long as the WebSocket lives:
+		// several times what the connection itself needs.
+		request.ResetUserValues()
+		request.Request, request.Response = fasthttp.Request{}, fasthttp.Response{}
 		serve(nc)
 	})
 }

@@ -24,8 +24,6 @@ func (s *Server) snapshot(c *fiber.Ctx) *transport.Handshake {
 		Secure:   c.Secure(),
 		Header:   make(http.Header),
 		Query:    make(url.Values),
-		Cookies:  make(map[string]string),
-		Locals:   make(map[string]any),
 	}
 	for k, v := range c.Request().Header.All() {
 		if name := http.CanonicalHeaderKey(string(k)); name != fiber.HeaderCookie {
@@ -41,6 +39,9 @@ func (s *Server) snapshot(c *fiber.Ctx) *transport.Handshake {
 	}
 	for k, v := range c.Request().Header.Cookies() {
 		if name := string(k); name != session {
+			if hs.Cookies == nil {
+				hs.Cookies = make(map[string]string)
+			}
 			hs.Cookies[name] = string(v)
 		}
 	}
@@ -48,6 +49,9 @@ func (s *Server) snapshot(c *fiber.Ctx) *transport.Handshake {
 		name, ok := k.(string)
 		if !ok || name == userContextKey {
 			return
+		}
+		if hs.Locals == nil {
+			hs.Locals = make(map[string]any)
 		}
 		switch v := v.(type) {
 		case string:

@@ -10,8 +10,9 @@ import { createInterface } from "node:readline";
 import * as clients from "./driver-clients.mjs";
 import * as servers from "./driver-servers.mjs";
 import * as browsers from "./driver-browser.mjs";
+import * as parser from "./driver-parser.mjs";
 
-const ops = { ...clients.ops, ...servers.ops, ...browsers.ops };
+const ops = { ...clients.ops, ...servers.ops, ...browsers.ops, ...parser.ops };
 
 export function write(line) {
   process.stdout.write(JSON.stringify(line, pack) + "\n");

@@ -10,7 +10,8 @@ import (
 // Unmarshal stores one argument of a packet, as AppendArgs gives it, in what v
 // points to, as json.Unmarshal does. An attachment arrives where its placeholder
 // stands: in a []byte, also as a field or an element, or as a []byte in an any. In
-// a json.RawMessage the placeholder stays.
+// a json.RawMessage the placeholder stays, and a type with its own UnmarshalJSON
+// sees a string of no meaning.
 //
 // The attachments are not copied. With none, what looks like a placeholder is
 // plain data. An attachment where the Go type takes none is an error that wraps

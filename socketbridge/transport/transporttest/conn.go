@@ -18,14 +18,13 @@ type Conn struct {
 	turn chan struct{} // holds one token; who has it may call the receiver
 	done chan struct{}
 
+	sent journal[transport.Message]
+
 	mu        sync.Mutex
 	transport string
 	receiver  transport.Receiver
-	sent      []transport.Message
-	next      int           // of sent, what Next gives
-	news      chan struct{} // closed and replaced whenever something below changes
-	limit     int           // of messages that Next has not taken; 0: none
-	ready     bool          // a volatile message would be written at once
+	limit     int  // of messages that Next has not taken; 0: none
+	ready     bool // a volatile message would be written at once
 	closed    bool
 	told      bool // the receiver's Closed was called
 	reason    transport.Reason
@@ -44,7 +43,6 @@ func NewConn(hs *transport.Handshake) *Conn {
 		turn:      make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		transport: "websocket",
-		news:      make(chan struct{}),
 		ready:     true,
 	}
 	c.turn <- struct{}{}
@@ -136,15 +134,14 @@ func (c *Conn) Send(f transport.Flags, msgs ...transport.Message) error {
 		c.mu.Unlock()
 		return transport.ErrQueueFull
 	}
-	if c.limit > 0 && len(c.sent)-c.next+len(msgs) > c.limit {
+	if c.limit > 0 && c.sent.waiting()+len(msgs) > c.limit {
 		c.mu.Unlock()
 		if !volatile {
 			c.end(transport.TransportError, transport.ErrQueueFull)
 		}
 		return transport.ErrQueueFull
 	}
-	c.sent = append(c.sent, msgs...)
-	c.tell()
+	c.sent.add(msgs...)
 	c.mu.Unlock()
 	return nil
 }
@@ -195,46 +192,16 @@ func (c *Conn) Deliver(m transport.Message) error {
 // Next returns the next message that the core sent, in order. It waits for one
 // until ctx ends, and returns ErrClosed when the connection ended and all was
 // taken.
-func (c *Conn) Next(ctx context.Context) (transport.Message, error) {
-	for {
-		c.mu.Lock()
-		if c.next < len(c.sent) {
-			m := c.sent[c.next]
-			c.next++
-			c.mu.Unlock()
-			return m, nil
-		}
-		closed, news := c.closed, c.news
-		c.mu.Unlock()
-		if closed {
-			return transport.Message{}, transport.ErrClosed
-		}
-		select {
-		case <-news:
-		case <-ctx.Done():
-			return transport.Message{}, ctx.Err()
-		}
-	}
-}
+func (c *Conn) Next(ctx context.Context) (transport.Message, error) { return c.sent.take(ctx) }
 
 // Sent returns all messages that were sent so far, taken by Next or not.
-func (c *Conn) Sent() []transport.Message {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.sent)
-}
+func (c *Conn) Sent() []transport.Message { return c.sent.all() }
 
 // Reason returns why the connection ended, and "" while it is open.
 func (c *Conn) Reason() (transport.Reason, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reason, c.cause
-}
-
-// tell wakes all calls of Next. The lock is held.
-func (c *Conn) tell() {
-	close(c.news)
-	c.news = make(chan struct{})
 }
 
 // end closes the connection once; the receiver is told after its last Receive.
@@ -245,7 +212,7 @@ func (c *Conn) end(reason transport.Reason, cause error) {
 		return
 	}
 	c.closed, c.reason, c.cause = true, reason, cause
-	c.tell()
+	c.sent.end()
 	go func() { // Done waits for it
 		<-c.turn
 		c.mu.Lock()
