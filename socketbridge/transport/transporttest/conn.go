@@ -106,8 +106,9 @@ func (c *Conn) SetTransport(name string) {
 }
 
 // Limit makes the peer slow: when n messages wait for Next, further ones are
-// refused with ErrQueueFull and the connection is closed with TransportError. 0,
-// as at the start, is no limit.
+// refused with ErrQueueFull and the connection is closed with TransportError.
+// Volatile messages are dropped from the half of n on. 0, as at the start, is no
+// limit.
 func (c *Conn) Limit(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,16 +130,15 @@ func (c *Conn) Send(f transport.Flags, msgs ...transport.Message) error {
 		c.mu.Unlock()
 		return transport.ErrClosed
 	}
-	volatile := f&transport.Volatile != 0
-	if volatile && !c.ready {
-		c.mu.Unlock()
-		return transport.ErrQueueFull
-	}
-	if c.limit > 0 && c.sent.waiting()+len(msgs) > c.limit {
-		c.mu.Unlock()
-		if !volatile {
-			c.end(transport.TransportError, transport.ErrQueueFull)
+	waiting := c.sent.waiting() + len(msgs)
+	if f&transport.Volatile != 0 {
+		if !c.ready || c.limit > 0 && waiting > c.limit/2 {
+			c.mu.Unlock()
+			return transport.ErrQueueFull
 		}
+	} else if c.limit > 0 && waiting > c.limit {
+		c.mu.Unlock()
+		c.end(transport.TransportError, transport.ErrQueueFull)
 		return transport.ErrQueueFull
 	}
 	c.sent.add(msgs...)
