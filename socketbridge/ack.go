@@ -127,15 +127,23 @@ func ackContext(ctx context.Context, d, def time.Duration) (context.Context, con
 func (s *Socket) await(ctx context.Context, id uint64, ch <-chan Answer) (Answer, error) {
 	select {
 	case a, ok := <-ch:
-		if !ok {
-			return Answer{}, ErrDisconnected
-		}
-		return a, nil
+		return a, answeredOr(ok)
 	case <-ctx.Done():
-		s.acks.take(id)
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return Answer{}, ErrAckTimeout
-		}
-		return Answer{}, ctx.Err()
 	}
+	if s.acks.take(id) == nil { // it came at the same moment
+		a, ok := <-ch
+		return a, answeredOr(ok)
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return Answer{}, ErrAckTimeout
+	}
+	return Answer{}, ctx.Err()
+}
+
+// answeredOr is nil for an answer, and otherwise says that none can come.
+func answeredOr(ok bool) error {
+	if !ok {
+		return ErrDisconnected
+	}
+	return nil
 }

@@ -490,7 +490,11 @@ func TestB10_OfficialClientUnchanged(t *testing.T) {
 			unknown.MustNext(nodetest.ConnectError).Bind(t, &refusal)
 			equal(t, "unknown namespace", refusal.Message, "Invalid namespace")
 			c.Close()
-			c.Reconnect()
+			if o.Version == "4.0" { // it cannot reconnect while its own engine closes, to whichever server
+				c = a.connect(n, "/", o)
+			} else {
+				c.Reconnect()
+			}
 			equal(t, "after a reconnect", call(t, c, "incr"), "3")
 			c.Close()
 		})

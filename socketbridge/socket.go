@@ -202,7 +202,11 @@ func (s *Socket) Join(rooms ...string) error {
 		s.waiting = append(s.waiting, rooms...)
 		return nil
 	}
+	gone := s.state == ended
 	s.mu.Unlock()
+	if gone {
+		return ErrDisconnected
+	}
 	return s.ns.rooms.join(s, rooms, s.maxRooms())
 }
 
