@@ -1,0 +1,233 @@
+package serial_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestQueue_KeepsTheOrderOfEachSender(t *testing.T) {
+	const senders, each = 16, 500
+	var q serial.Queue[[2]int]
+	last := make(map[int]int)
+	got := 0
+	q.Start(func(batch [][2]int) { // one call at a time, or the race detector speaks
+		for _, item := range batch {
+			if item[1] != last[item[0]] {
+				t.Errorf("sender %d: item %d came in place of %d", item[0], item[1], last[item[0]])
+			}
+			last[item[0]]++
+			got++
+		}
+	})
+	var wg sync.WaitGroup
+	for s := range senders {
+		wg.Go(func() {
+			for i := range each {
+				if err := q.Push([2]int{s, i}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	flush(&q)
+	q.Close()
+	if got != senders*each {
+		t.Errorf("%d items were handled, not %d", got, senders*each)
+	}
+}
+
+// flush waits until everything that was pushed is done.
+func flush[T any](q *serial.Queue[T]) {
+	for q.Len() > 0 {
+		runtime.Gosched()
+	}
+}
+
+func TestQueue_Limits(t *testing.T) {
+	size := func(s string) int { return len(s) }
+	tests := []struct {
+		name  string
+		items int
+		size  int
+		first []string
+		then  []string
+		want  error
+	}{
+		{"no limits", 0, 0, []string{"a"}, make([]string, 10_000), nil},
+		{"up to the number", 3, 0, []string{"a"}, []string{"b", "c"}, nil},
+		{"one over the number", 3, 0, []string{"a"}, []string{"b", "c", "d"}, serial.ErrFull},
+		{"up to the size", 0, 6, []string{"abc"}, []string{"d", "ef"}, nil},
+		{"one over the size", 0, 6, []string{"abc"}, []string{"d", "efg"}, serial.ErrFull},
+		{"one item over the size", 0, 6, nil, []string{"1234567"}, serial.ErrFull},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := serial.Queue[string]{MaxItems: tt.items, MaxSize: tt.size, Size: size}
+			if err := q.Push(tt.first...); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Push(tt.then...); !errors.Is(err, tt.want) {
+				t.Errorf("Push returned %v, not %v", err, tt.want)
+			}
+			want := len(tt.first)
+			if tt.want == nil {
+				want += len(tt.then)
+			}
+			if got := q.Take(nil); len(got) != want {
+				t.Errorf("%d items are queued, not %d: all or none", len(got), want)
+			}
+			if err := q.Push(tt.first...); err != nil {
+				t.Errorf("an empty queue refused: %v", err)
+			}
+		})
+	}
+}
+
+// What is being worked on is still memory.
+func TestQueue_WorkCountsAgainstTheLimits(t *testing.T) {
+	q := serial.Queue[int]{MaxItems: 2}
+	begun, end := make(chan struct{}), make(chan struct{})
+	q.Start(func([]int) { begun <- struct{}{}; <-end })
+	if err := q.Push(1, 2); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if err := q.Push(3); !errors.Is(err, serial.ErrFull) {
+		t.Errorf("two items are in work, and a third was taken: %v", err)
+	}
+	if err := q.PushIdle(3); !errors.Is(err, serial.ErrFull) {
+		t.Errorf("PushIdle while there is work: %v", err)
+	}
+	end <- struct{}{}
+	flush(&q)
+	if err := q.PushIdle(3); err != nil {
+		t.Errorf("PushIdle while there is none: %v", err)
+	}
+	<-begun
+	end <- struct{}{}
+	q.Close()
+}
+
+func TestQueue_SealAndFinish(t *testing.T) {
+	tests := []struct {
+		name string
+		end  func(q *serial.Queue[string])
+		want []string
+	}{
+		{"Seal comes after what waits", func(q *serial.Queue[string]) { q.Seal("last") }, []string{"a", "b", "last"}},
+		{"Seal counts once", func(q *serial.Queue[string]) { q.Seal("last"); q.Seal("again") }, []string{"a", "b", "last"}},
+		{"Finish comes in its place", func(q *serial.Queue[string]) { q.Finish("last") }, []string{"last"}},
+		{"Finish after Seal", func(q *serial.Queue[string]) { q.Seal("last"); q.Finish("now") }, []string{"now"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := serial.Queue[string]{MaxItems: 2} // the last item fits always
+			if err := q.Push("a", "b"); err != nil {
+				t.Fatal(err)
+			}
+			tt.end(&q)
+			if err := q.Push("c"); !errors.Is(err, serial.ErrClosed) {
+				t.Errorf("Push returned %v", err)
+			}
+			if err := q.PushIdle("c"); !errors.Is(err, serial.ErrClosed) {
+				t.Errorf("PushIdle returned %v", err)
+			}
+			if got := q.Take([]string{}); !slices.Equal(got, tt.want) {
+				t.Errorf("queued is %q, not %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestQueue_CloseWaitsForTheWorkAndDropsTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q serial.Queue[int]
+		var done []int
+		q.Start(func(batch []int) {
+			time.Sleep(time.Hour)
+			done = append(done, batch...)
+		})
+		_ = q.Push(1)
+		synctest.Wait()
+		_ = q.Push(2)
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(q.Close)
+		}
+		wg.Wait()
+		if waited := time.Since(begin); waited != time.Hour {
+			t.Errorf("Close waited %v, not as long as the work", waited)
+		}
+		if !slices.Equal(done, []int{1}) {
+			t.Errorf("done is %v", done)
+		}
+		q.Finish(3)
+		if q.Len() != 0 {
+			t.Error("a closed queue took an item")
+		}
+	})
+}
+
+// An idle queue must cost no goroutine.
+func TestQueue_WorkerLivesOnlyWhileThereIsWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := runtime.NumGoroutine()
+		queues := make([]serial.Queue[int], 100)
+		for i := range queues {
+			queues[i].Start(func([]int) {})
+			_ = queues[i].Push(1)
+		}
+		synctest.Wait()
+		if after := runtime.NumGoroutine(); after != before {
+			t.Errorf("%d goroutines are left", after-before)
+		}
+	})
+}
+
+func TestQueue_BatchIsForgotten(t *testing.T) {
+	var q serial.Queue[*int]
+	var kept []*int
+	begun := make(chan struct{})
+	q.Start(func(batch []*int) { kept = batch; begun <- struct{}{} })
+	_ = q.Push(new(int))
+	<-begun
+	q.Close()
+	if kept[0] != nil {
+		t.Error("the queue still holds what is done")
+	}
+}
+
+func ExampleQueue() {
+	var q serial.Queue[string]
+	_ = q.Push("held", "until")
+	_ = q.Push("started")
+	done := make(chan struct{})
+	q.Start(func(batch []string) { fmt.Println(batch); close(done) })
+	<-done
+	q.Close()
+	// Output: [held until started]
+}
+
+func BenchmarkQueue_PushOne(b *testing.B) {
+	var q serial.Queue[int]
+	q.Start(func([]int) {})
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = q.Push(1)
+	}
+	q.Close()
+}
