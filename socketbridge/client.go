@@ -30,6 +30,7 @@ type client struct {
 
 	mu      sync.Mutex
 	sockets map[string]*Socket // connected or connecting, by namespace
+	left    map[string]bool    // namespaces that the server took it out of: it may not know yet
 	holds   int                // what still needs the session: the connection, and each socket
 	idle    *time.Timer        // runs while the client is in no namespace
 	ended   bool
@@ -111,8 +112,11 @@ func (c *client) packet(p siopacket.Packet) error {
 		return c.connect(p)
 	}
 	c.mu.Lock()
-	s := c.sockets[p.Namespace]
+	s, left := c.sockets[p.Namespace], c.left[p.Namespace]
 	c.mu.Unlock()
+	if s == nil && left {
+		return nil // it was on its way when the server disconnected the socket
+	}
 	if s == nil {
 		return fmt.Errorf("%w: packet for a namespace that was not joined", errProtocol)
 	}
@@ -122,6 +126,7 @@ func (c *client) packet(p siopacket.Packet) error {
 	case siopacket.Ack:
 		return s.answered(p)
 	case siopacket.Disconnect:
+		c.forget(s, false)
 		s.end(ClientDisconnect, false)
 		return nil
 	default:
@@ -156,6 +161,7 @@ func (c *client) connect(p siopacket.Packet) error {
 	}
 	s := newSocket(ns, c, auth)
 	c.sockets[p.Namespace] = s
+	delete(c.left, p.Namespace)
 	c.holds++
 	c.idle.Stop()
 	c.mu.Unlock()
@@ -189,17 +195,24 @@ func (c *client) refuse(namespace string, e *ConnectError) error {
 	return nil
 }
 
-// forget takes a socket that ended out of its namespace's place, and closes the
-// connection of a client that stays in none for too long.
-func (c *client) forget(s *Socket) {
+// forget takes a socket that ends out of its namespace's place, so that the client
+// may join anew. A client that stays in no namespace for too long is closed.
+func (c *client) forget(s *Socket, byServer bool) {
 	c.mu.Lock()
-	if c.sockets[s.ns.name] == s {
-		delete(c.sockets, s.ns.name)
+	defer c.mu.Unlock()
+	if c.sockets[s.ns.name] != s {
+		return
+	}
+	delete(c.sockets, s.ns.name)
+	if byServer {
+		if c.left == nil {
+			c.left = make(map[string]bool)
+		}
+		c.left[s.ns.name] = true
 	}
 	if len(c.sockets) == 0 && !c.ended {
 		c.idle.Reset(c.server.cfg.ConnectTimeout)
 	}
-	c.mu.Unlock()
 }
 
 // release says that one of those who need the session is done with it.

@@ -113,6 +113,7 @@ func (s *Socket) announce() error {
 // refuse tells the client that it may not join, and forgets the socket.
 func (s *Socket) refuse(err error) {
 	s.log().Info("socketbridge: a connection was refused", "error", err, "remote", s.Handshake().RemoteIP)
+	s.client.forget(s, false) // before the client hears of it: it may try again at once
 	if e := s.client.refuse(s.ns.name, refusal(err)); e != nil {
 		s.log().Error("socketbridge: a refusal's data cannot be encoded", "error", e)
 		_ = s.client.refuse(s.ns.name, refusal(errNotNext))
@@ -178,7 +179,7 @@ func (s *Socket) finish(wasConnected bool) {
 		}
 	}
 	s.cancel()
-	s.client.forget(s)
+	s.client.forget(s, true)
 	s.client.release()
 }
 

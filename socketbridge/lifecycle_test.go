@@ -103,6 +103,33 @@ func TestEventsBeforeTheEnd(t *testing.T) {
 	}
 }
 
+// TestJoinAgain: a client may join again as soon as it has left or been sent away,
+// and what it sent before it knew that is no offence.
+func TestJoinAgain(t *testing.T) {
+	t.Parallel()
+	io := newServer(t, socketbridge.Config{})
+	io.Of("/other").On("e", func(p *socketbridge.Packet) error { return p.Ack() })
+	io.On("e", func(p *socketbridge.Packet) error { return p.Ack() })
+	c := join(t, io, "/")
+	c.join("/other")
+	for range 100 {
+		c.send("1")
+		c.join("/")
+		io.Of("/").Socket(c.sid).Disconnect()
+		c.expect("1")
+		c.send(`21["e"]`) // crossed the server's goodbye
+		c.join("/")
+		c.send(`22["e"]`)
+		c.expect(`32[]`)
+	}
+	c.send(`2/other,3["e"]`)
+	c.expect(`3/other,3[]`)
+	c.send("1")
+	if err := c.conn.Text(`24["e"]`); err == nil {
+		t.Error("an event after the client's own goodbye was taken")
+	}
+}
+
 // TestBackpressure: a client that sends faster than it is served is read from more
 // slowly, loses nothing, and holds up neither its own other namespaces nor others.
 func TestBackpressure(t *testing.T) {

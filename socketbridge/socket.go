@@ -229,6 +229,7 @@ func (s *Socket) Rooms() []string { return s.ns.rooms.names(s) }
 // does not come back by itself. Events that wait are not handled any more. It
 // returns at once.
 func (s *Socket) Disconnect() {
+	s.client.forget(s, true) // before the client hears of it: it may join again at once
 	if msgs, err := encode(siopacket.Disconnect, s.ns.name, 0, false); err == nil {
 		_ = s.send(0, msgs) // a client that has gone need not be told
 	}
