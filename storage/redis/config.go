@@ -67,7 +67,8 @@ type Config struct {
 	// Optional. Default: 3 * time.Second
 	Timeout time.Duration
 
-	// ConnectTimeout bounds New (and storage.Open).
+	// ConnectTimeout bounds New (and storage.Open), and with Timeout each later
+	// attempt to connect.
 	// Optional. Default: 5 * time.Second
 	ConnectTimeout time.Duration
 

@@ -26,7 +26,7 @@
 //
 // The least rights of an ACL user, for the prefix "shop:":
 //
-//	ACL SETUSER shop on >password ~shop:* &shop:* +@read +@write +@scripting +@pubsub +ping
+//	ACL SETUSER shop on >password ~shop:* &shop:* +@read +@write +@scripting +@pubsub +ping +time
 //
 // Without a prefix Reset refuses to work, since it would remove everybody's keys.
 //

@@ -19,6 +19,9 @@ var ErrFlushRefused = errors.New("redis: Reset without a prefix would flush the 
 // errGone says that a node's pipe ended before the request was sent.
 var errGone = errors.New("redis: connection pipe ended")
 
+// errUnanswered is what a command has while its answer has not been read.
+var errUnanswered = errors.New("redis: no answer")
+
 // abandoned is the answer to a caller whose context ended: sent says whether the
 // server may have got the request.
 type abandoned struct {

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// silence is how long a subscription may be quiet before it is asked whether
+	// maxSilence is how long a subscription may be quiet before it is asked whether
 	// it is alive; after the same time again it is given up.
-	silence = 10 * time.Second
+	maxSilence = 10 * time.Second
 	// minPause and maxPause bound the pauses between attempts to connect.
 	minPause = 20 * time.Millisecond
 	maxPause = time.Second
@@ -266,7 +266,7 @@ func (w *watch) change(m *goredis.Message) (storage.Change, bool) {
 
 // write tells the server what is wanted, and looks after the connection's health.
 func (w *watch) write() {
-	ticker := time.NewTicker(silence)
+	ticker := time.NewTicker(w.s.silence)
 	defer ticker.Stop()
 	asked := false
 	for {

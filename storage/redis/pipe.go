@@ -19,6 +19,9 @@ const (
 	// maxWaiting bounds the requests that wait for a worker; more wait outside,
 	// with their contexts.
 	maxWaiting = 1024
+	// grace is how much longer a worker waits than the callers of its batch: an
+	// answer that is a little late need not cost the connection.
+	grace = 200 * time.Millisecond
 )
 
 // request is one command on its way. The phase tells, without a gap, whether a
@@ -151,9 +154,17 @@ func (p *pipe) send(batch []*request) {
 			if r.asking {
 				_ = pipeline.Process(ctx, goredis.NewCmd(ctx, "asking"))
 			}
+			r.cmd.SetErr(errUnanswered)
 			_ = pipeline.Process(ctx, r.cmd)
 		}
-		_, _ = pipeline.Exec(ctx) // each cmd has its own error
+		// Each command gets an error of its own, or none. But when the pipeline could
+		// not be sent, go-redis may leave them as they were.
+		_, err := pipeline.Exec(ctx)
+		for _, r := range batch {
+			if r.cmd.Err() == errUnanswered && err != nil {
+				r.cmd.SetErr(err)
+			}
+		}
 	}
 	for _, r := range batch {
 		close(r.done)
@@ -173,7 +184,7 @@ func patience(batch []*request) context.Context {
 			last = deadline
 		}
 	}
-	return until{context.Background(), last}
+	return until{context.Background(), last.Add(grace)}
 }
 
 // until is a context that only has a deadline, and no timer behind it: go-redis

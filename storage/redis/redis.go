@@ -44,6 +44,7 @@ type Storage struct {
 	prefix  string
 	suffix  string // of channels
 	flush   bool
+	silence time.Duration // maxSilence, but in tests
 	closed  chan struct{}
 	close   func() error
 	mu      sync.Mutex // guards watches
@@ -73,6 +74,7 @@ func New(config ...Config) (*Storage, error) {
 		prefix:  cfg.Prefix,
 		suffix:  ":changes",
 		flush:   cfg.AllowFlush,
+		silence: maxSilence,
 		closed:  make(chan struct{}),
 		watches: map[*watch]struct{}{},
 	}
@@ -87,6 +89,7 @@ func New(config ...Config) (*Storage, error) {
 // swap that was sent again after its answer was lost would find its own value and
 // report a conflict.
 func newClient(cfg Config) goredis.UniversalClient {
+	dialTimeout := min(cfg.Timeout, cfg.ConnectTimeout)
 	switch {
 	case cfg.Cluster:
 		return goredis.NewClusterClient(&goredis.ClusterOptions{
@@ -96,7 +99,7 @@ func newClient(cfg Config) goredis.UniversalClient {
 			Username:              cfg.Username,
 			Password:              cfg.Password,
 			MaxRetries:            -1,
-			DialTimeout:           cfg.Timeout,
+			DialTimeout:           dialTimeout,
 			DialerRetries:         1,
 			DialerRetryTimeout:    time.Millisecond,
 			ReadTimeout:           cfg.Timeout,
@@ -121,7 +124,7 @@ func newClient(cfg Config) goredis.UniversalClient {
 			Password:              cfg.Password,
 			DB:                    cfg.Database,
 			MaxRetries:            -1,
-			DialTimeout:           cfg.Timeout,
+			DialTimeout:           dialTimeout,
 			DialerRetries:         1,
 			DialerRetryTimeout:    time.Millisecond,
 			ReadTimeout:           cfg.Timeout,
@@ -140,7 +143,7 @@ func newClient(cfg Config) goredis.UniversalClient {
 			Password:              cfg.Password,
 			DB:                    cfg.Database,
 			MaxRetries:            -1,
-			DialTimeout:           cfg.Timeout,
+			DialTimeout:           dialTimeout,
 			DialerRetries:         1,
 			DialerRetryTimeout:    time.Millisecond,
 			ReadTimeout:           cfg.Timeout,

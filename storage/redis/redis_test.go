@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -15,25 +16,24 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // opener opens storages on one Redis, each under a prefix of its own.
-func opener(url string) storagetest.Open {
+func opener(url, prefix string) storagetest.Open {
 	var n atomic.Int64
 	return func(t *testing.T) storage.Storage {
 		t.Helper()
-		s, err := storage.Open(fmt.Sprintf("%s?prefix=app%d:", url, n.Add(1)))
-		if err != nil {
-			t.Fatal(err)
+		sep := "?"
+		if strings.Contains(url, "?") {
+			sep = "&"
 		}
-		t.Cleanup(func() { _ = s.Close() })
-		return s
+		return open(t, fmt.Sprintf("%s%sprefix=%s%d:", url, sep, prefix, n.Add(1)))
 	}
 }
 
 func TestSuite(t *testing.T) {
-	storagetest.Run(t, opener(storagetest.Redis(t).URL()))
+	storagetest.Run(t, opener(storagetest.Redis(t).URL(), "app:"))
 }
 
 func TestSuiteOnPrefix(t *testing.T) {
-	open := opener(storagetest.Redis(t).URL())
+	open := opener(storagetest.Redis(t).URL(), "app:")
 	view := func(t *testing.T) storage.Storage { return storage.Prefix(open(t), "view:") }
 	storagetest.TestStorage(t, view)
 	storagetest.TestFeed(t, view)

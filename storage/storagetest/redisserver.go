@@ -37,6 +37,18 @@ const startTimeout = 10 * time.Second
 // variable CI is set.
 func Redis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
+	return serve(t, append([]string{"--save", "", "--dir", t.TempDir(), "--bind", "127.0.0.1"}, args...))
+}
+
+// RedisSentinel starts a Redis Sentinel with a configuration file, which it
+// rewrites, in the same way. Its URL is of no use: Sentinels keep no keys.
+func RedisSentinel(t testing.TB, conf string) *RedisServer {
+	t.Helper()
+	return serve(t, []string{conf, "--sentinel", "--bind", "127.0.0.1"})
+}
+
+func serve(t testing.TB, args []string) *RedisServer {
+	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -44,8 +56,7 @@ func Redis(t testing.TB, args ...string) *RedisServer {
 		}
 		t.Skip("SKIPPED: needs redis-server (Debian: apt-get install redis-server)")
 	}
-	s := &RedisServer{t: t, program: program}
-	s.args = append([]string{"--save", "", "--dir", t.TempDir(), "--bind", "127.0.0.1"}, args...)
+	s := &RedisServer{t: t, program: program, args: args}
 
 	// Another process may take the port between finding and using it: try again.
 	for attempt := 1; ; attempt++ {
