@@ -1,7 +1,5 @@
 package siopacket
 
-import "encoding/json"
-
 // scanner checks JSON without decoding it: the grammar of RFC 8259 and the depth
 // of nesting. Its methods take the index where a value begins and return the
 // index behind it. Whether the text is UTF-8 is asked once, elsewhere.
@@ -195,9 +193,9 @@ type placeholderFields struct {
 func (f *placeholderFields) add(key, val []byte) {
 	f.keys++
 	switch {
-	case keyIs(key, `"_placeholder"`):
+	case keyIs(key, "_placeholder"):
 		f.marked = f.marked || string(val) == "true"
-	case keyIs(key, `"num"`):
+	case keyIs(key, "num"):
 		f.num = val
 	}
 }
@@ -228,17 +226,24 @@ func (s *scanner) place(f placeholderFields, start, end int) error {
 	return nil
 }
 
-// keyIs compares a raw key with its plain form; escapes in it are resolved.
-func keyIs(raw []byte, plain string) bool {
-	if string(raw) == plain {
-		return true
+// keyIs tells whether the quoted key of checked JSON is the plain word, which has
+// letters and underscores only: those have no escape but \u.
+func keyIs(quoted []byte, plain string) bool {
+	i := 1
+	for _, want := range []byte(plain) {
+		c := quoted[i]
+		if i++; c == '\\' {
+			if quoted[i] != 'u' || quoted[i+1] != '0' || quoted[i+2] != '0' {
+				return false
+			}
+			c = unhex(quoted[i+3])<<4 | unhex(quoted[i+4])
+			i += 5
+		}
+		if c != want {
+			return false // the closing quote among others, so i stays inside
+		}
 	}
-	// An escape takes six bytes for one at most.
-	if len(raw) > 6*len(plain) || !hasEscape(raw) {
-		return false
-	}
-	var key string
-	return json.Unmarshal(raw, &key) == nil && key == plain[1:len(plain)-1]
+	return quoted[i] == '"'
 }
 
 // skipValue returns the index behind the value that begins at i, in JSON that
@@ -303,6 +308,13 @@ func isHex4(b []byte) bool {
 		}
 	}
 	return true
+}
+
+func unhex(c byte) byte {
+	if isDigit(c) {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
 }
 
 func hasEscape(b []byte) bool {

@@ -1,0 +1,377 @@
+package siopacket
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// decode gives all messages, string as text and []byte as binary, to d.
+func decode(d *Decoder, messages ...any) (p Packet, ok bool, err error) {
+	for _, m := range messages {
+		switch m := m.(type) {
+		case string:
+			p, ok, err = d.Text([]byte(m))
+		case []byte:
+			p, ok, err = d.Binary(m)
+		}
+		if err != nil {
+			return p, ok, err
+		}
+	}
+	return p, ok, nil
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	head := func(t Type, ns string) Header { return Header{Type: t, Namespace: ns} }
+	withID := func(h Header, id uint64) Header { h.ID, h.HasID = id, true; return h }
+	for _, tt := range []struct {
+		name, text string
+		want       Header
+		event      string
+		data       string // "" for none
+		args       []string
+	}{
+		{"connect", `0`, head(Connect, "/"), "", "", nil},
+		{"connect to a namespace", `0/chat,`, head(Connect, "/chat"), "", "", nil},
+		{"connect, no comma", `0/chat`, head(Connect, "/chat"), "", "", nil},
+		{"connect to the root by name", `0/,{"a":1}`, head(Connect, "/"), "", `{"a":1}`, nil},
+		{"connect, query part", `0/chat?token=a,{}`, head(Connect, "/chat"), "", `{}`, nil},
+		{"connect with auth", `0{"token":"x"}`, head(Connect, "/"), "", `{"token":"x"}`, nil},
+		{"disconnect", `1`, head(Disconnect, "/"), "", "", nil},
+		{"disconnect from a namespace", `1/chat,`, head(Disconnect, "/chat"), "", "", nil},
+		{"connect error", `4{"message":"no"}`, head(ConnectError, "/"), "", `{"message":"no"}`, nil},
+		{"connect error, old form", `4"no"`, head(ConnectError, "/"), "", `"no"`, nil},
+		{"event", `2["e"]`, head(Event, "/"), "e", `["e"]`, nil},
+		{"event with arguments", `2["e",1,"a,b",{"c":[1,2]},[],null]`, head(Event, "/"), "e",
+			`["e",1,"a,b",{"c":[1,2]},[],null]`, []string{`1`, `"a,b"`, `{"c":[1,2]}`, `[]`, `null`}},
+		{"event with spaces", "2[ \"e\" ,\t1 , {\"a\" : 2 }\r\n]", head(Event, "/"), "e",
+			"[ \"e\" ,\t1 , {\"a\" : 2 }\r\n]", []string{`1`, `{"a" : 2 }`}},
+		{"event with id", `27["e"]`, withID(head(Event, "/"), 7), "e", `["e"]`, nil},
+		{"event with id 0", `20["e"]`, withID(head(Event, "/"), 0), "e", `["e"]`, nil},
+		{"event with the longest id", `2999999999999999["e"]`, withID(head(Event, "/"), 999999999999999), "e", `["e"]`, nil},
+		{"event, namespace and id", `2/a/b,12["e","x"]`, withID(head(Event, "/a/b"), 12), "e", `["e","x"]`, []string{`"x"`}},
+		{"event, name with escapes", `2["a\u0062\"\\",1]`, head(Event, "/"), `ab"\`, `["a\u0062\"\\",1]`, []string{`1`}},
+		{"event, name in UTF-8", `2["héllo😀"]`, head(Event, "/"), "héllo😀", `["héllo😀"]`, nil},
+		{"event, brackets in strings", `2["e","]}\"[{",{"]":"}"}]`, head(Event, "/"), "e",
+			`["e","]}\"[{",{"]":"}"}]`, []string{`"]}\"[{"`, `{"]":"}"}`}},
+		{"event, placeholder as plain data", `2["e",{"_placeholder":true,"num":5}]`, head(Event, "/"), "e",
+			`["e",{"_placeholder":true,"num":5}]`, []string{`{"_placeholder":true,"num":5}`}},
+		{"ack", `312["ok",2]`, withID(head(Ack, "/"), 12), "", `["ok",2]`, []string{`"ok"`, `2`}},
+		{"empty ack", `3/a,0[]`, withID(head(Ack, "/a"), 0), "", `[]`, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var d Decoder
+			in := []byte(tt.text)
+			p, ok, err := d.Text(in)
+			if err != nil || !ok || d.Pending() {
+				t.Fatalf("%v, %v, pending %v", ok, err, d.Pending())
+			}
+			for i := range in {
+				in[i] = '!' // the packet owns its memory
+			}
+			if p.Header != tt.want {
+				t.Errorf("header %+v, want %+v", p.Header, tt.want)
+			}
+			if string(p.Name) != tt.event || string(p.Data) != tt.data || (p.Data == nil) != (tt.data == "") {
+				t.Errorf("event %q, data %q", p.Name, p.Data)
+			}
+			var args []string
+			for _, arg := range p.AppendArgs(nil) {
+				args = append(args, string(arg))
+			}
+			if !reflect.DeepEqual(args, tt.args) {
+				t.Errorf("arguments %q, want %q", args, tt.args)
+			}
+		})
+	}
+}
+
+// Malformed packets, each with the class of its error. The advisories are those
+// of other implementations that had trouble with the like.
+func TestTextRefused(t *testing.T) {
+	t.Parallel()
+	nest := func(open, close string, n int) string { return strings.Repeat(open, n) + strings.Repeat(close, n) }
+	for _, tt := range []struct {
+		name, text string
+		want       error
+	}{
+		{"nothing", "", ErrSyntax},
+		{"unknown type", `7`, ErrSyntax},
+		{"no digit", `x["e"]`, ErrSyntax},
+		{"type in two digits", `22`, ErrSyntax},
+		{"type in UTF-8", "\u0662[\"e\"]", ErrSyntax},
+
+		{"connect with an array", `0[]`, ErrSyntax},
+		{"connect with null", `0null`, ErrSyntax},
+		{"connect with a string", `0"a"`, ErrSyntax},
+		{"connect with an id", `012{}`, ErrSyntax},
+		{"disconnect with a payload", `1{}`, ErrSyntax},
+		{"disconnect with an id", `1/a,5`, ErrSyntax},
+		{"connect error without payload", `4`, ErrSyntax},
+		{"connect error with an array", `4[]`, ErrSyntax},
+		{"connect error with a number", `45`, ErrSyntax},
+
+		{"event without payload", `2`, ErrSyntax},
+		{"event without payload, with id", `212`, ErrSyntax},
+		{"event with an object", `2{}`, ErrSyntax},
+		{"event with an empty array", `2[]`, ErrSyntax},
+		{"event with an empty name", `2[""]`, ErrSyntax},
+		{"CVE-2023-32695: name is an object", `2[{"toString":"a"}]`, ErrSyntax},
+		{"CVE-2023-32695: name is an array", `2[["a"]]`, ErrSyntax},
+		{"CVE-2023-32695: name is null", `2[null]`, ErrSyntax},
+		{"CVE-2023-32695: name is true", `2[true]`, ErrSyntax},
+		{"name is a number", `2[1,"a"]`, ErrSyntax},
+		{"reserved name", `2["disconnect"]`, ErrSyntax},
+		{"reserved name, escaped", `2["\u0063onnect_error"]`, ErrSyntax},
+		{"ack without id", `3["a"]`, ErrSyntax},
+		{"ack without payload", `312`, ErrSyntax},
+		{"ack with an object", `312{}`, ErrSyntax},
+		{"id of 16 digits", `21234567890123456["e"]`, ErrSyntax},
+		{"negative id", `2-1["e"]`, ErrSyntax},
+
+		{"trailing bytes", `2["e"]x`, ErrSyntax},
+		{"trailing array", `2["e"]["f"]`, ErrSyntax},
+		{"trailing space", `2["e"] `, ErrSyntax},
+		{"leading space", `2 ["e"]`, ErrSyntax},
+		{"open string", `2["e`, ErrSyntax},
+		{"open array", `2["e"`, ErrSyntax},
+		{"open object", `2["e",{"a":1]`, ErrSyntax},
+		{"only a bracket", `2[`, ErrSyntax},
+		{"comma at the end", `2["e",]`, ErrSyntax},
+		{"comma at the beginning", `2[,"e"]`, ErrSyntax},
+		{"no comma", `2["e" 1]`, ErrSyntax},
+		{"key that is no string", `2["e",{1:2}]`, ErrSyntax},
+		{"key without value", `2["e",{"a"}]`, ErrSyntax},
+		{"comma in an object", `2["e",{"a":1,}]`, ErrSyntax},
+		{"control character", "2[\"e\",\"\x1f\"]", ErrSyntax},
+		{"unknown escape", `2["e","\x41"]`, ErrSyntax},
+		{"short escape", `2["e","\u00e"]`, ErrSyntax},
+		{"short escape at the end", `2["e","\u00`, ErrSyntax},
+		{"backslash at the end", `2["e","\`, ErrSyntax},
+		{"leading zero", `2["e",01]`, ErrSyntax},
+		{"number without digits", `2["e",-]`, ErrSyntax},
+		{"fraction without digits", `2["e",1.]`, ErrSyntax},
+		{"exponent without digits", `2["e",1e+]`, ErrSyntax},
+		{"plus", `2["e",+1]`, ErrSyntax},
+		{"NaN", `2["e",NaN]`, ErrSyntax},
+		{"half a word", `2["e",tru]`, ErrSyntax},
+		{"comment", `2["e",/**/1]`, ErrSyntax},
+		{"invalid UTF-8 in the payload", "2[\"e\",\"\xff\"]", ErrSyntax},
+		{"invalid UTF-8 in the name", "2[\"\xc0\xaf\"]", ErrSyntax},
+		{"invalid UTF-8 in the namespace", "0/\xff,", ErrSyntax},
+		{"surrogate in UTF-8", "2[\"e\",\"\xed\xa0\x80\"]", ErrSyntax},
+
+		{"CVE-2026-33151: many attachments", `511-["e"]`, ErrLimit},
+		{"CVE-2026-33151: a billion attachments", `5999999999999-["e"]`, ErrLimit},
+		{"CVE-2026-33151: a count beyond 64 bits", `5` + strings.Repeat("9", 40) + `-["e"]`, ErrLimit},
+		{"CVE-2026-33151: fraction", `51.5-["e",{"_placeholder":true,"num":0}]`, ErrSyntax},
+		{"CVE-2026-33151: negative", `5-1-["e"]`, ErrSyntax},
+		{"CVE-2026-69185: no attachment", `50-["e"]`, ErrSyntax},
+		{"CVE-2026-69185: no attachment of an ack", `60-1["e"]`, ErrSyntax},
+		{"no count", `5-["e"]`, ErrSyntax},
+		{"no dash", `51["e"]`, ErrSyntax},
+		{"count and nothing else", `51`, ErrSyntax},
+		{"leading zero of the count", `501-["e",{"_placeholder":true,"num":0}]`, ErrSyntax},
+		{"CVE-2022-2421: num is negative", `51-["e",{"_placeholder":true,"num":-1}]`, ErrSyntax},
+		{"CVE-2022-2421: num is a fraction", `51-["e",{"_placeholder":true,"num":0.5}]`, ErrSyntax},
+		{"CVE-2022-2421: num is a string", `51-["e",{"_placeholder":true,"num":"0"}]`, ErrSyntax},
+		{"CVE-2022-2421: num is an object", `51-["e",{"_placeholder":true,"num":{}}]`, ErrSyntax},
+		{"CVE-2022-2421: num is null", `51-["e",{"_placeholder":true,"num":null}]`, ErrSyntax},
+		{"CVE-2022-2421: num is the name of a method", `51-["e",{"_placeholder":true,"num":"splice"}]`, ErrSyntax},
+		{"CVE-2022-2421: num is out of range", `51-["e",{"_placeholder":true,"num":1}]`, ErrSyntax},
+		{"CVE-2022-2421: num is enormous", `51-["e",{"_placeholder":true,"num":18446744073709551616}]`, ErrSyntax},
+		{"CVE-2022-2421: no num", `51-["e",{"_placeholder":true}]`, ErrSyntax},
+		{"placeholder twice", `51-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]`, ErrSyntax},
+		{"placeholder missing", `52-["e",{"_placeholder":true,"num":0}]`, ErrSyntax},
+		{"no placeholder", `51-["e"]`, ErrSyntax},
+		{"placeholder is false", `51-["e",{"_placeholder":false,"num":0}]`, ErrSyntax},
+		{"placeholder with another key", `51-["e",{"_placeholder":true,"num":0,"x":1}]`, ErrSyntax},
+		{"placeholder with num twice", `51-["e",{"_placeholder":true,"num":0,"num":0}]`, ErrSyntax},
+		{"placeholder, escaped and out of range", `51-["e",{"\u005fplaceholder":true,"num":1}]`, ErrSyntax},
+		{"placeholder as the name", `51-[{"_placeholder":true,"num":0}]`, ErrSyntax},
+
+		{"namespace over the limit", `0/` + strings.Repeat("n", 256) + `,`, ErrLimit},
+		{"namespace over the limit, no comma", `0/` + strings.Repeat("n", 1<<16), ErrLimit},
+		{"event name over the limit", `2["` + strings.Repeat("n", 257) + `"]`, ErrLimit},
+		{"event name over the limit, escaped", `2["` + strings.Repeat(`\u0041`, 257) + `"]`, ErrLimit},
+		{"event with too many arguments", `2["e"` + strings.Repeat(",1", 65) + `]`, ErrLimit},
+		{"ack with too many arguments", `31[1` + strings.Repeat(",1", 64) + `]`, ErrLimit},
+		{"arrays too deep", `2["e",` + nest("[", "]", 128) + `]`, ErrLimit},
+		{"objects too deep", `2["e",` + nest(`{"a":`, "", 128) + `1` + nest("", "}", 128) + `]`, ErrLimit},
+		{"arrays very deep", `2["e",` + nest("[", "]", 100_000) + `]`, ErrLimit},
+		{"auth too deep", `0{"a":` + nest("[", "]", 128) + `}`, ErrLimit},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var d Decoder
+			p, ok, err := d.Text([]byte(tt.text))
+			if !errors.Is(err, tt.want) || ok || !reflect.DeepEqual(p, Packet{}) || d.Pending() {
+				t.Errorf("%+v, %v, %v, pending %v; want %v", p, ok, err, d.Pending(), tt.want)
+			}
+			if err != nil && len(err.Error()) > 100 {
+				t.Errorf("the error quotes its input: %v", err)
+			}
+		})
+	}
+}
+
+// Each limit at its value, which is the last that is accepted.
+func TestLimitsAreExact(t *testing.T) {
+	t.Parallel()
+	small := Limits{MaxAttachments: 2, MaxAttachmentBytes: 10, MaxNamespace: 8, MaxEventName: 4, MaxArgs: 3, MaxDepth: 4}
+	ph := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,{"_placeholder":true,"num":%d}`, i)
+		}
+		return b.String()
+	}
+	for _, tt := range []struct {
+		name   string
+		limits Limits
+		at     int
+		text   func(n int) string
+	}{
+		{"namespace", Limits{}, 256, func(n int) string { return "0/" + strings.Repeat("n", n-1) + "," }},
+		{"namespace, small", small, 8, func(n int) string { return "0/" + strings.Repeat("n", n-1) + "," }},
+		{"namespace without comma, small", small, 8, func(n int) string { return "0/" + strings.Repeat("n", n-1) }},
+		{"event name", Limits{}, 256, func(n int) string { return `2["` + strings.Repeat("n", n) + `"]` }},
+		{"event name, escaped", Limits{}, 256, func(n int) string { return `2["` + strings.Repeat(`\u0041`, n) + `"]` }},
+		{"event name, small", small, 4, func(n int) string { return `2["` + strings.Repeat("n", n) + `"]` }},
+		{"arguments of an event", Limits{}, 64, func(n int) string { return `2["e"` + strings.Repeat(",1", n) + `]` }},
+		{"arguments of an event, small", small, 3, func(n int) string { return `2["e"` + strings.Repeat(",1", n) + `]` }},
+		{"arguments of an ack, small", small, 3, func(n int) string { return `31[1` + strings.Repeat(",1", n-1) + `]` }},
+		{"depth", Limits{}, 128, func(n int) string { return `2["e",` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `]` }},
+		{"depth, small", small, 4, func(n int) string { return `2["e",` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `]` }},
+		{"depth of objects, small", small, 4, func(n int) string {
+			return `0` + strings.Repeat(`{"a":`, n-1) + "{}" + strings.Repeat("}", n-1)
+		}},
+		{"attachments", Limits{}, 10, func(n int) string { return fmt.Sprintf(`5%d-["e"%s]`, n, ph(n)) }},
+		{"attachments, small", small, 2, func(n int) string { return fmt.Sprintf(`5%d-["e"%s]`, n, ph(n)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for n := tt.at - 1; n <= tt.at+1; n++ {
+				d := Decoder{Limits: tt.limits}
+				_, ok, err := d.Text([]byte(tt.text(n)))
+				if accepted := ok || d.Pending(); accepted != (n <= tt.at) || errors.Is(err, ErrLimit) != (n > tt.at) {
+					t.Errorf("%d: accepted %v, %v", n, accepted, err)
+				}
+			}
+		})
+	}
+
+	t.Run("bytes of attachments", func(t *testing.T) {
+		t.Parallel()
+		for first, want := range map[int]bool{9: true, 10: true, 11: false} { // in all, with the second
+			d := Decoder{Limits: small}
+			_, ok, err := decode(&d, `52-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`,
+				bytes.Repeat([]byte{1}, first-4), []byte("four"))
+			if ok != want || errors.Is(err, ErrLimit) == want {
+				t.Errorf("%d bytes: %v, %v", first, ok, err)
+			}
+		}
+	})
+}
+
+func TestAttachments(t *testing.T) {
+	t.Parallel()
+	var d Decoder
+	first := []byte{1, 2}
+	p, ok, err := decode(&d, `52-/a,3["e",{"_placeholder":true,"num":1},{"x":[{"num":0,"_placeholder":true}]}]`, first)
+	if ok || err != nil || !d.Pending() || !reflect.DeepEqual(p, Packet{}) {
+		t.Fatalf("with one of two attachments: %+v, %v, %v", p, ok, err)
+	}
+	first[0] = 9 // it was copied
+	p, ok, err = d.Binary(nil)
+	if !ok || err != nil || d.Pending() {
+		t.Fatalf("with both attachments: %v, %v", ok, err)
+	}
+	if want := (Header{Type: Event, Namespace: "/a", ID: 3, HasID: true}); p.Header != want || string(p.Name) != "e" {
+		t.Errorf("%+v %q, want %+v", p.Header, p.Name, want)
+	}
+	if !reflect.DeepEqual(p.Attachments, [][]byte{{1, 2}, {}}) {
+		t.Errorf("attachments %v", p.Attachments)
+	}
+	// The next packet does not see them.
+	next, ok, err := d.Text([]byte(`2["f"]`))
+	if !ok || err != nil || next.Attachments != nil {
+		t.Errorf("the next packet is %+v, %v, %v", next, ok, err)
+	}
+	if p, ok, err := decode(&d, `61-7[{"_placeholder":true,"num":0}]`, []byte("x")); !ok || err != nil || p.Type != Ack || p.ID != 7 {
+		t.Errorf("a binary ack is %+v, %v, %v", p, ok, err)
+	}
+}
+
+func TestMessagesOutOfTurn(t *testing.T) {
+	t.Parallel()
+	const half = `52-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`
+	for _, tt := range []struct {
+		name     string
+		messages []any
+	}{
+		{"CVE-2026-69185: attachment without packet", []any{[]byte("x")}},
+		{"attachment after a text packet", []any{`2["e"]`, []byte("x")}},
+		{"attachment too many", []any{half, []byte("x"), []byte("x"), []byte("x")}},
+		{"text before the first attachment", []any{half, `2["f"]`}},
+		{"text in the middle of attachments", []any{half, []byte("x"), `2["f"]`}},
+		{"binary packet in the middle of attachments", []any{half, []byte("x"), half}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var d Decoder
+			if _, ok, err := decode(&d, tt.messages...); ok || !errors.Is(err, ErrSequence) || d.Pending() {
+				t.Errorf("%v, %v, pending %v", ok, err, d.Pending())
+			}
+		})
+	}
+}
+
+func TestAppendArgs(t *testing.T) {
+	t.Parallel()
+	var d Decoder
+	p, _, err := d.Text([]byte(`2["e",1,[2]]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := []json.RawMessage{json.RawMessage("kept")}
+	got := p.AppendArgs(kept)
+	if len(got) != 3 || string(got[0]) != "kept" || string(got[1]) != "1" || string(got[2]) != "[2]" {
+		t.Errorf("got %s", got)
+	}
+	_ = append(got[1], "overwritten"...) // an argument cannot grow into the next
+	if string(p.Data) != `["e",1,[2]]` {
+		t.Errorf("the payload became %s", p.Data)
+	}
+	for _, text := range []string{`0{"a":[1]}`, `1`, `4"x"`} {
+		if p, _, err := d.Text([]byte(text)); err != nil || p.AppendArgs(nil) != nil {
+			t.Errorf("%s has arguments, %v", text, err)
+		}
+	}
+	// A packet of the caller's own, made of any bytes, is walked without a panic.
+	for _, data := range []string{"", "[", "x", `["a`, `["a"}`, `[[[`, "[1 2", "[,,", `["a",1`} {
+		p := Packet{Header: Header{Type: Event}, Data: []byte(data)}
+		p.AppendArgs(nil)
+	}
+}
+
+func TestReserved(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"} {
+		if !Reserved(name) {
+			t.Errorf("%q is not reserved", name)
+		}
+	}
+	for _, name := range []string{"", "error", "message", "Connect", "disconnected"} {
+		if Reserved(name) {
+			t.Errorf("%q is reserved", name)
+		}
+	}
+}
