@@ -1,0 +1,43 @@
+package engineio_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+// The suite runs over each way that a connection can be carried.
+func TestConn(t *testing.T) {
+	t.Run("polling", func(t *testing.T) {
+		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {
+			s := open(tb, nil, engineio.Config{}, siteOptions{core: a})
+			if answer := s.do("GET", polling, ""); answer.status != 200 {
+				return nil, fmt.Errorf("%d %s", answer.status, answer.body)
+			} else {
+				return &pollClient{site: s, sid: parseOpen(tb, answer.body).SID}, nil
+			}
+		})
+	})
+	t.Run("websocket", func(t *testing.T) {
+		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {
+			c, answer := open(tb, nil, engineio.Config{}, siteOptions{core: a}).dialWS(websocket)
+			if c == nil {
+				return nil, fmt.Errorf("%d %s", answer.status, answer.body)
+			}
+			return c, nil
+		})
+	})
+	t.Run("upgraded", func(t *testing.T) {
+		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {
+			s := open(tb, nil, engineio.Config{}, siteOptions{core: a})
+			answer := s.do("GET", polling, "")
+			if answer.status != 200 {
+				return nil, fmt.Errorf("%d %s", answer.status, answer.body)
+			}
+			return (&pollClient{site: s, sid: parseOpen(tb, answer.body).SID}).upgradeTo(), nil
+		})
+	})
+}
