@@ -64,7 +64,7 @@ func TestAppend(t *testing.T) {
 		{"empty ack", Header{Type: Ack, ID: 0, HasID: true}, nil, `30[]`, nil},
 		{"an id that does not count", Header{Type: Event, ID: 5}, []any{"e"}, `2["e"]`, nil},
 
-		{"numbers", event, []any{"e", 1, int64(-2), uint64(math.MaxUint64), int8(3), 1.5, 2.0, -0.0, 1e15, 1e300, float32(0.5)},
+		{"numbers", event, []any{"e", 1, int64(-2), uint64(math.MaxUint64), int8(3), 1.5, 2.0, math.Copysign(0, -1), 1e15, 1e300, float32(0.5)},
 			`2["e",1,-2,18446744073709551615,3,1.5,2,0,1000000000000000,1e+300,0.5]`, nil},
 		{"words", event, []any{"e", true, false, nil}, `2["e",true,false,null]`, nil},
 		{"strings are not HTML", event, []any{"e", "<a href='x'>&</a>", struct{ S string }{"<&>"}}, `2["e","<a href='x'>&</a>",{"S":"<&>"}]`, nil},

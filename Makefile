@@ -1,0 +1,78 @@
+# Everything that is run daily. `make` alone lists it.
+
+MODULE      := github.com/fiberbridge/fiberbridge
+NODETEST    := socketbridge/internal/nodetest
+STATICCHECK := v0.6.1
+GOTESTSUM   := v1.13.0
+PKG         ?= ./...
+FUZZTIME    ?= 5m
+BENCHTIME   ?= 1s
+COUNT       ?= 5
+
+export STATICCHECK
+gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --format-hide-empty-pkg
+
+.DEFAULT_GOAL := help
+.PHONY: help deps test short race lint fmt fuzz bench bench-peers interop soak cover
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+## deps: install what the tests need (redis-server and chromium by apt-get as root, npm packages)
+deps: $(NODETEST)/node_modules/.package-lock.json
+	@.ci/deps
+
+$(NODETEST)/node_modules/.package-lock.json: $(NODETEST)/package-lock.json
+	cd $(NODETEST) && npm ci --no-progress </dev/null
+	@touch $@
+
+## test: all checks and all tests; a tool that is missing is an error
+test: deps lint
+	CI=true $(gotestsum) -- -race -shuffle=on -timeout 15m $(PKG)
+
+## short: the quick tests, with what is there
+short:
+	go test -short $(PKG)
+
+## race: all tests, with what is there; what is missing is skipped by name
+race:
+	go test -race -shuffle=on $(PKG)
+
+## lint: gofmt, go vet, staticcheck
+lint:
+	@.ci/lint
+
+## fmt: format the Go files
+fmt:
+	gofmt -w fibersession socketbridge storage examples
+
+## fuzz: every fuzz target for FUZZTIME (5m), of PKG
+fuzz:
+	@.ci/fuzz $(FUZZTIME) $(PKG)
+
+## bench: the Go benchmarks of PKG
+bench:
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+## bench-peers: this project beside its peers; BENCH_DIR is the folder of the harness
+bench-peers:
+	@test -n "$(BENCH_DIR)" || { echo "bench-peers: set BENCH_DIR to the folder of the harness (build.sh, run.sh)" >&2; exit 1; }
+	go build -o bin/benchserver ./examples/benchserver
+	$(BENCH_DIR)/build.sh
+	OUT="$${OUT:-$(CURDIR)/bin/bench.jsonl}" SERVER_CMD="$(CURDIR)/bin/benchserver" $(BENCH_DIR)/run.sh
+
+## interop: the tests with the official clients and the browser, and a million packets for the parsers
+interop: deps
+	CI=true DIFFERENTIAL=1000000 $(gotestsum) -- -count=1 -timeout 30m \
+		$$(grep -rl '"$(MODULE)/$(NODETEST)"' --include='*_test.go' . | xargs -n1 dirname | sort -u) ./$(NODETEST)
+
+## soak: all tests COUNT (5) times, under the race detector and in another order each time
+soak: deps
+	CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h $(PKG)
+
+## cover: the coverage of all packages by all tests
+cover: deps
+	@mkdir -p .cache
+	CI=true go test -coverpkg=./... -coverprofile=.cache/cover.out $(PKG)
+	go tool cover -func=.cache/cover.out | tail -n 1
