@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -20,13 +21,17 @@ type router struct {
 	single  *goredis.Client        // else nil
 	cluster *goredis.ClusterClient // else nil
 
-	mu    sync.RWMutex // guards pipes
-	pipes map[*goredis.Client]*pipe
-	ended bool
+	reloading  chan struct{} // a lock that ends with a context; guards reloadedAt
+	reloadedAt time.Time
+
+	mu       sync.RWMutex // guards what follows
+	pipes    map[*goredis.Client]*pipe
+	ended    bool
+	retiring sync.WaitGroup
 }
 
 func newRouter(client goredis.UniversalClient) *router {
-	r := &router{pipes: map[*goredis.Client]*pipe{}}
+	r := &router{pipes: map[*goredis.Client]*pipe{}, reloading: make(chan struct{}, 1)}
 	switch c := client.(type) {
 	case *goredis.ClusterClient:
 		r.cluster = c
@@ -48,6 +53,7 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 	}
 	asking := false
 	for hop := 0; ; hop++ {
+		sent := time.Now()
 		p, err := r.pipe(ctx, node)
 		if err == nil {
 			err = p.do(ctx, cmd, asking)
@@ -59,7 +65,7 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 		addr, ask := goredis.IsAskError(err)
 		switch {
 		case moved, errors.Is(err, errGone):
-			if _, err := r.masters(ctx); err != nil { // learns where the slots are now
+			if err := r.reload(ctx, sent); err != nil {
 				return err
 			}
 			if node, err = r.master(ctx, key); err != nil {
@@ -114,6 +120,25 @@ func (r *router) masters(ctx context.Context) ([]*goredis.Client, error) {
 	return nodes, nil
 }
 
+// reload learns where the slots are now, unless that was done since the given
+// moment: when a slot moves, many requests hear of it at once.
+func (r *router) reload(ctx context.Context, since time.Time) error {
+	select {
+	case r.reloading <- struct{}{}:
+	case <-ctx.Done():
+		return &abandoned{cause: context.Cause(ctx)}
+	}
+	defer func() { <-r.reloading }()
+	if r.reloadedAt.After(since) {
+		return nil
+	}
+	_, err := r.masters(ctx) // go-redis asks anew for it
+	if err == nil {
+		r.reloadedAt = time.Now()
+	}
+	return err
+}
+
 // byAddr finds a node by the address that the cluster uses for it; its host is
 // empty when it is the one that was asked.
 func byAddr(nodes []*goredis.Client, addr string) *goredis.Client {
@@ -147,17 +172,13 @@ func (r *router) pipe(ctx context.Context, node *goredis.Client) (*pipe, error) 
 		p = newPipe(node)
 		r.pipes[node] = p
 	}
-	var retired []*pipe
 	for other, old := range r.pipes {
 		if other != node && !slices.Contains(present, other) {
 			delete(r.pipes, other)
-			retired = append(retired, old)
+			r.retiring.Go(old.close) // ends when the node has answered or timed out; close waits
 		}
 	}
 	r.mu.Unlock()
-	for _, old := range retired {
-		old.close()
-	}
 	return p, nil
 }
 
@@ -173,4 +194,5 @@ func (r *router) close() {
 	for _, p := range pipes {
 		p.close()
 	}
+	r.retiring.Wait()
 }

@@ -116,7 +116,7 @@ var resetRows = []row{
 		view := storage.Prefix(s, "one:")
 		l := watch(t, view)
 		put(t, view, "k", "v")
-		l.early = "k=v"
+		l.early = []string{"k=v"}
 		l.add(ctx, t, "k")
 		if err := view.Reset(); err != nil {
 			t.Fatal(err)
