@@ -28,7 +28,8 @@ func Unmarshal(raw []byte, attachments [][]byte, v any) error {
 	if len(scan.found) == 0 {
 		return json.Unmarshal(raw, v)
 	}
-	if b, ok := v.(*[]byte); ok && b != nil && scan.found[0].start == 0 && scan.found[0].end == len(raw) {
+	// A value that ends with its first placeholder is that placeholder.
+	if b, ok := v.(*[]byte); ok && b != nil && scan.found[0].end == len(raw) {
 		*b = attachments[scan.found[0].num]
 		return nil
 	}

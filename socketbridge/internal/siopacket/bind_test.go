@@ -51,6 +51,9 @@ func TestUnmarshal(t *testing.T) {
 		{"without placeholder", `{"a":"AQI="}`, new(target), target{A: []byte{1, 2}}},
 		{"plain text", `"text"`, new(string), "text"},
 		{"escaped key", `{"\u005fplaceholder":true,"num":0}`, new([]byte), zero},
+		{"a longer key", `{"_placeholders":true,"num":0}`, new(any), any(map[string]any{"_placeholders": true, "num": 0.0})},
+		{"another letter", `{"\u305fplaceholder":true,"num":0}`, new(any), any(map[string]any{"\u305fplaceholder": true, "num": 0.0})},
+		{"another escape", `{"\nplaceholder":true,"num":0}`, new(any), any(map[string]any{"\nplaceholder": true, "num": 0.0})},
 		{"not marked as one", `{"_placeholder":1,"num":0}`, new(any), any(map[string]any{"_placeholder": 1.0, "num": 0.0})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

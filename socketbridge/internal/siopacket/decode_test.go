@@ -274,7 +274,7 @@ func TestLimitsAreExact(t *testing.T) {
 			d := Decoder{Limits: small}
 			_, ok, err := decode(&d, `52-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`,
 				bytes.Repeat([]byte{1}, first-4), []byte("four"))
-			if ok != want || errors.Is(err, ErrLimit) == want {
+			if ok != want || errors.Is(err, ErrLimit) == want || d.Pending() {
 				t.Errorf("%d bytes: %v, %v", first, ok, err)
 			}
 		}
@@ -346,7 +346,7 @@ func TestAppendArgs(t *testing.T) {
 	if len(got) != 3 || string(got[0]) != "kept" || string(got[1]) != "1" || string(got[2]) != "[2]" {
 		t.Errorf("got %s", got)
 	}
-	_ = append(got[1], "overwritten"...) // an argument cannot grow into the next
+	_ = append(got[1], '!') // an argument cannot grow into the next
 	if string(p.Data) != `["e",1,[2]]` {
 		t.Errorf("the payload became %s", p.Data)
 	}

@@ -40,7 +40,21 @@ type base64er []byte
 
 func (b base64er) MarshalText() ([]byte, error) { return []byte("own:" + string(b)), nil }
 
+// sealed has a form of its own.
+type sealed struct{ B []byte }
+
+func (s sealed) MarshalJSON() ([]byte, error) { return AppendString(nil, "sealed:"+string(s.B)), nil }
+
+// child knows its parent, which knows its child; JSON is not told.
+type child struct {
+	Parent *child `json:"-"`
+	Child  *child
+	B      []byte
+}
+
 func TestAppend(t *testing.T) {
+	family := &child{Child: &child{B: []byte("x")}}
+	family.Child.Parent = family
 	t.Parallel()
 	event := Header{Type: Event, Namespace: "/"}
 	var nilBytes []byte
@@ -87,6 +101,9 @@ func TestAppend(t *testing.T) {
 		{"binary in any and map", event, []any{"e", []any{[]byte("x"), map[string]any{"a": []byte("y")}}},
 			`52-["e",[{"_placeholder":true,"num":0},{"a":{"_placeholder":true,"num":1}}]]`, []string{"x", "y"}},
 		{"named slice of bytes", event, []any{"e", named("x")}, `51-["e",{"_placeholder":true,"num":0}]`, []string{"x"}},
+		{"a type with its own JSON", event, []any{"e", sealed{[]byte("x")}, []any{&sealed{[]byte("y")}}}, `2["e","sealed:x",["sealed:y"]]`, nil},
+		{"a circle that JSON does not see", event, []any{"e", family},
+			`51-["e",{"Child":{"Child":null,"B":{"_placeholder":true,"num":0}},"B":null}]`, []string{"x"}},
 		{"a type with its own text", event, []any{"e", base64er("x")}, `2["e","own:x"]`, nil},
 		{"structs", event, []any{"e", bag{Name: "n", Bin: []byte("1"), Hidden: []byte("no"), own: []byte("no"), Ptr: &inner{[]byte("2")},
 			Map: map[string][]byte{"k": []byte("3")}, List: [][]byte{[]byte("4"), nil}, Array: [2]inner{{[]byte("5")}, {}},
