@@ -225,6 +225,7 @@ func TestListeners(t *testing.T) {
 		for (const [name, n] of [["e", 1], ["e", 2], ["f", 3]]) socket.emit("back", name, n);
 		await socket.emitWithAck("echo"); // behind the three
 		socket.off("e", twice).off("*");
+		socket.emit("echo", 5, (n) => { throw new Error("a callback's own " + n); });
 		socket.emit("back", "e", 4);
 		await socket.emitWithAck("echo");
 		return heard.join(" ");
@@ -232,8 +233,35 @@ func TestListeners(t *testing.T) {
 	if want := "e1 on1 once1 e2 on2 f3 f"; got != want {
 		t.Errorf("heard %q, want %q", got, want)
 	}
-	if got := page.MustNext("error"); got != "Error: a listener's own" {
-		t.Errorf("the page's error is %q", got)
+	for _, want := range []string{"Error: a listener's own", "Error: a callback's own 5"} {
+		if got := page.MustNext("error"); got != want {
+			t.Errorf("the page's error is %q, want %q", got, want)
+		}
+	}
+}
+
+// One socket's listener may use another socket of the same connection, of which
+// it is not yet told that it is gone.
+func TestSocketsThatEndTogether(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	page := openPage(t, n, nil)
+	var got string
+	page.Eval(`
+		const root = window.connect("/", { reconnectionDelay: 1 });
+		const chat = root.of("/chat");
+		await Promise.all([root, chat].map((socket) => new Promise((done) => socket.once("connect", done))));
+		const lost = new Promise((done) => root.once("disconnect", () => {
+			chat.emit("echo", 1);
+			chat.emitWithAck("echo", 1).catch((error) => done(error.message));
+		}));
+		root.emit("drop");
+		const how = await lost;
+		await Promise.all([root, chat].map((socket) => socket.emitWithAck("echo", 1))); // both come back
+		return how;
+	`, nil, &got)
+	if got != "socket has been disconnected" || page.Waiting("error") > 0 {
+		t.Errorf("the answer is %q, and there are %d errors", got, page.Waiting("error"))
 	}
 }
 

@@ -245,7 +245,8 @@ class Connection {
 
   /** Sends what encode() gave; buffers go as binary messages of their own. */
   send(messages) {
-    this.#transport.send(messages.map((m) => (typeof m === "string" ? `4${m}` : m)));
+    // There is no transport when a listener is just being told that it is gone.
+    this.#transport?.send(messages.map((m) => (typeof m === "string" ? `4${m}` : m)));
   }
 
   #watchNetwork(method) {
@@ -364,6 +365,15 @@ class Connection {
 
 // ---- a socket: one client in one namespace ----
 
+/** Calls what the page gave. What that throws is its own affair, and not the connection's. */
+function call(callback, ...args) {
+  try {
+    callback(...args);
+  } catch (error) {
+    queueMicrotask(() => { throw error; });
+  }
+}
+
 export class Socket {
   /** The socket's ID while it is connected. @type {string|undefined} */
   id;
@@ -439,7 +449,7 @@ export class Socket {
   /** Emits an event; a function as the last argument is called with the answer. While not connected, it waits. */
   emit(event, ...args) {
     const answer = typeof args.at(-1) === "function" ? args.pop() : null;
-    this.#emit(event, args, answer && { resolve: (values) => answer(...values), reject() {} });
+    this.#emit(event, args, answer && { resolve: (values) => call(answer, ...values), reject() {} });
     return this;
   }
 
@@ -453,7 +463,7 @@ export class Socket {
     return {
       emit: (event, ...args) => {
         const answer = args.pop();
-        this.#emit(event, args, { resolve: (values) => answer(null, ...values), reject: answer }, ms);
+        this.#emit(event, args, { resolve: (values) => call(answer, null, ...values), reject: (error) => call(answer, error) }, ms);
         return this;
       },
       emitWithAck: (event, ...args) =>
@@ -485,11 +495,7 @@ export class Socket {
   #tell(event, ...args) {
     for (const entry of [...(this.#listeners.get(event) ?? [])]) {
       if (entry.once) this.off(event, entry.listener);
-      try {
-        entry.listener(...args);
-      } catch (error) {
-        queueMicrotask(() => { throw error; }); // the listener's own affair, not the connection's
-      }
+      call(entry.listener, ...args);
     }
   }
 
