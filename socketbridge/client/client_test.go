@@ -6,13 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/fiberbridge/fiberbridge/socketbridge/client"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func own(transports ...string) nodetest.Options {
 	return nodetest.Options{Version: "own", Transports: transports}
