@@ -99,6 +99,8 @@ func newConn(s *Server, id string, hs *transport.Handshake, addr netip.Addr, tra
 	}
 	c.out.MaxItems, c.out.MaxSize, c.out.Size = s.cfg.MaxQueueMessages, s.cfg.MaxQueueBytes, packetSize
 	c.stall.epoch = time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.duty = dutyOpen
 	c.timer = time.AfterFunc(s.cfg.UpgradeTimeout, c.onTimer)
 	return c
@@ -167,12 +169,11 @@ func (c *conn) Close(r transport.Reason) {
 	if r == transport.ShuttingDown {
 		code = wsframe.GoingAway
 	}
-	c.close(r, nil, code, false)
+	c.close(r, nil, code)
 }
 
-// close begins the end: reason and cause are settled, and a goodbye is queued. With
-// drop, what is queued before it is not worth sending.
-func (c *conn) close(r transport.Reason, cause error, code uint16, drop bool) {
+// close begins the end: reason and cause are settled, and a goodbye is queued.
+func (c *conn) close(r transport.Reason, cause error, code uint16) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Load() >= closing {
@@ -182,11 +183,7 @@ func (c *conn) close(r transport.Reason, cause error, code uint16, drop bool) {
 	c.reason, c.cause = r, cause
 	c.duty = dutyClose
 	c.timer.Reset(c.server.cfg.CloseTimeout)
-	if last := (packet{kind: goodbye, code: code}); drop {
-		c.out.Finish(last)
-	} else {
-		c.out.Seal(last)
-	}
+	c.out.Seal(packet{kind: goodbye, code: code})
 	c.wakePoll()
 }
 
@@ -315,6 +312,17 @@ func (c *conn) guard(fn func() error) (err error) {
 func (c *conn) recovered(v any) error {
 	c.server.log.Error("engineio: panic in the core", "panic", v, "stack", string(debug.Stack()))
 	return fmt.Errorf("%w: %v", ErrPanic, v)
+}
+
+// takeTurn waits for the turn. It returns false when the connection has ended, and
+// nobody will have it any more.
+func (c *conn) takeTurn() bool {
+	select {
+	case c.turn <- struct{}{}:
+		return true
+	case <-c.done:
+		return false
+	}
 }
 
 // wakePoll tells the waiting poll, if there is one, to look again.

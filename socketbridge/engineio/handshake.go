@@ -37,7 +37,9 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 		s.hijack(c, key, conn.serveWebSocket, func() { conn.end(transport.TransportError, errNotCarried) })
 		return nil
 	}
-	conn.turn <- struct{}{}
+	if !conn.takeTurn() {
+		return answer(c, errShuttingDown)
+	}
 	defer func() { <-conn.turn }()
 	if err := conn.accept(); err != nil {
 		conn.end(transport.ForcedClose, err)

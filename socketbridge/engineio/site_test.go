@@ -105,6 +105,9 @@ func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, optio
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
+		now, end := context.WithCancel(ctx)
+		end()
+		_ = s.engine.Shutdown(now) // without waiting for clients that are not there any more
 		if err := s.engine.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}

@@ -94,7 +94,9 @@ func (c *conn) takeOver(w *wsWriter, r *reader) bool {
 	c.mu.Lock()
 	c.switching = true
 	c.mu.Unlock()
-	c.turn <- struct{}{}
+	if !c.takeTurn() {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Load() == closed {

@@ -178,7 +178,9 @@ func (c *conn) write(batch []packet) {
 // goroutine. When it returns, nothing of the connection runs any more (D2).
 func (c *conn) serveWebSocket(nc net.Conn) {
 	defer func() { <-c.done }()
-	c.turn <- struct{}{}
+	if !c.takeTurn() {
+		return
+	}
 	defer func() { <-c.turn }()
 
 	w := &wsWriter{nc: nc, timeout: c.server.cfg.WriteTimeout}
@@ -253,7 +255,7 @@ func (c *conn) peerClosed(r *reader, m wsframe.Message) {
 // closing a socket with unread bytes could destroy the goodbye on its way. The
 // connection's timer bounds it.
 func (c *conn) hangUp(r *reader, f *failure) {
-	c.close(f.reason, f.cause, f.code, true)
+	c.close(f.reason, f.cause, f.code)
 	r.discard()
 	c.end(f.reason, f.cause)
 }

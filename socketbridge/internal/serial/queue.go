@@ -70,18 +70,6 @@ func (q *Queue[T]) Seal(last ...T) {
 	}
 }
 
-// Finish is Seal that drops what waits first, so that the last items come next.
-// It works on a sealed queue too, unless that is closed.
-func (q *Queue[T]) Finish(last ...T) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.closed {
-		q.sealed = true
-		q.drop()
-		q.add(last, q.sum(last))
-	}
-}
-
 // Take moves all that waits to the end of dst. It must not be called after Start.
 func (q *Queue[T]) Take(dst []T) []T {
 	q.mu.Lock()
@@ -115,8 +103,10 @@ func (q *Queue[T]) Start(work func(batch []T)) {
 // going on is done. It must not be called by the work itself.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
-	q.sealed, q.closed = true, true
-	q.drop()
+	q.sealed = true
+	q.count -= len(q.items)
+	q.size -= q.sum(q.items)
+	q.items = nil
 	if !q.working {
 		q.mu.Unlock()
 		return
@@ -146,13 +136,6 @@ func (q *Queue[T]) add(items []T, size int) {
 	q.count += len(items)
 	q.size += size
 	q.wake()
-}
-
-// drop forgets what waits.
-func (q *Queue[T]) drop() {
-	q.count -= len(q.items)
-	q.size -= q.sum(q.items)
-	q.items = nil
 }
 
 func (q *Queue[T]) wake() {

@@ -121,7 +121,7 @@ func TestQueue_WorkCountsAgainstTheLimits(t *testing.T) {
 	q.Close()
 }
 
-func TestQueue_SealAndFinish(t *testing.T) {
+func TestQueue_Seal(t *testing.T) {
 	tests := []struct {
 		name string
 		end  func(q *serial.Queue[string])
@@ -129,8 +129,6 @@ func TestQueue_SealAndFinish(t *testing.T) {
 	}{
 		{"Seal comes after what waits", func(q *serial.Queue[string]) { q.Seal("last") }, []string{"a", "b", "last"}},
 		{"Seal counts once", func(q *serial.Queue[string]) { q.Seal("last"); q.Seal("again") }, []string{"a", "b", "last"}},
-		{"Finish comes in its place", func(q *serial.Queue[string]) { q.Finish("last") }, []string{"last"}},
-		{"Finish after Seal", func(q *serial.Queue[string]) { q.Seal("last"); q.Finish("now") }, []string{"now"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -175,7 +173,7 @@ func TestQueue_CloseWaitsForTheWorkAndDropsTheRest(t *testing.T) {
 		if !slices.Equal(done, []int{1}) {
 			t.Errorf("done is %v", done)
 		}
-		q.Finish(3)
+		q.Seal(3)
 		if q.Len() != 0 {
 			t.Error("a closed queue took an item")
 		}
