@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,8 +28,9 @@ type Handle struct {
 	ch      changes    // not saved yet
 	idle    time.Duration
 	seq     uint32
-	closed  error // why h works no more, or never did
-	counted bool  // it is one of Stats.Handles
+	closed  error   // why h works no more, or never did
+	counted bool    // it is one of Stats.Handles
+	root    *Handle // whose reference a fork uses; nil for one with its own
 }
 
 // newHandle returns a handle that takes over the caller's reference to st.
@@ -43,15 +45,26 @@ func (s *Store) dead(err error) *Handle {
 }
 
 // Fork returns another handle of the same session, without h's unsaved changes. It
-// is released on its own. A fork of a released handle is released.
+// costs one small allocation and needs no Release: it works for as long as the
+// handle that was lifted or got does.
 func (h *Handle) Fork() *Handle {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed != nil {
-		return h.store.dead(h.closed)
+	root := h
+	if h.root != nil {
+		root = h.root
 	}
-	h.state.refs.Add(1) // h's own reference keeps it above 0
-	return h.store.newHandle(h.state)
+	return &Handle{store: h.store, state: h.state, closed: h.shut(), root: root}
+}
+
+// shut returns why h works no more. The caller holds h's lock.
+func (h *Handle) shut() error {
+	if h.closed != nil || h.root == nil {
+		return h.closed
+	}
+	h.root.mu.Lock()
+	defer h.root.mu.Unlock()
+	return h.root.closed
 }
 
 // Release says that h is no longer needed. The last release of a session's handles
@@ -64,13 +77,24 @@ func (h *Handle) Release() {
 		h.closed, h.ch = ErrReleased, nil
 	}
 	h.mu.Unlock()
-	if again {
+	if again || h.root != nil {
 		return
 	}
 	if h.counted {
 		h.store.stats.handles.Add(-1)
 	}
 	h.store.table.release(h.state)
+}
+
+// own returns another handle of the same session with a reference of its own.
+func (h *Handle) own() *Handle {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.shut(); err != nil {
+		return h.store.dead(err)
+	}
+	h.state.refs.Add(1) // h's own reference keeps it above 0
+	return h.store.newHandle(h.state)
 }
 
 // look returns the newest known revision, or why h cannot be used.
@@ -81,8 +105,8 @@ func (h *Handle) look() (*snapshot, error) {
 }
 
 func (h *Handle) lookLocked() (*snapshot, error) {
-	if h.closed != nil {
-		return nil, h.closed
+	if err := h.shut(); err != nil {
+		return nil, err
 	}
 	return h.state.resolve().look()
 }
@@ -150,7 +174,7 @@ func (h *Handle) Get(key string) any {
 
 // Set gives key a copy of v, for this handle; Save stores it.
 func (h *Handle) Set(key string, v any) {
-	h.change(key, change{kind: changeSet, value: clone(v)})
+	h.change(key, change{kind: changeSet, value: own(v)})
 }
 
 // Delete removes key, for this handle; Save stores that.
@@ -159,7 +183,7 @@ func (h *Handle) Delete(key string) { h.change(key, change{kind: changeDelete}) 
 func (h *Handle) change(key string, c change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed != nil {
+	if h.shut() != nil {
 		return
 	}
 	if h.ch == nil {
@@ -167,7 +191,7 @@ func (h *Handle) change(key string, c change) {
 	}
 	h.seq++
 	c.seq = h.seq
-	h.ch[key] = c
+	h.ch[strings.Clone(key)] = c // it may be a part of a request
 }
 
 // setExpiry gives the session an idle limit of its own, with the next save.
@@ -228,9 +252,9 @@ func (h *Handle) Reload(ctx context.Context) error {
 // ErrUnknownOutcome, ErrTooLarge, ErrTooManyKeys or ErrUnsupportedType.
 func (h *Handle) Save(ctx context.Context) error { return h.save(ctx, false) }
 
-// save is Save; with empty, a session that was never stored is stored also when it
-// is empty.
-func (h *Handle) save(ctx context.Context, empty bool) error {
+// save is Save; with always, a session that was never stored is stored also when it
+// is empty, and one whose stored form has no place for its expiry is stored again.
+func (h *Handle) save(ctx context.Context, always bool) error {
 	h.mu.Lock()
 	cur, err := h.lookLocked()
 	ch, idle := maps.Clone(h.ch), h.idle
@@ -238,7 +262,7 @@ func (h *Handle) save(ctx context.Context, empty bool) error {
 	if err != nil {
 		return err
 	}
-	if len(ch) == 0 && idle == 0 && !(empty && cur.fresh()) {
+	if len(ch) == 0 && idle == 0 && !(always && (cur.fresh() || !h.store.layout.slides())) {
 		return nil
 	}
 	ready, err := h.store.prepare(ch)
@@ -310,6 +334,7 @@ func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	key = strings.Clone(key)
 	ch := changes{key: {kind: changeAdd, value: delta}}
 	if unsaved {
 		var from any
@@ -380,7 +405,7 @@ func (h *Handle) Watch(fn func(Event)) (stop func()) {
 // Release.
 func (h *Handle) Pseudonym(label string) string {
 	h.mu.Lock()
-	closed := h.closed
+	closed := h.shut()
 	h.mu.Unlock()
 	if closed != nil {
 		return ""

@@ -230,7 +230,7 @@ func (s *Session) Save() error {
 	if err != nil {
 		return err
 	}
-	if !h.Changed() && !h.Fresh() {
+	if !h.Changed() && !h.Fresh() && s.store.layout.slides() {
 		err = h.Touch(context.Background())
 	} else {
 		err = h.save(context.Background(), true)
@@ -362,7 +362,7 @@ func (s *Session) Detach() *Handle {
 	if err != nil {
 		return s.store.dead(err)
 	}
-	return h.Fork()
+	return h.own()
 }
 
 // Pseudonym returns a name for the session that reveals nothing, as
