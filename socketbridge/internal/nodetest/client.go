@@ -58,33 +58,22 @@ type Options struct {
 }
 
 func (o Options) encode() map[string]any {
-	m := map[string]any{"reconnection": o.Reconnect, "reconnectionDelay": 20, "reconnectionDelayMax": 200}
-	header := maps.Clone(o.Header)
+	m := map[string]any{"reconnection": o.Reconnect, "reconnectionDelay": 20, "reconnectionDelayMax": 200, "auth": o.Auth}
+	if o.Transports != nil {
+		m["transports"] = o.Transports
+	}
+	if o.Path != "" {
+		m["path"] = o.Path
+	}
+	if o.Query != nil {
+		m["query"] = o.Query
+	}
+	header := map[string]string{}
+	maps.Copy(header, o.Header)
 	if o.Cookie != "" {
-		if header == nil {
-			header = map[string]string{}
-		}
 		header["Cookie"] = o.Cookie
 	}
-	for name, v := range map[string]any{"transports": o.Transports, "path": o.Path, "extraHeaders": header, "auth": o.Auth, "query": o.Query} {
-		switch v := v.(type) {
-		case []string:
-			if v == nil {
-				continue
-			}
-		case string:
-			if v == "" {
-				continue
-			}
-		case map[string]string:
-			if v == nil {
-				continue
-			}
-		case nil:
-			continue
-		}
-		m[name] = v
-	}
+	m["extraHeaders"] = header
 	maps.Copy(m, o.Extra)
 	return m
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,9 +19,6 @@ const Timeout = 20 * time.Second
 
 // closeTimeout is how long the process may take to end by itself.
 const closeTimeout = 10 * time.Second
-
-// ErrEnded says that the Node process has ended.
-var ErrEnded = errors.New("nodetest: the Node process has ended")
 
 // Node is one Node process. It is safe for concurrent use, but for methods that
 // end the test: those belong to the test's own goroutine, as with testing.T.
@@ -89,9 +85,11 @@ func Start(t testing.TB) *Node {
 	logged := make(chan struct{})
 	go func() { // waited for by the goroutine below
 		defer close(logged)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
 			t.Logf("node: %s", lines.Text())
 		}
+		_, _ = io.Copy(io.Discard, stderr) // behind a line too long to log
 	}()
 	go func() { // waited for by stop, through n.done
 		defer close(n.done)

@@ -42,6 +42,13 @@ func TestAllocationsOfAppend(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations, want none", n)
 	}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, _, err := Append(nil, Header{Type: Event, Namespace: "/a"}, args...); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 1 {
+		t.Errorf("%v allocations without a buffer, want 1", n)
+	}
 }
 
 // allocated is how many bytes f allocates.

@@ -37,7 +37,7 @@ const maxEncodeDepth = 1000
 // and dst is then returned as it was.
 func Append(dst []byte, h Header, args ...any) (text []byte, attachments [][]byte, err error) {
 	start := len(dst)
-	e := encoder{buf: appendHeader(dst, h)}
+	e := encoder{buf: appendHeader(grow(dst, sizeHint(h, args)), h)}
 	payload := len(e.buf)
 	switch h.Type {
 	case Event, Ack, BinaryEvent, BinaryAck:
@@ -68,11 +68,45 @@ func Append(dst []byte, h Header, args ...any) (text []byte, attachments [][]byt
 	return e.buf, e.attachments, nil
 }
 
+// maxHeader is what a header, its namespace apart, and the brackets of the payload
+// take at most.
+const maxHeader = len("510-,18446744073709551615[]")
+
+// sizeHint guesses the size of a packet's text, so that one allocation does for
+// most.
+func sizeHint(h Header, args []any) int {
+	n := maxHeader + len(h.Namespace)
+	for _, arg := range args {
+		switch v := arg.(type) {
+		case string:
+			n += len(v) + 4
+		case json.RawMessage:
+			n += len(v) + 1
+		default:
+			n += 24
+		}
+	}
+	return n
+}
+
+// grow makes room for n more bytes. (slices.Grow allocates twice under the race
+// detector, where allocations are counted too.)
+func grow(dst []byte, n int) []byte {
+	if cap(dst)-len(dst) >= n {
+		return dst
+	}
+	return append(make([]byte, 0, len(dst)+n), dst...)
+}
+
 // AppendRaw appends the text of an Event or Ack whose arguments are JSON that is
 // known to be valid, such as what AppendArgs gave, and without attachments. Of an
-// Event the first is the name. It checks nothing and allocates only to grow dst.
+// Event the first is the name. It checks nothing and allocates only to grow dst, once.
 func AppendRaw(dst []byte, h Header, args ...json.RawMessage) []byte {
-	dst = append(appendHeader(dst, h), '[')
+	size := maxHeader + len(h.Namespace)
+	for _, arg := range args {
+		size += len(arg) + 1
+	}
+	dst = append(appendHeader(grow(dst, size), h), '[')
 	for i, arg := range args {
 		if i > 0 {
 			dst = append(dst, ',')
