@@ -36,7 +36,7 @@ func Unmarshal(raw []byte, attachments [][]byte, v any) error {
 	s := standIns{bytes: attachments}
 	err := json.Unmarshal(s.replacePlaceholders(raw, scan.found), v)
 	if to := reflect.ValueOf(v); to.Kind() == reflect.Pointer && !to.IsNil() {
-		w := rewriter{leaf: s.putIn, inPlace: true}
+		w := rewriter{leaf: s.putIn, decoding: true}
 		if w.value(to, 0); err == nil {
 			err = w.err
 		}

@@ -46,6 +46,7 @@ func TestUnmarshal(t *testing.T) {
 		{"in a named field", `{"n":` + ph0 + `}`, new(target), target{N: named("zero")}},
 		{"in a map field", `{"m":{"k":` + ph0 + `}}`, new(target), target{M: map[string][]byte{"k": zero}}},
 		{"in a list of structs", `{"l":[{},{"b":` + ph0 + `}]}`, new(target), target{L: []inner{{}, {zero}}}},
+		{"into a type with its own way of writing", `[` + ph0 + `]`, new([]writer), []writer{writer("zero")}},
 		{"in an embedded struct", `{"E":` + ph0 + `}`, new(target), target{embedded: embedded{zero}}},
 		{"beside an unknown field", `{"x":` + ph0 + `,"a":` + ph1 + `}`, new(target), target{A: one}},
 		{"without placeholder", `{"a":"AQI="}`, new(target), target{A: []byte{1, 2}}},

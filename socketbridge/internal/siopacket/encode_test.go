@@ -45,6 +45,15 @@ type sealed struct{ B []byte }
 
 func (s sealed) MarshalJSON() ([]byte, error) { return AppendString(nil, "sealed:"+string(s.B)), nil }
 
+// reader has a form of its own for reading only, writer for writing only.
+type (
+	reader struct{ B []byte }
+	writer []byte
+)
+
+func (*reader) UnmarshalJSON([]byte) error    { return nil }
+func (w writer) MarshalText() ([]byte, error) { return w, nil }
+
 // child knows its parent, which knows its child; JSON is not told.
 type child struct {
 	Parent *child `json:"-"`
@@ -102,6 +111,8 @@ func TestAppend(t *testing.T) {
 			`52-["e",[{"_placeholder":true,"num":0},{"a":{"_placeholder":true,"num":1}}]]`, []string{"x", "y"}},
 		{"named slice of bytes", event, []any{"e", named("x")}, `51-["e",{"_placeholder":true,"num":0}]`, []string{"x"}},
 		{"a type with its own JSON", event, []any{"e", sealed{[]byte("x")}, []any{&sealed{[]byte("y")}}}, `2["e","sealed:x",["sealed:y"]]`, nil},
+		{"a type with its own way of reading", event, []any{"e", reader{[]byte("x")}},
+			`51-["e",{"B":{"_placeholder":true,"num":0}}]`, []string{"x"}},
 		{"a circle that JSON does not see", event, []any{"e", family},
 			`51-["e",{"Child":{"Child":null,"B":{"_placeholder":true,"num":0}},"B":null}]`, []string{"x"}},
 		{"a type with its own text", event, []any{"e", base64er("x")}, `2["e","own:x"]`, nil},

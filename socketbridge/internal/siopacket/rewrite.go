@@ -20,10 +20,11 @@ var (
 type rewriter struct {
 	// leaf gives the replacement of a value, if there is one.
 	leaf func(reflect.Value) (reflect.Value, bool)
-	// inPlace changes what pointers, slices and maps refer to. Without it they are
-	// cloned on the way to a change, and the value walked stays as it was.
-	inPlace bool
-	err     error
+	// decoding walks what was decoded into: what pointers, slices and maps refer to
+	// is changed in place. Without it, what is to be encoded is walked: they are
+	// cloned on the way to a change, and the value stays as it was.
+	decoding bool
+	err      error
 }
 
 // value returns v, or what is to stand in its place.
@@ -38,15 +39,11 @@ func (w *rewriter) value(v reflect.Value, depth int) (_ reflect.Value, changed b
 	if isScalar(v.Kind()) {
 		return v, false
 	}
+	if w.hasOwnJSON(v.Type()) {
+		return v, false
+	}
 	if to, ok := w.leaf(v); ok {
 		return to, true
-	}
-	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer: // what they refer to is asked
-	default:
-		if hasOwnJSON(v.Type()) {
-			return v, false
-		}
 	}
 	switch v.Kind() {
 	case reflect.Interface:
@@ -73,7 +70,7 @@ func (w *rewriter) pointer(v reflect.Value, depth int) (reflect.Value, bool) {
 	if !changed {
 		return v, false
 	}
-	if w.inPlace {
+	if w.decoding {
 		w.set(v.Elem(), to)
 		return v, false
 	}
@@ -97,7 +94,7 @@ func (w *rewriter) list(v reflect.Value, depth int) (reflect.Value, bool) {
 			case v.Kind() == reflect.Array:
 				out = reflect.New(v.Type()).Elem()
 				out.Set(v)
-			case w.inPlace:
+			case w.decoding:
 				out = v
 			default:
 				out = reflect.MakeSlice(v.Type(), v.Len(), v.Len())
@@ -121,7 +118,7 @@ func (w *rewriter) mapping(v reflect.Value, depth int) (reflect.Value, bool) {
 			continue
 		}
 		if !out.IsValid() {
-			if out = v; !w.inPlace {
+			if out = v; !w.decoding {
 				out = reflect.MakeMapWithSize(v.Type(), v.Len())
 				for all := v.MapRange(); all.Next(); {
 					out.SetMapIndex(all.Key(), all.Value())
@@ -190,14 +187,24 @@ func omitsEmpty(tag string) bool {
 
 func isScalar(k reflect.Kind) bool { return k >= reflect.Bool && k <= reflect.Complex128 }
 
-// isBytes tells whether encoding/json writes values of t as base64.
+// isBytes tells whether t is a slice of bytes, which encoding/json writes as base64.
 func isBytes(t reflect.Type) bool {
-	return t.Kind() == reflect.Slice && t.Elem() == reflect.TypeFor[byte]() && !hasOwnJSON(t)
+	return t.Kind() == reflect.Slice && t.Elem() == reflect.TypeFor[byte]()
 }
 
-// hasOwnJSON tells whether t decides itself how it looks as JSON.
-func hasOwnJSON(t reflect.Type) bool {
+// hasOwnJSON tells whether t decides itself how it is written, or read. A
+// json.RawMessage does too, but is looked into; and an interface or a pointer is
+// what it refers to.
+func (w *rewriter) hasOwnJSON(t reflect.Type) bool {
+	if t == rawMessageType || t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer {
+		return false
+	}
 	p := reflect.PointerTo(t)
-	return p.NumMethod() > 0 &&
-		(p.Implements(marshaler) || p.Implements(textMarshaler) || p.Implements(unmarshaler) || p.Implements(textUnmarshaler))
+	if p.NumMethod() == 0 {
+		return false
+	}
+	if w.decoding {
+		return p.Implements(unmarshaler) || p.Implements(textUnmarshaler)
+	}
+	return p.Implements(marshaler) || p.Implements(textMarshaler)
 }

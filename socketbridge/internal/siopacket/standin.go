@@ -85,7 +85,7 @@ func (s *standIns) replacePlaceholders(raw []byte, found []placeholder) []byte {
 
 // takeOut is for encoding: it gives a []byte a stand-in.
 func (s *standIns) takeOut(v reflect.Value) (reflect.Value, bool) {
-	if !isBytes(v.Type()) || v.IsNil() || len(s.bytes) == maxStandIns {
+	if !isBytes(v.Type()) || v.Type() == rawMessageType || v.IsNil() || len(s.bytes) == maxStandIns {
 		return v, false
 	}
 	s.bytes = append(s.bytes, v.Bytes())
