@@ -56,10 +56,11 @@ func (r *round) renew() error {
 	data, err := s.store.layout.seal(to, next.meta, next.values)
 	if err != nil {
 		if r.wants(opChange) {
-			return r.blame(from, now, err)
+			return r.blame(from, err)
 		}
 		return err
 	}
+	r.refuse()
 	r.to = to
 	next.rev, err = s.store.storage.CompareAndSwap(r.ctx, to.key, r.renewed, data, s.store.ttl(next.meta, now))
 	if err != nil {

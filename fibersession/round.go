@@ -22,6 +22,7 @@ type round struct {
 	confirmed bool // the store was asked since the batch was taken: cur is what it holds
 	hung      bool // the store did not answer in time
 
+	refused []refusal        // of merge, and final once the rest can be stored
 	renewed storage.Revision // of the new key that renew has written, at
 	to      place
 }
@@ -54,7 +55,8 @@ func (r *round) run(ctx context.Context) {
 		}
 		r.s.store.stats.conflicts.Add(1)
 		r.s.markStale()
-		if !pause(ctx, try) {
+		// A logout does not stand back for whoever keeps writing.
+		if !r.wants(opDestroy) && !pause(ctx, try) || ctx.Err() != nil {
 			r.abandon()
 			r.fail(fmt.Errorf("%w: other nodes kept changing the session: %w", ErrUnavailable, storage.ErrConflict))
 			return
@@ -65,9 +67,9 @@ func (r *round) run(ctx context.Context) {
 // pause waits a random while that grows with each conflict: other nodes are at it too.
 func pause(ctx context.Context, try int) bool {
 	if try == 0 {
-		return ctx.Err() == nil
+		return true
 	}
-	t := time.NewTimer(rand.N(time.Millisecond << min(try, 5)))
+	t := time.NewTimer(rand.N(time.Millisecond << min(try, 4)))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -104,7 +106,7 @@ func (r *round) step() error {
 			return err
 		}
 	}
-	if r.wants(opReload) && !r.confirmed {
+	if cur, _ = r.s.look(); r.mustLoad(cur) { // writes that came to nothing tell nothing
 		return r.step()
 	}
 	r.finish(opReload)
@@ -238,6 +240,7 @@ func (r *round) write() error {
 	s, now := r.s, time.Now().Round(0) // the wall clock: all nodes have one
 	next, keys := r.merge(now)
 	if next == nil {
+		r.refuse()
 		return nil
 	}
 	at := s.place()
@@ -247,8 +250,9 @@ func (r *round) write() error {
 	}
 	data, err := s.store.layout.seal(at, next.meta, next.values)
 	if err != nil {
-		return r.blame(at, now, err)
+		return r.blame(at, err)
 	}
+	r.refuse()
 	next.rev, err = s.store.storage.CompareAndSwap(r.ctx, at.key, next.rev, data, s.store.ttl(next.meta, now))
 	if err != nil {
 		return r.writeError("save", at, err)
@@ -304,11 +308,12 @@ func (r *round) writeError(what string, at place, err error) error {
 }
 
 // merge returns the snapshot to store, with rev still that of the one it follows,
-// or nil when there is nothing to store. Ops that cannot be merged are settled.
+// or nil when there is nothing to store. Ops that cannot be merged are in refused.
 func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 	s := r.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r.refused = nil
 	values, idle, needed := s.cur.values, time.Duration(0), false
 	seen := make(changes)
 	for _, o := range r.batch {
@@ -321,8 +326,8 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 		case opChange:
 			merged, err := s.mergeOne(o, values)
 			if err != nil {
-				o.status, o.err = done, err
-				s.disturbBy(o)
+				r.refused = append(r.refused, refusal{o, err})
+				s.disturbBy(o) // at once: those behind it may have read what it was to write
 				continue
 			}
 			values, o.values, needed = merged, merged, true
@@ -349,6 +354,7 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 	return &snapshot{meta: s.store.used(m, now, idle), values: values, rev: s.cur.rev}, keys
 }
 
+// mergeOne is called with the state locked.
 func (s *state) mergeOne(o *op, onto map[string]any) (map[string]any, error) {
 	if o.tx != nil && s.disturbed(o.tx) {
 		return nil, errRerun
@@ -356,15 +362,30 @@ func (s *state) mergeOne(o *op, onto map[string]any) (map[string]any, error) {
 	return o.ch.mergeOnto(onto, s.store.cfg.MaxKeys)
 }
 
+type refusal struct {
+	o   *op
+	err error
+}
+
+// refuse settles those who could not be merged.
+func (r *round) refuse() {
+	for _, f := range r.refused {
+		r.settle(f.o, f.err)
+	}
+	r.refused = nil
+}
+
 // blame finds who in the batch cannot be stored, now that all together cannot.
-func (r *round) blame(at place, now time.Time, all error) error {
+func (r *round) blame(at place, all error) error {
 	base, _ := r.s.look()
 	values, found := base.values, false
 	for _, o := range r.batch {
 		if o.kind != opChange || o.status != running {
 			continue
 		}
-		merged, err := o.ch.mergeOnto(values, r.s.store.cfg.MaxKeys)
+		r.s.mu.Lock()
+		merged, err := r.s.mergeOne(o, values)
+		r.s.mu.Unlock()
 		if err == nil {
 			_, err = r.s.store.layout.seal(at, base.meta, merged)
 		}

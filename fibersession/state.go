@@ -103,11 +103,12 @@ func (s *state) markStale() {
 func (s *state) applyItem(at place, item storage.Item) error {
 	cur, _ := s.look()
 	if cur != nil && cur.rev == item.Revision {
-		next := *cur
 		if !s.store.layout.slides() { // being there is all that tells its expiry
+			next := *cur
 			next.expiry = time.Now().Add(next.idle)
+			cur = &next
 		}
-		s.publish(&next, nil)
+		s.publish(cur, nil)
 		return nil
 	}
 	m, values, err := s.store.layout.open(at, item.Value)
@@ -145,11 +146,14 @@ func (s *state) moveTo(to place) {
 // who hold s.
 func (s *state) yieldTo(other *state) {
 	s.mu.Lock()
-	watching := s.watch.list
+	watching, last := s.watch.list, s.cur
 	s.watch.list = nil
 	s.mu.Unlock()
 
 	other.mu.Lock()
+	if other.cur == nil { // it is about to load; who held s sees what s knew until then
+		other.cur, other.stale = last, true
+	}
 	other.watch.list = append(other.watch.list, watching...)
 	other.note(Event{Kind: Renewed})
 	other.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/gob"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -128,7 +129,11 @@ func (s *Store) create() (*state, error) {
 	at := s.layout.place(id)
 	cur := &snapshot{}
 	cur.lineage = s.layout.lineage(at, l)
-	return s.table.hold(at, func() *state { return &state{store: s, at: at, cur: cur} }), nil
+	st := &state{store: s, at: at, cur: cur}
+	if !s.table.add(st) {
+		return nil, fmt.Errorf("%w: KeyGenerator made an ID that is in use", ErrRandom)
+	}
+	return st, nil
 }
 
 // Delete ends the session with this ID. That there is none is not an error; an

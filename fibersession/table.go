@@ -1,8 +1,6 @@
 package fibersession
 
-import (
-	"sync"
-)
+import "sync"
 
 // table holds the states that somebody on this node holds, by their key. It keeps
 // nothing else: no entry stays for a session that nobody uses.
@@ -26,13 +24,31 @@ func (t *table) hold(at place, mk func() *state) *state {
 	s := sh.states[at.key]
 	if s == nil {
 		s = mk()
-		if sh.states == nil {
-			sh.states = make(map[string]*state)
-		}
-		sh.states[at.key] = s
+		sh.put(at.key, s)
 	}
 	s.refs.Add(1)
 	return s
+}
+
+// add puts a new state into the table, with one reference. It is false when there
+// is one at its place.
+func (t *table) add(s *state) bool {
+	sh := t.shard(s.at)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.states[s.at.key] != nil {
+		return false
+	}
+	sh.put(s.at.key, s)
+	s.refs.Add(1)
+	return true
+}
+
+func (sh *shard) put(key string, s *state) {
+	if sh.states == nil {
+		sh.states = make(map[string]*state)
+	}
+	sh.states[key] = s
 }
 
 // release gives up a reference; the last one takes the state out of the table.
@@ -79,10 +95,7 @@ func (t *table) rekey(s *state, from, to place) (other *state) {
 		return other
 	}
 	if s.refs.Load() > 0 { // else its last holder let go in between
-		if sh.states == nil {
-			sh.states = make(map[string]*state)
-		}
-		sh.states[to.key] = s
+		sh.put(to.key, s)
 	}
 	return nil
 }

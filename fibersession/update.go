@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Tx is what a function given to Update works on: the newest revision of the
@@ -39,7 +40,7 @@ func (tx *Tx) Get(key string) any {
 }
 
 // Set gives key a value.
-func (tx *Tx) Set(key string, v any) { tx.change(key, change{kind: changeSet, value: clone(v)}) }
+func (tx *Tx) Set(key string, v any) { tx.change(key, change{kind: changeSet, value: own(v)}) }
 
 // Delete removes key.
 func (tx *Tx) Delete(key string) { tx.change(key, change{kind: changeDelete}) }
@@ -51,7 +52,7 @@ func (tx *Tx) change(key string, c change) {
 	if tx.ch == nil {
 		tx.ch = make(changes)
 	}
-	tx.ch[key] = c
+	tx.ch[strings.Clone(key)] = c
 }
 
 // Keys returns the keys in order.

@@ -1,0 +1,294 @@
+package fibersession_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+var errBroken = errors.New("broken")
+
+// Every call of the store that a life of a session makes fails once: the error comes
+// back, with a name, nothing stays locked, and the session goes on (D8).
+func TestD8_EveryCallMayFail(t *testing.T) {
+	t.Parallel()
+	steps := []struct {
+		name string
+		do   func(h *fibersession.Handle) error
+	}{
+		{"save", func(h *fibersession.Handle) error { h.Set("a", 1); return h.Save(ctx) }},
+		{"reload", func(h *fibersession.Handle) error { return h.Reload(ctx) }},
+		{"incr", func(h *fibersession.Handle) error { _, err := h.Incr(ctx, "n", 1); return err }},
+		{"update", func(h *fibersession.Handle) error { return h.Update(ctx, increment) }},
+		{"touch", func(h *fibersession.Handle) error { return h.Touch(ctx) }},
+		{"renew", func(h *fibersession.Handle) error { return h.Regenerate(ctx) }},
+		{"save again", func(h *fibersession.Handle) error { h.Set("b", 1); return h.Save(ctx) }},
+		{"destroy", func(h *fibersession.Handle) error { return h.Destroy(ctx) }},
+	}
+	faults := map[string]storagetest.Fault{
+		"fails":           {Fail: errBroken},
+		"loses an answer": {Lose: errBroken},
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n := 1; ; n++ {
+				st := storagetest.NewFaulty(memory.New(), storagetest.OnCall(n, fault))
+				s := newStore(t, fibersession.Config{Storage: st, TouchInterval: 1})
+				h := fresh(t, s)
+				failures := 0
+				for _, step := range steps {
+					err := step.do(h)
+					if err == nil {
+						continue
+					}
+					failures++
+					switch {
+					case !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome):
+						t.Fatalf("call %d, %s: %v has no name of ours", n, step.name, err)
+					case !errors.Is(err, errBroken):
+						t.Fatalf("call %d, %s: %v hides its cause", n, step.name, err)
+					case fault.Fail != nil && errors.Is(err, fibersession.ErrUnknownOutcome):
+						t.Fatalf("call %d, %s: %v is known", n, step.name, err)
+					}
+					// The caller tries again, and it works.
+					if err := step.do(h); err != nil {
+						t.Fatalf("call %d, %s, again: %v", n, step.name, err)
+					}
+				}
+				if !errors.Is(h.Err(), fibersession.ErrDestroyed) {
+					t.Fatalf("call %d: at the end the session is %v", n, h.Err())
+				}
+				if failures > 1 {
+					t.Fatalf("call %d made %d steps fail", n, failures)
+				}
+				done := st.Calls() < n
+				h.Release()
+				_ = st.Close()
+				if done {
+					if n < 10 {
+						t.Fatalf("only %d calls in a whole life: this test tests little", n)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+// The same within requests: a failed call is a 503, and the next request works.
+func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 4; n++ {
+		t.Run(fmt.Sprint("call ", n), func(t *testing.T) {
+			t.Parallel()
+			st := storagetest.NewFaulty(memory.New(), nil)
+			defer func() { _ = st.Close() }()
+			s := newStore(t, fibersession.Config{Storage: st})
+			app := newApp(s, map[string]fiber.Handler{
+				"/": func(c *fiber.Ctx) error {
+					sess := fibersession.FromContext(c)
+					sess.Set("n", fibersession.Value[int](sess, "n")+1)
+					return c.SendString("secret of a session that could not be loaded or saved")
+				},
+				"/none": func(c *fiber.Ctx) error { return c.SendString("hello") },
+			})
+			b := newBrowser(t, app)
+			b.get("/")
+			before := st.Calls()
+			st.SetPlan(storagetest.OnCall(before+n, storagetest.Fault{Fail: errBroken}))
+			failed := 0
+			for range 4 {
+				if res := b.get("/none"); res.status != 200 || res.body != "hello" {
+					t.Errorf("a request that does not use the session got %d", res.status)
+				}
+				switch res := b.get("/"); {
+				case res.status == fiber.StatusServiceUnavailable:
+					failed++
+					if res.body != "Service Unavailable" || len(res.set) != 0 {
+						t.Errorf("the refusal says %q with %d cookies", res.body, len(res.set))
+					}
+				case res.status != 200:
+					t.Errorf("status %d", res.status)
+				}
+			}
+			if failed != 1 {
+				t.Errorf("%d requests failed, want 1", failed)
+			}
+			must(t, again(t, s, b.session()).Reload(ctx))
+			if got := again(t, s, b.session()).Get("n"); got != 4 {
+				t.Errorf("n is %v, want 4", got)
+			}
+		})
+	}
+}
+
+// A store that hangs holds nobody longer than StorageTimeout, however many wait.
+func TestStore_Hangs(t *testing.T) {
+	t.Parallel()
+	for name, method := range map[string]string{"reading": "Load", "writing": "CompareAndSwap"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st := storagetest.NewFaulty(memory.New(), nil)
+				s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 700 * time.Millisecond})
+				h := stored(t, s, map[string]any{"n": 0})
+				st.SetPlan(storagetest.OnMethod(method, storagetest.Fault{Hang: true}))
+				start := time.Now()
+				var wg sync.WaitGroup
+				for w := range 20 {
+					wg.Go(func() {
+						var err error
+						if method == "Load" {
+							err = h.Reload(ctx)
+						} else {
+							_, err = h.Incr(ctx, "n", w)
+						}
+						if !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome) {
+							t.Errorf("%v", err)
+						}
+						if d := time.Since(start); d > 700*time.Millisecond {
+							t.Errorf("it waited %v", d)
+						}
+					})
+				}
+				wg.Wait()
+				st.SetPlan(nil)
+				must(t, h.Reload(ctx))
+				h.Release()
+				_ = st.Close()
+			})
+		})
+	}
+}
+
+// The driver panics: an error, and nobody waits for ever.
+func TestStore_Panics(t *testing.T) {
+	t.Parallel()
+	st := storagetest.NewFaulty(memory.New(), nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	h := stored(t, s, map[string]any{"n": 0})
+	st.SetPlan(func(storagetest.Call) storagetest.Fault { panic("driver") })
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrUnknownOutcome) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	wg.Wait()
+	st.SetPlan(nil)
+	must(t, h.Reload(ctx))
+}
+
+// A write whose answer never came is unknown, never a success; a look tells.
+func TestR6_UnknownOutcome(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]storagetest.Fault{
+		"it happened":   {Lose: errBroken},
+		"it did not":    {Hang: true},
+		"it did, later": {Hang: true, Lose: errBroken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := storagetest.NewFaulty(memory.New(), nil)
+			defer func() { _ = st.Close() }()
+			s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 20 * time.Millisecond})
+			h := stored(t, s, map[string]any{"n": 1})
+			st.SetPlan(storagetest.OnMethod("CompareAndSwap", fault))
+			h.Set("n", 2)
+			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) || !errors.Is(err, storage.ErrUnknownOutcome) {
+				t.Fatalf("%v, want ErrUnknownOutcome", err)
+			}
+			if !h.Changed() {
+				t.Error("the change was dropped although it may not be stored")
+			}
+			st.SetPlan(nil)
+			other := h.Fork()
+			defer other.Release()
+			must(t, other.Reload(ctx))
+			if want := map[bool]int{true: 2, false: 1}[fault.Lose != nil]; other.Get("n") != want {
+				t.Errorf("n is %v, want %d", other.Get("n"), want)
+			}
+			must(t, h.Save(ctx))
+			if other.Get("n") != 2 {
+				t.Errorf("after another Save n is %v", other.Get("n"))
+			}
+		})
+	}
+}
+
+// The first save of a new session has an unknown outcome: the session is not lost.
+func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]storagetest.Fault{"it happened": {Lose: errBroken}, "it did not": {Hang: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := storagetest.NewFaulty(memory.New(), nil)
+			defer func() { _ = st.Close() }()
+			s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 20 * time.Millisecond})
+			h := fresh(t, s)
+			st.SetPlan(storagetest.OnMethod("CompareAndSwap", fault))
+			h.Set("n", 1)
+			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
+				t.Fatalf("%v, want ErrUnknownOutcome", err)
+			}
+			st.SetPlan(nil)
+			h.Set("m", 1)
+			must(t, h.Save(ctx))
+			if got := again(t, s, h.ID()); got.Get("n") != 1 || got.Get("m") != 1 {
+				t.Errorf("stored are n=%v m=%v", got.Get("n"), got.Get("m"))
+			}
+		})
+	}
+}
+
+// A failed Destroy is an error, and can be tried again; a failed Regenerate leaves
+// the old ID in force, or, when its outcome is unknown, the session alive.
+func TestRegenerate_WhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]storagetest.Fault{"fails": {Fail: errBroken}, "loses an answer": {Lose: errBroken}} {
+		for n := 1; n <= 2; n++ {
+			t.Run(fmt.Sprint("call ", n, " ", name), func(t *testing.T) {
+				t.Parallel()
+				st := storagetest.NewFaulty(memory.New(), nil)
+				defer func() { _ = st.Close() }()
+				s := newStore(t, fibersession.Config{Storage: st})
+				h := stored(t, s, map[string]any{"user": "alice"})
+				id := h.ID()
+				st.SetPlan(storagetest.OnCall(st.Calls()+n, fault))
+				if err := h.Regenerate(ctx); !errors.Is(err, errBroken) {
+					t.Fatalf("%v", err)
+				}
+				must(t, h.Reload(ctx))
+				if h.Get("user") != "alice" {
+					t.Error("the session lost its data")
+				}
+				if fault.Fail != nil && h.ID() != id {
+					t.Error("the old ID is not in force")
+				}
+				must(t, h.Regenerate(ctx))
+				if h.ID() == id || h.ID() == "" {
+					t.Error("no new ID")
+				}
+				if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
+					t.Errorf("the old ID: %v", err)
+				}
+				if got := again(t, s, h.ID()).Get("user"); got != "alice" {
+					t.Errorf("under the new ID user is %v", got)
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package fibersession_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// keys is what the storage holds of sessions.
+func sessionIsStored(t *testing.T, st storage.Storage, s *fibersession.Store, id string) bool {
+	t.Helper()
+	_, err := st.Load(ctx, s.StoreKey(id))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestN12_LogoutSticks(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
+	late := map[string]func(h *fibersession.Handle) error{
+		"Save":   func(h *fibersession.Handle) error { h.Set("user", "alice"); return h.Save(ctx) },
+		"Update": func(h *fibersession.Handle) error { return h.Update(ctx, increment) },
+		"Incr":   func(h *fibersession.Handle) error { _, err := h.Incr(ctx, "n", 1); return err },
+		"Reload": func(h *fibersession.Handle) error { return h.Reload(ctx) },
+		"Renew":  func(h *fibersession.Handle) error { return h.Regenerate(ctx) },
+	}
+	for what, do := range late {
+		for where, store := range map[string]*fibersession.Store{"this node": here, "another node": there} {
+			t.Run(what+" on "+where, func(t *testing.T) {
+				h := stored(t, here, map[string]any{"user": "alice", "n": 1})
+				id, other := h.ID(), again(t, store, h.ID())
+				must(t, h.Destroy(ctx))
+				for range 2 { // and for ever
+					if err := do(other); !errors.Is(err, fibersession.ErrSessionGone) || !errors.Is(err, fibersession.ErrDestroyed) {
+						t.Errorf("%v, want ErrSessionGone because of ErrDestroyed", err)
+					}
+				}
+				if other.Get("user") != nil || !errors.Is(other.Err(), fibersession.ErrSessionGone) {
+					t.Error("the handle still tells of the session")
+				}
+				if sessionIsStored(t, st, here, id) {
+					t.Error("the session is back")
+				}
+				must(t, h.Destroy(ctx)) // again is no error
+			})
+		}
+	}
+}
+
+// A slow request that began before a logout only reads: even that must not bring the
+// session back, whichever of its calls of the store the logout comes in between
+// (CVE-2025-46336).
+func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
+	t.Parallel()
+	for delayed := range 4 {
+		t.Run(fmt.Sprint("at call ", delayed+1), func(t *testing.T) {
+			t.Parallel()
+			st := memory.New()
+			slow := storagetest.NewFaulty(st, nil)
+			defer func() { _ = slow.Close() }()
+			// A touch at every use, so that also reading would write.
+			cfg := fibersession.Config{TouchInterval: 1}
+			cfg.Storage = st
+			fast := newStore(t, cfg)
+			var calls atomic.Int64
+			arrived, left := make(chan struct{}), make(chan struct{})
+			slow.SetPlan(func(storagetest.Call) storagetest.Fault {
+				if calls.Add(1) == int64(delayed)+1 {
+					close(arrived)
+					<-left
+				}
+				return storagetest.Fault{}
+			})
+			cfg.Storage = slow
+			s := newStore(t, cfg)
+			app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+				return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+			}})
+			h := stored(t, fast, map[string]any{"user": "alice"})
+			id := h.ID()
+			b := newBrowser(t, app)
+			b.cookies["__Host-session"] = id
+			answer := make(chan response, 1)
+			go func() { answer <- b.get("/") }() // the receive below waits for it
+			select {
+			case <-arrived:
+				must(t, h.Destroy(ctx))
+				close(left)
+			case res := <-answer: // it had fewer calls
+				answer <- res
+				must(t, h.Destroy(ctx))
+			}
+			if res := <-answer; res.status != 200 {
+				t.Errorf("a request that only read got %d %s", res.status, res.body)
+			}
+			made := calls.Load()
+			slow.SetPlan(nil)
+			if sessionIsStored(t, st, s, id) {
+				t.Error("the session is back")
+			}
+			if res := b.get("/"); res.body == "alice" {
+				t.Error("the next request is logged in")
+			}
+			if delayed < 2 && made < int64(delayed)+1 {
+				t.Errorf("the request made %d calls: this test tests nothing", made)
+			}
+		})
+	}
+}
+
+// A slow request that changes something across a logout is refused.
+func TestD4_WritingRequestAcrossLogout(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	reading, loggedOut := make(chan struct{}), make(chan struct{})
+	app := newApp(s, map[string]fiber.Handler{
+		"/slow": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("seen", true)
+			close(reading)
+			<-loggedOut
+			return c.SendString("done")
+		},
+		"/logout": func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() },
+	})
+	h := stored(t, s, map[string]any{"user": "alice"})
+	id := h.ID()
+	slow, other := newBrowser(t, app), newBrowser(t, app)
+	slow.cookies["__Host-session"], other.cookies["__Host-session"] = id, id
+	answer := make(chan response, 1)
+	go func() { answer <- slow.get("/slow") }() // the receive below waits for it
+	<-reading
+	if res := other.get("/logout"); res.status != 200 || other.session() != "" {
+		t.Errorf("logout: %d, the cookie is still there: %v", res.status, other.session() != "")
+	}
+	close(loggedOut)
+	if res := <-answer; res.status != fiber.StatusUnauthorized || len(res.set) != 0 {
+		t.Errorf("the slow request got %d with %d cookies, want 401 with none", res.status, len(res.set))
+	}
+	if sessionIsStored(t, st, s, id) {
+		t.Error("the session is back")
+	}
+}
+
+// Thousands of writers race with a logout, on two nodes: after it nothing is stored
+// and no save succeeds.
+func TestN12_NothingOutlivesDestroy(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
+	for round := range 150 {
+		h := stored(t, here, map[string]any{"n": 0})
+		id := h.ID()
+		var destroyed atomic.Bool
+		var wg sync.WaitGroup
+		for w := range 4 {
+			mine := again(t, []*fibersession.Store{here, there}[w%2], id)
+			wg.Go(func() {
+				for i := 0; ; i++ {
+					after := w%2 == 0 && destroyed.Load()
+					var err error
+					switch (w + i) % 3 {
+					case 0:
+						_, err = mine.Incr(ctx, "n", 1)
+					case 1:
+						mine.Set("k", i)
+						err = mine.Save(ctx)
+					case 2:
+						err = mine.Update(ctx, increment)
+					}
+					if err == nil && after {
+						t.Errorf("round %d: a save on this node succeeded after Destroy had returned", round)
+					}
+					if errors.Is(err, fibersession.ErrSessionGone) {
+						return
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for range rand.IntN(20) {
+			runtime.Gosched()
+		}
+		must(t, h.Destroy(ctx))
+		destroyed.Store(true)
+		wg.Wait()
+		if sessionIsStored(t, st, here, id) {
+			t.Fatalf("round %d: the session is back", round)
+		}
+		h.Release()
+	}
+}
+
+func TestDestroy_ThenANewSessionInTheSameRequest(t *testing.T) {
+	t.Parallel()
+	for name, withHandler := range map[string]bool{"with Handler": true, "without Handler": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t, fibersession.Config{})
+			app := fiber.New()
+			if withHandler {
+				app.Use(s.Handler())
+			}
+			app.Get("/", func(c *fiber.Ctx) error {
+				sess, err := s.Get(c)
+				if err != nil {
+					return err
+				}
+				sess.Set("user", "alice")
+				return sess.Save()
+			})
+			app.Get("/switch", func(c *fiber.Ctx) error {
+				old, err := s.Get(c)
+				if err != nil {
+					return err
+				}
+				if err := old.Destroy(); err != nil {
+					return err
+				}
+				if err := old.Save(); !errors.Is(err, fibersession.ErrSessionGone) {
+					t.Errorf("Save after Destroy: %v", err)
+				}
+				sess, err := s.Get(c)
+				if err != nil {
+					return err
+				}
+				if sess.Get("user") != nil || !sess.Fresh() {
+					t.Error("the new session has the old one's data")
+				}
+				sess.Set("user", "bob")
+				if withHandler {
+					return nil
+				}
+				return sess.Save()
+			})
+			b := newBrowser(t, app)
+			b.get("/")
+			first := b.session()
+			if res := b.get("/switch"); res.status != 200 || len(res.set) != 1 {
+				t.Fatalf("%d %s with %d cookies", res.status, res.body, len(res.set))
+			}
+			if b.session() == first || b.session() == "" {
+				t.Error("no new ID")
+			}
+			if got := again(t, s, b.session()).Get("user"); got != "bob" {
+				t.Errorf("the new session is %v's", got)
+			}
+		})
+	}
+}
+
+func TestReset_BeginsAnew(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	app := newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("a", 1); return nil },
+		"/reset": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("unsaved", 1)
+			if err := sess.Reset(); err != nil {
+				return err
+			}
+			if len(sess.Keys()) != 0 || !sess.Fresh() || sess.Changed() {
+				t.Errorf("after Reset there are %q", sess.Keys())
+			}
+			sess.Set("b", 1)
+			return nil
+		},
+	})
+	b := newBrowser(t, app)
+	b.get("/")
+	old := b.session()
+	socket := again(t, s, old)
+	if res := b.get("/reset"); res.status != 200 || len(res.set) != 1 || b.session() == old {
+		t.Errorf("%d %s with %d cookies", res.status, res.body, len(res.set))
+	}
+	if !errors.Is(socket.Err(), fibersession.ErrDestroyed) || sessionIsStored(t, st, s, old) {
+		t.Errorf("the old session: %v", socket.Err())
+	}
+	if got := again(t, s, b.session()).Keys(); len(got) != 1 || got[0] != "b" {
+		t.Errorf("the new session has %q", got)
+	}
+}

@@ -1,0 +1,414 @@
+package fibersession_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/coder/websocket"
+	fiberws "github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+)
+
+// serve runs an app on a real port and returns its address.
+func serve(t *testing.T, app *fiber.App) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- app.Listener(ln) }() // the cleanup waits for it
+	t.Cleanup(func() {
+		if err := app.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return ln.Addr().String()
+}
+
+// visit makes a request with a cookie over a connection of its own.
+func visit(t *testing.T, url, cookie string) (body, setCookie string) {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	must(t, err)
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	must(t, err)
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	must(t, err)
+	return string(b), res.Header.Get("Set-Cookie")
+}
+
+// checkOver is what a Session must be when its request is over.
+func checkOver(t *testing.T, round int, sess *fibersession.Session) {
+	t.Helper()
+	sess.Set("late", true)
+	sess.Delete("user")
+	if sess.Get("user") != nil || sess.ID() != "" || sess.Keys() != nil || sess.Fresh() || sess.Changed() || sess.Pseudonym("x") != "" {
+		t.Errorf("round %d: a session still tells something after its request", round)
+	}
+	_, incr := sess.Incr("n", 1)
+	for name, err := range map[string]error{
+		"Save":       sess.Save(),
+		"Destroy":    sess.Destroy(),
+		"Regenerate": sess.Regenerate(),
+		"Reset":      sess.Reset(),
+		"Reload":     sess.Reload(),
+		"Touch":      sess.Touch(),
+		"Update":     sess.Update(func(*fibersession.Tx) error { return nil }),
+		"Incr":       incr,
+		"Err":        sess.Err(),
+		"Detach":     sess.Detach().Err(),
+	} {
+		if !errors.Is(err, fibersession.ErrRequestOver) {
+			t.Errorf("round %d: %s: %v, want ErrRequestOver", round, name, err)
+		}
+	}
+}
+
+// A WebSocket's callback that kept its request's session, with and without Handler:
+// it is refused in every round, and no other visitor's response is touched.
+func TestD1_N13_SessionOfAnUpgradedRequest(t *testing.T) {
+	t.Parallel()
+	for name, withHandler := range map[string]bool{"with Handler": true, "without Handler": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t, fibersession.Config{})
+			app := fiber.New(fiber.Config{DisableStartupMessage: true})
+			if withHandler {
+				app.Use(s.Handler())
+			}
+			upgraded, others := make(chan struct{}), make(chan struct{})
+			kept := make(chan *fibersession.Session, 1)
+			finished := make(chan struct{})
+			app.Get("/ws", func(c *fiber.Ctx) error {
+				sess, err := s.Get(c)
+				if err != nil {
+					return err
+				}
+				sess.Set("user", "alice")
+				if err := sess.Save(); err != nil {
+					return err
+				}
+				kept <- sess
+				return c.Next()
+			}, fiberws.New(func(*fiberws.Conn) {
+				upgraded <- struct{}{}
+				<-others
+				finished <- struct{}{}
+			}))
+			app.Get("/", func(c *fiber.Ctx) error { return c.SendString("hello") })
+			addr := serve(t, app)
+
+			for round := range 20 {
+				conn, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws", nil)
+				must(t, err)
+				<-upgraded
+				sess := <-kept
+				// Others use what the server has pooled since, while the callback runs.
+				var wg sync.WaitGroup
+				for range 4 {
+					wg.Go(func() {
+						if body, cookie := visit(t, "http://"+addr+"/", ""); body != "hello" || cookie != "" {
+							t.Errorf("round %d: a visitor got %q and the cookie %q", round, body, cookie)
+						}
+					})
+				}
+				wg.Go(func() { checkOver(t, round, sess) })
+				wg.Wait()
+				others <- struct{}{}
+				<-finished
+				_ = conn.CloseNow()
+				checkOver(t, round, sess)
+			}
+		})
+	}
+}
+
+// A session kept past an ordinary request: on one keep-alive connection the same
+// memory serves the next visitor (D3, D7, D19).
+func TestD7_D19_SessionOfAnEarlierRequest(t *testing.T) {
+	t.Parallel()
+	for name, withHandler := range map[string]bool{"with Handler": true, "without Handler": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t, fibersession.Config{})
+			app := fiber.New(fiber.Config{DisableStartupMessage: true})
+			if withHandler {
+				app.Use(s.Handler())
+			}
+			var kept *fibersession.Session
+			app.Get("/:user", func(c *fiber.Ctx) error {
+				sess, err := s.Get(c)
+				if err != nil {
+					return err
+				}
+				round := len(c.Params("user"))
+				if kept != nil {
+					checkOver(t, round, kept)
+				}
+				kept = sess
+				old := fibersession.Value[string](sess, "user")
+				sess.Set("user", strings.Clone(c.Params("user")))
+				if err := sess.Save(); err != nil {
+					return err
+				}
+				if got := sess.Get("user"); got != c.Params("user") {
+					t.Errorf("after Save the session is %v's, not %s's", got, c.Params("user"))
+				}
+				return c.SendString(old)
+			})
+			addr := serve(t, app)
+			client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+			defer client.CloseIdleConnections()
+
+			ids := make(map[string]bool)
+			for round := range 20 {
+				user := strings.Repeat("u", round+1)
+				req, err := http.NewRequest("GET", "http://"+addr+"/"+user, nil)
+				must(t, err)
+				res, err := client.Do(req)
+				must(t, err)
+				body, err := io.ReadAll(res.Body)
+				must(t, err)
+				_ = res.Body.Close()
+				if len(body) != 0 {
+					t.Errorf("round %d: a new visitor is %q", round, body)
+				}
+				for _, c := range res.Cookies() {
+					if ids[c.Value] {
+						t.Errorf("round %d: the cookie is an earlier visitor's", round)
+					}
+					ids[c.Value] = true
+				}
+			}
+			if len(ids) != 20 {
+				t.Errorf("20 visitors got %d cookies", len(ids))
+			}
+		})
+	}
+}
+
+// A handle's strings are its own: the request's buffers are overwritten after it.
+func TestD19_HandleSharesNoMemoryWithItsRequest(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	var h *fibersession.Handle
+	app := newApp(s, map[string]fiber.Handler{
+		"/lift": func(c *fiber.Ctx) (err error) {
+			h, err = s.Lift(c)
+			return err
+		},
+		"/": func(c *fiber.Ctx) error {
+			fibersession.FromContext(c).Set("n", 1)
+			// What a later request writes there, at once and everywhere.
+			defer func() {
+				for _, v := range c.Request().Header.PeekAll("Cookie") {
+					clear(v)
+				}
+			}()
+			return nil
+		},
+	})
+	b := newBrowser(t, app)
+	b.get("/")
+	id := b.session()
+	app.Server().Handler = func(next func(*fasthttpCtx)) func(*fasthttpCtx) {
+		return func(c *fasthttpCtx) {
+			next(c)
+			raw := c.Request.Header.RawHeaders()
+			for i := range raw {
+				raw[i] = 'x'
+			}
+			for _, v := range c.Request.Header.Cookies() {
+				for i := range v {
+					v[i] = 'x'
+				}
+			}
+		}
+	}(app.Handler())
+	b.get("/lift")
+	defer h.Release()
+	if h.ID() != id || !strings.HasPrefix(id, h.ID()) {
+		t.Error("the handle's ID changed with the request's buffers")
+	}
+	must(t, h.Reload(ctx))
+}
+
+// Handler has returned and the response streams on: it is too late for a cookie.
+func TestSession_WhileTheBodyStreams(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	result := make(chan error, 1)
+	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+		sess := fibersession.FromContext(c)
+		sess.Set("n", 1)
+		r, w := io.Pipe()
+		go func() { // the receive below waits for it
+			_, _ = io.WriteString(w, "x")
+			result <- sess.Save()
+			_ = w.Close()
+		}()
+		return c.SendStream(r)
+	}})
+	res := newBrowser(t, app).get("/")
+	if err := <-result; !errors.Is(err, fibersession.ErrRequestOver) {
+		t.Errorf("Save in a stream: %v, want ErrRequestOver", err)
+	}
+	if len(res.set) != 1 {
+		t.Errorf("%d cookies, want the one that Handler wrote", len(res.set))
+	}
+}
+
+// Middleware further out and error handlers read the session, and cannot write it.
+func TestSession_AfterHandlerReturned(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	app := fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
+		sess := fibersession.FromContext(c)
+		if err := sess.Save(); !errors.Is(err, fibersession.ErrRequestOver) {
+			t.Errorf("Save in the error handler: %v, want ErrRequestOver", err)
+		}
+		return c.Status(500).SendString("sorry, " + fibersession.Value[string](sess, "user"))
+	}})
+	app.Use(s.Handler())
+	app.Get("/", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set("user", "eve")
+		return errors.New("broken")
+	})
+	b := newBrowser(t, app)
+	if res := b.get("/"); res.body != "sorry, eve" || res.status != 500 {
+		t.Errorf("got %d %q", res.status, res.body)
+	}
+	if got := again(t, s, b.session()).Get("user"); got != "eve" {
+		t.Errorf("a handler's error kept its changes from being saved: user is %v", got)
+	}
+}
+
+func TestHandler_PanicSavesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	app := fiber.New()
+	app.Use(func(c *fiber.Ctx) (err error) {
+		defer func() {
+			if recover() != nil {
+				err = fiber.ErrInternalServerError
+			}
+		}()
+		return c.Next()
+	})
+	app.Use(s.Handler())
+	app.Get("/", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set("half", "done")
+		panic("oh")
+	})
+	if res := newBrowser(t, app).get("/"); res.status != 500 || len(res.set) != 0 {
+		t.Errorf("got %d with %d cookies", res.status, len(res.set))
+	}
+	if w := s.Stats().Writes; w != 0 {
+		t.Errorf("%d writes", w)
+	}
+}
+
+func TestFromContext_WithoutHandler(t *testing.T) {
+	t.Parallel()
+	app := fiber.New()
+	app.Get("/", func(c *fiber.Ctx) error {
+		if fibersession.FromContext(c) != nil {
+			t.Error("a session from nowhere")
+		}
+		return nil
+	})
+	if _, err := app.Test(httptest.NewRequest("GET", "/", nil)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Two goroutines that use a request's session for the first time at once get one.
+func TestSession_FirstUseFromTwoGoroutines(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+		sess := fibersession.FromContext(c)
+		var wg sync.WaitGroup
+		ids := make([]string, 8)
+		for i := range ids {
+			wg.Go(func() { ids[i] = sess.ID() })
+		}
+		wg.Wait()
+		for _, id := range ids {
+			if id == "" || id != ids[0] {
+				t.Error("one request has two sessions")
+			}
+		}
+		return nil
+	}})
+	for range 20 {
+		newBrowser(t, app).get("/")
+	}
+}
+
+// What Fiber hands out is overwritten by the next request. A session that is given
+// it keeps a copy, in the handler's own map or struct too.
+func TestD19_ValuesFromTheRequest(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	type user struct{ Name string }
+	s.RegisterType(user{})
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(s.Handler())
+	app.Get("/:v", func(c *fiber.Ctx) error {
+		v := c.Params("v")
+		sess := fibersession.FromContext(c)
+		sess.Set("string", v)
+		sess.Set(v, 1)
+		sess.Set("list", []string{v})
+		sess.Set("map", map[string]any{v: []any{v}})
+		sess.Set("struct", user{v})
+		if err := sess.Update(func(tx *fibersession.Tx) error { tx.Set("tx", v); return nil }); err != nil {
+			return err
+		}
+		_, err := sess.Incr("n"+v, 1)
+		return err
+	})
+	addr := serve(t, app)
+	client := http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	visit := func(v string, c *http.Cookie) *http.Cookie {
+		req, err := http.NewRequest("GET", "http://"+addr+"/"+v, nil)
+		must(t, err)
+		if c != nil {
+			req.AddCookie(c)
+		}
+		res, err := client.Do(req)
+		must(t, err)
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		return res.Cookies()[0]
+	}
+	c := visit("aaaa", nil)
+	h := again(t, s, c.Value) // keeps the session in memory
+	for range 3 {
+		visit("bbbb", nil)
+	}
+	m := fibersession.Value[map[string]any](h, "map")
+	if h.Get("string") != "aaaa" || h.Get("aaaa") != 1 || h.Get("naaaa") != 1 || h.Get("tx") != "aaaa" ||
+		fibersession.Value[[]string](h, "list")[0] != "aaaa" || fibersession.Value[user](h, "struct").Name != "aaaa" ||
+		len(m) != 1 || m["aaaa"].([]any)[0] != "aaaa" {
+		t.Errorf("the session became another request's: %q, %v %v %v %v %v", h.Keys(),
+			h.Get("string"), h.Get("list"), m, h.Get("struct"), h.Get("tx"))
+	}
+}
