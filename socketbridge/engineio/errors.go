@@ -34,6 +34,7 @@ var (
 	errVersion      = &Error{Code: 3, Message: "WebSocket version 13 is required", status: http.StatusUpgradeRequired}
 	errTooMany      = &Error{Code: 4, Message: "Too many connections", status: http.StatusTooManyRequests}
 	errFull         = &Error{Code: 4, Message: "Too many connections", status: http.StatusServiceUnavailable}
+	errInternal     = &Error{Code: 4, Message: "Internal error", status: http.StatusInternalServerError}
 	errShuttingDown = &Error{Code: 4, Message: "Server is shutting down", status: http.StatusServiceUnavailable}
 )
 
@@ -49,7 +50,7 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 }
 
 // Status returns the HTTP status that the error is answered with: 403 for code 4,
-// 400 for the others, and 413, 415, 426, 429 or 503 for some of this package's own.
+// 400 for the others, and 413, 415, 426, 429, 500 or 503 for some of this package's own.
 func (e *Error) Status() int {
 	switch {
 	case e.status != 0:

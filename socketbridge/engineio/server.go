@@ -195,7 +195,8 @@ func (s *Server) isClosing() bool {
 func (s *Server) newID() (string, error) {
 	var b [18]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
-		return "", fmt.Errorf("engineio: no ID without randomness: %w", err)
+		s.log.Error("engineio: no connection without randomness", "error", err)
+		return "", errInternal
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }

@@ -68,6 +68,7 @@ type siteOptions struct {
 	core   transport.Acceptor // instead of the recorder
 	fiber  fiber.Config
 	before func(app *fiber.App) // mounts what comes before the engine
+	wrap   func(net.Listener) net.Listener
 }
 
 // open starts a site that ends with the test, after which nothing may be left.
@@ -99,6 +100,9 @@ func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, optio
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
+	if o.wrap != nil {
+		ln = o.wrap(ln)
+	}
 	s.client = &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: patience}
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(ln) }() // the cleanup waits for it
@@ -312,16 +316,21 @@ type wsClient struct {
 	pings int
 }
 
-// dialWS opens a WebSocket and returns the answer when it is not 101.
-func (s *site) dialWS(query string, headers ...string) (*wsClient, answer) {
-	s.t.Helper()
+// dial opens a network connection that ends with the test.
+func (s *site) dial() net.Conn {
 	nc, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(patience))
-	return handshakeWS(s.t, nc, s.addr, "/socket.io/?"+query, headers...)
+	return nc
+}
+
+// dialWS opens a WebSocket and returns the answer when it is not 101.
+func (s *site) dialWS(query string, headers ...string) (*wsClient, answer) {
+	s.t.Helper()
+	return handshakeWS(s.t, s.dial(), s.addr, "/socket.io/?"+query, headers...)
 }
 
 func handshakeWS(t testing.TB, nc net.Conn, host, target string, headers ...string) (*wsClient, answer) {

@@ -1,0 +1,164 @@
+package engineio
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+func TestAdmission(t *testing.T) {
+	ip := netip.MustParseAddr
+	now := time.Unix(1000, 0)
+	admitN := func(a *admission, addr string, n int) (admitted int, last *Error) {
+		for range n {
+			if last = a.admit(ip(addr), now); last == nil {
+				admitted++
+			}
+		}
+		return admitted, last
+	}
+	tests := []struct {
+		name string
+		a    *admission
+		addr string
+		want int // of 100
+		err  *Error
+	}{
+		{"no limits", &admission{maxPerIP: -1, rate: -1}, "192.0.2.1", 100, nil},
+		{"of all", &admission{maxConns: 10, maxPerIP: -1, rate: -1}, "192.0.2.1", 10, errFull},
+		{"of all, loopback too", &admission{maxConns: 10, maxPerIP: -1, rate: -1}, "127.0.0.1", 10, errFull},
+		{"of an address", &admission{maxPerIP: 7, rate: -1}, "192.0.2.1", 7, errTooMany},
+		{"of an IPv6 network", &admission{maxPerIP: 7, rate: -1}, "2001:db8::1", 7, errTooMany},
+		{"in a second", &admission{maxPerIP: -1, rate: 5}, "192.0.2.1", 5, errTooMany},
+		{"loopback is a proxy", &admission{maxPerIP: 7, rate: 5}, "127.0.0.1", 100, nil},
+		{"loopback in IPv6", &admission{maxPerIP: 7, rate: 5}, "::1", 100, nil},
+		{"loopback in disguise", &admission{maxPerIP: 7, rate: 5}, "::ffff:127.0.0.1", 100, nil},
+		{"none at all", &admission{maxPerIP: 0, rate: -1}, "192.0.2.1", 0, errTooMany},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, last := admitN(tt.a, tt.addr, 100)
+			if got != tt.want || last != tt.err {
+				t.Errorf("%d were admitted and the last got %v, not %d and %v", got, last, tt.want, tt.err)
+			}
+			for range got {
+				tt.a.leave(ip(tt.addr), now.Add(time.Minute))
+			}
+			if tt.a.conns != 0 || len(tt.a.visitors) != 0 {
+				t.Errorf("%d connections and %d visitors are left", tt.a.conns, len(tt.a.visitors))
+			}
+		})
+	}
+	t.Run("a /64 is one visitor, and its neighbour another", func(t *testing.T) {
+		a := admission{maxPerIP: 1, rate: -1}
+		if a.admit(ip("2001:db8:0:1::1"), now) != nil || a.admit(ip("2001:db8:0:1:ffff::2"), now) == nil || a.admit(ip("2001:db8:0:2::1"), now) != nil {
+			t.Error("networks are not told apart")
+		}
+	})
+	t.Run("the rate comes back with time", func(t *testing.T) {
+		a := admission{maxPerIP: -1, rate: 10}
+		if n, _ := admitN(&a, "192.0.2.1", 100); n != 10 {
+			t.Fatalf("a burst of %d", n)
+		}
+		now = now.Add(300 * time.Millisecond)
+		if n, _ := admitN(&a, "192.0.2.1", 100); n != 3 {
+			t.Errorf("after 0.3 s %d more", n)
+		}
+	})
+	t.Run("visitors that are gone are forgotten", func(t *testing.T) {
+		a := admission{maxPerIP: 10, rate: 10}
+		addr := ip("10.0.0.0")
+		for range 10_000 {
+			addr = addr.Next()
+			now = now.Add(10 * time.Millisecond)
+			if err := a.admit(addr, now); err != nil {
+				t.Fatal(err)
+			}
+			a.leave(addr, now)
+		}
+		if n := len(a.visitors); n > 100 {
+			t.Errorf("%d visitors are remembered", n)
+		}
+	})
+}
+
+// The counts are exact, whatever comes and goes.
+func TestAdmission_CountsAreExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := admission{maxConns: 20, maxPerIP: 4, rate: -1}
+		open := map[string][]netip.Addr{}
+		total := 0
+		now := time.Unix(1000, 0)
+		t.Repeat(map[string]func(*rapid.T){
+			"come": func(t *rapid.T) {
+				addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(0, 5).Draw(t, "host"))})
+				mine := len(open[addr.String()])
+				err := a.admit(addr, now)
+				if want := total < 20 && mine < 4; (err == nil) != want {
+					t.Fatalf("with %d of all and %d of this address it said %v", total, mine, err)
+				}
+				if err == nil {
+					open[addr.String()] = append(open[addr.String()], addr)
+					total++
+				}
+			},
+			"go": func(t *rapid.T) {
+				for k, addrs := range open {
+					a.leave(addrs[0], now)
+					total--
+					if open[k] = addrs[1:]; len(open[k]) == 0 {
+						delete(open, k)
+					}
+					return
+				}
+			},
+			"": func(t *rapid.T) {
+				if a.conns != total || len(a.visitors) != len(open) {
+					t.Fatalf("%d connections and %d visitors, not %d and %d", a.conns, len(a.visitors), total, len(open))
+				}
+			},
+		})
+	})
+}
+
+func TestParseAddr(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1":              "192.0.2.1",
+		"192.0.2.1, 198.51.100.": "192.0.2.1",
+		" 2001:db8::1 ":          "2001:db8::1",
+		"nonsense":               "invalid IP",
+		"":                       "invalid IP",
+	} {
+		if got := parseAddr(in).String(); got != want {
+			t.Errorf("%q is %s, not %s", in, got, want)
+		}
+	}
+}
+
+// CVE-2025-66630: without randomness there are no IDs, not bad ones.
+func TestNewID(t *testing.T) {
+	s := New(&transporttest.Recorder{}, Config{Logger: slog.New(slog.DiscardHandler)})
+	seen := make(map[string]bool)
+	for range 100_000 {
+		id, err := s.newID()
+		if err != nil || len(id) != 24 || seen[id] {
+			t.Fatalf("%q, %v", id, err)
+		}
+		seen[id] = true
+	}
+	s.random = iotest.ErrReader(errors.New("no entropy"))
+	if _, err := s.add(&transport.Handshake{}, netip.Addr{}, Polling); err != errInternal {
+		t.Errorf("without randomness: %v", err)
+	}
+	if n := s.Stats().Connections; n != 0 {
+		t.Errorf("%d connections without an ID", n)
+	}
+}

@@ -1,0 +1,94 @@
+package engineio_test
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+// reflecting is a core that echoes without a record.
+type reflecting struct{}
+
+func (reflecting) Accept(c transport.Conn) (transport.Receiver, error) { return echo{c}, nil }
+
+// BenchmarkEcho is the round trip of one message on loopback, with so many
+// messages under way.
+func BenchmarkEcho(b *testing.B) {
+	for _, window := range []int{1, 16} {
+		b.Run(fmt.Sprintf("websocket/window=%d", window), func(b *testing.B) {
+			s := open(b, nil, engineio.Config{}, siteOptions{core: reflecting{}})
+			c := s.ws()
+			packet := `42["echo",1]`
+			send := strings.Repeat(clientFrame(true, wsframe.Text, packet), window)
+			receive := make([]byte, window*(2+len(packet)))
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += window {
+				c.raw(send)
+				if _, err := io.ReadFull(c.r, receive); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("polling", func(b *testing.B) {
+		s := open(b, nil, engineio.Config{}, siteOptions{core: reflecting{}})
+		p := s.poll()
+		b.ReportAllocs()
+		for range b.N {
+			p.post(`42["echo",1]`)
+			if a := p.get(); a.status != 200 {
+				b.Fatal(a)
+			}
+		}
+	})
+}
+
+// BenchmarkBroadcast sends one message to many WebSockets.
+func BenchmarkBroadcast(b *testing.B) {
+	const n = 100
+	core := &transporttest.Recorder{}
+	s := open(b, core, engineio.Config{})
+	var clients []*wsClient
+	for range n {
+		clients = append(clients, s.ws())
+	}
+	m := transport.Message{Data: []byte(strings.Repeat("x", 100))}
+	receive := make([]byte, 2+1+100)
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, a := range core.All() {
+			if err := a.Conn.Send(0, m); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for _, c := range clients {
+			if _, err := io.ReadFull(c.r, receive); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkIdle reports what the process holds for one idle WebSocket: the client's
+// end of the benchmark included, so that it tells changes rather than sizes.
+func BenchmarkIdle(b *testing.B) {
+	s := open(b, nil, engineio.Config{}, siteOptions{core: reflecting{}})
+	heap := func() (bytes uint64) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	before := heap()
+	for range b.N {
+		s.ws()
+	}
+	b.ReportMetric(float64(heap()-before)/float64(b.N), "B/conn")
+}

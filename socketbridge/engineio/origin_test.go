@@ -1,0 +1,153 @@
+package engineio_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+// D12, rows 1 to 3: every request of every transport is judged by its origin. The
+// rules themselves are a table in origin_internal_test.go.
+func TestD12_OriginOfEveryRequest(t *testing.T) {
+	t.Parallel()
+	s := open(t, echoing(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}})
+	origins := []struct {
+		name    string
+		headers []string
+		allowed bool
+		cors    string
+	}{
+		{"none", nil, true, ""},
+		{"the site's own", []string{"Origin", "http://" + s.addr}, true, ""},
+		{"listed", []string{"Origin", "https://app.example.com"}, true, "https://app.example.com"},
+		{"another", []string{"Origin", "https://evil.example"}, false, ""},
+		{"null", []string{"Origin", "null"}, false, ""},
+		{"cross-site", []string{"Sec-Fetch-Site", "cross-site"}, false, ""},
+	}
+	requests := []struct {
+		name string
+		send func(p *pollClient, headers []string) answer
+	}{
+		{"handshake", func(p *pollClient, h []string) answer { return s.do("GET", polling, "", h...) }},
+		{"poll", func(p *pollClient, h []string) answer {
+			if a := s.do("POST", p.query(), "4x"); a.status != 200 { // so that there is something
+				t.Fatal(a)
+			}
+			return s.do("GET", p.query(), "", h...)
+		}},
+		{"post", func(p *pollClient, h []string) answer { return s.do("POST", p.query(), "4x", h...) }},
+		{"websocket", func(p *pollClient, h []string) answer { _, a := s.dialWS(websocket, h...); return a }},
+		{"upgrade", func(p *pollClient, h []string) answer {
+			_, a := s.dialWS(websocket+"&sid="+p.sid, h...)
+			return a
+		}},
+	}
+	for _, r := range requests {
+		for _, o := range origins {
+			t.Run(r.name+"/"+o.name, func(t *testing.T) {
+				p := s.poll()
+				before := len(s.core.All())
+				a := r.send(p, o.headers)
+				if ok := a.status == 200 || a.status == 101; ok != o.allowed || !ok && (a.status != 403 || a.code() != 4) {
+					t.Errorf("it was answered with %d %s", a.status, a.body)
+				}
+				if got := a.header.Get("Access-Control-Allow-Origin"); got != o.cors {
+					t.Errorf("Access-Control-Allow-Origin is %q, not %q", got, o.cors)
+				}
+				if got := a.header.Get("Access-Control-Allow-Credentials"); (got == "true") != (o.cors != "") {
+					t.Errorf("Access-Control-Allow-Credentials is %q", got)
+				}
+				if a.header.Get("Vary") != "Origin" {
+					t.Errorf("Vary is %q", a.header.Get("Vary"))
+				}
+				if !o.allowed {
+					if n := len(s.core.All()); n != before {
+						t.Error("a refused request reached the core")
+					}
+					if a := s.do("POST", p.query(), "4x"); a.status != 200 {
+						t.Errorf("the connection was disturbed: %d %s", a.status, a.body)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestCORS_Preflight(t *testing.T) {
+	t.Parallel()
+	s := open(t, echoing(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}, AllowHeaders: []string{"Content-Type", "X-Token"}})
+	a := s.do("OPTIONS", polling, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST")
+	want := map[string]string{
+		"Access-Control-Allow-Origin":      "https://app.example.com",
+		"Access-Control-Allow-Credentials": "true",
+		"Access-Control-Allow-Methods":     "GET, POST",
+		"Access-Control-Allow-Headers":     "Content-Type, X-Token",
+		"Access-Control-Max-Age":           "600",
+		"Vary":                             "Origin",
+	}
+	for k, v := range want {
+		if a.header.Get(k) != v {
+			t.Errorf("%s is %q, not %q", k, a.header.Get(k), v)
+		}
+	}
+	if a.status != 204 {
+		t.Errorf("the status is %d", a.status)
+	}
+	if a := s.do("OPTIONS", polling, "", "Origin", "http://"+s.addr); a.status != 204 || a.header.Get("Access-Control-Allow-Methods") != "" {
+		t.Errorf("the site's own got %d with %v", a.status, a.header)
+	}
+}
+
+// The site's own scheme and host are what Fiber makes of the proxy's headers.
+func TestOrigin_BehindAProxy(t *testing.T) {
+	t.Parallel()
+	forwarded := []string{"Origin", "https://site.example", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "site.example"}
+	trusted := open(t, echoing(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"127.0.0.1"}}})
+	if a := trusted.do("GET", polling, "", forwarded...); a.status != 200 {
+		t.Errorf("from a trusted proxy: %d %s", a.status, a.body)
+	}
+	untrusted := open(t, echoing(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"192.0.2.1"}}})
+	if a := untrusted.do("GET", polling, "", forwarded...); a.status != 403 {
+		t.Errorf("from anybody: %d %s", a.status, a.body)
+	}
+}
+
+// AllowAnyOrigin is for public data: no page can act for its visitor.
+func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	cfg := engineio.Config{AllowAnyOrigin: true, Lift: func(c *fiber.Ctx) (any, error) {
+		seen = append(seen, c.Cookies("session"), string(c.Request().Header.Peek("Cookie")))
+		if !engineio.CookiesIgnored(c) {
+			t.Error("Lift is not told that cookies are ignored")
+		}
+		return nil, nil
+	}}
+	core := echoing()
+	s := open(t, core, cfg)
+	p := s.poll("Origin", "https://evil.example", "Cookie", "session=secret")
+	if strings.Join(seen, "") != "" {
+		t.Errorf("Lift saw %q", seen)
+	}
+	if hs := s.next().Conn.Handshake(); len(hs.Cookies) != 0 || hs.Header.Get("Cookie") != "" {
+		t.Errorf("the handshake has cookies: %v", hs)
+	}
+	a := p.post("4x")
+	if a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("the headers are %v", a.header)
+	}
+	if !strings.Contains(s.log.String(), "AllowAnyOrigin") {
+		t.Error("nobody was warned")
+	}
+	quiet := open(t, &transporttest.Recorder{}, engineio.Config{Lift: func(c *fiber.Ctx) (any, error) {
+		if engineio.CookiesIgnored(c) || c.Cookies("session") != "secret" {
+			t.Error("cookies are ignored without need")
+		}
+		return nil, nil
+	}})
+	quiet.poll("Cookie", "session=secret")
+}
