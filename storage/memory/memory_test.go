@@ -50,20 +50,6 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// A life is never cut short by the whole seconds of gofiber's clock: were it, the
-// value would be gone at the first look.
-func TestShortLivesAreNotCutToNothing(t *testing.T) {
-	s := open(t)
-	for _, ttl := range []time.Duration{1, time.Millisecond, 999 * time.Millisecond, time.Second, 1500 * time.Millisecond} {
-		if err := s.Set("k", []byte("v"), ttl); err != nil {
-			t.Fatal(err)
-		}
-		if val, err := s.Get("k"); string(val) != "v" || err != nil {
-			t.Errorf("ttl %v: %q, %v, want v", ttl, val, err)
-		}
-	}
-}
-
 func BenchmarkLoad(b *testing.B) {
 	s := memory.New()
 	defer s.Close()

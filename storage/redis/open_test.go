@@ -279,3 +279,22 @@ func TestSuiteWithTheLeastRights(t *testing.T) {
 	url := strings.Replace(server.URL(), "redis://", "redis://shop:"+secret+"@", 1)
 	storagetest.Run(t, opener(url, "shop:"))
 }
+
+// A swap that was carried out is not called refused because its message was.
+func TestSwapWithoutTheRightToPublish(t *testing.T) {
+	t.Parallel()
+	server := storagetest.Redis(t)
+	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	defer admin.Close()
+	if err := admin.Do(t.Context(), "acl", "setuser", "quiet", "on", ">"+secret, "~*", "resetchannels", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, strings.Replace(server.URL(), "redis://", "redis://quiet:"+secret+"@", 1))
+	rev, err := s.CompareAndSwap(t.Context(), "k", storage.Absent, []byte("v"), 0)
+	if err != nil {
+		t.Errorf("CompareAndSwap: %v", err)
+	}
+	if err := s.CompareAndDelete(t.Context(), "k", rev); err != nil {
+		t.Errorf("CompareAndDelete: %v", err)
+	}
+}

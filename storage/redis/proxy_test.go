@@ -17,13 +17,16 @@ type proxy struct {
 
 	mu    sync.Mutex // guards what follows
 	conns map[net.Conn]struct{}
-	// cut, if set, is looked for in requests: the connection that carries it is
-	// closed after the server had the request and before the client has an answer.
+	// cut, if set, is looked for in requests: the first connection that carries it
+	// is closed after the server had the request and before the client has an answer.
 	cut []byte
 	// holding keeps answers back until release; seen gets a token for each request
 	// chunk that comes meanwhile.
 	holding chan struct{}
 	seen    chan struct{}
+	// jammed keeps requests back until release; jams gets a token for each chunk.
+	jammed chan struct{}
+	jams   chan struct{}
 }
 
 func newProxy(t testing.TB, target string) *proxy {
@@ -32,7 +35,7 @@ func newProxy(t testing.TB, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, target: target, l: l, conns: map[net.Conn]struct{}{}, seen: make(chan struct{}, 1024)}
+	p := &proxy{t: t, target: target, l: l, conns: map[net.Conn]struct{}{}, seen: make(chan struct{}, 1024), jams: make(chan struct{}, 1024)}
 	p.wg.Go(p.accept) // ends when l closes; the cleanup waits
 	t.Cleanup(func() {
 		p.release()
@@ -77,11 +80,15 @@ func (p *proxy) forward(client, server net.Conn, lose chan struct{}) {
 		}
 		p.mu.Lock()
 		if !lost && len(p.cut) > 0 && bytes.Contains(buf[:n], p.cut) {
-			lost = true
+			lost, p.cut = true, nil
 			close(lose)
 		}
-		holding := p.holding != nil
+		holding, jammed := p.holding != nil, p.jammed
 		p.mu.Unlock()
+		if jammed != nil {
+			p.jams <- struct{}{}
+			<-jammed
+		}
 		if _, err := server.Write(buf[:n]); err != nil {
 			return
 		}
@@ -129,9 +136,19 @@ func (p *proxy) hold() {
 	p.holding = make(chan struct{})
 }
 
+func (p *proxy) jam() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.jammed = make(chan struct{})
+}
+
 func (p *proxy) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.jammed != nil {
+		close(p.jammed)
+		p.jammed = nil
+	}
 	if p.holding != nil {
 		close(p.holding)
 		p.holding = nil
