@@ -1,7 +1,7 @@
 # Everything that is run daily. `make` alone lists it.
 
 MODULE      := github.com/fiberbridge/fiberbridge
-NODETEST    := socketbridge/internal/nodetest
+NODETEST    := socketbridge/nodetest
 STATICCHECK := v0.6.1
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...

@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 
 // testOnly are packages that only tests import; they stand beside the house.
 var testOnly = map[string]bool{
-	"socketbridge/internal/nodetest": true,
+	"socketbridge/nodetest": true,
 }
 
 // heavy are modules that only the named packages may import.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // The rows of the product, each with the official client.

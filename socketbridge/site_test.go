@@ -20,7 +20,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
@@ -59,6 +59,7 @@ func newSite(t testing.TB, o options) *site {
 	silent := slog.New(slog.DiscardHandler)
 	o.sessions.Logger, o.bridge.Logger = silent, silent
 	s := &site{t: t, app: fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})}
+	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that a count of goroutines soon says something
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions
 	o.bridge.MaxConnsPerSession = -1

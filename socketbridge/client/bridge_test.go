@@ -11,7 +11,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // The client, as this repository's server serves it, against that server, in the

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/client"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 func own(transports ...string) nodetest.Options {

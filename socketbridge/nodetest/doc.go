@@ -24,6 +24,6 @@
 //     otherwise. `make deps` installs them.
 //
 // Serve starts the reference server from npm, against which this package and the
-// browser client are tested. Nothing here is for production: the package is
-// internal, and only tests import it.
+// browser client are tested. Nothing here is for production or for other projects:
+// only the tests of this one import it, and it changes as they need.
 package nodetest

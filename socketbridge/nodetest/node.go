@@ -113,7 +113,7 @@ func Dir(t testing.TB) string {
 	// A test runs in its package's folder, somewhere below go.mod.
 	for root := dir; ; root = filepath.Dir(root) {
 		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			return filepath.Join(root, "socketbridge", "internal", "nodetest")
+			return filepath.Join(root, "socketbridge", "nodetest")
 		}
 		if root == filepath.Dir(root) {
 			t.Fatalf("nodetest: no go.mod above %s", dir)

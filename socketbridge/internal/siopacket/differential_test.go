@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 

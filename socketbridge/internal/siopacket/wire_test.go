@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
@@ -201,6 +201,6 @@ func TestWireIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(was, is) {
-		t.Error("run `node record-wire.mjs` in socketbridge/internal/nodetest, and look at what changed")
+		t.Error("run `node record-wire.mjs` in socketbridge/nodetest, and look at what changed")
 	}
 }

@@ -1,0 +1,355 @@
+package socketbridge_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+)
+
+// wire is a client that speaks the protocol by hand over a real WebSocket: fast to
+// open, and able to leave without a goodbye.
+type wire struct{ ws *websocket.Conn }
+
+// dialWire connects to the default namespace with a cookie.
+func dialWire(ctx context.Context, site *site, cookie string) (*wire, error) {
+	header := http.Header{}
+	if cookie != "" {
+		header.Set("Cookie", cookie)
+	}
+	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(site.url, "http")+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPHeader: header})
+	if err != nil {
+		return nil, err
+	}
+	ws.SetReadLimit(1 << 20)
+	w := &wire{ws}
+	if _, err := w.read(ctx); err != nil { // the engine's handshake
+		return nil, err
+	}
+	if err := w.write(ctx, "40"); err != nil {
+		return nil, err
+	}
+	if got, err := w.read(ctx); err != nil || !strings.HasPrefix(got, "40{") {
+		ws.CloseNow()
+		return nil, fmt.Errorf("CONNECT was answered with %q: %w", got, err)
+	}
+	return w, nil
+}
+
+func (w *wire) read(ctx context.Context) (string, error) {
+	_, b, err := w.ws.Read(ctx)
+	return string(b), err
+}
+
+func (w *wire) write(ctx context.Context, text string) error {
+	return w.ws.Write(ctx, websocket.MessageText, []byte(text))
+}
+
+// leave closes the connection, politely or not.
+func (w *wire) leave(polite bool) {
+	if polite {
+		_ = w.ws.Close(websocket.StatusNormalClosure, "")
+		return
+	}
+	_ = w.ws.CloseNow()
+}
+
+// TestNoForeignData is defects D1, D2, D3, D7 and D19 as behaviour of our own API:
+// sockets of many people come and go in the middle of everything while their
+// handlers keep session, handshake and cookies and go on using them after the end,
+// and requests of others take over whatever memory was given back. Nobody ever
+// receives a cookie, a value or a message of somebody else.
+func TestNoForeignData(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		mode socketbridge.SessionMode
+	}{
+		{"D1 D2 D3 D7 D19 per packet", socketbridge.SessionPerPacket},
+		{"D1 D2 D3 D7 D19 manual, saved by hand from callbacks", socketbridge.SessionManual},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			testNoForeignData(t, tt.mode)
+		})
+	}
+}
+
+func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
+	people, rounds := 16, 60
+	if testing.Short() {
+		people, rounds = 8, 10
+	}
+	s := newSite(t, options{
+		bridge: socketbridge.Config{Mode: mode},
+		before: func(app *fiber.App) {
+			app.Use(func(c *fiber.Ctx) error {
+				c.Locals("me", c.Cookies("me")) // a string in the request's own memory
+				return c.Next()
+			})
+		},
+	})
+	var late sync.WaitGroup // callbacks that outlive their socket
+	var background []func()
+	var bgMu sync.Mutex
+	s.app.Get("/login/:me", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set("me", c.Params("me"))
+		return nil
+	})
+	s.app.Get("/touch", func(c *fiber.Ctx) error { // writes, so that a cookie may go out
+		sess := fibersession.FromContext(c)
+		sess.Set("n", rand.Int())
+		return c.SendString(fibersession.Value[string](sess, "me"))
+	})
+	s.io.OnConnection(func(sock *socketbridge.Socket) {
+		sess, hs := sock.Session(), sock.Handshake()
+		me := strings.Clone(hs.Cookies["me"])
+		verify := func(when string) {
+			if got := fibersession.Value[string](sess, "me"); got != me && sess.Err() == nil {
+				t.Errorf("%s: the session of %s says %q", when, me, got)
+			}
+			if hs.Cookies["me"] != me || hs.Locals["me"] != me || hs.Header.Get("X-Me") != me || hs.Query.Get("me") != "" {
+				t.Errorf("%s: the handshake of %s says %q, %q, %q", when, me, hs.Cookies["me"], hs.Locals["me"], hs.Header.Get("X-Me"))
+			}
+		}
+		verify("at connect")
+		save := func() {
+			sess.Set("seen", rand.Int())
+			_ = sess.Save(context.Background())
+		}
+		sock.On("who", func(p *socketbridge.Packet) error {
+			verify("in a handler")
+			save()
+			bgMu.Lock()
+			background = append(background, func() { verify("long after the end"); save() })
+			bgMu.Unlock()
+			late.Go(func() { // after the socket has gone, most likely
+				<-sock.Done()
+				save()
+				verify("after the end")
+				_ = sock.Emit("late", me)
+				_ = p.Ack("late")
+			})
+			return p.Ack(me)
+		})
+		sock.OnDisconnect(func(socketbridge.Reason) { verify("at disconnect"); save() })
+	})
+	s.serve()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var crowd sync.WaitGroup
+	for i := range people {
+		me := fmt.Sprintf("person-%02d", i)
+		a := s.agent()
+		a.get("/login/" + me)
+		own := a.cookie()
+		crowd.Go(func() {
+			for range rounds {
+				if err := visit(ctx, s, me, own); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	crowd.Wait()
+	late.Wait()
+	bgMu.Lock()
+	defer bgMu.Unlock()
+	for _, fn := range background {
+		fn()
+	}
+}
+
+// visit opens a socket as one person, talks, leaves in one of several ways, and
+// makes requests of the same person around it.
+func visit(ctx context.Context, s *site, me, cookie string) error {
+	header := http.Header{"Cookie": {cookie + "; me=" + me}, "X-Me": {me}}
+	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPHeader: header})
+	if err != nil {
+		return fmt.Errorf("%s: %w", me, err)
+	}
+	w := &wire{ws}
+	if _, err := w.read(ctx); err != nil {
+		return err
+	}
+	if err := w.write(ctx, "40"); err != nil {
+		return err
+	}
+	way := rand.IntN(3)
+	if way > 0 {
+		if _, err := w.read(ctx); err != nil {
+			return err
+		}
+		if err := w.write(ctx, `421["who"]`); err != nil {
+			return err
+		}
+		if way > 1 {
+			if got, err := w.read(ctx); err != nil || got != `431["`+me+`"]` {
+				return fmt.Errorf("%s was answered %s: %w", me, got, err)
+			}
+		}
+	}
+	w.leave(rand.IntN(2) == 0)
+	for range 3 {
+		req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/touch", nil)
+		if err != nil {
+			return err
+		}
+		req.Header = header
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(body) != me {
+			return fmt.Errorf("%s was served the session of %q: %w", me, body, err)
+		}
+		for _, set := range res.Header.Values("Set-Cookie") {
+			if !strings.HasPrefix(set, cookie+";") {
+				return fmt.Errorf("%s was given a foreign cookie", me)
+			}
+		}
+	}
+	return nil
+}
+
+// TestCyclesLeaveNothing: 10,000 connections that end in every way leave no
+// goroutine, no connection, no socket, no room and no session in memory.
+func TestCyclesLeaveNothing(t *testing.T) {
+	cycles := 10_000
+	if testing.Short() {
+		cycles = 500
+	}
+	s := newSite(t, options{}).counter()
+	s.io.Of("/more")
+	s.io.OnConnection(func(sock *socketbridge.Socket) { _ = sock.Join("room", "room of "+sock.ID()) })
+	s.serve()
+	a := s.agent()
+	a.post("/incr")
+	cookie := a.cookie()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	http.DefaultClient.CloseIdleConnections()
+	a.http.CloseIdleConnections()
+	before := runtime.NumGoroutine()
+
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range 16 {
+		workers.Go(func() {
+			for i := next.Add(1); i <= int64(cycles); i = next.Add(1) {
+				if err := cycle(ctx, s, cookie, int(i)); err != nil {
+					t.Errorf("cycle %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	t.Log("cycles done")
+	http.DefaultClient.CloseIdleConnections()
+	eventually(t, func() error {
+		st, sess := s.io.Stats(), s.sessions.Stats()
+		if n := st.Connections + st.Sockets + st.Rooms + st.Sessions + st.Engine.Connections; n != 0 || sess.States != 0 || sess.Handles != 0 {
+			return fmt.Errorf("left: %+v, %d states, %d handles", st, sess.States, sess.Handles)
+		}
+		if now := runtime.NumGoroutine(); now > before+2 { // the runtime's own may come and go
+			return fmt.Errorf("%d goroutines, %d before", now, before)
+		}
+		return nil
+	})
+}
+
+// cycle opens one connection and ends it.
+func cycle(ctx context.Context, s *site, cookie string, i int) error {
+	if i%4 == 3 {
+		return pollCycle(ctx, s, cookie, i)
+	}
+	if i%2 == 0 {
+		cookie = "" // a session of its own, which is never stored
+	}
+	w, err := dialWire(ctx, s, cookie)
+	if err != nil {
+		return err
+	}
+	if i%3 == 0 {
+		if err := w.write(ctx, "40/more,"); err != nil {
+			return err
+		}
+		if err := w.write(ctx, `451-["half",{"_placeholder":true,"num":0}]`); err != nil {
+			return err
+		}
+	}
+	w.leave(i%5 == 0)
+	return nil
+}
+
+// pollCycle opens a connection over polling, and closes it with a packet.
+func pollCycle(ctx context.Context, s *site, cookie string, i int) error {
+	request := func(method, query, body string) (string, error) {
+		req, err := http.NewRequestWithContext(ctx, method, s.url+"/socket.io/?EIO=4&transport=polling"+query, strings.NewReader(body))
+		if err != nil {
+			return "", err
+		}
+		req.Header.Set("Cookie", cookie)
+		if method == "POST" {
+			req.Header.Set("Content-Type", "text/plain;charset=UTF-8")
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err == nil && res.StatusCode != 200 {
+			err = fmt.Errorf("status %d: %s", res.StatusCode, b)
+		}
+		return string(b), err
+	}
+	open, err := request("GET", "", "")
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(open, `"sid":"`)
+	sid, _, _ := strings.Cut(rest, `"`)
+	if _, err := request("POST", "&sid="+sid, "40"); err != nil {
+		return err
+	}
+	if got, err := request("GET", "&sid="+sid, ""); err != nil || !strings.HasPrefix(got, "40{") {
+		return fmt.Errorf("polled %q: %w", got, err)
+	}
+	_, err = request("POST", "&sid="+sid, "1")
+	return err
+}
+
+// eventually waits until check is satisfied.
+func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // there is no event for "all is gone" to wait for
+	}
+}

@@ -1,0 +1,109 @@
+package socketbridge_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+)
+
+// TestN1_NoLostUpdate: 64 writers, half over HTTP and half over sockets of the
+// official client, add 200 times each to one number through Update, and then set
+// 64 different keys through plain Set, all at the same time.
+func TestN1_NoLostUpdate(t *testing.T) {
+	t.Parallel()
+	const writers, steps = 64, 200
+	stores(t, func(t *testing.T, url string) {
+		n := nodetest.Start(t)
+		s := newSite(t, options{storage: url})
+		add := func(tx *fibersession.Tx) error {
+			tx.Set("count", fibersession.Value[int](tx, "count")+1)
+			return nil
+		}
+		s.app.Get("/", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("count", 0); return nil })
+		s.app.Post("/add", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Update(add) })
+		s.app.Post("/set/:key", func(c *fiber.Ctx) error {
+			fibersession.FromContext(c).Set("key "+c.Params("key"), true)
+			return nil
+		})
+		s.app.Get("/sum", func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			set := 0
+			for i := range writers {
+				if fibersession.Value[bool](sess, fmt.Sprint("key ", i)) {
+					set++
+				}
+			}
+			return c.SendString(fmt.Sprint(sess.Get("count"), " ", set))
+		})
+		s.io.On("add", func(p *socketbridge.Packet) error {
+			if err := p.Session().Update(p.Context(), add); err != nil {
+				return err
+			}
+			return p.Ack(true)
+		})
+		s.io.On("set", func(p *socketbridge.Packet) error {
+			var key string
+			if err := p.Bind(&key); err != nil {
+				return err
+			}
+			p.Session().Set("key "+key, true)
+			return p.Ack(true)
+		})
+		s.serve()
+		a := s.agent()
+		a.get("/")
+
+		write := make([]func() string, writers) // returns what went wrong
+		set := make([]func() string, writers)
+		for i := range writers {
+			key := fmt.Sprint(i)
+			if i%2 == 0 {
+				post := func(path string) string {
+					if body, status, err := a.try("POST", path); err != nil || status != 200 {
+						return fmt.Sprint(path, ": ", status, body, err)
+					}
+					return ""
+				}
+				write[i] = func() string { return post("/add") }
+				set[i] = func() string { return post("/set/" + key) }
+				continue
+			}
+			o := nodetest.Options{Transports: []string{"websocket"}}
+			if i%8 == 1 {
+				o.Transports = []string{"polling"}
+			}
+			c := a.connect(n, "/", o)
+			ask := func(event string, args ...any) string {
+				if answer, err := c.Call(t.Context(), event, args...); err != nil || answer.String() != "[true]" {
+					return fmt.Sprint(event, ": ", answer, err)
+				}
+				return ""
+			}
+			write[i] = func() string { return ask("add") }
+			set[i] = func() string { return ask("set", key) }
+		}
+		var wg sync.WaitGroup
+		all := func(times int, do []func() string) {
+			for _, fn := range do {
+				wg.Go(func() {
+					for range times {
+						if wrong := fn(); wrong != "" {
+							t.Error(wrong)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		}
+		all(steps, write)
+		all(1, set)
+		equal(t, "sum and keys", a.get("/sum"), fmt.Sprint(writers*steps, " ", writers))
+	})
+}
