@@ -37,11 +37,12 @@ const defaults = {
 
 /**
  * Connects to a namespace: the path of the URL.
- * @param {string} [url] "/chat", "https://example.com/chat". Default: the page's origin, namespace "/"
+ * @param {string|Options} [url] "/chat", "https://example.com/chat"; or the options. Default: the page's origin, namespace "/"
  * @param {Options} [options]
  * @returns {Socket}
  */
 export function connect(url = "/", options = {}) {
+  if (typeof url === "object" && !(url instanceof URL)) return connect("/", url);
   const target = new URL(url, globalThis.location?.href);
   const connection = new Connection(target.origin, { ...defaults, ...options });
   return new Socket(connection, target.pathname, options);
