@@ -139,6 +139,7 @@ func TestOverEveryKindOfServer(t *testing.T) {
 		"reduced memory":      {ReduceMemoryUsage: true},
 		"small buffers":       {ReadBufferSize: 1024, WriteBufferSize: 512},
 		"immutable":           {Immutable: true},
+		"no keep-alive":       {DisableKeepalive: true},
 		"streamed bodies":     {StreamRequestBody: true},
 		"a write timeout":     {WriteTimeout: patience},
 		"case and strictness": {CaseSensitive: true, StrictRouting: true},

@@ -17,8 +17,9 @@ const (
 
 // Config is the configuration of a Server. Times must not be negative.
 type Config struct {
-	// Path is where the server is found. It begins and ends with a slash; a
-	// request without the last one is served too. What lies below it is not.
+	// Path is where the server is found, from the root of the site, also when the
+	// handler is mounted in a group. It begins and ends with a slash; a request
+	// without the last one is served too. What lies below it is not.
 	//
 	// Optional. Default: "/socket.io/"
 	Path string
@@ -65,7 +66,8 @@ type Config struct {
 	MaxPollPackets int
 
 	// MaxQueueBytes and MaxQueueMessages bound what waits to be sent on one
-	// connection. A client that lets it grow further is disconnected.
+	// connection. A client that lets it grow further is disconnected. A message
+	// that is larger alone is sent when nothing else waits.
 	//
 	// Optional. Default: 1 << 20
 	MaxQueueBytes int

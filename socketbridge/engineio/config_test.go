@@ -159,10 +159,13 @@ func TestLimit_Connections(t *testing.T) {
 		s := open(t, echoing(), engineio.Config{MaxConnsPerIP: 2}, siteOptions{fiber: fiber.Config{ProxyHeader: "X-Real-IP"}})
 		p := s.poll("X-Real-IP", "192.0.2.1")
 		s.ws("X-Real-IP", "192.0.2.1")
-		for _, carrier := range carriers {
+		for _, carrier := range carriers { // twice, and said once
 			if a := carrier.open(s, "X-Real-IP", "192.0.2.1"); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
 				t.Errorf("%s: it was answered with %d %s", carrier.name, a.status, a.body)
 			}
+		}
+		if n := strings.Count(s.log.String(), "connections are refused"); n != 1 {
+			t.Errorf("it was said %d times", n)
 		}
 		s.poll("X-Real-IP", "192.0.2.2")
 		p.post("1")

@@ -59,6 +59,7 @@ type conn struct {
 	farewell  eiopacket.Type
 	timer     *time.Timer
 	duty      duty
+	due       time.Time // when the duty is; the timer may be about to fire for the last one
 	pinged    time.Time
 }
 
@@ -101,8 +102,8 @@ func newConn(s *Server, id string, hs *transport.Handshake, addr netip.Addr, tra
 	c.stall.epoch = time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.duty = dutyOpen
 	c.timer = time.AfterFunc(s.cfg.UpgradeTimeout, c.onTimer)
+	c.arm(dutyOpen, s.cfg.UpgradeTimeout)
 	return c
 }
 
@@ -181,8 +182,7 @@ func (c *conn) close(r transport.Reason, cause error, code uint16) {
 	}
 	c.state.Store(closing)
 	c.reason, c.cause = r, cause
-	c.duty = dutyClose
-	c.timer.Reset(c.server.cfg.CloseTimeout)
+	c.arm(dutyClose, c.server.cfg.CloseTimeout)
 	c.out.Seal(packet{kind: goodbye, code: code})
 	c.wakePoll()
 }
@@ -238,8 +238,7 @@ func (c *conn) accept() error {
 	defer c.mu.Unlock()
 	if c.state.Load() == opening {
 		c.state.Store(open)
-		c.duty = dutyPing
-		c.timer.Reset(c.server.cfg.PingInterval)
+		c.arm(dutyPing, c.server.cfg.PingInterval)
 	}
 	return nil
 }
@@ -250,8 +249,6 @@ type failure struct {
 	code   uint16 // to close a WebSocket with
 	cause  error
 }
-
-func (f *failure) Error() string { return f.cause.Error() }
 
 // handle takes one packet from the client. The caller has the turn. On a failure
 // nothing more may be handled.

@@ -22,7 +22,7 @@ func (e echo) Receive(m transport.Message) error {
 	return e.conn.Send(0, m)
 }
 
-func (e echo) Closed(r transport.Reason, cause error) { log.Println(r, cause) }
+func (e echo) Closed(transport.Reason, error) {}
 
 // echoes admits every connection.
 type echoes struct{}

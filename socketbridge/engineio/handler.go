@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
@@ -159,15 +160,12 @@ func (s *Server) post(c *fiber.Ctx, conn *conn) error {
 func (s *Server) readBody(c *fiber.Ctx) ([]byte, *Error) {
 	req := c.Request()
 	if len(req.Header.ContentEncoding()) > 0 && !strings.EqualFold(string(req.Header.ContentEncoding()), "identity") {
-		c.Context().SetConnectionClose() // the body may not have been read
 		return nil, errEncoding
 	}
 	if t := req.Header.ContentType(); len(t) > 0 && !isTextPlain(string(t)) {
-		c.Context().SetConnectionClose()
 		return nil, ErrBadRequest
 	}
 	if req.Header.ContentLength() > s.cfg.MaxPayload {
-		c.Context().SetConnectionClose()
 		return nil, errTooLarge
 	}
 	if !req.IsBodyStream() {
@@ -176,15 +174,14 @@ func (s *Server) readBody(c *fiber.Ctx) ([]byte, *Error) {
 		}
 		return nil, errTooLarge
 	}
-	body, err := readAll(c.Context().RequestBodyStream(), s.cfg.MaxPayload)
-	if err != nil {
-		c.Context().SetConnectionClose()
-	}
-	return body, err
+	return readAll(c.Context().RequestBodyStream(), s.cfg.MaxPayload)
 }
 
 // answer refuses a request.
 func answer(c *fiber.Ctx, err *Error) error {
+	if c.Request().IsBodyStream() {
+		c.Context().SetConnectionClose() // what was not read is not the next request
+	}
 	switch err.Status() {
 	case fiber.StatusTooManyRequests, fiber.StatusServiceUnavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
@@ -232,4 +229,14 @@ func readAll(body io.Reader, limit int) ([]byte, *Error) {
 func isTextPlain(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), fiber.MIMETextPlain)
+}
+
+// warnTooMany says at most once a minute that connections are refused: whoever
+// floods the server must not flood its log.
+func (s *Server) warnTooMany(err *Error) {
+	now, last := time.Now().Unix(), s.warned.Load()
+	if now-last >= 60 && s.warned.CompareAndSwap(last, now) {
+		s.log.Warn("engineio: connections are refused, as there are too many, of all or of one address; "+
+			"behind a proxy, set ProxyHeader and TrustedProxies of fiber.Config", "status", err.Status())
+	}
 }

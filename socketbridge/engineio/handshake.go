@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"bufio"
 	"crypto/sha1"
 	"encoding/base64"
 	"net"
@@ -54,7 +55,7 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 func (s *Server) open(c *fiber.Ctx, transportName string) (conn *conn, err error) {
 	addr := parseAddr(c.IP())
 	if err := s.admission.admit(addr, time.Now()); err != nil {
-		s.log.Warn("engineio: too many connections, of all or of one address; behind a proxy, set ProxyHeader and TrustedProxies of fiber.Config", "status", err.Status())
+		s.warnTooMany(err)
 		return nil, err
 	}
 	hs := s.snapshot(c)
@@ -116,8 +117,9 @@ func checkUpgrade(c *fiber.Ctx) (string, *Error) {
 }
 
 // hijack answers with 101 and gives the network connection to serve, on the hijack
-// goroutine. When something outside this package made another answer of it, and
-// the client was not told that it may speak WebSocket, lost is called instead.
+// goroutine. When that fails, or something outside this package made another
+// answer of it, the client was not told that it may speak WebSocket, and lost is
+// called instead.
 func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost func()) {
 	c.Status(fiber.StatusSwitchingProtocols)
 	c.Set(fiber.HeaderUpgrade, "websocket")
@@ -127,10 +129,18 @@ func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost fun
 		c.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	request := c.Context() // fasthttp keeps it for us until the hijack handler returns
+	// The answer is written here, with all that the app's middlewares made of it:
+	// when fasthttp fails to write it, it tells nobody.
+	request.HijackSetNoResponse(true)
 	request.Hijack(func(nc net.Conn) {
+		if !s.enter() {
+			lost()
+			return
+		}
+		defer s.leave()
 		s.stats.webSockets.Add(1)
 		defer s.stats.webSockets.Add(-1)
-		if request.Response.StatusCode() != fiber.StatusSwitchingProtocols {
+		if !s.writeAnswer(nc, &request.Response) {
 			lost()
 			return
 		}
@@ -140,6 +150,20 @@ func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost fun
 		request.Request, request.Response = fasthttp.Request{}, fasthttp.Response{}
 		serve(nc)
 	})
+}
+
+// writeAnswer writes a response and reports whether it was 101.
+func (s *Server) writeAnswer(nc net.Conn, response *fasthttp.Response) bool {
+	switched := response.StatusCode() == fiber.StatusSwitchingProtocols
+	if !switched {
+		response.SetConnectionClose()
+	}
+	_ = nc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
+	w := bufio.NewWriterSize(nc, 1<<10)
+	if err := response.Write(w); err != nil {
+		return false
+	}
+	return w.Flush() == nil && switched
 }
 
 // acceptKey proves to the client that the server speaks WebSocket.

@@ -17,10 +17,16 @@ const (
 	dutyClose             // give up: the goodbye was not taken
 )
 
+// arm sets the timer for a duty. The lock is held.
+func (c *conn) arm(d duty, after time.Duration) {
+	c.duty, c.due = d, time.Now().Add(after)
+	c.timer.Reset(after)
+}
+
 // onTimer runs on a goroutine of the time package and does not block.
 func (c *conn) onTimer() {
 	c.mu.Lock()
-	if c.state.Load() == closed {
+	if c.state.Load() == closed || time.Now().Before(c.due) {
 		c.mu.Unlock()
 		return
 	}
@@ -35,7 +41,7 @@ func (c *conn) onTimer() {
 		}
 	case dutyPong:
 		if left := c.pongDue(); left > 0 {
-			c.timer.Reset(left)
+			c.arm(dutyPong, left)
 			c.release = c.polling // a poll must not wait as long as the core does
 			c.wakePoll()
 			c.mu.Unlock()
@@ -54,10 +60,9 @@ func (c *conn) ping() error {
 	if err := c.out.Push(packet{kind: pingPacket}); err != nil {
 		return transport.ErrQueueFull
 	}
-	c.duty = dutyPong
 	c.pinged = time.Now()
 	c.stall.reset()
-	c.timer.Reset(c.server.cfg.PingTimeout)
+	c.arm(dutyPong, c.server.cfg.PingTimeout)
 	c.wakePoll()
 	return nil
 }
@@ -67,8 +72,7 @@ func (c *conn) pong() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Load() == open && c.duty == dutyPong {
-		c.duty = dutyPing
-		c.timer.Reset(c.server.cfg.PingInterval)
+		c.arm(dutyPing, c.server.cfg.PingInterval)
 	}
 }
 

@@ -32,11 +32,12 @@ type Server struct {
 	chain chain
 
 	warnOnce sync.Once
+	warned   atomic.Int64 // when it was last said that there are too many connections, in Unix seconds
 	stats    counters
 
 	mu      sync.RWMutex // guards what follows
 	conns   map[string]*conn
-	live    int // connections of which something runs
+	live    int // connections and hijack handlers of which something runs
 	closing bool
 	ended   chan struct{} // closed when closing and nothing lives
 }
@@ -170,6 +171,22 @@ func (s *Server) remove(c *conn) {
 	delete(s.conns, c.id)
 	s.mu.Unlock()
 	close(c.done)
+	s.leave()
+}
+
+// enter counts something that runs, for Shutdown to wait for. It returns false when
+// Shutdown has waited already.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing && s.live == 0 {
+		return false
+	}
+	s.live++
+	return true
+}
+
+func (s *Server) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live--; s.live == 0 && s.closing {

@@ -350,6 +350,31 @@ func TestTime_UpgradeWaitsForThePostBeingRead(t *testing.T) {
 	})
 }
 
+// A connection that is being closed may still upgrade, and then says goodbye there.
+func TestTime_CloseDuringAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &transporttest.Recorder{}, Config{})
+		c, a := b.polling()
+		p := b.serve(c.serveUpgrade)
+		p.say("2probe")
+		<-p.frames
+		_ = c.Send(0, transport.Message{Data: []byte("last words")})
+		c.Close(transport.ShuttingDown)
+		p.say("5")
+		if got := <-p.frames; got != "1:4last words" {
+			t.Errorf("before the goodbye came %q", got)
+		}
+		if got := <-p.frames; got != "8:\x03\xe9" {
+			t.Errorf("the goodbye is %q", got)
+		}
+		p.nc.Close()
+		if got, _, err := a.End(t.Context()); err != nil || got != transport.ShuttingDown {
+			t.Errorf("it ended with %q, %v", got, err)
+		}
+		<-p.served
+	})
+}
+
 // The end of a connection ends the upgrade that is under way, also one that waits
 // for a post.
 func TestTime_EndDuringAnUpgrade(t *testing.T) {

@@ -106,6 +106,7 @@ func (c *conn) takeOver(w *wsWriter, r *reader) bool {
 	c.ws, c.probe, c.probed, c.switching = w, nil, false, false
 	w.setReadDeadline(time.Time{})
 	r.stall = &c.stall
+	r.stall.enter() // what was read with the "5" is handled first
 	c.out.Start(c.write)
 	c.wakePoll() // a poll that still waits has nothing to wait for
 	return true

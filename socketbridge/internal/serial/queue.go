@@ -22,7 +22,8 @@ const keep = 16
 type Queue[T any] struct {
 	// MaxItems bounds the number of items that wait or are in work. 0: no limit.
 	MaxItems int
-	// MaxSize bounds the sum of their sizes. 0: no limit.
+	// MaxSize bounds the sum of their sizes, but for one Push when there is nothing
+	// else: what is too large for an empty queue could never be sent. 0: no limit.
 	MaxSize int
 	// Size returns the size of an item. It must give the same answer each time,
 	// and must not call the queue. Nil: every size is 0.
@@ -124,7 +125,9 @@ func (q *Queue[T]) push(items []T) error {
 		return ErrClosed
 	}
 	size := q.sum(items)
-	if q.MaxItems > 0 && q.count+len(items) > q.MaxItems || q.MaxSize > 0 && q.size+size > q.MaxSize {
+	tooMany := q.MaxItems > 0 && q.count+len(items) > q.MaxItems
+	tooMuch := q.MaxSize > 0 && q.count > 0 && q.size+size > q.MaxSize
+	if tooMany || tooMuch {
 		return ErrFull
 	}
 	q.add(items, size)

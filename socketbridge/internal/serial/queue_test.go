@@ -71,7 +71,8 @@ func TestQueue_Limits(t *testing.T) {
 		{"one over the number", 3, 0, []string{"a"}, []string{"b", "c", "d"}, serial.ErrFull},
 		{"up to the size", 0, 6, []string{"abc"}, []string{"d", "ef"}, nil},
 		{"one over the size", 0, 6, []string{"abc"}, []string{"d", "efg"}, serial.ErrFull},
-		{"one item over the size", 0, 6, nil, []string{"1234567"}, serial.ErrFull},
+		{"one over the size, alone", 0, 6, nil, []string{"1234567"}, nil},
+		{"over the number, alone", 3, 0, nil, []string{"a", "b", "c", "d"}, serial.ErrFull},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
