@@ -349,7 +349,6 @@ func TestTimeouts(t *testing.T) {
 func TestD13_Panics(t *testing.T) {
 	t.Parallel()
 	const internal = `[{"error":{"code":"internal_error","message":"internal error"}}]`
-	type badJSON struct{ json panicker }
 	for _, tt := range []struct {
 		name  string
 		setup func(s *socketbridge.Socket)
@@ -412,7 +411,6 @@ func TestD13_Panics(t *testing.T) {
 			other.expect(`33["alive"]`)
 		})
 	}
-	_ = badJSON{}
 }
 
 type panicker struct{}

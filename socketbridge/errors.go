@@ -49,10 +49,9 @@ var (
 	// that the server has no Sessions.
 	ErrNoSession = errors.New("socketbridge: no session is shared here")
 
-	errPanic     = errors.New("socketbridge: handler panicked")
-	errProtocol  = errors.New("socketbridge: protocol violation")
-	errNotNext   = errors.New("socketbridge: a connect middleware returned without calling Next")
-	errNamespace = errors.New("socketbridge: invalid namespace")
+	errPanic    = errors.New("socketbridge: handler panicked")
+	errProtocol = errors.New("socketbridge: protocol violation")
+	errNotNext  = errors.New("socketbridge: a connect middleware returned without calling Next")
 )
 
 // Stable codes of the errors that the bridge itself tells a client, in the data

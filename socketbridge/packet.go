@@ -51,8 +51,7 @@ type Packet struct {
 	locals  map[string]any
 
 	stage stage
-	uses  []Handler // the socket's packet middlewares
-	chain chain     // what Next goes through at present
+	chain chain // what Next goes through at present
 	next  int
 
 	answer answer

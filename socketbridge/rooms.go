@@ -136,16 +136,6 @@ func (r *rooms) get(id string) *Socket {
 	return r.sockets[id]
 }
 
-func (r *rooms) has(s *Socket, name string) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if name == s.id {
-		return r.sockets[name] == s
-	}
-	_, ok := r.of[s][name]
-	return ok
-}
-
 func (r *rooms) counts() (sockets, rooms int) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
