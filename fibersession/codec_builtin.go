@@ -24,6 +24,9 @@ func (builtinCodec) Encode(values map[string]any) ([]byte, error) {
 }
 
 func (builtinCodec) Decode(data []byte) (map[string]any, error) {
+	if err := checkGob(data); err != nil {
+		return nil, err
+	}
 	var values map[string]any
 	err := gob.NewDecoder(bytes.NewReader(data)).Decode(&values)
 	return values, err

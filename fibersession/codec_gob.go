@@ -83,11 +83,39 @@ func (d *decoder) gob() (any, error) {
 	if t == nil {
 		return nil, fmt.Errorf("%w: type %q is not registered here", errTyped, name)
 	}
+	if err := checkGob([]byte(data)); err != nil {
+		return nil, err
+	}
 	r := reflect.New(t)
 	if err := gob.NewDecoder(bytes.NewReader([]byte(data))).DecodeValue(r); err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", errTyped, name, err)
 	}
 	return r.Elem().Interface(), nil
+}
+
+// checkGob refuses messages that promise more bytes than there are: gob would make
+// room for them first. A gob stream is messages, each after its length, which is one
+// byte below 128 or a negated count of bytes and then these.
+func checkGob(data []byte) error {
+	for len(data) > 0 {
+		n, size := uint64(data[0]), 1
+		if n >= 128 {
+			size += int(-int8(data[0]))
+			if size < 2 || size > 9 || size > len(data) {
+				return fmt.Errorf("%w: bad gob", errTyped)
+			}
+			n = 0
+			for _, b := range data[1:size] {
+				n = n<<8 | uint64(b)
+			}
+		}
+		data = data[size:]
+		if n > uint64(len(data)) {
+			return fmt.Errorf("%w: gob is cut off", errTyped)
+		}
+		data = data[n:]
+	}
+	return nil
 }
 
 // gobCopy returns a copy of v as the store would give it back, or v itself when

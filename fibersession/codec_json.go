@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -60,10 +61,14 @@ func numbers(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case json.Number:
-		if n, err := strconv.Atoi(string(v)); err == nil && string(v) != "-0" {
+		if n, err := strconv.Atoi(string(v)); err == nil {
 			return n, nil
 		}
-		return v.Float64()
+		f, err := v.Float64()
+		if err == nil && f == math.Trunc(f) && f >= math.MinInt && f < -math.MinInt {
+			return int(f), nil // 1e3 is written as 1000 next time
+		}
+		return f, err
 	case []any:
 		for i := range v {
 			if v[i], err = numbers(v[i]); err != nil {

@@ -14,7 +14,7 @@ import (
 // and slices and maps of all these, any among them, nested. Map keys are strings,
 // integers or bools. Types given to Register go through gob. Everything else,
 // pointers and named types included, is ErrUnsupportedType. Values nest 64 deep
-// at most.
+// and take 4 MiB at most.
 //
 // The zero value is ready to use.
 type Typed struct {
@@ -57,9 +57,9 @@ const (
 // memory for ever.
 const maxTypeDepth = 8
 
-// encodeLimit stops the encoding of what could only be too large, such as a map
-// that contains itself. The exact limit is Config.MaxSize.
-const encodeLimit = 64 << 20
+// encodeLimit bounds what a value that contains itself many times over can cost.
+// The limit of a session is Config.MaxSize.
+const encodeLimit = 4 << 20
 
 var (
 	typeAny      = reflect.TypeFor[any]()

@@ -18,3 +18,9 @@ func Queued(h *Handle) int {
 	defer s.mu.Unlock()
 	return len(s.queue)
 }
+
+// NewID draws an ID.
+func (s *Store) NewID() (string, error) {
+	id, _, err := s.newIdentity()
+	return id, err
+}

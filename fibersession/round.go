@@ -207,8 +207,9 @@ func (r *round) load() error {
 	return fmt.Errorf("%w: it was given too many new IDs at once", ErrUnavailable)
 }
 
-// maxMoves bounds how many new IDs are followed in a row.
-const maxMoves = 8
+// maxMoves bounds how many new IDs are followed in a row. A node that did not look
+// at a session for long may have missed many.
+const maxMoves = 256
 
 // absent handles a key that is not there.
 func (r *round) absent(cur *snapshot) {

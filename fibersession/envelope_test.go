@@ -1,0 +1,79 @@
+package fibersession
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func sampleEnvelope() envelope {
+	at := time.Unix(1_700_000_000, 123456789)
+	return envelope{
+		meta: meta{
+			revision: 7, epoch: 2, created: at, expiry: at.Add(time.Hour), absolute: at.Add(24 * time.Hour),
+			idle: time.Hour, lineage: lineage{1, 2, 3},
+		},
+		kind: kindLive, codec: codecTyped, owner: fingerprintOf("id"), payload: []byte("values"),
+	}
+}
+
+func TestEnvelope_RoundTrip(t *testing.T) {
+	t.Parallel()
+	moved := sampleEnvelope()
+	to := fingerprintOf("new")
+	moved.kind, moved.payload = kindMoved, to[:]
+	unlimited := sampleEnvelope()
+	unlimited.absolute, unlimited.payload = time.Time{}, []byte{}
+	for name, e := range map[string]envelope{"live": sampleEnvelope(), "moved": moved, "no absolute limit, empty": unlimited} {
+		got, err := decodeEnvelope(e.encode())
+		if err != nil || !reflect.DeepEqual(got, e) {
+			t.Errorf("%s: %v\ngot  %+v\nwant %+v", name, err, got, e)
+		}
+	}
+}
+
+func TestEnvelope_Refuses(t *testing.T) {
+	t.Parallel()
+	good := sampleEnvelope().encode()
+	if _, err := decodeEnvelope(good); err != nil {
+		t.Fatal(err)
+	}
+	for n := range envelopeHeader {
+		if _, err := decodeEnvelope(good[:n]); err == nil {
+			t.Errorf("cut off after %d bytes it is an envelope", n)
+		}
+	}
+	tests := map[string]func(b []byte) []byte{
+		"another magic":         func(b []byte) []byte { b[0] = 'x'; return b },
+		"another version":       func(b []byte) []byte { b[3] = 2; return b },
+		"no kind":               func(b []byte) []byte { b[4] = 0; return b },
+		"another kind":          func(b []byte) []byte { b[4] = 3; return b },
+		"reserved bytes":        func(b []byte) []byte { b[6] = 1; return b },
+		"no expiry":             func(b []byte) []byte { clear(b[32:40]); return b },
+		"no idle limit":         func(b []byte) []byte { clear(b[48:56]); return b },
+		"a negative idle limit": func(b []byte) []byte { b[48] = 0x80; return b },
+		"moved to nowhere":      func(b []byte) []byte { b[4] = byte(kindMoved); return b },
+	}
+	for name, spoil := range tests {
+		if _, err := decodeEnvelope(spoil(bytes.Clone(good))); err == nil {
+			t.Errorf("%s: it is an envelope", name)
+		}
+	}
+}
+
+// What decodes, encodes to the same bytes: nothing in an envelope is ignored.
+func FuzzEnvelope(f *testing.F) {
+	f.Add(sampleEnvelope().encode())
+	f.Add([]byte(envelopeMagic))
+	f.Add(make([]byte, envelopeHeader))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := decodeEnvelope(b)
+		if err != nil {
+			return
+		}
+		if got := e.encode(); !bytes.Equal(got, b) {
+			t.Errorf("decoded and encoded again\n%x is\n%x", b, got)
+		}
+	})
+}

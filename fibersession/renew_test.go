@@ -1,0 +1,343 @@
+package fibersession_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// twoNodes returns two stores over one storage.
+func twoNodes(t *testing.T, cfg fibersession.Config) (st storage.Storage, here, there *fibersession.Store) {
+	st = memory.New()
+	t.Cleanup(func() { _ = st.Close() })
+	cfg.Storage = st
+	return st, newStore(t, cfg), newStore(t, cfg)
+}
+
+func TestN5_Regenerate(t *testing.T) {
+	t.Parallel()
+	_, here, there := twoNodes(t, fibersession.Config{})
+	app := newApp(here, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("cart", 3)
+			return nil
+		},
+		"/login": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			if err := sess.Regenerate(); err != nil {
+				return err
+			}
+			sess.Set("user", "alice")
+			return nil
+		},
+		"/who": func(c *fiber.Ctx) error {
+			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+		},
+	})
+	b := newBrowser(t, app)
+	b.get("/")
+	old := b.session()
+	socket, far := again(t, here, old), again(t, there, old)
+
+	if res := b.get("/login"); res.status != 200 || len(res.set) != 1 {
+		t.Fatalf("%d %s, %d cookies", res.status, res.body, len(res.set))
+	}
+	id := b.session()
+	if id == old {
+		t.Fatal("the ID is the old one")
+	}
+	for where, s := range map[string]*fibersession.Store{"here": here, "there": there} {
+		if _, err := s.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
+			t.Errorf("the old ID %s: %v, want ErrNotFound", where, err)
+		}
+	}
+	thief := newBrowser(t, app)
+	thief.cookies["__Host-session"] = old
+	if res := thief.get("/who"); res.body != "" || len(res.set) != 0 {
+		t.Errorf("the old cookie is %q, with %d cookies", res.body, len(res.set))
+	}
+	// Who held the session holds it still.
+	if socket.ID() != id || socket.Get("user") != "alice" || socket.Get("cart") != 3 {
+		t.Errorf("the socket here: same ID %v, user %v, cart %v", socket.ID() == id, socket.Get("user"), socket.Get("cart"))
+	}
+	must(t, far.Reload(ctx))
+	if far.Get("user") != "alice" || far.ID() != "" {
+		t.Errorf("the socket there: user %v; it must not know the ID: %v", far.Get("user"), far.ID() == "")
+	}
+	far.Set("late", true)
+	must(t, far.Save(ctx))
+	must(t, socket.Reload(ctx))
+	if socket.Get("late") != true {
+		t.Error("what the other node saved is not in the session")
+	}
+}
+
+// Changes are saved, on this node and another, while the ID changes again and again:
+// none is lost, and no old ID ever works.
+func TestN5_RegenerateWhileOthersSave(t *testing.T) {
+	t.Parallel()
+	_, here, there := twoNodes(t, fibersession.Config{})
+	h := stored(t, here, map[string]any{"n": 0})
+	const workers, times, renewals = 8, 100, 30
+	var wg sync.WaitGroup
+	for w := range workers {
+		mine := again(t, []*fibersession.Store{here, there}[w%2], h.ID())
+		wg.Go(func() {
+			for range times {
+				if _, err := mine.Incr(ctx, "n", 1); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	var old []string
+	for range renewals {
+		old = append(old, h.ID())
+		must(t, h.Regenerate(ctx))
+		for _, id := range old {
+			if _, err := here.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
+				t.Errorf("an old ID: %v", err)
+			}
+		}
+	}
+	wg.Wait()
+	must(t, h.Reload(ctx))
+	if got := h.Get("n"); got != workers*times {
+		t.Errorf("counted %v, want %d", got, workers*times)
+	}
+	for _, id := range old {
+		if _, err := there.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
+			t.Errorf("an old ID there: %v", err)
+		}
+	}
+}
+
+// Two requests of one browser are under way when one of them logs in. The other's
+// response must not carry the new ID: its sender may be an attacker who knows the old.
+func TestRegenerate_OtherRequestsGetNoCookie(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	loaded, renewed := make(chan struct{}), make(chan struct{})
+	app := newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("a", 1); return nil },
+		"/slow": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("b", 1)
+			close(loaded)
+			<-renewed
+			return sess.Save()
+		},
+		"/login": func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() },
+	})
+	b := newBrowser(t, app)
+	b.get("/")
+	other := newBrowser(t, app)
+	other.cookies["__Host-session"] = b.session()
+	answer := make(chan response, 1)
+	go func() { answer <- other.get("/slow") }() // the receive below waits for it
+	<-loaded
+	b.get("/login")
+	close(renewed)
+	if res := <-answer; res.status != 200 || len(res.set) != 0 {
+		t.Errorf("the other request got %d with %d cookies", res.status, len(res.set))
+	}
+	if got := again(t, s, b.session()).Get("b"); got != 1 {
+		t.Error("the other request's change is lost")
+	}
+}
+
+// A session that another node renewed is met here under its new ID first; those who
+// hold it under the old one join it, with their watchers.
+func TestRegenerate_StatesJoin(t *testing.T) {
+	t.Parallel()
+	_, here, there := twoNodes(t, fibersession.Config{})
+	h := stored(t, here, map[string]any{"n": 1})
+	far := again(t, there, h.ID())
+	var events []fibersession.EventKind
+	stop := far.Watch(func(e fibersession.Event) { events = append(events, e.Kind) })
+	defer stop()
+	must(t, h.Regenerate(ctx))
+
+	met := again(t, there, h.ID()) // there, by its new ID
+	if got := there.Stats().States; got != 2 {
+		t.Errorf("%d states before they meet", got)
+	}
+	must(t, far.Reload(ctx))
+	if far.ID() != h.ID() {
+		t.Error("the old handle does not know the ID that this node met")
+	}
+	met.Set("n", 2)
+	must(t, met.Save(ctx))
+	if far.Get("n") != 2 {
+		t.Errorf("the old handle sees %v", far.Get("n"))
+	}
+	if len(events) < 2 || events[0] != fibersession.Renewed || events[len(events)-1] != fibersession.Changed {
+		t.Errorf("its watcher saw %v", events)
+	}
+	must(t, far.Update(ctx, increment))
+	far.Release()
+	if met.Get("n") != 3 || met.Err() != nil {
+		t.Errorf("after the release of the old handle n is %v, %v", met.Get("n"), met.Err())
+	}
+}
+
+func TestRegenerate_OfANewSession(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := fresh(t, s)
+	old := h.ID()
+	must(t, h.Regenerate(ctx))
+	if h.ID() == old || !h.Fresh() || s.Stats().Writes != 0 {
+		t.Errorf("fresh %v, %d writes", h.Fresh(), s.Stats().Writes)
+	}
+	h.Set("n", 1)
+	must(t, h.Save(ctx))
+	if got := again(t, s, h.ID()).Get("n"); got != 1 {
+		t.Errorf("n is %v", got)
+	}
+	if _, err := s.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
+		t.Errorf("the old ID: %v", err)
+	}
+}
+
+// Two who ask for a new ID at once do not end each other's.
+func TestRegenerate_ByTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	_, here, there := twoNodes(t, fibersession.Config{})
+	for range 50 {
+		h := stored(t, here, map[string]any{"n": 1})
+		far := again(t, there, h.ID())
+		var wg sync.WaitGroup
+		for _, mine := range []*fibersession.Handle{h, h.Fork(), far} {
+			wg.Go(func() { must(t, mine.Regenerate(ctx)) })
+		}
+		wg.Wait()
+		must(t, h.Reload(ctx))
+		must(t, far.Reload(ctx))
+		if h.Get("n") != 1 || far.Get("n") != 1 {
+			t.Errorf("n is %v and %v", h.Get("n"), far.Get("n"))
+		}
+		if (h.ID() == "") == (far.ID() == "") {
+			t.Error("not exactly one of the nodes knows the ID")
+		}
+	}
+}
+
+func TestLift(t *testing.T) {
+	t.Parallel()
+	st, s, there := twoNodes(t, fibersession.Config{})
+	var h *fibersession.Handle
+	lift := func(c *fiber.Ctx) (err error) {
+		h, err = s.Lift(c)
+		return err
+	}
+	app := newApp(s, map[string]fiber.Handler{
+		"/lift": lift,
+		"/change-and-lift": func(c *fiber.Ctx) error {
+			fibersession.FromContext(c).Set("user", "alice")
+			return lift(c)
+		},
+		"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
+	})
+
+	t.Run("a new session lives on this node before it is stored", func(t *testing.T) {
+		b := newBrowser(t, app)
+		res := b.get("/lift")
+		defer h.Release()
+		if len(res.set) != 1 || h.ID() != b.session() || !h.Fresh() {
+			t.Fatalf("%d cookies, fresh %v", len(res.set), h.Fresh())
+		}
+		if sessionIsStored(t, st, s, h.ID()) {
+			t.Error("it is stored already")
+		}
+		if _, err := there.GetByID(ctx, h.ID()); !errors.Is(err, fibersession.ErrNotFound) {
+			t.Errorf("another node knows it: %v", err)
+		}
+		if res := b.get("/set"); len(res.set) != 0 || b.session() != h.ID() {
+			t.Error("the next request began another session")
+		}
+		if h.Get("n") != 1 || h.Fresh() {
+			t.Error("the socket does not see what the next request saved")
+		}
+	})
+	t.Run("when its holder has gone, so has a new session", func(t *testing.T) {
+		b := newBrowser(t, app)
+		b.get("/lift")
+		old := b.session()
+		h.Release()
+		b.get("/set")
+		if b.session() == old {
+			t.Error("an ID that nobody knows any more was taken")
+		}
+	})
+	t.Run("unsaved changes are saved first", func(t *testing.T) {
+		b := newBrowser(t, app)
+		res := b.get("/change-and-lift")
+		defer h.Release()
+		if len(res.set) != 1 || h.Fresh() || h.Get("user") != "alice" || h.Changed() {
+			t.Errorf("%d cookies, fresh %v, user %v", len(res.set), h.Fresh(), h.Get("user"))
+		}
+	})
+	t.Run("without Handler", func(t *testing.T) {
+		app := fiber.New()
+		app.Get("/", lift)
+		b := newBrowser(t, app)
+		b.get("/")
+		first := h
+		defer first.Release()
+		b.get("/")
+		defer h.Release()
+		if h.ID() != first.ID() || h.ID() != b.session() {
+			t.Error("the second request lifted another session")
+		}
+	})
+}
+
+func TestOwns(t *testing.T) {
+	t.Parallel()
+	_, s, there := twoNodes(t, fibersession.Config{})
+	h := stored(t, s, map[string]any{"n": 1})
+	stranger := stored(t, s, nil)
+	owns := func(id string) bool {
+		var got bool
+		app := fiber.New()
+		app.Get("/", func(c *fiber.Ctx) error { got = s.Owns(c, h); return nil })
+		b := newBrowser(t, app)
+		if id != "" {
+			b.cookies["__Host-session"] = id
+		}
+		b.get("/")
+		return got
+	}
+	before := s.Stats().Loads
+	if !owns(h.ID()) {
+		t.Error("not its own ID")
+	}
+	if owns("") || owns("x") || s.Stats().Loads != before {
+		t.Error("no ID is owned, or the store was asked")
+	}
+	if owns(stranger.ID()) {
+		t.Error("a stranger's ID")
+	}
+	// Another node gives it a new ID.
+	far := again(t, there, h.ID())
+	old := h.ID()
+	must(t, far.Regenerate(ctx))
+	if !owns(far.ID()) {
+		t.Error("not the ID that another node gave it")
+	}
+	if owns(old) {
+		t.Error("its old ID")
+	}
+	must(t, far.Destroy(ctx))
+	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) || owns(far.ID()) {
+		t.Errorf("after its end (%v)", err)
+	}
+}

@@ -1,0 +1,235 @@
+package fibersession_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+func whoApp(s *fibersession.Store) *fiber.App {
+	return newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error {
+			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+		},
+		"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "new"); return nil },
+	})
+}
+
+// A value that is not this session's, or nobody's, counts as none: a new ID, no
+// error for ever, counted, and logged once (D6, D9).
+func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, theirs string){
+		"garbage": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
+			must(t, st.Set(s.StoreKey(mine), []byte("garbage"), 0))
+		},
+		"another session's value": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, theirs string) {
+			v, err := st.Get(s.StoreKey(theirs))
+			must(t, err)
+			must(t, st.Set(s.StoreKey(mine), v, 0))
+		},
+		"cut off": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
+			v, err := st.Get(s.StoreKey(mine))
+			must(t, err)
+			must(t, st.Set(s.StoreKey(mine), v[:len(v)-1], 0))
+		},
+		"a value of another codec": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
+			v, err := st.Get(s.StoreKey(mine))
+			must(t, err)
+			v[5] = 2
+			must(t, st.Set(s.StoreKey(mine), v, 0))
+		},
+		"a value beyond the size limit": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
+			v, err := st.Get(s.StoreKey(mine))
+			must(t, err)
+			must(t, st.Set(s.StoreKey(mine), append(v, make([]byte, 64*1024)...), 0))
+		},
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			st := memory.New()
+			defer func() { _ = st.Close() }()
+			s := newStore(t, fibersession.Config{Storage: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			mine, theirs := stored(t, s, map[string]any{"user": "alice"}), stored(t, s, map[string]any{"user": "bob"})
+			id := mine.ID()
+			spoil(t, st, s, id, theirs.ID())
+
+			if err := mine.Reload(ctx); !errors.Is(err, fibersession.ErrCorrupt) || !errors.Is(err, fibersession.ErrSessionGone) {
+				t.Errorf("the handle: %v, want ErrCorrupt", err)
+			}
+			b := newBrowser(t, whoApp(s))
+			b.cookies["__Host-session"] = id
+			for range 3 {
+				if res := b.get("/"); res.status != 200 || res.body != "" {
+					t.Fatalf("status %d, user %q", res.status, res.body)
+				}
+			}
+			if res := b.get("/set"); res.status != 200 || b.session() == id {
+				t.Error("no new ID")
+			}
+			if res := b.get("/"); res.body != "new" {
+				t.Errorf("the new session is %q", res.body)
+			}
+			if n := s.Stats().Corrupt; n < 4 {
+				t.Errorf("counted %d", n)
+			}
+			if n := strings.Count(log.String(), "cannot be understood"); n != 1 {
+				t.Errorf("logged %d times", n)
+			}
+		})
+	}
+}
+
+// Two values swapped in the store: neither is anybody's session.
+func TestD6_SwappedValues(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	a, b := stored(t, s, map[string]any{"user": "alice"}), stored(t, s, map[string]any{"user": "admin"})
+	ka, kb := s.StoreKey(a.ID()), s.StoreKey(b.ID())
+	va, err := st.Get(ka)
+	must(t, err)
+	vb, err := st.Get(kb)
+	must(t, err)
+	must(t, st.Set(ka, vb, 0))
+	must(t, st.Set(kb, va, 0))
+	for _, id := range []string{a.ID(), b.ID()} {
+		h := newBrowser(t, whoApp(s))
+		h.cookies["__Host-session"] = id
+		if res := h.get("/"); res.body != "" {
+			t.Errorf("it is %q", res.body)
+		}
+	}
+}
+
+// What another user of the storage keeps can never be entered as a session.
+func TestD6_ForeignKeys(t *testing.T) {
+	t.Parallel()
+	spy := storagetest.NewFaulty(memory.New(), nil)
+	defer func() { _ = spy.Close() }()
+	s := newStore(t, fibersession.Config{Storage: spy})
+	h := stored(t, s, map[string]any{"user": "admin"})
+	v, err := spy.Get(s.StoreKey(h.ID()))
+	must(t, err)
+	foreign := strings.Repeat("f", 43)
+	must(t, spy.Set("cache_/u/42", v, 0))
+	must(t, spy.Set(foreign, v, 0))
+	must(t, spy.Set("fiberbridge:s:"+foreign, v, 0))
+	before := s.Stats().Loads
+	for _, id := range append(badIDs(h.ID()), "cache_/u/42", foreign) {
+		b := newBrowser(t, whoApp(s))
+		b.cookies["__Host-session"] = strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' || r == ';' {
+				return 'x'
+			}
+			return r
+		}, id[:min(len(id), 2000)])
+		if res := b.get("/"); res.body == "admin" {
+			t.Errorf("the cookie %.50q entered a session", id)
+		}
+	}
+	if loads := s.Stats().Loads - before; loads > 4 { // those that became IDs by the mapping above
+		t.Errorf("the store was asked %d times", loads)
+	}
+}
+
+// The store holds no usable ID, in keys or values; nor do logs, errors or anything
+// that is printed of a session.
+func TestN6_NoIDAnywhere(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	base := memory.New()
+	seen := &recording{Storage: base}
+	st := storagetest.NewFaulty(seen, nil)
+	defer func() { _ = st.Close() }()
+	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := newStore(t, fibersession.Config{Storage: st, Logger: logger})
+	var ids []string
+	var printed bytes.Buffer
+	app := newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("user", "alice")
+			if err := sess.Save(); err != nil {
+				return err
+			}
+			h := sess.Detach()
+			defer h.Release()
+			ids = append(ids, h.ID())
+			for _, v := range []any{sess, h, *new(fibersession.Stats)} {
+				_, _ = fmt.Fprintf(&printed, "%v %+v %#v %s %q %x %d\n", v, v, v, v, v, v, v)
+				_, _ = fmt.Fprintf(&printed, "%v %+v\n", []any{v}, struct{ In any }{v})
+				if b, err := json.Marshal(map[string]any{"v": v}); err == nil {
+					printed.Write(b)
+				}
+				logger.Info("a session", "v", v)
+			}
+			for _, do := range []func() error{
+				func() error { sess.Set("bad", make(chan int)); return sess.Save() },
+				func() error { sess.Delete("bad"); _, err := sess.Incr("user", 1); return err },
+				func() error { sess.Set(strings.Repeat("k", 300), 1); return sess.Save() },
+				func() error { return sess.Reload() },
+				func() error { return sess.Regenerate() },
+			} {
+				_, _ = fmt.Fprintln(&printed, do())
+			}
+			ids = append(ids, h.ID())
+			st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+				return storagetest.Fault{Fail: errors.New("cannot reach key " + c.Key)}
+			})
+			defer st.SetPlan(nil)
+			for _, err := range []error{h.Reload(ctx), h.Destroy(ctx), h.Regenerate(ctx)} {
+				_, _ = fmt.Fprintln(&printed, err)
+				logger.Error("failed", "error", err)
+			}
+			return nil
+		},
+	})
+	newBrowser(t, app).get("/")
+	b := newBrowser(t, app)
+	b.cookies["__Host-session"] = ids[1]
+	st.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errBroken}))
+	b.get("/")
+	st.SetPlan(nil)
+	if len(ids) < 2 || ids[0] == "" || ids[1] == "" || ids[0] == ids[1] {
+		t.Fatal("this test tests nothing")
+	}
+	for _, id := range ids {
+		for where, text := range map[string]string{"log": log.String(), "print": printed.String(), "store": seen.all.String()} {
+			if strings.Contains(text, id) {
+				t.Errorf("an ID is in the %s", where)
+			}
+		}
+	}
+	if !strings.Contains(printed.String(), "session(") || seen.all.Len() == 0 {
+		t.Error("this test tests nothing")
+	}
+}
+
+// recording remembers all keys and values that pass.
+type recording struct {
+	storage.Storage
+	all bytes.Buffer
+}
+
+func (r *recording) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+	r.all.WriteString(key)
+	r.all.Write(val)
+	return r.Storage.CompareAndSwap(ctx, key, old, val, ttl)
+}
