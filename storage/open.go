@@ -146,8 +146,11 @@ func redact(text, rawURL string) string {
 	var secrets []string
 	_, rest, _ := strings.Cut(rawURL, "://")
 	// The password may hold any of "/?#@" when its author did not escape it, so
-	// everything from the first colon to the last "@" is taken for it.
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+	// what stands before each "@" is taken for user and password.
+	for at, c := range []byte(rest) {
+		if c != '@' {
+			continue
+		}
 		user, password, ok := strings.Cut(rest[:at], ":")
 		if !ok {
 			password = user // a token, perhaps
@@ -157,6 +160,7 @@ func redact(text, rawURL string) string {
 	for _, m := range secretInQuery.FindAllStringSubmatch(rawURL, -1) {
 		secrets = append(secrets, m[1])
 	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // none is cut by a part of it
 	for _, secret := range secrets {
 		if secret == "" {
 			continue
