@@ -43,9 +43,9 @@ func (c *call) begin() bool { return c.phase.CompareAndSwap(reading, writing) }
 // leave gives the call up and says what is then known of it.
 func (c *call) leave() error {
 	if c.phase.CompareAndSwap(reading, left) {
-		return unavailable(context.Cause(c.ctx))
+		return unavailable(c.ctx.Err())
 	}
-	return unknownOutcome(context.Cause(c.ctx))
+	return unknownOutcome(c.ctx.Err())
 }
 
 // ready reports whether a call may begin at all.
@@ -56,7 +56,7 @@ func (s *local) ready(ctx context.Context) error {
 	default:
 	}
 	if ctx.Err() != nil {
-		return unavailable(context.Cause(ctx))
+		return unavailable(ctx.Err())
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (s *local) take(ctx context.Context, tokens chan struct{}) error {
 	case tokens <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return unavailable(context.Cause(ctx))
+		return unavailable(ctx.Err())
 	case <-s.closed:
 		return ErrClosed
 	}

@@ -21,7 +21,8 @@ import (
 // held off by the locks nor heard by the feed. So wrap once, share the result,
 // and use a storage with locks of its own (storage/redis) for several processes.
 //
-// Calls end with their context although a Basic knows none. A write that is
+// Calls end with their context although a Basic knows none; Get, Set, Delete and
+// Reset, which have none, take as long as the Basic does. A write that is
 // given up while the Basic has it returns ErrUnknownOutcome, and keeps its lock
 // until the Basic answers, so that it cannot overwrite a later one: if the Basic
 // never answers, one 64th of the keys stays unavailable. At most 256 calls wait

@@ -99,8 +99,8 @@ func TestFromReturnsAStorageAsItIs(t *testing.T) {
 	storage.From(nil)
 }
 
-// What the backend does wrong must be named, and must leave the key usable (D8).
-func TestFromNamesWhatIsKnown(t *testing.T) {
+// What the backend does wrong must be named, and must leave the key usable.
+func TestD8_BackendErrorsReleaseTheKey(t *testing.T) {
 	fail := func(string) error { return errBackend }
 	panics := func(string) error { panic("backend is broken") }
 	tests := []struct {
@@ -303,8 +303,8 @@ func TestFromResetWaitsForWriters(t *testing.T) {
 	})
 }
 
-// Fiber uses the memory of its strings again for the next request (D19).
-func TestFromKeepsKeysOfItsOwn(t *testing.T) {
+// Fiber uses the memory of its strings again for the next request.
+func TestD19_FromKeepsKeysOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := open(t, &naive{})
 	told := make(chan string, 3)

@@ -147,7 +147,7 @@ func (w *localWatch) run(fn func(Change)) {
 
 func (w *localWatch) Add(ctx context.Context, keys ...string) error {
 	if ctx.Err() != nil {
-		return unavailable(context.Cause(ctx))
+		return unavailable(ctx.Err())
 	}
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()

@@ -73,5 +73,5 @@ func isBroken(err error) bool {
 }
 
 func unavailable(ctx context.Context) error {
-	return fmt.Errorf("%w: %w", storage.ErrUnavailable, context.Cause(ctx))
+	return fmt.Errorf("%w: %w", storage.ErrUnavailable, ctx.Err())
 }

@@ -175,8 +175,8 @@ func TestLeftRequestsKeepTheirValue(t *testing.T) {
 	})
 }
 
-// No answer ever reaches another call, however calls are given up (CVE-2025-29923).
-func TestAnswersAreNeverMixedUp(t *testing.T) {
+// No answer ever reaches another call, however calls are given up.
+func TestCVE_2025_29923_AnswersAreNeverMixedUp(t *testing.T) {
 	t.Parallel()
 	s := open(t, storagetest.Redis(t).URL())
 	const keys = 64

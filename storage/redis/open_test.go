@@ -21,7 +21,7 @@ import (
 const secret = "s3cr3t-w0rd"
 
 // Nothing panics and nothing waits for ever on a server that is not there, and
-// the password does not come out (D-row 45).
+// the password does not come out.
 func TestOpenOfAServerThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -149,7 +149,7 @@ func FuzzParseURL(f *testing.F) {
 	})
 }
 
-func TestReset(t *testing.T) {
+func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
 	t.Parallel()
 	server := storagetest.Redis(t)
 	plain := open(t, server.URL())

@@ -81,7 +81,7 @@ func (p *pipe) do(ctx context.Context, cmd goredis.Cmder, asking bool) error {
 	select {
 	case p.queue <- r:
 	case <-ctx.Done():
-		return &abandoned{cause: context.Cause(ctx)}
+		return &abandoned{cause: ctx.Err()}
 	case <-p.stop:
 		return errGone
 	}
@@ -89,7 +89,7 @@ func (p *pipe) do(ctx context.Context, cmd goredis.Cmder, asking bool) error {
 	case <-r.done:
 		return cmd.Err()
 	case <-ctx.Done():
-		return r.leave(&abandoned{cause: context.Cause(ctx)}, &abandoned{cause: context.Cause(ctx), sent: true})
+		return r.leave(&abandoned{cause: ctx.Err()}, &abandoned{cause: ctx.Err(), sent: true})
 	case <-p.gone:
 		return r.leave(errGone, errGone)
 	}

@@ -44,6 +44,7 @@ type Storage struct {
 	prefix  string
 	suffix  string // of channels
 	flush   bool
+	timeout time.Duration // of calls without a context
 	silence time.Duration // maxSilence, but in tests
 	closed  chan struct{}
 	close   func() error
@@ -74,6 +75,7 @@ func New(config ...Config) (*Storage, error) {
 		prefix:  cfg.Prefix,
 		suffix:  ":changes",
 		flush:   cfg.AllowFlush,
+		timeout: cfg.Timeout,
 		silence: maxSilence,
 		closed:  make(chan struct{}),
 		watches: map[*watch]struct{}{},
@@ -300,7 +302,9 @@ func (s *Storage) Touch(ctx context.Context, key string, ttl time.Duration) erro
 
 // Get implements storage.Basic. It waits for Timeout at most, as Set and Delete do.
 func (s *Storage) Get(key string) ([]byte, error) {
-	item, err := s.Load(context.Background(), key)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	item, err := s.Load(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil
 	}
@@ -315,7 +319,9 @@ func (s *Storage) Set(key string, val []byte, exp time.Duration) error {
 	if exp < 0 {
 		return errNegativeTTL(exp)
 	}
-	_, err := s.swap(context.Background(), key, storage.Any, val, exp)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	_, err := s.swap(ctx, key, storage.Any, val, exp)
 	return err
 }
 
@@ -324,7 +330,9 @@ func (s *Storage) Delete(key string) error {
 	if key == "" {
 		return nil
 	}
-	err := s.CompareAndDelete(context.Background(), key, storage.Any)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	err := s.CompareAndDelete(ctx, key, storage.Any)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -18,7 +17,7 @@ const scanPage = 1000
 // prefix returns ErrFlushRefused, unless AllowFlush is set: then the whole
 // database is flushed, which the watches are not told of.
 func (s *Storage) Reset() error {
-	ctx := context.Background()
+	ctx := context.Background() // takes what it takes; each step of it is bounded
 	if s.prefix != "" {
 		return s.resetNames(ctx, s.prefix)
 	}
@@ -30,11 +29,11 @@ func (s *Storage) Reset() error {
 	}
 	nodes, err := s.router.masters(ctx)
 	if err != nil {
-		return explain(err, true)
+		return explain(err, false)
 	}
 	for _, node := range nodes {
 		if err := node.FlushDB(ctx).Err(); err != nil {
-			return explain(err, true)
+			return partly(err)
 		}
 	}
 	return nil
@@ -42,7 +41,8 @@ func (s *Storage) Reset() error {
 
 // ResetPrefix removes every key and set that begins with prefix, and tells the
 // watches. It reads all names of the database, in pages, and so takes its time on
-// a large one, without stopping the server for others.
+// a large one, without stopping the server for others. It ends with ctx's deadline
+// or, when ctx is cancelled, at the next page.
 func (s *Storage) ResetPrefix(ctx context.Context, prefix string) error {
 	if prefix == "" {
 		return fmt.Errorf("%w: empty prefix", storage.ErrInvalid)
@@ -60,10 +60,15 @@ func (s *Storage) resetNames(ctx context.Context, prefix string) error {
 	}
 	for _, node := range nodes {
 		if err := s.resetNode(ctx, node, prefix); err != nil {
-			return explain(err, true)
+			return partly(err)
 		}
 	}
 	return nil
+}
+
+// partly is the error of a reset that may have removed something already.
+func partly(err error) error {
+	return fmt.Errorf("%w: reset in part: %w", storage.ErrUnknownOutcome, err)
 }
 
 func (s *Storage) resetNode(ctx context.Context, node *goredis.Client, prefix string) error {
@@ -72,6 +77,9 @@ func (s *Storage) resetNode(ctx context.Context, node *goredis.Client, prefix st
 	}
 	pattern := globEscaper.Replace(prefix) + "*"
 	for cursor := uint64(0); ; {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		names, next, err := node.Scan(ctx, cursor, pattern, scanPage).Result()
 		if err != nil {
 			return err
@@ -83,7 +91,7 @@ func (s *Storage) resetNode(ctx context.Context, node *goredis.Client, prefix st
 				}
 				return nil
 			})
-			if err != nil && !errors.Is(err, goredis.Nil) {
+			if err != nil {
 				return err
 			}
 		}

@@ -45,7 +45,11 @@ func newRouter(client goredis.UniversalClient) *router {
 // do sends cmd to the node that has key, and follows the key when it has moved.
 func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 	if r.single != nil {
-		return r.pipes[r.single].do(ctx, cmd, false) // never changes: no lock
+		err := r.pipes[r.single].do(ctx, cmd, false) // never changes: no lock
+		if err == errGone {
+			return goredis.ErrClosed
+		}
+		return err
 	}
 	node, err := r.master(ctx, key)
 	if err != nil {
@@ -126,7 +130,7 @@ func (r *router) reload(ctx context.Context, since time.Time) error {
 	select {
 	case r.reloading <- struct{}{}:
 	case <-ctx.Done():
-		return &abandoned{cause: context.Cause(ctx)}
+		return &abandoned{cause: ctx.Err()}
 	}
 	defer func() { <-r.reloading }()
 	if r.reloadedAt.After(since) {

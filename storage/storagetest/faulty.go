@@ -103,7 +103,7 @@ func (f *Faulty) Mute(on bool) { f.muted.Store(on) }
 func do[T any](f *Faulty, ctx context.Context, write bool, method, key string, call func() (T, error)) (T, error) {
 	var none T
 	if ctx.Err() != nil {
-		return none, fmt.Errorf("%w: %w", storage.ErrUnavailable, context.Cause(ctx))
+		return none, fmt.Errorf("%w: %w", storage.ErrUnavailable, ctx.Err())
 	}
 	fault := (*f.plan.Load())(Call{N: int(f.calls.Add(1)), Method: method, Key: key})
 	lost := storage.ErrUnavailable
@@ -116,7 +116,7 @@ func do[T any](f *Faulty, ctx context.Context, write bool, method, key string, c
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return none, fmt.Errorf("%w: %w", storage.ErrUnavailable, context.Cause(ctx))
+			return none, fmt.Errorf("%w: %w", storage.ErrUnavailable, ctx.Err())
 		case <-f.closed:
 			return none, storage.ErrClosed
 		}
@@ -132,7 +132,7 @@ func do[T any](f *Faulty, ctx context.Context, write bool, method, key string, c
 	if fault.Hang {
 		select {
 		case <-ctx.Done():
-			return none, fmt.Errorf("%w: %w", lost, context.Cause(ctx))
+			return none, fmt.Errorf("%w: %w", lost, ctx.Err())
 		case <-f.closed:
 			return none, fmt.Errorf("%w: %w", lost, storage.ErrClosed)
 		}
