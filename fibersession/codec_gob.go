@@ -16,11 +16,7 @@ type registry struct {
 	byName map[string]reflect.Type
 }
 
-func (r *registry) add(v any) {
-	t := reflect.TypeOf(v)
-	if t == nil {
-		panic("fibersession: RegisterType(nil)")
-	}
+func (r *registry) add(t reflect.Type) {
 	name := typeName(t)
 	r.mu.Lock()
 	defer r.mu.Unlock()

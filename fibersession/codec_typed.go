@@ -101,8 +101,16 @@ func isKeyTag(t tag) bool { return t >= tagBool && t <= tagUintptr || t == tagSt
 
 // Register makes values of v's type storable, through gob. Its fields of
 // interface types hold only types that were given to gob.Register. Call it before
-// the codec is used; a second time changes nothing.
-func (c *Typed) Register(v any) { c.types.add(v) }
+// the codec is used; a second time changes nothing, nor does a type that needs none.
+func (c *Typed) Register(v any) {
+	t := reflect.TypeOf(v)
+	if t == nil {
+		panic("fibersession: a nil interface has no type to register")
+	}
+	if new(encoder).describe(t, t, 0) != nil {
+		c.types.add(t)
+	}
+}
 
 // Encode implements Codec.
 func (c *Typed) Encode(values map[string]any) ([]byte, error) {

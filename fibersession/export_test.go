@@ -8,9 +8,6 @@ func (s *Store) SetRandom(r io.Reader) { s.random = r }
 // StoreKey is where the session with this ID is kept.
 func (s *Store) StoreKey(id string) string { return s.layout.place(id).key }
 
-// TypedNames are the registered types, for the fuzz target.
-func (c *Typed) TypedNames() int { return len(c.types.names) }
-
 // Queued is how many calls wait for the next round of h's session.
 func Queued(h *Handle) int {
 	s := h.state.resolve()

@@ -1,0 +1,143 @@
+package fibersession_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2/middleware/session"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+)
+
+// Config has all fields of the built-in one, Session and Store all its methods, with
+// the same signatures.
+func TestDropIn_Surface(t *testing.T) {
+	t.Parallel()
+	theirs, ours := reflect.TypeFor[session.Config](), reflect.TypeFor[fibersession.Config]()
+	for _, f := range reflect.VisibleFields(theirs) {
+		if !f.IsExported() {
+			continue
+		}
+		g, ok := ours.FieldByName(f.Name)
+		if !ok || g.Type != f.Type || g.Anonymous {
+			t.Errorf("Config.%s is %v, want %v", f.Name, g.Type, f.Type)
+		}
+	}
+	signature := func(m reflect.Method) string {
+		var s []string
+		for i := 1; i < m.Type.NumIn(); i++ {
+			s = append(s, m.Type.In(i).String())
+		}
+		s = append(s, "->")
+		for i := range m.Type.NumOut() {
+			s = append(s, strings.ReplaceAll(m.Type.Out(i).String(), "fibersession.", "session."))
+		}
+		return strings.Join(s, " ")
+	}
+	for theirs, ours := range map[reflect.Type]reflect.Type{
+		reflect.TypeFor[*session.Session](): reflect.TypeFor[*fibersession.Session](),
+		reflect.TypeFor[*session.Store]():   reflect.TypeFor[*fibersession.Store](),
+	} {
+		for i := range theirs.NumMethod() {
+			m := theirs.Method(i)
+			n, ok := ours.MethodByName(m.Name)
+			if !ok || signature(m) != signature(n) {
+				t.Errorf("%v.%s is %t, want %s", ours, m.Name, ok, signature(m))
+			}
+		}
+	}
+	_ = []fibersession.Source{fibersession.SourceCookie, fibersession.SourceHeader, fibersession.SourceURLQuery}
+	if fibersession.ConfigDefault.Expiration != session.ConfigDefault.Expiration {
+		t.Error("another default of Expiration")
+	}
+}
+
+const importLine = `"github.com/gofiber/fiber/v2/middleware/session"`
+
+// An app that was written for Fiber's middleware says the same after its import line,
+// and nothing else, has changed.
+func TestDropIn_AppWithItsImportLineChanged(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("SKIPPED: builds two programs, and -short is set")
+	}
+	source, err := os.ReadFile(filepath.Join("testdata", "dropin", "main.go"))
+	must(t, err)
+	if strings.Count(string(source), importLine) != 1 {
+		t.Fatal("the app does not import Fiber's middleware")
+	}
+	changed := strings.Replace(string(source), importLine, `session "github.com/fiberbridge/fiberbridge/fibersession"`, 1)
+	want := runApp(t, string(source))
+	got := runApp(t, changed)
+	if got != want || strings.Count(want, "\n") < 10 {
+		t.Errorf("with this package it says\n%s\nwith Fiber's own\n%s", got, want)
+	}
+}
+
+// runApp builds and runs a program inside this module.
+func runApp(t *testing.T, source string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("testdata", "run-")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	must(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
+	out, err := exec.Command("go", "run", "./"+dir).Output()
+	if err != nil {
+		text := ""
+		if exit, ok := err.(*exec.ExitError); ok {
+			text = string(exit.Stderr)
+		}
+		t.Fatalf("%v\n%s%s", err, out, text)
+	}
+	return string(out)
+}
+
+// Every field of Config says whether it is needed, and what its default is.
+func TestConfig_Comments(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	must(t, err)
+	fields := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != "Config" {
+			return true
+		}
+		for _, f := range spec.Type.(*ast.StructType).Fields.List {
+			fields++
+			lines := strings.Split(strings.TrimSpace(f.Doc.Text()), "\n")
+			last := lines[len(lines)-1]
+			if !strings.HasPrefix(last, "Optional. Default: ") && !strings.HasPrefix(last, "Required.") {
+				t.Errorf("Config.%s: its comment ends in %q", f.Names[0].Name, last)
+			}
+			want, ok := map[string]string{
+				"Expiration": fmt.Sprint("24 * time.Hour"), "CookiePath": `"/"`, "Prefix": `"fiberbridge:"`,
+			}[f.Names[0].Name]
+			if ok && !strings.Contains(last, want) {
+				t.Errorf("Config.%s: the default is documented as %q", f.Names[0].Name, last)
+			}
+		}
+		return false
+	})
+	if fields != reflect.TypeFor[fibersession.Config]().NumField() {
+		t.Errorf("saw %d fields", fields)
+	}
+	if d := fibersession.ConfigDefault; d.Expiration != 24*time.Hour || d.AbsoluteTimeout != 168*time.Hour ||
+		d.TouchInterval != time.Minute || d.StorageTimeout != time.Second || d.Prefix != "fiberbridge:" ||
+		d.MaxSize != 65536 || d.MaxKeys != 128 || d.MaxKeyLength != 256 {
+		t.Errorf("the defaults are not the documented ones: %+v", d)
+	}
+	// A changed copy of the defaults is a configuration.
+	cfg := fibersession.ConfigDefault
+	cfg.Expiration = 2 * time.Hour
+	_ = newStore(t, cfg)
+}
