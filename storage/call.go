@@ -221,7 +221,7 @@ func (c *call) store(key string, val []byte, ttl time.Duration) (err error) {
 func (c *call) set(key string, val []byte, ttl time.Duration) (Revision, error) {
 	defer c.tellOfPanic(key)
 	if err := c.store(key, val, ttl); err != nil {
-		c.s.hub.gap(key)
+		c.gap(key)
 		return Absent, err
 	}
 	rev := c.s.revision(val)
@@ -241,17 +241,24 @@ func (c *call) delete(key string) (err error) {
 		err = c.s.basic.Delete(key)
 	}
 	if err != nil {
-		c.s.hub.gap(key)
+		c.gap(key)
 		return unknownOutcome(err)
 	}
 	c.s.hub.tell(Change{Kind: Removed, Key: key})
 	return nil
 }
 
-// tellOfPanic tells the feed of a write that ended in a panic: it may have happened.
+// gap tells the feed of a write that may have happened.
+func (c *call) gap(key string) {
+	if c.phase.Load() == writing {
+		c.s.hub.gap(key)
+	}
+}
+
+// tellOfPanic tells the feed of a write that ended in a panic.
 func (c *call) tellOfPanic(key string) {
 	if p := recover(); p != nil {
-		c.s.hub.gap(key)
+		c.gap(key)
 		panic(p)
 	}
 }

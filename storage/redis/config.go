@@ -73,7 +73,7 @@ type Config struct {
 	ConnectTimeout time.Duration
 
 	// PoolSize is how many connections there may be per node. The storage itself
-	// uses four, and one for each watch; the rest is for who uses Conn.
+	// uses two, and one for each watch; the rest is for who uses Conn.
 	// Optional. Default: 10 for each CPU
 	PoolSize int
 

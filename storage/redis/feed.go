@@ -92,7 +92,7 @@ type watch struct {
 
 // subscription is one wanted channel.
 type subscription struct {
-	live chan struct{} // closed at the first confirmation
+	live chan struct{} // closed at the first confirmation, or when it is removed
 	// confirmed is on while the server is known to be subscribed. A confirmation
 	// that comes when it is on means that the connection was renewed meanwhile.
 	confirmed bool
@@ -137,7 +137,8 @@ func (w *watch) Remove(keys ...string) {
 	w.mu.Lock()
 	for _, key := range keys {
 		channel := w.s.channel(w.s.name(key))
-		if _, there := w.keys[channel]; there {
+		if sub := w.keys[channel]; sub != nil {
+			sub.settle() // nobody waits for what is not wanted any more
 			delete(w.keys, channel)
 			w.dirty[channel] = struct{}{}
 		}
@@ -237,12 +238,17 @@ func (w *watch) confirm(channel string) (missed bool) {
 		missed = true
 	}
 	sub.confirmed = true
+	sub.settle()
+	return missed
+}
+
+// settle lets those go on who wait in Add. The caller holds the watch's mu.
+func (sub *subscription) settle() {
 	select {
 	case <-sub.live:
 	default:
 		close(sub.live)
 	}
-	return missed
 }
 
 // change reads a message. What is not in the form of the scripts is somebody

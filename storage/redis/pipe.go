@@ -142,10 +142,11 @@ func (r *request) join(batch []*request) []*request {
 
 // send sends a batch and answers its requests.
 func (p *pipe) send(batch []*request) {
+	if len(batch) == 0 {
+		return // all have left
+	}
 	ctx := patience(batch)
 	switch {
-	case len(batch) == 0:
-		return
 	case len(batch) == 1 && !batch[0].asking:
 		_ = p.client.Process(ctx, batch[0].cmd) // the error is in cmd
 	default:

@@ -240,6 +240,17 @@ var feedRows = []row{
 		copy(val, "xxx")
 		l.want(ctx, t, "k=one")
 	}},
+	{"a key that is removed while it is added", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		l := watch(t, s)
+		for range 100 {
+			added := make(chan error)
+			go func() { added <- l.Add(ctx, "k") }() // received below
+			l.Remove("k")
+			if err := <-added; err != nil {
+				t.Fatalf("Add: %v", err)
+			}
+		}
+	}},
 	{"an ended context", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		l := watch(t, s)
 		ended, cancel := context.WithCancel(ctx)
