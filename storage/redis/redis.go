@@ -52,6 +52,13 @@ type Storage struct {
 	watches map[*watch]struct{}
 }
 
+var (
+	_ storage.Storage        = (*Storage)(nil)
+	_ storage.Feed           = (*Storage)(nil)
+	_ storage.Index          = (*Storage)(nil)
+	_ storage.PrefixResetter = (*Storage)(nil)
+)
+
 // New connects to a Redis and makes sure that it answers. It returns within
 // ConnectTimeout, with an error that wraps storage.ErrUnavailable when the server
 // is down, and storage.ErrBadURL when the Config contradicts itself; it never
