@@ -27,6 +27,27 @@ type Config struct {
 	// Optional. Default: "" (a cookie; see CookieName of Store), with Builtin "cookie:session_id"
 	KeyLookup string
 
+	// Extractor says where requests carry the ID, in place of KeyLookup: FromCookie,
+	// FromHeader, FromQuery, FromCustom, or a Chain of them. All but the cookie are
+	// warned of at start.
+	// Optional. Default: Extractor{}, the cookie of KeyLookup
+	Extractor Extractor
+
+	// Secrets sign the cookie with HMAC-SHA-256, over its name and the ID; each has
+	// 32 bytes or more. The first signs, all are accepted, and a cookie that another
+	// one signed is replaced by the next response of a request that uses its session.
+	// So a new secret is first added at the end, on all nodes, then moved to the
+	// front, and the old one is taken away when it has been replaced. A cookie without
+	// a good signature is none. (An ID has 256 random bits and needs no signature to
+	// be safe; with one, made-up IDs never reach the storage.)
+	// Optional. Default: nil, cookies are not signed
+	Secrets [][]byte
+
+	// CookieFormat is another form of the cookie's value, such as that of another
+	// program whose sessions are shared.
+	// Optional. Default: nil, the ID, signed when there are Secrets
+	CookieFormat CookieFormat
+
 	// CookieDomain is the cookie's Domain. With one, the cookie is also sent to
 	// all subdomains.
 	// Optional. Default: ""
@@ -104,6 +125,14 @@ type Config struct {
 	// Optional. Default: false
 	Builtin bool
 
+	// UserKey names the key whose value is the ID of the user that the session
+	// belongs to: a string that is not empty, or an integer that is not 0. It is what
+	// Login sets, User returns and sockets follow; the storage keeps an index of each
+	// user's sessions for it (see Devices), and a session remembers the browser that
+	// it began in and that its user logged in with.
+	// Optional. Default: "", sessions have no users
+	UserKey string
+
 	// MaxSize is the size limit of a session's encoded values in bytes.
 	// Optional. Default: 64 * 1024
 	MaxSize int
@@ -138,6 +167,7 @@ const (
 	SourceCookie   Source = "cookie"
 	SourceHeader   Source = "header"
 	SourceURLQuery Source = "query"
+	SourceCustom   Source = "custom" // of FromCustom alone
 )
 
 // ConfigDefault holds the defaults, but for IdleTimeout, which follows

@@ -10,14 +10,16 @@ import (
 // The stored form of a session: a header of fixed size, then the encoded values.
 //
 //	 0  magic "fbs", version 1
-//	 4  kind, codec, two zero bytes
+//	 4  kind, codec
+//	 6  length of the device, two bytes
 //	 8  revision  counts the writes of a lineage
 //	16  epoch     counts how often the session got a new ID
 //	24  created, expiry, absolute limit (0: none)   Unix nanoseconds
 //	48  idle limit   nanoseconds
 //	56  lineage
 //	72  fingerprint of the ID: a value under another key is not this session
-//	104 live: the values; moved: the fingerprint of the new ID
+//	104 device: see device.encode
+//	 +  live: the values; moved: the fingerprint of the new ID
 const (
 	envelopeMagic  = "fbs\x01"
 	envelopeHeader = 104
@@ -39,6 +41,7 @@ type meta struct {
 	absolute time.Time // zero: none
 	idle     time.Duration
 	lineage  lineage
+	device   device // of the browser; zero without Config.UserKey
 }
 
 // deadline is when the session ends if nobody uses it.
@@ -63,9 +66,11 @@ type envelope struct {
 var errEnvelope = errors.New("not a session envelope")
 
 func (e envelope) encode() []byte {
-	b := make([]byte, envelopeHeader, envelopeHeader+len(e.payload))
+	dev := e.device.encode()
+	b := make([]byte, envelopeHeader, envelopeHeader+len(dev)+len(e.payload))
 	copy(b, envelopeMagic)
 	b[4], b[5] = byte(e.kind), e.codec
+	binary.BigEndian.PutUint16(b[6:], uint16(len(dev)))
 	binary.BigEndian.PutUint64(b[8:], e.revision)
 	binary.BigEndian.PutUint64(b[16:], e.epoch)
 	putTime(b[24:], e.created)
@@ -74,7 +79,7 @@ func (e envelope) encode() []byte {
 	binary.BigEndian.PutUint64(b[48:], uint64(e.idle))
 	copy(b[56:], e.lineage[:])
 	copy(b[72:], e.owner[:])
-	return append(b, e.payload...)
+	return append(append(b, dev...), e.payload...)
 }
 
 // decodeEnvelope reads what encode wrote. The payload is a part of b.
@@ -85,8 +90,10 @@ func decodeEnvelope(b []byte) (envelope, error) {
 		return e, fmt.Errorf("%w: %d bytes", errEnvelope, len(b))
 	case string(b[:4]) != envelopeMagic:
 		return e, fmt.Errorf("%w: unknown magic or version", errEnvelope)
-	case b[6] != 0 || b[7] != 0:
-		return e, fmt.Errorf("%w: reserved bytes are set", errEnvelope)
+	}
+	size := int(binary.BigEndian.Uint16(b[6:]))
+	if size > len(b)-envelopeHeader {
+		return e, fmt.Errorf("%w: its device is cut off", errEnvelope)
 	}
 	e.kind, e.codec = envelopeKind(b[4]), b[5]
 	e.revision = binary.BigEndian.Uint64(b[8:])
@@ -95,7 +102,12 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	e.idle = time.Duration(binary.BigEndian.Uint64(b[48:]))
 	e.lineage = lineage(b[56:72])
 	e.owner = fingerprint(b[72:104])
-	e.payload = b[envelopeHeader:]
+	dev, err := decodeDevice(b[envelopeHeader : envelopeHeader+size])
+	if err != nil {
+		return e, err
+	}
+	e.device = dev
+	e.payload = b[envelopeHeader+size:]
 	switch {
 	case e.kind != kindLive && e.kind != kindMoved:
 		return e, fmt.Errorf("%w: unknown kind", errEnvelope)

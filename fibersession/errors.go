@@ -67,6 +67,16 @@ var (
 	// storage.ErrUnknownOutcome.
 	ErrUnknownOutcome = fmt.Errorf("fibersession: %w", storage.ErrUnknownOutcome)
 
+	// ErrUserKey says that Config.UserKey is empty, so that sessions have no users.
+	ErrUserKey = errors.New("fibersession: Config.UserKey is not set")
+
+	// ErrUserID says that Login was given what cannot be a user's ID.
+	ErrUserID = errors.New("fibersession: not a user's ID")
+
+	// ErrNoIndex says that a user's sessions cannot be listed: the storage is no
+	// storage.Index, or Config.Builtin is set.
+	ErrNoIndex = errors.New("fibersession: the storage keeps no index of users")
+
 	// ErrRandom says that the source of randomness failed, or that
 	// Config.KeyGenerator made an ID that is not one. No ID was issued.
 	ErrRandom = errors.New("fibersession: no session ID could be made")

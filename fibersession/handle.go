@@ -21,8 +21,9 @@ import (
 //
 // A Handle is safe for concurrent use. Release it when it is no longer needed.
 type Handle struct {
-	store *Store
-	state *state // may have yielded: resolve it
+	store  *Store
+	state  *state // may have yielded: resolve it
+	device device // of a front's request: where its user logs in
 
 	mu      sync.Mutex // guards what follows; never held during I/O or user code
 	ch      changes    // not saved yet
@@ -141,6 +142,16 @@ func (h *Handle) Revision() uint64 {
 		return 0
 	}
 	return cur.revision
+}
+
+// Epoch counts how often the session got a new ID (Regenerate), on this node or
+// another. It is 0 when the session is gone.
+func (h *Handle) Epoch() uint64 {
+	cur, err := h.look()
+	if err != nil {
+		return 0
+	}
+	return cur.epoch
 }
 
 // Deadline returns when the session ends if nothing touches it. It is the zero time
@@ -269,7 +280,7 @@ func (h *Handle) save(ctx context.Context, always bool) error {
 	if err != nil {
 		return err
 	}
-	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle}); err != nil {
+	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle, device: h.loginDevice(ch)}); err != nil {
 		return err
 	}
 	h.saved(ch, idle)
@@ -292,7 +303,12 @@ func (h *Handle) saved(ch changes, idle time.Duration) {
 
 // Touch says that the session is in use: its idle limit slides. That is written to
 // the store at most once per Config.TouchInterval, for all handles together.
-func (h *Handle) Touch(ctx context.Context) error { return h.do(ctx, &op{kind: opTouch}) }
+func (h *Handle) Touch(ctx context.Context) error {
+	if cur, err := h.look(); err != nil || !h.store.touchDue(cur.meta, time.Now()) {
+		return err
+	}
+	return h.do(ctx, &op{kind: opTouch})
+}
 
 // Update runs fn on the newest revision of the session and stores its changes. When
 // the session changes in the meantime in what fn read, fn runs again, so it must
@@ -377,7 +393,11 @@ func (h *Handle) Regenerate(ctx context.Context) error {
 // Destroy ends the session, for everybody and for ever. That it has ended already
 // is not an error. When the store fails, the session may live on: try again.
 func (h *Handle) Destroy(ctx context.Context) error {
-	return h.do(ctx, &op{kind: opDestroy})
+	err := h.do(ctx, &op{kind: opDestroy})
+	if err == nil {
+		h.store.delist(ctx, h.state.resolve())
+	}
+	return err
 }
 
 // do has the state do o, unless h was released.

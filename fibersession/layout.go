@@ -90,6 +90,7 @@ func (l *sealed) open(p place, data []byte) (meta, map[string]any, error) {
 }
 
 func (l *sealed) forward(from, to place, m meta) []byte {
+	m.device = device{}
 	return envelope{meta: m, kind: kindMoved, codec: l.mark, owner: from.owner, payload: to.owner[:]}.encode()
 }
 

@@ -33,17 +33,23 @@ func (s *Store) Handler() fiber.Handler {
 		r := c.Context()
 		f := s.front(r)
 		if f == nil {
-			f = s.newFront(r)
+			f = s.newFront(c)
 		}
 		if f.handled {
 			return c.Next() // by a Handler further out
 		}
 		f.handled = true
 		r.SetUserValue(contextKey{}, f)
-		defer func() { s.front(r).seal() }()
+		now := func() *Session { // another one after Destroy and Get
+			if latest := s.front(r); latest != nil {
+				return latest
+			}
+			return f // somebody reset the request's values, which ended it
+		}
+		defer func() { now().seal() }()
 
 		err := c.Next()
-		if failed := s.front(r).finish(); failed != nil {
+		if failed := now().finish(); failed != nil {
 			s.log.Warn("fibersession: a request was refused", "error", failed)
 			return s.cfg.ErrorHandler(c, failed)
 		}
@@ -65,12 +71,12 @@ func (s *Store) Get(c *fiber.Ctx) (*Session, error) {
 	f := s.front(r)
 	switch {
 	case f == nil:
-		f = s.newFront(r)
+		f = s.newFront(c)
 	case f.over():
 		return nil, ErrRequestOver
 	case f.destroyed:
 		old := f
-		f = s.newFront(r)
+		f = s.newFront(c)
 		if f.handled = old.handled; f.handled {
 			r.SetUserValue(contextKey{}, f)
 		}
@@ -93,7 +99,7 @@ func (s *Session) over() bool {
 
 // begin gives the front a new session, whatever its request carries.
 func (s *Session) begin() error {
-	st, err := s.store.create()
+	st, err := s.store.create(s.device)
 	if err != nil {
 		return err
 	}
@@ -109,8 +115,16 @@ func (s *Store) front(r *fasthttp.RequestCtx) *Session {
 	return (*Session)(f)
 }
 
-func (s *Store) newFront(r *fasthttp.RequestCtx) *Session {
+func (s *Store) newFront(c *fiber.Ctx) *Session {
+	r := c.Context()
 	f := &Session{store: s, request: r}
+	if s.hasWay(SourceCustom) { // now, as a session that is used later has only the request
+		cl := s.claimOf(c)
+		f.claim.Store(&cl)
+	}
+	if s.cfg.UserKey != "" {
+		f.device = deviceOf(c)
+	}
 	r.SetUserValue(frontKey{s}, (*requestEnd)(f))
 	return f
 }
@@ -172,7 +186,7 @@ func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 // the request carries another ID than this node knows for h: another node may have
 // given it a new one.
 func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
-	id := s.presented(c.Context())
+	id := s.claimOf(c).id
 	if !s.validID(id) || h.Err() != nil {
 		return false
 	}
@@ -195,8 +209,8 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 	return h.do(ctx, &op{kind: opReload}) == nil
 }
 
-// Names says whether a request names a session at all, known here or not.
-func (s *Store) Names(c *fiber.Ctx) bool { return s.presented(c.Context()) != "" }
+// Names says whether a request names a session at all, known here or not, or tries to.
+func (s *Store) Names(c *fiber.Ctx) bool { return s.claimOf(c).named }
 
 // due says whether a touch would write.
 func (h *Handle) due() bool {

@@ -62,6 +62,10 @@ func (r *round) renew() error {
 	}
 	r.refuse()
 	r.to = to
+	again, err := r.enlist(to, cur, next, now)
+	if err != nil {
+		return err
+	}
 	next.rev, err = s.store.storage.CompareAndSwap(r.ctx, to.key, r.renewed, data, s.store.ttl(next.meta, now))
 	if err != nil {
 		r.abandon()
@@ -77,6 +81,7 @@ func (r *round) renew() error {
 	s.store.stats.writes.Add(2)
 	s.moveTo(to)
 	r.stored(next, keys)
+	r.listed(from, to, cur, next, again, now)
 	r.finish(opRenew)
 	r.finish(opReload)
 	return nil

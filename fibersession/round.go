@@ -234,6 +234,7 @@ func (r *round) expire(at place) {
 	r.s.end(ErrExpired)
 	// Whatever comes of it: the store's own expiry follows soon.
 	_ = r.s.store.storage.CompareAndDelete(r.ctx, at.key, cur.rev)
+	r.s.store.delist(r.ctx, r.s)
 }
 
 // write stores the changes and touches of the batch in one swap.
@@ -254,6 +255,11 @@ func (r *round) write() error {
 		return r.blame(at, err)
 	}
 	r.refuse()
+	cur, _ := s.look()
+	again, err := r.enlist(at, cur, next, now)
+	if err != nil {
+		return err
+	}
 	next.rev, err = s.store.storage.CompareAndSwap(r.ctx, at.key, next.rev, data, s.store.ttl(next.meta, now))
 	if err != nil {
 		return r.writeError("save", at, err)
@@ -263,6 +269,7 @@ func (r *round) write() error {
 		s.store.stats.touches.Add(1)
 	}
 	r.stored(next, keys)
+	r.listed(at, at, cur, next, again, now)
 	return nil
 }
 
@@ -274,6 +281,7 @@ func (r *round) stored(next *snapshot, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cur, s.stale, s.tip = next, false, nil
+	s.schedule()
 	for _, o := range r.batch {
 		if o.status == running && (o.kind == opChange || o.kind == opTouch) {
 			o.status = done
@@ -316,6 +324,7 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 	defer s.mu.Unlock()
 	r.refused = nil
 	values, idle, needed := s.cur.values, time.Duration(0), false
+	m := s.cur.meta
 	seen := make(changes)
 	for _, o := range r.batch {
 		if o.status != running {
@@ -333,6 +342,9 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 			}
 			values, o.values, needed = merged, merged, true
 			idle = max(idle, o.idle)
+			if o.device != (device{}) {
+				m.device = o.device
+			}
 			maps.Copy(seen, o.ch)
 		}
 	}
@@ -344,7 +356,6 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 		}
 		return nil, nil
 	}
-	m := s.cur.meta
 	if s.cur.fresh() {
 		begun := s.store.begin(now)
 		m.created, m.absolute, m.idle = begun.created, begun.absolute, begun.idle

@@ -34,11 +34,12 @@ const (
 
 // op is one caller's wish.
 type op struct {
-	kind opKind
-	ch   changes
-	idle time.Duration // a new idle limit, 0: as it is
-	tx   *Tx           // what the changes were computed from, nil: from nothing
-	to   place         // of opRenew
+	kind   opKind
+	ch     changes
+	idle   time.Duration // a new idle limit, 0: as it is
+	tx     *Tx           // what the changes were computed from, nil: from nothing
+	to     place         // of opRenew
+	device device        // of a login, zero: as it is
 
 	status opStatus
 	err    error
@@ -188,7 +189,7 @@ func (s *state) do(ctx context.Context, o *op) error {
 		if err != errYielded {
 			return err
 		}
-		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to}
+		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device}
 		if o.tx != nil {
 			return errRerun // it read from the old state
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -20,7 +21,9 @@ import (
 // (for a WebSocket: when it was upgraded), reads give zero values and everything
 // else fails so. A Session is never used again for another request.
 type Session struct {
-	store *Store
+	store  *Store
+	device device                // of the request; zero without Config.UserKey
+	claim  atomic.Pointer[claim] // what the request presents; nil until it is asked
 
 	mu      sync.Mutex           // guards what follows; never held during I/O or user code
 	request *fasthttp.RequestCtx // only touched with mu held; nil when the request is over
@@ -102,15 +105,22 @@ func (s *Session) load() (*Handle, error) {
 		defer s.mu.Unlock()
 		return s.h, s.err
 	}
-	id := s.store.presented(s.request)
+	if s.claim.Load() == nil {
+		cl := s.store.claimed(s.request, nil)
+		s.claim.Store(&cl)
+	}
+	cl := s.claim.Load()
 	s.store.vary(s.request)
 	s.mu.Unlock()
 
-	known := true
-	st, err := s.store.acquire(context.Background(), id)
+	known, err := true, cl.err
+	var st *state
+	if err == nil {
+		st, err = s.store.acquire(context.Background(), cl.id)
+	}
 	if errors.Is(err, ErrNotFound) {
 		known = false
-		st, err = s.store.create()
+		st, err = s.store.create(s.device)
 	}
 
 	s.mu.Lock()
@@ -127,12 +137,17 @@ func (s *Session) load() (*Handle, error) {
 		return s.h, nil
 	}
 	s.attach(st, &s.first, known)
+	if known && cl.old && s.phase == phaseOpen {
+		if cur, _ := st.look(); cur != nil {
+			s.store.writeID(s.request, cl.way, cl.id, cur.meta)
+		}
+	}
 	return s.h, nil
 }
 
 // attach makes st the session of this front. It is called with s locked.
 func (s *Session) attach(st *state, h *Handle, known bool) {
-	h.store, h.state = s.store, st
+	h.store, h.state, h.device = s.store, st, s.device
 	s.h, s.owed, s.knows = h, !known, ""
 	if known {
 		s.knows = st.place().key
@@ -326,7 +341,7 @@ func (s *Session) Destroy() error {
 		return ErrRequestOver
 	}
 	s.destroyed, s.owed = true, false
-	s.store.expireCookie(s.request)
+	s.store.expireID(s.request, s.way())
 	return nil
 }
 
@@ -335,7 +350,7 @@ func (s *Session) Reset() error {
 	if err := s.Destroy(); err != nil {
 		return err
 	}
-	st, err := s.store.create()
+	st, err := s.store.create(s.device)
 	if err != nil {
 		return err
 	}
@@ -398,7 +413,15 @@ func (s *Session) sendID(again bool) error {
 		return nil
 	}
 	cur, _ := st.look()
-	s.store.writeCookie(s.request, at.id, cur.meta)
+	s.store.writeID(s.request, s.way(), at.id, cur.meta)
 	s.owed, s.knows = false, at.key
 	return nil
+}
+
+// way is how the response carries an ID.
+func (s *Session) way() *way {
+	if cl := s.claim.Load(); cl != nil {
+		return cl.way
+	}
+	return s.store.back
 }

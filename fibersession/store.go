@@ -19,29 +19,33 @@ import (
 // Store keeps sessions. It is safe for concurrent use.
 type Store struct {
 	cfg       Config
-	source    Source
-	name      string // in the request; "" for a cookie named by its attributes
-	sameSite  int    // fasthttp.CookieSameSite
-	hardLimit bool   // the absolute limit was chosen, so nothing moves it
+	ways      []way // where requests carry IDs
+	back      *way  // where responses do, unless the request's came otherwise; nil: nowhere
+	sameSite  int   // fasthttp.CookieSameSite
+	hardLimit bool  // the absolute limit was chosen, so nothing moves it
 
 	base    storage.Storage // Config.Storage
 	storage storage.Storage // base as this store's calls see it
 	own     bool            // base was made by New
 	layout  layout
-	typed   *Typed // the codec, when it is that one
+	index   storage.Index // nil without users, or when the storage has none
+	typed   *Typed        // the codec, when it is that one
 	random  io.Reader
 	log     *slog.Logger
 
 	table       table
+	deadlines   *deadlines
 	stats       counters
 	warnCorrupt sync.Once
 	warnPlain   sync.Once
+	warnForged  minutely
+	warnUser    sync.Once
 }
 
 // New returns a Store. It panics when the configuration contradicts itself, with
 // a text that says what to change.
 func New(config ...Config) *Store {
-	s := &Store{random: rand.Reader}
+	s := &Store{random: rand.Reader, deadlines: newDeadlines()}
 	if len(config) > 0 {
 		s.cfg = config[0]
 	}
@@ -52,6 +56,7 @@ func New(config ...Config) *Store {
 	s.base = storage.From(s.cfg.Storage)
 	s.storage = s.base
 	s.layout = s.newLayout()
+	s.index = s.newIndex()
 	s.warnOfWeakness()
 	return s
 }
@@ -121,13 +126,14 @@ func (s *state) recognise(at place) error {
 }
 
 // create returns the state of a new session, which is not stored, with a reference.
-func (s *Store) create() (*state, error) {
+func (s *Store) create(d device) (*state, error) {
 	id, l, err := s.newIdentity()
 	if err != nil {
 		return nil, err
 	}
 	at := s.layout.place(id)
 	cur := &snapshot{}
+	cur.device = d
 	cur.lineage = s.layout.lineage(at, l)
 	st := &state{store: s, at: at, cur: cur}
 	if !s.table.add(st) {
@@ -157,12 +163,15 @@ func (s *Store) Delete(id string) error {
 // prefix, it empties the storage. Handles learn of it when they next ask the
 // store. The storage must be able to remove a prefix (storage.PrefixResetter).
 func (s *Store) Reset() error {
-	view := s.base
+	views := []storage.Storage{s.base}
 	if !s.cfg.Builtin {
-		view = storage.Prefix(s.base, s.prefix())
+		// The index last: what is in it must not be missing from it.
+		views = []storage.Storage{storage.Prefix(s.base, s.prefix()), storage.Prefix(s.base, s.userPrefix())}
 	}
-	if err := view.Reset(); err != nil {
-		return storeError("reset", "", err)
+	for _, view := range views {
+		if err := view.Reset(); err != nil {
+			return storeError("reset", "", err)
+		}
 	}
 	return nil
 }
@@ -176,8 +185,11 @@ func (s *Store) RegisterType(v any) {
 	}
 }
 
-// Close closes the storage that New made. A Config.Storage belongs to who made it.
+// Close ends the watch over the sessions' limits, and closes the storage that New
+// made. A Config.Storage belongs to who made it. It waits for calls of Watch's
+// functions and must not be called from one.
 func (s *Store) Close() error {
+	s.deadlines.close()
 	if s.own {
 		return s.base.Close()
 	}

@@ -19,6 +19,7 @@ type Tx struct {
 	seq    uint64 // when the values were taken
 	runner uint64 // the goroutine
 	over   bool
+	device device // of a login
 }
 
 // Get returns the value of key, or nil.
@@ -103,7 +104,7 @@ func (s *state) updateOnce(ctx context.Context, fn func(*Tx) error, prepare func
 		if err != nil {
 			return nil, err
 		}
-		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx})
+		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device})
 	}
 	// Nothing to store tells whether what it read was the newest. So ask.
 	if confirm := s.do(ctx, &op{kind: opReload}); confirm != nil {

@@ -1,0 +1,195 @@
+package fibersession
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+// The storage keeps a set for each user: of the fingerprints of the user's
+// sessions, which are what the store's keys are made of. A session's writer enters it
+// twice, before the session is stored and after: so that no session is ever there
+// that is not in the index, and so that somebody who found nothing in between and
+// took the entry out does no harm (see stray, which in turn looks again).
+
+// newIndex returns the storage as an index if there is use for one.
+func (s *Store) newIndex() storage.Index {
+	if s.cfg.UserKey == "" || s.cfg.Builtin {
+		return nil
+	}
+	index, ok := s.base.(storage.Index)
+	if !ok {
+		s.log.Warn("fibersession: the storage is no storage.Index: a user's sessions cannot be listed or ended together")
+		return nil
+	}
+	return index
+}
+
+// userPrefix is what the names of all sets of this store begin with.
+func (s *Store) userPrefix() string { return s.cfg.Prefix + "u:" }
+
+func (s *Store) userSet(user string) string {
+	return s.userPrefix() + s.UserPseudonym(user, "index")
+}
+
+// member is a place as an entry of the index.
+func (s *Store) member(at place) string { return strings.TrimPrefix(at.key, s.prefix()) }
+
+// placeOf returns the place that an entry stands for.
+func (s *Store) placeOf(member string) (place, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(member)
+	if err != nil || len(b) != len(fingerprint{}) {
+		return place{}, false
+	}
+	return s.layout.destination(fingerprint(b)), true
+}
+
+// entryTTL is how long a session can live at all: it outlasts every use of the
+// session, so that no use needs to prolong the entry. 0 is for ever.
+func entryTTL(m meta, now time.Time) time.Duration {
+	if m.absolute.IsZero() {
+		return 0
+	}
+	return m.absolute.Sub(now) + broom
+}
+
+// enlist enters a session that is about to be stored into its user's index, when
+// that is news. It says whether it did.
+func (r *round) enlist(at place, cur, next *snapshot, now time.Time) (bool, error) {
+	s := r.s.store
+	if s.index == nil {
+		return false, nil
+	}
+	user := s.userOf(next.values)
+	same := !cur.fresh() && user == s.userOf(cur.values) && at.key == r.s.place().key && next.absolute.Equal(cur.absolute)
+	if user == "" || same {
+		return false, nil
+	}
+	if err := s.index.AddMember(r.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now)); err != nil {
+		return false, storeError("index", at.key, err)
+	}
+	return true, nil
+}
+
+// listed follows a write that took: it enters the session again, and takes out what
+// it was before. If that fails, the first entry stands, and what is left over is
+// taken out when the user's sessions are next listed.
+func (r *round) listed(from, at place, cur, next *snapshot, again bool, now time.Time) {
+	s := r.s.store
+	if s.index == nil {
+		return
+	}
+	user, before := s.userOf(next.values), s.userOf(cur.values)
+	if again {
+		_ = s.index.AddMember(r.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+	}
+	if before != "" && !cur.fresh() && (before != user || from.key != at.key) {
+		_ = s.index.RemoveMember(r.ctx, s.userSet(before), s.member(from))
+	}
+}
+
+// delist takes a session that ended out of its user's index, if the storage lets it:
+// what is left over is taken out when the user's sessions are next listed.
+func (s *Store) delist(ctx context.Context, st *state) {
+	cur, _ := st.look()
+	if s.index == nil || cur == nil || cur.fresh() {
+		return
+	}
+	user := s.userOf(cur.values)
+	if user == "" {
+		return
+	}
+	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
+	defer cancel()
+	_ = s.index.RemoveMember(ctx, s.userSet(user), s.member(st.place()))
+}
+
+// bounded bounds one wait for the storage.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.cfg.StorageTimeout)
+}
+
+// entries returns what the index has of a user.
+func (s *Store) entries(ctx context.Context, user string) ([]string, error) {
+	if s.index == nil {
+		if s.cfg.UserKey == "" {
+			return nil, ErrUserKey
+		}
+		return nil, ErrNoIndex
+	}
+	if user == "" {
+		return nil, nil
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	set := s.userSet(user)
+	seen := make(map[string]struct{})
+	var all []string
+	for member, err := range s.index.Members(ctx, set) {
+		if err != nil {
+			return nil, storeError("index", set, err)
+		}
+		if _, twice := seen[member]; !twice {
+			seen[member] = struct{}{}
+			all = append(all, member)
+		}
+	}
+	return all, nil
+}
+
+// entry returns a handle of the session that an entry of a user's index stands for,
+// as the store has it now; nil when it is no session of that user any more.
+func (s *Store) entry(ctx context.Context, user, member string) (*Handle, error) {
+	at, ok := s.placeOf(member)
+	if !ok {
+		return nil, nil
+	}
+	st := s.table.hold(at, func() *state { return &state{store: s, at: at} })
+	h := s.newHandle(st)
+	err := st.do(ctx, &op{kind: opReload})
+	if err == nil && st.resolve().place().key == at.key && s.userOf(h.values()) == user {
+		return h, nil
+	}
+	h.Release()
+	if err != nil && !errors.Is(err, ErrSessionGone) && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	return nil, nil
+}
+
+// values are the stored ones.
+func (h *Handle) values() map[string]any {
+	cur, err := h.look()
+	if err != nil {
+		return nil
+	}
+	return cur.values
+}
+
+// stray takes out an entry behind which there was no session of the user, and looks
+// again: the session may have been stored meanwhile.
+func (s *Store) stray(ctx context.Context, user, member string) (*Handle, error) {
+	set := s.userSet(user)
+	bounded, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := s.index.RemoveMember(bounded, set, member); err != nil {
+		return nil, storeError("index", set, err)
+	}
+	h, err := s.entry(ctx, user, member)
+	if err != nil || h == nil {
+		return nil, err
+	}
+	cur, err := h.look()
+	if err == nil {
+		err = s.index.AddMember(bounded, set, member, entryTTL(cur.meta, time.Now()))
+	}
+	if err != nil {
+		h.Release()
+		return nil, storeError("index", set, err)
+	}
+	return h, nil
+}
