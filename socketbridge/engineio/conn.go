@@ -32,10 +32,12 @@ const (
 // mu, then the queue's own. Neither is held while the core is called or while
 // bytes move.
 type conn struct {
-	server *Server
-	id     string
-	hs     *transport.Handshake
-	addr   netip.Addr
+	server   *Server
+	acceptor transport.Acceptor
+	plain    bool // messages travel without Engine.IO's framing: see Server.Plain
+	id       string
+	hs       *transport.Handshake
+	addr     netip.Addr
 
 	out   serial.Queue[packet]
 	turn  chan struct{} // full while somebody may call recv
@@ -78,8 +80,10 @@ const (
 	openPacket
 	pingPacket
 	probePong
-	wsPong  // the answer to a ping of the WebSocket
-	goodbye // always the last
+	plainText // a text message of a plain connection
+	wsPing    // a plain connection's ping
+	wsPong    // the answer to a ping of the WebSocket
+	goodbye   // always the last
 )
 
 func packetSize(p packet) int { return len(p.data) }
@@ -88,6 +92,7 @@ func packetSize(p packet) int { return len(p.data) }
 func newConn(s *Server, id string, hs *transport.Handshake, addr netip.Addr, transportName string) *conn {
 	c := &conn{
 		server:   s,
+		acceptor: s.acceptor,
 		id:       id,
 		hs:       hs,
 		addr:     addr,
@@ -132,8 +137,11 @@ func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
 	packets := few[:0]
 	for _, m := range msgs {
 		k := textMessage
-		if m.Binary {
+		switch {
+		case m.Binary:
 			k = binaryMessage
+		case c.plain:
+			k = plainText
 		}
 		packets = append(packets, packet{kind: k, data: m.Data})
 	}
@@ -167,8 +175,11 @@ func (c *conn) ready() bool {
 // Close ends the connection when what is queued was sent.
 func (c *conn) Close(r transport.Reason) {
 	code := wsframe.NormalClosure
-	if r == transport.ShuttingDown {
+	switch r {
+	case transport.ShuttingDown, transport.TransportClose: // a client may come back
 		code = wsframe.GoingAway
+	case transport.Refused:
+		code = wsframe.PolicyViolation
 	}
 	c.close(r, nil, code)
 }
@@ -224,7 +235,7 @@ func (c *conn) finish() {
 // accept shows the connection to the core. The caller has the turn.
 func (c *conn) accept() error {
 	err := c.guard(func() (err error) {
-		c.recv, err = c.server.acceptor.Accept(c)
+		c.recv, err = c.acceptor.Accept(c)
 		return err
 	})
 	if err == nil && c.recv == nil {

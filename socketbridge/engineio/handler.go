@@ -8,6 +8,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
 // Handler returns the handler to mount with app.Use. It serves the server's path
@@ -25,16 +27,9 @@ func (s *Server) Handler() fiber.Handler {
 
 // serve does what every request of every transport has in common.
 func (s *Server) serve(c *fiber.Ctx) error {
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	c.Set(fiber.HeaderCacheControl, "no-store")
-	from := s.origins.judge(originOf(c))
-	s.cors.set(c, from)
-	switch {
-	case from == refused:
-		s.log.Debug("engineio: a request from another origin was refused; see Config.AllowOrigins")
+	from := s.judge(c)
+	if from == refused {
 		return answer(c, ErrForbidden)
-	case from == anyOrigin:
-		ignoreCookies(c)
 	}
 	if c.Method() == fiber.MethodOptions {
 		return s.cors.preflight(c, from)
@@ -43,6 +38,22 @@ func (s *Server) serve(c *fiber.Ctx) error {
 		return answer(c, err)
 	}
 	return s.chain.run(c, s.dispatch)
+}
+
+// judge says whether a request may come from where it comes, and sets the headers
+// that every answer has.
+func (s *Server) judge(c *fiber.Ctx) verdict {
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	from := s.origins.judge(originOf(c))
+	s.cors.set(c, from)
+	switch from {
+	case refused:
+		s.log.Debug("engineio: a request from another origin was refused; see Config.AllowOrigins")
+	case anyOrigin:
+		ignoreCookies(c)
+	}
+	return from
 }
 
 // query is what the protocol takes from a query string. Its strings are the
@@ -96,6 +107,9 @@ func (s *Server) parseQuery(c *fiber.Ctx) (query, *Error) {
 
 // dispatch sends a request to where it belongs.
 func (s *Server) dispatch(c *fiber.Ctx) error {
+	if a, ok := c.Locals(plainKey{}).(transport.Acceptor); ok {
+		return s.openPlain(c, a)
+	}
 	q, err := s.parseQuery(c) // again: a middleware may have changed it
 	if err != nil {
 		return answer(c, err)

@@ -57,7 +57,11 @@ func (c *conn) onTimer() {
 
 // ping queues a ping and waits for the answer. The lock is held.
 func (c *conn) ping() error {
-	if err := c.out.Push(packet{kind: pingPacket}); err != nil {
+	k := pingPacket
+	if c.plain {
+		k = wsPing
+	}
+	if err := c.out.Push(packet{kind: k}); err != nil {
 		return transport.ErrQueueFull
 	}
 	c.pinged = time.Now()

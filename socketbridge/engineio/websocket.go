@@ -141,6 +141,11 @@ func appendFrameHeader(dst []byte, p *packet) []byte {
 	case binaryMessage:
 		h.Op, h.Length = wsframe.Binary, h.Length-1
 		return wsframe.AppendHeader(dst, h)
+	case plainText:
+		h.Length--
+		return wsframe.AppendHeader(dst, h)
+	case wsPing:
+		return wsframe.AppendHeader(dst, wsframe.Header{Fin: true, Op: wsframe.Ping})
 	case wsPong:
 		h.Op, h.Length = wsframe.Pong, h.Length-1
 		return wsframe.AppendHeader(dst, h)
@@ -191,7 +196,9 @@ func (c *conn) serveWebSocket(nc net.Conn) {
 	}
 	c.ws = w
 	c.mu.Unlock()
-	_ = c.out.Push(packet{kind: openPacket, data: c.server.openJSON(c.id, WebSocket)})
+	if !c.plain {
+		_ = c.out.Push(packet{kind: openPacket, data: c.server.openJSON(c.id, WebSocket)})
+	}
 	if err := c.accept(); err != nil {
 		_ = w.write([]packet{{kind: goodbye, code: wsframe.PolicyViolation}})
 		c.end(transport.ForcedClose, err)
@@ -264,6 +271,9 @@ func (c *conn) hangUp(r *reader, f *failure) {
 func (c *conn) handleFrame(m wsframe.Message) *failure {
 	switch m.Op {
 	case wsframe.Text:
+		if c.plain {
+			return c.receive(transport.Message{Data: m.Data})
+		}
 		p, err := eiopacket.Decode(m.Data)
 		if err != nil {
 			return &failure{transport.ParseError, wsframe.PolicyViolation, err}
@@ -271,6 +281,10 @@ func (c *conn) handleFrame(m wsframe.Message) *failure {
 		return c.handle(p)
 	case wsframe.Binary:
 		return c.receive(transport.Message{Binary: true, Data: m.Data})
+	case wsframe.Pong:
+		if c.plain {
+			c.pong()
+		}
 	case wsframe.Ping:
 		if err := c.out.Push(packet{kind: wsPong, data: append([]byte(nil), m.Data...)}); err == serial.ErrFull {
 			return &failure{transport.TransportError, wsframe.PolicyViolation, transport.ErrQueueFull}

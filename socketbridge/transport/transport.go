@@ -53,6 +53,7 @@ const (
 	PingTimeout    Reason = "ping timeout"         // no pong in time
 	ParseError     Reason = "parse error"          // the peer sent what cannot be understood
 	ForcedClose    Reason = "forced close"         // the core closed it
+	Refused        Reason = "refused"              // the core did not let it in, and has said why
 	ShuttingDown   Reason = "server shutting down" // the whole server ends
 )
 
