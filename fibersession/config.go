@@ -107,6 +107,10 @@ type Config struct {
 	// Optional. Default: 1 * time.Second
 	StorageTimeout time.Duration
 
+	// TicketTTL is how long a ticket can be used (Store.Ticket, Handle.CookieTicket).
+	// Optional. Default: 30 * time.Second
+	TicketTTL time.Duration
+
 	// Prefix stands before every key in the store. Stores with different
 	// prefixes share nothing.
 	// Optional. Default: "fiberbridge:"
@@ -179,6 +183,7 @@ var ConfigDefault = Config{
 	AbsoluteTimeout: 7 * 24 * time.Hour,
 	TouchInterval:   time.Minute,
 	StorageTimeout:  time.Second,
+	TicketTTL:       30 * time.Second,
 	Prefix:          "fiberbridge:",
 	MaxSize:         64 * 1024,
 	MaxKeys:         128,

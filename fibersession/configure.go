@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ func (s *Store) configure() {
 	c := &s.cfg
 	s.configureLimits()
 	s.configureSource()
+	s.configureForm()
 	s.configureCookie()
 	setDefault(&c.Prefix, ConfigDefault.Prefix)
 	if c.Builtin && c.Codec != nil {
@@ -54,6 +56,7 @@ func (s *Store) configureLimits() {
 	}
 	positive(&c.TouchInterval, ConfigDefault.TouchInterval)
 	positive(&c.StorageTimeout, ConfigDefault.StorageTimeout)
+	positive(&c.TicketTTL, ConfigDefault.TicketTTL)
 	positive(&c.MaxSize, ConfigDefault.MaxSize)
 	positive(&c.MaxKeys, ConfigDefault.MaxKeys)
 	positive(&c.MaxKeyLength, ConfigDefault.MaxKeyLength)
@@ -67,21 +70,57 @@ func (s *Store) configureSource() {
 		}
 		c.KeyLookup = "cookie:" + c.CookieName
 	}
-	if c.KeyLookup == "" && c.Builtin {
-		c.KeyLookup = "cookie:session_id"
+	switch {
+	case c.KeyLookup != "" && len(c.Extractor.ways) > 0:
+		refuse("KeyLookup with Extractor; set Extractor")
+	case c.KeyLookup != "":
+		s.ways = parseKeyLookup(c.KeyLookup)
+	case len(c.Extractor.ways) > 0:
+		s.ways = slices.Clone(c.Extractor.ways)
+	default:
+		s.ways = FromCookie("").ways
 	}
-	if c.KeyLookup == "" {
-		s.source = SourceCookie
-		return
+	for i := range s.ways {
+		w := &s.ways[i]
+		switch {
+		case w.source == SourceCustom && w.custom == nil:
+			refuse("Extractor: FromCustom(nil)")
+		case w.source != SourceCustom && w.source != SourceCookie && w.name == "", !only(w.name, isTokenByte):
+			refuse(fmt.Sprintf("Extractor: %s %q is not a name", w.source, w.name))
+		case w.back() && s.back == nil:
+			s.back = w
+		}
 	}
-	source, name, ok := strings.Cut(c.KeyLookup, ":")
+}
+
+func parseKeyLookup(lookup string) []way {
+	source, name, ok := strings.Cut(lookup, ":")
 	if !ok || name == "" || !only(name, isTokenByte) {
-		refuse(fmt.Sprintf("KeyLookup %q; it is \"<source>:<name>\"", c.KeyLookup))
+		refuse(fmt.Sprintf("KeyLookup %q; it is \"<source>:<name>\"", lookup))
 	}
-	switch s.source, s.name = Source(source), name; s.source {
+	switch Source(source) {
 	case SourceCookie, SourceHeader, SourceURLQuery:
 	default:
 		refuse(fmt.Sprintf("KeyLookup source %q; it is cookie, header or query", source))
+	}
+	return []way{{source: Source(source), name: name}}
+}
+
+// configureForm settles what a cookie holds.
+func (s *Store) configureForm() {
+	c := &s.cfg
+	switch {
+	case len(c.Secrets) == 0 && c.CookieFormat == nil:
+		return
+	case !s.hasWay(SourceCookie):
+		refuse("Secrets or CookieFormat without a cookie")
+	case len(c.Secrets) > 0 && c.CookieFormat != nil:
+		refuse("Secrets with CookieFormat, which has its own")
+	case len(c.Secrets) > 0 && c.Builtin:
+		refuse("Secrets with Builtin, whose other stores know no signed cookies")
+	case len(c.Secrets) > 0:
+		c.CookieFormat = newSigned(c.Secrets)
+		c.Secrets = nil // what is in use is a copy
 	}
 }
 
@@ -108,11 +147,15 @@ func (s *Store) configureCookie() {
 		refuse("CookieDomain with a character that no cookie attribute has")
 	case !only(c.CookiePath, isAttributeByte) || c.CookiePath[0] != '/':
 		refuse("CookiePath that is no path")
-	case s.source != SourceCookie:
-	case strings.HasPrefix(s.name, "__Host-") && (c.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
-		refuse("a __Host- cookie with Insecure, CookieDomain or CookiePath: browsers drop such cookies")
-	case strings.HasPrefix(s.name, "__Secure-") && c.Insecure:
-		refuse("a __Secure- cookie with Insecure: browsers drop such cookies")
+	}
+	for _, w := range s.ways {
+		switch {
+		case w.source != SourceCookie:
+		case strings.HasPrefix(w.name, "__Host-") && (c.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
+			refuse("a __Host- cookie with Insecure, CookieDomain or CookiePath: browsers drop such cookies")
+		case strings.HasPrefix(w.name, "__Secure-") && c.Insecure:
+			refuse("a __Secure- cookie with Insecure: browsers drop such cookies")
+		}
 	}
 }
 
@@ -120,8 +163,9 @@ func (s *Store) configureCookie() {
 func (s *Store) warnOfWeakness() {
 	for what, on := range map[string]bool{
 		"Insecure: session cookies go over plain http":                                      s.cfg.Insecure,
-		"KeyLookup: session IDs are in a header, where scripts and logs can see them":       s.source == SourceHeader,
-		"KeyLookup: session IDs are in the URL, where logs and other sites can see them":    s.source == SourceURLQuery,
+		"session IDs come in a header, where scripts and logs can see them":                 s.hasWay(SourceHeader),
+		"session IDs come in the URL, where logs and other sites can see them":              s.hasWay(SourceURLQuery),
+		"Extractor: session IDs are as safe as what the custom function reads them from":    s.hasWay(SourceCustom),
 		"KeyGenerator: session IDs are as good as it is; the default has 256 random bits":   s.cfg.KeyGenerator != nil && !s.cfg.Builtin,
 		"Builtin: session IDs can be read in the store, and nothing ties a value to its ID": s.cfg.Builtin,
 	} {

@@ -10,14 +10,19 @@ import (
 // maxCookieAge is the longest that browsers keep a cookie (RFC 6265bis, section 5.5).
 const maxCookieAge = 400 * 24 * time.Hour
 
-// writeCookie has the response carry the ID: as the cookie or, when IDs come in a
+// writeID has the response carry the ID: as the cookie or, when IDs come in a
 // header, in that header. There is nowhere to put an ID that comes in the URL.
-func (s *Store) writeCookie(r *fasthttp.RequestCtx, id string, m meta) {
-	switch s.source {
-	case SourceHeader:
-		r.Response.Header.Set(s.name, id)
-	case SourceCookie:
-		s.setCookie(r, id, func(c *fasthttp.Cookie) {
+func (s *Store) writeID(r *fasthttp.RequestCtx, w *way, id string, m meta) {
+	switch {
+	case w == nil:
+	case w.source == SourceHeader:
+		r.Response.Header.Set(w.name, id)
+	default:
+		name, value := s.wayName(w, r), id
+		if s.cfg.CookieFormat != nil {
+			value = s.cfg.CookieFormat.Value(name, id)
+		}
+		s.setCookie(r, name, value, func(c *fasthttp.Cookie) {
 			if !s.cfg.CookieSessionOnly {
 				c.SetMaxAge(int((s.cookieAge(m, time.Now()) + time.Second - 1) / time.Second))
 			}
@@ -25,20 +30,21 @@ func (s *Store) writeCookie(r *fasthttp.RequestCtx, id string, m meta) {
 	}
 }
 
-// expireCookie has the browser forget the ID.
-func (s *Store) expireCookie(r *fasthttp.RequestCtx) {
-	switch s.source {
-	case SourceHeader:
-		r.Response.Header.Del(s.name)
-	case SourceCookie:
-		s.setCookie(r, "", func(c *fasthttp.Cookie) { c.SetExpire(fasthttp.CookieExpireDelete) })
+// expireID has the browser forget the ID.
+func (s *Store) expireID(r *fasthttp.RequestCtx, w *way) {
+	switch {
+	case w == nil:
+	case w.source == SourceHeader:
+		r.Response.Header.Del(w.name)
+	default:
+		s.setCookie(r, s.wayName(w, r), "", func(c *fasthttp.Cookie) { c.SetExpire(fasthttp.CookieExpireDelete) })
 	}
 }
 
-func (s *Store) setCookie(r *fasthttp.RequestCtx, value string, life func(*fasthttp.Cookie)) {
+func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, life func(*fasthttp.Cookie)) {
 	c := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(c)
-	c.SetKey(s.cookieName(r))
+	c.SetKey(name)
 	c.SetValue(value)
 	c.SetPath(s.cfg.CookiePath)
 	c.SetDomain(s.cfg.CookieDomain)
@@ -70,7 +76,7 @@ func (s *Store) cookieAge(m meta, now time.Time) time.Duration {
 
 // vary says that the response depends on the session.
 func (s *Store) vary(r *fasthttp.RequestCtx) {
-	if s.source != SourceCookie {
+	if !s.hasWay(SourceCookie) {
 		return
 	}
 	h := &r.Response.Header

@@ -77,6 +77,30 @@ var (
 	// storage.Index, or Config.Builtin is set.
 	ErrNoIndex = errors.New("fibersession: the storage keeps no index of users")
 
+	// ErrTicket says that a ticket does not count. All that follow are ErrTicket for
+	// errors.Is; a client is told no more than that.
+	ErrTicket = errors.New("fibersession: the ticket does not count")
+
+	// ErrTicketUnknown says that nobody issued it, or that it expired long ago.
+	ErrTicketUnknown = fmt.Errorf("%w: it is unknown", ErrTicket)
+
+	// ErrTicketUsed says that it was used before: somebody may have stolen it.
+	ErrTicketUsed = fmt.Errorf("%w: it was used before", ErrTicket)
+
+	// ErrTicketExpired says that it came later than Config.TicketTTL.
+	ErrTicketExpired = fmt.Errorf("%w: it expired", ErrTicket)
+
+	// ErrTicketOrigin says that it was issued for a page of another origin, or that
+	// the origin is none.
+	ErrTicketOrigin = fmt.Errorf("%w: it is for another origin", ErrTicket)
+
+	// ErrTicketSession says that there is no such session: it was never saved, has
+	// ended, or got another ID since the ticket was issued.
+	ErrTicketSession = fmt.Errorf("%w: there is no session for it", ErrTicket)
+
+	// ErrTicketBrowser says that the browser does not hold an ID that the session had.
+	ErrTicketBrowser = fmt.Errorf("%w: it is for another browser", ErrTicket)
+
 	// ErrRandom says that the source of randomness failed, or that
 	// Config.KeyGenerator made an ID that is not one. No ID was issued.
 	ErrRandom = errors.New("fibersession: no session ID could be made")

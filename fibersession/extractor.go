@@ -15,49 +15,28 @@ const (
 	hostCookie   = "__Host-session"
 	secureCookie = "__Secure-session"
 	plainCookie  = "session"
+
+	builtinCookie = "session_id" // with Config.Builtin
 )
 
-// presented returns a copy of the ID that a request carries, or "". Two cookies of
-// the name with different values are none: one of them is not ours, and nothing
-// tells which.
-func (s *Store) presented(r *fasthttp.RequestCtx) string {
-	switch s.source {
-	case SourceHeader:
-		return string(r.Request.Header.Peek(s.name))
-	case SourceURLQuery:
-		return string(r.QueryArgs().Peek(s.name))
-	}
-	name := s.cookieName(r)
-	var id string
-	var seen, doubt bool
-	for key, value := range r.Request.Header.Cookies() {
-		if string(key) != name {
-			continue
-		}
-		doubt = doubt || seen && string(value) != id
-		id, seen = string(value), true
-	}
-	if doubt {
-		return ""
-	}
-	return id
-}
-
 // CookieName returns the name of the session cookie for this request: that of
-// Config.KeyLookup, else "__Host-session"; "__Secure-session" with CookieDomain or
+// Config.KeyLookup or the first of Config.Extractor, else "__Host-session"; "__Secure-session" with CookieDomain or
 // CookiePath; "session" with Insecure, and on plain http to this very machine. It is
 // "" when IDs do not come in cookies.
 func (s *Store) CookieName(c *fiber.Ctx) string {
-	if s.source != SourceCookie {
-		return ""
+	for i := range s.ways {
+		if s.ways[i].source == SourceCookie {
+			return s.wayName(&s.ways[i], c.Context())
+		}
 	}
-	return s.cookieName(c.Context())
+	return ""
 }
 
+// cookieName is the name of a session cookie that has none of its own.
 func (s *Store) cookieName(r *fasthttp.RequestCtx) string {
 	switch {
-	case s.name != "":
-		return s.name
+	case s.cfg.Builtin:
+		return builtinCookie
 	case !s.secure(r):
 		return plainCookie
 	case s.cfg.CookieDomain != "" || s.cfg.CookiePath != "/":

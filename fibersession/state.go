@@ -22,14 +22,20 @@ type state struct {
 	// session's new ID was met here before its old state learned of it.
 	forward atomic.Pointer[state]
 
-	mu    sync.Mutex // guards what follows; never held during I/O or user code
-	at    place
-	cur   *snapshot // nil before the first load
-	ended error     // why the session is gone
-	stale bool      // the store may hold something else than cur
+	mu     sync.Mutex // guards what follows; never held during I/O or user code
+	at     place
+	cur    *snapshot     // nil before the first load
+	ended  error         // why the session is gone
+	stale  bool          // the store may hold something else than cur
+	former []fingerprint // of the IDs that it had on this node, the latest of them
 	rounds
 	updates
 	watch watchers
+
+	scheduled bool // it may have an entry among the store's deadlines
+
+	due  time.Time // its entry there; both belong to the deadlines' lock
+	slot int       // where in the heap, from 1; 0: nowhere
 }
 
 // snapshot is one revision of a session. It never changes once it is published.
@@ -72,6 +78,7 @@ func (s *state) end(cause error) {
 	if first {
 		s.ended = cause
 		s.note(Event{Kind: Ended, Cause: cause})
+		s.schedule()
 	}
 	at := s.at
 	s.mu.Unlock()
@@ -86,6 +93,7 @@ func (s *state) publish(next *snapshot, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cur, s.stale = next, false
+	s.schedule()
 	s.disturb(keys)
 	if len(keys) > 0 {
 		s.note(Event{Kind: Changed, Keys: keys})
@@ -135,6 +143,7 @@ func (s *state) moveTo(to place) {
 	s.mu.Lock()
 	from := s.at
 	s.at = to
+	s.remember(from.owner)
 	s.note(Event{Kind: Renewed})
 	s.mu.Unlock()
 	if other := s.store.table.rekey(s, from, to); other != nil {
@@ -146,8 +155,9 @@ func (s *state) moveTo(to place) {
 // who hold s.
 func (s *state) yieldTo(other *state) {
 	s.mu.Lock()
-	watching, last := s.watch.list, s.cur
+	watching, last, former := s.watch.list, s.cur, s.former
 	s.watch.list = nil
+	s.schedule()
 	s.mu.Unlock()
 
 	other.mu.Lock()
@@ -155,6 +165,8 @@ func (s *state) yieldTo(other *state) {
 		other.cur, other.stale = last, true
 	}
 	other.watch.list = append(other.watch.list, watching...)
+	other.remember(former...)
+	other.schedule()
 	other.note(Event{Kind: Renewed})
 	other.mu.Unlock()
 	s.forward.Store(other)

@@ -7,6 +7,9 @@ import "sync/atomic"
 type Stats struct {
 	States  int // sessions that a request or a handle of this node holds
 	Handles int // handles not yet released
+	// Deadlines counts the sessions that are watched (Handle.Watch) and end by
+	// themselves: one for each, however many watch it.
+	Deadlines int
 
 	Loads     uint64 // values read from the store
 	Decodes   uint64 // of these, values that were new here
@@ -16,11 +19,12 @@ type Stats struct {
 	Reruns    uint64 // functions of Update that ran once more
 	Corrupt   uint64 // stored values that could not be understood
 	Failures  uint64 // calls of the store that failed
+	Forged    uint64 // session cookies with a wrong signature or form
 }
 
 type counters struct {
-	handles                                                               atomic.Int64
-	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures atomic.Uint64
+	handles                                                                       atomic.Int64
+	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
 }
 
 // Stats returns the store's counts. It is safe for concurrent use.
@@ -28,6 +32,7 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		States:    s.table.len(),
 		Handles:   int(s.stats.handles.Load()),
+		Deadlines: s.deadlines.len(),
 		Loads:     s.stats.loads.Load(),
 		Decodes:   s.stats.decodes.Load(),
 		Writes:    s.stats.writes.Load(),
@@ -36,5 +41,6 @@ func (s *Store) Stats() Stats {
 		Reruns:    s.stats.reruns.Load(),
 		Corrupt:   s.stats.corrupt.Load(),
 		Failures:  s.stats.failures.Load(),
+		Forged:    s.stats.forged.Load(),
 	}
 }
