@@ -26,7 +26,8 @@
 //     mere name for the browser, changed by Regenerate; in the store there is only
 //     the ID's hash.
 //
-// What it does not do: it has no clock of its own, so a Handle learns of its
-// session's expiry, and of what other nodes did, when it next asks the store
-// (Reload, or any save). See Handle.Deadline for when to ask.
+// What it does not do: nobody is told of what other nodes did before this node next
+// asks the store (Reload, or any save). A session that nobody watches (Handle.Watch)
+// is found to have expired when it is next used; of one that is watched, the expiry
+// is told at its limit.
 package fibersession

@@ -66,6 +66,9 @@ func (t *table) release(s *state) {
 			delete(sh.states, at.key)
 		}
 		sh.mu.Unlock()
+		if last {
+			s.unschedule() // whoever still watches has let go of what keeps it alive
+		}
 		if other := s.forward.Load(); last && other != nil {
 			t.release(other)
 		}

@@ -1,6 +1,9 @@
 package fibersession
 
-import "slices"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Event is news of a session, from anywhere on this node.
 type Event struct {
@@ -30,7 +33,10 @@ type watchers struct {
 	telling bool
 }
 
-type watcher struct{ fn func(Event) }
+type watcher struct {
+	fn      func(Event)
+	stopped atomic.Bool
+}
 
 // note queues an event. It is called with the state locked; tell delivers.
 func (s *state) note(e Event) {
@@ -56,7 +62,7 @@ func (s *state) tell() {
 		e := s.watch.events[0]
 		s.watch.events = s.watch.events[1:]
 		for _, w := range slices.Clone(s.watch.list) {
-			if !slices.Contains(s.watch.list, w) {
+			if w.stopped.Load() {
 				continue // stopped by one before it
 			}
 			s.unlocked(func() { w.fn(e) })
@@ -75,13 +81,18 @@ func (s *state) addWatcher(fn func(Event)) (stop func()) {
 	w := &watcher{fn: fn}
 	s.mu.Lock()
 	s.watch.list = append(s.watch.list, w)
+	s.schedule()
 	s.mu.Unlock()
 	return func() {
+		w.stopped.Store(true)
 		now := s.resolve()
 		now.mu.Lock()
 		defer now.mu.Unlock()
 		if i := slices.Index(now.watch.list, w); i >= 0 {
-			now.watch.list = slices.Delete(slices.Clone(now.watch.list), i, i+1)
+			now.watch.list = slices.Delete(now.watch.list, i, i+1)
+		}
+		if len(now.watch.list) == 0 {
+			now.schedule()
 		}
 	}
 }

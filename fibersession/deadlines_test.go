@@ -1,0 +1,310 @@
+package fibersession_test
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// ends records when a session's end is told, and how often.
+type ends struct {
+	mu    sync.Mutex
+	at    time.Time
+	cause error
+	n     int
+}
+
+func (e *ends) watch(h *fibersession.Handle) (stop func()) {
+	return h.Watch(func(ev fibersession.Event) {
+		if ev.Kind == fibersession.Ended {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.at, e.cause, e.n = time.Now(), ev.Cause, e.n+1
+		}
+	})
+}
+
+// expect checks that the end was told n times, so long after begin.
+func (e *ends) expect(t *testing.T, n int, begin time.Time, after time.Duration) {
+	t.Helper()
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.n != n || n > 0 && (e.at.Sub(begin) != after || !errors.Is(e.cause, fibersession.ErrExpired)) {
+		t.Errorf("told %d times, after %v, of %v; want %d after %v", e.n, e.at.Sub(begin), e.cause, n, after)
+	}
+}
+
+func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg  fibersession.Config
+		use  func(t *testing.T, h *fibersession.Handle)
+		want time.Duration
+	}{
+		"idle": {fibersession.Config{IdleTimeout: time.Hour}, func(*testing.T, *fibersession.Handle) {}, time.Hour},
+		"slid": {fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+			time.Sleep(59 * time.Minute)
+			must(t, h.Touch(ctx))
+		}, 119 * time.Minute},
+		"saved": {fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+			time.Sleep(59 * time.Minute)
+			h.Set("n", 2)
+			must(t, h.Save(ctx))
+		}, 119 * time.Minute},
+		"a new ID": {fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+			must(t, h.Regenerate(ctx))
+		}, time.Hour},
+		"absolute": {fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: 90 * time.Minute}, func(t *testing.T, h *fibersession.Handle) {
+			time.Sleep(59 * time.Minute)
+			must(t, h.Touch(ctx))
+		}, 90 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, tt.cfg, func(t *testing.T, s *fibersession.Store) {
+				begin := time.Now()
+				h := stored(t, s, map[string]any{"n": 1})
+				defer h.Release()
+				var got ends
+				defer got.watch(h)()
+				tt.use(t, h)
+				time.Sleep(time.Until(begin.Add(tt.want - time.Millisecond)))
+				got.expect(t, 0, begin, 0)
+				time.Sleep(3 * time.Hour)
+				got.expect(t, 1, begin, tt.want)
+				if err := h.Err(); !errors.Is(err, fibersession.ErrExpired) {
+					t.Errorf("Err is %v", err)
+				}
+				if n := s.Stats().Deadlines; n != 0 {
+					t.Errorf("%d deadlines are left", n)
+				}
+			})
+		})
+	}
+}
+
+// However many watch a session, it has one deadline, and waiting asks the store
+// nothing.
+func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
+	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+		const watchers = 5000
+		h := stored(t, s, map[string]any{"n": 1})
+		defer h.Release()
+		other := stored(t, s, map[string]any{"n": 1})
+		defer other.Release()
+		var told int
+		var stops []func()
+		for range watchers {
+			f := h.Fork()
+			stops = append(stops, f.Watch(func(fibersession.Event) { told++ }))
+		}
+		defer other.Watch(func(fibersession.Event) {})()
+		if n := s.Stats().Deadlines; n != 2 {
+			t.Errorf("two sessions have %d deadlines", n)
+		}
+		before := s.Stats()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		after := s.Stats()
+		if told != watchers || after.Loads-before.Loads != 2 || after.Deadlines != 0 {
+			t.Errorf("%d were told, with %d loads, and %d deadlines are left", told, after.Loads-before.Loads, after.Deadlines)
+		}
+		for _, stop := range stops {
+			stop()
+		}
+	})
+}
+
+// A deadline is there only for a session that is stored and watched.
+func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
+	inTime(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
+		expect := func(when string, want int) {
+			t.Helper()
+			if n := s.Stats().Deadlines; n != want {
+				t.Errorf("%s: %d deadlines, want %d", when, n, want)
+			}
+		}
+		h := fresh(t, s)
+		stop := h.Watch(func(fibersession.Event) {})
+		expect("never stored", 0)
+		h.Set("n", 1)
+		must(t, h.Save(ctx))
+		expect("stored", 1)
+		again := h.Watch(func(fibersession.Event) {})
+		stop()
+		expect("one of two stopped", 1)
+		again()
+		again()
+		expect("nobody watches", 0)
+		h.Watch(func(fibersession.Event) {})
+		expect("watched anew", 1)
+		must(t, h.Regenerate(ctx))
+		expect("a new ID", 1)
+		h.Release()
+		expect("released with a watch left", 0)
+
+		g := stored(t, s, nil)
+		defer g.Release()
+		g.Watch(func(fibersession.Event) {})
+		must(t, g.Destroy(ctx))
+		expect("destroyed", 0)
+	})
+}
+
+// A limit that moves forward is kept too: SetExpiry may shorten it.
+func TestDeadlines_AShorterLimit(t *testing.T) {
+	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+		app := newApp(s, map[string]fiber.Handler{
+			"/": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
+			"/short": func(c *fiber.Ctx) error {
+				fibersession.FromContext(c).SetExpiry(time.Minute)
+				return nil
+			},
+		})
+		b := newBrowser(t, app)
+		b.get("/")
+		h := again(t, s, b.session())
+		defer h.Release()
+		var got ends
+		defer got.watch(h)()
+		b.get("/short")
+		begin := time.Now()
+		time.Sleep(2 * time.Minute)
+		got.expect(t, 1, begin, time.Minute)
+	})
+}
+
+// Before a session is ended the store is asked: another node may have used it.
+func TestDeadlines_AnotherNodeUsedIt(t *testing.T) {
+	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+		st := memory.New()
+		a := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
+		b := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
+		begin := time.Now()
+		h := stored(t, a, map[string]any{"n": 1})
+		other, err := b.GetByID(ctx, h.ID())
+		must(t, err)
+		var got ends
+		stop := got.watch(h)
+		time.Sleep(40 * time.Minute)
+		must(t, other.Touch(ctx))
+		time.Sleep(2 * time.Hour)
+		got.expect(t, 1, begin, 100*time.Minute)
+		stop()
+		h.Release()
+		other.Release()
+		must(t, st.Close())
+	})
+}
+
+// A store that cannot be asked ends no session whose idle limit another node may
+// have moved, and no other session waits for it; the absolute limit needs no store.
+func TestDeadlines_TheStoreFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault      storagetest.Fault
+		late, next time.Duration
+	}{
+		"fails": {storagetest.Fault{Fail: errors.New("down")}, 0, time.Second},
+		"hangs": {storagetest.Fault{Hang: true}, time.Second, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+				st := storagetest.NewFaulty(memory.New(), nil)
+				cfg := fibersession.Config{Storage: st, IdleTimeout: time.Hour, StorageTimeout: time.Second, Logger: quiet}
+				soft := fibersession.New(cfg)
+				cfg.AbsoluteTimeout = time.Hour
+				hard := fibersession.New(cfg)
+				begin := time.Now()
+				a, b := stored(t, soft, nil), stored(t, hard, nil)
+				var idle, absolute ends
+				stopIdle, stopAbsolute := idle.watch(a), absolute.watch(b)
+				st.SetPlan(func(storagetest.Call) storagetest.Fault { return tt.fault })
+				time.Sleep(2*time.Hour + time.Second/2)
+				idle.expect(t, 0, begin, 0)
+				absolute.expect(t, 1, begin, time.Hour+tt.late)
+				st.SetPlan(nil)
+				time.Sleep(2 * time.Second)
+				idle.expect(t, 1, begin, 2*time.Hour+tt.next)
+				stopIdle()
+				stopAbsolute()
+				a.Release()
+				b.Release()
+				must(t, soft.Close())
+				must(t, hard.Close())
+				must(t, st.Close())
+			})
+		})
+	}
+}
+
+// Close ends the watch and waits for what it tells.
+func TestDeadlines_Close(t *testing.T) {
+	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+		st := memory.New()
+		s := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
+		h, late := stored(t, s, nil), stored(t, s, nil)
+		var told, after atomic.Int32
+		stop := h.Watch(func(fibersession.Event) {
+			time.Sleep(time.Minute)
+			told.Add(1)
+		})
+		time.Sleep(time.Second)
+		must(t, late.Touch(ctx))
+		late.Set("n", 1)
+		must(t, late.Save(ctx))
+		stopLate := late.Watch(func(fibersession.Event) { after.Add(1) })
+		time.Sleep(time.Hour - time.Second)
+		synctest.Wait()
+		must(t, s.Close())
+		if told.Load() != 1 {
+			t.Error("Close returned before the end was told")
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if after.Load() != 0 {
+			t.Error("an end was told after Close")
+		}
+		stop()
+		stopLate()
+		h.Release()
+		late.Release()
+		must(t, st.Close())
+	})
+}
+
+// A value that does not carry its expiry tells by being there that it may live on:
+// it is asked for again.
+func TestDeadlines_Builtin(t *testing.T) {
+	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+		st := memory.New()
+		s := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Builtin: true, Logger: quiet})
+		begin := time.Now()
+		h := stored(t, s, nil)
+		var got ends
+		stop := got.watch(h)
+		before := s.Stats().Loads
+		time.Sleep(65*time.Minute + time.Second)
+		got.expect(t, 0, begin, 0)
+		if n := s.Stats().Loads - before; n != 6 {
+			t.Errorf("it was asked for %d times in the 5 minutes after its limit, want 6", n)
+		}
+		must(t, st.Delete(h.ID())) // what the storage's own expiry does
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if !errors.Is(h.Err(), fibersession.ErrSessionGone) || got.n != 1 {
+			t.Errorf("it ended %d times: %v", got.n, h.Err())
+		}
+		stop()
+		h.Release()
+		must(t, s.Close())
+		must(t, st.Close())
+	})
+}
