@@ -29,8 +29,8 @@
 //	ACL SETUSER shop on >password ~shop:* &shop:* +@read +@write +@scripting +@pubsub +ping +time
 //
 // (on a cluster also +cluster|slots, for a database other than 0 also +select).
-// go-redis writes failed attempts to connect to its own logger, addresses but no
-// secrets; its SetLogger changes where to.
+// go-redis has a logger of its own, which writes addresses but no secrets; its
+// SetLogger changes where to.
 //
 // Without a prefix Reset refuses to work, since it would remove everybody's keys.
 //

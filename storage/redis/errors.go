@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -59,7 +58,7 @@ func surelyUnsent(err error) bool {
 	if gaveUp := (*abandoned)(nil); errors.As(err, &gaveUp) {
 		return !gaveUp.sent
 	}
-	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+	if unconnected := (*dialError)(nil); errors.As(err, &unconnected) {
 		return true
 	}
 	return errors.Is(err, errGone) || errors.Is(err, goredis.ErrPoolTimeout) || errors.Is(err, goredis.ErrPoolExhausted)

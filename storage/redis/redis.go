@@ -101,7 +101,7 @@ func newClient(cfg Config) goredis.UniversalClient {
 	dialTimeout := min(cfg.Timeout, cfg.ConnectTimeout)
 	switch {
 	case cfg.Cluster:
-		return goredis.NewClusterClient(&goredis.ClusterOptions{
+		client := goredis.NewClusterClient(&goredis.ClusterOptions{
 			Addrs:                 cfg.Addrs,
 			ClientName:            cfg.ClientName,
 			Protocol:              2,
@@ -109,8 +109,6 @@ func newClient(cfg Config) goredis.UniversalClient {
 			Password:              cfg.Password,
 			MaxRetries:            -1,
 			DialTimeout:           dialTimeout,
-			DialerRetries:         1,
-			DialerRetryTimeout:    time.Millisecond,
 			ReadTimeout:           cfg.Timeout,
 			WriteTimeout:          cfg.Timeout,
 			ContextTimeoutEnabled: true,
@@ -121,8 +119,10 @@ func newClient(cfg Config) goredis.UniversalClient {
 				Mode: maintnotifications.ModeDisabled,
 			},
 		})
+		client.OnNewNode(func(node *goredis.Client) { node.AddHook(dialHook{}) })
+		return client
 	case cfg.Master != "":
-		return goredis.NewFailoverClient(&goredis.FailoverOptions{
+		client := goredis.NewFailoverClient(&goredis.FailoverOptions{
 			MasterName:            cfg.Master,
 			SentinelAddrs:         cfg.Addrs,
 			SentinelUsername:      cfg.SentinelUsername,
@@ -134,8 +134,6 @@ func newClient(cfg Config) goredis.UniversalClient {
 			DB:                    cfg.Database,
 			MaxRetries:            -1,
 			DialTimeout:           dialTimeout,
-			DialerRetries:         1,
-			DialerRetryTimeout:    time.Millisecond,
 			ReadTimeout:           cfg.Timeout,
 			WriteTimeout:          cfg.Timeout,
 			ContextTimeoutEnabled: true,
@@ -143,8 +141,10 @@ func newClient(cfg Config) goredis.UniversalClient {
 			TLSConfig:             cfg.TLSConfig,
 			DisableIdentity:       true,
 		})
+		client.AddHook(dialHook{})
+		return client
 	default:
-		return goredis.NewClient(&goredis.Options{
+		client := goredis.NewClient(&goredis.Options{
 			Addr:                  cfg.Addrs[0],
 			ClientName:            cfg.ClientName,
 			Protocol:              2,
@@ -153,8 +153,6 @@ func newClient(cfg Config) goredis.UniversalClient {
 			DB:                    cfg.Database,
 			MaxRetries:            -1,
 			DialTimeout:           dialTimeout,
-			DialerRetries:         1,
-			DialerRetryTimeout:    time.Millisecond,
 			ReadTimeout:           cfg.Timeout,
 			WriteTimeout:          cfg.Timeout,
 			ContextTimeoutEnabled: true,
@@ -165,6 +163,8 @@ func newClient(cfg Config) goredis.UniversalClient {
 				Mode: maintnotifications.ModeDisabled,
 			},
 		})
+		client.AddHook(dialHook{})
+		return client
 	}
 }
 
