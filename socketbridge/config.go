@@ -42,6 +42,12 @@ type Config struct {
 	// Optional. Default: SessionPerPacket
 	Mode SessionMode
 
+	// TicketField is the field of a client's auth option that holds a ticket
+	// (Server.Ticket).
+	//
+	// Optional. Default: "ticket"
+	TicketField string
+
 	// Engine configures the transport: path, heartbeat, sizes, origins. Its
 	// hooks Lift, Same, Dropped and SessionCookie belong to the Server, and must be
 	// nil.
@@ -99,6 +105,21 @@ type Config struct {
 	// Optional. Default: 32
 	MaxConnsPerSession int
 
+	// MaxConnsPerUser is how many connections with sockets one user (see
+	// fibersession.Config.UserKey) may have on this node. A socket that would be of
+	// one more is refused, and disconnected when it is one more by a login. A
+	// negative number means no limit.
+	//
+	// Optional. Default: 64
+	MaxConnsPerUser int
+
+	// PresenceGrace is how long a user may be without a socket before OnPresence
+	// tells of it, so that a page that reloads or a network that stumbles is no
+	// news. A negative duration means none.
+	//
+	// Optional. Default: 5 * time.Second
+	PresenceGrace time.Duration
+
 	// EventsPerSecond and EventBurst bound the rate of packets of one connection:
 	// a client that sends faster is read from more slowly, and closed when it
 	// goes on for 3 seconds. A negative EventsPerSecond means no limit.
@@ -148,6 +169,7 @@ type Trace struct {
 // ConfigDefault is what New uses where Config says nothing.
 var ConfigDefault = Config{
 	Mode:               SessionPerPacket,
+	TicketField:        "ticket",
 	Engine:             engineio.ConfigDefault,
 	ConnectTimeout:     45 * time.Second,
 	AttachmentTimeout:  10 * time.Second,
@@ -158,6 +180,8 @@ var ConfigDefault = Config{
 	MaxNamespaces:      64,
 	MaxRooms:           1000,
 	MaxConnsPerSession: 32,
+	MaxConnsPerUser:    64,
+	PresenceGrace:      5 * time.Second,
 	EventsPerSecond:    200,
 	EventBurst:         400,
 	BytesPerSecond:     4 << 20,
@@ -175,6 +199,9 @@ func configDefault(config ...Config) Config {
 		panic("socketbridge: Config.Mode is none of the SessionMode constants")
 	}
 	orDefault(&cfg.Mode, def.Mode)
+	if cfg.TicketField == "" {
+		cfg.TicketField = def.TicketField
+	}
 	orDefault(&cfg.ConnectTimeout, def.ConnectTimeout)
 	orDefault(&cfg.AttachmentTimeout, def.AttachmentTimeout)
 	orDefault(&cfg.AckTimeout, def.AckTimeout)
@@ -185,6 +212,12 @@ func configDefault(config ...Config) Config {
 	orDefault(&cfg.MaxRooms, def.MaxRooms)
 	if cfg.MaxConnsPerSession == 0 {
 		cfg.MaxConnsPerSession = def.MaxConnsPerSession
+	}
+	if cfg.MaxConnsPerUser == 0 {
+		cfg.MaxConnsPerUser = def.MaxConnsPerUser
+	}
+	if cfg.PresenceGrace == 0 {
+		cfg.PresenceGrace = def.PresenceGrace
 	}
 	if cfg.EventsPerSecond == 0 {
 		cfg.EventsPerSecond = def.EventsPerSecond

@@ -20,6 +20,10 @@ var (
 	// awaited. Nothing was sent.
 	ErrTooManyAcks = errors.New("socketbridge: too many answers pending")
 
+	// ErrNoAcks says that the client speaks plain messages and did not ask for
+	// acknowledgements (PlainAcks). Nothing was sent.
+	ErrNoAcks = errors.New("socketbridge: client knows no acknowledgements")
+
 	// ErrAcked says that the packet was answered before. Only the first answer
 	// counts.
 	ErrAcked = errors.New("socketbridge: packet is already answered")
@@ -32,7 +36,11 @@ var (
 	// ErrTooManyRooms says that the socket is in MaxRooms rooms.
 	ErrTooManyRooms = errors.New("socketbridge: socket is in too many rooms")
 
-	// ErrRoomName says that a room's name is empty or longer than 256 bytes.
+	// ErrTooManyConns says that the socket's user has MaxConnsPerUser connections.
+	ErrTooManyConns = errors.New("socketbridge: user has too many connections")
+
+	// ErrRoomName says that a room's name is empty, longer than 256 bytes, or begins
+	// with "fiberbridge:", as those of the bridge's own rooms do.
 	ErrRoomName = errors.New("socketbridge: bad room name")
 
 	// ErrMissingArg says that Bind was asked for more arguments than came.
@@ -62,6 +70,7 @@ const (
 	CodeUnknownOutcome     = "unknown_outcome"     // a save was sent and never answered
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
 	CodeInternal           = "internal_error"      // the handler panicked, or its change cannot be stored
+	CodeTicketInvalid      = "ticket_invalid"      // the ticket is none, or not good any more: fetch a new one
 	CodeForbidden          = "forbidden"           // a connect middleware refused without saying why
 	CodeTooMany            = "too_many"            // a limit of the server
 )
@@ -99,6 +108,8 @@ func public(err error) *EventError {
 		return nil
 	case errors.As(err, &ee):
 		return ee
+	case errors.Is(err, fibersession.ErrTicket):
+		return &EventError{Code: CodeTicketInvalid, Message: "the ticket is not valid"}
 	case errors.Is(err, fibersession.ErrSessionGone):
 		return &EventError{Code: CodeSessionGone, Message: "the session has ended"}
 	case errors.Is(err, fibersession.ErrUnknownOutcome):
@@ -107,6 +118,8 @@ func public(err error) *EventError {
 		return &EventError{Code: CodeSessionUnavailable, Message: "the session store is unavailable"}
 	case errors.Is(err, fibersession.ErrTooLarge), errors.Is(err, fibersession.ErrTooManyKeys):
 		return &EventError{Code: CodeSessionTooLarge, Message: "the session is full"}
+	case errors.Is(err, ErrTooManyConns):
+		return &EventError{Code: CodeTooMany, Message: "too many connections"}
 	case errors.Is(err, errPanic), errors.Is(err, fibersession.ErrUnsupportedType):
 		return &EventError{Code: CodeInternal, Message: "internal error"}
 	default:

@@ -45,6 +45,9 @@ func (s *Socket) liftSession() error {
 	if s.mode == SessionNone {
 		return nil
 	}
+	if ticket, given := s.ticket(); given {
+		return s.redeem(ticket)
+	}
 	h, err := s.client.session()
 	if err != nil {
 		return err
@@ -72,20 +75,23 @@ func (s *Socket) enter() error {
 	names := s.waiting
 	s.waiting, s.entered = nil, true
 	s.mu.Unlock()
-	if s.session != nil {
-		names = append(names, sessionRoom(s.session))
-	}
-	if err := s.ns.rooms.join(s, names, s.maxRooms()); err != nil {
+	if err := s.ns.rooms.join(s, names, s.server().cfg.MaxRooms); err != nil {
 		return err
 	}
 	if s.session == nil {
 		return nil
 	}
+	if err := s.ns.rooms.joinOwn(s, sessionRoom(s.session)); err != nil {
+		return err
+	}
 	stop := s.session.Watch(s.sessionEvent)
 	s.mu.Lock()
 	s.unwatch = stop
 	s.mu.Unlock()
-	return s.session.Err() // it may have ended just before
+	if err := s.session.Err(); err != nil { // it may have ended just before
+		return err
+	}
+	return s.followUser()
 }
 
 // announce tells the client that it is connected, and then what was emitted to it
@@ -125,7 +131,9 @@ func (s *Socket) refuse(err error) {
 func (s *Socket) sessionEvent(e fibersession.Event) {
 	if e.Kind == fibersession.Ended {
 		s.Disconnect()
+		return
 	}
+	s.userEvent(e)
 }
 
 // end ends the socket: once, and whoever asks first names the reason. With discard,
@@ -142,6 +150,7 @@ func (s *Socket) end(reason Reason, discard bool) {
 	stop := s.unwatch
 	s.mu.Unlock()
 	close(s.done)
+	s.leaveUser()
 	if stop != nil {
 		stop()
 	}
@@ -181,6 +190,9 @@ func (s *Socket) finish(wasConnected bool) {
 	s.cancel()
 	s.client.forget(s, true)
 	s.client.release()
+	if s.ticketed != nil {
+		s.server().dropped(s.ticketed)
+	}
 }
 
 // forced tells whether the server ended the socket, so that nothing more of what

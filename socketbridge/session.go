@@ -18,14 +18,14 @@ type SessionRef interface {
 
 // sessionRoom is the room that all sockets of a session are in. Its name is keyed
 // by the session's lineage: it outlives a new ID, and an ID is never in it.
-func sessionRoom(ref SessionRef) string { return "session:" + ref.Pseudonym("room") }
+func sessionRoom(ref SessionRef) string { return ownRooms + "session:" + ref.Pseudonym("room") }
 
 // lifted is what a handshake leaves for its connection: the session, or why there
 // is none. Only a namespace that shares the session minds the latter.
 type lifted struct {
 	handle *fibersession.Handle
 	err    error
-	name   string // under which the connection is counted
+	name   string // under which the connection is counted; "" when it is not
 	new    bool   // the handshake named no session: its client may not keep cookies
 }
 
@@ -39,6 +39,11 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	if err != nil {
 		s.log.Warn("socketbridge: the session could not be loaded for a handshake", "error", err)
 		return &lifted{err: err}, nil
+	}
+	if s.users.full(h.User()) {
+		h.Release()
+		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.MaxConnsPerUser)
+		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	l := &lifted{handle: h, name: h.Pseudonym("count"), new: h.Fresh()}
 	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
@@ -66,7 +71,9 @@ func (s *Server) dropped(v any) {
 	if l == nil || l.handle == nil {
 		return
 	}
-	s.perSession.remove(l.name)
+	if l.name != "" {
+		s.perSession.remove(l.name)
+	}
 	l.handle.Release()
 }
 

@@ -21,17 +21,20 @@ import (
 // Config.Concurrency says otherwise), and never before the connection handlers have
 // returned.
 type Socket struct {
-	id      string
-	ns      *Namespace
-	client  *client
-	auth    json.RawMessage
-	session *fibersession.Handle // nil when none is shared; set before user code sees the socket
-	mode    SessionMode
-	inbox   inbox
-	acks    pendingAcks
-	ctx     context.Context
-	cancel  context.CancelFunc
-	data    Data
+	id       string
+	ns       *Namespace
+	client   *client
+	auth     json.RawMessage
+	ticketed *lifted              // what a ticket gave it; nil without one
+	session  *fibersession.Handle // nil when none is shared; set before user code sees the socket
+	mode     SessionMode
+	inbox    inbox
+	acks     pendingAcks
+	ctx      context.Context
+	cancel   context.CancelFunc
+	data     Data
+
+	identity identity
 
 	mu      sync.Mutex // guards what follows
 	state   socketState
@@ -196,6 +199,9 @@ func (s *Socket) Emit(event string, args ...any) error {
 // ErrRoomName or ErrDisconnected, to none. In a connect middleware the rooms are
 // joined when the socket is connected, and a room that cannot be joined refuses it.
 func (s *Socket) Join(rooms ...string) error {
+	if err := checkRooms(rooms); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	if !s.entered {
 		defer s.mu.Unlock()
@@ -207,19 +213,12 @@ func (s *Socket) Join(rooms ...string) error {
 	if gone {
 		return ErrDisconnected
 	}
-	return s.ns.rooms.join(s, rooms, s.maxRooms())
+	return s.ns.rooms.join(s, rooms, s.server().cfg.MaxRooms)
 }
 
-// maxRooms is the user's limit, and one more for the session's room, which is ours.
-func (s *Socket) maxRooms() int {
-	if s.session == nil {
-		return s.server().cfg.MaxRooms
-	}
-	return s.server().cfg.MaxRooms + 1
-}
-
-// Leave takes the socket out of rooms. It stays in the room of its own ID.
-func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, rooms) }
+// Leave takes the socket out of rooms. It stays in the room of its own ID and in
+// those of its session and user.
+func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, others(rooms)) }
 
 // Rooms returns the rooms that the socket is in: first that of its own ID, the
 // others sorted.
@@ -271,7 +270,7 @@ func (s *Socket) received(in siopacket.Packet) error {
 	s.mu.Lock()
 	state := s.state
 	s.mu.Unlock()
-	if state == connecting {
+	if state == connecting && s.client.plain == nil {
 		return fmt.Errorf("%w: event before the namespace was joined", errProtocol)
 	}
 	if s.server().closing.Load() {
