@@ -1,7 +1,6 @@
 package fibersession_test
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -120,7 +119,7 @@ func TestConfig_Comments(t *testing.T) {
 				t.Errorf("Config.%s: its comment ends in %q", f.Names[0].Name, last)
 			}
 			want, ok := map[string]string{
-				"Expiration": fmt.Sprint("24 * time.Hour"), "CookiePath": `"/"`, "Prefix": `"fiberbridge:"`,
+				"Expiration": "24 * time.Hour", "CookiePath": `"/"`, "Prefix": `"fiberbridge:"`,
 			}[f.Names[0].Name]
 			if ok && !strings.Contains(last, want) {
 				t.Errorf("Config.%s: the default is documented as %q", f.Names[0].Name, last)

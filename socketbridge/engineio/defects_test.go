@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"context"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -168,7 +169,7 @@ func TestD14_ASlowClientDelaysNobody(t *testing.T) {
 	go func() { // received below
 		got := 0
 		for ; got < n; got++ {
-			if m, err := c.Next(nil); err != nil || string(m.Data) != fmt.Sprint(got)+payload {
+			if m, err := c.Next(context.Background()); err != nil || string(m.Data) != fmt.Sprint(got)+payload {
 				break
 			}
 		}

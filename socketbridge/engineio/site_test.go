@@ -234,6 +234,7 @@ func (s *site) poll(headers ...string) *pollClient {
 	a := s.do("GET", polling, "", headers...)
 	if a.status != 200 {
 		s.t.Fatalf("the handshake was answered with %d %s", a.status, a.body)
+		return nil
 	}
 	return &pollClient{site: s, sid: parseOpen(s.t, a.body).SID, headers: headers}
 }
@@ -379,6 +380,7 @@ func (s *site) ws(headers ...string) *wsClient {
 	c, a := s.dialWS(websocket, headers...)
 	if c == nil {
 		s.t.Fatalf("the handshake was answered with %d %s", a.status, a.body)
+		return nil
 	}
 	c.sid = parseOpen(s.t, c.text()).SID
 	return c
@@ -497,6 +499,7 @@ func (p *pollClient) upgradeTo() *wsClient {
 	c, a := p.dialWS(websocket+"&sid="+p.sid, p.headers...)
 	if c == nil {
 		p.t.Fatalf("the upgrade was answered with %d %s", a.status, a.body)
+		return nil
 	}
 	c.sid = p.sid
 	c.say("2probe")
@@ -537,10 +540,8 @@ func (s *site) innocent() (check func()) {
 	return func() {
 		s.t.Helper()
 		c.say("4still here")
-		if m, err := c.Next(nil); err != nil || string(m.Data) != "still here" {
+		if m, err := c.Next(context.Background()); err != nil || string(m.Data) != "still here" {
 			s.t.Errorf("an innocent connection was disturbed: %q, %v", m.Data, err)
 		}
 	}
 }
-
-func escape(s string) string { return url.QueryEscape(s) }

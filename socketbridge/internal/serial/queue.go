@@ -37,7 +37,6 @@ type Queue[T any] struct {
 	work    func([]T)
 	working bool
 	sealed  bool          // no more pushes
-	closed  bool          // no more work
 	idle    chan struct{} // closed when the worker ends; nil when nobody waits
 }
 

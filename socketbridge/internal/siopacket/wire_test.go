@@ -7,8 +7,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 const wireFile = "testdata/wire/packets.json"

@@ -89,7 +89,7 @@ func testIdentity(t *testing.T, ctx context.Context, dial Dial) {
 	if a.Conn.Transport() == "" {
 		t.Error("the transport has no name")
 	}
-	if a.Conn.Handshake() == nil || a.Conn.Handshake() != a.Conn.Handshake() {
+	if first := a.Conn.Handshake(); first == nil || first != a.Conn.Handshake() {
 		t.Error("the handshake must be there and stay the same")
 	}
 }
