@@ -1,7 +1,9 @@
 package socketbridge
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -11,10 +13,16 @@ const maxRoomName = 256
 // while somebody is in them. The zero value is ready.
 type rooms struct {
 	mu      sync.RWMutex
-	sockets map[string]*Socket              // by ID: each is also a room of its own
-	members map[string]*room                // by name
-	of      map[*Socket]map[string]struct{} // what a socket is in, its own room apart
-	list    []*Socket                       // snapshot of sockets; nil when out of date
+	sockets map[string]*Socket // by ID: each is also a room of its own
+	members map[string]*room   // by name
+	of      map[*Socket]*stays // what a socket is in, its own room apart
+	list    []*Socket          // snapshot of sockets; nil when out of date
+}
+
+// stays are the rooms that one socket is in.
+type stays struct {
+	names map[string]struct{}
+	own   int // how many of them are the bridge's
 }
 
 // room is a set of sockets. list is a snapshot of it that broadcasts may read
@@ -30,7 +38,7 @@ func (r *rooms) enter(s *Socket) {
 	if r.sockets == nil {
 		r.sockets = make(map[string]*Socket)
 		r.members = make(map[string]*room)
-		r.of = make(map[*Socket]map[string]struct{})
+		r.of = make(map[*Socket]*stays)
 	}
 	r.sockets[s.id] = s
 	r.list = nil
@@ -45,43 +53,89 @@ func (r *rooms) leaveAll(s *Socket) {
 	}
 	delete(r.sockets, s.id)
 	r.list = nil
-	for name := range r.of[s] {
-		r.drop(s, name)
+	if in := r.of[s]; in != nil {
+		for name := range in.names {
+			r.drop(s, name)
+		}
 	}
 	delete(r.of, s)
 }
 
-// join adds s to names: all of them, or none when that would be more than limit.
-func (r *rooms) join(s *Socket, names []string, limit int) error {
+// checkRooms says whether an app may join rooms of these names.
+func checkRooms(names []string) error {
 	for _, name := range names {
-		if name == "" || len(name) > maxRoomName {
+		if name == "" || len(name) > maxRoomName || strings.HasPrefix(name, ownRooms) {
 			return ErrRoomName
 		}
 	}
+	return nil
+}
+
+// others returns names without the bridge's own.
+func others(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, ownRooms) })
+}
+
+// join adds s to names: all of them, or none when an app may not join one, or when it
+// would then be in more than limit rooms, the bridge's own apart.
+func (r *rooms) join(s *Socket, names []string, limit int) error {
+	if err := checkRooms(names); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sockets[s.id] != s {
-		return ErrDisconnected
+	in, err := r.staysOf(s)
+	if err != nil {
+		return err
 	}
-	in := r.of[s]
 	more := 0
 	for i, name := range names {
-		if _, ok := in[name]; !ok && !slices.Contains(names[:i], name) {
+		if _, ok := in.names[name]; !ok && !slices.Contains(names[:i], name) {
 			more++
 		}
 	}
-	if len(in)+more > limit {
+	if len(in.names)-in.own+more > limit {
 		return ErrTooManyRooms
 	}
+	r.add(s, in, names)
+	return nil
+}
+
+// joinOwn adds s to a room of the bridge's, whatever the limit.
+func (r *rooms) joinOwn(s *Socket, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in, err := r.staysOf(s)
+	if err != nil {
+		return err
+	}
+	r.add(s, in, []string{name})
+	return nil
+}
+
+// staysOf returns where s is. The caller holds the lock.
+func (r *rooms) staysOf(s *Socket) (*stays, error) {
+	if r.sockets[s.id] != s {
+		return nil, ErrDisconnected
+	}
+	in := r.of[s]
 	if in == nil {
-		in = make(map[string]struct{}, len(names))
+		in = &stays{names: make(map[string]struct{}, 2)}
 		r.of[s] = in
 	}
+	return in, nil
+}
+
+// add adds s to rooms. The caller holds the lock.
+func (r *rooms) add(s *Socket, in *stays, names []string) {
 	for _, name := range names {
-		if _, ok := in[name]; ok {
+		if _, ok := in.names[name]; ok {
 			continue
 		}
-		in[name] = struct{}{}
+		in.names[name] = struct{}{}
+		if strings.HasPrefix(name, ownRooms) {
+			in.own++
+		}
 		rm := r.members[name]
 		if rm == nil {
 			rm = &room{set: make(map[*Socket]struct{}, 1)}
@@ -90,16 +144,21 @@ func (r *rooms) join(s *Socket, names []string, limit int) error {
 		rm.set[s] = struct{}{}
 		rm.list = nil
 	}
-	return nil
 }
 
 func (r *rooms) leave(s *Socket, names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := r.of[s]
+	if in == nil {
+		return
+	}
 	for _, name := range names {
-		if _, ok := in[name]; ok {
-			delete(in, name)
+		if _, ok := in.names[name]; ok {
+			delete(in.names, name)
+			if strings.HasPrefix(name, ownRooms) {
+				in.own--
+			}
 			r.drop(s, name)
 		}
 	}
@@ -122,9 +181,9 @@ func (r *rooms) names(s *Socket) []string {
 	if r.sockets[s.id] != s {
 		return nil
 	}
-	names := make([]string, 0, len(r.of[s])+1)
-	for name := range r.of[s] {
-		names = append(names, name)
+	names := make([]string, 0, 3)
+	if in := r.of[s]; in != nil {
+		names = slices.AppendSeq(names, maps.Keys(in.names))
 	}
 	slices.Sort(names)
 	return slices.Insert(names, 0, s.id)

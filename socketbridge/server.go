@@ -37,6 +37,7 @@ type Server struct {
 	namespaces map[string]*Namespace
 
 	perSession sessionCounts
+	users      users
 
 	closing atomic.Bool
 	running activity // inbox workers and connects: whatever runs user code
@@ -54,6 +55,7 @@ func New(config ...Config) *Server {
 		namespaces: make(map[string]*Namespace),
 		clients:    make(map[*client]struct{}),
 	}
+	s.users.server, s.users.grace, s.users.limit = s, cfg.PresenceGrace, cfg.MaxConnsPerUser
 	engine := cfg.Engine
 	if cfg.Sessions != nil {
 		engine.Lift, engine.Same, engine.Dropped = s.lift, s.same, s.dropped
@@ -118,6 +120,7 @@ func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 // same end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
+	s.users.close()
 	err := s.running.wait(ctx)
 	if err != nil {
 		for _, c := range s.allClients() {
@@ -147,12 +150,13 @@ type Stats struct {
 	Sockets     int
 	Rooms       int // the sockets' own rooms included
 	Sessions    int // sessions that have connections
+	Users       int // users that have sockets, or are still to be told offline
 	Engine      engineio.Stats
 }
 
 // Stats returns the present counts. After the last client has gone all are 0.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.perSession.len(), Engine: s.engine.Stats()}
+	st := Stats{Sessions: s.perSession.len(), Users: s.users.len(), Engine: s.engine.Stats()}
 	s.clientsMu.Lock()
 	st.Connections = len(s.clients)
 	s.clientsMu.Unlock()

@@ -199,9 +199,6 @@ func (s *Socket) Emit(event string, args ...any) error {
 // ErrRoomName or ErrDisconnected, to none. In a connect middleware the rooms are
 // joined when the socket is connected, and a room that cannot be joined refuses it.
 func (s *Socket) Join(rooms ...string) error {
-	if err := checkRooms(rooms); err != nil {
-		return err
-	}
 	s.mu.Lock()
 	if !s.entered {
 		defer s.mu.Unlock()

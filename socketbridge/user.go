@@ -1,0 +1,133 @@
+package socketbridge
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// ownRooms begins the names of the rooms that the bridge itself keeps. An app can
+// neither join nor leave them: a room's name may come from a client, and who could
+// join a user's room would read that user's messages.
+const ownRooms = "fiberbridge:"
+
+// nobody is a room that is always empty.
+const nobody = ownRooms + "nobody"
+
+// userRoom is the room that all sockets of a user are in. Its name is a hash of the
+// user's ID, which can thus have any form and length.
+func (n *Namespace) userRoom(id string) string {
+	if id == "" || n.server.cfg.Sessions == nil {
+		return nobody
+	}
+	return ownRooms + "user:" + n.server.cfg.Sessions.UserPseudonym(id, "room")
+}
+
+// userRooms never returns none, which would address everybody.
+func (n *Namespace) userRooms(ids []string) []string {
+	rooms := []string{nobody}
+	for _, id := range ids {
+		rooms = append(rooms, n.userRoom(id))
+	}
+	return rooms
+}
+
+// ToUser addresses the sockets of users in the default namespace, with all their
+// tabs and devices. See Namespace.ToUser.
+func (s *Server) ToUser(ids ...string) Broadcast { return s.root.ToUser(ids...) }
+
+// ToUser addresses the sockets of users in this namespace, with all their tabs and
+// devices. An ID is the text of what fibersession.Config.UserKey holds: "5" for the
+// integer 5. Without IDs, and for "", nobody is addressed.
+func (n *Namespace) ToUser(ids ...string) Broadcast { return Broadcast{ns: n}.ToUser(ids...) }
+
+// ToUser addresses the sockets of users, but s. See Namespace.ToUser.
+func (s *Socket) ToUser(ids ...string) Broadcast { return s.Broadcast().ToUser(ids...) }
+
+// ToUser widens the address to the sockets of users. See Namespace.ToUser.
+func (b Broadcast) ToUser(ids ...string) Broadcast { return b.To(b.ns.userRooms(ids)...) }
+
+// ExceptUser leaves out the sockets of users.
+func (b Broadcast) ExceptUser(ids ...string) Broadcast { return b.Except(b.ns.userRooms(ids)...) }
+
+// User is a user's sockets on this node: all that they have at the moment of each
+// call. It is a value, and safe for concurrent use.
+type User struct {
+	id     string
+	server *Server
+	ns     *Namespace // nil: all namespaces
+}
+
+// User returns the sockets of a user in all namespaces.
+func (s *Server) User(id string) User { return User{id: id, server: s} }
+
+// User returns the sockets of a user in this namespace.
+func (n *Namespace) User(id string) User { return User{id: id, server: n.server, ns: n} }
+
+// ID returns the user's ID.
+func (u User) ID() string { return u.id }
+
+func (u User) namespaces() []*Namespace {
+	if u.ns != nil {
+		return []*Namespace{u.ns}
+	}
+	return u.server.allNamespaces()
+}
+
+// Sockets returns the user's sockets.
+func (u User) Sockets() []*Socket {
+	var all []*Socket
+	for _, ns := range u.namespaces() {
+		all = append(all, ns.ToUser(u.id).Sockets()...)
+	}
+	return all
+}
+
+// Online says whether a socket of the user is connected at this moment. Unlike
+// OnPresence it knows no grace period.
+func (u User) Online() bool {
+	for _, s := range u.Sockets() {
+		if s.Connected() {
+			return true
+		}
+	}
+	return false
+}
+
+// Emit sends an event to the user's sockets; a client that is in several namespaces
+// gets it in each. See Broadcast.Emit.
+func (u User) Emit(event string, args ...any) error {
+	var errs []error
+	for _, ns := range u.namespaces() {
+		errs = append(errs, ns.ToUser(u.id).Emit(event, args...))
+	}
+	return errors.Join(errs...)
+}
+
+// Disconnect disconnects the user's sockets, which do not come back by themselves.
+// The user stays logged in and can connect again: to log out, end the sessions
+// (fibersession's Store.EndAll), which disconnects their sockets too.
+func (u User) Disconnect() {
+	for _, s := range u.Sockets() {
+		s.Disconnect()
+	}
+}
+
+// OnPresence adds a handler that is told when a user comes and goes: online when the
+// user's first socket on this node, in any namespace, is there, and offline when the
+// last has been gone for Config.PresenceGrace. For one user the calls alternate,
+// one at a time and in order; for several they overlap. What happens while a handler
+// runs is told by where it ended. Handlers run apart from the sockets, and may
+// use everything; when the server shuts down, all who are left are told to be
+// offline, and Shutdown waits for that.
+func (s *Server) OnPresence(fn func(user string, online bool)) { s.users.onPresence(fn) }
+
+// guard runs a callback that must not take the process down.
+func (s *Server) guard(what string, fn func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("socketbridge: a callback panicked", "callback", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	fn()
+}
