@@ -184,6 +184,9 @@ func userID(v any) (id string, ok bool) {
 	return "", false
 }
 
+// UserKey returns Config.UserKey.
+func (s *Store) UserKey() string { return s.cfg.UserKey }
+
 // UserPseudonym returns a name for a user, of 22 characters: for rooms and indexes.
 // It is a hash keyed with Config.Prefix, the same on every node of an app and
 // another for each label; it keeps an ID from meaning something where it is put, and
