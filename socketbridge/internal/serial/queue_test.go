@@ -1,6 +1,7 @@
 package serial_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
@@ -181,19 +182,33 @@ func TestQueue_CloseWaitsForTheWorkAndDropsTheRest(t *testing.T) {
 	})
 }
 
-// An idle queue must cost no goroutine.
+// workers counts the goroutines of queues in this test binary.
+func workers() int {
+	all := make([]byte, 1<<20)
+	return bytes.Count(all[:runtime.Stack(all, true)], []byte(".run(")) // its frame stands once in each stack
+}
+
+// An idle queue must cost no goroutine. It runs alone: it counts those of all queues.
 func TestQueue_WorkerLivesOnlyWhileThereIsWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		before := runtime.NumGoroutine()
 		queues := make([]serial.Queue[int], 100)
 		for i := range queues {
 			queues[i].Start(func([]int) {})
 			_ = queues[i].Push(1)
 		}
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after != before {
-			t.Errorf("%d goroutines are left", after-before)
+		if n := workers(); n != 0 {
+			t.Errorf("%d workers are left", n)
 		}
+		hold := make(chan struct{})
+		var busy serial.Queue[int]
+		busy.Start(func([]int) { <-hold })
+		_ = busy.Push(1)
+		synctest.Wait()
+		if n := workers(); n != 1 {
+			t.Errorf("%d workers are seen, and one is at work", n)
+		}
+		close(hold)
 	})
 }
 
