@@ -21,3 +21,11 @@ func (s *Store) NewID() (string, error) {
 	id, _, err := s.newIdentity()
 	return id, err
 }
+
+// CookieValue and CookieID are the store's form of a cookie.
+func (s *Store) CookieValue(name, id string) string { return s.cfg.CookieFormat.Value(name, id) }
+
+func (s *Store) CookieID(name, value string) (string, bool) {
+	id, _, ok := s.cfg.CookieFormat.ID(name, value)
+	return id, ok
+}

@@ -52,10 +52,11 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			v[5] = 2
 			must(t, st.Set(s.StoreKey(mine), v, 0))
 		},
-		"a value beyond the size limit": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
-			v, err := st.Get(s.StoreKey(mine))
-			must(t, err)
-			must(t, st.Set(s.StoreKey(mine), append(v, make([]byte, 64*1024)...), 0))
+		"a value beyond the size limit": func(t *testing.T, st storage.Storage, _ *fibersession.Store, mine, _ string) {
+			large := newStore(t, fibersession.Config{Storage: st, MaxSize: 1 << 20})
+			h := again(t, large, mine)
+			h.Set("large", make([]byte, 64*1024))
+			must(t, h.Save(ctx))
 		},
 	}
 	for name, spoil := range tests {

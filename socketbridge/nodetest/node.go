@@ -110,13 +110,15 @@ func Dir(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("nodetest: %v", err)
 	}
-	// A test runs in its package's folder, somewhere below go.mod.
+	// A test runs in its package's folder, somewhere below the module's; an example
+	// that is a module of its own lies below it too.
 	for root := dir; ; root = filepath.Dir(root) {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			return filepath.Join(root, "socketbridge", "nodetest")
+		driver := filepath.Join(root, "socketbridge", "nodetest")
+		if _, err := os.Stat(filepath.Join(driver, "driver.mjs")); err == nil {
+			return driver
 		}
 		if root == filepath.Dir(root) {
-			t.Fatalf("nodetest: no go.mod above %s", dir)
+			t.Fatalf("nodetest: no socketbridge/nodetest above %s", dir)
 		}
 	}
 }

@@ -1,0 +1,161 @@
+package fibersession_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+func secret(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+
+// A5: several secrets: the first signs, all verify, and a cookie of an old one is
+// replaced when it is used.
+func TestA5_SecretsRotate(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	store := func(secrets ...[]byte) *fibersession.Store {
+		return newStore(t, fibersession.Config{Insecure: true, Storage: st, Secrets: secrets})
+	}
+	first := store(secret(1))
+	b := newBrowser(t, whoami(first))
+	b.get("/in")
+	before := b.cookies["session"]
+	id, _, _ := strings.Cut(before, ".")
+	if len(before) != 43+1+43 {
+		t.Fatalf("the cookie holds %q", before)
+	}
+	if res := b.get("/"); res.body != "ada" || len(res.set) != 0 {
+		t.Errorf("%q, and cookies %v although the secret is the first", res.body, res.set)
+	}
+
+	b.app = whoami(store(secret(2), secret(1)))
+	if res := b.get("/"); res.body != "ada" || len(res.set) != 1 || res.set[0].MaxAge != 604800 || !res.set[0].HttpOnly {
+		t.Errorf("%q, and cookies %v", res.body, res.set)
+	}
+	after := b.cookies["session"]
+	if after == before || !strings.HasPrefix(after, id+".") {
+		t.Errorf("the cookie is %q, and was %q", after, before)
+	}
+	if res := b.get("/"); len(res.set) != 0 {
+		t.Error("it is replaced again")
+	}
+
+	b.app = whoami(store(secret(2)))
+	if got := b.get("/").body; got != "ada" {
+		t.Errorf("after the old secret went away: %q", got)
+	}
+	late := newBrowser(t, b.app)
+	late.cookies["session"] = before
+	if got := late.get("/").body; got != "" {
+		t.Errorf("the old secret still opens the session of %q", got)
+	}
+}
+
+// Nothing but a good signature opens a session: not the bare ID, not another name's
+// cookie, and no value that differs in one bit.
+func TestA5_ForgedIsNone(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := newStore(t, fibersession.Config{Insecure: true, Secrets: [][]byte{secret(1), secret(2)}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	app := whoami(s)
+	b := newBrowser(t, app)
+	b.get("/in")
+	good := b.cookies["session"]
+	id, sig, _ := strings.Cut(good, ".")
+
+	other := newStore(t, fibersession.Config{KeyLookup: "cookie:other", Secrets: [][]byte{secret(1)}, KeyGenerator: func() string { return id }})
+	renamed := newBrowser(t, whoami(other))
+	renamed.get("/in")
+
+	forged := map[string]string{
+		"unsigned":             id,
+		"no signature":         id + ".",
+		"no ID":                "." + sig,
+		"signature twice":      good + "." + sig,
+		"another name":         renamed.cookies["other"],
+		"padded":               good + "=",
+		"the form of Express":  "s:" + good,
+		"longer than any ID":   strings.Repeat("A", 3000) + "." + sig,
+		"a made-up ID":         strings.Repeat("A", 43) + "." + sig,
+		"a dot more in the ID": id[:20] + "." + id[20:] + "." + sig,
+	}
+	// Each bit that leaves a character of cookies; the last character of the
+	// signature holds two bits that no byte has.
+	for i := range good {
+		for bit := range 7 {
+			if c := good[i] ^ 1<<bit; c > ' ' && c < 0x7f && !strings.ContainsRune(`",;\`, rune(c)) {
+				forged[good[:i]+string(c)+good[i+1:]] = good[:i] + string(c) + good[i+1:]
+			}
+		}
+	}
+	for name, value := range forged {
+		b := newBrowser(t, app)
+		b.cookies["session"] = value
+		if got := b.get("/").body; got != "" {
+			t.Errorf("%s: the session of %q", name, got)
+		}
+	}
+	if got := s.Stats().Forged; got != uint64(len(forged)) {
+		t.Errorf("%d counted of %d", got, len(forged))
+	}
+	if text := log.String(); strings.Count(text, "wrong signature") != 1 || strings.Contains(text, id) || strings.Contains(text, sig) {
+		t.Errorf("the log says\n%s", text)
+	}
+	if got := b.get("/").body; got != "ada" {
+		t.Errorf("and the good one: %q", got)
+	}
+}
+
+// Rotation under load logs nobody out: three nodes are given new secrets one after the
+// other, in the documented order, while browsers go round them.
+func TestA5_RotationUnderLoad(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	store := func(secrets ...[]byte) *fibersession.Store {
+		return newStore(t, fibersession.Config{Insecure: true, Storage: st, Secrets: secrets})
+	}
+	phases := [][][]byte{
+		{secret(1)}, {secret(1), secret(2)}, {secret(2), secret(1)}, {secret(2)},
+	}
+	var wg sync.WaitGroup
+	for range 8 { // waited for below
+		wg.Go(func() {
+			b := newBrowser(t, whoami(store(phases[0]...)))
+			b.get("/in")
+			for i := range phases[1:] {
+				old, next := store(phases[i]...), store(phases[i+1]...)
+				for _, s := range []*fibersession.Store{old, next, old, next} {
+					b.app = whoami(s)
+					if res := b.get("/"); res.body != "ada" {
+						t.Errorf("phase %d: logged out", i)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func FuzzSignedCookie(f *testing.F) {
+	s := fibersession.New(fibersession.Config{Insecure: true, Secrets: [][]byte{secret(1)}, Logger: quiet})
+	f.Cleanup(func() { _ = s.Close() })
+	good := s.CookieValue("session", strings.Repeat("a", 43))
+	f.Add(good)
+	f.Add("")
+	f.Add(".")
+	f.Add(strings.Repeat(".", 200))
+	f.Add("s:" + good)
+	f.Fuzz(func(t *testing.T, value string) {
+		id, ok := s.CookieID("session", value)
+		if ok && s.CookieValue("session", id) != value {
+			t.Errorf("%q is taken for %q, which has another signature", value, id)
+		}
+	})
+}
