@@ -63,6 +63,12 @@ func TestAdmission(t *testing.T) {
 			t.Error("networks are not told apart")
 		}
 	})
+	t.Run("an address is the same in both notations", func(t *testing.T) {
+		a := admission{maxPerIP: 1, rate: -1}
+		if a.admit(ip("192.0.2.1"), now) != nil || a.admit(ip("::ffff:192.0.2.1"), now) == nil || a.admit(ip("::ffff:192.0.2.2"), now) != nil {
+			t.Error("IPv4 in IPv6 is not told apart, or not recognised")
+		}
+	})
 	t.Run("the rate comes back with time", func(t *testing.T) {
 		a := admission{maxPerIP: -1, rate: 10}
 		if n, _ := admitN(&a, "192.0.2.1", 100); n != 10 {
@@ -153,6 +159,15 @@ func TestNewID(t *testing.T) {
 			t.Fatalf("%q, %v", id, err)
 		}
 		seen[id] = true
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.add(&transport.Handshake{}, netip.Addr{}, Polling); err != errShuttingDown {
+		t.Errorf("after Shutdown: %v", err)
+	}
+	if s.enter() {
+		t.Error("after Shutdown, something runs that it did not wait for")
 	}
 	s.random = iotest.ErrReader(errors.New("no entropy"))
 	if _, err := s.add(&transport.Handshake{}, netip.Addr{}, Polling); err != errInternal {

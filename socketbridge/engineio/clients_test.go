@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -204,6 +205,19 @@ func TestStreamedBodies(t *testing.T) {
 	}
 	if got := post(p, "Transfer-Encoding: chunked", chunk(600)+chunk(400)+"0\r\n\r\n"); got != "200" {
 		t.Errorf("chunks at the limit: %s", got)
+	}
+	// What a refused request leaves unread must not be taken for the next request.
+	nc := s.dial()
+	inner := "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: " + s.addr + "\r\nConnection: close\r\n\r\n"
+	fmt.Fprintf(nc, "POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n", p.query(), s.addr)
+	_, _ = nc.Write([]byte(strings.Repeat(" ", 8<<10)))
+	first := make([]byte, len("HTTP/1.1 400"))
+	if _, err := io.ReadFull(nc, first); err != nil || string(first) != "HTTP/1.1 400" {
+		t.Errorf("%q, %v", first, err)
+	}
+	_, _ = nc.Write([]byte(inner))
+	if rest, _ := io.ReadAll(nc); bytes.Contains(rest, []byte("HTTP/1.1")) {
+		t.Errorf("two answers to one request: %q", rest)
 	}
 	a := s.next()
 	if m, err := a.Next(context.Background()); err != nil || !bytes.Equal(m.Data, bytes.Repeat([]byte("4"), 999)) {

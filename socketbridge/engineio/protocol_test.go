@@ -3,6 +3,7 @@ package engineio_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -273,7 +274,7 @@ func TestWebSocket(t *testing.T) {
 		s.ended(a, transport.TransportClose)
 	})
 	t.Run("the server closes", func(t *testing.T) {
-		s := open(t, echoing(), engineio.Config{})
+		s := open(t, echoing(), engineio.Config{CloseTimeout: time.Hour})
 		c := s.ws()
 		a := s.next()
 		_ = a.Conn.Send(0, transport.Message{Data: []byte("last words")})
@@ -283,6 +284,9 @@ func TestWebSocket(t *testing.T) {
 		}
 		if code := c.closed(); code != wsframe.NormalClosure {
 			t.Errorf("the close code is %d", code)
+		}
+		if _, err := c.read(); err != io.EOF { // a client may wait for the server to hang up
+			t.Errorf("after the goodbye came %v", err)
 		}
 		c.say("4nobody hears")
 		c.raw(clientFrame(true, wsframe.Close, "\x03\xe8"))

@@ -168,6 +168,20 @@ func TestTime_PongsThatNobodyAskedForChangeNothing(t *testing.T) {
 	})
 }
 
+// A timer that fires while it is set for something else does nothing.
+func TestTime_StaleTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &transporttest.Recorder{}, Config{})
+		begin := time.Now()
+		c, a := b.polling()
+		c.mu.Lock()
+		time.Sleep(25 * time.Second) // the ping is due, and onTimer waits for the lock
+		c.arm(dutyClose, 5*time.Second)
+		c.mu.Unlock()
+		b.end(a, begin, 30*time.Second, transport.TransportError)
+	})
+}
+
 // What a client sends does not replace its pong.
 func TestTime_MessagesAreNoPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -215,6 +229,23 @@ func TestTime_BackpressureIsNotThePeersFault(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The time that the core held the client back is given to it, and no more.
+func TestTime_BackpressureIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
+			time.Sleep(16 * time.Second)
+			return nil
+		}}
+		b := newBench(t, core, Config{})
+		begin := time.Now()
+		_, a, p := b.webSocket()
+		time.Sleep(24 * time.Second)
+		p.say("4hold") // until 40s; the ping is at 25s, and nobody answers it
+		b.end(a, begin, (25+20+16)*time.Second, transport.PingTimeout)
+		<-p.served
+	})
 }
 
 // D20: nobody tells a server that a waiting client has left, so no poll may wait
@@ -300,8 +331,12 @@ func TestTime_PollsArePacedDuringAnUpgrade(t *testing.T) {
 		if took := time.Since(begin); took != 10*probePace {
 			t.Errorf("10 polls took %v, not %v", took, 10*probePace)
 		}
-		c.end(transport.ForcedClose, nil) // ends the probe as well
+		begin = time.Now()
+		c.end(transport.ForcedClose, nil)
 		<-p.served
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("the upgrade outlived its connection by %v", took)
+		}
 		<-a.Conn.Done()
 	})
 }
