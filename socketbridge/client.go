@@ -18,7 +18,8 @@ import (
 type client struct {
 	server *Server
 	conn   transport.Conn
-	lifted *lifted // nil without a session store
+	lifted *lifted    // nil without a session store
+	plain  *plainConn // conn, when its client speaks plain messages
 
 	// Used by the reading goroutine alone.
 	decoder siopacket.Decoder
@@ -44,6 +45,7 @@ func newClient(s *Server, conn transport.Conn) *client {
 		sockets: make(map[string]*Socket, 1),
 		holds:   1,
 	}
+	c.plain, _ = conn.(*plainConn)
 	c.lifted, _ = conn.Handshake().Lifted.(*lifted)
 	c.decoder.Limits = s.cfg.limits
 	c.rate.init(s.cfg)
@@ -62,6 +64,9 @@ func (c *client) Receive(m transport.Message) error {
 		return nil
 	} else if wait > 0 && !c.pause(wait) {
 		return ErrDisconnected
+	}
+	if c.plain != nil {
+		return c.packet(c.plain.decode(&c.decoder, m))
 	}
 	var (
 		p    siopacket.Packet
@@ -114,7 +119,7 @@ func (c *client) packet(p siopacket.Packet) error {
 	c.mu.Lock()
 	s, left := c.sockets[p.Namespace], c.left[p.Namespace]
 	c.mu.Unlock()
-	if s == nil && left {
+	if s == nil && (left || c.plain != nil) {
 		return nil // it was on its way when the server disconnected the socket
 	}
 	if s == nil {

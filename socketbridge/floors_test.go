@@ -30,6 +30,7 @@ var floors = map[string]int{
 	"socketbridge/engineio":                1,
 	"socketbridge/transport/transporttest": 1,
 	"socketbridge":                         2,
+	"socketbridge/contribws":               3,
 	"examples":                             4,
 }
 
@@ -47,8 +48,8 @@ var heavy = map[string][]string{
 	"github.com/redis/go-redis":            {"storage/redis"},
 	"github.com/gofiber/storage/redis":     {"storage/redis"},
 	"github.com/gofiber/storage/memory":    {"storage/memory"},
-	"github.com/gofiber/contrib/websocket": {},
-	"github.com/gofiber/contrib/socketio":  {},
+	"github.com/gofiber/contrib/websocket": {"socketbridge/contribws"},
+	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
 }
 
 func TestFloors(t *testing.T) {
@@ -150,6 +151,8 @@ func TestFloorsBite(t *testing.T) {
 	for _, tt := range []struct{ name, pkg, imp string }{
 		{"the session store imports Redis", "fibersession", module + "storage/redis"},
 		{"the core imports Redis", "socketbridge", "github.com/redis/go-redis/v9"},
+		{"the core imports contrib/socketio", "socketbridge", "github.com/gofiber/contrib/socketio"},
+		{"the core imports what wraps it", "socketbridge", module + "socketbridge/contribws"},
 		{"a codec imports a module", "socketbridge/internal/siopacket", "github.com/gofiber/fiber/v2"},
 		{"the engine imports the core", "socketbridge/engineio", module + "socketbridge"},
 		{"storage imports a driver", "storage", module + "storage/memory"},

@@ -1,0 +1,274 @@
+package contribws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/gofiber/contrib/socketio"
+	"github.com/gofiber/fiber/v2"
+	"go.uber.org/goleak"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
+	"github.com/fiberbridge/fiberbridge/storage"
+	_ "github.com/fiberbridge/fiberbridge/storage/redis"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+func TestMain(m *testing.M) {
+	for _, name := range []string{socketio.EventConnect, socketio.EventMessage, socketio.EventDisconnect, socketio.EventClose} {
+		socketio.On(name, func(ep *socketio.EventPayload) { // the library's listeners are of the whole process
+			if l, ok := ep.Kws.Locals("listeners").(listeners); ok && l[name] != nil {
+				l[name](ep)
+			}
+		})
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// listeners are those of one test, by event.
+type listeners map[string]func(*socketio.EventPayload)
+
+// site is an app with sessions, Socket.IO and a route for contrib/socketio.
+type site struct {
+	t        testing.TB
+	url      string
+	app      *fiber.App
+	sessions *fibersession.Store
+	io       *socketbridge.Server
+	client   *http.Client
+}
+
+type options struct {
+	storage   string
+	bridge    socketbridge.Config
+	route     contribws.Config
+	listeners listeners
+	before    func(app *fiber.App)
+	setup     func(s *site)
+}
+
+func newSite(t testing.TB, o options) *site {
+	t.Helper()
+	if o.storage == "" {
+		o.storage = "memory://"
+	}
+	store, err := storage.Open(o.storage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := slog.New(slog.DiscardHandler)
+	if o.route.Logger == nil {
+		o.route.Logger = silent
+	}
+	s := &site{t: t, client: &http.Client{Transport: &http.Transport{}}}
+	s.app = fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
+	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond
+	s.sessions = fibersession.New(fibersession.Config{Storage: store, Logger: silent})
+	o.bridge.Sessions, o.bridge.Logger = s.sessions, silent
+	o.bridge.Engine.MaxConnsPerIP, o.bridge.Engine.ConnRatePerIP = -1, -1
+	o.bridge.MaxConnsPerSession, o.bridge.EventsPerSecond, o.bridge.BytesPerSecond = -1, -1, -1
+	s.io = socketbridge.New(o.bridge)
+	if o.before != nil {
+		o.before(s.app)
+	}
+	s.app.Use(s.sessions.Handler(), func(c *fiber.Ctx) error {
+		c.Locals("listeners", o.listeners)
+		return c.Next()
+	}, s.io.Handler())
+	s.app.Get("/set/:key/:value", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set(c.Params("key"), c.Params("value"))
+		return nil
+	})
+	s.app.Get("/get/:key", func(c *fiber.Ctx) error {
+		return c.SendString(fibersession.Value[string](fibersession.FromContext(c), c.Params("key")))
+	})
+	s.app.Get("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+	if o.setup != nil {
+		o.setup(s)
+	}
+	s.app.Get("/ws/:room", contribws.New(s.io, o.route))
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + ln.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.app.Listener(ln) }() // received at the test's end
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		s.client.CloseIdleConnections()
+		err := errors.Join(s.io.Shutdown(ctx), s.app.ShutdownWithContext(ctx), <-served, s.sessions.Close(), store.Close())
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// agent is a browser as far as its session's cookie goes.
+type agent struct {
+	*site
+	cookie string
+}
+
+// get makes a request that must succeed, and returns the body.
+func (a *agent) get(path string) string {
+	a.t.Helper()
+	body, err := a.try(path)
+	if err != nil {
+		a.t.Fatalf("GET %s: %v", path, err)
+	}
+	return body
+}
+
+func (a *agent) try(path string) (string, error) {
+	req, err := http.NewRequest("GET", a.url+path, nil)
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Cookie", a.cookie)
+	res, err := a.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	for _, c := range res.Cookies() {
+		a.cookie = c.Name + "=" + c.Value
+	}
+	b, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != 200 {
+		err = fmt.Errorf("status %d: %s", res.StatusCode, b)
+	}
+	return string(b), err
+}
+
+// client is a WebSocket client.
+type client struct {
+	t  testing.TB
+	ws *websocket.Conn
+}
+
+// dial opens a WebSocket with the agent's cookie.
+func (a *agent) dial(path string, header ...string) *client {
+	a.t.Helper()
+	c, err := a.tryDial(a.t.Context(), path, header...)
+	if err != nil {
+		a.t.Fatalf("dial %s: %v", path, err)
+	}
+	a.t.Cleanup(func() { _ = c.ws.CloseNow() })
+	return c
+}
+
+func (a *agent) tryDial(ctx context.Context, path string, header ...string) (*client, error) {
+	h := http.Header{"Cookie": {a.cookie}}
+	o := &websocket.DialOptions{HTTPHeader: h}
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Sec-WebSocket-Protocol" {
+			o.Subprotocols = append(o.Subprotocols, header[i+1])
+			continue
+		}
+		h.Add(header[i], header[i+1])
+	}
+	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(a.url, "http")+path, o)
+	if err != nil {
+		return nil, err
+	}
+	ws.SetReadLimit(4 << 20)
+	return &client{a.t, ws}, nil
+}
+
+func (c *client) send(text string) {
+	c.t.Helper()
+	if err := c.ws.Write(c.t.Context(), websocket.MessageText, []byte(text)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// read returns the next frame; that of a binary one begins with "binary ".
+func (c *client) read() string {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	typ, b, err := c.ws.Read(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if typ == websocket.MessageBinary {
+		return "binary " + string(b)
+	}
+	return string(b)
+}
+
+func (c *client) expect(want string) {
+	c.t.Helper()
+	if got := c.read(); got != want {
+		c.t.Fatalf("got %s, want %s", got, want)
+	}
+}
+
+// expectClose reads on until the server closes, with that code.
+func (c *client) expectClose(want websocket.StatusCode) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		if _, _, err := c.ws.Read(ctx); err != nil {
+			if got := websocket.CloseStatus(err); got != want {
+				c.t.Fatalf("closed with %d (%v), want %d", got, err, want)
+			}
+			return
+		}
+	}
+}
+
+// events is a journal that a test waits for.
+type events chan string
+
+func (e events) expect(t testing.TB, want string) {
+	t.Helper()
+	select {
+	case got := <-e:
+		if got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s did not happen", want)
+	}
+}
+
+// stores runs a test on each store that an app may name in its config.
+func stores(t *testing.T, test func(t *testing.T, url string)) {
+	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
+	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, storagetest.Redis(t).URL()) })
+}
+
+// logged collects what is logged.
+type logged struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
