@@ -1,0 +1,27 @@
+CREATE TABLE IF NOT EXISTS users (
+  id       TEXT PRIMARY KEY,
+  login    TEXT NOT NULL UNIQUE,   -- lower case: what friends are found by
+  name     TEXT NOT NULL,          -- what they see
+  password TEXT NOT NULL,          -- as Passwords.Hash writes it
+  created  INTEGER NOT NULL        -- Unix milliseconds, as all times here
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS friends (
+  asker    TEXT NOT NULL REFERENCES users (id),
+  asked    TEXT NOT NULL REFERENCES users (id),
+  accepted INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (asker, asked),
+  CHECK (asker <> asked)
+) STRICT, WITHOUT ROWID;
+
+-- Two people are friends once, whoever asked.
+CREATE UNIQUE INDEX IF NOT EXISTS friends_pair ON friends (min(asker, asked), max(asker, asked));
+CREATE INDEX IF NOT EXISTS friends_asked ON friends (asked);
+
+CREATE TABLE IF NOT EXISTS comments (
+  id      INTEGER PRIMARY KEY,
+  author  TEXT NOT NULL REFERENCES users (id),
+  text    TEXT NOT NULL,
+  created INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS comments_author ON comments (author, id);
