@@ -176,7 +176,7 @@ func TestTyped_RefusesHostileData(t *testing.T) {
 		types = append(types, 21)
 	}
 	types = append(types, 2, 0) // of int, and nil
-	promises := one() // lengths inside of each other that each promise what is left
+	promises := one()           // lengths inside of each other that each promise what is left
 	for range 20 {
 		promises = append(promises, 21, 23, 0xff, 0x1f)
 	}

@@ -235,4 +235,3 @@ func TestC7_CookieFormat(t *testing.T) {
 		t.Errorf("a bad value gives %q, counted %d", got.body, s.Stats().Forged)
 	}
 }
-

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -253,22 +252,4 @@ func (e events) expect(t testing.TB, want string) {
 func stores(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, storagetest.Redis(t).URL()) })
-}
-
-// logged collects what is logged.
-type logged struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
