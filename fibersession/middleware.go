@@ -2,7 +2,9 @@ package fibersession
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"time"
 
@@ -209,8 +211,17 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 	return h.do(ctx, &op{kind: opReload}) == nil
 }
 
-// Names says whether a request names a session at all, known here or not, or tries to.
-func (s *Store) Names(c *fiber.Ctx) bool { return s.claimOf(c).named }
+// Named returns a name for what a request says its session's ID is, known here or not,
+// well-formed or not: the same for the same, and "" when it says nothing. The ID cannot
+// be found from it.
+func (s *Store) Named(c *fiber.Ctx) string {
+	claim := s.claimOf(c)
+	if !claim.named {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("fiberbridge named\x00" + claim.id))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
 
 // due says whether a touch would write.
 func (h *Handle) due() bool {

@@ -136,8 +136,12 @@ func TestCVE_2022_25896_LoginGivesANewID(t *testing.T) {
 	_, value, _ := strings.Cut(planted, "=")
 	attacker.plant("session", value)
 	equal(t, "who came with the old ID", attacker.get("/who"), "")
-	c := attacker.connect(nodetest.Start(t), "/", nodetest.Options{})
-	equal(t, "a socket with the old ID", call(t, c, "whoami"), `""`)
+	n := nodetest.Start(t)
+	for _, transport := range []string{"polling", "websocket"} { // a client that keeps no cookies goes on with its dead one
+		c := attacker.connect(n, "/", nodetest.Options{Transports: []string{transport}})
+		equal(t, "a socket with the old ID, "+transport, call(t, c, "whoami"), `""`)
+		equal(t, "again", call(t, c, "whoami"), `""`)
+	}
 }
 
 // D3: an HTTP handler reaches all tabs and devices of a user by the user's ID, and

@@ -26,7 +26,8 @@ type lifted struct {
 	handle *fibersession.Handle
 	err    error
 	name   string // under which the connection is counted; "" when it is not
-	new    bool   // the handshake named no session: its client may not keep cookies
+	new    bool   // the handshake named no session that exists: its client may not keep cookies
+	named  string // what it named all the same
 }
 
 // lift runs in the handshake request. A store that fails does not refuse the
@@ -45,7 +46,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
-	l := &lifted{handle: h, name: h.Pseudonym("count"), new: h.Fresh()}
+	l := &lifted{handle: h, name: h.Pseudonym("count"), new: h.Fresh(), named: s.cfg.Sessions.Named(c)}
 	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
 		h.Release()
 		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.MaxConnsPerSession)
@@ -55,12 +56,17 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 }
 
 // same says whether a later request of a connection carries its session. A client
-// that came without one may go on without: then the connection's ID, which only it
-// knows, is all there is to tell it by.
+// that came without one, or with one that is no more, may go on as it came: then the
+// connection's ID, which only it knows, is all there is to tell it by.
 func (s *Server) same(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
-	if l == nil || l.handle == nil || (l.new && !s.cfg.Sessions.Names(c)) {
+	if l == nil || l.handle == nil {
 		return true
+	}
+	if l.new {
+		if named := s.cfg.Sessions.Named(c); named == "" || named == l.named {
+			return true
+		}
 	}
 	return s.cfg.Sessions.Owns(c, l.handle)
 }

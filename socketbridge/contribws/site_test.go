@@ -33,7 +33,9 @@ func TestMain(m *testing.M) {
 			}
 		})
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2.New.StartTimeStampUpdater.func1.1"))
 }
 
 // listeners are those of one test, by event.
