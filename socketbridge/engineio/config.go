@@ -2,7 +2,7 @@ package engineio
 
 import (
 	"log/slog"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,12 +110,25 @@ type Config struct {
 
 	// AllowOrigins lists the origins, beside the server's own, whose pages may
 	// connect, with cookies: "https://app.example.com". An entry is one exact
-	// origin with its scheme; "*" is refused, see AllowAnyOrigin.
+	// origin with its scheme (and port, unless it is the scheme's own), or has a
+	// wildcard for one label: "https://*.example.com" is every name that has one
+	// label more than example.com, and nothing else. Every page there can act for
+	// its visitor here, so that a wildcard below a public suffix (publicsuffix.org)
+	// is refused, and so is "*", see AllowAnyOrigin.
 	//
 	// Optional. Default: nil, the server's own origin alone
 	AllowOrigins []string
 
-	// AllowHeaders are the request headers that pages of AllowOrigins may set.
+	// AllowOriginFunc is asked about origins that are neither the server's own nor
+	// in AllowOrigins, as browsers write them: "https://app.example.com", in lower
+	// case and without the scheme's own port. It runs for every request of every
+	// transport, so that it must be quick, and may run for several at once; c is not
+	// to be answered. It is not asked about "null".
+	//
+	// Optional. Default: nil, no other origin
+	AllowOriginFunc func(origin string, c *fiber.Ctx) bool
+
+	// AllowHeaders are the request headers that pages of allowed origins may set.
 	//
 	// Optional. Default: []string{"Content-Type"}
 	AllowHeaders []string
@@ -128,7 +141,7 @@ type Config struct {
 
 	// AllowAnyOrigin lets pages of every origin connect. Then cookies are
 	// ignored, so that no page can act for its visitor: see CookiesIgnored. It
-	// cannot be used with AllowOrigins.
+	// cannot be used with AllowOrigins or AllowOriginFunc.
 	//
 	// Optional. Default: false
 	AllowAnyOrigin bool
@@ -259,21 +272,17 @@ func check(cfg Config) {
 			panic("engineio: Transports knows only \"polling\" and \"websocket\", not " + t)
 		}
 	}
-	if cfg.AllowAnyOrigin && len(cfg.AllowOrigins) > 0 {
-		panic("engineio: AllowAnyOrigin and AllowOrigins contradict each other: choose one")
-	}
-	if slices.Contains(cfg.AllowOrigins, "*") {
-		panic("engineio: AllowOrigins \"*\" with credentials would let every page act for its visitors: " +
-			"list the origins, or set AllowAnyOrigin, with which cookies are ignored")
+	if cfg.AllowAnyOrigin && (len(cfg.AllowOrigins) > 0 || cfg.AllowOriginFunc != nil) {
+		panic("engineio: AllowAnyOrigin and AllowOrigins or AllowOriginFunc contradict each other: choose one")
 	}
 	for _, o := range cfg.AllowOrigins {
-		if _, ok := parseOrigin(o); !ok {
-			panic("engineio: AllowOrigins wants exact origins such as \"https://app.example.com\", without a path or wildcard, not " + o)
+		if err := checkOrigin(o); err != nil {
+			panic("engineio: AllowOrigins: " + strconv.Quote(o) + ": " + err.Error())
 		}
 	}
 	for _, h := range cfg.AllowHeaders {
-		if !isToken(h) {
-			panic("engineio: AllowHeaders has something that is not a header's name")
+		if !isToken(h) || h == "*" { // which would be the header of that name: cookies are sent
+			panic("engineio: AllowHeaders: " + strconv.Quote(h) + " is no header's name: list the names")
 		}
 	}
 }

@@ -20,6 +20,7 @@ func originOf(c *fiber.Ctx) originRequest {
 		FetchSite: headerValues(c, "Sec-Fetch-Site"),
 		Scheme:    c.Protocol(),
 		Host:      c.Hostname(),
+		ctx:       c,
 	}
 }
 
@@ -31,9 +32,12 @@ func headerValues(c *fiber.Ctx, name string) []string {
 	return values
 }
 
-// set writes the headers that let a page read the answer.
+// set writes the headers that let a page read the answer. What a CORS middleware of
+// the app has said before is taken back: here the judgement is ours.
 func (h corsHeaders) set(c *fiber.Ctx, v verdict) {
 	c.Vary(fiber.HeaderOrigin)
+	c.Response().Header.Del(fiber.HeaderAccessControlAllowOrigin)
+	c.Response().Header.Del(fiber.HeaderAccessControlAllowCredentials)
 	switch v {
 	case crossOrigin:
 		c.Set(fiber.HeaderAccessControlAllowOrigin, c.Get(fiber.HeaderOrigin))

@@ -45,11 +45,12 @@ func (s *Server) serve(c *fiber.Ctx) error {
 func (s *Server) judge(c *fiber.Ctx) verdict {
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	from := s.origins.judge(originOf(c))
+	r := originOf(c)
+	from, why := s.origins.judge(r)
 	s.cors.set(c, from)
 	switch from {
 	case refused:
-		s.log.Debug("engineio: a request from another origin was refused; see Config.AllowOrigins")
+		s.refuse(why, r)
 	case anyOrigin:
 		ignoreCookies(c)
 	}

@@ -3,22 +3,29 @@ package engineio
 import (
 	"strconv"
 	"strings"
+
+	"github.com/gofiber/fiber/v2"
 )
 
 // originPolicy decides which pages may send requests. Browsers enforce nothing for
 // WebSockets, and send simple POSTs and GETs without asking, so every request of
 // every transport is judged here.
 type originPolicy struct {
-	allowed map[string]struct{} // in canonical form
-	any     bool
-	require bool
+	allowed  map[string]struct{} // in canonical form
+	patterns []originPattern
+	ask      func(origin string, c *fiber.Ctx) bool
+	any      bool
+	require  bool
 }
 
 func newOriginPolicy(cfg Config) originPolicy {
-	p := originPolicy{any: cfg.AllowAnyOrigin, require: cfg.RequireOrigin, allowed: make(map[string]struct{})}
-	for _, o := range cfg.AllowOrigins {
-		canonical, _ := parseOrigin(o) // was checked
-		p.allowed[canonical] = struct{}{}
+	p := originPolicy{any: cfg.AllowAnyOrigin, require: cfg.RequireOrigin, ask: cfg.AllowOriginFunc, allowed: make(map[string]struct{})}
+	for _, o := range cfg.AllowOrigins { // was checked
+		if pattern, ok := parseOriginPattern(o); ok {
+			p.patterns = append(p.patterns, pattern)
+		} else if canonical, ok := parseOrigin(o); ok {
+			p.allowed[canonical] = struct{}{}
+		}
 	}
 	return p
 }
@@ -29,6 +36,8 @@ type originRequest struct {
 	FetchSite []string // of all Sec-Fetch-Site headers
 	Scheme    string   // of the site, "http" or "https"
 	Host      string   // of the site, with its port when it is not the scheme's own
+
+	ctx *fiber.Ctx // for Config.AllowOriginFunc
 }
 
 // verdict is what a policy says to a request.
@@ -41,36 +50,61 @@ const (
 	anyOrigin           // whoever: without cookies
 )
 
+// cause is why a request was refused.
+type cause uint8
+
+const (
+	notRefused    cause = iota
+	notAllowed          // an origin that no setting allows
+	notAnOrigin         // "null", or nothing that a browser would send
+	twoOrigins          // two headers of one kind
+	otherSite           // no Origin, and Sec-Fetch-Site of another site
+	originMissing       // neither, and Config.RequireOrigin
+)
+
 // judge applies the policy: an Origin must be the site's own, with scheme, host
 // and port, or an allowed one. A browser sends none with GETs to the same origin,
 // but says Sec-Fetch-Site. Without both it is no browser, or one that predates
 // Sec-Fetch-Site and was asked by a page of the same origin.
-func (p *originPolicy) judge(r originRequest) verdict {
+func (p *originPolicy) judge(r originRequest) (verdict, cause) {
 	switch {
 	case p.require && len(r.Origins) == 0 && len(r.FetchSite) == 0:
-		return refused
+		return refused, originMissing
 	case p.any:
-		return anyOrigin
+		return anyOrigin, notRefused
 	case len(r.Origins) > 1, len(r.FetchSite) > 1:
-		return refused
+		return refused, twoOrigins
 	case len(r.Origins) == 1:
 		origin, ok := parseOrigin(r.Origins[0])
 		if !ok {
-			return refused
+			return refused, notAnOrigin
 		}
 		if site, ok := parseOrigin(r.Scheme + "://" + r.Host); ok && origin == site {
-			return sameOrigin
+			return sameOrigin, notRefused
 		}
-		if _, ok := p.allowed[origin]; ok {
-			return crossOrigin
+		if p.allows(origin, r.ctx) {
+			return crossOrigin, notRefused
 		}
-		return refused
+		return refused, notAllowed
 	case len(r.FetchSite) == 1:
 		if site := r.FetchSite[0]; site != "same-origin" && site != "none" {
-			return refused
+			return refused, otherSite
 		}
 	}
-	return sameOrigin
+	return sameOrigin, notRefused
+}
+
+// allows asks the list, and then the application.
+func (p *originPolicy) allows(origin string, c *fiber.Ctx) bool {
+	if _, ok := p.allowed[origin]; ok {
+		return true
+	}
+	for _, pattern := range p.patterns {
+		if pattern.matches(origin) {
+			return true
+		}
+	}
+	return p.ask != nil && p.ask(serialOrigin(origin), c)
 }
 
 // parseOrigin checks the serialised form of an origin (RFC 6454, section 6.2) and
@@ -102,6 +136,19 @@ func parseOrigin(s string) (string, bool) {
 		}
 	}
 	return scheme + "://" + host + ":" + port, true
+}
+
+// serialOrigin returns an origin in canonical form as browsers write it: without the
+// port that its scheme has anyhow.
+func serialOrigin(canonical string) string {
+	i := strings.LastIndexByte(canonical, ':')
+	switch port := canonical[i+1:]; {
+	case port == "",
+		port == "80" && strings.HasPrefix(canonical, "http://"),
+		port == "443" && strings.HasPrefix(canonical, "https://"):
+		return canonical[:i]
+	}
+	return canonical
 }
 
 func isScheme(s string) bool {

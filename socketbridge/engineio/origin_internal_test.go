@@ -1,8 +1,11 @@
 package engineio
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/gofiber/fiber/v2"
 )
 
 func TestParseOrigin(t *testing.T) {
@@ -64,6 +67,10 @@ func TestOriginPolicy(t *testing.T) {
 	listed := Config{AllowOrigins: []string{"https://app.example.com", "http://localhost:5173", "capacitor://localhost"}}
 	required := Config{RequireOrigin: true}
 	anyone := Config{AllowAnyOrigin: true}
+	wildcard := Config{AllowOrigins: []string{"https://*.example.org", "https://*.example.net:8443", "http://*.localhost:3000"}}
+	asked := Config{AllowOrigins: []string{"https://app.example.com"}, AllowOriginFunc: func(origin string, _ *fiber.Ctx) bool {
+		return origin == "https://asked.example" || origin == "http://asked.example:8080" || origin == "capacitor://asked"
+	}}
 	https := func(origin ...string) originRequest {
 		return originRequest{Origins: origin, Scheme: "https", Host: "example.com"}
 	}
@@ -123,6 +130,32 @@ func TestOriginPolicy(t *testing.T) {
 		{"required, and Sec-Fetch-Site instead", required, fetch("same-origin"), sameOrigin},
 		{"required, and not there", required, https(), refused},
 
+		{"wildcard", wildcard, https("https://a.example.org"), crossOrigin},
+		{"wildcard, with the port written out", wildcard, https("https://a.example.org:443"), crossOrigin},
+		{"wildcard, in capitals", wildcard, https("https://A.Example.org"), crossOrigin},
+		{"wildcard, a name in another alphabet", wildcard, https("https://xn--mnchen-3ya.example.org"), crossOrigin},
+		{"wildcard with a port", wildcard, https("https://a.example.net:8443"), crossOrigin},
+		{"wildcard of this machine", wildcard, https("http://a.localhost:3000"), crossOrigin},
+		{"wildcard: not the name itself", wildcard, https("https://example.org"), refused},
+		{"wildcard: not two labels", wildcard, https("https://a.b.example.org"), refused},
+		{"wildcard: not an empty label", wildcard, https("https://.example.org"), refused},
+		{"wildcard: not a name that ends alike (CVE-2022-42975)", wildcard, https("https://evilexample.org"), refused},
+		{"wildcard: not a name that begins alike", wildcard, https("https://a.example.org.evil.com"), refused},
+		{"wildcard: not with a trailing dot", wildcard, https("https://a.example.org."), refused},
+		{"wildcard: not the scheme of another", wildcard, https("http://a.example.org"), refused},
+		{"wildcard: not a port of another", wildcard, https("https://a.example.org:8443"), refused},
+		{"wildcard: not the scheme's port for another", wildcard, https("https://a.example.net"), refused},
+		{"wildcard: not a star", wildcard, https("https://*.example.org"), refused},
+		{"wildcard: not a path that ends alike", wildcard, https("https://evil.com/.example.org"), refused},
+		{"wildcard: not a user", wildcard, https("https://evil.com@a.example.org"), refused},
+
+		{"asked", asked, https("https://asked.example"), crossOrigin},
+		{"asked in the form of browsers", asked, https("https://ASKED.example:443"), crossOrigin},
+		{"asked with its port", asked, https("http://asked.example:8080"), crossOrigin},
+		{"asked, an app's scheme", asked, https("capacitor://asked"), crossOrigin},
+		{"asked, and no", asked, https("https://evil.example"), refused},
+		{"listed, and not asked", asked, https("https://app.example.com"), crossOrigin},
+
 		{"any", anyone, https("https://evil.com"), anyOrigin},
 		{"any, null", anyone, https("null"), anyOrigin},
 		{"any, the site's own too", anyone, https("https://example.com"), anyOrigin},
@@ -133,15 +166,19 @@ func TestOriginPolicy(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newOriginPolicy(tt.cfg)
-			if got := p.judge(tt.req); got != tt.want {
-				t.Errorf("it is %d, not %d", got, tt.want)
+			got, why := p.judge(tt.req)
+			if got != tt.want || (why == notRefused) != (got != refused) {
+				t.Errorf("it is %d (%d), not %d", got, why, tt.want)
 			}
 		})
 	}
 }
 
+// wild is what "https://*.wild.example" allows, said in another way.
+var wild = regexp.MustCompile(`^https://[a-z0-9_-]+\.wild\.example$`)
+
 func FuzzOrigin(f *testing.F) {
-	for _, s := range []string{"https://example.com", "http://[::1]:1", "null", "a://b:1", "https://EXAMPLE.com:443"} {
+	for _, s := range []string{"https://example.com", "http://[::1]:1", "null", "a://b:1", "https://EXAMPLE.com:443", "https://a.wild.example", "https://a.b.wild.example:443"} {
 		f.Add(s, "example.com")
 	}
 	f.Fuzz(func(t *testing.T, origin, host string) {
@@ -154,15 +191,16 @@ func FuzzOrigin(f *testing.F) {
 				t.Fatalf("%q is %q", origin, canonical)
 			}
 		}
-		p := newOriginPolicy(Config{AllowOrigins: []string{"https://listed.example"}})
-		v := p.judge(originRequest{Origins: []string{origin}, Scheme: "https", Host: host})
+		p := newOriginPolicy(Config{AllowOrigins: []string{"https://listed.example", "https://*.wild.example"}})
+		v, _ := p.judge(originRequest{Origins: []string{origin}, Scheme: "https", Host: host})
 		switch v {
 		case sameOrigin:
 			if !strings.EqualFold(strings.TrimSuffix(origin, ":443"), "https://"+strings.TrimSuffix(host, ":443")) {
 				t.Fatalf("%q passes for the site %q", origin, host)
 			}
 		case crossOrigin:
-			if !strings.EqualFold(strings.TrimSuffix(origin, ":443"), "https://listed.example") {
+			bare := strings.ToLower(strings.TrimSuffix(origin, ":443"))
+			if bare != "https://listed.example" && !wild.MatchString(bare) {
 				t.Fatalf("%q passes for a listed origin", origin)
 			}
 		}

@@ -31,6 +31,7 @@ type Server struct {
 
 	chain chain
 
+	refusals refusals
 	warnOnce sync.Once
 	warned   atomic.Int64 // when it was last said that there are too many connections, in Unix seconds
 	stats    counters
