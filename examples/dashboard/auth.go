@@ -15,7 +15,7 @@ func (s *site) dashboard(c *fiber.Ctx) error {
 	if id == "" {
 		return c.Redirect("/login", fiber.StatusSeeOther)
 	}
-	user, err := s.users.ByID(c.UserContext(), id)
+	_, err := s.users.ByID(c.UserContext(), id)
 	if errors.Is(err, errNoUser) { // the database is a new one
 		if err := sess.Destroy(); err != nil {
 			return err
@@ -25,7 +25,7 @@ func (s *site) dashboard(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.show(c, "dashboard", view{User: user})
+	return s.show(c, "dashboard", view{})
 }
 
 func (s *site) loginPage(c *fiber.Ctx) error {

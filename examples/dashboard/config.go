@@ -40,9 +40,12 @@ func env(name, def string) string {
 // The limits of this site.
 const (
 	signInWindow   = 15 * time.Minute
-	signInsPerUser = 5  // failed ones, per name and network
-	signInsPerNet  = 50 // failed ones, per network
-	signUpsPerNet  = 20 // per network
+	signInsPerUser = 5  // failed ones in a row, per name and network
+	signInsPerNet  = 50 // all attempts, per network
+	signUpsPerNet  = 20 // all attempts, per network
+
+	saysPerMinute = 30 // comments of one user
+	asksPerMinute = 20 // requests of one user for a friend: each is a look whether a name exists
 
 	visitorIdle = time.Hour          // of the session of somebody who is not signed in
 	memberIdle  = 7 * 24 * time.Hour // of somebody who is

@@ -68,6 +68,9 @@ func (s *site) askFriend(p *socketbridge.Packet) error {
 		return err
 	}
 	user := me(p.Socket())
+	if !s.asks.Take(user.ID) {
+		return ErrTooFast
+	}
 	other, err := s.friends.Ask(p.Context(), user.ID, login)
 	if err != nil {
 		return err
@@ -114,6 +117,9 @@ func (s *site) say(p *socketbridge.Packet) error {
 		return err
 	}
 	user := me(p.Socket())
+	if !s.says.Take(user.ID) {
+		return ErrTooFast
+	}
 	comment, err := s.comments.Add(p.Context(), user, words)
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ var (
 	ErrAsked       = &Problem{"asked", "You have asked already. Now it is their turn."}
 	ErrNoRequest   = &Problem{"no_request", "That request is no longer there."}
 	ErrManyFriends = &Problem{"many_friends", "That is as many friends and requests as one person can have here."}
+	ErrTooFast     = &Problem{"too_fast", "That was a lot at once. Please wait a minute."}
 	ErrBadRequest  = &Problem{"bad_request", "This page has sent something that cannot be read. Please load it again."}
 	ErrFailed      = &Problem{"failed", "That went wrong. Please try again in a moment."}
 	ErrBadComment  = &Problem{"bad_comment", "A comment has 1 to 500 characters."}

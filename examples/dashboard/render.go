@@ -37,7 +37,6 @@ type view struct {
 	Problem *Problem // something to mend
 	Login   string   // as it was typed, to be typed no second time
 	Name    string
-	User    User
 	CSRF    string // filled in by show
 }
 

@@ -24,7 +24,8 @@ type site struct {
 	comments *Comments
 	present  Present
 
-	perUser, perNet, signUps Attempts
+	perUser, perNet, signUps Attempts // per name and network, per network
+	says, asks               Attempts // per user
 }
 
 // newSite wires the parts together: this is the page to read first.
@@ -40,6 +41,8 @@ func newSite(cfg Config, store storage.Storage, db *sql.DB) (*site, error) {
 		perUser:  Attempts{Limit: signInsPerUser, Window: signInWindow},
 		perNet:   Attempts{Limit: signInsPerNet, Window: signInWindow},
 		signUps:  Attempts{Limit: signUpsPerNet, Window: signInWindow},
+		says:     Attempts{Limit: saysPerMinute, Window: time.Minute},
+		asks:     Attempts{Limit: asksPerMinute, Window: time.Minute},
 	}
 	s.sessions = fibersession.New(fibersession.Config{
 		Storage:         store,

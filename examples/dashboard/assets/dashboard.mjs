@@ -1,13 +1,15 @@
-// The page behind the door. All that it shows comes over the socket, and goes when
-// the connection does, so that nobody reads what may no longer be true.
+// The page behind the door. All that it shows comes over the socket. Who one is, and
+// which friends are there, goes when the connection does: nobody shall read what may
+// no longer be true.
 import { connect } from "/socket.io/fiberbridge.mjs";
 import { face, fill, ago, toast, waitingInTitle } from "./parts.mjs";
 
 const $ = (id) => document.getElementById(id);
 const socket = connect();
 
-let me = null;
-let friends = []; // { id, login, name, tie: "friend" | "asks" | "asked", online }
+let me = null; // { id, login, name }, while there is a connection
+let friends = null; // [{ id, login, name, tie: "friend" | "asks" | "asked", online }]
+let devices = []; // [{ id, name, phone, address, seen, current }]
 const comments = new Map(); // by id
 
 // ---- connection: the name is here exactly as long as the socket is ----
@@ -21,6 +23,7 @@ socket.on("hello", (user) => {
 socket.on("disconnect", (reason) => {
   me = null;
   showMe("reconnecting");
+  showFriends();
   // The server ended it, and not the network: the session is over.
   if (reason === "io server disconnect") leave();
 });
@@ -28,8 +31,10 @@ socket.on("disconnect", (reason) => {
 socket.on("connect_error", (error) => {
   const code = error.data?.code;
   if (code === "not_logged_in" || code === "session_gone") return leave();
-  showMe(socket.active ? "reconnecting" : "not connected");
-  if (code) toast("The server lets this page in no more: " + error.message);
+  showMe("reconnecting");
+  if (socket.active) return; // it comes back by itself
+  toast("The server does not let this page in just now: " + error.message);
+  setTimeout(() => socket.connect(), 5000 + 5000 * Math.random());
 });
 
 const leave = () => location.replace("/login?ended=1");
@@ -49,6 +54,9 @@ function showMe(state) {
 
 const lists = {
   friends(list) {
+    for (const { id, name, tie } of list) {
+      if (tie === "asks" && friends && !friends.some((f) => f.id === id)) notify(`${name} wants to be your friend`);
+    }
     friends = list;
     showFriends();
     showComments();
@@ -57,7 +65,10 @@ const lists = {
     for (const comment of list) comments.set(comment.id, comment);
     showComments();
   },
-  devices: showDevices,
+  devices(list) {
+    devices = list;
+    showDevices();
+  },
 };
 
 const pulling = new Map(); // by list: whether to ask once more
@@ -71,9 +82,9 @@ async function pull(list) {
       if (answer.error) toast(answer.error.message);
       else lists[list](answer);
     } catch {
-      break; // the connection is gone, and with it this list; it is asked for again at the next
+      // The connection is gone. The next one asks for all lists.
     }
-  } while (pulling.get(list));
+  } while (me && pulling.get(list));
   pulling.delete(list);
 }
 
@@ -83,15 +94,24 @@ socket.on("changed", (list) => {
 });
 
 /** Does something, and says what was wrong with it. Resolves with whether it was done. */
-async function act(event, argument) {
+async function act(event, argument, button) {
+  if (!me) return false; // it would be sent later, when nobody waits for it any more
+  if (button) button.disabled = true;
   try {
     const answer = await socket.timeout(10000).emitWithAck(event, argument);
     if (answer?.error) toast(answer.error.message);
     return !answer?.error;
   } catch {
-    if (me) toast("There was no answer. Please try again.");
+    toast("There was no answer. Please look whether it was done.");
     return false;
+  } finally {
+    if (button) button.disabled = me === null;
   }
+}
+
+function notify(text) {
+  toast(text);
+  waitingInTitle();
 }
 
 // ---- comments ----
@@ -101,12 +121,11 @@ socket.on("comment", (comment) => {
   showComments();
   comments.get(comment.id).fresh = false;
   if (comment.from.id === me?.id) return;
-  toast(`${comment.from.name}: ${comment.text}`);
-  waitingInTitle();
+  notify(`${comment.from.name}: ${comment.text}`);
 });
 
 function showComments() {
-  const heard = new Set(friends.filter((f) => f.tie === "friend").map((f) => f.id)).add(me?.id);
+  const heard = new Set(friends?.filter((f) => f.tie === "friend").map((f) => f.id)).add(me?.id);
   const shown = [...comments.values()].filter((c) => heard.has(c.from.id)).sort((a, b) => b.id - a.id).slice(0, 50);
   fill($("comments"), "comment-row", shown, (row, comment) => {
     face(row.querySelector(".avatar"), comment.from);
@@ -121,7 +140,7 @@ function showComments() {
 
 $("say").onsubmit = async (event) => {
   event.preventDefault();
-  if (await act("say", $("text").value)) $("text").value = "";
+  if (await act("say", $("text").value, event.target.querySelector("button"))) $("text").value = "";
   showLeft();
 };
 $("text").onkeydown = (event) => {
@@ -133,7 +152,7 @@ $("text").oninput = showLeft;
 // ---- friends ----
 
 socket.on("presence", (id, online) => {
-  for (const friend of friends) if (friend.id === id) friend.online = online;
+  for (const friend of friends ?? []) if (friend.id === id) friend.online = online;
   showFriends();
   if (pulling.has("friends")) pull("friends"); // its answer may be older than this
 });
@@ -141,25 +160,22 @@ socket.on("presence", (id, online) => {
 const order = { asks: 0, friend: 1, asked: 2 };
 
 function showFriends() {
+  if (!friends) return; // they are still to come
   const sorted = [...friends].sort((a, b) => order[a.tie] - order[b.tie] || b.online - a.online || a.name.localeCompare(b.name));
   fill($("ties"), "tie-row", sorted, (row, friend) => {
     const avatar = row.querySelector(".avatar");
     face(avatar, friend);
-    if (friend.tie === "friend") avatar.dataset.online = friend.online;
+    if (me && friend.tie === "friend") avatar.dataset.online = friend.online;
     row.dataset.tie = friend.tie;
     row.dataset.login = friend.login;
     row.querySelector("b").textContent = friend.name;
-    row.querySelector("p").textContent = {
-      friend: friend.online ? "online" : "offline",
-      asks: "wants to be your friend",
-      asked: "asked, no answer yet",
-    }[friend.tie];
+    row.querySelector("p").textContent = says(friend);
     const button = (text, event, kind) => {
       const made = row.querySelector(".acts").appendChild(document.createElement("button"));
       made.textContent = text;
       made.className = kind + " live";
       made.disabled = me === null;
-      made.onclick = () => act(event, friend.id);
+      made.onclick = () => act(event, friend.id, made);
     };
     if (friend.tie === "asks") button("Accept", "accept", "primary");
     button({ friend: "Remove", asks: "Decline", asked: "Withdraw" }[friend.tie], "remove", "plain");
@@ -170,18 +186,25 @@ function showFriends() {
   $("alone").hidden = friends.length > 0;
 }
 
+function says({ tie, online }) {
+  if (tie === "asks") return "wants to be your friend";
+  if (tie === "asked") return "asked, no answer yet";
+  if (!me) return "…"; // nobody knows now
+  return online ? "online" : "offline";
+}
+
 $("ask").onsubmit = async (event) => {
   event.preventDefault();
-  if (await act("ask", $("who").value)) $("who").value = "";
+  if (await act("ask", $("who").value, event.target.querySelector("button"))) $("who").value = "";
 };
 
 // ---- devices ----
 
-function showDevices(devices) {
+function showDevices() {
   fill($("signedin"), "device-row", devices, (row, device) => {
     row.querySelector(".glyph").classList.toggle("phone", device.phone);
     row.querySelector("b").textContent = device.name;
-    row.querySelector("p").textContent = `${device.address}, seen ${ago(device.seen)}`;
+    row.querySelector("p").textContent = `${device.address} · ${ago(device.seen)}`;
     const acts = row.querySelector(".acts");
     if (device.current) {
       const tag = acts.appendChild(document.createElement("span"));
@@ -192,9 +215,14 @@ function showDevices(devices) {
     const button = acts.appendChild(document.createElement("button"));
     button.textContent = "Log out";
     button.className = "live";
-    button.onclick = () => act("end", device.id);
+    button.disabled = me === null;
+    button.onclick = () => act("end", device.id, button);
   });
 }
 
 // "3 min ago" ages.
-setInterval(() => document.hidden || showComments(), 60000);
+setInterval(() => {
+  if (document.hidden || !me) return;
+  showComments();
+  showDevices();
+}, 60000);

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+)
+
+// answer is what the server answers to an event.
+type answer struct {
+	Error struct{ Code, Message string }
+	User
+}
+
+func call(t *testing.T, c *nodetest.Client, event string, args ...any) (a answer) {
+	t.Helper()
+	if args := c.MustCall(event, args...); len(args) > 0 {
+		args.Bind(t, &a)
+	}
+	return a
+}
+
+// socketOf connects the official client with the cookie of a visitor who has signed
+// up, and returns their ID too.
+func socketOf(t *testing.T, n *nodetest.Node, v *visitor) (*nodetest.Client, string) {
+	t.Helper()
+	c := n.Connect(t, v.site, nodetest.Options{Cookie: v.cookie(), Transports: []string{"websocket"}})
+	var user User
+	c.MustNext("hello").Bind(t, &user)
+	return c, user.ID
+}
+
+func TestSocketsNeedAUser(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://")
+	n := nodetest.Start(t)
+	visitor := newVisitor(t, site)
+	visitor.get("/login")
+	ended := member(t, site, "ada")
+	cookie := ended.cookie()
+	ended.submit("/logout", ended.token("/"))
+	for name, cookie := range map[string]string{"no session": "", "a session without a user": visitor.cookie(), "a session that has ended": cookie} {
+		c := n.Dial(t, site, nodetest.Options{Cookie: cookie})
+		var refused struct{ Data struct{ Code string } }
+		c.MustNext("connect_error").Bind(t, &refused)
+		if code := refused.Data.Code; code != "not_logged_in" && code != "session_gone" {
+			t.Errorf("%s: code %q", name, code)
+		}
+	}
+}
+
+// What a page may send by mistake, and what somebody may send on purpose.
+func TestEventsAreChecked(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://")
+	n := nodetest.Start(t)
+	ada, adas := socketOf(t, n, member(t, site, "ada"))
+	bob, bobs := socketOf(t, n, member(t, site, "bob"))
+	carol, carols := socketOf(t, n, member(t, site, "carol"))
+
+	if got := call(t, ada, "ask", "@Bob "); got.ID != bobs {
+		t.Fatalf("asked %+v", got)
+	}
+	bob.MustNext("changed")
+	for _, step := range []struct {
+		name  string
+		by    *nodetest.Client
+		event string
+		args  []any
+		want  string
+	}{
+		{"nothing said", ada, "say", nil, "bad_request"},
+		{"not a text", ada, "say", []any{map[string]string{"a": "b"}}, "bad_request"},
+		{"empty", ada, "say", []any{" \n "}, "bad_comment"},
+		{"too long", ada, "say", []any{strings.Repeat("é", 501)}, "bad_comment"},
+		{"as long as may be", ada, "say", []any{strings.Repeat("é", 500)}, ""},
+		{"what turns the text around", ada, "say", []any{"\u202egnp.exe"}, "bad_comment"},
+		{"nobody", ada, "ask", []any{"' OR 1=1 --"}, "nobody"},
+		{"oneself", ada, "ask", []any{"ADA"}, "yourself"},
+		{"asked twice", ada, "ask", []any{"bob"}, "asked"},
+		{"one's own request", ada, "accept", []any{bobs}, "no_request"},
+		{"somebody else's request", carol, "accept", []any{adas}, "no_request"},
+		{"what is between others", carol, "remove", []any{bobs}, "no_request"},
+		{"somebody without an ID", carol, "accept", []any{""}, "no_request"},
+		{"a request the other way is an answer", bob, "ask", []any{"ada"}, ""},
+		{"friends already", ada, "ask", []any{"bob"}, "friends"},
+		{"a request to decline", carol, "ask", []any{"ada"}, ""},
+		{"declined", ada, "remove", []any{carols}, ""},
+		{"and then accepted", ada, "accept", []any{carols}, "no_request"},
+		{"no friend any more", bob, "remove", []any{adas}, ""},
+		{"said in vain", ada, "say", []any{"Hello?"}, ""},
+	} {
+		if got := call(t, step.by, step.event, step.args...); got.Error.Code != step.want {
+			t.Errorf("%s: code %q, want %q", step.name, got.Error.Code, step.want)
+		}
+	}
+	call(t, bob, "friends") // what was on its way to him, came
+	if got := bob.Waiting("comment"); got != 0 {
+		t.Errorf("bob heard %d comments of no friend", got)
+	}
+	if got := ada.Waiting("comment"); got != 2 {
+		t.Errorf("ada heard %d comments of her own, not 2", got)
+	}
+}
+
+// A device's ID ends the device of its user, and is nothing to others.
+func TestDevicesAreOnesOwn(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://")
+	n := nodetest.Start(t)
+	adas := member(t, site, "ada")
+	ada, _ := socketOf(t, n, adas)
+	bob, _ := socketOf(t, n, member(t, site, "bob"))
+
+	var devices []device
+	ada.MustCall("devices").Bind(t, &devices)
+	if len(devices) != 1 || !devices[0].Current {
+		t.Fatalf("devices: %+v", devices)
+	}
+	if strings.Contains(adas.cookie(), devices[0].ID) {
+		t.Error("the device's ID is part of the session's")
+	}
+	call(t, bob, "end", devices[0].ID)
+	if !adas.inside() || !ada.State().Connected {
+		t.Error("somebody else has ended ada's session")
+	}
+	second := newVisitor(t, site)
+	second.submit("/login", second.token("/login"), "login", "ada", "password", password)
+	other, _ := socketOf(t, n, second)
+	call(t, other, "end", devices[0].ID)
+	var reason string
+	ada.MustNext("disconnect").Bind(t, &reason)
+	if reason != "io server disconnect" || adas.inside() {
+		t.Errorf("ada's other device goes on, or ended by %q", reason)
+	}
+	if !second.inside() {
+		t.Error("the device that ended the other one ended too")
+	}
+}
+
+func TestEventsAreLimited(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://")
+	n := nodetest.Start(t)
+	ada, _ := socketOf(t, n, member(t, site, "ada"))
+	for event, limit := range map[string]int{"say": saysPerMinute, "ask": asksPerMinute} {
+		for i := range limit {
+			if got := call(t, ada, event, fmt.Sprint("text ", i)); got.Error.Code == ErrTooFast.Code {
+				t.Fatalf("%s number %d: %+v", event, i, got)
+			}
+		}
+		if got := call(t, ada, event, "one more"); got.Error.Code != ErrTooFast.Code {
+			t.Errorf("%s: %+v", event, got)
+		}
+	}
+}

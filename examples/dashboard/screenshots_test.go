@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+)
+
+const iPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile Safari/604.1"
+
+// TestLooks fails when a page is wider than its window. With SCREENSHOTS=/a/folder it
+// leaves pictures there, of a phone and a desktop, light and dark, for people to look at.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://")
+	browser := nodetest.Start(t).Browser(t)
+	ada := browser.Open(site)
+	signUp(ada, site, "ada", "Ada Lovelace")
+	bob := browser.NewContext(nil).Open(site)
+	signUp(bob, site, "bob", "Bob Kahn")
+	befriend(ada, bob, "ada", "bob")
+	say(ada, "The engine weaves algebraic patterns, just as the loom weaves flowers and leaves.")
+	bob.WaitText("#comments", "algebraic")
+	say(bob, "Lunch at the lake on Saturday? Bring the small boat, and whoever wants to row it.")
+	katherine := browser.NewContext(nil).Open(site)
+	signUp(katherine, site, "katherine", "Katherine Johnson")
+	ask(katherine, "ada")
+	phone := browser.NewContext(map[string]any{"userAgent": iPhone}).Open(site)
+	logIn(phone, site, "ada")
+	phone.WaitText("#signedin", "Linux")
+	phone.Click("#logout")
+	logIn(phone, site, "ada")
+	ask(ada, "katherine_g") // whom nobody is
+	ada.WaitText(".toast", "Nobody has that user name")
+
+	dir := os.Getenv("SCREENSHOTS")
+	widths := map[string]int{"small": 320, "phone": 390, "desktop": 1280}
+	for _, scheme := range []string{"light", "dark"} {
+		for name, width := range widths {
+			if dir == "" && scheme == "dark" {
+				continue // it is as wide
+			}
+			window := browser.NewContext(map[string]any{"colorScheme": scheme, "viewport": map[string]int{"width": width, "height": 844}})
+			tab := window.Open(site + "/signup")
+			picture := func(page string) {
+				t.Helper()
+				var wide int
+				tab.Eval(`return document.documentElement.scrollWidth`, nil, &wide)
+				if wide > width {
+					t.Errorf("%s is %d pixels wide in a window of %d", page, wide, width)
+				}
+				if dir != "" {
+					tab.Screenshot(filepath.Join(dir, page+"-"+name+"-"+scheme+".png"))
+				}
+			}
+			picture("signup")
+			tab.Goto(site + "/nothing")
+			picture("error")
+			tab.Goto(site + "/login")
+			tab.Fill("[name=login]", "ada")
+			tab.Fill("[name=password]", "not "+password+strconv.Itoa(width))
+			tab.Click("form#door button")
+			tab.WaitText("#problem", "do not match")
+			picture("login")
+			logIn(tab, site, "ada")
+			tab.WaitText("#comments", "Lunch")
+			tab.WaitText("[data-login=bob]", "online")
+			tab.WaitText("[data-login=katherine]", "wants")
+			tab.WaitText("#signedin", "this device")
+			tab.WaitText("#signedin", "iPhone")
+			picture("dashboard")
+			say(bob, "The boat is ready.")
+			tab.WaitText(".toast", "The boat is ready.")
+			picture("toast")
+			window.SetOffline(true)
+			tab.WaitText("#state", "reconnecting")
+			picture("offline")
+			window.SetOffline(false)
+			tab.WaitText("#state", "connected")
+			tab.Click("#logout")
+			tab.WaitText("#notice", "logged out")
+			window.Close()
+		}
+	}
+}
