@@ -54,9 +54,9 @@ func TestNetwork(t *testing.T) {
 	for ip, want := range map[string]string{
 		"192.0.2.7":                   "192.0.2.7",
 		"::ffff:192.0.2.7":            "192.0.2.7",
-		"2001:db8:1:2:3:4:5:6":        "2001:db8:1:2::",
-		"2001:db8:1:2::ffff":          "2001:db8:1:2::",
-		"fe80::1%eth0":                "fe80::",
+		"2001:db8:1:2:3:4:5:6":        "2001:db8:1:2::/64",
+		"2001:db8:1:2::ffff":          "2001:db8:1:2::/64",
+		"fe80::1%eth0":                "fe80::/64",
 		"not an address, of a header": "not an address, of a header",
 	} {
 		if got := network(ip); got != want {

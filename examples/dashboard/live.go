@@ -63,6 +63,7 @@ func (s *site) admit(c *socketbridge.Connect) error {
 // welcome tells a page whose it is.
 func (s *site) welcome(socket *socketbridge.Socket) {
 	user := me(socket)
+	socket.OnError(failed)
 	_ = socket.Emit("hello", user) // when it has gone already, nobody misses it
 	s.changed("devices", user.ID)
 }
@@ -77,19 +78,25 @@ func (s *site) member(p *socketbridge.Packet) error {
 	return p.Next()
 }
 
-// inWords tells the page what it did wrong, and that something went wrong where that
-// is not its doing.
+// inWords tells the page in words what went wrong: what it can mend, or that it
+// cannot.
 func inWords(p *socketbridge.Packet) error {
 	err := p.Next()
 	var problem *Problem
 	switch {
 	case err == nil:
 		return nil
-	case !errors.As(err, &problem):
-		slog.Error("dashboard: an event failed", "event", p.Event(), "error", err)
-		problem = ErrFailed
+	case errors.As(err, &problem):
+		return problem.event()
 	}
-	return problem.event()
+	return errors.Join(ErrFailed.event(), err)
+}
+
+// failed logs the errors that are not just the page's to mend.
+func failed(p *socketbridge.Packet, err error) {
+	if _, told := err.(*socketbridge.EventError); !told {
+		slog.Error("dashboard: an event failed", "event", p.Event(), "error", err)
+	}
 }
 
 // text returns the one argument of an event.

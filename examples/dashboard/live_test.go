@@ -8,18 +8,15 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
-// answer is what the server answers to an event.
-type answer struct {
-	Error struct{ Code, Message string }
-	User
-}
-
-func call(t *testing.T, c *nodetest.Client, event string, args ...any) (a answer) {
+// call emits an event, and returns the code of the problem that it is answered with,
+// or "".
+func call(t *testing.T, c *nodetest.Client, event string, args ...any) string {
 	t.Helper()
-	if args := c.MustCall(event, args...); len(args) > 0 {
-		args.Bind(t, &a)
+	var answer struct{ Error struct{ Code string } }
+	if got := c.MustCall(event, args...); len(got) > 0 && got[0][0] == '{' {
+		got.Bind(t, &answer)
 	}
-	return a
+	return answer.Error.Code
 }
 
 // socketOf connects the official client with the cookie of a visitor who has signed
@@ -60,8 +57,8 @@ func TestEventsAreChecked(t *testing.T) {
 	bob, bobs := socketOf(t, n, member(t, site, "bob"))
 	carol, carols := socketOf(t, n, member(t, site, "carol"))
 
-	if got := call(t, ada, "ask", "@Bob "); got.ID != bobs {
-		t.Fatalf("asked %+v", got)
+	if got := call(t, ada, "ask", "@Bob "); got != "" {
+		t.Fatal(got)
 	}
 	bob.MustNext("changed")
 	for _, step := range []struct {
@@ -92,8 +89,8 @@ func TestEventsAreChecked(t *testing.T) {
 		{"no friend any more", bob, "remove", []any{adas}, ""},
 		{"said in vain", ada, "say", []any{"Hello?"}, ""},
 	} {
-		if got := call(t, step.by, step.event, step.args...); got.Error.Code != step.want {
-			t.Errorf("%s: code %q, want %q", step.name, got.Error.Code, step.want)
+		if got := call(t, step.by, step.event, step.args...); got != step.want {
+			t.Errorf("%s: code %q, want %q", step.name, got, step.want)
 		}
 	}
 	call(t, bob, "friends") // what was on its way to him, came
@@ -147,12 +144,12 @@ func TestEventsAreLimited(t *testing.T) {
 	ada, _ := socketOf(t, n, member(t, site, "ada"))
 	for event, limit := range map[string]int{"say": saysPerMinute, "ask": asksPerMinute} {
 		for i := range limit {
-			if got := call(t, ada, event, fmt.Sprint("text ", i)); got.Error.Code == ErrTooFast.Code {
-				t.Fatalf("%s number %d: %+v", event, i, got)
+			if got := call(t, ada, event, fmt.Sprint("text ", i)); got == ErrTooFast.Code {
+				t.Fatalf("%s number %d: %s", event, i, got)
 			}
 		}
-		if got := call(t, ada, event, "one more"); got.Error.Code != ErrTooFast.Code {
-			t.Errorf("%s: %+v", event, got)
+		if got := call(t, ada, event, "one more"); got != ErrTooFast.Code {
+			t.Errorf("%s: code %q", event, got)
 		}
 	}
 }
