@@ -199,7 +199,6 @@ func demo(t *testing.T, storageURL string) {
 	b1.Click("#logout")
 	b1.WaitText("#notice", "logged out")
 	b2.WaitText("#notice", "logged out")
-	a1.WaitText("[data-login=bob]", "offline")
 	logIn(b1, site, "bob")
 	b1.WaitText("#name", "Bob Kahn")
 
