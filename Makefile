@@ -1,16 +1,20 @@
 # Everything that is run daily. `make` alone lists it.
 
-MODULE      := github.com/fiberbridge/fiberbridge
 NODETEST    := socketbridge/nodetest
 STATICCHECK := v0.6.1
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...
+# Examples with dependencies of their own are modules of their own; with PKG given
+# they are left out.
+NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
 COUNT       ?= 5
 
 export STATICCHECK
 gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --format-hide-empty-pkg
+# $(call nested,COMMAND) runs a command in each nested module, until one fails.
+nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(1)) || exit 1; done)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps test short race lint fmt fuzz bench bench-peers interop soak cover
@@ -30,14 +34,17 @@ $(NODETEST)/node_modules/.package-lock.json: $(NODETEST)/package-lock.json
 ## test: all checks and all tests; a tool that is missing is an error
 test: deps lint
 	CI=true $(gotestsum) -- -race -shuffle=on -timeout 15m $(PKG)
+	$(call nested,CI=true $(gotestsum) -- -race -shuffle=on -timeout 15m ./...)
 
 ## short: the quick tests, with what is there
 short:
 	go test -short $(PKG)
+	$(call nested,go test -short ./...)
 
 ## race: all tests, with what is there; what is missing is skipped by name
 race:
 	go test -race -shuffle=on $(PKG)
+	$(call nested,go test -race -shuffle=on ./...)
 
 ## lint: gofmt, go vet, staticcheck
 lint:
@@ -65,11 +72,13 @@ bench-peers:
 ## interop: the tests with the official clients and the browser, and a million packets for the parsers
 interop: deps
 	CI=true DIFFERENTIAL=1000000 $(gotestsum) -- -count=1 -timeout 30m \
-		$$(grep -rl '"$(MODULE)/$(NODETEST)"' --include='*_test.go' . | xargs -n1 dirname | sort -u) ./$(NODETEST)
+		$$(go list -f '{{join .TestImports " "}} {{join .XTestImports " "}} {{.ImportPath}}' ./... | awk '/\/nodetest( |$$)/ { print $$NF }')
+	$(call nested,CI=true $(gotestsum) -- -count=1 -timeout 30m ./...)
 
 ## soak: all tests COUNT (5) times, under the race detector and in another order each time
 soak: deps
 	CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h $(PKG)
+	$(call nested,CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h ./...)
 
 ## cover: the coverage of all packages by all tests
 cover: deps
