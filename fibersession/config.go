@@ -129,6 +129,11 @@ type Config struct {
 	// Optional. Default: false
 	Builtin bool
 
+	// Express shares sessions with an Express app: see there. KeyLookup is
+	// "cookie:connect.sid" then, and IdleTimeout what connect-redis calls ttl.
+	// Optional. Default: nil
+	Express *Express
+
 	// UserKey names the key whose value is the ID of the user that the session
 	// belongs to: a string that is not empty, or an integer that is not 0. It is what
 	// Login sets, User returns and sockets follow; the storage keeps an index of each

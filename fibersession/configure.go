@@ -18,6 +18,7 @@ func (s *Store) configure() {
 	c := &s.cfg
 	s.configureLimits()
 	s.configureSource()
+	s.configureExpress()
 	s.configureForm()
 	s.configureCookie()
 	setDefault(&c.Prefix, ConfigDefault.Prefix)
@@ -47,9 +48,9 @@ func (s *Store) configureLimits() {
 
 	s.hardLimit = c.AbsoluteTimeout > 0
 	switch {
-	case c.Builtin && s.hardLimit:
-		refuse("AbsoluteTimeout with Builtin, whose stored form has no place for it")
-	case c.Builtin:
+	case (c.Builtin || c.Express != nil) && s.hardLimit:
+		refuse("AbsoluteTimeout with Builtin or Express, whose stored form has no place for it")
+	case c.Builtin || c.Express != nil:
 		c.AbsoluteTimeout = -1
 	case c.AbsoluteTimeout == 0:
 		c.AbsoluteTimeout = max(ConfigDefault.AbsoluteTimeout, c.IdleTimeout)
@@ -110,7 +111,7 @@ func parseKeyLookup(lookup string) []way {
 func (s *Store) configureForm() {
 	c := &s.cfg
 	switch {
-	case len(c.Secrets) == 0 && c.CookieFormat == nil:
+	case len(c.Secrets) == 0 && c.CookieFormat == nil, c.Express != nil:
 		return
 	case !s.hasWay(SourceCookie):
 		refuse("Secrets or CookieFormat without a cookie")
@@ -168,6 +169,8 @@ func (s *Store) warnOfWeakness() {
 		"Extractor: session IDs are as safe as what the custom function reads them from":    s.hasWay(SourceCustom),
 		"KeyGenerator: session IDs are as good as it is; the default has 256 random bits":   s.cfg.KeyGenerator != nil && !s.cfg.Builtin,
 		"Builtin: session IDs can be read in the store, and nothing ties a value to its ID": s.cfg.Builtin,
+		"Express: session IDs can be read in the store, and nothing ties a value to its ID": s.cfg.Express != nil,
+		"Express.Secrets: one has under 32 bytes, and could be guessed":                     s.cfg.Express.shortSecrets(),
 	} {
 		if on {
 			s.log.Warn("fibersession: weaker than the default: " + what)

@@ -22,26 +22,26 @@ func (s *Store) writeID(r *fasthttp.RequestCtx, w *way, id string, m meta) {
 		if s.cfg.CookieFormat != nil {
 			value = s.cfg.CookieFormat.Value(name, id)
 		}
-		s.setCookie(r, name, value, func(c *fasthttp.Cookie) {
-			if !s.cfg.CookieSessionOnly {
-				c.SetMaxAge(int((s.cookieAge(m, time.Now()) + time.Second - 1) / time.Second))
+		s.setCookie(r, name, value, m.wire, func(c *fasthttp.Cookie) {
+			if age := s.cookieAge(m, time.Now()); age > 0 {
+				c.SetMaxAge(int((age + time.Second - 1) / time.Second))
 			}
 		})
 	}
 }
 
 // expireID has the browser forget the ID.
-func (s *Store) expireID(r *fasthttp.RequestCtx, w *way) {
+func (s *Store) expireID(r *fasthttp.RequestCtx, w *way, m meta) {
 	switch {
 	case w == nil:
 	case w.source == SourceHeader:
 		r.Response.Header.Del(w.name)
 	default:
-		s.setCookie(r, s.wayName(w, r), "", func(c *fasthttp.Cookie) { c.SetExpire(fasthttp.CookieExpireDelete) })
+		s.setCookie(r, s.wayName(w, r), "", m.wire, func(c *fasthttp.Cookie) { c.SetExpire(fasthttp.CookieExpireDelete) })
 	}
 }
 
-func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, life func(*fasthttp.Cookie)) {
+func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, wire *expressWire, life func(*fasthttp.Cookie)) {
 	c := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(c)
 	c.SetKey(name)
@@ -51,6 +51,7 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, life func(
 	c.SetHTTPOnly(true)
 	c.SetSecure(s.secure(r))
 	c.SetSameSite(fasthttp.CookieSameSite(s.sameSite))
+	wire.dress(c)
 	life(c)
 	r.Response.Header.SetCookie(c)
 	if !c.Secure() && !s.cfg.Insecure {
@@ -62,9 +63,13 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, life func(
 
 // cookieAge is how long the browser is to keep the cookie: as long as the session
 // can live at all. Its idle limit is the store's business: a socket can slide it and
-// cannot send a cookie.
+// cannot send a cookie. 0 is until the browser closes.
 func (s *Store) cookieAge(m meta, now time.Time) time.Duration {
 	switch {
+	case s.cfg.Express != nil:
+		return s.layout.(*express).age(m)
+	case s.cfg.CookieSessionOnly:
+		return 0
 	case !m.absolute.IsZero():
 		return min(m.absolute.Sub(now), maxCookieAge)
 	case s.cfg.AbsoluteTimeout > 0: // not stored yet

@@ -113,7 +113,11 @@ func (d *deadlines) check(s *state) {
 	case ended != nil:
 	case err == nil && s.store.layout.slides(): // entered anew with what the store said
 	case err == nil:
-		d.set(s, time.Now().Add(min(s.store.cfg.TouchInterval, cur.idle/10))) // its value does not say until when
+		every := s.store.layout.recheck()
+		if every == 0 {
+			every = min(s.store.cfg.TouchInterval, cur.idle/10)
+		}
+		d.set(s, time.Now().Add(every)) // its value does not say until when
 	case s.store.hardLimit && !time.Now().Before(cur.absolute):
 		s.end(ErrExpired)
 		s.tell()
@@ -148,7 +152,11 @@ func (s *state) schedule() {
 	switch {
 	case s.alive():
 		s.scheduled = true
-		s.store.deadlines.set(s, s.cur.deadline())
+		at := s.cur.deadline()
+		if every := s.store.layout.recheck(); every > 0 {
+			at = time.Now().Add(every)
+		}
+		s.store.deadlines.set(s, at)
 	case s.scheduled:
 		s.scheduled = false
 		s.store.deadlines.drop(s)

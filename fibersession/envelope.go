@@ -42,6 +42,7 @@ type meta struct {
 	idle     time.Duration
 	lineage  lineage
 	device   device // of the browser; zero without Config.UserKey
+	wire     *expressWire
 }
 
 // deadline is when the session ends if nobody uses it.

@@ -54,6 +54,10 @@ var (
 	// The stored session is unchanged.
 	ErrUnsupportedType = errors.New("fibersession: value of an unsupported type")
 
+	// ErrReservedKey says that express-session keeps the key for itself: see Express.
+	// The stored session is unchanged.
+	ErrReservedKey = errors.New("fibersession: key is express-session's own")
+
 	// ErrNotInteger says that Incr met a value that is not an integer, or one
 	// that the sum does not fit in.
 	ErrNotInteger = errors.New("fibersession: value cannot be incremented")
@@ -74,7 +78,7 @@ var (
 	ErrUserID = errors.New("fibersession: not a user's ID")
 
 	// ErrNoIndex says that a user's sessions cannot be listed: the storage is no
-	// storage.Index, or Config.Builtin is set.
+	// storage.Index, or Config.Builtin or Config.Express is set.
 	ErrNoIndex = errors.New("fibersession: the storage keeps no index of users")
 
 	// ErrTicket says that a ticket does not count. All that follow are ErrTicket for

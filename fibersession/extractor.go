@@ -37,6 +37,8 @@ func (s *Store) cookieName(r *fasthttp.RequestCtx) string {
 	switch {
 	case s.cfg.Builtin:
 		return builtinCookie
+	case s.cfg.Express != nil:
+		return expressCookie
 	case !s.secure(r):
 		return plainCookie
 	case s.cfg.CookieDomain != "" || s.cfg.CookiePath != "/":

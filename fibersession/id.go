@@ -13,7 +13,7 @@ const (
 	idBytes  = 32
 	idLength = 43
 
-	minForeignID = 16  // of Config.KeyGenerator and Config.Builtin
+	minForeignID = 16  // of Config.KeyGenerator, Config.Builtin and Config.Express
 	maxForeignID = 128 //
 )
 
@@ -46,7 +46,7 @@ func (s *Store) newIdentity() (id string, l lineage, err error) {
 // validID says whether id can be one of this store's. It is asked before every
 // use of an ID that came from outside.
 func (s *Store) validID(id string) bool {
-	if s.cfg.KeyGenerator == nil {
+	if s.cfg.KeyGenerator == nil && s.cfg.Express == nil {
 		return len(id) == idLength && only(id, isBase64URL)
 	}
 	return len(id) >= minForeignID && len(id) <= maxForeignID && only(id, isUnreserved)

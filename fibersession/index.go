@@ -18,7 +18,7 @@ import (
 
 // newIndex returns the storage as an index if there is use for one.
 func (s *Store) newIndex() storage.Index {
-	if s.cfg.UserKey == "" || s.cfg.Builtin {
+	if s.cfg.UserKey == "" || s.cfg.Builtin || s.cfg.Express != nil {
 		return nil
 	}
 	index, ok := s.base.(storage.Index)

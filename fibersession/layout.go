@@ -31,6 +31,12 @@ type layout interface {
 	lineage(p place, drawn lineage) lineage
 	// slides says whether a touch rewrites the value, which carries the expiry.
 	slides() bool
+	// met returns the limits of a session whose value was found unchanged, if slides
+	// is false.
+	met(m meta, now time.Time) meta
+	// recheck is how often a watched session is read again for what other programs
+	// did; 0 when there are none.
+	recheck() time.Duration
 }
 
 // movedError says that a session has another ID now.
@@ -98,6 +104,10 @@ func (l *sealed) lineage(_ place, drawn lineage) lineage { return drawn }
 
 func (l *sealed) slides() bool { return true }
 
+func (l *sealed) met(m meta, _ time.Time) meta { return m }
+
+func (l *sealed) recheck() time.Duration { return 0 }
+
 // builtin is the layout of Fiber's middleware/session: the ID is the key, and the
 // value is a gob map that knows nothing of limits.
 type builtin struct {
@@ -138,3 +148,11 @@ func (l *builtin) lineage(p place, _ lineage) lineage { return lineage(p.owner[:
 func (l *builtin) forward(place, place, meta) []byte { return nil }
 
 func (l *builtin) slides() bool { return false }
+
+// met: being there is all that tells its expiry.
+func (l *builtin) met(m meta, now time.Time) meta {
+	m.expiry = now.Add(m.idle)
+	return m
+}
+
+func (l *builtin) recheck() time.Duration { return 0 }

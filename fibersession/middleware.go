@@ -148,14 +148,16 @@ func (s *Session) finish() error {
 		if err := h.Save(context.Background()); err != nil {
 			return err
 		}
-		return s.sendID(false)
+		if err := s.sendID(false); err != nil {
+			return err
+		}
 	case h.due():
 		// It ended in the meantime: so it did, and what was read of it was so then.
 		if err := h.Touch(context.Background()); err != nil && !errors.Is(err, ErrSessionGone) {
 			return err
 		}
 	}
-	return nil
+	return s.roll(h)
 }
 
 // Lift returns a handle of the request's session for work that outlives the request,

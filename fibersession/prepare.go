@@ -8,6 +8,9 @@ import "fmt"
 func (s *Store) prepare(ch changes) (changes, error) {
 	var coded map[string]any // the values that only the codec can judge
 	for key, c := range ch {
+		if s.cfg.Express != nil && expressReserved[key] {
+			return nil, fmt.Errorf("%w: key %q", ErrReservedKey, key)
+		}
 		if len(key) > s.cfg.MaxKeyLength {
 			return nil, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), s.cfg.MaxKeyLength)
 		}
@@ -63,6 +66,9 @@ func (s *Store) keeps(v any) bool {
 func (s *Store) codec() Codec {
 	if s.cfg.Builtin {
 		return builtinCodec{}
+	}
+	if s.cfg.Express != nil {
+		return JSON{}
 	}
 	return s.cfg.Codec
 }

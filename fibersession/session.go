@@ -36,6 +36,8 @@ type Session struct {
 	owed      bool   // the browser is to be sent an ID of this front's making
 	handled   bool   // Handler is going to save it
 	destroyed bool   // by this front
+
+	began time.Time // the idle limit when the session was attached
 }
 
 type phase uint8
@@ -151,6 +153,9 @@ func (s *Session) attach(st *state, h *Handle, known bool) {
 	s.h, s.owed, s.knows = h, !known, ""
 	if known {
 		s.knows = st.place().key
+		if cur, _ := st.look(); cur != nil {
+			s.began = cur.expiry
+		}
 	}
 }
 
@@ -341,7 +346,8 @@ func (s *Session) Destroy() error {
 		return ErrRequestOver
 	}
 	s.destroyed, s.owed = true, false
-	s.store.expireID(s.request, s.way())
+	cur, _ := h.state.resolve().look()
+	s.store.expireID(s.request, s.way(), cur.meta)
 	return nil
 }
 

@@ -111,9 +111,9 @@ func (s *state) markStale() {
 func (s *state) applyItem(at place, item storage.Item) error {
 	cur, _ := s.look()
 	if cur != nil && cur.rev == item.Revision {
-		if !s.store.layout.slides() { // being there is all that tells its expiry
+		if !s.store.layout.slides() {
 			next := *cur
-			next.expiry = time.Now().Add(next.idle)
+			next.meta = s.store.layout.met(cur.meta, time.Now())
 			cur = &next
 		}
 		s.publish(cur, nil)

@@ -71,6 +71,9 @@ func (s *Store) newLayout() layout {
 	if s.cfg.Builtin {
 		return &builtin{idle: s.cfg.IdleTimeout, maxSize: s.cfg.MaxSize}
 	}
+	if s.cfg.Express != nil {
+		return s.newExpress()
+	}
 	if s.cfg.Codec == nil {
 		s.cfg.Codec = new(Typed)
 	}
@@ -164,7 +167,10 @@ func (s *Store) Delete(id string) error {
 // store. The storage must be able to remove a prefix (storage.PrefixResetter).
 func (s *Store) Reset() error {
 	views := []storage.Storage{s.base}
-	if !s.cfg.Builtin {
+	switch {
+	case s.cfg.Express != nil:
+		views[0] = storage.Prefix(s.base, s.cfg.Express.Prefix)
+	case !s.cfg.Builtin:
 		// The index last: what is in it must not be missing from it.
 		views = []storage.Storage{storage.Prefix(s.base, s.prefix()), storage.Prefix(s.base, s.userPrefix())}
 	}

@@ -96,7 +96,8 @@ func (s *Session) Logout() error {
 func (h *Handle) setUser(ctx context.Context, userID any, d device) error {
 	return h.Update(ctx, func(tx *Tx) error {
 		tx.device = d
-		tx.Set(h.store.cfg.UserKey, userID)
+		key := h.store.cfg.UserKey
+		tx.Set(key, h.store.withUser(tx.Get(key), userID))
 		return nil
 	})
 }
@@ -113,11 +114,16 @@ func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 		return false, nil
 	}
 	err = h.Update(ctx, func(tx *Tx) error {
-		if tx.Get(key) == nil {
+		v := tx.Get(key)
+		if v == nil || h.store.passport() && h.store.user(v) == "" {
 			return nil
 		}
 		was = true
-		tx.Delete(key)
+		if rest := h.store.withoutUser(v); rest != nil {
+			tx.Set(key, rest)
+		} else {
+			tx.Delete(key)
+		}
 		return nil
 	})
 	return was, err
@@ -143,6 +149,9 @@ func (s *Store) checkUser(v any) error {
 
 // user returns the user that a value of the user key names, or "".
 func (s *Store) user(v any) string {
+	if m, ok := v.(map[string]any); ok && s.passport() {
+		v = m[passportUser]
+	}
 	id, ok := userID(v)
 	if !ok {
 		s.warnUser.Do(func() {

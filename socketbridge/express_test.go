@@ -1,0 +1,192 @@
+package socketbridge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// town is a Fiber site and an Express app that share one Redis and one cookie.
+type town struct {
+	*site
+	node    *nodetest.Node
+	express string // its URL
+	redis   storage.Storage
+}
+
+const expressSecret = "an Express secret of thirty-two bytes or more"
+
+// newTown starts both. What a test wants of them it changes in the options.
+func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) *town {
+	t.Helper()
+	url := storagetest.Redis(t).URL()
+	o := options{storage: url}
+	o.sessions.UserKey = "user"
+	o.sessions.Express = &fibersession.Express{Secrets: []string{expressSecret}, Recheck: 50 * time.Millisecond}
+	e := nodetest.ExpressOptions{Redis: url, Secrets: []string{expressSecret}}
+	if change != nil {
+		change(&o, &e)
+	}
+	redis, err := storage.Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = redis.Close() })
+	w := &town{site: newSite(t, o), node: nodetest.Start(t), redis: redis}
+	w.express = w.node.Express(t, e)
+	w.counter()
+	w.app.Get("/user", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
+	w.app.Get("/get/:key", func(c *fiber.Ctx) error { return c.JSON(fibersession.FromContext(c).Get(c.Params("key"))) })
+	w.app.Post("/set/:key/:value", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set(c.Params("key"), strings.Clone(c.Params("value")))
+		return nil
+	})
+	w.app.Post("/login/:user", func(c *fiber.Ctx) error {
+		return fibersession.FromContext(c).Login(strings.Clone(c.Params("user")))
+	})
+	w.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+	w.app.Post("/regenerate", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() })
+	w.io.On("user", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
+	w.io.On("get", func(p *socketbridge.Packet) error {
+		var key string
+		if err := p.Bind(&key); err != nil {
+			return err
+		}
+		return p.Ack(p.Session().Get(key))
+	})
+	w.serve()
+	return w
+}
+
+// ask makes a request of the Express app with the agent's cookies, which must succeed,
+// and returns the answer.
+func (w *town) ask(a *agent, method, path string, body ...any) string {
+	w.t.Helper()
+	text, _ := w.askFull(a, method, path, body...)
+	return text
+}
+
+func (w *town) askFull(a *agent, method, path string, body ...any) (string, http.Header) {
+	w.t.Helper()
+	var in io.Reader
+	if len(body) > 0 {
+		data, err := json.Marshal(body[0])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		in = bytes.NewReader(data)
+	}
+	req, err := http.NewRequest(method, w.express+path, in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := a.http.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 200 {
+		w.t.Fatalf("%s %s of Express: %d %s %v", method, path, res.StatusCode, text, err)
+	}
+	return string(text), res.Header
+}
+
+// expressSession is what Express says of an agent's session.
+type expressSession struct {
+	ID      string         `json:"id"`
+	Session map[string]any `json:"session"`
+}
+
+func (w *town) session(a *agent) expressSession {
+	w.t.Helper()
+	var s expressSession
+	if err := json.Unmarshal([]byte(w.ask(a, "GET", "/express")), &s); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// socket connects with an agent's cookie.
+func (w *town) socket(a *agent) *nodetest.Client {
+	w.t.Helper()
+	return a.connect(w.node, "/", nodetest.Options{Transports: []string{"websocket"}})
+}
+
+// N7: who logs in at one side is logged in at the other, over HTTP and sockets.
+func TestN7_LoginIsSharedBothWays(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, nil)
+
+	ada := w.agent()
+	w.ask(ada, "POST", "/express/login/ada")
+	equal(t, "Fiber's user", ada.get("/user"), "ada")
+	live := w.socket(ada)
+	equal(t, "the socket's user", call(t, live, "user"), `"ada"`)
+	if id := w.session(ada).ID; len(id) != 32 {
+		t.Errorf("Express has an ID of %d characters: this is not what it makes", len(id))
+	}
+
+	bob := w.agent()
+	bob.post("/login/bob")
+	s := w.session(bob)
+	if s.Session["user"] != "bob" || len(s.ID) != 43 {
+		t.Errorf("Express has %v under an ID of %d characters", s.Session, len(s.ID))
+	}
+	equal(t, "after Express, Fiber's user", bob.get("/user"), "bob")
+
+	// A login without a new ID reaches a socket that is open: at its next packet, and
+	// also without one.
+	eve := w.agent()
+	eve.post("/set/hello/world")
+	open := w.socket(eve)
+	equal(t, "nobody", call(t, open, "user"), `""`)
+	w.ask(eve, "POST", "/express/set", map[string]any{"user": "eve", "n": 1})
+	equal(t, "the key", call(t, open, "get", "n"), "1")
+	equal(t, "the open socket's user", call(t, open, "user"), `"eve"`)
+	equal(t, "what Fiber had set", call(t, open, "get", "hello"), `"world"`)
+}
+
+// N7: one counter, from three sides in turn.
+func TestN7_CounterInTurn(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"Express", "Fiber"} {
+		t.Run(first+" begins", func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t, nil)
+			a := w.agent()
+			n := 0
+			if first == "Express" {
+				n++
+				equal(t, "Express", w.ask(a, "POST", "/express/incr"), "1")
+			}
+			n++
+			equal(t, "Fiber", a.post("/incr"), fmt.Sprint(n))
+			live := w.socket(a)
+			for range 5 {
+				equal(t, "Express", w.ask(a, "POST", "/express/incr"), fmt.Sprint(n+1))
+				equal(t, "the socket", call(t, live, "incr"), fmt.Sprint(n+2))
+				equal(t, "Fiber", a.post("/incr"), fmt.Sprint(n+3))
+				equal(t, "the socket again", call(t, live, "count"), fmt.Sprint(n+3))
+				n += 3
+			}
+			if got := w.session(a).Session["count"]; got != float64(n) {
+				t.Errorf("Express has %v, want %d", got, n)
+			}
+		})
+	}
+}

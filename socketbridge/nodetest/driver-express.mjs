@@ -1,0 +1,137 @@
+// A real Express app with express-session over connect-redis, and the packages that
+// sign its cookies. They are imported when they are first asked for.
+const apps = new Map(); // number -> close
+
+async function start({ server, redis, secrets, session, store, passport: withPassport }) {
+  const { default: express } = await import("express");
+  const { default: expressSession } = await import("express-session");
+  const { RedisStore } = await import("connect-redis");
+  const { createClient } = await import("redis");
+
+  const client = createClient({ url: redis });
+  client.on("error", (error) => console.error(`redis: ${error.message}`));
+  await client.connect();
+  const app = express();
+  app.use(express.json());
+  app.use(
+    expressSession({
+      store: new RedisStore({ client, ...store }),
+      secret: secrets,
+      resave: false,
+      saveUninitialized: false,
+      ...session,
+    }),
+  );
+  routes(app);
+  if (withPassport) await passport(app);
+  app.use((error, request, response, next) => response.status(500).json({ error: String(error) }));
+  const http = await new Promise((resolve) => {
+    const listening = app.listen(0, "127.0.0.1", () => resolve(listening));
+  });
+  apps.set(server, async () => {
+    http.close();
+    http.closeAllConnections();
+    await client.close();
+  });
+  return `http://127.0.0.1:${http.address().port}`;
+}
+
+const gates = new Map(); // name -> { arrived, leave }
+
+function gate(name) {
+  if (!gates.has(name)) gates.set(name, { arrived: latch(), leave: latch() });
+  return gates.get(name);
+}
+
+function latch() {
+  let open;
+  return { passed: new Promise((resolve) => (open = resolve)), open };
+}
+
+// done answers when a callback of express-session came without an error.
+const done = (response, next) => (error) => (error ? next(error) : response.json("done"));
+
+function routes(app) {
+  app.get("/express", ({ session, sessionID }, response) => response.json({ id: sessionID, session }));
+  app.post("/express/set", ({ session, body }, response) => response.json(Object.assign(session, body)));
+  app.post("/express/delete/:key", ({ session, params }, response) => {
+    delete session[params.key];
+    response.json("done");
+  });
+  app.post("/express/incr", ({ session }, response) => response.json((session.count = (session.count ?? 0) + 1)));
+  app.post("/express/maxage/:ms", ({ session, params }, response) => {
+    session.cookie.maxAge = params.ms === "null" ? null : Number(params.ms);
+    session.aged = params.ms;
+    response.json("done");
+  });
+  app.post("/express/login/:user", (request, response, next) =>
+    request.session.regenerate((error) => {
+      if (error) return next(error);
+      request.session.user = request.params.user;
+      request.session.save(done(response, next));
+    }),
+  );
+  app.post("/express/regenerate", ({ session }, response, next) => session.regenerate(done(response, next)));
+  app.post("/express/logout", ({ session }, response, next) => session.destroy(done(response, next)));
+  // A request that holds its session, as it was loaded, until it is let go.
+  app.post("/express/hold/:name", async ({ session, params, body }, response) => {
+    gate(params.name).arrived.open();
+    await gate(params.name).leave.passed;
+    response.json(Object.assign(session, body));
+  });
+  app.get("/express/held/:name", async ({ params }, response) => {
+    await gate(params.name).arrived.passed;
+    response.json("done");
+  });
+  app.post("/express/release/:name", ({ params }, response) => {
+    gate(params.name).leave.open();
+    response.json("done");
+  });
+}
+
+// passport logs in without asking for a password: the session is what is tested.
+async function passport(app) {
+  const { default: passport } = await import("passport");
+  passport.serializeUser((user, then) => then(null, user.id));
+  passport.deserializeUser((id, then) => then(null, { id, name: `user ${id}` }));
+  app.use(passport.session());
+  app.post("/passport/login/:id", (request, response, next) =>
+    request.logIn({ id: Number(request.params.id) }, done(response, next)),
+  );
+  app.post("/passport/logout", (request, response, next) => request.logOut(done(response, next)));
+  app.get("/passport", ({ user }, response) => response.json(user ?? null));
+}
+
+export const ops = {
+  express: start,
+  // The Cookie header that express-session's packages make of an ID.
+  async expressSign({ name, value, secret }) {
+    const { sign } = await import("cookie-signature");
+    const { serialize } = await import("cookie");
+    return serialize(name, "s:" + sign(value, secret));
+  },
+  // What they read from a Cookie header: the ID, or false.
+  async expressUnsign({ name, header, secrets }) {
+    const { unsign } = await import("cookie-signature");
+    const { parse } = await import("cookie");
+    const raw = parse(header)[name];
+    if (!raw?.startsWith("s:")) return false;
+    for (const secret of secrets) {
+      const value = unsign(raw.slice(2), secret);
+      if (value !== false) return value;
+    }
+    return false;
+  },
+  // The keys that a session of theirs has of its own.
+  async expressReserved() {
+    const { default: expressSession } = await import("express-session");
+    const own = new expressSession.Session({ sessionID: "x" });
+    const all = [];
+    for (let o = own; o; o = Object.getPrototypeOf(o)) all.push(...Object.getOwnPropertyNames(o));
+    return all;
+  },
+};
+
+export async function close() {
+  await Promise.allSettled([...apps.values()].map((end) => end()));
+}
