@@ -27,10 +27,10 @@ func (w *expressWire) dress(c *fasthttp.Cookie) {
 	if !only(domain, isAttributeByte) {
 		domain = ""
 	}
+	c.SetPartitioned(partitioned) // first: it also sets the path
 	c.SetPath(path)
 	c.SetDomain(domain)
 	c.SetSecure(c.Secure() || secure)
-	c.SetPartitioned(partitioned)
 	if mode, ok := sameSiteMode(w.cookie["sameSite"]); ok {
 		c.SetSameSite(mode)
 	}

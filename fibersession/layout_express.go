@@ -47,9 +47,6 @@ var expressReserved = map[string]bool{
 	"__defineGetter__": true, "__defineSetter__": true, "__lookupGetter__": true, "__lookupSetter__": true,
 }
 
-// maxExpressAge is the longest idle limit that is taken from a stored session.
-const maxExpressAge = 100 * 365 * 24 * time.Hour
-
 // newExpress is the layout, and what the cookies of sessions that begin here look like.
 func (s *Store) newExpress() *express {
 	c := &s.cfg
@@ -115,7 +112,7 @@ func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
 		out[lineageKey] = sealLineage(p, m.lineage)
 	}
 	out["cookie"] = l.sealCookie(wire, m)
-	data, err := json.Marshal(out)
+	data, err := encodeJSON(out)
 	if err == nil && len(data) > l.maxSize {
 		err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), l.maxSize)
 	}
@@ -124,7 +121,17 @@ func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
 
 func encodeValue(v any) (data []byte, err error) {
 	defer containPanic("encoded", &err)
-	return json.Marshal(v)
+	return encodeJSON(v)
+}
+
+// encodeJSON is json.Marshal that leaves text as it is: what is shown in a page is to be
+// escaped there.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // sealCookie renews what the cookie says of its end, as a save of express-session
@@ -191,13 +198,14 @@ func (l *express) idleOf(wire *expressWire) time.Duration {
 	return l.idle
 }
 
-// maxAge returns the maxAge that a cookie was given, if it was given one.
+// maxAge returns the maxAge that a cookie was given, if it was given one: as long as
+// browsers heed it.
 func maxAge(cookie map[string]json.RawMessage) (time.Duration, bool) {
 	var ms *float64
 	if json.Unmarshal(cookie["originalMaxAge"], &ms) != nil || ms == nil || !(*ms >= 1) {
 		return 0, false
 	}
-	return time.Duration(math.Min(*ms, float64(maxExpressAge/time.Millisecond))) * time.Millisecond, true
+	return time.Duration(math.Min(*ms, float64(maxCookieAge/time.Millisecond))) * time.Millisecond, true
 }
 
 func sealLineage(p place, l lineage) json.RawMessage {

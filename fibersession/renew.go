@@ -42,6 +42,9 @@ func (r *round) renew() error {
 	if next == nil {
 		next = &snapshot{meta: cur.meta, values: cur.values, rev: cur.rev}
 		next.revision++
+		if !s.store.layout.slides() {
+			next.expiry = now.Add(next.idle) // how long it has left is known to the old key alone
+		}
 	}
 	next.epoch++
 	if cur.fresh() {

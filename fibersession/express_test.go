@@ -1,0 +1,523 @@
+package fibersession_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// What Express keeps is tested with Express itself in package socketbridge, rows N7.
+// Here are the parts that need none.
+
+const (
+	expressSecret = "an Express secret of thirty-two bytes or more"
+	expressID     = "nCaoEGVmiLQgrwDLMWJpvaEuXzo9iM3v" // 24 bytes in base64url
+)
+
+func expressConfig(cfg fibersession.Config) fibersession.Config {
+	cfg.Express = &fibersession.Express{Secrets: []string{expressSecret}}
+	return cfg
+}
+
+// written stores a value as Express would, and returns a handle of it.
+func written(t testing.TB, s *fibersession.Store, st storage.Basic, value string) *fibersession.Handle {
+	t.Helper()
+	must(t, st.Set("sess:"+expressID, []byte(value), time.Hour))
+	return again(t, s, expressID)
+}
+
+// kept is what the store holds of Express' session, field by field as it is written.
+func kept(t testing.TB, st storage.Basic, id string) map[string]json.RawMessage {
+	t.Helper()
+	data, err := st.Get("sess:" + id)
+	must(t, err)
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	return fields
+}
+
+// What nobody set here stays, to the digit; what was set is written as JSON.
+func TestN7_ExpressValuesStayAsTheyAre(t *testing.T) {
+	t.Parallel()
+	overStorages(t, func(t *testing.T, st storage.Storage) {
+		s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
+		h := written(t, s, st, `{"cookie":{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z","priority":"high","made-up":[1.50]},
+			"count":1e3,"float":0.10000000000000000555,"large":123456789012345678901234567890,"minus":-0,
+			"nested":{"of":[9007199254740993.0,{"deep":null}]},"text":"\ud800 <&> \u2028","nothing":null,"":"no name"}`)
+		before := kept(t, st, expressID)
+		if got := strings.Join(h.Keys(), " "); got != " count float large minus nested nothing text" {
+			t.Errorf("keys are %q", got)
+		}
+		for key, want := range map[string]any{"count": 1000, "float": 0.1, "nothing": nil, "": "no name"} {
+			if got := h.Get(key); got != want {
+				t.Errorf("%q is %#v, want %#v", key, got, want)
+			}
+		}
+		h.Set("mine", []int64{1, 2})
+		h.Set("count", 1000) // the same number
+		must(t, h.Save(ctx))
+		if _, err := h.Incr(ctx, "n", 7); err != nil {
+			t.Fatal(err)
+		}
+		after := kept(t, st, expressID)
+		for key, want := range before {
+			if got := after[key]; key != "cookie" && string(got) != string(want) {
+				t.Errorf("%q was %s and is %s", key, want, got)
+			}
+		}
+		if string(after["mine"]) != "[1,2]" || string(after["n"]) != "7" || len(after) != len(before)+2 {
+			t.Errorf("now there is %s", after)
+		}
+		must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Delete("large"); tx.Set("float", 2.5); return nil }))
+		after = kept(t, st, expressID)
+		if _, there := after["large"]; there || string(after["float"]) != "2.5" {
+			t.Errorf("now there is %s", after)
+		}
+		if n, err := h.Incr(ctx, "count", 1); n != 1001 || err != nil {
+			t.Errorf("Incr: %d, %v", n, err)
+		}
+		if _, err := h.Incr(ctx, "float", 1); !errors.Is(err, fibersession.ErrNotInteger) {
+			t.Errorf("Incr of a fraction: %v", err)
+		}
+	})
+}
+
+// The cookie object says when the session ends, as express-session would, and keeps
+// what else it has.
+func TestN7_ExpressCookieObject(t *testing.T) {
+	t.Parallel()
+	type fields = map[string]string
+	hour := fields{"originalMaxAge": "3600000", "expires": "in 1h", "path": `"/app"`, "odd": "[1.50]"}
+	tests := map[string]struct {
+		config  func(c *fibersession.Config)
+		cookie  string // "": the session begins here
+		expiry  time.Duration
+		want    fields
+		wantTTL time.Duration
+	}{
+		"a maxAge":              {cookie: `{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z","path":"/app","odd":[1.50]}`, want: hour, wantTTL: time.Hour},
+		"none":                  {cookie: `{"originalMaxAge":null,"expires":null,"httpOnly":true}`, want: fields{"originalMaxAge": "null", "expires": "null", "httpOnly": "true"}, wantTTL: 24 * time.Hour},
+		"nothing at all":        {cookie: `{}`, want: fields{"expires": "null"}, wantTTL: 24 * time.Hour},
+		"none, and a ttl":       {config: func(c *fibersession.Config) { c.IdleTimeout = 2 * time.Hour }, cookie: `{"originalMaxAge":null}`, want: fields{"originalMaxAge": "null", "expires": "null"}, wantTTL: 2 * time.Hour},
+		"a senseless maxAge":    {cookie: `{"originalMaxAge":-5}`, want: fields{"originalMaxAge": "-5", "expires": "null"}, wantTTL: 24 * time.Hour},
+		"a maxAge of ages":      {cookie: `{"originalMaxAge":1e300}`, want: fields{"originalMaxAge": "1e300"}, wantTTL: 400 * 24 * time.Hour},
+		"SetExpiry":             {cookie: `{"originalMaxAge":60000}`, expiry: time.Hour, want: fields{"originalMaxAge": "3600000", "expires": "in 1h"}, wantTTL: time.Hour},
+		"SetExpiry, and no age": {cookie: `{"originalMaxAge":null}`, expiry: time.Hour, want: fields{"originalMaxAge": "3600000", "expires": "in 1h"}, wantTTL: time.Hour},
+		"of our own": {
+			config:  func(c *fibersession.Config) { c.IdleTimeout = time.Hour },
+			want:    fields{"originalMaxAge": "3600000", "expires": "in 1h", "path": `"/"`, "httpOnly": "true", "secure": "true", "sameSite": `"lax"`},
+			wantTTL: time.Hour,
+		},
+		"of our own, as configured": {
+			config: func(c *fibersession.Config) {
+				c.CookieSessionOnly, c.Insecure, c.CookiePath, c.CookieDomain, c.CookieSameSite = true, true, "/a", "example.com", "Strict"
+			},
+			want:    fields{"originalMaxAge": "null", "expires": "null", "path": `"/a"`, "httpOnly": "true", "secure": "false", "sameSite": `"strict"`, "domain": `"example.com"`},
+			wantTTL: 24 * time.Hour,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := &ttls{Storage: memory.New()}
+			defer func() { _ = st.Close() }()
+			cfg := expressConfig(fibersession.Config{Storage: st})
+			if tt.config != nil {
+				tt.config(&cfg)
+			}
+			var b *browser
+			for round := range 2 { // what was written is read again by another node
+				s := newStore(t, cfg)
+				app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+					sess := fibersession.FromContext(c)
+					sess.Set("n", round)
+					if tt.expiry > 0 {
+						sess.SetExpiry(tt.expiry)
+					}
+					return c.SendString(sess.ID())
+				}})
+				if b == nil {
+					b = newBrowser(t, app)
+					if tt.cookie != "" {
+						must(t, st.Set("sess:"+expressID, []byte(`{"cookie":`+tt.cookie+`}`), time.Hour))
+						b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)
+					}
+				}
+				b.app = app
+				begun := time.Now()
+				id := b.get("/").body
+				if got := st.last(); got < tt.wantTTL-time.Since(begun) || got > tt.wantTTL {
+					t.Errorf("kept for %v, want %v", got, tt.wantTTL)
+				}
+				var cookie map[string]json.RawMessage
+				must(t, json.Unmarshal(kept(t, st, id)["cookie"], &cookie))
+				for key, want := range tt.want {
+					got := string(cookie[key])
+					if key != "expires" || want != "in 1h" {
+						if got != want {
+							t.Errorf("%s is %s, want %s", key, got, want)
+						}
+						continue
+					}
+					var at time.Time
+					must(t, json.Unmarshal(cookie[key], &at))
+					if !strings.HasSuffix(got, `Z"`) || len(got) != 26 || at.Before(begun.Add(time.Hour-time.Millisecond)) || at.After(time.Now().Add(time.Hour)) {
+						t.Errorf("expires is %s", got)
+					}
+				}
+				tt.expiry = 0
+			}
+		})
+	}
+}
+
+// ttls remembers for how long the last value was to be kept.
+type ttls struct {
+	storage.Storage
+	mu  sync.Mutex
+	ttl time.Duration
+}
+
+func (s *ttls) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+	s.mu.Lock()
+	s.ttl = ttl
+	s.mu.Unlock()
+	return s.Storage.CompareAndSwap(ctx, key, old, val, ttl)
+}
+
+func (s *ttls) last() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ttl
+}
+
+// What is no session of express-session's counts as none, and is left alone.
+func TestN7_ExpressNotASession(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"no cookie":         `{"user":"ada"}`,
+		"a cookie of text":  `{"cookie":"yes"}`,
+		"a cookie of null":  `{"cookie":null}`,
+		"a list":            `[{"cookie":{}}]`,
+		"no JSON":           `cookie={}`,
+		"cut off":           `{"cookie":{},"user":"ad`,
+		"more than one":     `{"cookie":{}} {"cookie":{}}`,
+		"too large":         `{"cookie":{},"user":"` + strings.Repeat("a", 64*1024) + `"}`,
+		"nested too deep":   `{"cookie":{},"user":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`,
+		"an envelope of us": "fbs\x01" + strings.Repeat("\x00", 120),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := memory.New()
+			defer func() { _ = st.Close() }()
+			s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
+			must(t, st.Set("sess:"+expressID, []byte(value), time.Hour))
+			if h, err := s.GetByID(ctx, expressID); !errors.Is(err, fibersession.ErrNotFound) {
+				t.Errorf("it is a session with %v (%v)", h.Keys(), err)
+			}
+			if got := s.Stats().Corrupt; got != 1 {
+				t.Errorf("%d counted", got)
+			}
+			if data, _ := st.Get("sess:" + expressID); string(data) != value {
+				t.Errorf("now there is %q", data)
+			}
+		})
+	}
+}
+
+// A key of express-session's own is refused by whoever sets it, and the others'
+// changes are not.
+func TestN7_ExpressReservedKeys(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
+	h, other := written(t, s, st, `{"cookie":{}}`), again(t, s, expressID)
+	for _, key := range []string{"cookie", "id", "req", "save", "__proto__", "constructor", "fiberbridge"} {
+		h.Set(key, "x")
+		if err := h.Save(ctx); !errors.Is(err, fibersession.ErrReservedKey) || !strings.Contains(err.Error(), key) {
+			t.Errorf("Set of %q: %v", key, err)
+		}
+		must(t, h.Reload(ctx))
+		if _, err := h.Incr(ctx, key, 1); !errors.Is(err, fibersession.ErrReservedKey) {
+			t.Errorf("Incr of %q: %v", key, err)
+		}
+		if err := h.Update(ctx, func(tx *fibersession.Tx) error { tx.Delete(key); return nil }); !errors.Is(err, fibersession.ErrReservedKey) {
+			t.Errorf("Delete of %q: %v", key, err)
+		}
+	}
+	other.Set("Cookie", "is another key")
+	must(t, other.Save(ctx))
+	if got := string(kept(t, st, expressID)["cookie"]); !strings.HasPrefix(got, "{") {
+		t.Errorf("the cookie is %s", got)
+	}
+	plain := stored(t, newStore(t, fibersession.Config{}), map[string]any{"cookie": 1}) // without Express it is a key like any
+	if plain.Get("cookie") != 1 {
+		t.Error("without Express it is refused")
+	}
+}
+
+// A session keeps its lineage when it gets a new ID here, on all nodes; what is copied
+// into another session says nothing there.
+func TestN7_ExpressLineage(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	cfg := expressConfig(fibersession.Config{Storage: st})
+	one, two := newStore(t, cfg), newStore(t, cfg)
+	h := written(t, one, st, `{"cookie":{},"user":"ada"}`)
+	name := h.Pseudonym("room")
+	must(t, h.Regenerate(ctx))
+	id := h.ID()
+	if v, _ := st.Get("sess:" + expressID); v != nil || id == expressID {
+		t.Errorf("the old ID is in the store: %q", v)
+	}
+	for range 2 {
+		far := again(t, two, id)
+		if far.Pseudonym("room") != name || far.Get("user") != "ada" {
+			t.Error("another node takes it for another session")
+		}
+		if got := strings.Join(far.Keys(), " "); got != "user" && got != "n user" {
+			t.Errorf("keys are %q", got)
+		}
+		far.Set("n", 1)
+		must(t, far.Save(ctx))
+	}
+	must(t, h.Regenerate(ctx))
+	if got := again(t, two, h.ID()).Pseudonym("room"); got != name {
+		t.Error("after a second ID it is another session")
+	}
+
+	mark := kept(t, st, h.ID())["fiberbridge"]
+	if mark == nil {
+		t.Fatal("there is no mark: the test tests nothing")
+	}
+	const otherID = "another-session-of-Express-00000"
+	for _, mark := range []string{string(mark), `""`, `"x"`, `7`, `{}`, `"` + strings.Repeat("A", 43) + `"`} {
+		must(t, st.Set("sess:"+otherID, []byte(`{"cookie":{},"user":"eve","fiberbridge":`+mark+`}`), time.Hour))
+		got, err := one.GetByID(ctx, otherID)
+		must(t, err)
+		own := got.Pseudonym("room")
+		must(t, got.Reload(ctx))
+		must(t, got.Update(ctx, increment))
+		if own == name || got.Pseudonym("room") != own {
+			t.Errorf("the mark %s of another session counts", mark)
+		}
+		if left := kept(t, st, otherID)["fiberbridge"]; left != nil {
+			t.Errorf("the mark %s is kept as %s", mark, left)
+		}
+		got.Release()
+	}
+}
+
+// The cookies that express-session and browsers may send, and those that nobody made.
+func TestN7_ExpressCookieForm(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: []string{"first", "second"}}})
+	own := s.CookieValue("connect.sid", expressID)
+	_, sig, _ := strings.Cut(own, ".")
+	good := map[string]string{
+		"encoded":             own,
+		"bare":                "s:" + expressID + "." + strings.NewReplacer("%2B", "+", "%2F", "/").Replace(sig),
+		"quoted":              `"` + own + `"`,
+		"small letters":       strings.NewReplacer("%3A", "%3a", "%2B", "%2b", "%2F", "%2f").Replace(own),
+		"more than is needed": strings.Replace(own, "n", "%6e", 1),
+	}
+	for name, value := range good { // the cookie's name is no part of it
+		if id, ok := s.CookieID("any", value); id != expressID || !ok {
+			t.Errorf("%s: %q is %q", name, value, id)
+		}
+	}
+	bad := map[string]string{
+		"empty":             "",
+		"unsigned":          expressID,
+		"no mark":           strings.TrimPrefix(own, "s%3A"),
+		"no signature":      "s%3A" + expressID + ".",
+		"no dot":            "s%3A" + expressID,
+		"no ID":             "s%3A." + sig,
+		"padded":            own + "=",
+		"padded, encoded":   own + "%3D",
+		"base64url":         "s%3A" + expressID + "." + strings.NewReplacer("%2B", "-", "%2F", "_").Replace(sig) + "-",
+		"encoded twice":     strings.ReplaceAll(own, "%", "%25"),
+		"half an escape":    own + "%2",
+		"no UTF-8":          "%ff" + own,
+		"another mark":      strings.Replace(own, "s%3A", "j%3A", 1),
+		"longer than any":   "s%3A" + strings.Repeat("a", 5000) + "." + sig,
+		"another signature": own[:len(own)-1] + string(own[len(own)-1]^1),
+	}
+	for name, value := range bad {
+		if id, ok := s.CookieID("connect.sid", value); ok {
+			t.Errorf("%s: %q is %q", name, value, id)
+		}
+	}
+}
+
+// Configurations that cannot be meant are refused, with what to change.
+func TestN7_ExpressConfig(t *testing.T) {
+	t.Parallel()
+	good := &fibersession.Express{Secrets: []string{expressSecret}}
+	for want, cfg := range map[string]fibersession.Config{
+		"without Secrets":      {Express: &fibersession.Express{}},
+		"number 2 is empty":    {Express: &fibersession.Express{Secrets: []string{"a", ""}}},
+		"Express with Builtin": {Express: good, Builtin: true},
+		"Codec with Express":   {Express: good, Codec: fibersession.JSON{}},
+		"set Express.Secrets":  {Express: good, Secrets: [][]byte{secret(1)}},
+		"AbsoluteTimeout":      {Express: good, AbsoluteTimeout: time.Hour},
+	} {
+		func() {
+			defer func() {
+				if p := fmt.Sprint(recover()); !strings.Contains(p, want) {
+					t.Errorf("want %q, got %s", want, p)
+				}
+			}()
+			cfg.Logger = quiet
+			fibersession.New(cfg)
+		}()
+	}
+	var log bytes.Buffer
+	newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: []string{"keyboard cat"}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if text := log.String(); !strings.Contains(text, "under 32 bytes") || strings.Contains(text, "keyboard") {
+		t.Errorf("the log says %s", text)
+	}
+	secrets := []string{expressSecret}
+	s := newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: secrets}})
+	before := s.CookieValue("", expressID)
+	secrets[0] = "changed by its owner, after the fact"
+	if s.CookieValue("", expressID) != before {
+		t.Error("the store signs with what its owner changed")
+	}
+}
+
+// A cookie is renewed as it was set: one with another path or domain would stand
+// beside it. It follows the idle limit, and goes with the session.
+func TestN7_ExpressCookieIsRenewedAsItWas(t *testing.T) {
+	t.Parallel()
+	set := func(res response) *http.Cookie {
+		if len(res.set) != 1 {
+			t.Fatalf("cookies: %v", res.set)
+		}
+		return res.set[0]
+	}
+	for name, tt := range map[string]struct {
+		cookie string
+		want   http.Cookie
+	}{
+		"all":       {`{"originalMaxAge":3600000,"path":"/shop","domain":"example.com","sameSite":"strict","secure":true,"partitioned":true}`, http.Cookie{Path: "/shop", Domain: "example.com", SameSite: http.SameSiteStrictMode, MaxAge: 3600, Secure: true, Partitioned: true}},
+		"little":    {`{"originalMaxAge":3600000}`, http.Cookie{Path: "/", SameSite: http.SameSiteLaxMode, MaxAge: 3600, Secure: true}},
+		"true":      {`{"originalMaxAge":3600000,"sameSite":true}`, http.Cookie{Path: "/", SameSite: http.SameSiteStrictMode, MaxAge: 3600, Secure: true}},
+		"none":      {`{"originalMaxAge":3600000,"sameSite":"none"}`, http.Cookie{Path: "/", SameSite: http.SameSiteNoneMode, MaxAge: 3600, Secure: true}},
+		"injection": {`{"originalMaxAge":3600000,"path":"/; Domain=evil.example","domain":"a;b\r\nX: y"}`, http.Cookie{Path: "/", SameSite: http.SameSiteLaxMode, MaxAge: 3600, Secure: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := memory.New()
+			defer func() { _ = st.Close() }()
+			s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
+			app := newApp(s, map[string]fiber.Handler{
+				"/read": func(c *fiber.Ctx) error { fibersession.FromContext(c).Get("x"); return nil },
+				"/incr": func(c *fiber.Ctx) error { _, err := fibersession.FromContext(c).Incr("x", 1); return err },
+				"/set":  func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("x", 1); return nil },
+				"/out":  func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() },
+				"/none": func(c *fiber.Ctx) error { return nil },
+			})
+			for _, path := range []string{"/read", "/incr", "/set", "/out"} {
+				must(t, st.Set("sess:"+expressID, []byte(`{"cookie":`+tt.cookie+`}`), time.Hour))
+				b := newBrowser(t, app)
+				b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)
+				value := b.cookies["connect.sid"]
+				if res := b.get("/none"); len(res.set) != 0 {
+					t.Errorf("a request that does not use the session sets %v", res.set)
+				}
+				got := set(b.get(path))
+				if path == "/out" {
+					if got.Value != "" || got.Path != tt.want.Path || got.Domain != tt.want.Domain {
+						t.Errorf("it is removed by %v", got)
+					}
+					continue
+				}
+				if got.Name != "connect.sid" || got.Value != value || got.Path != tt.want.Path || got.Domain != tt.want.Domain ||
+					got.SameSite != tt.want.SameSite || got.MaxAge != tt.want.MaxAge || got.Secure != tt.want.Secure || got.Partitioned != tt.want.Partitioned || !got.HttpOnly {
+					t.Errorf("%s: %v", path, got)
+				}
+			}
+		})
+	}
+
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
+	must(t, st.Set("sess:"+expressID, []byte(`{"cookie":{"originalMaxAge":null}}`), time.Hour))
+	b := newBrowser(t, whoami(s))
+	b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)
+	if res := b.get("/in"); len(res.set) != 0 {
+		t.Errorf("a cookie that goes with the browser is set again: %v", res.set)
+	}
+}
+
+// Passport's user is a field of a value that has others.
+func TestN7_ExpressPassport(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, expressConfig(fibersession.Config{Storage: st, UserKey: "passport"}))
+	h := written(t, s, st, `{"cookie":{},"passport":{"user":7,"more":true}}`)
+	if got := h.User(); got != "7" {
+		t.Errorf("the user is %q", got)
+	}
+	must(t, h.Logout(ctx))
+	if got := string(kept(t, st, h.ID())["passport"]); got != `{"more":true}` || h.User() != "" {
+		t.Errorf("after Logout: %s", got)
+	}
+	id := h.ID()
+	must(t, h.Logout(ctx))
+	if h.ID() != id {
+		t.Error("a Logout of nobody gives a new ID")
+	}
+	must(t, h.Login(ctx, "ada"))
+	if got := string(kept(t, st, h.ID())["passport"]); got != `{"more":true,"user":"ada"}` || h.User() != "ada" || h.ID() == id {
+		t.Errorf("after Login: %s", got)
+	}
+	none := stored(t, s, map[string]any{"n": 1})
+	must(t, none.Login(ctx, 5))
+	if got := string(kept(t, st, none.ID())["passport"]); got != `{"user":5}` || none.User() != "5" {
+		t.Errorf("after the first Login: %s", got)
+	}
+	if _, err := s.Devices(ctx, "5"); !errors.Is(err, fibersession.ErrNoIndex) {
+		t.Errorf("Devices: %v", err)
+	}
+}
+
+// A watched session is read again for what Express did, with one read for all who
+// watch it.
+func TestN7_ExpressRecheck(t *testing.T) {
+	inTime(t, expressConfig(fibersession.Config{}), func(t *testing.T, s *fibersession.Store) {
+		h := stored(t, s, map[string]any{"n": 1})
+		defer h.Release()
+		var events []string
+		for range 5 {
+			stop := h.Watch(func(e fibersession.Event) { events = append(events, fmt.Sprint(e.Kind, e.Keys, e.Cause)) })
+			defer stop()
+		}
+		before := s.Stats().Loads
+		time.Sleep(61 * time.Second)
+		if loads := s.Stats().Loads - before; loads != 6 || len(events) != 0 {
+			t.Errorf("%d reads in a minute; events %q", loads, events)
+		}
+	})
+}
