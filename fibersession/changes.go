@@ -104,11 +104,18 @@ func toInt(v any) (int, error) {
 	return 0, fmt.Errorf("%w: it is a %T beyond the range of int", ErrNotInteger, v)
 }
 
+// same says whether key has the same value in a and b, or none in both.
+func same(a, b map[string]any, key string) bool {
+	v, inA := a[key]
+	w, inB := b[key]
+	return inA == inB && reflect.DeepEqual(v, w)
+}
+
 // differing returns the keys whose values are not the same in a and b.
 func differing(a, b map[string]any) []string {
 	var keys []string
-	for key, v := range a {
-		if w, ok := b[key]; !ok || !reflect.DeepEqual(v, w) {
+	for key := range a {
+		if !same(a, b, key) {
 			keys = append(keys, key)
 		}
 	}

@@ -304,7 +304,7 @@ func (h *Handle) saved(ch changes, idle time.Duration) {
 // Touch says that the session is in use: its idle limit slides. That is written to
 // the store at most once per Config.TouchInterval, for all handles together.
 func (h *Handle) Touch(ctx context.Context) error {
-	if cur, err := h.look(); err != nil || !h.store.touchDue(cur.meta, time.Now()) {
+	if cur, err := h.look(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
 		return err
 	}
 	return h.do(ctx, &op{kind: opTouch})

@@ -361,7 +361,9 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 		m.created, m.absolute, m.idle = begun.created, begun.absolute, begun.idle
 	}
 	for key := range seen {
-		keys = append(keys, key)
+		if !same(s.cur.values, values, key) { // else nobody need be told
+			keys = append(keys, key)
+		}
 	}
 	return &snapshot{meta: s.store.used(m, now, idle), values: values, rev: s.cur.rev}, keys
 }

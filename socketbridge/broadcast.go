@@ -101,7 +101,7 @@ func (b Broadcast) Emit(event string, args ...any) error {
 		return err
 	}
 	for _, s := range b.ns.rooms.find(b.to, b.except) {
-		if s != b.from {
+		if s != b.from && !s.muted.Load() {
 			_ = s.send(b.flags, msgs) // one that has gone, or was too slow, is its own affair
 		}
 	}
@@ -125,6 +125,9 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 	}
 	var all []waiting
 	for _, s := range b.Sockets() {
+		if s.muted.Load() {
+			continue
+		}
 		ch, err := s.acks.expect(id, cfg.MaxPendingAcks)
 		if err != nil {
 			continue

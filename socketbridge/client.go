@@ -290,7 +290,7 @@ func (c *client) log(msg string, args ...any) {
 func (c *client) session() (*fibersession.Handle, error) {
 	switch {
 	case c.lifted == nil:
-		return nil, ErrNoSession
+		return nil, ErrSessionMissing
 	case c.lifted.err != nil:
 		return nil, c.lifted.err
 	default:

@@ -48,6 +48,24 @@ type Config struct {
 	// Optional. Default: "ticket"
 	TicketField string
 
+	// DisableTouch keeps events from moving the idle limit of their session: only
+	// HTTP requests and saves do then. Heartbeats never do.
+	//
+	// Optional. Default: false
+	DisableTouch bool
+
+	// OnExpiry decides what becomes of a socket whose session expired, such as
+	// Always(FateReconnect). FateStay counts as FateDisconnect. It must not block.
+	//
+	// Optional. Default: nil, Always(FateDisconnect)
+	OnExpiry Policy
+
+	// OnRegenerate decides what becomes of a socket whose session got a new ID
+	// (Regenerate, Login). It must not block, and may be asked more than once.
+	//
+	// Optional. Default: nil, Always(FateStay): it follows
+	OnRegenerate Policy
+
 	// Engine configures the transport: path, heartbeat, sizes, origins. Its
 	// hooks Lift, Same, Dropped and SessionCookie belong to the Server, and must be
 	// nil.

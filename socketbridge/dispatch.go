@@ -14,6 +14,9 @@ import (
 // of users run.
 func (s *Socket) handle(p *Packet) {
 	err := s.run(p)
+	if err == errDropped {
+		return
+	}
 	saved := true
 	if !errors.Is(err, errPanic) {
 		if e := s.save(p); e != nil {
@@ -38,18 +41,48 @@ func (s *Socket) run(p *Packet) (err error) {
 			err = errPanic
 		}
 	}()
-	if s.session != nil {
-		if err := s.session.Err(); err != nil { // it ended while the packet waited
-			return err
-		}
-		if s.mode == SessionPerPacket {
-			if err := p.reload(); err != nil {
-				return err
-			}
-		}
+	if err := p.check(); err != nil {
+		return err
 	}
 	p.stage, p.chain, p.next = inMiddlewares, s.middlewares(), 0
 	return p.Next()
+}
+
+// errDropped ends a packet of a socket that the server has disconnected: nobody is
+// told of it.
+var errDropped = errors.New("socketbridge: the event came too late")
+
+// check sees that nothing of the user's runs for a session that has ended, or for a
+// socket that has: also for one that ended while the packet waited, or while its
+// session was reloaded.
+func (p *Packet) check() error {
+	s := p.socket
+	if s.session == nil {
+		return p.late()
+	}
+	if err := s.current(); err != nil {
+		return err
+	}
+	if s.mode == SessionPerPacket {
+		if err := p.reload(); err != nil {
+			return err
+		}
+	}
+	if err := p.touch(); err != nil {
+		return err
+	}
+	if err := s.current(); err != nil {
+		return err
+	}
+	return p.late()
+}
+
+// late says whether the server has ended the packet's socket.
+func (p *Packet) late() error {
+	if p.socket.forced() {
+		return errDropped
+	}
+	return nil
 }
 
 // listen runs the listeners of the event, each chain by itself, as Socket.IO calls
@@ -59,6 +92,9 @@ func (p *Packet) listen() error {
 	s := p.socket
 	if s.forced() {
 		return nil // a middleware disconnected it: the event is dropped
+	}
+	if err := s.current(); err != nil {
+		return err
 	}
 	any, own := s.listeners(p.event)
 	var errs []error
@@ -111,7 +147,7 @@ func (s *Socket) failed(p *Packet, err error) {
 		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err)
 	}
 	if s.session != nil && s.session.Err() != nil {
-		s.Disconnect()
+		s.lapse(s.session.Err())
 	}
 }
 

@@ -57,6 +57,15 @@ var (
 	// that the server has no Sessions.
 	ErrNoSession = errors.New("socketbridge: no session is shared here")
 
+	// ErrSessionMissing says that a client came without a session to a namespace that
+	// requires one (Namespace.RequireSession): without a cookie or a ticket, with one
+	// that names no session, or with a new session that nothing was stored in yet.
+	ErrSessionMissing = errors.New("socketbridge: client has no session")
+
+	// ErrRenewed says that the session got a new ID since the client came, and that
+	// Config.OnRegenerate wants it to come anew.
+	ErrRenewed = errors.New("socketbridge: session has a new ID")
+
 	errPanic    = errors.New("socketbridge: handler panicked")
 	errProtocol = errors.New("socketbridge: protocol violation")
 	errNotNext  = errors.New("socketbridge: a connect middleware returned without calling Next")
@@ -66,6 +75,8 @@ var (
 // of a connect_error and in the answer to a packet.
 const (
 	CodeSessionGone        = "session_gone"        // the session ended: log in again
+	CodeSessionMissing     = "session_missing"     // the client has none, and needs one here: log in
+	CodeSessionRenewed     = "session_renewed"     // it has a new ID: connect again, with the new cookie
 	CodeSessionUnavailable = "session_unavailable" // the store could not be asked: try again later
 	CodeUnknownOutcome     = "unknown_outcome"     // a save was sent and never answered
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
@@ -110,6 +121,10 @@ func public(err error) *EventError {
 		return ee
 	case errors.Is(err, fibersession.ErrTicket):
 		return &EventError{Code: CodeTicketInvalid, Message: "the ticket is not valid"}
+	case errors.Is(err, ErrSessionMissing):
+		return &EventError{Code: CodeSessionMissing, Message: "there is no session"}
+	case errors.Is(err, ErrRenewed):
+		return &EventError{Code: CodeSessionRenewed, Message: "the session has a new ID"}
 	case errors.Is(err, fibersession.ErrSessionGone):
 		return &EventError{Code: CodeSessionGone, Message: "the session has ended"}
 	case errors.Is(err, fibersession.ErrUnknownOutcome):

@@ -9,11 +9,10 @@ import (
 // connect is the first step of a socket's life: middlewares, rooms, the CONNECT
 // packet, connection handlers.
 func (s *Socket) connect() {
-	mode, uses, handlers := s.ns.config()
-	s.mode = mode
+	s.settings, s.mode = s.ns.config()
 	err := s.liftSession()
 	if err == nil {
-		c := &Connect{socket: s, auth: s.auth, chain: uses}
+		c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses}
 		err = c.admit()
 	}
 	if err == nil {
@@ -32,7 +31,11 @@ func (s *Socket) connect() {
 	if hook := s.server().cfg.Trace.Connected; hook != nil {
 		s.guard("Trace.Connected", func() { hook(s) })
 	}
-	for _, fn := range handlers {
+	if err := s.current(); err != nil { // it ended while it joined
+		s.lapse(err)
+		return
+	}
+	for _, fn := range s.settings.connection {
 		s.guard("OnConnection", func() { fn(s) })
 	}
 	if err := s.saveAfterConnect(); err != nil {
@@ -43,20 +46,28 @@ func (s *Socket) connect() {
 // liftSession gives the socket its handle of the connection's session.
 func (s *Socket) liftSession() error {
 	if s.mode == SessionNone {
+		if s.settings.required {
+			return ErrSessionMissing
+		}
 		return nil
 	}
 	if ticket, given := s.ticket(); given {
-		return s.redeem(ticket)
+		if err := s.redeem(ticket); err != nil {
+			return err
+		}
+		s.epoch.Store(s.ticketed.epoch)
+	} else {
+		h, err := s.client.session()
+		if err != nil {
+			return err
+		}
+		s.session = h
+		s.epoch.Store(s.client.lifted.epoch)
 	}
-	h, err := s.client.session()
-	if err != nil {
-		return err
+	if s.settings.required && s.session.Fresh() {
+		return ErrSessionMissing
 	}
-	if err := h.Err(); err != nil {
-		return err
-	}
-	s.session = h
-	return nil
+	return s.current()
 }
 
 // saveAfterConnect saves what connect middlewares or handlers changed.
@@ -88,7 +99,7 @@ func (s *Socket) enter() error {
 	s.mu.Lock()
 	s.unwatch = stop
 	s.mu.Unlock()
-	if err := s.session.Err(); err != nil { // it may have ended just before
+	if err := s.current(); err != nil { // it may have ended just before
 		return err
 	}
 	return s.followUser()
@@ -118,6 +129,9 @@ func (s *Socket) announce() error {
 
 // refuse tells the client that it may not join, and forgets the socket.
 func (s *Socket) refuse(err error) {
+	if s.receive(err) {
+		return
+	}
 	s.log().Info("socketbridge: a connection was refused", "error", err, "remote", s.Handshake().RemoteIP)
 	s.client.forget(s, false) // before the client hears of it: it may try again at once
 	if e := s.client.refuse(s.ns.name, refusal(err)); e != nil {
@@ -129,11 +143,17 @@ func (s *Socket) refuse(err error) {
 
 // sessionEvent hears of what happens to the session, on the goroutine of who did it.
 func (s *Socket) sessionEvent(e fibersession.Event) {
-	if e.Kind == fibersession.Ended {
-		s.Disconnect()
+	switch e.Kind {
+	case fibersession.Ended:
+		s.lapse(e.Cause)
 		return
+	case fibersession.Renewed:
+		_ = s.renewed()
 	}
 	s.userEvent(e)
+	if e.Kind == fibersession.Changed {
+		s.changed(e.Keys)
+	}
 }
 
 // end ends the socket: once, and whoever asks first names the reason. With discard,
@@ -146,6 +166,9 @@ func (s *Socket) end(reason Reason, discard bool) {
 		return
 	}
 	was := s.state
+	if s.guest {
+		was = connecting // its handlers never heard of it
+	}
 	s.state, s.reason, s.early = ended, reason, nil
 	stop := s.unwatch
 	s.mu.Unlock()

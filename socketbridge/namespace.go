@@ -23,11 +23,20 @@ type Namespace struct {
 	rooms  rooms
 	acks   atomic.Uint64 // the last ack ID given; shared, so that a broadcast is encoded once
 
-	mu         sync.RWMutex // guards what follows; each is replaced, never changed in place
+	mu       sync.RWMutex // guards what follows; each is replaced, never changed in place
+	settings *settings
+	handlers map[string][]chain
+}
+
+// settings are what a socket takes from its namespace when it connects. They never
+// change: see Namespace.set.
+type settings struct {
 	mode       SessionMode
+	required   bool // a stored session
 	uses       []ConnectHandler
 	connection []func(*Socket)
-	handlers   map[string][]chain
+	change     []func(*Socket, []string)
+	invalid    []func(*Socket, error)
 }
 
 // ConnectHandler is a connect middleware. It goes on with c.Next, and refuses with
@@ -36,7 +45,7 @@ type Namespace struct {
 type ConnectHandler func(c *Connect) error
 
 func newNamespace(s *Server, name string) *Namespace {
-	return &Namespace{server: s, name: name, mode: s.cfg.Mode}
+	return &Namespace{server: s, name: name, settings: &settings{mode: s.cfg.Mode}}
 }
 
 // Name returns the namespace's name, such as "/" or "/admin".
@@ -51,29 +60,39 @@ func (n *Namespace) SetMode(m SessionMode) *Namespace {
 	if m < SessionPerPacket || m > SessionNone {
 		panic("socketbridge: SetMode takes one of the SessionMode constants")
 	}
+	return n.set(func(s *settings) { s.mode = m })
+}
+
+// RequireSession has the namespace refuse clients that come without a stored session:
+// see ErrSessionMissing. It returns n.
+func (n *Namespace) RequireSession() *Namespace {
+	return n.set(func(s *settings) { s.required = true })
+}
+
+// set replaces the settings for the sockets that connect from now on.
+func (n *Namespace) set(change func(s *settings)) *Namespace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.mode = m
+	next := *n.settings
+	change(&next)
+	n.settings = &next
 	return n
 }
+
+// with returns list with more at its end, and leaves list alone.
+func with[T any](list []T, more ...T) []T { return append(list[:len(list):len(list)], more...) }
 
 // Use adds connect middlewares (io.use): they run in order for each client that
 // asks to join, before the socket is connected.
 func (n *Namespace) Use(mw ...ConnectHandler) *Namespace {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.uses = append(n.uses[:len(n.uses):len(n.uses)], mw...)
-	return n
+	return n.set(func(s *settings) { s.uses = with(s.uses, mw...) })
 }
 
 // OnConnection adds a handler that gets each new socket, its session loaded, when
 // the client has been told that it is connected. No event of the socket is handled
 // before the handler returned, so that it is the place for Socket.On and Socket.Use.
 func (n *Namespace) OnConnection(fn func(*Socket)) *Namespace {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.connection = append(n.connection[:len(n.connection):len(n.connection)], fn)
-	return n
+	return n.set(func(s *settings) { s.connection = with(s.connection, fn) })
 }
 
 // On adds an event chain for all sockets of the namespace: any number of
@@ -87,14 +106,13 @@ func (n *Namespace) On(event string, handlers ...Handler) *Namespace {
 }
 
 // config returns what applies to a socket that connects now.
-func (n *Namespace) config() (SessionMode, []ConnectHandler, []func(*Socket)) {
+func (n *Namespace) config() (*settings, SessionMode) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	mode := n.mode
 	if n.server.cfg.Sessions == nil {
-		mode = SessionNone
+		return n.settings, SessionNone
 	}
-	return mode, n.uses, n.connection
+	return n.settings, n.settings.mode
 }
 
 func (n *Namespace) chains(event string) []chain {

@@ -1,5 +1,12 @@
 package socketbridge
 
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+)
+
 // Reload returns a packet middleware that reads the session again before every
 // event, so that the handlers see what any other request, socket or node has
 // stored. When the session has ended the socket is disconnected; when the store
@@ -25,8 +32,26 @@ func (p *Packet) reload() error {
 		return s.Err()
 	}
 	if err := p.Session().Reload(p.socket.ctx); err != nil {
+		p.socket.unavailable(err)
 		return err
 	}
 	p.fresh = true
 	return nil
+}
+
+// touch lets the event keep its session alive. It writes to the store at most once
+// per fibersession.Config.TouchInterval, for all sockets of the session together.
+func (p *Packet) touch() error {
+	s := p.socket
+	if s.server().cfg.DisableTouch {
+		return nil
+	}
+	err := s.session.Touch(s.ctx)
+	if err == nil || errors.Is(err, fibersession.ErrSessionGone) {
+		return err
+	}
+	// Whether it was written or not, nothing of the event was: it may be sent again.
+	err = fmt.Errorf("%w: its idle limit could not be moved: %v", fibersession.ErrUnavailable, err)
+	s.unavailable(err)
+	return err
 }

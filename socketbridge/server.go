@@ -175,6 +175,18 @@ func (s *Server) Use(mw ...ConnectHandler) { s.root.Use(mw...) }
 // Namespace.OnConnection.
 func (s *Server) OnConnection(fn func(*Socket)) { s.root.OnConnection(fn) }
 
+// RequireSession has the default namespace refuse clients without a stored session.
+// See Namespace.RequireSession.
+func (s *Server) RequireSession() { s.root.RequireSession() }
+
+// OnInvalidSession adds a handler for sockets of the default namespace whose session
+// is no good. See Namespace.OnInvalidSession.
+func (s *Server) OnInvalidSession(fn func(s *Socket, err error)) { s.root.OnInvalidSession(fn) }
+
+// OnSessionChange adds a handler for changes of the sessions of the default
+// namespace's sockets. See Namespace.OnSessionChange.
+func (s *Server) OnSessionChange(fn func(s *Socket, keys []string)) { s.root.OnSessionChange(fn) }
+
 // On adds an event chain for all sockets of the default namespace. See Namespace.On.
 func (s *Server) On(event string, chain ...Handler) { s.root.On(event, chain...) }
 

@@ -26,6 +26,7 @@ type lifted struct {
 	handle *fibersession.Handle
 	err    error
 	name   string // under which the connection is counted; "" when it is not
+	epoch  uint64 // of the session's ID at the handshake
 	new    bool   // the handshake named no session that exists: its client may not keep cookies
 	named  string // what it named all the same
 }
@@ -34,7 +35,7 @@ type lifted struct {
 // connection: a namespace without a session may be what the client came for.
 func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	if engineio.CookiesIgnored(c) {
-		return &lifted{err: ErrNoSession}, nil // any page may have sent this request
+		return &lifted{err: ErrSessionMissing}, nil // any page may have sent this request
 	}
 	h, err := s.cfg.Sessions.Lift(c)
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
-	l := &lifted{handle: h, name: h.Pseudonym("count"), new: h.Fresh(), named: s.cfg.Sessions.Named(c)}
+	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), named: s.cfg.Sessions.Named(c)}
 	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
 		h.Release()
 		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.MaxConnsPerSession)

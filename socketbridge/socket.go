@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -27,7 +28,10 @@ type Socket struct {
 	auth     json.RawMessage
 	ticketed *lifted              // what a ticket gave it; nil without one
 	session  *fibersession.Handle // nil when none is shared; set before user code sees the socket
+	settings *settings            // of the namespace, when it connected
 	mode     SessionMode
+	epoch    atomic.Uint64 // of the session's IDs, the one that it goes along with; see renewed
+	muted    atomic.Bool   // broadcasts pass it by: its session is no good, and it is about to end
 	inbox    inbox
 	acks     pendingAcks
 	ctx      context.Context
@@ -45,6 +49,9 @@ type Socket struct {
 	reason  Reason
 	unwatch func()
 	hooks   hooks
+	news    news // of its session, that its handlers are still to be told
+	lapsed  bool // its session has ended, and somebody sees to the rest
+	guest   bool // it was never admitted: it is there for OnInvalidSession alone
 }
 
 // hooks are what the user gave a socket. Each slice and map is replaced, never
@@ -54,6 +61,7 @@ type hooks struct {
 	handlers      map[string][]chain
 	any           []Handler
 	errors        []func(*Packet, error)
+	change        []func([]string)
 	disconnecting []func(Reason)
 	disconnect    []func(Reason)
 }

@@ -108,7 +108,7 @@ func (s *Server) answerTicketError(c *fiber.Ctx, msg string, err error) error {
 	status, e := fiber.StatusForbidden, public(err)
 	switch {
 	case errors.Is(err, ErrNoSession):
-		status, e = fiber.StatusUnauthorized, &EventError{Code: "session_missing", Message: "there is no session"}
+		status, e = fiber.StatusUnauthorized, &EventError{Code: CodeSessionMissing, Message: "there is no session"}
 	case errors.Is(err, fibersession.ErrSessionGone):
 		status = fiber.StatusUnauthorized
 	case errors.Is(err, fibersession.ErrUnavailable), errors.Is(err, fibersession.ErrUnknownOutcome):
@@ -147,7 +147,7 @@ func (s *Socket) redeem(ticket string) error {
 	if err != nil {
 		return err
 	}
-	l := &lifted{handle: h}
+	l := &lifted{handle: h, epoch: h.Epoch()}
 	if name := h.Pseudonym("count"); s.client.lifted == nil || s.client.lifted.name != name {
 		if !srv.perSession.add(name, srv.cfg.MaxConnsPerSession) {
 			h.Release()
