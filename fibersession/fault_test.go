@@ -292,3 +292,37 @@ func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 		}
 	}
 }
+
+// A request that is excused answers by itself, also when what it changed could not be
+// saved; one that is not is refused.
+func TestExcuse(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Load", "CompareAndSwap"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			st := storagetest.NewFaulty(memory.New(), nil)
+			t.Cleanup(func() { _ = st.Close() })
+			s := newStore(t, fibersession.Config{Storage: st})
+			var failed error
+			app := newApp(s, map[string]fiber.Handler{
+				"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
+				"/lift": func(c *fiber.Ctx) error {
+					fibersession.FromContext(c).Set("n", 2)
+					if _, failed = s.Lift(c); c.Query("excuse") != "" {
+						s.Excuse(c)
+					}
+					return c.SendString("answered")
+				},
+			})
+			b := newBrowser(t, app)
+			b.get("/set")
+			st.SetPlan(storagetest.OnMethod(method, storagetest.Fault{Fail: errors.New("down")}))
+			if res := b.get("/lift?excuse=1"); res.status != 200 || res.body != "answered" || !errors.Is(failed, fibersession.ErrUnavailable) {
+				t.Errorf("%d %s, and Lift's error is %v", res.status, res.body, failed)
+			}
+			if res := b.get("/lift"); res.status != 503 {
+				t.Errorf("another request was answered with %d", res.status)
+			}
+		})
+	}
+}

@@ -52,6 +52,9 @@ func (s *Store) Handler() fiber.Handler {
 
 		err := c.Next()
 		if failed := now().finish(); failed != nil {
+			if now().isExcused() {
+				return err
+			}
 			s.log.Warn("fibersession: a request was refused", "error", failed)
 			return s.cfg.ErrorHandler(c, failed)
 		}
@@ -184,6 +187,23 @@ func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// Excuse has Handler let the request's own answer stand although its session could not
+// be loaded or saved, for a caller of Get or Lift that saw the error and knows how to
+// go on without.
+func (s *Store) Excuse(c *fiber.Ctx) {
+	if f := s.front(c.Context()); f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.excused = true
+	}
+}
+
+func (s *Session) isExcused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.excused
 }
 
 // Owns says whether a request carries the session of h. The store is asked only when

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
@@ -33,6 +34,14 @@ func shutdown(t testing.TB, io *socketbridge.Server) {
 	if err := io.Shutdown(ctx); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
+}
+
+// silent discards what a test does not look at.
+var silent = slog.New(slog.DiscardHandler)
+
+// sessionHandshake is that of a client which came with the session of h.
+func sessionHandshake(h *fibersession.Handle) *transport.Handshake {
+	return &transport.Handshake{Time: time.Now(), Method: "GET", Path: "/socket.io/", Host: "example.com", RemoteIP: "192.0.2.1", Lifted: socketbridge.Lifted(h)}
 }
 
 // peer is a client that speaks the protocol by hand, over a connection in memory.

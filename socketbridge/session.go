@@ -39,6 +39,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	}
 	h, err := s.cfg.Sessions.Lift(c)
 	if err != nil {
+		s.cfg.Sessions.Excuse(c) // the client is told when it joins a namespace that needs it
 		s.log.Warn("socketbridge: the session could not be loaded for a handshake", "error", err)
 		return &lifted{err: err}, nil
 	}

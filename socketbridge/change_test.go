@@ -1,0 +1,282 @@
+package socketbridge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// N2: logging in over HTTP makes open sockets authenticated at once, with no
+// reconnect; and whatever anybody changes, each of them is told.
+func TestN2_OpenSocketsAreToldOfChanges(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	stores(t, func(t *testing.T, url string) {
+		for name, mode := range map[string]socketbridge.SessionMode{
+			"per packet": socketbridge.SessionPerPacket, "per connection": socketbridge.SessionPerConnection, "manual": socketbridge.SessionManual,
+		} {
+			t.Run(name, func(t *testing.T) {
+				o := withUsers(url)
+				o.bridge.Mode = mode
+				s := newSite(t, o).users()
+				s.app.Post("/set/:key", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set(c.Params("key"), true); return nil })
+				s.io.OnSessionChange(func(sock *socketbridge.Socket, keys []string) {
+					_ = sock.Emit("changed", keys, sock.User(), sock.Session().Get("user"))
+				})
+				s.io.OnConnection(func(sock *socketbridge.Socket) {
+					sock.OnSessionChange(func(keys []string) { _ = sock.Emit("own", keys) })
+				})
+				s.io.On("rename", func(p *socketbridge.Packet) error {
+					p.Session().Set("name", "bob")
+					return p.Session().Save(p.Context())
+				})
+				s.serve()
+				a, b := s.agent(), s.agent()
+				a.post("/set/visited")
+				b.post("/set/visited")
+				tabs := []*nodetest.Client{
+					a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}),
+					a.connect(n, "/", nodetest.Options{}),
+				}
+				stranger := b.connect(n, "/", nodetest.Options{})
+				expect := func(event, want string) {
+					t.Helper()
+					for i, tab := range tabs {
+						equal(t, fmt.Sprintf("%s in tab %d", event, i), tab.MustNext(event).String(), want)
+					}
+				}
+				a.post("/set/colour")
+				expect("changed", `[["colour"],"",null]`)
+				expect("own", `[["colour"]]`)
+				a.post("/login/ann")
+				expect("changed", `[["user"],"ann","ann"]`)
+				expect("own", `[["user"]]`)
+				equal(t, "and as somebody", call(t, tabs[0], "whoami"), `"ann"`)
+				tabs[0].Emit("rename")
+				expect("changed", `[["name"],"ann","ann"]`)
+				a.post("/set/colour") // to what it is
+				call(t, tabs[0], "whoami")
+				call(t, tabs[1], "whoami")
+				call(t, stranger, "whoami")
+				if n := tabs[0].Waiting("changed") + tabs[1].Waiting("changed") + stranger.Waiting("changed"); n != 0 {
+					t.Errorf("somebody was told %d times too often", n)
+				}
+			})
+		}
+	})
+}
+
+// lift returns a handle of a new session, stored with these values.
+func lift(t testing.TB, store *fibersession.Store, values map[string]any) *fibersession.Handle {
+	t.Helper()
+	var h *fibersession.Handle
+	app := fiber.New()
+	app.Get("/", func(c *fiber.Ctx) (err error) {
+		h, err = store.Lift(c)
+		return err
+	})
+	if res, err := app.Test(httptest.NewRequest("GET", "/", nil), -1); err != nil || res.StatusCode != 200 {
+		t.Fatalf("Lift: %v %v", res, err)
+	}
+	for key, v := range values {
+		h.Set(key, v)
+	}
+	if err := h.Save(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// again returns another handle of the session.
+func again(t testing.TB, store *fibersession.Store, h *fibersession.Handle) *fibersession.Handle {
+	t.Helper()
+	other, err := store.GetByID(context.Background(), h.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
+
+// joinAs connects to a namespace with a session, over a connection in memory. The
+// connection releases the handle.
+func joinAs(t testing.TB, io *socketbridge.Server, namespace string, h *fibersession.Handle) *peer {
+	t.Helper()
+	conn, err := transporttest.Connect(io, sessionHandshake(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{t: t, conn: conn}
+	t.Cleanup(p.leave)
+	p.join(namespace)
+	return p
+}
+
+// startClocks starts what the process starts with the first use and never ends, so
+// that it is not a part of any test's bubble.
+var startClocks = sync.OnceFunc(func() {
+	st := memory.New()
+	app := fiber.New()
+	app.Get("/", func(c *fiber.Ctx) error { return nil })
+	_, err := app.Test(httptest.NewRequest("GET", "/", nil))
+	if err = errors.Join(err, st.Close()); err != nil {
+		panic(err)
+	}
+})
+
+// inTime runs a test of a server and its sessions on a clock of its own.
+func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
+	t.Helper()
+	startClocks()
+	synctest.Test(t, func(t *testing.T) {
+		if sessions.Storage == nil {
+			st := memory.New()
+			t.Cleanup(func() { _ = st.Close() })
+			sessions.Storage = st
+		}
+		sessions.Logger = silent
+		store := fibersession.New(sessions)
+		t.Cleanup(func() {
+			if stats := store.Stats(); stats.Handles != 0 || stats.States != 0 || stats.Deadlines != 0 {
+				t.Errorf("something of the sessions is left: %+v", stats)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		bridge.Sessions = store
+		test(t, store, newServer(t, bridge))
+	})
+}
+
+// A socket that is slow is told of all changes together, after the events that came
+// before them and never while one runs, and no memory is held for each.
+func TestSessionChange_InOrderAndTogether(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		changes int // of a key each
+	}{
+		{"a few", 20},
+		{"too many to tell", socketbridge.MaxNews + 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inTime(t, fibersession.Config{}, socketbridge.Config{Concurrency: 3}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+				hold := make(chan struct{})
+				happened := make(events, 16)
+				io.On("slow", func(p *socketbridge.Packet) error {
+					<-hold
+					happened.add("slow")
+					return nil
+				})
+				io.OnSessionChange(func(_ *socketbridge.Socket, keys []string) {
+					happened.add("told of %d keys, in order: %v", len(keys), keys != nil && slices.IsSorted(keys))
+				})
+				h := lift(t, store, map[string]any{"n": 0})
+				other := again(t, store, h)
+				defer other.Release()
+				c := joinAs(t, io, "/", h)
+				c.send(`2["slow"]`)
+				c.send(`2["slow"]`)
+				synctest.Wait()
+				for i := range tt.changes {
+					key := fmt.Sprintf("key %04d", i)
+					other.Set(key, i)
+					save(t, other)
+					other.Delete(key)
+					save(t, other)
+				}
+				c.send(`2["slow"]`)
+				synctest.Wait()
+				if len(happened) != 0 {
+					t.Fatalf("%s, while the handlers still ran", <-happened)
+				}
+				close(hold)
+				if tt.changes <= socketbridge.MaxNews {
+					happened.expect(t, "slow", "slow", fmt.Sprintf("told of %d keys, in order: true", tt.changes), "slow")
+				} else {
+					happened.expect(t, "slow", "slow", "told of 0 keys, in order: false", "slow")
+				}
+				synctest.Wait()
+				if len(happened) != 0 {
+					t.Errorf("and then %s", <-happened)
+				}
+				c.leave()
+			})
+		})
+	}
+}
+
+func save(t testing.TB, h *fibersession.Handle) {
+	t.Helper()
+	if err := h.Save(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a handler of a change changes is saved, and told when it makes a difference.
+func TestSessionChange_HandlerThatChanges(t *testing.T) {
+	t.Parallel()
+	inTime(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+		happened := make(events, 16)
+		io.OnSessionChange(func(s *socketbridge.Socket, keys []string) {
+			happened.add("%s", strings.Join(keys, " "))
+			s.Session().Set("seen", fibersession.Value[int](s.Session(), "n"))
+		})
+		h := lift(t, store, map[string]any{"n": 0})
+		other := again(t, store, h)
+		defer other.Release()
+		c := joinAs(t, io, "/", h)
+		other.Set("n", 7)
+		save(t, other)
+		happened.expect(t, "n", "seen")
+		synctest.Wait()
+		if got := other.Get("seen"); got != 7 || len(happened) != 0 {
+			t.Errorf("seen is %v, and %d more were told", got, len(happened))
+		}
+		c.leave()
+	})
+}
+
+// A panic of a handler is its own, and a socket that has ended hears nothing.
+func TestSessionChange_EndsWithTheSocket(t *testing.T) {
+	t.Parallel()
+	inTime(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+		happened := make(events, 16)
+		hold := make(chan struct{})
+		io.OnSessionChange(func(*socketbridge.Socket, []string) { panic("mine") })
+		io.OnSessionChange(func(_ *socketbridge.Socket, keys []string) { happened.add("%v", keys) })
+		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return nil })
+		h := lift(t, store, map[string]any{"n": 0})
+		other := again(t, store, h)
+		defer other.Release()
+		c := joinAs(t, io, "/", h)
+		other.Set("n", 1)
+		save(t, other)
+		happened.expect(t, "[n]")
+		c.send(`2["slow"]`)
+		synctest.Wait()
+		other.Set("n", 2)
+		save(t, other)
+		c.leave()
+		close(hold)
+		synctest.Wait()
+		if len(happened) != 0 {
+			t.Errorf("told after the end: %s", <-happened)
+		}
+	})
+}

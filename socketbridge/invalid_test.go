@@ -1,0 +1,181 @@
+package socketbridge_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// causeOf is what an OnInvalidSession handler can tell.
+func causeOf(err error) string {
+	for _, c := range []struct {
+		err  error
+		name string
+	}{
+		{socketbridge.ErrSessionMissing, "missing"},
+		{fibersession.ErrExpired, "expired"},
+		{fibersession.ErrDestroyed, "destroyed"},
+		{fibersession.ErrUnavailable, "unavailable"},
+	} {
+		if errors.Is(err, c.err) {
+			return c.name
+		}
+	}
+	return err.Error()
+}
+
+// lifecycle adds what tests of a session's life need: it is begun, ended and changed
+// over HTTP, and namespaces tell of it. "/told" has an OnInvalidSession handler,
+// "/members" has none; both require a session. "/" needs none.
+func (s *site) lifecycle(happened events) *site {
+	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
+	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+	s.app.Post("/set/:key/:value", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set(c.Params("key"), c.Params("value"))
+		return nil
+	})
+	s.app.Post("/short", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).SetExpiry(300 * time.Millisecond)
+		return nil
+	})
+	s.app.Post("/renew", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() })
+	s.io.Of("/").SetMode(socketbridge.SessionNone)
+	s.io.Of("/told").RequireSession().OnInvalidSession(func(sock *socketbridge.Socket, err error) {
+		if e := sock.Emit("invalid", causeOf(err)); e != nil {
+			happened.add("nothing could be said: %v", e)
+		}
+		_ = sock.Namespace().Emit("news") // not for it
+	})
+	for _, name := range []string{"/told", "/members"} {
+		ns := s.io.Of(name).RequireSession()
+		ns.On("name", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("name")) })
+		ns.OnConnection(func(sock *socketbridge.Socket) {
+			happened.add("connected")
+			sock.OnDisconnect(func(r socketbridge.Reason) { happened.add("%s", r) })
+		})
+	}
+	return s
+}
+
+// member is a browser with a stored session.
+func (s *site) member() *agent {
+	s.t.Helper()
+	a := s.agent()
+	a.post("/begin")
+	return a
+}
+
+// turnedAway checks that a client is refused for its session, with a stable code.
+func turnedAway(t testing.TB, c *nodetest.Client, code string) {
+	t.Helper()
+	var e struct{ Data struct{ Code string } }
+	c.MustNext(nodetest.ConnectError).Bind(t, &e)
+	equal(t, "the refusal's code", e.Data.Code, code)
+}
+
+// told checks that a client is told why its session is no good, and disconnected
+// for good.
+func told(t testing.TB, c *nodetest.Client, cause string) {
+	t.Helper()
+	equal(t, "the client hears", c.MustNext("invalid").String(), `["`+cause+`"]`)
+	equal(t, "and is disconnected", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
+	if n := c.Waiting("news"); n != 0 {
+		t.Errorf("it got %d broadcasts", n)
+	}
+}
+
+func TestC5_InvalidSessionHandler(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	stores(t, func(t *testing.T, url string) {
+		base, err := storage.Open(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		faulty := storagetest.NewFaulty(base, nil)
+		t.Cleanup(func() { _ = faulty.Close() })
+		happened := make(events, 64)
+		s := newSite(t, options{sessions: fibersession.Config{Storage: faulty}}).lifecycle(happened).serve()
+
+		t.Run("missing", func(t *testing.T) {
+			for name, cookie := range map[string]string{"no cookie": "", "never issued": "session=0123456789012345678901234567890123456789012"} {
+				t.Run(name, func(t *testing.T) {
+					turnedAway(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: cookie}), "session_missing")
+					c := n.Connect(t, s.url+"/told", nodetest.Options{Cookie: cookie})
+					c.Emit("name") // too late, and nothing is to come of it
+					told(t, c, "missing")
+					n.Connect(t, s.url, nodetest.Options{Cookie: cookie}) // where none is needed
+				})
+			}
+		})
+		t.Run("gone when it joins", func(t *testing.T) {
+			a := s.member()
+			c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}) // a poll would end with the session
+			a.post("/logout")
+			turnedAway(t, c.DialOf("/members", nil), "session_gone")
+			told(t, c.Of("/told", nil), "destroyed")
+		})
+		t.Run("the store fails at the handshake", func(t *testing.T) {
+			a := s.member()
+			faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errors.New("down")}))
+			turnedAway(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie()}), "session_unavailable")
+			told(t, a.connect(n, "/told", nodetest.Options{}), "unavailable")
+			faulty.SetPlan(nil)
+		})
+		if len(happened) != 0 {
+			t.Fatalf("a client without a session was admitted: %s", <-happened)
+		}
+
+		t.Run("expired while it is open", func(t *testing.T) {
+			a := s.member()
+			c := a.connect(n, "/told", nodetest.Options{})
+			happened.expect(t, "connected")
+			a.post("/short")
+			told(t, c, "expired")
+			happened.expect(t, "server namespace disconnect")
+		})
+		t.Run("destroyed while it is open", func(t *testing.T) {
+			a := s.member()
+			c := a.connect(n, "/told", nodetest.Options{})
+			happened.expect(t, "connected")
+			a.post("/logout")
+			told(t, c, "destroyed")
+			happened.expect(t, "server namespace disconnect")
+		})
+		t.Run("the store fails for an event", func(t *testing.T) {
+			a := s.member()
+			c := a.connect(n, "/told", nodetest.Options{})
+			happened.expect(t, "connected")
+			faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errors.New("down")}))
+			equal(t, "the event", call(t, c, "name"), `{"error":{"code":"session_unavailable","message":"the session store is unavailable"}}`)
+			equal(t, "the client hears", c.MustNext("invalid").String(), `["unavailable"]`)
+			faulty.SetPlan(nil)
+			equal(t, "it stays", call(t, c, "name"), `"ann"`)
+		})
+	})
+}
+
+// A middleware's own word stands: the handlers are for the session's troubles alone.
+func TestInvalidSession_TheAppsOwnRefusal(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	s := newSite(t, options{})
+	var told events = make(chan string, 4)
+	s.io.OnInvalidSession(func(_ *socketbridge.Socket, err error) { told.add("%v", err) })
+	s.io.Use(func(c *socketbridge.Connect) error { return &socketbridge.ConnectError{Message: "not today"} })
+	s.serve()
+	var e struct{ Message string }
+	n.Dial(t, s.url, nodetest.Options{}).MustNext(nodetest.ConnectError).Bind(t, &e)
+	equal(t, "refusal", e.Message, "not today")
+	if len(told) != 0 {
+		t.Errorf("the handlers were told: %s", <-told)
+	}
+}
