@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
 // Answer is what one client answered to an event.
@@ -36,32 +37,37 @@ func (a Answer) Bind(ptrs ...any) error {
 	return nil
 }
 
+// result is one answer or, without ok, that none can come any more.
+type result struct {
+	answer Answer
+	ok     bool
+}
+
 // pendingAcks are the answers that one socket owes. The zero value is ready.
 type pendingAcks struct {
 	mu     sync.Mutex
-	wait   map[uint64]chan Answer // of size 1; closed when no answer can come any more
+	wait   map[uint64]chan<- result
 	closed bool
 }
 
-// expect registers an ID. The channel gives the answer, or is closed.
-func (a *pendingAcks) expect(id uint64, limit int) (<-chan Answer, error) {
+// expect registers an ID: to has room for the one result that will be sent to it.
+func (a *pendingAcks) expect(id uint64, limit int, to chan<- result) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
-		return nil, ErrDisconnected
+		return ErrDisconnected
 	case len(a.wait) >= limit:
-		return nil, ErrTooManyAcks
+		return ErrTooManyAcks
 	case a.wait == nil:
-		a.wait = make(map[uint64]chan Answer)
+		a.wait = make(map[uint64]chan<- result)
 	}
-	ch := make(chan Answer, 1)
-	a.wait[id] = ch
-	return ch, nil
+	a.wait[id] = to
+	return nil
 }
 
 // take ends the wait for id and returns its channel, or nil when nobody waits.
-func (a *pendingAcks) take(id uint64) chan Answer {
+func (a *pendingAcks) take(id uint64) chan<- result {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ch := a.wait[id]
@@ -75,7 +81,7 @@ func (a *pendingAcks) close() {
 	defer a.mu.Unlock()
 	a.closed = true
 	for id, ch := range a.wait {
-		close(ch)
+		ch <- result{}
 		delete(a.wait, id)
 	}
 }
@@ -84,7 +90,7 @@ func (a *pendingAcks) close() {
 // protocol wants it.
 func (s *Socket) answered(p siopacket.Packet) error {
 	if ch := s.acks.take(p.ID); ch != nil {
-		ch <- Answer{args: p.AppendArgs(nil), attachments: p.Attachments}
+		ch <- result{Answer{args: p.AppendArgs(nil), attachments: p.Attachments}, true}
 	}
 	return nil
 }
@@ -101,8 +107,8 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (An
 	}
 	ctx, cancel := ackContext(ctx, 0, s.server().cfg.AckTimeout)
 	defer cancel()
-	ch, err := s.acks.expect(id, s.server().cfg.MaxPendingAcks)
-	if err != nil {
+	ch := make(chan result, 1)
+	if err := s.acks.expect(id, s.server().cfg.MaxPendingAcks, ch); err != nil {
 		return Answer{}, err
 	}
 	if err := s.send(0, msgs); err != nil {
@@ -124,20 +130,17 @@ func ackContext(ctx context.Context, d, def time.Duration) (context.Context, con
 }
 
 // await waits for one answer.
-func (s *Socket) await(ctx context.Context, id uint64, ch <-chan Answer) (Answer, error) {
+func (s *Socket) await(ctx context.Context, id uint64, ch <-chan result) (Answer, error) {
 	select {
-	case a, ok := <-ch:
-		return a, answeredOr(ok)
+	case r := <-ch:
+		return r.answer, answeredOr(r.ok)
 	case <-ctx.Done():
 	}
 	if s.acks.take(id) == nil { // it came at the same moment
-		a, ok := <-ch
-		return a, answeredOr(ok)
+		r := <-ch
+		return r.answer, answeredOr(r.ok)
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return Answer{}, ErrAckTimeout
-	}
-	return Answer{}, ctx.Err()
+	return Answer{}, timeoutOr(ctx)
 }
 
 // answeredOr is nil for an answer, and otherwise says that none can come.
@@ -146,4 +149,80 @@ func answeredOr(ok bool) error {
 		return ErrDisconnected
 	}
 	return nil
+}
+
+// timeoutOr says why a context that has ended is no longer waited for.
+func timeoutOr(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ErrAckTimeout
+	}
+	return ctx.Err()
+}
+
+// gathering collects the answers of several sockets to one event.
+type gathering struct {
+	id      uint64
+	results chan result
+	asked   []*Socket
+}
+
+// gather sends an event that wants answers to sockets.
+func gather(id uint64, f transport.Flags, msgs []transport.Message, sockets []*Socket, limit int) *gathering {
+	g := &gathering{id: id, results: make(chan result, len(sockets)), asked: make([]*Socket, 0, len(sockets))}
+	for _, s := range sockets {
+		if s.muted.Load() || s.acks.expect(id, limit, g.results) != nil {
+			continue
+		}
+		if s.send(f, msgs) != nil && s.acks.take(id) != nil {
+			continue
+		}
+		g.asked = append(g.asked, s)
+	}
+	return g
+}
+
+// each calls fn for each answer as it comes, until fn has enough, all have come or
+// ctx ends. A socket that disconnects is not waited for.
+func (g *gathering) each(ctx context.Context, fn func(Answer) bool) error {
+	for n := range g.asked {
+		var r result
+		select {
+		case r = <-g.results:
+		default:
+			select {
+			case r = <-g.results:
+			case <-ctx.Done():
+				g.forget()
+				return g.rest(n, fn, timeoutOr(ctx))
+			}
+		}
+		if r.ok && !fn(r.answer) {
+			g.forget()
+			return nil
+		}
+	}
+	return nil
+}
+
+// rest takes what came at the moment when the time was over. Of n results the first
+// have been taken.
+func (g *gathering) rest(n int, fn func(Answer) bool, err error) error {
+	for ; n < len(g.asked); n++ {
+		select {
+		case r := <-g.results:
+			if r.ok && !fn(r.answer) {
+				return nil
+			}
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// forget ends all waiting.
+func (g *gathering) forget() {
+	for _, s := range g.asked {
+		s.acks.take(g.id)
+	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -19,6 +21,9 @@ type Broadcast struct {
 	except  []string
 	flags   transport.Flags
 	timeout time.Duration
+
+	local      bool // this node alone
+	noCompress bool // told to other nodes
 }
 
 // To addresses the namespace's sockets that are in any of rooms.
@@ -86,15 +91,31 @@ func (b Broadcast) Volatile() Broadcast {
 	return b
 }
 
+// Local addresses the sockets of this node only.
+func (b Broadcast) Local() Broadcast {
+	b.local = true
+	return b
+}
+
+// Compress says whether the event is worth compressing; false tells servers of other
+// nodes not to. This one compresses nothing.
+func (b Broadcast) Compress(compress bool) Broadcast {
+	b.noCompress = !compress
+	return b
+}
+
 // Timeout bounds how long EmitWithAck waits.
 func (b Broadcast) Timeout(d time.Duration) Broadcast {
 	b.timeout = d
 	return b
 }
 
-// Emit sends an event to the addressed sockets. It is encoded once, and never
-// waits: a client that does not keep up is disconnected, and delays nobody else.
-// An error means that nothing was sent: args cannot be encoded, or ErrReservedEvent.
+// Emit sends an event to the addressed sockets, on all nodes. It is encoded once. A
+// client that does not keep up is disconnected, and delays nobody else. When args
+// cannot be encoded, or with ErrReservedEvent, nothing was sent. An error that wraps
+// adapter.ErrUnavailable or adapter.ErrUnknownOutcome is about the other nodes: the
+// sockets of this one have the event. Without an adapter Emit never waits; with one, it
+// waits until the adapter has passed the event on.
 func (b Broadcast) Emit(event string, args ...any) error {
 	msgs, err := encodeEvent(b.ns.name, event, 0, false, args)
 	if err != nil {
@@ -105,13 +126,18 @@ func (b Broadcast) Emit(event string, args ...any) error {
 			_ = s.send(b.flags, msgs) // one that has gone, or was too slow, is its own affair
 		}
 	}
+	if m := b.message(adapter.Broadcast); m != nil {
+		m.Payload = payloadOf(msgs)
+		return b.ns.server.publish(m)
+	}
 	return nil
 }
 
-// EmitWithAck sends an event and collects the answers of all addressed sockets. It
-// waits until all have come, or until ctx or the Timeout ends (Config.AckTimeout
-// when neither says how long): then it returns those that came, with ErrAckTimeout.
-// A socket that disconnects meanwhile is not waited for.
+// EmitWithAck sends an event and collects the answers of all addressed sockets, on
+// all nodes. It waits until all have come, or until ctx or the Timeout ends
+// (Config.AckTimeout when neither says how long): then it returns those that came,
+// with ErrAckTimeout. A socket of this node that disconnects meanwhile is not waited
+// for. Of an answer on another node, an adapter may carry the first argument only.
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	id := b.ns.acks.Add(1)
 	msgs, err := encodeEvent(b.ns.name, event, id, true, args)
@@ -119,35 +145,48 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 		return nil, err
 	}
 	cfg := b.ns.server.cfg
-	type waiting struct {
-		socket *Socket
-		ch     <-chan Answer
-	}
-	var all []waiting
-	for _, s := range b.Sockets() {
-		if s.muted.Load() {
-			continue
-		}
-		ch, err := s.acks.expect(id, cfg.MaxPendingAcks)
-		if err != nil {
-			continue
-		}
-		if s.send(b.flags, msgs) != nil {
-			s.acks.take(id)
-			continue
-		}
-		all = append(all, waiting{s, ch})
-	}
 	ctx, cancel := ackContext(ctx, b.timeout, cfg.AckTimeout)
 	defer cancel()
-	answers := make([]Answer, 0, len(all))
-	for _, w := range all {
-		a, e := w.socket.await(ctx, id, w.ch)
+	var (
+		elsewhere    []Answer
+		errElsewhere error
+		asking       sync.WaitGroup
+	)
+	if m := b.message(adapter.Broadcast); m != nil {
+		m.Payload = payloadOf(msgs)
+		if deadline, ok := ctx.Deadline(); ok {
+			m.Timeout = time.Until(deadline)
+		}
+		asking.Go(func() { elsewhere, errElsewhere = b.askAnswers(ctx, m) }) // ends with ctx; waited for below
+	}
+	g := gather(id, b.flags, msgs, b.Sockets(), cfg.MaxPendingAcks)
+	answers := make([]Answer, 0, len(g.asked))
+	err = g.each(ctx, func(a Answer) bool {
+		answers = append(answers, a)
+		return true
+	})
+	asking.Wait()
+	if err == nil {
+		err = errElsewhere
+	}
+	return append(answers, elsewhere...), err
+}
+
+// askAnswers collects the answers of the sockets of other nodes.
+func (b Broadcast) askAnswers(ctx context.Context, m *adapter.Message) (answers []Answer, err error) {
+	for r, e := range b.ns.server.ask(ctx, m) {
 		switch {
-		case e == nil:
-			answers = append(answers, a)
-		case !errors.Is(e, ErrDisconnected):
+		case errors.Is(e, adapter.ErrIncomplete) && ctx.Err() != nil:
+			err = timeoutOr(ctx)
+		case e != nil:
 			err = e
+		case r.Kind == adapter.Answered:
+			a, bad := answerOf(r.Payload)
+			if bad != nil {
+				b.ns.server.cluster.malformed(m, bad)
+				continue
+			}
+			answers = append(answers, a)
 		}
 	}
 	return answers, err
@@ -168,8 +207,9 @@ func (b Broadcast) Sockets() []*Socket {
 	return others
 }
 
-// Join adds the addressed sockets to rooms. It returns what went wrong with any of
-// them.
+// Join adds the addressed sockets to rooms, on all nodes. It returns what went wrong
+// with any of this node, and whether the others could be told; it does not wait for
+// them to do it.
 func (b Broadcast) Join(rooms ...string) error {
 	var errs []error
 	for _, s := range b.Sockets() {
@@ -177,24 +217,44 @@ func (b Broadcast) Join(rooms ...string) error {
 			errs = append(errs, err)
 		}
 	}
+	if checkRooms(rooms) == nil {
+		errs = append(errs, b.tell(adapter.Join, rooms, false))
+	}
 	return errors.Join(errs...)
 }
 
-// Leave takes the addressed sockets out of rooms.
-func (b Broadcast) Leave(rooms ...string) {
+// Leave takes the addressed sockets out of rooms, on all nodes. It returns whether the
+// others could be told; it does not wait for them to do it.
+func (b Broadcast) Leave(rooms ...string) error {
 	for _, s := range b.Sockets() {
 		s.Leave(rooms...)
 	}
+	return b.tell(adapter.Leave, rooms, false)
 }
 
-// Disconnect disconnects the addressed sockets; with closeConn their clients'
-// connections are closed with all their namespaces.
-func (b Broadcast) Disconnect(closeConn bool) {
+// Disconnect disconnects the addressed sockets, on all nodes; with closeConn their
+// clients' connections are closed with all their namespaces. It returns whether the
+// other nodes could be told; it does not wait for them to do it.
+func (b Broadcast) Disconnect(closeConn bool) error {
 	for _, s := range b.Sockets() {
-		if closeConn {
-			s.Close()
-		} else {
-			s.Disconnect()
-		}
+		s.disconnect(closeConn)
 	}
+	return b.tell(adapter.Disconnect, nil, closeConn)
+}
+
+func (s *Socket) disconnect(closeConn bool) {
+	if closeConn {
+		s.Close()
+	} else {
+		s.Disconnect()
+	}
+}
+
+// tell has other nodes do to the addressed sockets what was done to those of this one.
+func (b Broadcast) tell(kind adapter.Kind, rooms []string, closeConn bool) error {
+	m := b.message(kind)
+	if m != nil {
+		m.Targets, m.Close = rooms, closeConn
+	}
+	return b.ns.server.publish(m)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
@@ -158,6 +159,18 @@ type Config struct {
 	// Optional. Default: 4 << 20
 	BytesPerSecond int
 
+	// Adapter links this node with others: broadcasts, rooms and users then reach
+	// across all of them (see package adapter, and redisadapter).
+	//
+	// Optional. Default: nil, this node stands alone
+	Adapter adapter.Adapter
+
+	// RequestTimeout is how long other nodes' replies are awaited (FetchSockets,
+	// ServerSideEmitWithAck) when the context has no deadline.
+	//
+	// Optional. Default: 5 * time.Second
+	RequestTimeout time.Duration
+
 	// Logger receives what operators need to know. It never sees a session ID.
 	//
 	// Optional. Default: slog.Default()
@@ -203,6 +216,7 @@ var ConfigDefault = Config{
 	EventsPerSecond:    200,
 	EventBurst:         400,
 	BytesPerSecond:     4 << 20,
+	RequestTimeout:     5 * time.Second,
 }
 
 func configDefault(config ...Config) Config {
@@ -241,6 +255,7 @@ func configDefault(config ...Config) Config {
 		cfg.EventsPerSecond = def.EventsPerSecond
 	}
 	orDefault(&cfg.EventBurst, def.EventBurst)
+	orDefault(&cfg.RequestTimeout, def.RequestTimeout)
 	if cfg.BytesPerSecond == 0 {
 		cfg.BytesPerSecond = def.BytesPerSecond
 	}

@@ -18,6 +18,7 @@ const module = "github.com/fiberbridge/fiberbridge/"
 var floors = map[string]int{
 	"storage":                              0,
 	"socketbridge/transport":               0,
+	"socketbridge/adapter":                 0,
 	"socketbridge/client":                  0,
 	"socketbridge/internal/eiopacket":      0,
 	"socketbridge/internal/siopacket":      0,
@@ -29,6 +30,7 @@ var floors = map[string]int{
 	"fibersession":                         1,
 	"socketbridge/engineio":                1,
 	"socketbridge/transport/transporttest": 1,
+	"socketbridge/adapter/adaptertest":     1,
 	"socketbridge":                         2,
 	"socketbridge/contribws":               3,
 	"examples":                             4,

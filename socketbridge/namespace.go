@@ -18,10 +18,11 @@ import (
 // concurrent use. Middlewares and handlers apply to sockets that connect after
 // they were added.
 type Namespace struct {
-	server *Server
-	name   string
-	rooms  rooms
-	acks   atomic.Uint64 // the last ack ID given; shared, so that a broadcast is encoded once
+	server     *Server
+	name       string
+	rooms      rooms
+	serverSide serverSide    // events of other nodes' servers
+	acks       atomic.Uint64 // the last ack ID given; shared, so that a broadcast is encoded once
 
 	mu       sync.RWMutex // guards what follows; each is replaced, never changed in place
 	settings *settings
@@ -45,7 +46,21 @@ type settings struct {
 type ConnectHandler func(c *Connect) error
 
 func newNamespace(s *Server, name string) *Namespace {
-	return &Namespace{server: s, name: name, settings: &settings{mode: s.cfg.Mode}}
+	n := &Namespace{server: s, name: name, settings: &settings{mode: s.cfg.Mode}}
+	n.serverSide.start(n)
+	if c := s.cluster; c != nil {
+		if c.watcher != nil {
+			n.rooms.watch = func(room string, private, open bool) {
+				if open {
+					c.watcher.RoomOpened(name, room, private)
+				} else {
+					c.watcher.RoomClosed(name, room, private)
+				}
+			}
+		}
+		c.adapter.Open(name)
+	}
+	return n
 }
 
 // Name returns the namespace's name, such as "/" or "/admin".

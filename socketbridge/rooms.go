@@ -17,6 +17,8 @@ type rooms struct {
 	members map[string]*room   // by name
 	of      map[*Socket]*stays // what a socket is in, its own room apart
 	list    []*Socket          // snapshot of sockets; nil when out of date
+
+	watch func(name string, private, open bool) // hears of rooms, with mu held; nil when nobody listens
 }
 
 // stays are the rooms that one socket is in.
@@ -42,6 +44,9 @@ func (r *rooms) enter(s *Socket) {
 	}
 	r.sockets[s.id] = s
 	r.list = nil
+	if r.watch != nil {
+		r.watch(s.id, true, true)
+	}
 }
 
 // leaveAll takes s out of everything.
@@ -53,6 +58,9 @@ func (r *rooms) leaveAll(s *Socket) {
 	}
 	delete(r.sockets, s.id)
 	r.list = nil
+	if r.watch != nil {
+		r.watch(s.id, true, false)
+	}
 	if in := r.of[s]; in != nil {
 		for name := range in.names {
 			r.drop(s, name)
@@ -140,6 +148,9 @@ func (r *rooms) add(s *Socket, in *stays, names []string) {
 		if rm == nil {
 			rm = &room{set: make(map[*Socket]struct{}, 1)}
 			r.members[name] = rm
+			if r.watch != nil {
+				r.watch(name, false, true)
+			}
 		}
 		rm.set[s] = struct{}{}
 		rm.list = nil
@@ -171,6 +182,9 @@ func (r *rooms) drop(s *Socket, name string) {
 	rm.list = nil
 	if len(rm.set) == 0 {
 		delete(r.members, name)
+		if r.watch != nil {
+			r.watch(name, false, false)
+		}
 	}
 }
 
@@ -187,6 +201,20 @@ func (r *rooms) names(s *Socket) []string {
 	}
 	slices.Sort(names)
 	return slices.Insert(names, 0, s.id)
+}
+
+// allNames returns the names of all rooms, those of the sockets' IDs included.
+func (r *rooms) allNames() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	names := make([]string, 0, len(r.sockets)+len(r.members))
+	names = slices.AppendSeq(names, maps.Keys(r.sockets))
+	for name := range r.members {
+		if r.sockets[name] == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (r *rooms) get(id string) *Socket {

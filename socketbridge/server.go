@@ -38,6 +38,7 @@ type Server struct {
 
 	perSession sessionCounts
 	users      users
+	cluster    *cluster // nil without an adapter
 
 	closing atomic.Bool
 	running activity // inbox workers and connects: whatever runs user code
@@ -60,6 +61,9 @@ func New(config ...Config) *Server {
 	if cfg.Sessions != nil {
 		engine.Lift, engine.Same, engine.Dropped = s.lift, s.same, s.dropped
 		engine.SessionCookie = cfg.Sessions.CookieName
+	}
+	if cfg.Adapter != nil {
+		s.cluster = newCluster(s, cfg.Adapter)
 	}
 	s.root = s.Of("/")
 	s.engine = engineio.New(s, engine)
@@ -128,10 +132,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	err = errors.Join(err, s.engine.Shutdown(ctx))
-	if err != nil {
+	if err == nil {
+		err = s.running.wait(ctx) // the disconnect handlers
+	}
+	if err = errors.Join(err, s.cluster.close(ctx)); err != nil {
 		return err
 	}
-	return s.running.wait(ctx) // the disconnect handlers
+	return s.running.wait(ctx) // what other nodes still asked for
 }
 
 func (s *Server) allClients() []*client {

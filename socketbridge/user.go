@@ -104,13 +104,16 @@ func (u User) Emit(event string, args ...any) error {
 	return errors.Join(errs...)
 }
 
-// Disconnect disconnects the user's sockets, which do not come back by themselves.
+// Disconnect disconnects the user's sockets, on all nodes, which do not come back by
+// themselves. It returns whether the other nodes could be told.
 // The user stays logged in and can connect again: to log out, end the sessions
 // (fibersession's Store.EndAll), which disconnects their sockets too.
-func (u User) Disconnect() {
-	for _, s := range u.Sockets() {
-		s.Disconnect()
+func (u User) Disconnect() error {
+	var errs []error
+	for _, ns := range u.namespaces() {
+		errs = append(errs, ns.ToUser(u.id).Disconnect(false))
 	}
+	return errors.Join(errs...)
 }
 
 // OnPresence adds a handler that is told when a user comes and goes: online when the

@@ -163,7 +163,11 @@ func appendHeader(dst []byte, h Header) []byte {
 	if t == BinaryEvent || t == BinaryAck {
 		t -= BinaryEvent - Event
 	}
-	dst = append(dst, '0'+byte(t))
+	return appendRest(append(dst, '0'+byte(t)), h)
+}
+
+// appendRest writes what follows the type and the count of attachments.
+func appendRest(dst []byte, h Header) []byte {
 	if h.Namespace != "" && h.Namespace != "/" {
 		dst = append(append(dst, h.Namespace...), ',')
 	}

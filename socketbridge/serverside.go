@@ -1,0 +1,201 @@
+package socketbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+)
+
+// maxServerSide is how many events of other nodes' servers may wait for their
+// handlers in one namespace.
+const maxServerSide = 1024
+
+// serverSide are the handlers of events between servers, and what waits for them.
+type serverSide struct {
+	queue serial.Queue[func()]
+
+	mu       sync.RWMutex
+	handlers map[string][]func(*ServerEvent) // each slice is replaced, never changed in place
+}
+
+func (s *serverSide) start(n *Namespace) {
+	s.queue.MaxItems = maxServerSide
+	s.queue.Start(func(batch []func()) { // Server.Shutdown waits for it: each item is counted in running
+		for _, fn := range batch {
+			n.server.guard("OnServerSideEmit", fn)
+			n.server.running.end()
+		}
+	})
+}
+
+// ServerEvent is an event that another node's server sent to the servers.
+type ServerEvent struct {
+	packet siopacket.Packet
+	args   []json.RawMessage
+
+	mu    sync.Mutex
+	reply func(adapter.Payload) // nil when no answer is wanted, or when it was given
+	asked bool
+}
+
+// Event returns the event's name.
+func (e *ServerEvent) Event() string { return string(e.packet.Name) }
+
+// Args returns the arguments: raw JSON.
+func (e *ServerEvent) Args() []json.RawMessage { return e.args }
+
+// Bind decodes the arguments as Packet.Bind does.
+func (e *ServerEvent) Bind(ptrs ...any) error {
+	return Answer{args: e.args, attachments: e.packet.Attachments}.Bind(ptrs...)
+}
+
+// WantsAck says whether the sender waits for an answer.
+func (e *ServerEvent) WantsAck() bool { return e.asked }
+
+// Ack answers: once, then it is ErrAcked. It may be called after the handler has
+// returned. Without somebody who waits it does nothing. An adapter may carry the first
+// argument only.
+func (e *ServerEvent) Ack(args ...any) error {
+	if !e.asked {
+		return nil
+	}
+	msgs, err := encode(siopacket.Ack, "/", 0, false, args...)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	reply := e.reply
+	e.reply = nil
+	e.mu.Unlock()
+	if reply == nil {
+		return ErrAcked
+	}
+	reply(payloadOf(msgs))
+	return nil
+}
+
+// OnServerSideEmit adds a handler for an event that servers of other nodes send with
+// ServerSideEmit. Handlers of a namespace run one at a time, in the order in which
+// events came; 1024 may wait, and what comes beyond is dropped and logged.
+func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Namespace {
+	s := &n.serverSide
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handlers == nil {
+		s.handlers = make(map[string][]func(*ServerEvent))
+	}
+	s.handlers[event] = append(slices.Clip(s.handlers[event]), fn)
+	return n
+}
+
+// OnServerSideEmit adds a handler to the default namespace. See
+// Namespace.OnServerSideEmit.
+func (s *Server) OnServerSideEmit(event string, fn func(e *ServerEvent)) {
+	s.root.OnServerSideEmit(event, fn)
+}
+
+// ServerSideEmit sends an event to the servers of all other nodes, not to sockets.
+// Without an adapter there is nobody, and nothing happens. Its errors are those of
+// Broadcast.Emit.
+func (n *Namespace) ServerSideEmit(event string, args ...any) error {
+	m, err := n.serverSideMessage(event, args)
+	if err != nil || m == nil {
+		return err
+	}
+	return n.server.publish(m)
+}
+
+// ServerSideEmit sends an event to the servers of all other nodes. See
+// Namespace.ServerSideEmit.
+func (s *Server) ServerSideEmit(event string, args ...any) error {
+	return s.root.ServerSideEmit(event, args...)
+}
+
+// ServerSideEmitWithAck sends an event to the servers of all other nodes and
+// collects one answer of each. It waits as long as ctx or, when it has no deadline,
+// Config.RequestTimeout says: then it returns those that came, with ErrAckTimeout. A
+// node that has no handler for the event does not answer.
+func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+	m, err := n.serverSideMessage(event, args)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	var answers []Answer
+	for r, e := range n.server.ask(ctx, m) {
+		switch {
+		case errors.Is(e, adapter.ErrIncomplete) && errors.Is(e, context.DeadlineExceeded):
+			err = ErrAckTimeout
+		case e != nil:
+			err = e
+		case r.Kind == adapter.Answered:
+			a, bad := answerOf(r.Payload)
+			if bad != nil {
+				return answers, fmt.Errorf("%w: %w", errProtocol, bad)
+			}
+			answers = append(answers, a)
+		}
+	}
+	return answers, err
+}
+
+// ServerSideEmitWithAck asks the servers of all other nodes. See
+// Namespace.ServerSideEmitWithAck.
+func (s *Server) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+	return s.root.ServerSideEmitWithAck(ctx, event, args...)
+}
+
+// serverSideMessage returns nil when there are no other nodes.
+func (n *Namespace) serverSideMessage(event string, args []any) (*adapter.Message, error) {
+	msgs, err := encodeEvent(n.name, event, 0, false, args)
+	if err != nil || n.server.cluster == nil {
+		return nil, err
+	}
+	return &adapter.Message{Kind: adapter.ServerSide, Namespace: n.name, Payload: payloadOf(msgs)}, nil
+}
+
+// serverSide queues an event for its handlers. With reply, an answer is wanted. It
+// reports whether there is anybody who could give one.
+func (c *cluster) serverSide(ns *Namespace, m *adapter.Message, reply func(adapter.Payload)) bool {
+	_, packet, err := open(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
+	if err != nil {
+		c.malformed(m, err)
+		return false
+	}
+	ns.serverSide.mu.RLock()
+	handlers := ns.serverSide.handlers[string(packet.Name)]
+	ns.serverSide.mu.RUnlock()
+	if len(handlers) == 0 {
+		return false
+	}
+	e := &ServerEvent{packet: packet, args: packet.AppendArgs(nil), reply: reply, asked: reply != nil}
+	c.server.running.begin()
+	err = ns.serverSide.queue.Push(func() {
+		for _, fn := range handlers {
+			c.server.guard("OnServerSideEmit", func() { fn(e) })
+		}
+	})
+	if err != nil {
+		c.server.running.end()
+		c.server.log.Warn("socketbridge: an event of another node's server was dropped", "namespace", ns.name, "error", err)
+	}
+	return err == nil
+}
+
+func (c *cluster) answerServerSide(ctx context.Context, ns *Namespace, m *adapter.Message, yield func(*adapter.Reply) bool) {
+	replies := make(chan adapter.Payload, 1)
+	if !c.serverSide(ns, m, func(p adapter.Payload) { replies <- p }) {
+		return
+	}
+	select {
+	case p := <-replies:
+		yield(&adapter.Reply{Kind: adapter.Answered, Payload: p})
+	case <-ctx.Done():
+	}
+}
