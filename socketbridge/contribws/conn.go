@@ -2,7 +2,9 @@ package contribws
 
 import (
 	"sync"
+	"sync/atomic"
 
+	"github.com/fasthttp/websocket"
 	"github.com/gofiber/contrib/socketio"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -10,7 +12,7 @@ import (
 )
 
 // conn is one connection: it stands between the transport and the core, and gives
-// the library a copy of what the client sends.
+// the listeners a copy of what the client sends.
 type conn struct {
 	transport.Conn // set by Accept
 
@@ -18,8 +20,13 @@ type conn struct {
 	params map[string]string
 	recv   transport.Receiver   // set by Accept
 	socket *socketbridge.Socket // set before the library hears of the connection
+	kws    *socketio.Websocket  // set by the library's begin
 	pipe   *pipe
+	heard  *queue
 	over   chan struct{} // closed when the library has let go of the connection
+
+	readerEnded  atomic.Bool // see tricks.go
+	disconnected atomic.Bool // the listeners of "disconnect" were called
 
 	mu      sync.Mutex
 	started bool // the library has the connection, or had
@@ -28,7 +35,8 @@ type conn struct {
 
 func newConn(r *route, params map[string]string) *conn {
 	k := &conn{route: r, params: params, over: make(chan struct{})}
-	k.pipe = newPipe(k, r.cfg.MaxBehind)
+	k.pipe = newPipe(k)
+	k.heard = newQueue(r.cfg.MaxBehind, r.cfg.MaxBehindBytes, k.fire)
 	return k
 }
 
@@ -45,21 +53,39 @@ func (k *conn) connected(s *socketbridge.Socket) {
 	k.mu.Unlock()
 	k.route.library.serve(k)
 	select {
-	case <-k.pipe.reading:
+	case <-k.pipe.begun:
+		k.heard.start()
 	case <-k.over:
 	}
 }
 
-// Receive gives a message to the listeners and to the core.
+// Receive gives a message to the core, and then to the listeners: what breaks a
+// limit of the core's they never hear.
 func (k *conn) Receive(m transport.Message) error {
-	k.pipe.feed(m)
-	return k.recv.Receive(m)
+	if err := k.recv.Receive(m); err != nil {
+		return err
+	}
+	k.heard.put(m.Data)
+	return nil
+}
+
+// fire calls the listeners of one message.
+func (k *conn) fire(data []byte) {
+	defer k.contain(socketio.EventMessage)
+	k.kws.Fire(socketio.EventMessage, data)
+}
+
+// contain is deferred where listeners are called: their panic goes no further.
+func (k *conn) contain(listener string) {
+	if v := recover(); v != nil {
+		logPanic(k.route.cfg.Logger, listener, v)
+	}
 }
 
 // Close is the core's or a listener's wish to end the connection: listeners get
 // nothing more of what the client sent.
 func (k *conn) Close(r transport.Reason) {
-	k.pipe.drop()
+	k.heard.drop()
 	k.Conn.Close(r)
 }
 
@@ -69,50 +95,33 @@ func (k *conn) Closed(r transport.Reason, cause error) {
 	k.ended = true
 	started := k.started
 	k.mu.Unlock()
-	k.pipe.hangUp(closeCode(r))
+	k.heard.end(func() { k.hangUp(closeCode(r)) })
 	k.recv.Closed(r, cause)
 	if started {
 		k.route.library.wait(k)
 	}
 }
 
+// hangUp makes the library's writer fail, which is how it finds that the client
+// has gone.
+func (k *conn) hangUp(code int) {
+	select {
+	case <-k.over: // by itself: nobody would take the pong
+		return
+	default:
+	}
+	k.pipe.goodbye.Store(&websocket.CloseError{Code: code})
+	k.kws.Emit(nil, socketio.PongMessage)
+}
+
 // closeCode is what the listeners of "disconnect" are told (RFC 6455, section 7.4).
-func closeCode(r transport.Reason) uint16 {
+func closeCode(r transport.Reason) int {
 	switch r {
 	case transport.ForcedClose:
-		return 1000
+		return websocket.CloseNormalClosure
 	case transport.ShuttingDown, transport.TransportClose:
-		return 1001
+		return websocket.CloseGoingAway
 	default:
-		return 1011
+		return websocket.CloseInternalServerErr
 	}
-}
-
-// identify replaces what the library took from its request by what is kept of the
-// client's handshake: copies, without the session's cookie.
-func (k *conn) identify(kws *socketio.Websocket) {
-	hs := k.Handshake()
-	kws.Locals = func(key string) any { return hs.Locals[key] }
-	kws.Params = func(key string, def ...string) string {
-		v, ok := k.params[key]
-		return or(v, ok, def)
-	}
-	kws.Cookies = func(key string, def ...string) string {
-		v, ok := hs.Cookies[key]
-		return or(v, ok, def)
-	}
-	kws.Query = func(key string, def ...string) string {
-		all := hs.Query[key]
-		if len(all) == 0 {
-			return or("", false, def)
-		}
-		return all[len(all)-1] // as the library has it
-	}
-}
-
-func or(value string, ok bool, def []string) string {
-	if !ok && len(def) > 0 {
-		return def[0]
-	}
-	return value
 }

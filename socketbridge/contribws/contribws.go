@@ -34,6 +34,12 @@ type Config struct {
 	// Optional. Default: 256
 	MaxBehind int
 
+	// MaxBehindBytes is how many bytes they may have together. One message may
+	// always wait.
+	//
+	// Optional. Default: 1 MiB
+	MaxBehindBytes int
+
 	// EndTimeout is how long the end of a connection waits for the listeners of
 	// its socketio.EventDisconnect.
 	//
@@ -48,9 +54,10 @@ type Config struct {
 
 // ConfigDefault is what New uses where Config says nothing.
 var ConfigDefault = Config{
-	Namespace:  "/",
-	MaxBehind:  256,
-	EndTimeout: 5 * time.Second,
+	Namespace:      "/",
+	MaxBehind:      256,
+	MaxBehindBytes: 1 << 20,
+	EndTimeout:     5 * time.Second,
 }
 
 func configDefault(config ...Config) Config {
@@ -63,6 +70,9 @@ func configDefault(config ...Config) Config {
 	}
 	if cfg.MaxBehind <= 0 {
 		cfg.MaxBehind = ConfigDefault.MaxBehind
+	}
+	if cfg.MaxBehindBytes <= 0 {
+		cfg.MaxBehindBytes = ConfigDefault.MaxBehindBytes
 	}
 	if cfg.EndTimeout <= 0 {
 		cfg.EndTimeout = ConfigDefault.EndTimeout
@@ -131,13 +141,10 @@ func of(hs *transport.Handshake) *conn {
 }
 
 // SocketOf returns the socket that a *socketio.Websocket is, or nil for one that no
-// route of this package has made. Unlike the methods of kws it never waits. It is
-// safe for concurrent use, also when the connection has ended.
+// route of this package has made. It is safe for concurrent use, also when the
+// connection has ended.
 func SocketOf(kws *socketio.Websocket) *socketbridge.Socket {
-	if kws == nil || kws.Locals == nil {
-		return nil
-	}
-	if k, ok := kws.Locals(localsKey).(*conn); ok {
+	if k := from(kws); k != nil {
 		return k.socket
 	}
 	return nil

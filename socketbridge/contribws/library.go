@@ -4,18 +4,16 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gofiber/contrib/socketio"
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
-)
 
-// Between two messages of a connection the library waits for a tick of this: with
-// its own 10 ms a connection has 100 messages a second. A tick that nobody waits
-// for costs nothing. An app may set another value in main.
-func init() { socketio.ReadTimeout = time.Microsecond }
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
 
 // library runs contrib/socketio as a server of its own, over pipes. So it has
 // nothing that belongs to a request or to the network: whatever it keeps, or uses
@@ -29,7 +27,7 @@ func newLibrary(r *route) *library {
 	l := &library{cfg: r.cfg}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/", func(c *fiber.Ctx) error {
-		c.Locals(localsKey, c.Context().Conn().(*pipe).conn)
+		dress(c, c.Context().Conn().(*pipe).conn)
 		return c.Next()
 	}, socketio.New(l.begin, websocket.Config{RecoverHandler: l.end}))
 	l.server = &fasthttp.Server{
@@ -40,6 +38,32 @@ func newLibrary(r *route) *library {
 		WriteBufferSize:   1 << 10,
 	}
 	return l
+}
+
+// dress gives the library's request what is kept of the client's: copies, without
+// the session's cookie.
+func dress(c *fiber.Ctx, k *conn) {
+	hs, h := k.Handshake(), &c.Request().Header
+	for name, values := range hs.Header {
+		if name == "Connection" || name == "Upgrade" || strings.HasPrefix(name, "Sec-Websocket-") {
+			continue // of the real handshake
+		}
+		for _, value := range values {
+			h.Set(name, value)
+		}
+	}
+	for name, value := range hs.Cookies {
+		h.SetCookie(name, value)
+	}
+	for name, values := range hs.Query {
+		for _, value := range values {
+			c.Context().QueryArgs().Add(name, value)
+		}
+	}
+	for name, value := range hs.Locals {
+		c.Locals(name, value)
+	}
+	c.Locals(localsKey, k)
 }
 
 // serve hands a connection to the library, which then goes on by itself: wait waits
@@ -54,8 +78,19 @@ func (l *library) serve(k *conn) {
 // begin is called by the library for each connection, before it starts goroutines.
 func (l *library) begin(kws *socketio.Websocket) {
 	k := kws.Locals(localsKey).(*conn)
-	kws.Conn = &websocket.Conn{Conn: kws.Conn.Conn} // the library's own is used again for another
-	k.identify(kws)
+	k.kws = kws
+	own := *kws.Conn // the library's is used again for another client, its maps are not
+	kws.Conn = &own
+	kws.Locals = func(key string) any { return own.Locals(key) }
+	kws.Query, kws.Cookies = own.Query, own.Cookies
+	kws.Params = func(key string, def ...string) string {
+		if v, ok := k.params[key]; ok || len(def) == 0 {
+			return v
+		}
+		return def[0]
+	}
+	kws.SetAttribute(tagKey, &tag{k})
+	kws.Emit(nil, socketio.PongMessage) // written when the listeners of "connect" have returned
 	if l.cfg.Connect == nil {
 		return
 	}
@@ -73,9 +108,8 @@ func (l *library) end(c *websocket.Conn) {
 	k := c.Locals(localsKey).(*conn)
 	if v := recover(); v != nil {
 		logPanic(l.cfg.Logger, socketio.EventConnect, v)
-		k.socket.Close()
 	}
-	_ = k.pipe.Close()
+	k.Close(transport.ForcedClose) // if it is the library that ended
 	close(k.over)
 }
 
@@ -91,19 +125,20 @@ func (l *library) wait(k *conn) {
 }
 
 // Guard returns fn as a listener whose panics are logged and go no further. The
-// library calls listeners on goroutines of its own, where a panic would end the
-// process:
+// library calls the listeners of "disconnect" and "error" on goroutines of its own,
+// where a panic ends the process:
 //
-//	socketio.On(socketio.EventMessage, contribws.Guard(onMessage))
+//	socketio.On(socketio.EventDisconnect, contribws.Guard(onDisconnect))
+//
+// One that panics in a chain of several listeners keeps the others from their turn,
+// unless it is guarded.
 func Guard(fn func(payload *socketio.EventPayload)) func(payload *socketio.EventPayload) {
 	return func(payload *socketio.EventPayload) {
 		defer func() {
 			if v := recover(); v != nil {
 				log := slog.Default()
-				if kws := payload.Kws; kws != nil && kws.Locals != nil {
-					if k, ok := kws.Locals(localsKey).(*conn); ok {
-						log = k.route.cfg.Logger
-					}
+				if k := from(payload.Kws); k != nil {
+					log = k.route.cfg.Logger
 				}
 				logPanic(log, payload.Name, v)
 			}

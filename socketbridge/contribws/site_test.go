@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			}
 		})
 	}
-	goleak.VerifyTestMain(m,
+	goleak.VerifyTestMain(m, // what other packages start for the life of the process
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2.New.StartTimeStampUpdater.func1.1"))
 }
