@@ -79,7 +79,8 @@ func (l *library) serve(k *conn) {
 func (l *library) begin(kws *socketio.Websocket) {
 	k := kws.Locals(localsKey).(*conn)
 	k.kws = kws
-	own := *kws.Conn // the library's is used again for another client, its maps are not
+	own, shared := *kws.Conn, kws.Conn
+	shared.Conn = nil // it will be used again for others, and may still be used by them; its maps are not
 	kws.Conn = &own
 	kws.Locals = func(key string) any { return own.Locals(key) }
 	kws.Query, kws.Cookies = own.Query, own.Cookies
@@ -97,7 +98,7 @@ func (l *library) begin(kws *socketio.Websocket) {
 	defer func() {
 		if v := recover(); v != nil { // here, so that the library knows of no panic and cleans up
 			logPanic(l.cfg.Logger, "Config.Connect", v)
-			k.socket.Close()
+			k.Close(transport.TransportClose)
 		}
 	}()
 	l.cfg.Connect(kws)
@@ -109,7 +110,7 @@ func (l *library) end(c *websocket.Conn) {
 	if v := recover(); v != nil {
 		logPanic(l.cfg.Logger, socketio.EventConnect, v)
 	}
-	k.Close(transport.ForcedClose) // if it is the library that ended
+	k.Close(transport.TransportClose) // if it is the library that ended: the client may come back
 	close(k.over)
 }
 

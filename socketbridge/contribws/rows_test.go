@@ -2,7 +2,9 @@ package contribws_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/gofiber/contrib/socketio"
 
@@ -124,6 +126,65 @@ func TestE4_ContribConnectionsGetAllOfIt(t *testing.T) {
 		heard.expect(t, `message ["mine"]`)
 		if both := map[string]bool{other.read(): true, other.read(): true}; !both[`["mine",true]`] {
 			t.Fatalf("answers %v", both)
+		}
+	})
+}
+
+// TestE4_User: these connections are in their user's room, and among its sockets.
+func TestE4_User(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url, session: fibersession.Config{UserKey: "user"}})
+		a, b := &agent{site: s}, &agent{site: s}
+		a.get("/set/user/ann")
+		b.get("/set/user/ben")
+		c, d := a.dial("/ws/a"), b.dial("/ws/b")
+		eventually(t, func() error {
+			if n := len(s.io.User("ann").Sockets()) + len(s.io.User("ben").Sockets()); n != 2 {
+				return fmt.Errorf("%d sockets", n)
+			}
+			return nil
+		})
+		if err := errors.Join(s.io.ToUser("ann").Emit("for", "ann"), s.io.ToUser("ben").Emit("for", "ben")); err != nil {
+			t.Fatal(err)
+		}
+		c.expect(`["for","ann"]`)
+		d.expect(`["for","ben"]`)
+		b.get("/set/user/ann") // logs in as somebody else: the socket follows
+		if err := s.io.ToUser("ann").Emit("for", "both"); err != nil {
+			t.Fatal(err)
+		}
+		c.expect(`["for","both"]`)
+		d.expect(`["for","both"]`)
+	})
+}
+
+// TestE4_Expiry: a connection ends when its session's time is up, without traffic.
+func TestE4_Expiry(t *testing.T) {
+	t.Parallel()
+	stores(t, func(t *testing.T, url string) {
+		s := newSite(t, options{
+			storage: url,
+			session: fibersession.Config{AbsoluteTimeout: time.Second},
+			setup: func(s *site) {
+				s.io.Use(func(c *socketbridge.Connect) error {
+					if c.Session().Get("user") == nil {
+						return &socketbridge.ConnectError{Message: "too late"}
+					}
+					return c.Next()
+				})
+				s.io.OnConnection(func(sock *socketbridge.Socket) { _ = sock.Emit("welcome") })
+			},
+		})
+		for {
+			a := &agent{site: s}
+			a.get("/set/user/ann")
+			c := a.dial("/ws/a")
+			if c.read() != `["welcome"]` {
+				continue // a slow machine: the second was over before
+			}
+			c.expectEnd()
+			return
 		}
 	})
 }

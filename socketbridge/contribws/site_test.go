@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	for _, name := range []string{socketio.EventConnect, socketio.EventMessage, socketio.EventDisconnect, socketio.EventClose} {
+	for _, name := range []string{socketio.EventConnect, socketio.EventMessage, socketio.EventDisconnect, socketio.EventClose, socketio.EventError} {
 		socketio.On(name, func(ep *socketio.EventPayload) { // the library's listeners are of the whole process
 			if l, ok := ep.Kws.Locals("listeners").(listeners); ok && l[name] != nil {
 				l[name](ep)
@@ -35,7 +36,8 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m, // what other packages start for the life of the process
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2.New.StartTimeStampUpdater.func1.1"))
+		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2.New.StartTimeStampUpdater.func1.1"),
+		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2/internal.StartTimeStampUpdater.func1.1"))
 }
 
 // listeners are those of one test, by event.
@@ -49,10 +51,12 @@ type site struct {
 	sessions *fibersession.Store
 	io       *socketbridge.Server
 	client   *http.Client
+	end      func() // shuts it down; runs at the test's end at the latest
 }
 
 type options struct {
 	storage   string
+	session   fibersession.Config
 	bridge    socketbridge.Config
 	route     contribws.Config
 	listeners listeners
@@ -76,10 +80,14 @@ func newSite(t testing.TB, o options) *site {
 	s := &site{t: t, client: &http.Client{Transport: &http.Transport{}}}
 	s.app = fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond
-	s.sessions = fibersession.New(fibersession.Config{Storage: store, Logger: silent})
+	o.session.Storage, o.session.Logger = store, silent
+	s.sessions = fibersession.New(o.session)
 	o.bridge.Sessions, o.bridge.Logger = s.sessions, silent
 	o.bridge.Engine.MaxConnsPerIP, o.bridge.Engine.ConnRatePerIP = -1, -1
-	o.bridge.MaxConnsPerSession, o.bridge.EventsPerSecond, o.bridge.BytesPerSecond = -1, -1, -1
+	o.bridge.MaxConnsPerSession, o.bridge.BytesPerSecond = -1, -1
+	if o.bridge.EventsPerSecond == 0 {
+		o.bridge.EventsPerSecond = -1
+	}
 	s.io = socketbridge.New(o.bridge)
 	if o.before != nil {
 		o.before(s.app)
@@ -107,7 +115,7 @@ func newSite(t testing.TB, o options) *site {
 	s.url = "http://" + ln.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(ln) }() // received at the test's end
-	t.Cleanup(func() {
+	s.end = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		s.client.CloseIdleConnections()
@@ -116,7 +124,51 @@ func newSite(t testing.TB, o options) *site {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(s.end)
 	return s
+}
+
+// eventually waits until check is satisfied.
+func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Millisecond) // there is no event to wait for
+	}
+}
+
+// capture is a log that a test reads.
+type capture struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *capture) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *capture) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// await waits until the log says it.
+func (l *capture) await(t testing.TB, what string) {
+	t.Helper()
+	eventually(t, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !strings.Contains(l.b.String(), what) {
+			return fmt.Errorf("the log does not say %q", what)
+		}
+		return nil
+	})
 }
 
 // agent is a browser as far as its session's cookie goes.
@@ -223,14 +275,22 @@ func (c *client) expect(want string) {
 // expectClose reads on until the server closes, with that code.
 func (c *client) expectClose(want websocket.StatusCode) {
 	c.t.Helper()
+	if got := c.expectEnd(); got != want {
+		c.t.Fatalf("closed with %d, want %d", got, want)
+	}
+}
+
+// expectEnd reads on until the server closes, and returns the code.
+func (c *client) expectEnd() websocket.StatusCode {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 	defer cancel()
 	for {
 		if _, _, err := c.ws.Read(ctx); err != nil {
-			if got := websocket.CloseStatus(err); got != want {
-				c.t.Fatalf("closed with %d (%v), want %d", got, err, want)
+			if ctx.Err() != nil {
+				c.t.Fatal("the server does not close")
 			}
-			return
+			return websocket.CloseStatus(err)
 		}
 	}
 }
@@ -247,6 +307,16 @@ func (e events) expect(t testing.TB, want string) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s did not happen", want)
+	}
+}
+
+// none fails when something happened that nobody waited for.
+func (e events) none(t testing.TB) {
+	t.Helper()
+	select {
+	case got := <-e:
+		t.Fatalf("%s happened", got)
+	default:
 	}
 }
 
