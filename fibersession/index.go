@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -103,14 +105,23 @@ func (s *Store) delist(ctx context.Context, st *state) {
 	if user == "" {
 		return
 	}
-	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
+	ctx, cancel := s.bounded(context.WithoutCancel(outliving(ctx)))
 	defer cancel()
 	_ = s.index.RemoveMember(ctx, s.userSet(user), s.member(st.place()))
 }
 
 // bounded bounds one wait for the storage.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, s.cfg.StorageTimeout)
+	return context.WithTimeout(outliving(ctx), s.cfg.StorageTimeout)
+}
+
+// outliving returns ctx, or another one for a request's own: Fiber's c.Context() is
+// used again by the next request while what was derived from it may still be read.
+func outliving(ctx context.Context) context.Context {
+	if _, ok := ctx.(*fasthttp.RequestCtx); ok {
+		return context.Background()
+	}
+	return ctx
 }
 
 // entries returns what the index has of a user.

@@ -31,7 +31,7 @@ type round struct {
 func (r *round) run(ctx context.Context) {
 	// The round is for all of the batch: it must not end because its leader's
 	// context does.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.s.store.cfg.StorageTimeout)
+	ctx, cancel := r.s.store.bounded(context.WithoutCancel(outliving(ctx)))
 	defer cancel()
 	r.ctx = ctx
 	defer func() {

@@ -121,16 +121,30 @@ func (b Broadcast) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range b.ns.rooms.find(b.to, b.except) {
-		if s != b.from && !s.muted.Load() {
-			_ = s.send(b.flags, msgs) // one that has gone, or was too slow, is its own affair
-		}
-	}
+	b.ns.deliver(b.to, b.except, b.from, b.flags, msgs)
 	if m := b.message(adapter.Broadcast); m != nil {
 		m.Payload = payloadOf(msgs)
 		return b.ns.server.publish(m)
 	}
 	return nil
+}
+
+// deliver queues an event to the sockets of this node that are in any of to (all when
+// it is empty) and in none of except, but for from.
+func (n *Namespace) deliver(to, except []string, from *Socket, f transport.Flags, msgs []transport.Message) {
+	if n.history != nil && f&transport.Volatile == 0 {
+		e := &sent{to: to, except: except, share: n.share(to), msgs: msgs}
+		if from != nil {
+			e.except = append(slices.Clip(except), from.id)
+		}
+		_ = n.history.emit(e, f, func() []*Socket { return n.rooms.find(to, e.except) })
+		return
+	}
+	for _, s := range n.rooms.find(to, except) {
+		if s != from && !s.muted.Load() {
+			_ = s.send(f, msgs) // one that has gone, or was too slow, is its own affair
+		}
+	}
 }
 
 // EmitWithAck sends an event and collects the answers of all addressed sockets, on

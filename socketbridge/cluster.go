@@ -180,11 +180,7 @@ func (c *cluster) Deliver(m *adapter.Message) {
 			c.malformed(m, err)
 			return
 		}
-		for _, s := range ns.rooms.find(m.Rooms, m.Except) {
-			if !s.muted.Load() {
-				_ = s.send(flagsOf(m), msgs) // one that has gone, or was too slow, is its own affair
-			}
-		}
+		ns.deliver(m.Rooms, m.Except, nil, flagsOf(m), msgs)
 	case adapter.Join:
 		for _, s := range ns.rooms.find(m.Rooms, m.Except) {
 			if err := s.Join(m.Targets...); err != nil && !errors.Is(err, ErrDisconnected) {

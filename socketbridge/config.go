@@ -171,6 +171,12 @@ type Config struct {
 	// Optional. Default: 5 * time.Second
 	RequestTimeout time.Duration
 
+	// Recovery gives clients whose connection broke their socket back, with what
+	// they missed (Socket.IO's connection state recovery). See Recovery.
+	//
+	// Optional. Default: Recovery{}, off
+	Recovery Recovery
+
 	// Logger receives what operators need to know. It never sees a session ID.
 	//
 	// Optional. Default: slog.Default()

@@ -3,6 +3,7 @@ package socketbridge
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 )
@@ -98,6 +99,20 @@ func scalar(value any) json.RawMessage {
 		return nil // NaN
 	}
 	return text
+}
+
+// snapshot returns a copy of what is there; the values are the same.
+func (d *Data) snapshot() map[string]any {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return maps.Clone(d.m)
+}
+
+// restore puts a copy of m in the place of what is there.
+func (d *Data) restore(m map[string]any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.m = maps.Clone(m)
 }
 
 // Delete removes key.

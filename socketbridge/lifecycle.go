@@ -12,6 +12,7 @@ func (s *Socket) connect() {
 	s.settings, s.mode = s.ns.config()
 	err := s.liftSession()
 	if err == nil {
+		s.recover()
 		c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses}
 		err = c.admit()
 	}
@@ -25,6 +26,9 @@ func (s *Socket) connect() {
 		err = s.announce()
 	}
 	if err != nil {
+		if s.left != nil {
+			s.server().recovery.putBack(s.left)
+		}
 		s.refuse(err)
 		return
 	}
@@ -108,20 +112,45 @@ func (s *Socket) enter() error {
 // announce tells the client that it is connected, and then what was emitted to it
 // before. It returns ErrDisconnected when the socket has ended meanwhile.
 func (s *Socket) announce() error {
+	hello := map[string]string{"sid": s.id}
+	if r := s.server().recovery; r != nil && s.client.plain == nil {
+		r.born(s)
+		hello["pid"] = s.pid
+	}
+	msgs, err := encode(siopacket.Connect, s.ns.name, 0, false, hello)
+	if err != nil {
+		return err
+	}
+	var missed []placed
+	if s.left != nil {
+		var unlock func()
+		var ok bool
+		missed, unlock, ok = s.ns.history.missed(s.since, s.left.meant)
+		defer unlock()
+		if !ok || s.owner() != s.left.owner { // so it became while the middlewares ran: the client shall come anew
+			s.client.conn.Close(transport.TransportClose)
+			return ErrDisconnected
+		}
+		s.placed = s.left.placed
+		if len(missed) > 0 {
+			s.placed = missed[len(missed)-1].place
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == ended {
 		return ErrDisconnected
 	}
 	s.state = connected
-	msgs, err := encode(siopacket.Connect, s.ns.name, 0, false, map[string]string{"sid": s.id})
-	if err != nil {
-		return err
-	}
 	// Under the lock, which Send never holds up: nothing may come before it.
 	_ = s.client.conn.Send(0, msgs...) // when it fails, the connection's end is on its way
+	for _, e := range missed {
+		_ = s.client.conn.Send(0, e.msgs...)
+	}
 	for _, e := range s.early {
-		_ = s.client.conn.Send(e.flags, e.msgs...)
+		if s.left == nil || !e.placed { // else it is among what was missed
+			_ = s.client.conn.Send(e.flags, e.msgs...)
+		}
 	}
 	s.early = nil
 	return nil
@@ -198,6 +227,11 @@ func (s *Socket) finish(wasConnected bool) {
 			s.guard("OnDisconnecting", func() { fn(reason) })
 		}
 	}
+	var left *remains
+	r := s.server().recovery
+	if r != nil && wasConnected {
+		left = r.remains(s, reason)
+	}
 	s.ns.rooms.leaveAll(s)
 	if wasConnected {
 		for _, fn := range h.disconnect {
@@ -210,6 +244,10 @@ func (s *Socket) finish(wasConnected bool) {
 			s.guard("Trace.Disconnected", func() { hook(s, reason) })
 		}
 	}
+	if r != nil && s.pid != "" {
+		r.keep(s, left)
+	}
+	close(s.finished)
 	s.cancel()
 	s.client.forget(s, true)
 	s.client.release()

@@ -38,7 +38,8 @@ type Server struct {
 
 	perSession sessionCounts
 	users      users
-	cluster    *cluster // nil without an adapter
+	cluster    *cluster  // nil without an adapter
+	recovery   *recovery // nil when there is none
 
 	closing atomic.Bool
 	running activity // inbox workers and connects: whatever runs user code
@@ -57,6 +58,7 @@ func New(config ...Config) *Server {
 		clients:    make(map[*client]struct{}),
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.PresenceGrace, cfg.MaxConnsPerUser
+	s.recovery = newRecovery(cfg.Recovery)
 	engine := cfg.Engine
 	if cfg.Sessions != nil {
 		engine.Lift, engine.Same, engine.Dropped = s.lift, s.same, s.dropped
@@ -125,6 +127,12 @@ func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	s.users.close()
+	if s.recovery != nil {
+		s.recovery.close()
+		for _, ns := range s.allNamespaces() {
+			ns.history.close()
+		}
+	}
 	err := s.running.wait(ctx)
 	if err != nil {
 		for _, c := range s.allClients() {
@@ -157,6 +165,7 @@ type Stats struct {
 	Sockets     int
 	Rooms       int // the sockets' own rooms included
 	Sessions    int // sessions that have connections
+	Recoverable int // sockets that may come back (Config.Recovery)
 	Users       int // users that have sockets, or are still to be told offline
 	Engine      engineio.Stats
 }
@@ -164,6 +173,9 @@ type Stats struct {
 // Stats returns the present counts. After the last client has gone all are 0.
 func (s *Server) Stats() Stats {
 	st := Stats{Sessions: s.perSession.len(), Users: s.users.len(), Engine: s.engine.Stats()}
+	if s.recovery != nil {
+		st.Recoverable = s.recovery.len()
+	}
 	s.clientsMu.Lock()
 	st.Connections = len(s.clients)
 	s.clientsMu.Unlock()

@@ -38,6 +38,14 @@ type Socket struct {
 	cancel   context.CancelFunc
 	data     Data
 
+	// Of recovery; zero without it.
+	pid      string        // the private ID, which only the client knows
+	left     *remains      // what it took over; nil when it is new
+	since    uint64        // the last place in the history before it was there
+	placed   uint64        // the place of the last event queued to it; guarded by history.mu
+	share    string        // under which what is emitted to it alone is counted
+	finished chan struct{} // closed when nothing of it runs any more
+
 	identity identity
 
 	mu      sync.Mutex // guards what follows
@@ -75,12 +83,13 @@ const (
 )
 
 type early struct {
-	flags transport.Flags
-	msgs  []transport.Message
+	flags  transport.Flags
+	msgs   []transport.Message
+	placed bool // it is in the history
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
-	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, done: make(chan struct{})}
+	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, done: make(chan struct{}), finished: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.MaxInbox
 	return s
@@ -194,11 +203,15 @@ func (s *Socket) OnDisconnect(fn func(reason Reason)) {
 // Emit sends an event to the client. A []byte anywhere in args travels as binary.
 // It never waits: ErrDisconnected when the client has gone, transport.ErrQueueFull
 // when it does not keep up (and is therefore being closed), an error when args
-// cannot be encoded.
+// cannot be encoded. With Config.Recovery, an event that met the first two is sent
+// when the client comes back in time.
 func (s *Socket) Emit(event string, args ...any) error {
 	msgs, err := encodeEvent(s.ns.name, event, 0, false, args)
 	if err != nil {
 		return err
+	}
+	if h := s.ns.history; h != nil {
+		return h.emit(&sent{to: []string{s.id}, share: s.share, msgs: msgs}, 0, func() []*Socket { return []*Socket{s} })
 	}
 	return s.send(0, msgs)
 }
@@ -252,10 +265,15 @@ func (s *Socket) Close() {
 // send queues messages to the client. Until the client was told that it is
 // connected they are kept.
 func (s *Socket) send(f transport.Flags, msgs []transport.Message) error {
+	return s.queue(f, msgs, false)
+}
+
+// queue is send, for events that have their place in the history too.
+func (s *Socket) queue(f transport.Flags, msgs []transport.Message, placed bool) error {
 	s.mu.Lock()
 	state := s.state
 	if state == connecting {
-		s.early = append(s.early, early{f, msgs})
+		s.early = append(s.early, early{f, msgs, placed})
 	}
 	s.mu.Unlock()
 	switch state {

@@ -379,6 +379,8 @@ export class Socket {
   /** The socket's ID while it is connected. @type {string|undefined} */
   id;
   connected = false;
+  /** True when the server gave it back what it was before the connection broke, with what it missed. */
+  recovered = false;
   /** @type {string} */
   namespace;
   /** Sent at each connect; may be changed in between. */
@@ -389,6 +391,8 @@ export class Socket {
   #lastAck = 0;
   #buffer = []; // what was emitted while not connected
   #turn = 0; // counts the times it was opened or left
+  #pid; // by which the server knows it again, when it recovers connections
+  #offset; // where the last event was in what the server sent
 
   /** Use connect() or of(). */
   constructor(connection, namespace, { auth, autoConnect = true }) {
@@ -517,7 +521,8 @@ export class Socket {
     const turn = ++this.#turn;
     try {
       const auth = typeof this.auth === "function" ? await this.auth() : this.auth;
-      if (turn === this.#turn) this.#connection.join(this.namespace, auth ?? undefined);
+      const back = this.#pid && { pid: this.#pid, offset: this.#offset };
+      if (turn === this.#turn) this.#connection.join(this.namespace, back ? { ...back, ...auth } : auth ?? undefined);
     } catch (error) { // the auth function's, or of a value that is no JSON
       if (turn !== this.#turn) return;
       this.#connection.detach(this);
@@ -546,6 +551,9 @@ export class Socket {
     switch (type) {
       case CONNECT:
         this.id = data?.sid;
+        this.recovered = data?.pid !== undefined && data.pid === this.#pid;
+        if (!this.recovered) this.#offset = undefined;
+        this.#pid = data?.pid;
         this.connected = true;
         for (const message of this.#buffer.splice(0)) this.#send(message);
         return this.#tell("connect");
@@ -557,6 +565,7 @@ export class Socket {
         return this._failed(Object.assign(new Error(data?.message ?? data), { data: data?.data }));
       case EVENT:
         if (id !== undefined) data.push(this.#answerer(id));
+        else if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
         this.#tell("*", ...data);
         return this.#tell(...data);
       case ACK: {

@@ -219,6 +219,12 @@ func (c *Client) SetAuth(auth any) {
 	c.n.must(c.t, "auth", c.command("auth", auth), nil)
 }
 
+// SetHeader changes what the requests of the next connection carry.
+func (c *Client) SetHeader(name, value string) {
+	c.t.Helper()
+	c.n.must(c.t, "header", c.command("name", name, "value", value), nil)
+}
+
 // Close disconnects, as socket.disconnect() does.
 func (c *Client) Close() {
 	c.t.Helper()

@@ -64,6 +64,7 @@ export const ops = {
     sibling.connect();
   },
   reconnect: (command) => void get(command).socket.connect(),
+  header: (command) => void (get(command).socket.io.opts.extraHeaders[command.name] = command.value),
   auth: (command) => void (get(command).socket.auth = command.auth),
   state: (command) => describe(get(command)),
   emit(command) {
