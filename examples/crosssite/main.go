@@ -1,0 +1,134 @@
+// Crosssite: sockets at one origin, and the page that uses them at three others: one
+// that the session's cookie reaches, one that needs a ticket, and one that is refused.
+//
+//	go run ./examples/crosssite   # then open http://127.0.0.1:3001
+package main
+
+import (
+	"context"
+	_ "embed"
+	"html/template"
+	"log"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+)
+
+//go:embed index.html
+var index string
+
+var page = template.Must(template.New("index").Parse(index))
+
+func main() {
+	sockets, err := net.Listen("tcp", env("ADDR", "127.0.0.1:3000"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	pages, err := net.Listen("tcp", env("PAGES", "127.0.0.1:3001"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log.Printf("open http://%s", pages.Addr())
+	if err := serve(ctx, sockets, pages); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// serve runs both apps until ctx ends.
+func serve(ctx context.Context, socketsAt, pagesAt net.Listener) error {
+	_, port, _ := net.SplitHostPort(pagesAt.Addr().String())
+	s := site{
+		Sockets:  "http://" + socketsAt.Addr().String(),
+		SameSite: "http://127.0.0.1:" + port, // the same host: its cookies know no ports
+		Listed:   "http://localhost:" + port, // another host: no cookie comes along
+		Stranger: "http://stranger.localhost:" + port,
+	}
+	sessions := fibersession.New()
+	io := socketbridge.New(socketbridge.Config{
+		Sessions: sessions,
+		Engine:   engineio.Config{AllowOrigins: []string{s.SameSite, s.Listed}}, // and not the stranger
+	})
+	sockets, pages := newSockets(sessions, io), newPages(sessions, io, s)
+
+	ended := make(chan error, 2) // received below
+	go func() { ended <- sockets.Listener(socketsAt) }()
+	go func() { ended <- pages.Listener(pagesAt) }()
+	var err error
+	running := 2
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+		running--
+	}
+	timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = io.Shutdown(timeout)
+	_ = sockets.ShutdownWithContext(timeout)
+	_ = pages.ShutdownWithContext(timeout)
+	for range running {
+		<-ended
+	}
+	_ = sessions.Close()
+	return err
+}
+
+// site says what is where.
+type site struct{ Sockets, SameSite, Listed, Stranger string }
+
+// newSockets is the app with the sockets. It serves no page.
+func newSockets(sessions *fibersession.Store, io *socketbridge.Server) *fiber.App {
+	app := newApp()
+	app.Use(sessions.Handler())
+	app.Use(io.Handler()) // serves /socket.io/
+	io.On("whoami", func(p *socketbridge.Packet) error {
+		return p.Ack(fibersession.Value[string](p.Session(), "visitor"))
+	})
+	return app
+}
+
+// newPages is the app with the page. It has the same sessions, each under the cookie of
+// the host that the browser came to, and gives its page a ticket for its session.
+func newPages(sessions *fibersession.Store, io *socketbridge.Server, s site) *fiber.App {
+	app := newApp()
+	app.Use(sessions.Handler())
+	app.Post("/socket.io/ticket", io.TicketHandler()) // where connectWithSession asks
+	app.Get("/", func(c *fiber.Ctx) error {
+		sess := fibersession.FromContext(c)
+		if sess.Get("visitor") == nil {
+			sess.Set("visitor", names[rand.IntN(len(names))])
+		}
+		c.Type("html", "utf-8")
+		return page.Execute(c, map[string]any{
+			"Site": s, "Script": s.Sockets + io.ScriptURL("module"), "Here": c.BaseURL(), "Visitor": sess.Get("visitor"),
+		})
+	})
+	return app
+}
+
+func newApp() *fiber.App {
+	return fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		ReadTimeout:           10 * time.Second,
+		IdleTimeout:           60 * time.Second,
+	})
+}
+
+var names = []string{"Amber", "Birch", "Cobalt", "Dune", "Ember", "Fern", "Grove", "Hazel", "Indigo", "Juniper", "Lake", "Moss"}
+
+func env(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
