@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxQueued is how many changes wait in one watch before it tells a Gap instead.
@@ -98,8 +99,17 @@ type localWatch struct {
 	stop     chan struct{}
 	done     chan struct{}
 
-	mu    sync.Mutex // guards queue; a leaf
-	queue []Change
+	mu      sync.Mutex // guards what follows; a leaf
+	queue   []Change
+	telling bool // fn is being called
+	ended   bool
+}
+
+// Lag implements Punctual: writers are answered after their changes are queued.
+func (w *localWatch) Lag() (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return 0, len(w.queue) == 0 && !w.telling && !w.ended
 }
 
 func (w *localWatch) push(c Change) {
@@ -132,6 +142,7 @@ func (w *localWatch) run(fn func(Change)) {
 		}
 		w.mu.Lock()
 		batch, w.queue = w.queue, batch[:0]
+		w.telling = true
 		w.mu.Unlock()
 		for _, c := range batch {
 			select {
@@ -142,6 +153,9 @@ func (w *localWatch) run(fn func(Change)) {
 			}
 		}
 		clear(batch) // keeps no values alive
+		w.mu.Lock()
+		w.telling = false
+		w.mu.Unlock()
 	}
 }
 
@@ -187,6 +201,9 @@ func (w *localWatch) Close() error {
 			w.hub.drop(key, w)
 		}
 		w.hub.mu.Unlock()
+		w.mu.Lock()
+		w.ended = true
+		w.mu.Unlock()
 		close(w.stop)
 	})
 	<-w.done

@@ -145,6 +145,14 @@ func (w *viewWatch) Add(ctx context.Context, keys ...string) error {
 
 func (w *viewWatch) Remove(keys ...string) { w.Watch.Remove(w.names(keys)...) }
 
+// Lag implements Punctual for a base that does.
+func (w *viewWatch) Lag() (time.Duration, bool) {
+	if p, ok := w.Watch.(Punctual); ok {
+		return p.Lag()
+	}
+	return 0, false
+}
+
 func (w *viewWatch) names(keys []string) []string {
 	names := make([]string, len(keys))
 	for i, key := range keys {

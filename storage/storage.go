@@ -126,6 +126,16 @@ type Watch interface {
 	Close() error
 }
 
+// Punctual is the optional ability of a Watch to say how late it can be. A copy of
+// a watched value that was loaded after Add is then known to be no older than Lag.
+type Punctual interface {
+	// Lag returns a bound: every change of a watched key whose writer had its answer
+	// longer ago than that was told, and fn has returned, or a Gap was told in its
+	// place. 0 means every change that was answered by now. It is false when no bound
+	// is known, as while the connection is down. It asks nobody.
+	Lag() (time.Duration, bool)
+}
+
 // Index is the optional ability to keep sets of names, such as the sessions of
 // one user. A member is gone when its ttl has passed.
 type Index interface {

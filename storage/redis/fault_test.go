@@ -347,6 +347,51 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	}
 }
 
+// While a connection is silent its bound grows: what it misses is never older than
+// that. When it is lost there is no bound until the new one was asked.
+func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
+	t.Parallel()
+	server := storagetest.Redis(t)
+	direct := open(t, server.URL())
+	p := newProxy(t, server.Addr())
+	s := open(t, p.url())
+	s.(*redis.Storage).SetSilence(time.Minute) // beats every 6 s, but at once when the first key is added
+	gaps := make(chan struct{}, 100)
+	w, err := s.(storage.Feed).Watch(func(c storage.Change) {
+		if c.Kind == storage.Gap {
+			gaps <- struct{}{}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lag := w.(storage.Punctual).Lag
+	if _, known := lag(); known {
+		t.Error("a bound before anything was asked")
+	}
+	if err := w.Add(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "a bound", func() bool { _, known := lag(); return known })
+	p.hold()
+	if err := direct.Set("k", []byte("missed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for answered, n := time.Now(), 0; n < 100; n++ {
+		since := time.Since(answered)
+		if d, known := lag(); known && d < since {
+			t.Fatalf("a bound of %v with a change missing for %v", d, since)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.jam() // the new connection gets through to nobody
+	p.closeAll()
+	wait(t, "no bound", func() bool { _, known := lag(); return !known })
+	p.release()
+	<-gaps
+	wait(t, "a bound again", func() bool { _, known := lag(); return known })
+}
+
 func TestManyWatchesEndWithTheStorage(t *testing.T) {
 	t.Parallel()
 	s, err := storage.Open(storagetest.Redis(t).URL())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,9 +16,11 @@ import (
 )
 
 const (
-	// maxSilence is how long a subscription may be quiet before it is asked whether
-	// it is alive; after the same time again it is given up.
-	maxSilence = 10 * time.Second
+	// maxSilence is how long a subscription that was asked whether it is alive may be
+	// quiet before it is given up.
+	maxSilence = 5 * time.Second
+	// beats is how often it is asked in this time.
+	beats = 10
 	// minPause and maxPause bound the pauses between attempts to connect.
 	minPause = 20 * time.Millisecond
 	maxPause = time.Second
@@ -88,6 +91,17 @@ type watch struct {
 	ps    *goredis.PubSub
 	keys  map[string]*subscription // wanted, by channel
 	dirty map[string]struct{}      // channels that write must look at
+	pulse pulse
+}
+
+// pulse says until when a subscription is known to be complete. It is asked by PING
+// on its own connection: the answer comes after all that was published before, so
+// nothing from before the question can still be missing.
+type pulse struct {
+	n     uint64    // of the latest question
+	asked time.Time // when it was sent; zero: it was answered, or none was sent
+	sure  time.Time // when the latest that was answered was sent; zero: nothing is known
+	quiet int       // how many beats in a row met a question and nothing heard
 }
 
 // subscription is one wanted channel.
@@ -196,6 +210,7 @@ func (w *watch) read() {
 func (w *watch) renew(broken *goredis.PubSub) {
 	_ = broken.Close()
 	w.mu.Lock()
+	w.pulse = pulse{n: w.pulse.n}
 	if w.ctx.Err() == nil {
 		w.ps = w.s.client.Subscribe(w.ctx)
 		for channel := range w.keys {
@@ -217,7 +232,30 @@ func (w *watch) take(msg any) {
 		if change, ok := w.change(m); ok {
 			w.fn(change)
 		}
+	case *goredis.Pong:
+		w.answered(m.Payload)
 	}
+}
+
+// answered takes the answer to a question of beat. One to an earlier connection
+// tells nothing of this one.
+func (w *watch) answered(payload string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.pulse.asked.IsZero() && payload == strconv.FormatUint(w.pulse.n, 10) {
+		w.pulse.sure, w.pulse.asked = w.pulse.asked, time.Time{}
+	}
+}
+
+// Lag implements storage.Punctual. On a cluster it is the bound of the node that the
+// watch is connected to: between the nodes, Redis promises none.
+func (w *watch) Lag() (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pulse.sure.IsZero() || w.ctx.Err() != nil {
+		return 0, false
+	}
+	return time.Since(w.pulse.sure), true
 }
 
 // confirm notes that the server has subscribed to channel, and reports whether
@@ -272,30 +310,46 @@ func (w *watch) change(m *goredis.Message) (storage.Change, bool) {
 
 // write tells the server what is wanted, and looks after the connection's health.
 func (w *watch) write() {
-	ticker := time.NewTicker(w.s.silence)
+	ticker := time.NewTicker(w.s.silence / beats)
 	defer ticker.Stop()
-	asked := false
 	for {
 		select {
 		case <-w.ctx.Done():
 			return
 		case <-w.wake:
 			w.flush()
-		case <-ticker.C:
 			w.mu.Lock()
-			ps, idle := w.ps, len(w.keys) == 0
+			unsure := w.pulse.sure.IsZero()
 			w.mu.Unlock()
-			switch {
-			case w.heard.Swap(false) || idle:
-				asked = false
-			case !asked:
-				asked = true
-				_ = ps.Ping(w.ctx)
-			default: // it was asked and did not answer
-				asked = false
-				_ = ps.Close() // read notices, and renews
+			if unsure { // do not let the first that is watched wait
+				w.beat()
 			}
+		case <-ticker.C:
+			w.beat()
 		}
+	}
+}
+
+// beat asks the connection whether it is alive, and gives up one that does not say.
+func (w *watch) beat() {
+	heard, question, dead := w.heard.Swap(false), "", false
+	w.mu.Lock()
+	ps, p := w.ps, &w.pulse
+	switch {
+	case len(w.keys) == 0:
+		*p = pulse{n: p.n} // nobody needs to know
+	case p.asked.IsZero():
+		p.n, p.asked, p.quiet = p.n+1, time.Now(), 0
+		question = strconv.FormatUint(p.n, 10)
+	case heard:
+		p.quiet = 0
+	default:
+		p.quiet++
+		dead = p.quiet >= beats
+	}
+	w.mu.Unlock()
+	if question != "" && ps.Ping(w.ctx, question) != nil || dead {
+		_ = ps.Close() // read notices, and renews
 	}
 }
 

@@ -230,6 +230,7 @@ var feedRows = []row{
 		put(t, s, "shared", "v")
 		l.want(ctx, t, "shared=v")
 	}},
+	{"what Lag says is so", lagIsTrue},
 	{"the told value is not the writer's slice", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		l := watch(t, s)
 		l.add(ctx, t, "k")
