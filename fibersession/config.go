@@ -107,6 +107,29 @@ type Config struct {
 	// Optional. Default: 1 * time.Second
 	StorageTimeout time.Duration
 
+	// Freshness says how a session is read at the start of a request, and by
+	// Handle.Refresh: Strict or Tracked.
+	// Optional. Default: Strict
+	Freshness Freshness
+
+	// MaxLag is how late the storage's feed may be for Tracked to rely on it. With
+	// Redis it is known to the half second, so less is always Strict there.
+	// Optional. Default: 2 * time.Second
+	MaxLag time.Duration
+
+	// Recheck is how often a session that is watched is read again though nothing was
+	// told of it: so long at most can a change, or a logout, stay unseen that the feed
+	// lost without knowing. A negative duration means never.
+	// Optional. Default: 30 * time.Second
+	Recheck time.Duration
+
+	// OutageGrace is for how long, while the store does not answer, requests and
+	// Handle.Refresh are served a session as it was last confirmed, if this node has it
+	// (somebody holds it, as sockets do). Nothing can be saved meanwhile, and a logout
+	// on another node is not seen: so it is short or nothing.
+	// Optional. Default: 0, they fail with ErrUnavailable
+	OutageGrace time.Duration
+
 	// TicketTTL is how long a ticket can be used (Store.Ticket, Handle.CookieTicket).
 	// Optional. Default: 30 * time.Second
 	TicketTTL time.Duration
@@ -188,6 +211,9 @@ var ConfigDefault = Config{
 	AbsoluteTimeout: 7 * 24 * time.Hour,
 	TouchInterval:   time.Minute,
 	StorageTimeout:  time.Second,
+	Freshness:       Strict,
+	MaxLag:          2 * time.Second,
+	Recheck:         30 * time.Second,
 	TicketTTL:       30 * time.Second,
 	Prefix:          "fiberbridge:",
 	MaxSize:         64 * 1024,

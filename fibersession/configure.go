@@ -57,6 +57,17 @@ func (s *Store) configureLimits() {
 	}
 	positive(&c.TouchInterval, ConfigDefault.TouchInterval)
 	positive(&c.StorageTimeout, ConfigDefault.StorageTimeout)
+	positive(&c.MaxLag, ConfigDefault.MaxLag)
+	if c.Recheck == 0 {
+		c.Recheck = ConfigDefault.Recheck
+	}
+	switch c.Freshness {
+	case 0:
+		c.Freshness = ConfigDefault.Freshness
+	case Strict, Tracked:
+	default:
+		refuse("Freshness is neither Strict nor Tracked")
+	}
 	positive(&c.TicketTTL, ConfigDefault.TicketTTL)
 	positive(&c.MaxSize, ConfigDefault.MaxSize)
 	positive(&c.MaxKeys, ConfigDefault.MaxKeys)

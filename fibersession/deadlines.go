@@ -147,10 +147,12 @@ func (d *deadlines) len() int {
 }
 
 // schedule enters the state's limit if somebody is to hear of it, and takes it out
-// if not. It is called with the state locked.
+// if not, and likewise has it tracked. It is called with the state locked.
 func (s *state) schedule() {
+	alive := s.alive()
+	s.follow(alive && s.refs.Load() > 0)
 	switch {
-	case s.alive():
+	case alive:
 		s.scheduled = true
 		at := s.cur.deadline()
 		if every := s.store.layout.recheck(); every > 0 {
@@ -167,6 +169,7 @@ func (s *state) schedule() {
 func (s *state) unschedule() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.follow(false)
 	if s.scheduled {
 		s.scheduled = false
 		s.store.deadlines.drop(s)

@@ -92,9 +92,9 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 }
 
 // However many watch a session, it has one deadline, and waiting asks the store
-// nothing.
+// nothing but for Recheck.
 func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{IdleTimeout: time.Hour, Recheck: -1}, func(t *testing.T, s *fibersession.Store) {
 		const watchers = 5000
 		h := stored(t, s, map[string]any{"n": 1})
 		defer h.Release()
@@ -110,6 +110,7 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 		if n := s.Stats().Deadlines; n != 2 {
 			t.Errorf("two sessions have %d deadlines", n)
 		}
+		synctest.Wait() // what was watched is read once, as it is subscribed to
 		before := s.Stats()
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -218,7 +219,7 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 				st := storagetest.NewFaulty(memory.New(), nil)
-				cfg := fibersession.Config{Storage: st, IdleTimeout: time.Hour, StorageTimeout: time.Second, Logger: quiet}
+				cfg := fibersession.Config{Storage: st, IdleTimeout: time.Hour, StorageTimeout: time.Second, Recheck: -1, Logger: quiet}
 				soft := fibersession.New(cfg)
 				cfg.AbsoluteTimeout = time.Hour
 				hard := fibersession.New(cfg)
@@ -226,6 +227,7 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 				a, b := stored(t, soft, nil), stored(t, hard, nil)
 				var idle, absolute ends
 				stopIdle, stopAbsolute := idle.watch(a), absolute.watch(b)
+				synctest.Wait() // both are tracked
 				st.SetPlan(func(storagetest.Call) storagetest.Fault { return tt.fault })
 				time.Sleep(2*time.Hour + time.Second/2)
 				idle.expect(t, 0, begin, 0)
@@ -285,11 +287,12 @@ func TestDeadlines_Close(t *testing.T) {
 func TestDeadlines_Builtin(t *testing.T) {
 	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		s := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Builtin: true, Logger: quiet})
+		s := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Builtin: true, Recheck: -1, Logger: quiet})
 		begin := time.Now()
 		h := stored(t, s, nil)
 		var got ends
 		stop := got.watch(h)
+		synctest.Wait() // it is tracked
 		before := s.Stats().Loads
 		time.Sleep(65*time.Minute + time.Second)
 		got.expect(t, 0, begin, 0)

@@ -408,9 +408,11 @@ func (h *Handle) do(ctx context.Context, o *op) error {
 	return h.state.do(ctx, o)
 }
 
-// Watch has fn told of what happens to the session on this node, and of what this
-// node learns of the others when it asks the store. fn runs with no lock held, one
-// call at a time and in order; it must not block. Stop does not wait for a call
+// Watch has fn told of what happens to the session, on this node and, as soon as the
+// storage's feed tells, on all others: from now on until stop, h is kept up to date.
+// Without a feed (storage.Feed) it takes up to Config.Recheck. Of changes by others
+// that follow each other quickly only the sum may be told. fn runs with no lock held,
+// one call at a time and in order; it must not block. Stop does not wait for a call
 // under way.
 func (h *Handle) Watch(fn func(Event)) (stop func()) {
 	if _, err := h.look(); err != nil {

@@ -154,12 +154,21 @@ func (s *state) lead(ctx context.Context, own *op) {
 		o.status = running
 	}
 	s.underway = batch
+	s.absorb() // what is known already costs no conflict
+	begun, era, key := time.Now(), s.store.tracker.era.Load(), s.track.key
+	live := s.track.live
 	s.mu.Unlock()
 
 	r := round{s: s, batch: batch}
 	r.run(ctx)
 
 	s.mu.Lock()
+	if r.confirmed && !s.stale {
+		s.track.since, s.track.due = begun, false
+		if live && key == s.track.key {
+			s.track.sure = era + 1
+		}
+	}
 	s.underway, s.tip = nil, nil
 	if r.hung {
 		// The next round would wait just as long for the same store.
@@ -176,6 +185,7 @@ func (s *state) lead(ctx context.Context, own *op) {
 			o.wake <- struct{}{}
 		}
 	}
+	s.absorb() // what was heard meanwhile
 	s.appoint()
 	s.mu.Unlock()
 	s.tell()

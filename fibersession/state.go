@@ -31,6 +31,7 @@ type state struct {
 	rounds
 	updates
 	watch watchers
+	track tracking
 
 	scheduled bool // it may have an entry among the store's deadlines
 
@@ -106,8 +107,7 @@ func (s *state) markStale() {
 	s.mu.Unlock()
 }
 
-// applyItem makes what the store holds the newest known revision. A feed of
-// changes would call it too.
+// applyItem makes what the store holds the newest known revision.
 func (s *state) applyItem(at place, item storage.Item) error {
 	cur, _ := s.look()
 	if cur != nil && cur.rev == item.Revision {
@@ -148,7 +148,11 @@ func (s *state) moveTo(to place) {
 	s.mu.Unlock()
 	if other := s.store.table.rekey(s, from, to); other != nil {
 		s.yieldTo(other)
+		return
 	}
+	s.mu.Lock()
+	s.schedule()
+	s.mu.Unlock()
 }
 
 // yieldTo makes other, which holds a reference for it already, the state of all

@@ -10,6 +10,9 @@ type Stats struct {
 	// Deadlines counts the sessions that are watched (Handle.Watch) and end by
 	// themselves: one for each, however many watch it.
 	Deadlines int
+	// Tracked counts the sessions whose changes by other nodes are listened to: those
+	// that are watched.
+	Tracked int
 
 	Loads     uint64 // values read from the store
 	Decodes   uint64 // of these, values that were new here
@@ -20,11 +23,18 @@ type Stats struct {
 	Corrupt   uint64 // stored values that could not be understood
 	Failures  uint64 // calls of the store that failed
 	Forged    uint64 // session cookies with a wrong signature or form
+
+	Heard   uint64 // changes by others that the storage's feed told first
+	Gaps    uint64 // times that the feed may have missed changes
+	Rereads uint64 // sessions read again because the feed could not answer for them
+	Spared  uint64 // reads that tracking made unnecessary (Tracked)
+	Graced  uint64 // reads that failed and were served by Config.OutageGrace
 }
 
 type counters struct {
 	handles                                                                       atomic.Int64
 	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
+	heard, gaps, rereads, spared, graced                                          atomic.Uint64
 }
 
 // Stats returns the store's counts. It is safe for concurrent use.
@@ -33,6 +43,7 @@ func (s *Store) Stats() Stats {
 		States:    s.table.len(),
 		Handles:   int(s.stats.handles.Load()),
 		Deadlines: s.deadlines.len(),
+		Tracked:   s.tracker.len(),
 		Loads:     s.stats.loads.Load(),
 		Decodes:   s.stats.decodes.Load(),
 		Writes:    s.stats.writes.Load(),
@@ -42,5 +53,10 @@ func (s *Store) Stats() Stats {
 		Corrupt:   s.stats.corrupt.Load(),
 		Failures:  s.stats.failures.Load(),
 		Forged:    s.stats.forged.Load(),
+		Heard:     s.stats.heard.Load(),
+		Gaps:      s.stats.gaps.Load(),
+		Rereads:   s.stats.rereads.Load(),
+		Spared:    s.stats.spared.Load(),
+		Graced:    s.stats.graced.Load(),
 	}
 }

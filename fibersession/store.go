@@ -35,6 +35,7 @@ type Store struct {
 
 	table       table
 	deadlines   *deadlines
+	tracker     *tracker
 	stats       counters
 	warnCorrupt sync.Once
 	warnPlain   sync.Once
@@ -57,6 +58,7 @@ func New(config ...Config) *Store {
 	s.storage = s.base
 	s.layout = s.newLayout()
 	s.index = s.newIndex()
+	s.tracker = newTracker(s)
 	s.warnOfWeakness()
 	return s
 }
@@ -84,8 +86,8 @@ func (s *Store) newLayout() layout {
 // prefix is what all keys of this store begin with.
 func (s *Store) prefix() string { return s.cfg.Prefix + "s:" }
 
-// GetByID returns a handle of the session with this ID. It is ErrNotFound when
-// there is none. Release the handle when it is no longer needed.
+// GetByID returns a handle of the session with this ID, as fresh as Config.Freshness
+// says. It is ErrNotFound when there is none. Release the handle when it is no longer needed.
 func (s *Store) GetByID(ctx context.Context, id string) (*Handle, error) {
 	st, err := s.acquire(ctx, id)
 	if err != nil {
@@ -94,7 +96,7 @@ func (s *Store) GetByID(ctx context.Context, id string) (*Handle, error) {
 	return s.newHandle(st), nil
 }
 
-// acquire returns the state of the session with this ID, as the store has it now,
+// acquire returns the state of the session with this ID, as fresh as configured,
 // with a reference; or ErrNotFound, also for what cannot be an ID.
 func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 	if !s.validID(id) {
@@ -102,7 +104,7 @@ func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 	}
 	at := s.layout.place(id)
 	st := s.table.hold(at, func() *state { return &state{store: s, at: at} })
-	err := st.do(ctx, &op{kind: opReload})
+	err := st.refresh(ctx, 0)
 	if err == nil {
 		err = st.resolve().recognise(at)
 	}
@@ -191,11 +193,13 @@ func (s *Store) RegisterType(v any) {
 	}
 }
 
-// Close ends the watch over the sessions' limits, and closes the storage that New
-// made. A Config.Storage belongs to who made it. It waits for calls of Watch's
+// Close ends the watch over the sessions' limits and over what other nodes change,
+// and closes the storage that New made. A Config.Storage belongs to who made it. It waits for calls of Watch's
 // functions and must not be called from one.
 func (s *Store) Close() error {
+	s.tracker.stop()
 	s.deadlines.close()
+	s.tracker.close()
 	if s.own {
 		return s.base.Close()
 	}

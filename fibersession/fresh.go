@@ -1,0 +1,121 @@
+package fibersession
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+// Freshness says how a session is read again before it is used.
+type Freshness uint8
+
+const (
+	// Strict asks the store each time. What is read is what the store held at some
+	// moment after the call began. Calls for one session that come while a read is
+	// under way share the next one, and reads of many sessions share round trips.
+	Strict Freshness = iota + 1
+	// Tracked asks the store only when this node's copy is not known to be good. The
+	// copy is good while the session is watched (Handle.Watch; every socket does), the
+	// storage's feed told of all changes whose writers had their answer more than
+	// Config.MaxLag ago, and none of them is still to be applied. Otherwise it is
+	// Strict. Changes made through this Store are never missed.
+	//
+	// So a tracked read can miss another node's change that is younger than MaxLag:
+	// usually by the time that Redis needs to pass it on, less than a millisecond. On
+	// memory:// it misses nothing. It is always Strict with Config.Builtin.
+	Tracked
+)
+
+// Refresh drops h's unsaved changes, like Reload, and sees to it that h is as fresh as f says; 0
+// means Config.Freshness. Unlike Reload it serves the session as it was last known
+// while the store does not answer, for Config.OutageGrace.
+func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
+	if _, err := h.look(); err != nil {
+		return err
+	}
+	if err := h.state.refresh(ctx, f); err != nil {
+		return err
+	}
+	h.drop()
+	return nil
+}
+
+// Confirmed returns when the store, or its feed, last said that the session is what
+// h has: the zero time before the first. It is how old what Config.OutageGrace serves can be.
+func (h *Handle) Confirmed() time.Time {
+	if _, err := h.look(); err != nil {
+		return time.Time{}
+	}
+	s := h.state.resolve()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.confirmed()
+}
+
+// refresh sees to it that the state is as fresh as f says.
+func (s *state) refresh(ctx context.Context, f Freshness) error {
+	if f == 0 {
+		f = s.store.cfg.Freshness
+	}
+	if f == Tracked && s.resolve().tracked() {
+		s.store.stats.spared.Add(1)
+		return nil
+	}
+	err := s.do(ctx, &op{kind: opReload})
+	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().graced() {
+		s.store.stats.graced.Add(1)
+		return nil
+	}
+	return err
+}
+
+// tracked says whether the copy is good without asking the store.
+func (s *state) tracked() bool {
+	if !s.store.layout.slides() || !s.store.tracker.late() {
+		return false
+	}
+	// After that: what the feed has told by then is here, applied or not.
+	s.apply()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.track.key == s.at.key && s.track.heard == nil && s.sure() && s.ended == nil && !s.cur.expired(time.Now())
+}
+
+// late says whether the feed is in time, and notes until when it was complete.
+func (t *tracker) late() bool {
+	t.mu.Lock()
+	w, _ := t.watch.(storage.Punctual)
+	t.mu.Unlock()
+	if w == nil {
+		return false
+	}
+	now := time.Now()
+	lag, known := w.Lag()
+	if known {
+		t.sure.Store(now.Add(-lag).UnixNano())
+	}
+	return known && lag <= t.store.cfg.MaxLag
+}
+
+// confirmed returns when cur was last known to be what the store holds. It is called
+// with the state locked.
+func (s *state) confirmed() time.Time {
+	at := s.track.since
+	if s.track.key == s.at.key && s.track.heard == nil && s.track.sure == s.store.tracker.era.Load()+1 {
+		if sure := time.Unix(0, s.store.tracker.sure.Load()); sure.After(at) {
+			at = sure
+		}
+	}
+	return at
+}
+
+// graced says whether the session as last known may be served though the store does
+// not answer.
+func (s *state) graced() bool {
+	grace, now := s.store.cfg.OutageGrace, time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return grace > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.confirmed()) < grace
+}
