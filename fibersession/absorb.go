@@ -30,12 +30,19 @@ func (s *state) absorb() {
 		if s.ended != nil || c.Key != at.key || cur == nil || cur.fresh() || s.forward.Load() != nil {
 			return
 		}
+		s.track.taking = true
 		s.unlocked(func() { s.take(c, at, cur) })
+		s.track.taking = false
 	}
 }
 
 // take makes a change that another node, or another store, has made known here.
 func (s *state) take(c storage.Change, at place, cur *snapshot) {
+	defer func() {
+		if p := recover(); p != nil { // of a codec: the state must not stay busy for ever
+			s.ask()
+		}
+	}()
 	sealed := s.store.layout.slides()
 	switch {
 	case c.Kind == storage.Removed && sealed:

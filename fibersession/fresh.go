@@ -80,7 +80,8 @@ func (s *state) tracked() bool {
 	s.apply()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.track.key == s.at.key && s.track.heard == nil && s.sure() && s.ended == nil && !s.cur.expired(time.Now())
+	return s.track.key == s.at.key && s.track.heard == nil && !s.track.taking && s.sure() &&
+		s.ended == nil && !s.cur.expired(time.Now())
 }
 
 // late says whether the feed is in time, and notes until when it was complete.

@@ -56,6 +56,7 @@ type tracking struct {
 	live   bool            // the feed is subscribed to key
 	sure   uint64          // the era in which cur was confirmed while live, plus 1; 0: it was not
 	heard  *storage.Change // of key, told last and not yet applied
+	taking bool            // it is being applied
 	since  time.Time       // when the store last confirmed cur
 	due    bool            // nobody asked the store for Config.Recheck
 	queued bool            // among todo

@@ -1,0 +1,304 @@
+package fibersession_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/redis"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// patience bounds what a test waits for; it is no measure.
+const patience = 20 * time.Second
+
+// soon waits until a condition holds.
+func soon(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}
+
+// news collects the events of a session.
+type news struct {
+	t      testing.TB
+	events chan fibersession.Event
+}
+
+func newsOf(t testing.TB, h *fibersession.Handle) *news {
+	t.Helper()
+	n := &news{t: t, events: make(chan fibersession.Event, 10_000)}
+	t.Cleanup(h.Watch(func(e fibersession.Event) { n.events <- e }))
+	return n
+}
+
+// next returns the next event.
+func (n *news) next() fibersession.Event {
+	n.t.Helper()
+	select {
+	case e := <-n.events:
+		return e
+	case <-time.After(patience):
+		n.t.Fatal("nothing was told")
+		panic("unreachable")
+	}
+}
+
+// kind skips events until one of this kind.
+func (n *news) kind(k fibersession.EventKind) fibersession.Event {
+	n.t.Helper()
+	for {
+		if e := n.next(); e.Kind == k {
+			return e
+		}
+	}
+}
+
+// bothNodes runs a test with two stores over one storage: what two nodes are.
+func bothNodes(t *testing.T, cfg fibersession.Config, test func(t *testing.T, a, b *fibersession.Store)) {
+	overStorages(t, func(t *testing.T, st storage.Storage) {
+		cfg := cfg
+		cfg.Storage = st
+		t.Run("nodes", func(t *testing.T) { // so that the stores end before their storage
+			test(t, newStore(t, cfg), newStore(t, cfg))
+		})
+	})
+}
+
+// settled waits until a node listens to what others do to the session that it begins to watch.
+func settled(t testing.TB, a *fibersession.Store, watch func()) {
+	t.Helper()
+	before := a.Stats().Rereads
+	watch()
+	soon(t, "the store is asked once the feed is on", func() bool { return a.Stats().Rereads > before })
+}
+
+// shared is a session that both nodes hold and a watches.
+func shared(t testing.TB, a, b *fibersession.Store, values map[string]any) (ha, hb *fibersession.Handle, n *news) {
+	t.Helper()
+	ha = stored(t, a, values)
+	settled(t, a, func() { n = newsOf(t, ha) })
+	return ha, again(t, b, ha.ID()), n
+}
+
+func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
+	t.Parallel()
+	bothNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
+		ha, hb, n := shared(t, a, b, map[string]any{"same": 1, "old": 1, "gone": 1})
+		fork := ha.Fork()
+		ha.Set("mine", "unsaved")
+		hb.Set("old", 2)
+		hb.Set("new", []string{"x"})
+		hb.Delete("gone")
+		must(t, hb.Save(ctx))
+		e := n.kind(fibersession.Changed)
+		slices.Sort(e.Keys)
+		if !slices.Equal(e.Keys, []string{"gone", "new", "old"}) {
+			t.Errorf("told of %q", e.Keys)
+		}
+		if ha.Get("old") != 2 || fork.Get("old") != 2 || ha.Get("gone") != nil || ha.Get("mine") != "unsaved" {
+			t.Errorf("the handle has %v, %v, %v, %v", ha.Get("old"), fork.Get("old"), ha.Get("gone"), ha.Get("mine"))
+		}
+		loads := a.Stats().Loads
+		must(t, ha.Save(ctx)) // onto what was pushed: no conflict, so no read
+		if s := a.Stats(); s.Loads != loads || s.Conflicts != 0 {
+			t.Errorf("the save after it cost %d reads and met %d conflicts", s.Loads-loads, s.Conflicts)
+		}
+		if s := a.Stats(); s.Heard != 1 {
+			t.Errorf("%d changes were heard, want 1", s.Heard)
+		}
+	})
+}
+
+func TestN3_LogoutOnAnotherNodeEndsTheSessionHere(t *testing.T) {
+	t.Parallel()
+	bothNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
+		for name, end := range map[string]func(hb *fibersession.Handle) error{
+			"Destroy": func(hb *fibersession.Handle) error { return hb.Destroy(ctx) },
+			"EndAll":  func(*fibersession.Handle) error { _, err := b.EndAll(ctx, "ann"); return err },
+			"EndDevice": func(hb *fibersession.Handle) error {
+				return b.EndDevice(ctx, "ann", hb.Pseudonym("device"))
+			},
+			"EndOthers": func(*fibersession.Handle) error {
+				_, err := stored(t, b, map[string]any{"user": "ann"}).EndOthers(ctx)
+				return err
+			},
+			"Delete": func(hb *fibersession.Handle) error { return b.Delete(hb.ID()) },
+		} {
+			ha, hb, n := shared(t, a, b, map[string]any{"user": "ann"})
+			must(t, end(hb))
+			if e := n.kind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
+				t.Errorf("%s: it ended with %v", name, e.Cause)
+			}
+			if !errors.Is(ha.Err(), fibersession.ErrSessionGone) {
+				t.Errorf("%s: the handle says %v", name, ha.Err())
+			}
+			ha.Set("n", 1)
+			if err := ha.Save(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
+				t.Errorf("%s: a late save: %v", name, err)
+			}
+		}
+		soon(t, "nothing is tracked any more", func() bool { return a.Stats().Tracked == 0 })
+	})
+}
+
+func TestN5_SessionsThatMoveOnAnotherNodeMoveHere(t *testing.T) {
+	t.Parallel()
+	bothNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
+		ha, hb, n := shared(t, a, b, map[string]any{"n": 0})
+		old := ha.ID()
+		for i := 1; i <= 5; i++ {
+			must(t, hb.Regenerate(ctx))
+			n.kind(fibersession.Renewed)
+			hb.Set("n", i)
+			must(t, hb.Save(ctx))
+			n.kind(fibersession.Changed)
+			if ha.Get("n") != i || ha.Epoch() != uint64(i) || ha.ID() != "" {
+				t.Errorf("after the %dth new ID: %v in epoch %d, an ID of %d characters", i, ha.Get("n"), ha.Epoch(), len(ha.ID()))
+			}
+		}
+		must(t, hb.Login(ctx, "ann")) // a new ID and a change at once
+		for ha.User() != "ann" {
+			n.kind(fibersession.Changed)
+		}
+		if _, err := a.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
+			t.Errorf("the old ID: %v", err)
+		}
+		must(t, hb.Destroy(ctx))
+		n.kind(fibersession.Ended)
+	})
+}
+
+// Both nodes watch and both write: nothing is lost and both end up with all of it.
+func TestN1_BothNodesWriteAndWatch(t *testing.T) {
+	t.Parallel()
+	bothNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
+		ha, hb, na := shared(t, a, b, map[string]any{"n": 0})
+		nb := newsOf(t, hb)
+		const writers, each = 8, 25
+		var wg sync.WaitGroup
+		for i := range writers {
+			for node, h := range []*fibersession.Handle{ha, hb} {
+				wg.Go(func() { // waited for below
+					f := h.Fork()
+					for range each {
+						if err := f.Update(ctx, func(tx *fibersession.Tx) error {
+							tx.Set("n", fibersession.Value[int](tx, "n")+1)
+							return nil
+						}); err != nil {
+							t.Error(err)
+						}
+						f.Set(fmt.Sprint(node, "/", i), true)
+						if err := f.Save(ctx); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+		}
+		wg.Wait()
+		for name, h := range map[string]*fibersession.Handle{"a": ha, "b": hb} {
+			soon(t, name+" has all that both wrote", func() bool {
+				return h.Get("n") == 2*writers*each && len(h.Keys()) == 1+2*writers
+			})
+		}
+		for _, n := range []*news{na, nb} {
+			for len(n.events) > 0 {
+				if e := n.next(); e.Kind != fibersession.Changed {
+					t.Errorf("told %+v", e)
+				}
+			}
+		}
+	})
+}
+
+// The feed is asked for the sessions that somebody watches and for no others.
+func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
+	t.Parallel()
+	st, err := storage.Open(storagetest.Redis(t).URL())
+	must(t, err)
+	t.Cleanup(func() { _ = st.Close() })
+	s := newStore(t, fibersession.Config{Storage: st})
+	channels := func() int {
+		all, err := st.(*redis.Storage).Conn().PubSubChannels(ctx, "*").Result()
+		must(t, err)
+		return len(all)
+	}
+	idle := stored(t, s, nil)
+	h := stored(t, s, nil)
+	f := h.Fork()
+	var stop, again func()
+	settled(t, s, func() {
+		stop, again = h.Watch(func(fibersession.Event) {}), f.Watch(func(fibersession.Event) {})
+	})
+	if n := channels(); n != 1 || s.Stats().Tracked != 1 {
+		t.Errorf("%d channels and %d tracked for one session that is watched twice", n, s.Stats().Tracked)
+	}
+	must(t, h.Regenerate(ctx))
+	soon(t, "the new ID's channel takes the old one's place", func() bool {
+		all, _ := st.(*redis.Storage).Conn().PubSubChannels(ctx, "*").Result()
+		return len(all) == 1 && s.Stats().Rereads > 1
+	})
+	stop()
+	if s.Stats().Tracked != 1 {
+		t.Error("it is no longer tracked though one still watches")
+	}
+	again()
+	soon(t, "no channel is left", func() bool { return channels() == 0 })
+	stop = idle.Watch(func(fibersession.Event) {})
+	defer stop()
+	soon(t, "the other's is there", func() bool { return channels() == 1 })
+	idle.Release() // and never stopped
+	soon(t, "the last handle's release ends it as well", func() bool { return channels() == 0 })
+}
+
+// What travels over the channels names no session by its ID.
+func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
+	t.Parallel()
+	st, err := storage.Open(storagetest.Redis(t).URL())
+	must(t, err)
+	t.Cleanup(func() { _ = st.Close() })
+	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
+	spy := st.(*redis.Storage).Conn().PSubscribe(ctx, "*")
+	defer func() { _ = spy.Close() }()
+	_, err = spy.Receive(ctx)
+	must(t, err)
+	h := stored(t, s, map[string]any{"n": 1})
+	ids := []string{h.ID()}
+	for range 3 {
+		must(t, h.Regenerate(ctx))
+		ids = append(ids, h.ID())
+	}
+	must(t, h.Login(ctx, "ann"))
+	ids = append(ids, h.ID())
+	must(t, h.Destroy(ctx))
+	messages := 0
+	limit, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		m, err := spy.ReceiveMessage(limit)
+		must(t, err)
+		messages++
+		for _, id := range ids {
+			if strings.Contains(m.Channel+m.Payload, id) {
+				t.Fatalf("message %d carries an ID", messages)
+			}
+		}
+		if m.Payload == "D" {
+			break
+		}
+	}
+	if messages < 8 {
+		t.Errorf("%d messages: the spy missed some", messages)
+	}
+}
