@@ -26,8 +26,8 @@
 //     mere name for the browser, changed by Regenerate; in the store there is only
 //     the ID's hash.
 //
-// What it does not do: nobody is told of what other nodes did before this node next
-// asks the store (Reload, or any save). A session that nobody watches (Handle.Watch)
-// is found to have expired when it is next used; of one that is watched, the expiry
-// is told at its limit.
+// A session that is watched (Handle.Watch) is kept up to date: what other nodes
+// change is told through the storage's feed, and its expiry at its limit. What it
+// does not do: of a session that nobody watches, a node learns what others did when
+// it next asks the store (Reload, or any save).
 package fibersession

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -514,6 +515,7 @@ func TestN7_ExpressRecheck(t *testing.T) {
 			stop := h.Watch(func(e fibersession.Event) { events = append(events, fmt.Sprint(e.Kind, e.Keys, e.Cause)) })
 			defer stop()
 		}
+		synctest.Wait() // it is read once as it is tracked
 		before := s.Stats().Loads
 		time.Sleep(61 * time.Second)
 		if loads := s.Stats().Loads - before; loads != 6 || len(events) != 0 {
