@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,15 +13,32 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
-// start serves the program on a free port, over a database in memory, and returns
-// its URL.
+// start serves the program on a free port, over a database in memory, until the
+// test ends, and returns its URL.
 func start(t *testing.T, storageURL string) string {
+	t.Helper()
+	ln := listen(t)
+	t.Cleanup(serve(t, ln, storageURL, ":memory:"))
+	return "http://" + ln.Addr().String()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// serve serves the program until stop is called.
+func serve(t *testing.T, ln net.Listener, storageURL, database string) (stop func()) {
 	t.Helper()
 	store, err := storage.Open(storageURL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := openDB(":memory:")
+	db, err := openDB(database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,13 +46,9 @@ func start(t *testing.T, storageURL string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	served := make(chan error, 1)
-	go func() { served <- site.app.Listener(ln) }() // received at the test's end
-	t.Cleanup(func() {
+	go func() { served <- site.app.Listener(ln) }() // received by stop
+	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		for _, err := range []error{site.Shutdown(ctx), <-served, db.Close(), store.Close()} {
@@ -42,8 +56,7 @@ func start(t *testing.T, storageURL string) string {
 				t.Error(err)
 			}
 		}
-	})
-	return "http://" + ln.Addr().String()
+	}
 }
 
 const password = "correct horse battery"
@@ -225,4 +238,41 @@ func demo(t *testing.T, storageURL string) {
 	if a1.Count("#name") != 0 {
 		t.Error("the old cookie still opens the dashboard")
 	}
+}
+
+// TestRestart stops the program and starts it anew, as a deployment does: with
+// sessions in Redis and a database on disk, the page comes back by itself, signed in.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	redis, database := storagetest.Redis(t).URL(), filepath.Join(t.TempDir(), "dashboard.db")
+	first := listen(t).(*net.TCPListener)
+	defer first.Close()
+	port, err := first.File() // nobody else gets it meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	again := func() net.Listener {
+		ln, err := net.FileListener(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ln
+	}
+	ln := again()
+	site, stop := "http://"+ln.Addr().String(), serve(t, ln, redis, database)
+	tab := nodetest.Start(t).Browser(t).Open(site)
+	signUp(tab, site, "ada", "Ada Lovelace")
+	say(tab, "Said before")
+	tab.WaitText("#comments", "Said before")
+	stop()
+	tab.WaitText("#state", "reconnecting")
+	if got := tab.Text("#name"); got != "" {
+		t.Errorf("while the program is away, the name is %q", got)
+	}
+	defer serve(t, again(), redis, database)()
+	tab.WaitText("#name", "Ada Lovelace")
+	say(tab, "Said after")
+	tab.WaitText("#comments", "Said after")
+	tab.WaitText("#comments", "Said before")
 }
