@@ -30,7 +30,11 @@ func (s *site) dashboard(c *fiber.Ctx) error {
 
 func (s *site) loginPage(c *fiber.Ctx) error {
 	v := view{Form: "login"}
-	if c.Query("ended") != "" {
+	switch c.Query("ended") {
+	case "":
+	case "expired":
+		v.Notice = "You were away for long, so you have been logged out."
+	default:
 		v.Notice = "You have been logged out."
 	}
 	return s.door(c, v)
@@ -121,7 +125,7 @@ func (s *site) logOut(c *fiber.Ctx) error {
 	if user != "" {
 		s.changed("devices", user)
 	}
-	return c.Redirect("/login?ended=1", fiber.StatusSeeOther)
+	return c.Redirect("/login?ended=logged+out", fiber.StatusSeeOther)
 }
 
 // logOutEverywhere ends all sessions of the user, and all their sockets with them.
@@ -135,5 +139,5 @@ func (s *site) logOutEverywhere(c *fiber.Ctx) error {
 	if err := sess.Destroy(); err != nil { // which takes the cookie away
 		return err
 	}
-	return c.Redirect("/login?ended=1", fiber.StatusSeeOther)
+	return c.Redirect("/login?ended=logged+out", fiber.StatusSeeOther)
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
 // What a socket of the dashboard says and hears:
 //
 //	server → page   hello user             who is signed in
+//	                ended why              the session is over: "expired" or "logged out"
 //	                comment c              somebody of the friends said something
 //	                presence id online     a friend came or went
 //	                changed what           ask again for "friends" or "devices"
@@ -24,6 +26,8 @@ import (
 func (s *site) live() {
 	s.io.Use(s.admit)
 	s.io.OnConnection(s.welcome)
+	s.io.OnSessionChange(sameUser)
+	s.io.OnInvalidSession(goodbye)
 	s.io.OnPresence(s.presence)
 	for event, handler := range map[string]socketbridge.Handler{
 		"friends":  s.friendList,
@@ -68,8 +72,28 @@ func (s *site) welcome(socket *socketbridge.Socket) {
 	s.changed("devices", user.ID)
 }
 
+// sameUser ends a socket whose session has become somebody else's. Its page comes
+// back, and is told anew whose it is.
+func sameUser(socket *socketbridge.Socket, _ []string) {
+	if socket.User() != me(socket).ID {
+		socket.Disconnect()
+	}
+}
+
+// goodbye is the last word to a page whose session has ended, however it ended. When
+// the store could not be asked there is nothing to say: the page tries again.
+func goodbye(socket *socketbridge.Socket, err error) {
+	switch {
+	case errors.Is(err, fibersession.ErrExpired):
+		_ = socket.Emit("ended", "expired")
+	case errors.Is(err, fibersession.ErrSessionGone):
+		_ = socket.Emit("ended", "logged out")
+	}
+}
+
 // member stands before every event: the session, which was read anew for it, must
-// still be that of the user whom the socket was admitted as.
+// still be that of the user whom the socket was admitted as; sameUser comes
+// too late for events that waited.
 func (s *site) member(p *socketbridge.Packet) error {
 	if p.Session().User() != me(p.Socket()).ID {
 		p.Socket().Disconnect()

@@ -2,9 +2,14 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
@@ -45,6 +50,52 @@ func TestSocketsNeedAUser(t *testing.T) {
 		if code := refused.Data.Code; code != "not_logged_in" && code != "session_gone" {
 			t.Errorf("%s: code %q", name, code)
 		}
+	}
+}
+
+// When a session becomes another user's without ending, as an app that lets people
+// switch accounts may have it, no socket goes on as the first one: neither do events
+// that had come before and waited, nor does the socket itself.
+func TestSessionThatChangesHands(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}), make(chan struct{})
+	site := start(t, "memory://", func(s *site) {
+		s.app.Get("/become/:id", func(c *fiber.Ctx) error {
+			return fibersession.FromContext(c).Login(c.Params("id"))
+		})
+		s.io.On("hold", func(p *socketbridge.Packet) error {
+			entered <- struct{}{}
+			<-release
+			return nil
+		})
+	})
+	n := nodetest.Start(t)
+	adas := member(t, site, "ada")
+	ada, _ := socketOf(t, n, adas)
+	_, bobs := socketOf(t, n, member(t, site, "bob"))
+	second, _ := socketOf(t, n, adas)
+
+	ada.Emit("hold")
+	ada.Emit("say", "as ada")
+	<-entered
+	if res, body := adas.get("/become/" + bobs); res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status, body)
+	}
+	close(release)
+	for _, c := range []*nodetest.Client{ada, second} {
+		var reason string
+		c.MustNext("disconnect").Bind(t, &reason)
+		if reason != "io server disconnect" {
+			t.Errorf("disconnected by %q", reason)
+		}
+	}
+	again := newVisitor(t, site)
+	again.submit("/login", again.token("/login"), "login", "ada", "password", password)
+	ada, _ = socketOf(t, n, again)
+	var said []Comment
+	ada.MustCall("comments").Bind(t, &said)
+	if len(said) != 0 {
+		t.Errorf("said in the name of the first user: %+v", said)
 	}
 }
 

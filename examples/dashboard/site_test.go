@@ -8,17 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // start serves the program on a free port, over a database in memory, until the
-// test ends, and returns its URL.
-func start(t *testing.T, storageURL string) string {
+// test ends, and returns its URL. More may add to it.
+func start(t *testing.T, storageURL string, more ...func(*site)) string {
 	t.Helper()
 	ln := listen(t)
-	t.Cleanup(serve(t, ln, storageURL, ":memory:"))
+	t.Cleanup(serve(t, ln, storageURL, ":memory:", more...))
 	return "http://" + ln.Addr().String()
 }
 
@@ -32,7 +35,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 // serve serves the program until stop is called.
-func serve(t *testing.T, ln net.Listener, storageURL, database string) (stop func()) {
+func serve(t *testing.T, ln net.Listener, storageURL, database string, more ...func(*site)) (stop func()) {
 	t.Helper()
 	store, err := storage.Open(storageURL)
 	if err != nil {
@@ -45,6 +48,9 @@ func serve(t *testing.T, ln net.Listener, storageURL, database string) (stop fun
 	site, err := newSite(Config{}, store, db)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, add := range more {
+		add(site)
 	}
 	served := make(chan error, 1)
 	go func() { served <- site.app.Listener(ln) }() // received by stop
@@ -275,4 +281,20 @@ func TestRestart(t *testing.T) {
 	say(tab, "Said after")
 	tab.WaitText("#comments", "Said after")
 	tab.WaitText("#comments", "Said before")
+}
+
+// TestExpiry lets a session expire: its page is told, with nothing sent.
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://", func(s *site) {
+		s.app.Get("/soon", func(c *fiber.Ctx) error {
+			fibersession.FromContext(c).SetExpiry(time.Second)
+			return nil
+		})
+	})
+	browser := nodetest.Start(t).Browser(t)
+	tab := browser.Open(site)
+	signUp(tab, site, "ada", "Ada Lovelace")
+	tab.Eval(`await fetch("/soon")`, nil, nil)
+	tab.WaitText("#notice", "away for long")
 }

@@ -24,20 +24,26 @@ socket.on("disconnect", (reason) => {
   me = null;
   showMe("reconnecting");
   showFriends();
-  // The server ended it, and not the network: the session is over.
-  if (reason === "io server disconnect") leave();
+  if (reason === "io server disconnect") comeBack(); // by itself it does so only when the network failed
 });
+
+socket.on("ended", leave); // the session is over
 
 socket.on("connect_error", (error) => {
   const code = error.data?.code;
-  if (code === "not_logged_in" || code === "session_gone") return leave();
+  if (code === "not_logged_in") return leave("logged out");
   showMe("reconnecting");
   if (socket.active) return; // it comes back by itself
   toast("The server does not let this page in just now: " + error.message);
-  setTimeout(() => socket.connect(), 5000 + 5000 * Math.random());
+  comeBack();
 });
 
-const leave = () => location.replace("/login?ended=1");
+const comeBack = () => setTimeout(() => socket.connect(), 1000 + 4000 * Math.random());
+
+function leave(why) {
+  socket.disconnect();
+  location.replace("/login?ended=" + encodeURIComponent(why));
+}
 
 function showMe(state) {
   $("state").textContent = state;
