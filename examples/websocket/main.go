@@ -1,0 +1,132 @@
+// Websocket: a wall that visitors write on, over plain WebSockets of
+// contrib/socketio that share the session of the page.
+//
+//	go run ./examples/websocket                                  # sessions in memory
+//	STORAGE=redis://127.0.0.1:6379 go run ./examples/websocket   # sessions in Redis
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofiber/contrib/socketio"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
+	"github.com/fiberbridge/fiberbridge/storage"
+	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
+)
+
+//go:embed index.html
+var page []byte
+
+func main() {
+	store, err := storage.Open(env("STORAGE", "memory://"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	socketio.On(socketio.EventMessage, contribws.Guard(onMessage))
+	app, io := newApp(store)
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() { // main waits for Listen, which this ends
+		<-ctx.Done()
+		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = io.Shutdown(timeout)
+		_ = app.ShutdownWithContext(timeout)
+	}()
+
+	addr := env("ADDR", "127.0.0.1:3000")
+	log.Printf("open http://%s in two tabs", addr)
+	if err := app.Listen(addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// onMessage is a listener as an app of contrib/socketio has it, which now knows
+// whose connection it is. It hears every frame; events are for the chains below.
+func onMessage(ep *socketio.EventPayload) {
+	if !strings.HasPrefix(string(ep.Data), "[") {
+		name := fibersession.Value[string](contribws.SessionOf(ep.Kws), "name")
+		ep.Kws.Emit([]byte(fmt.Sprintf("You are %q, and sent %d bytes.", name, len(ep.Data))))
+	}
+}
+
+// newApp is the whole program: a page, a name in the session, and the wall.
+func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
+	sessions := fibersession.New(fibersession.Config{Storage: store})
+	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
+
+	app := fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		ReadTimeout:           10 * time.Second,
+		IdleTimeout:           60 * time.Second,
+	})
+	app.Use(sessions.Handler())
+	app.Get("/ws", contribws.New(io)) // was: socketio.New(...)
+
+	app.Get("/", func(c *fiber.Ctx) error {
+		if _, err := fibersession.FromContext(c).Incr("visits", 1); err != nil { // a session of its own before the socket opens
+			return err
+		}
+		return c.Type("html", "utf-8").Send(page)
+	})
+
+	// What happens over HTTP is known to the session's sockets at once ...
+	app.Post("/name", func(c *fiber.Ctx) error {
+		name := strings.TrimSpace(c.FormValue("name"))
+		if name == "" || len(name) > 160 {
+			return fiber.ErrBadRequest
+		}
+		sess := fibersession.FromContext(c)
+		sess.Set("name", name)
+		return io.ToSession(sess).Emit("you", name)
+	})
+	app.Post("/leave", func(c *fiber.Ctx) error {
+		return fibersession.FromContext(c).Destroy() // closes them, in every tab
+	})
+
+	// ... and the sockets' handlers work on the same session.
+	io.OnConnection(func(s *socketbridge.Socket) {
+		_ = s.Emit("you", fibersession.Value[string](s.Session(), "name"))
+	})
+	io.On("say", named, func(p *socketbridge.Packet) error {
+		var text string
+		if err := p.Bind(&text); err != nil {
+			return err
+		}
+		n, err := p.Session().Incr(p.Context(), "said", 1)
+		if err != nil {
+			return err
+		}
+		return io.Emit("said", p.Session().Get("name"), text, n)
+	})
+	return app, io
+}
+
+// named lets only those go on whose session has a name.
+func named(p *socketbridge.Packet) error {
+	if fibersession.Value[string](p.Session(), "name") == "" {
+		return p.Socket().Emit("problem", "Tell us your name first.")
+	}
+	return p.Next()
+}
+
+func env(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gofiber/contrib/socketio"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+func TestMain(m *testing.M) {
+	socketio.On(socketio.EventMessage, contribws.Guard(onMessage)) // as main does
+	os.Exit(m.Run())
+}
+
+// start serves the program on a free port and returns its URL.
+func start(t *testing.T, storageURL string) string {
+	t.Helper()
+	store, err := storage.Open(storageURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, io := newApp(store)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- app.Listener(ln) }() // received at the test's end
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := io.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := app.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + ln.Addr().String()
+}
+
+// TestE4_NativeWebSocketInTheBrowser drives the page in Chromium: two tabs of one
+// session and a stranger, with the browser's own WebSocket.
+func TestE4_NativeWebSocketInTheBrowser(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{"memory", "redis"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			url := "memory://"
+			if store == "redis" {
+				url = storagetest.Redis(t).URL()
+			}
+			site := start(t, url)
+			browser := nodetest.Start(t).Browser(t)
+			one, two := browser.Open(site), browser.Open(site)
+			stranger := browser.NewContext(nil).Open(site)
+			for _, tab := range []*nodetest.Page{one, two, stranger} {
+				tab.WaitText("#state", "connected")
+			}
+
+			one.Fill("#text", "too early")
+			one.Click("#say")
+			one.WaitText("#wall", "Tell us your name first.")
+
+			one.Fill("#name", "Ann") // over HTTP, seen by the sockets of both tabs
+			one.Click("#enter")
+			one.WaitText("#you", "Ann")
+			two.WaitText("#you", "Ann")
+
+			two.Fill("#text", "Hello, wall")
+			two.Click("#say")
+			for _, tab := range []*nodetest.Page{one, two, stranger} {
+				tab.WaitText("#wall", "Ann")
+				tab.WaitText("#wall", "Hello, wall")
+				tab.WaitText("#wall", "no. 1")
+			}
+
+			one.Fill("#text", "anybody there?") // to the listener of contrib/socketio
+			one.Click("#ask")
+			one.WaitText("#wall", `You are "Ann", and sent 14 bytes.`)
+
+			stranger.Fill("#text", "and me")
+			stranger.Click("#ask")
+			stranger.WaitText("#wall", `You are "", and sent 6 bytes.`)
+
+			if dir := os.Getenv("SCREENSHOTS"); dir != "" {
+				one.Screenshot(filepath.Join(dir, "websocket-"+store+".png"))
+			}
+
+			one.Click("#leave") // both tabs begin anew, the stranger stays
+			for _, tab := range []*nodetest.Page{one, two} {
+				tab.WaitText("#wall", "Nothing yet")
+				tab.WaitText("#state", "connected")
+				if n := tab.Count("#known:not([hidden])"); n != 0 {
+					t.Error("the name is still known")
+				}
+			}
+			stranger.WaitText("#wall", "Hello, wall")
+			for _, tab := range []*nodetest.Page{one, two, stranger} {
+				if n := tab.Waiting("error"); n > 0 {
+					t.Errorf("the page has %d errors: %s", n, tab.MustNext("error"))
+				}
+			}
+		})
+	}
+}
