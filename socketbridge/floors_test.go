@@ -31,13 +31,16 @@ var floors = map[string]int{
 	"socketbridge/engineio":                1,
 	"socketbridge/transport/transporttest": 1,
 	"socketbridge/adapter/adaptertest":     1,
+	"socketbridge/internal/msgpack":        1,
+	"socketbridge/redisadapter":            1,
 	"socketbridge":                         2,
 	"socketbridge/contribws":               3,
 	"examples":                             4,
 }
 
 var arrows = map[string][]string{
-	"fibersession": {"storage/memory"},
+	"fibersession":              {"storage/memory"},
+	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
 }
 
 // testOnly are packages that only tests import; they stand beside the house.
@@ -47,7 +50,7 @@ var testOnly = map[string]bool{
 
 // heavy are modules that only the named packages may import.
 var heavy = map[string][]string{
-	"github.com/redis/go-redis":            {"storage/redis"},
+	"github.com/redis/go-redis":            {"storage/redis", "socketbridge/redisadapter"},
 	"github.com/gofiber/storage/redis":     {"storage/redis"},
 	"github.com/gofiber/storage/memory":    {"storage/memory"},
 	"github.com/gofiber/contrib/websocket": {"socketbridge/contribws"},

@@ -33,6 +33,12 @@ type view struct {
 	prefix string
 }
 
+// Unwrap returns the base, for what a storage can do beside being one.
+func (v *view) Unwrap() Basic { return v.base }
+
+// Prefix returns what the view adds to the base's names.
+func (v *view) Prefix() string { return v.prefix }
+
 // name returns the base's name for key. The empty key stays empty: it is no key
 // in the view either.
 func (v *view) name(key string) string {

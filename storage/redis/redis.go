@@ -181,6 +181,9 @@ func ping(ctx context.Context, client goredis.UniversalClient) error {
 // not do. It does not retry. It must not be closed.
 func (s *Storage) Conn() goredis.UniversalClient { return s.client }
 
+// Prefix returns Config.Prefix.
+func (s *Storage) Prefix() string { return s.prefix }
+
 // name returns Redis' name for a key, in memory of its own: a request that its
 // caller left may still be sent, and Fiber uses the memory of its strings again.
 func (s *Storage) name(key string) string {

@@ -90,8 +90,54 @@ func start(t *testing.T, join func() adapter.Adapter, count int) []*node {
 	for _, n := range nodes {
 		n.await("/", count)
 		n.await("/chat", count)
+		n.room("a", false, true)
+	}
+	for _, n := range nodes {
+		nodes[0].hear(n, "a")
+	}
+	nodes[0].publish(news("", `["started"]`))
+	for _, n := range nodes[1:] {
+		for string(n.next().Payload.JSON) != `["started"]` {
+		}
 	}
 	return nodes
+}
+
+// room opens or closes a room on a node.
+func (n *node) room(name string, private, open bool) {
+	w, ok := n.Adapter.(adapter.RoomWatcher)
+	switch {
+	case !ok:
+	case open:
+		w.RoomOpened("/", name, private)
+	default:
+		w.RoomClosed("/", name, private)
+	}
+}
+
+// hear publishes to a room until it arrives at another node: a room takes effect some
+// time after it was opened.
+func (n *node) hear(other *node, room string) {
+	n.t.Helper()
+	if n == other {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		n.publish(news(room, `["for `+room+`"]`))
+		select {
+		case m := <-other.got:
+			if string(m.Payload.JSON) == `["for `+room+`"]` {
+				return
+			}
+		case <-tick.C:
+		case <-ctx.Done():
+			n.t.Fatalf("nothing comes for %q", room)
+		}
+	}
 }
 
 func newNode(t *testing.T, a adapter.Adapter) *node {
@@ -325,9 +371,15 @@ func testReplies(t *testing.T, join func() adapter.Adapter) {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := make(chan string, 2)
 			for i, replies := range [][]*adapter.Reply{tt.one, tt.two} {
-				reply := replying(replies...)
 				nodes[1+i].answer = func(ctx context.Context, m *adapter.Message, yield func(*adapter.Reply) bool) {
-					asked <- show(m)
+					reply := replying(replies...)
+					if m.Kind == adapter.Fetch && tt.ask.Kind == adapter.ListRooms {
+						// An adapter may read the rooms off the sockets.
+						reply = replying(&adapter.Reply{Kind: adapter.Fetched, Sockets: []adapter.Socket{{ID: "x", Rooms: replies[0].Rooms}}})
+						asked <- show(tt.ask)
+					} else {
+						asked <- show(m)
+					}
 					reply(ctx, m, yield)
 				}
 			}
@@ -374,12 +426,12 @@ func testLateAnswer(t *testing.T, join func() adapter.Adapter) {
 
 func testIncomplete(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
-	nodes[1].answer = replying(&adapter.Reply{Kind: adapter.Listed, Rooms: []string{"a"}})
+	nodes[1].answer = replying(&adapter.Reply{Kind: adapter.Fetched})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var got []string
 	var last error
-	for r, err := range nodes[0].Ask(ctx, &adapter.Message{Kind: adapter.ListRooms, Namespace: "/"}) {
+	for r, err := range nodes[0].Ask(ctx, &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
 		if err != nil {
 			last = err
 			continue
@@ -396,12 +448,12 @@ func testLeave(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	for _, n := range nodes[1:] {
 		n.answer = func(ctx context.Context, m *adapter.Message, yield func(*adapter.Reply) bool) {
-			yield(&adapter.Reply{Kind: adapter.Listed})
+			yield(&adapter.Reply{Kind: adapter.Fetched})
 		}
 	}
 	for range 20 {
 		n := 0
-		for _, err := range nodes[0].Ask(t.Context(), &adapter.Message{Kind: adapter.ListRooms, Namespace: "/"}) {
+		for _, err := range nodes[0].Ask(t.Context(), &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -445,7 +497,7 @@ func testNodes(t *testing.T, join func() adapter.Adapter) {
 func testConcurrent(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	for _, n := range nodes {
-		n.answer = replying(&adapter.Reply{Kind: adapter.Listed, Rooms: []string{n.id}})
+		n.answer = replying(&adapter.Reply{Kind: adapter.Fetched, Sockets: []adapter.Socket{{ID: n.id}}})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -456,12 +508,14 @@ func testConcurrent(t *testing.T, join func() adapter.Adapter) {
 			wg.Go(func() { // waited for below
 				n.publishOrFail(ctx, news("", fmt.Sprintf(`["e",%d,%d]`, i, g)))
 				var from []string
-				for r, err := range n.Ask(ctx, &adapter.Message{Kind: adapter.ListRooms, Namespace: "/"}) {
+				for r, err := range n.Ask(ctx, &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
 					if err != nil {
 						t.Errorf("Ask: %v", err)
 						return
 					}
-					from = append(from, r.Rooms...)
+					for _, s := range r.Sockets {
+						from = append(from, s.ID)
+					}
 				}
 				if len(from) != 2 || from[0] == from[1] || slices.Contains(from, n.id) {
 					t.Errorf("replies of %q to %s", from, n.id)
@@ -490,46 +544,20 @@ func (n *node) publishOrFail(ctx context.Context, m *adapter.Message) {
 // A node hears what is for the rooms that it has, whether it follows rooms or not.
 func testRooms(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
-	opened := func(n *node, room string, private, open bool) {
-		w, ok := n.Adapter.(adapter.RoomWatcher)
-		switch {
-		case !ok:
-		case open:
-			w.RoomOpened("/", room, private)
-		default:
-			w.RoomClosed("/", room, private)
-		}
-	}
-	opened(nodes[1], "room", false, true)
-	opened(nodes[1], "Y2hhcmFjdGVycyAyMA==", true, true)
-	// It takes effect some time: what is published before may be lost.
-	hear := func(room string) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			nodes[0].publish(news(room, `["for `+room+`"]`))
-			select {
-			case m := <-nodes[1].got:
-				if got := string(m.Payload.JSON); got == `["for `+room+`"]` {
-					return
-				}
-			case <-tick.C:
-			case <-ctx.Done():
-				t.Fatalf("nothing comes for %q", room)
-			}
-		}
-	}
-	hear("room")
-	hear("Y2hhcmFjdGVycyAyMA==")
+	const id = "Y2hhcmFjdGVycyAyMA=="
+	nodes[1].room("room", false, true)
+	nodes[1].room(id, true, true)
+	nodes[1].room(id, false, true) // somebody joins the room of a socket's ID
+	nodes[0].hear(nodes[1], "room")
+	nodes[0].hear(nodes[1], id)
+	nodes[1].room(id, false, false)
+	nodes[0].hear(nodes[1], id)
 	for range 20 { // whatever the order of events is, the last one counts
-		opened(nodes[1], "room", false, false)
-		opened(nodes[1], "room", false, true)
+		nodes[1].room("room", false, false)
+		nodes[1].room("room", false, true)
 	}
-	hear("room")
-	hear("")
+	nodes[0].hear(nodes[1], "room")
+	nodes[0].hear(nodes[1], "")
 }
 
 func testEnd(t *testing.T, join func() adapter.Adapter) {
