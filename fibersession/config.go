@@ -134,8 +134,9 @@ type Config struct {
 	// Optional. Default: 30 * time.Second
 	TicketTTL time.Duration
 
-	// Prefix stands before every key in the store. Stores with different
-	// prefixes share nothing.
+	// Prefix stands before every key in the store, and keeps apps that share one
+	// apart. End it with a separator: a prefix that another one begins with would
+	// take in the other's keys, also at Reset.
 	// Optional. Default: "fiberbridge:"
 	Prefix string
 

@@ -3,6 +3,7 @@ package fibersession
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
@@ -29,24 +30,15 @@ func deviceOf(c *fiber.Ctx) device {
 	}
 }
 
-// bounded returns a copy of s that is valid UTF-8, without control characters, and
-// at most n bytes long.
+// bounded returns a copy of what is printable of s: at most n bytes of valid UTF-8,
+// without control characters and what turns the direction of writing.
 func bounded(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-		for s != "" && !utf8.RuneStart(s[len(s)-1]) {
-			s = s[:len(s)-1]
-		}
-		if r, size := utf8.DecodeLastRuneInString(s); r == utf8.RuneError && size == 1 {
-			s = s[:len(s)-1] // the first byte of a character that was cut through
-		}
-	}
 	return strings.Clone(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if r == utf8.RuneError || !unicode.IsPrint(r) { // also for each byte of a character that was cut through
 			return -1
 		}
 		return r
-	}, s))
+	}, s[:min(n, len(s))]))
 }
 
 // encode returns the length of the address, the address and the user agent; nothing

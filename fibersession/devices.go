@@ -64,7 +64,7 @@ func (s *Session) Devices() ([]Device, error) {
 func (s *Store) EndDevice(ctx context.Context, user, id string) error {
 	found := false
 	_, err := s.endWhere(ctx, user, func(h *Handle) bool {
-		mine := h.Pseudonym(deviceLabel) == id
+		mine := h != nil && h.Pseudonym(deviceLabel) == id
 		found = found || mine
 		return mine
 	})
@@ -75,8 +75,9 @@ func (s *Store) EndDevice(ctx context.Context, user, id string) error {
 }
 
 // EndAll logs the user out everywhere: it ends all of the user's sessions, and says
-// how many. Their sockets on this node are disconnected before it returns. When it
-// fails, some of them may live on: try again.
+// how many. Their sockets on this node are disconnected before it returns. What is
+// stored for the user and cannot be understood (of another version, of another codec)
+// is removed too. When it fails, some of them may live on: try again.
 func (s *Store) EndAll(ctx context.Context, user string) (int, error) {
 	return s.endWhere(ctx, user, func(*Handle) bool { return true })
 }
@@ -88,9 +89,21 @@ func (h *Handle) EndOthers(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	mine := h.Pseudonym(deviceLabel)
+	if mine == "" {
+		return 0, ErrReleased // just now
+	}
 	return h.store.endWhere(ctx, h.store.userOf(h.values()), func(other *Handle) bool {
-		return other.Pseudonym(deviceLabel) != mine
+		return other == nil || other.Pseudonym(deviceLabel) != mine
 	})
+}
+
+// EndDevice ends the session of this session's user with that Device.ID. See
+// Store.EndDevice.
+func (h *Handle) EndDevice(ctx context.Context, id string) error {
+	if err := h.Err(); err != nil {
+		return err
+	}
+	return h.store.EndDevice(ctx, h.store.userOf(h.values()), id)
 }
 
 // EndOthers ends all other sessions of this session's user, and says how many. See
@@ -110,12 +123,15 @@ func (s *Session) EndDevice(id string) error {
 	if err != nil {
 		return err
 	}
-	return h.store.EndDevice(context.Background(), h.store.userOf(h.values()), id)
+	return h.EndDevice(context.Background(), id)
 }
 
 func (s *Store) devices(ctx context.Context, user string, asking *Handle) ([]Device, error) {
 	var all []Device
-	_, err := s.each(ctx, user, func(h *Handle) error {
+	_, err := s.each(ctx, user, func(h *Handle, _ place) error {
+		if h == nil {
+			return nil // nobody can use it here
+		}
 		cur, err := h.look()
 		if err != nil {
 			return nil // it ended just now
@@ -146,18 +162,25 @@ func (s *Store) devices(ctx context.Context, user string, asking *Handle) ([]Dev
 // maxPasses bounds how often endWhere looks for more.
 const maxPasses = 16
 
-// endWhere ends the sessions of a user that end says yes to. A session that gets a
+// endWhere ends the sessions of a user that end says yes to; nil stands for one that
+// cannot be understood. A session that gets a
 // new ID while the index is read may be missed under both, so it looks again until
 // it finds nothing that ended or moved.
 func (s *Store) endWhere(ctx context.Context, user string, end func(*Handle) bool) (ended int, err error) {
 	for range maxPasses {
 		var failed []error
 		before := ended
-		strays, err := s.each(ctx, user, func(h *Handle) error {
+		strays, err := s.each(ctx, user, func(h *Handle, at place) error {
 			if !end(h) {
 				return nil
 			}
-			if err := h.Destroy(ctx); err != nil {
+			var err error
+			if h != nil {
+				err = h.Destroy(ctx)
+			} else {
+				err = s.discard(ctx, user, at)
+			}
+			if err != nil {
 				failed = append(failed, err) // the others shall end all the same
 				return nil
 			}
@@ -174,27 +197,29 @@ func (s *Store) endWhere(ctx context.Context, user string, end func(*Handle) boo
 	return ended, nil
 }
 
-// each visits the user's sessions, as the store has them now. It takes out the
-// entries behind which there is none, and returns how many.
-func (s *Store) each(ctx context.Context, user string, visit func(*Handle) error) (strays int, err error) {
-	members, err := s.entries(ctx, user)
+// each visits the user's sessions, as the store has them now, with a nil handle for
+// those that cannot be understood. It takes out the entries behind which there is
+// none, and returns how many.
+func (s *Store) each(ctx context.Context, user string, visit func(*Handle, place) error) (strays int, err error) {
+	all, err := s.entries(ctx, user)
 	if err != nil {
 		return 0, err
 	}
-	for _, member := range members {
-		h, err := s.entry(ctx, user, member)
+	for _, at := range all {
+		h, err := s.entry(ctx, user, at)
 		if err == nil && h == nil {
 			strays++
-			h, err = s.stray(ctx, user, member)
+			if h, err = s.stray(ctx, user, at); err == nil && h == nil {
+				continue
+			}
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrCorrupt) {
 			return strays, err
 		}
-		if h == nil {
-			continue
+		err = visit(h, at)
+		if h != nil {
+			h.Release()
 		}
-		err = visit(h)
-		h.Release()
 		if err != nil {
 			return strays, err
 		}

@@ -1,6 +1,10 @@
 package fibersession
 
-import "io"
+import (
+	"context"
+	"io"
+	"iter"
+)
 
 // SetRandom replaces the source of IDs.
 func (s *Store) SetRandom(r io.Reader) { s.random = r }
@@ -28,4 +32,22 @@ func (s *Store) CookieValue(name, id string) string { return s.cfg.CookieFormat.
 func (s *Store) CookieID(name, value string) (string, bool) {
 	id, _, ok := s.cfg.CookieFormat.ID(name, value)
 	return id, ok
+}
+
+// UserSet is the name of a user's index, and Member the entry of the session with this ID.
+func (s *Store) UserSet(user string) string { return s.userSet(user) }
+func (s *Store) Member(id string) string    { return s.member(s.layout.place(id)) }
+
+// TicketKey is where a ticket is kept.
+func (s *Store) TicketKey(ticket string) string { return s.voucherKey(voucherTicket, ticket) }
+
+// OpenVoucher is openVoucher of a ticket.
+func OpenVoucher(ticket string, value []byte) (id string, err error) {
+	v, _, err := openVoucher(voucherTicket, ticket, value)
+	return v.id, err
+}
+
+// Entries are the entries of a user's index.
+func (s *Store) Entries(user string) iter.Seq2[string, error] {
+	return s.index.Members(context.Background(), s.userSet(user))
 }

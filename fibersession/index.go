@@ -25,10 +25,14 @@ func (s *Store) newIndex() storage.Index {
 	}
 	index, ok := s.base.(storage.Index)
 	if !ok {
-		s.log.Warn("fibersession: the storage is no storage.Index: a user's sessions cannot be listed or ended together")
+		s.warnNoIndex()
 		return nil
 	}
 	return index
+}
+
+func (s *Store) warnNoIndex() {
+	s.log.Warn("fibersession: the storage is no storage.Index: a user's sessions cannot be listed or ended together")
 }
 
 // userPrefix is what the names of all sets of this store begin with.
@@ -50,13 +54,26 @@ func (s *Store) placeOf(member string) (place, bool) {
 	return s.layout.destination(fingerprint(b)), true
 }
 
-// entryTTL is how long a session can live at all: it outlasts every use of the
-// session, so that no use needs to prolong the entry. 0 is for ever.
+// entryTTL is how long an entry is kept. It outlasts every use of the session until
+// the entry is made anew: for ever with an absolute limit, else for a turn.
 func entryTTL(m meta, now time.Time) time.Duration {
-	if m.absolute.IsZero() {
+	if !m.absolute.IsZero() {
+		return m.absolute.Sub(now) + broom
+	}
+	if ttl := 2*m.idle + broom; ttl > m.idle {
+		return ttl
+	}
+	return 0 // beyond what a Duration can hold: for ever
+}
+
+// turn counts the idle limits between a session's beginning and its last use, when it
+// has no absolute limit. An entry that is made once a turn and kept for two is there
+// for as long as the session, and gone some time after it.
+func (m meta) turn() time.Duration {
+	if !m.absolute.IsZero() || m.idle <= 0 {
 		return 0
 	}
-	return m.absolute.Sub(now) + broom
+	return m.expiry.Add(-m.idle).Sub(m.created) / m.idle
 }
 
 // enlist enters a session that is about to be stored into its user's index, when
@@ -67,11 +84,17 @@ func (r *round) enlist(at place, cur, next *snapshot, now time.Time) (bool, erro
 		return false, nil
 	}
 	user := s.userOf(next.values)
-	same := !cur.fresh() && user == s.userOf(cur.values) && at.key == r.s.place().key && next.absolute.Equal(cur.absolute)
+	same := !cur.fresh() && user == s.userOf(cur.values) && at.key == r.s.place().key &&
+		next.absolute.Equal(cur.absolute) && next.idle == cur.idle && next.turn() == cur.turn()
 	if user == "" || same {
 		return false, nil
 	}
-	if err := s.index.AddMember(r.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now)); err != nil {
+	err := s.index.AddMember(r.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+	if errors.Is(err, errors.ErrUnsupported) {
+		s.warnIndex.Do(s.warnNoIndex) // a wrapper whose base has no index
+		return false, nil
+	}
+	if err != nil {
 		return false, storeError("index", at.key, err)
 	}
 	return true, nil
@@ -124,8 +147,8 @@ func outliving(ctx context.Context) context.Context {
 	return ctx
 }
 
-// entries returns what the index has of a user.
-func (s *Store) entries(ctx context.Context, user string) ([]string, error) {
+// entries returns the places that the index has of a user.
+func (s *Store) entries(ctx context.Context, user string) ([]place, error) {
 	if s.index == nil {
 		if s.cfg.UserKey == "" {
 			return nil, ErrUserKey
@@ -139,26 +162,27 @@ func (s *Store) entries(ctx context.Context, user string) ([]string, error) {
 	defer cancel()
 	set := s.userSet(user)
 	seen := make(map[string]struct{})
-	var all []string
+	var all []place
 	for member, err := range s.index.Members(ctx, set) {
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil, ErrNoIndex
+		}
 		if err != nil {
 			return nil, storeError("index", set, err)
 		}
-		if _, twice := seen[member]; !twice {
+		_, twice := seen[member]
+		if at, ok := s.placeOf(member); ok && !twice {
 			seen[member] = struct{}{}
-			all = append(all, member)
+			all = append(all, at)
 		}
 	}
 	return all, nil
 }
 
 // entry returns a handle of the session that an entry of a user's index stands for,
-// as the store has it now; nil when it is no session of that user any more.
-func (s *Store) entry(ctx context.Context, user, member string) (*Handle, error) {
-	at, ok := s.placeOf(member)
-	if !ok {
-		return nil, nil
-	}
+// as the store has it now; nil when it is no session of that user any more; ErrCorrupt
+// when what is there cannot be understood, by this version at least.
+func (s *Store) entry(ctx context.Context, user string, at place) (*Handle, error) {
 	st := s.table.hold(at, func() *state { return &state{store: s, at: at} })
 	h := s.newHandle(st)
 	err := st.do(ctx, &op{kind: opReload})
@@ -166,7 +190,8 @@ func (s *Store) entry(ctx context.Context, user, member string) (*Handle, error)
 		return h, nil
 	}
 	h.Release()
-	if err != nil && !errors.Is(err, ErrSessionGone) && !errors.Is(err, ErrNotFound) {
+	gone := errors.Is(err, ErrSessionGone) && !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNotFound)
+	if err != nil && !gone {
 		return nil, err
 	}
 	return nil, nil
@@ -183,24 +208,44 @@ func (h *Handle) values() map[string]any {
 
 // stray takes out an entry behind which there was no session of the user, and looks
 // again: the session may have been stored meanwhile.
-func (s *Store) stray(ctx context.Context, user, member string) (*Handle, error) {
-	set := s.userSet(user)
-	bounded, cancel := s.bounded(ctx)
-	defer cancel()
-	if err := s.index.RemoveMember(bounded, set, member); err != nil {
-		return nil, storeError("index", set, err)
+func (s *Store) stray(ctx context.Context, user string, at place) (*Handle, error) {
+	if err := s.unlist(ctx, user, at); err != nil {
+		return nil, err
 	}
-	h, err := s.entry(ctx, user, member)
+	h, err := s.entry(ctx, user, at)
 	if err != nil || h == nil {
 		return nil, err
 	}
 	cur, err := h.look()
 	if err == nil {
-		err = s.index.AddMember(bounded, set, member, entryTTL(cur.meta, time.Now()))
+		bounded, cancel := s.bounded(ctx)
+		defer cancel()
+		err = s.index.AddMember(bounded, s.userSet(user), s.member(at), entryTTL(cur.meta, time.Now()))
 	}
 	if err != nil {
 		h.Release()
-		return nil, storeError("index", set, err)
+		return nil, storeError("index", at.key, err)
 	}
 	return h, nil
+}
+
+// unlist takes an entry out of a user's index.
+func (s *Store) unlist(ctx context.Context, user string, at place) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := s.index.RemoveMember(ctx, s.userSet(user), s.member(at)); err != nil {
+		return storeError("index", at.key, err)
+	}
+	return nil
+}
+
+// discard removes what is stored at an entry and cannot be understood, and the entry.
+func (s *Store) discard(ctx context.Context, user string, at place) error {
+	bounded, cancel := s.bounded(ctx)
+	defer cancel()
+	err := s.storage.CompareAndDelete(bounded, at.key, storage.Any)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return storeError("destroy", at.key, err)
+	}
+	return s.unlist(ctx, user, at)
 }

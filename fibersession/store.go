@@ -41,6 +41,7 @@ type Store struct {
 	warnPlain   sync.Once
 	warnForged  minutely
 	warnUser    sync.Once
+	warnIndex   sync.Once
 }
 
 // New returns a Store. It panics when the configuration contradicts itself, with
