@@ -341,6 +341,64 @@ func TestN14_EntriesLastAsLongAsTheirSessions(t *testing.T) {
 	}
 }
 
+// Who lists a user's sessions just while one is being stored takes its entry out; the
+// writer enters it again. And who ends them all just then ends that one too.
+func TestN14_SessionInTheMaking(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]func(s *fibersession.Store) (int, error){
+		"listed": func(s *fibersession.Store) (int, error) { list, err := s.Devices(ctx, "ann"); return len(list), err },
+		"ended":  func(s *fibersession.Store) (int, error) { return s.EndAll(ctx, "ann") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := memory.New()
+			st := storagetest.NewFaulty(base, nil)
+			defer func() { _ = st.Close() }()
+			s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
+			node := newStore(t, fibersession.Config{Storage: base, UserKey: "user"})
+			h := stored(t, s, nil)
+			looked := false
+			st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+				if c.Method == "CompareAndSwap" && c.Key == s.StoreKey(h.ID()) {
+					looked = true
+					if n, err := look(node); n != 0 || err != nil {
+						t.Errorf("%d, %v", n, err)
+					}
+				}
+				return storagetest.Fault{}
+			})
+			must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("user", "ann"); return nil }))
+			st.SetPlan(nil)
+			if list, err := node.Devices(ctx, "ann"); !looked || err != nil || len(list) != 1 {
+				t.Errorf("%+v, %v", list, err)
+			}
+		})
+	}
+}
+
+// A session that gets a new ID while all are being ended, so that it is missed under
+// both, is found by the next look.
+func TestN14_MovedWhileAllAreEnded(t *testing.T) {
+	t.Parallel()
+	base := memory.New()
+	st := storagetest.NewFaulty(base, nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
+	node := newStore(t, fibersession.Config{Storage: base, UserKey: "user"})
+	h := loggedIn(t, node, "ann")
+	moves := 0
+	st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+		if c.Method == "Load" && moves < 3 && c.Key == s.StoreKey(h.ID()) { // listed, and then not there
+			moves++
+			must(t, h.Regenerate(ctx))
+		}
+		return storagetest.Fault{}
+	})
+	if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || moves != 3 || !ended(h) {
+		t.Errorf("EndAll: %d, %v, after %d moves", n, err, moves)
+	}
+}
+
 // Whatever goes on at once, in the end nobody is left out: what EndAll could not see
 // while it ran, the next one finds.
 func TestN14_EndAllAmongLogins(t *testing.T) {
