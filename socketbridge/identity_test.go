@@ -42,7 +42,7 @@ func (s *site) users() *site {
 		return c.JSON(n)
 	})
 	s.app.Post("/end-all/:user", func(c *fiber.Ctx) error {
-		n, err := s.sessions.EndAll(c.Context(), c.Params("user"))
+		n, err := s.sessions.EndAll(c.UserContext(), c.Params("user"))
 		if err != nil {
 			return err
 		}

@@ -33,6 +33,7 @@ type site struct {
 	app      *fiber.App
 	sessions *fibersession.Store
 	io       *socketbridge.Server
+	listener net.Listener
 }
 
 // options are what a test may want of its site.
@@ -41,6 +42,8 @@ type options struct {
 	sessions fibersession.Config
 	bridge   socketbridge.Config
 	before   func(app *fiber.App) // mounts what comes before the sessions
+	log      *slog.Logger         // default: none
+	listener net.Listener         // for a site that has to know its URL; default: serve makes one
 }
 
 // newSite makes a site; it listens when serve is called.
@@ -56,9 +59,11 @@ func newSite(t testing.TB, o options) *site {
 	if o.sessions.Storage == nil {
 		o.sessions.Storage = store
 	}
-	silent := slog.New(slog.DiscardHandler)
-	o.sessions.Logger, o.bridge.Logger = silent, silent
-	s := &site{t: t, app: fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	o.sessions.Logger, o.bridge.Logger = o.log, o.log
+	s := &site{t: t, listener: o.listener, app: fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})}
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that a count of goroutines soon says something
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions
@@ -91,13 +96,23 @@ func newSite(t testing.TB, o options) *site {
 // serve begins to listen. Routes are to be added before.
 func (s *site) serve() *site {
 	s.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
+	ln := s.listener
+	if ln == nil {
+		ln = listen(s.t)
 	}
 	s.url = "http://" + ln.Addr().String()
 	go func() { _ = s.app.Listener(ln) }() // ShutdownWithContext, at the test's end, waits for it
 	return s
+}
+
+// listen takes a free port of this machine.
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
 }
 
 // counter adds the routes and events of the classic counter: POST /incr and "incr".

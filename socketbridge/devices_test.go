@@ -1,0 +1,224 @@
+package socketbridge_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// deviceList is what the browser is told of its user's devices.
+func (a *agent) deviceList() (list []fibersession.Device) {
+	a.t.Helper()
+	if err := json.Unmarshal([]byte(a.get("/devices")), &list); err != nil {
+		a.t.Fatal(err)
+	}
+	return list
+}
+
+// current is the ID of the browser's own device.
+func (a *agent) current() string {
+	a.t.Helper()
+	for _, d := range a.deviceList() {
+		if d.Current {
+			return d.ID
+		}
+	}
+	a.t.Fatal("the browser is none of its user's devices")
+	return ""
+}
+
+// loggedOut waits until the server has disconnected the sockets.
+func loggedOut(t testing.TB, who string, sockets ...*nodetest.Client) {
+	t.Helper()
+	for _, c := range sockets {
+		equal(t, who, c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
+	}
+}
+
+// N14: a person lists the devices that are logged in, ends one, and ends all others;
+// their sockets end with them, nobody else's do.
+func TestN14_DevicesAreListedAndEnded(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	stores(t, func(t *testing.T, url string) {
+		s := newSite(t, withUsers(url)).users().serve()
+		phone, desk, tablet, bob := s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("bob")
+		open := func(a *agent) []*nodetest.Client {
+			t.Helper()
+			return []*nodetest.Client{
+				a.connect(n, "/", nodetest.Options{}),
+				a.connect(n, "/other", nodetest.Options{Transports: []string{"polling"}}),
+			}
+		}
+		ofPhone, ofDesk, ofTablet, ofBob := open(phone), open(desk), open(tablet), open(bob)
+
+		list := phone.deviceList()
+		if len(list) != 3 {
+			t.Fatalf("ann has %d devices, want 3", len(list))
+		}
+		for _, d := range list {
+			if d.Address != "127.0.0.1" || d.UserAgent != "Go-http-client/1.1" || d.LastSeen.Before(d.Created) || d.ID == "" {
+				t.Errorf("%+v", d)
+			}
+		}
+		if _, status, _ := bob.try("POST", "/end/"+phone.current()); status != 500 {
+			t.Errorf("bob ends ann's device: %d", status)
+		}
+		desk.post("/end/" + phone.current())
+		loggedOut(t, "the phone", ofPhone...)
+		equal(t, "how many others were ended", desk.post("/end-others"), "1")
+		loggedOut(t, "the tablet", ofTablet...)
+		if list := desk.deviceList(); len(list) != 1 || !list[0].Current {
+			t.Errorf("left are %+v", list)
+		}
+		for who, sockets := range map[string][]*nodetest.Client{`"ann"`: ofDesk, `"bob"`: ofBob} {
+			for _, c := range sockets {
+				equal(t, "who stays", call(t, c, "whoami"), who)
+			}
+		}
+	})
+}
+
+// N3: logged out everywhere, by user: when EndAll has returned no socket of the user is
+// connected, none comes back, and the cookies open nothing; by session: the same for
+// one browser alone.
+func TestN3_LogOutEverywhere(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	stores(t, func(t *testing.T, url string) {
+		s := newSite(t, withUsers(url)).users()
+		s.app.Get("/who", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
+		s.app.Post("/destroy", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+		s.app.Post("/end-all-and-look", func(c *fiber.Ctx) error {
+			if _, err := s.sessions.EndAll(c.UserContext(), "ann"); err != nil {
+				return err
+			}
+			return c.JSON(s.io.User("ann").Online()) // at this very moment
+		})
+		s.serve()
+		phone, desk, bob := s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("bob")
+		always := nodetest.Options{Reconnect: true}
+		ofPhone := []*nodetest.Client{phone.connect(n, "/", always), phone.connect(n, "/other", always)}
+		ofDesk := []*nodetest.Client{desk.connect(n, "/", always), desk.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})}
+		ofBob := bob.connect(n, "/", always)
+		cookies := []string{phone.sessionID(), desk.sessionID()}
+
+		equal(t, "ann is online when EndAll has returned", bob.post("/end-all-and-look"), "false")
+		loggedOut(t, "the phone", ofPhone...)
+		loggedOut(t, "the desk", ofDesk...)
+		for _, id := range cookies {
+			thief := s.agent()
+			thief.plant("session", id)
+			equal(t, "who comes with an old cookie", thief.get("/who"), "")
+			equal(t, "and by socket", call(t, thief.connect(n, "/", nodetest.Options{}), "whoami"), `""`)
+		}
+		equal(t, "bob", call(t, ofBob, "whoami"), `"bob"`)
+
+		tab, other := bob.connect(n, "/", always), s.loggedIn("bob").connect(n, "/", always)
+		bob.post("/destroy")
+		loggedOut(t, "bob's browser", ofBob, tab)
+		equal(t, "bob's other browser", call(t, other, "whoami"), `"bob"`)
+	})
+}
+
+// N15: two apps on one Redis, side by side, with the same users and room names.
+func TestN15_TwoAppsSideBySide(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	url := storagetest.Redis(t).URL()
+	app := func(prefix string) *site {
+		o := withUsers(url)
+		o.sessions.Prefix = prefix
+		s := newSite(t, o).users()
+		s.io.OnConnection(func(sock *socketbridge.Socket) { _ = sock.Join("lobby") })
+		s.app.Post("/lobby", func(c *fiber.Ctx) error { return s.io.To("lobby").Emit("lobby", prefix) })
+		s.app.Post("/reset", func(c *fiber.Ctx) error { return s.sessions.Reset() })
+		return s.serve()
+	}
+	shop, blog := app("shop:"), app("blog:")
+	customer, author := shop.loggedIn("ann"), blog.loggedIn("ann")
+	inShop, inBlog := customer.connect(n, "/", nodetest.Options{}), author.connect(n, "/", nodetest.Options{})
+
+	customer.post("/lobby")
+	customer.post("/tell/ann")
+	equal(t, "in the shop", inShop.MustNext("lobby").String(), `["shop:"]`)
+	equal(t, "ann in the shop", inShop.MustNext("told").String(), `["ann"]`)
+	customer.post("/end-all/ann")
+	loggedOut(t, "the shop", inShop)
+	equal(t, "the blog", call(t, inBlog, "whoami"), `"ann"`)
+
+	again := shop.loggedIn("ann")
+	inShop = again.connect(n, "/", nodetest.Options{})
+	again.post("/reset")
+	inShop.Emit("whoami") // the next event finds that there is no session any more
+	loggedOut(t, "the shop after its reset", inShop)
+	equal(t, "the blog", call(t, inBlog, "whoami"), `"ann"`)
+	if list := author.deviceList(); len(list) != 1 {
+		t.Errorf("ann's devices in the blog: %+v", list)
+	}
+	if inBlog.Waiting("lobby")+inBlog.Waiting("told") > 0 {
+		t.Error("the blog heard of the shop")
+	}
+}
+
+// Presence with real clients: a user comes with the first socket and goes some time
+// after the last; tabs, devices, namespaces and pages that are loaded again are no news.
+func TestPresence(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	for name, grace := range map[string]time.Duration{"short": 50 * time.Millisecond, "long": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := withUsers("")
+			o.bridge.PresenceGrace = grace
+			s := newSite(t, o).users()
+			told := make(events, 100)
+			s.io.OnPresence(func(user string, online bool) { told.add("%s %v", user, online) })
+			s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
+			s.serve()
+			phone, desk := s.loggedIn("ann"), s.loggedIn("ann")
+			first := phone.connect(n, "/", nodetest.Options{})
+			told.expect(t, "ann true")
+			second, third := phone.connect(n, "/other", nodetest.Options{}), desk.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})
+			first.Close()
+			second.Close()
+			guest := s.agent()
+			guest.post("/visit")
+			late := guest.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
+			guest.post("/login/bob") // with no reconnect
+			told.expect(t, "bob true")
+			if grace == time.Hour {
+				third.Close()
+				third = desk.connect(n, "/", nodetest.Options{}) // a page that is loaded again
+				call(t, third, "whoami")
+				guest.post("/login/cleo")
+				told.expect(t, "cleo true")
+				ctx := t.Context()
+				if err := s.io.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+				got := map[string]bool{<-told: true, <-told: true, <-told: true}
+				if !got["ann false"] || !got["bob false"] || !got["cleo false"] || len(told) > 0 {
+					t.Errorf("at the end: %v, and %d more", got, len(told))
+				}
+				return
+			}
+			third.Cut()
+			told.expect(t, "ann false")
+			guest.post("/logout") // the socket stays, and is nobody's
+			told.expect(t, "bob false")
+			equal(t, "it stays", call(t, late, "whoami"), `""`)
+			if len(told) > 0 {
+				t.Errorf("told too much: %s", fmt.Sprint(<-told))
+			}
+		})
+	}
+}
