@@ -73,9 +73,20 @@ func (f *script) serve(c *fiber.Ctx, hash string) error {
 	c.Set(fiber.HeaderAccessControlAllowOrigin, "*")
 	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	c.Set(fiber.HeaderETag, f.etag)
-	if c.Get(fiber.HeaderIfNoneMatch) == f.etag {
+	if known(c.Get(fiber.HeaderIfNoneMatch), f.etag) {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, "text/javascript; charset=utf-8")
 	return c.Send(f.body)
+}
+
+// known says whether an If-None-Match header names an ETag (RFC 9110, section 13.1.2).
+// A weak one counts: a proxy that compresses makes it of ours.
+func known(header, etag string) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
 }

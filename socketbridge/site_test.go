@@ -79,7 +79,7 @@ func newSite(t testing.TB, o options) *site {
 	s.app.Use(s.io.Handler())
 	t.Cleanup(func() {
 		shutdown(t, s.io)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if s.url != "" {
 			if err := s.app.ShutdownWithContext(ctx); err != nil {
