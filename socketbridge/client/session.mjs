@@ -24,7 +24,7 @@ import { connect } from "./fiberbridge.mjs";
 export function connectWithSession(url = "/", options = {}) {
   if (typeof url === "object" && !(url instanceof URL)) return connectWithSession("/", url);
   const server = new URL(url, globalThis.location?.href).origin;
-  const path = options.path ?? "/socket.io/";
+  const path = folder(options.path);
   const auth = sessionAuth({ ticketURL: `${path}ticket`, ...options });
   return followCookie(connect(url, { ...options, auth }), { server, path, fetch: options.fetch });
 }
@@ -84,7 +84,7 @@ async function fetchTicket(url, options, wanted) {
  */
 export function followCookie(socket, options = {}) {
   const server = options.server ?? socket.io?.uri ?? globalThis.location?.href;
-  const start = `${options.path ?? socket.io?.opts?.path ?? "/socket.io/"}cookie/`;
+  const start = `${folder(options.path ?? socket.io?.opts?.path)}cookie/`;
   socket.on("fiberbridge:cookie", (url) => {
     // An app may let others choose an event's name: fetch nothing else than such a URL.
     if (typeof url !== "string" || !url.startsWith(start) || !/^[\w-]{43}$/.test(url.slice(start.length))) return;
@@ -92,4 +92,9 @@ export function followCookie(socket, options = {}) {
     fetch(new URL(url, server), { method: "POST", credentials: "include", cache: "no-store" }).catch(() => {});
   });
   return socket;
+}
+
+/** The path with a slash at its end, which clients leave out as they like. */
+function folder(path = "/socket.io/") {
+  return path.endsWith("/") ? path : `${path}/`;
 }
