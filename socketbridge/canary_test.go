@@ -1,0 +1,187 @@
+package socketbridge_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// witness writes down all that a storage is given.
+type witness struct {
+	storage.Storage
+	seen *syncBuffer
+}
+
+func (w witness) note(parts ...any) { _, _ = fmt.Fprintln(w.seen, parts...) }
+
+func (w witness) Load(ctx context.Context, key string) (storage.Item, error) {
+	w.note(key)
+	return w.Storage.Load(ctx, key)
+}
+
+func (w witness) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+	w.note(key, string(val))
+	return w.Storage.CompareAndSwap(ctx, key, old, val, ttl)
+}
+
+func (w witness) AddMember(ctx context.Context, set, member string, ttl time.Duration) error {
+	w.note(set, member)
+	return w.Storage.(storage.Index).AddMember(ctx, set, member, ttl)
+}
+
+func (w witness) RemoveMember(ctx context.Context, set, member string) error {
+	w.note(set, member)
+	return w.Storage.(storage.Index).RemoveMember(ctx, set, member)
+}
+
+func (w witness) Members(ctx context.Context, set string) iter.Seq2[string, error] {
+	w.note(set)
+	return w.Storage.(storage.Index).Members(ctx, set)
+}
+
+// N6: a session's ID is in the cookie and nowhere else: in no room name, URL, log line,
+// script, local of a request, answer, event, nor in any key or value of the storage,
+// whatever is done with users, rooms, broadcasts, presence, devices, tickets and
+// cookies, and whatever fails.
+func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	var log, stored, urls, locals, answers, rooms, told syncBuffer
+	base := memory.New()
+	faulty := storagetest.NewFaulty(witness{base, &stored}, nil)
+	t.Cleanup(func() { _ = faulty.Close() })
+	s := members(t, options{
+		log:      slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})),
+		sessions: fibersession.Config{Storage: faulty},
+		before: func(app *fiber.App) {
+			app.Use(func(c *fiber.Ctx) error {
+				err := c.Next()
+				_, _ = fmt.Fprintln(&urls, c.OriginalURL())
+				c.Context().VisitUserValuesAll(func(key, value any) { _, _ = fmt.Fprintf(&locals, "%+v %#v %+v %#v\n", key, key, value, value) })
+				for key, value := range c.Response().Header.All() {
+					if string(key) != "Set-Cookie" {
+						_, _ = fmt.Fprintf(&answers, "%s: %s\n", key, value)
+					}
+				}
+				if !c.Response().IsBodyStream() {
+					_, _ = answers.Write(c.Response().Body())
+				}
+				return err
+			})
+		},
+	})
+	note := func(sock *socketbridge.Socket) {
+		_, _ = fmt.Fprintln(&rooms, sock.Rooms(), sock.ID(), sock.User(), sock.Namespace().Name())
+		_, _ = fmt.Fprintf(&rooms, "%v %+v\n", sock.Session(), sock.Data())
+	}
+	s.io.OnConnection(note)
+	s.io.OnPresence(func(user string, online bool) { _, _ = fmt.Fprintln(&told, user, online) })
+	s.io.OnSessionChange(func(sock *socketbridge.Socket, keys []string) { _, _ = fmt.Fprintln(&told, keys); note(sock) })
+	s.io.On("login", func(p *socketbridge.Packet) error {
+		if err := p.Session().Login(p.Context(), "ann"); err != nil {
+			return err
+		}
+		note(p.Socket())
+		if err := p.Socket().SendCookie(p.Context()); err != nil {
+			return err
+		}
+		return p.Ack(true)
+	})
+	s.io.On("panic", func(p *socketbridge.Packet) error { panic(fmt.Sprint("with ", p.Session())) })
+	s.io.On("fail", func(p *socketbridge.Packet) error {
+		p.Session().Set("bad", make(chan int))
+		return fmt.Errorf("of %v", p.Session())
+	})
+	s.serve()
+
+	var ids []string
+	a := s.agent()
+	canary := func() {
+		t.Helper()
+		if id := a.sessionID(); len(id) == 43 && (len(ids) == 0 || ids[len(ids)-1] != id) {
+			ids = append(ids, id)
+		}
+	}
+	a.post("/visit")
+	canary()
+	a.post("/login/ann")
+	canary()
+	clients := []*nodetest.Client{
+		a.connect(n, "/", nodetest.Options{}),
+		a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}),
+		n.Connect(t, s.url, nodetest.Options{Auth: withTicket(a.ticket(""))}),
+	}
+	a.post("/tell/ann")
+	a.post("/mine")
+	for _, c := range clients {
+		c.MustNext("told")
+		c.MustNext("mine")
+	}
+	c := clients[1]
+	for _, event := range []string{"panic", "fail"} {
+		_, _ = fmt.Fprintln(&answers, c.MustCall(event))
+	}
+	call(t, c, "login")
+	var path string
+	c.MustNext(socketbridge.CookieEvent).Bind(t, &path)
+	res, _ := a.ask("POST", path)
+	if res.StatusCode != 204 {
+		t.Errorf("the cookie's fetch: %d", res.StatusCode)
+	}
+	canary()
+	_, _ = a.ask("POST", path)
+	a.get("/devices")
+	for _, script := range []string{s.io.ScriptURL("module"), s.io.ScriptURL("classic")} {
+		a.get(script)
+	}
+	refusedWith(t, n.Dial(t, s.url, nodetest.Options{Auth: withTicket("x"), Cookie: a.cookie()}))
+	for _, method := range []string{"Load", "CompareAndSwap", "Members"} {
+		faulty.SetPlan(func(call storagetest.Call) storagetest.Fault {
+			if call.Method == method {
+				return storagetest.Fault{Fail: fmt.Errorf("cannot reach %q", call.Key)}
+			}
+			return storagetest.Fault{}
+		})
+		_, _, _ = a.try("POST", "/login/ann")
+		_, _ = a.ask("GET", "/devices")
+		_, _ = a.ask("POST", "/socket.io/ticket")
+		n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie(), Transports: []string{"websocket"}})
+		_, _ = fmt.Fprintln(&answers, c.MustCall("whoami"))
+	}
+	faulty.SetPlan(nil)
+	a.post("/end-all/ann")
+	loggedOut(t, "all", clients[1])
+	if err := s.io.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	if len(ids) != 3 {
+		t.Fatalf("%d IDs were seen, want 3", len(ids))
+	}
+	for where, b := range map[string]*syncBuffer{
+		"log": &log, "storage": &stored, "URLs": &urls, "locals": &locals, "answers": &answers, "rooms": &rooms, "news": &told,
+	} {
+		text := b.String()
+		if text == "" {
+			t.Errorf("nothing was seen of the %s", where)
+		}
+		for i, id := range ids {
+			if strings.Contains(text, id) {
+				t.Errorf("ID %d is in the %s", i+1, where)
+			}
+		}
+	}
+}
