@@ -10,8 +10,8 @@ import (
 
 // dress gives a cookie what the session's cookie was set with, by whichever program:
 // one with another path or domain would stand beside the old one and not replace it.
-// It takes away no protection that this store's own cookies have. A nil wire, of a
-// session that began here, leaves c as it is.
+// It takes away no protection that this store's own cookies have. A nil wire, of
+// a store without Config.Express, leaves c as it is.
 func (w *expressWire) dress(c *fasthttp.Cookie) {
 	if w == nil {
 		return
@@ -62,14 +62,11 @@ func sameSiteName(mode fasthttp.CookieSameSite) string {
 // age is how long the browser is to keep the cookie: for the session's maxAge, or (0)
 // until it closes.
 func (l *express) age(m meta) time.Duration {
-	wire, idle := m.wire, m.idle
-	if wire == nil {
-		wire = &l.begin
-	}
+	idle := m.idle
 	if idle == 0 { // not stored yet
-		idle = l.idleOf(wire)
+		idle = l.idleOf(m.wire)
 	}
-	if _, ok := maxAge(wire.cookie); !ok && idle == l.idle {
+	if _, ok := maxAge(m.wire.cookie); !ok && idle == l.idle {
 		return 0
 	}
 	return min(idle, maxCookieAge)

@@ -42,7 +42,7 @@ type meta struct {
 	idle     time.Duration
 	lineage  lineage
 	device   device // of the browser; zero without Config.UserKey
-	wire     *expressWire
+	wire     *expressWire // nil without Config.Express
 }
 
 // deadline is when the session ends if nobody uses it.

@@ -3,6 +3,8 @@ package fibersession_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +19,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -365,6 +368,45 @@ func TestN7_ExpressCookieForm(t *testing.T) {
 	for name, value := range bad {
 		if id, ok := s.CookieID("connect.sid", value); ok {
 			t.Errorf("%s: %q is %q", name, value, id)
+		}
+	}
+}
+
+// Cookies by Express' own packages are read here, and ours there, byte by byte.
+func TestN7_ExpressCookiesOfEitherSide(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	for i := range 40 {
+		var b [24]byte
+		_, _ = rand.Read(b[:])
+		id := base64.RawURLEncoding.EncodeToString(b[:])
+		secret := []string{expressSecret, "keyboard cat", "naïve ☃ secret", base64.StdEncoding.EncodeToString(b[:])}[i%4]
+		s := newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: []string{secret, "another"}}})
+		theirs := n.ExpressSign(t, "connect.sid", id, secret)
+		ours := "connect.sid=" + s.CookieValue("connect.sid", id)
+		if ours != theirs {
+			t.Fatalf("ours is %q, theirs %q", ours, theirs)
+		}
+		for header, want := range map[string]bool{
+			"a=b; " + ours + "; c=d":                           true,
+			`connect.sid="` + ours[len("connect.sid="):] + `"`: true,
+			strings.ReplaceAll(ours, "%", "%25"):               false,
+			ours + "A":                                         false,
+			strings.Replace(ours, "s%3A", "", 1):               false,
+			n.ExpressSign(t, "connect.sid", id, "neither"):     false,
+			n.ExpressSign(t, "connect.sid", id, "another"):     true,
+		} {
+			theirID, theyTake := n.ExpressUnsign(t, "connect.sid", header, secret, "another")
+			var ourID string
+			weTake := false
+			for _, value := range strings.Split(header, "; ") {
+				if name, value, _ := strings.Cut(value, "="); name == "connect.sid" {
+					ourID, weTake = s.CookieID(name, value)
+				}
+			}
+			if theyTake != want || weTake != want || ourID != theirID {
+				t.Errorf("%s: they say %q, %v, we say %q, %v", header, theirID, theyTake, ourID, weTake)
+			}
 		}
 	}
 }

@@ -19,8 +19,8 @@ import (
 // moves that without a change of the value.
 type express struct {
 	cfg     *Express
-	idle    time.Duration // of a session whose cookie has no maxAge
-	begin   expressWire   // of a session that begins here
+	idle    time.Duration  // of a session whose cookie has no maxAge
+	begin   [2]expressWire // of sessions that begin here: on plain http, and on https
 	maxSize int
 }
 
@@ -47,15 +47,31 @@ var expressReserved = map[string]bool{
 	"__defineGetter__": true, "__defineSetter__": true, "__lookupGetter__": true, "__lookupSetter__": true,
 }
 
-// newExpress is the layout, and what the cookies of sessions that begin here look like.
+// newExpress returns the layout, with what cookies of sessions that begin here look like.
 func (s *Store) newExpress() *express {
 	c := &s.cfg
 	l := &express{cfg: c.Express, idle: c.IdleTimeout, maxSize: c.MaxSize}
+	for i := range l.begin {
+		l.begin[i].cookie = s.beginCookie(i == 1)
+	}
+	return l
+}
+
+// wireOf is the wire of a session that begins.
+func (l *express) wireOf(secure bool) *expressWire {
+	if secure {
+		return &l.begin[1]
+	}
+	return &l.begin[0]
+}
+
+func (s *Store) beginCookie(secure bool) map[string]json.RawMessage {
+	c := &s.cfg
 	cookie := map[string]any{
 		"originalMaxAge": c.IdleTimeout.Milliseconds(),
 		"httpOnly":       true,
 		"path":           c.CookiePath,
-		"secure":         !c.Insecure,
+		"secure":         secure,
 		"sameSite":       sameSiteName(fasthttp.CookieSameSite(s.sameSite)),
 	}
 	if c.CookieSessionOnly {
@@ -64,15 +80,15 @@ func (s *Store) newExpress() *express {
 	if c.CookieDomain != "" {
 		cookie["domain"] = c.CookieDomain
 	}
-	l.begin.cookie = make(map[string]json.RawMessage, len(cookie))
+	raw := make(map[string]json.RawMessage, len(cookie))
 	for name, v := range cookie {
 		data, err := json.Marshal(v)
 		if err != nil {
 			panic(err) // never: nothing but strings, numbers and booleans
 		}
-		l.begin.cookie[name] = data
+		raw[name] = data
 	}
-	return l
+	return raw
 }
 
 func (l *express) place(id string) place {
@@ -93,9 +109,6 @@ func (l *express) recheck() time.Duration { return l.cfg.Recheck }
 
 func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
 	wire := m.wire
-	if wire == nil {
-		wire = &l.begin
-	}
 	out := make(map[string]json.RawMessage, len(values)+2)
 	for key, v := range values {
 		if raw, ok := wire.raw[key]; ok && reflect.DeepEqual(v, wire.values[key]) {

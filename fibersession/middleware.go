@@ -104,7 +104,7 @@ func (s *Session) over() bool {
 
 // begin gives the front a new session, whatever its request carries.
 func (s *Session) begin() error {
-	st, err := s.store.create(s.device)
+	st, err := s.store.create(s.device, s.wire)
 	if err != nil {
 		return err
 	}
@@ -129,6 +129,9 @@ func (s *Store) newFront(c *fiber.Ctx) *Session {
 	}
 	if s.cfg.UserKey != "" {
 		f.device = deviceOf(c)
+	}
+	if l, ok := s.layout.(*express); ok {
+		f.wire = l.wireOf(s.secure(r))
 	}
 	r.SetUserValue(frontKey{s}, (*requestEnd)(f))
 	return f

@@ -23,6 +23,7 @@ import (
 type Session struct {
 	store  *Store
 	device device                // of the request; zero without Config.UserKey
+	wire   *expressWire          // of a session that begins in it; nil without Config.Express
 	claim  atomic.Pointer[claim] // what the request presents; nil until it is asked
 
 	mu      sync.Mutex           // guards what follows; never held during I/O or user code
@@ -123,7 +124,7 @@ func (s *Session) load() (*Handle, error) {
 	}
 	if errors.Is(err, ErrNotFound) {
 		known = false
-		st, err = s.store.create(s.device)
+		st, err = s.store.create(s.device, s.wire)
 	}
 
 	s.mu.Lock()
@@ -357,7 +358,7 @@ func (s *Session) Reset() error {
 	if err := s.Destroy(); err != nil {
 		return err
 	}
-	st, err := s.store.create(s.device)
+	st, err := s.store.create(s.device, s.wire)
 	if err != nil {
 		return err
 	}

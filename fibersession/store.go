@@ -132,14 +132,14 @@ func (s *state) recognise(at place) error {
 }
 
 // create returns the state of a new session, which is not stored, with a reference.
-func (s *Store) create(d device) (*state, error) {
+func (s *Store) create(d device, w *expressWire) (*state, error) {
 	id, l, err := s.newIdentity()
 	if err != nil {
 		return nil, err
 	}
 	at := s.layout.place(id)
 	cur := &snapshot{}
-	cur.device = d
+	cur.device, cur.wire = d, w
 	cur.lineage = s.layout.lineage(at, l)
 	st := &state{store: s, at: at, cur: cur}
 	if !s.table.add(st) {
