@@ -119,8 +119,8 @@ type Config struct {
 
 	// Recheck is how often a session that is watched is read again though nothing was
 	// told of it: so long at most can a change, or a logout, stay unseen that the feed
-	// lost without knowing. A negative duration means never.
-	// Optional. Default: 30 * time.Second
+	// lost without knowing, or that Express made. A negative duration means never.
+	// Optional. Default: 30 * time.Second, with Express 10 * time.Second
 	Recheck time.Duration
 
 	// OutageGrace is for how long, while the store does not answer, requests and

@@ -60,6 +60,9 @@ func (s *Store) configureLimits() {
 	positive(&c.MaxLag, ConfigDefault.MaxLag)
 	if c.Recheck == 0 {
 		c.Recheck = ConfigDefault.Recheck
+		if c.Express != nil {
+			c.Recheck = expressRecheck
+		}
 	}
 	switch c.Freshness {
 	case 0:

@@ -113,17 +113,18 @@ func (d *deadlines) check(s *state) {
 	case ended != nil:
 	case err == nil && s.store.layout.slides(): // entered anew with what the store said
 	case err == nil:
-		every := s.store.layout.recheck()
-		if every == 0 {
-			every = min(s.store.cfg.TouchInterval, cur.idle/10)
-		}
-		d.set(s, time.Now().Add(every)) // its value does not say until when
+		d.set(s, s.store.doubt(cur)) // its value does not say until when
 	case s.store.hardLimit && !time.Now().Before(cur.absolute):
 		s.end(ErrExpired)
 		s.tell()
 	default:
 		d.set(s, time.Now().Add(s.store.cfg.StorageTimeout))
 	}
+}
+
+// doubt is when to look again for a session that may be past its limit.
+func (s *Store) doubt(cur *snapshot) time.Time {
+	return time.Now().Add(min(s.cfg.TouchInterval, cur.idle/10))
 }
 
 // close ends it and waits for the checks under way.
@@ -155,8 +156,8 @@ func (s *state) schedule() {
 	case alive:
 		s.scheduled = true
 		at := s.cur.deadline()
-		if every := s.store.layout.recheck(); every > 0 {
-			at = time.Now().Add(every)
+		if next := s.store.doubt(s.cur); !s.store.layout.slides() && at.Before(next) {
+			at = next // it was there just now, past the limit that is known
 		}
 		s.store.deadlines.set(s, at)
 	case s.scheduled:

@@ -25,7 +25,7 @@ import (
 // merged, as always. Express writes back the whole of a session as it was when its
 // request began: what was stored here meanwhile is lost then, and a session that was
 // ended here comes back. Express tells nobody of what it does: open sockets see it at
-// their next packet, or after Recheck. IDs can be read in the store, nothing ties a
+// their next packet, or after Config.Recheck. IDs can be read in the store, nothing ties a
 // value to its ID, there is no absolute limit and no index of users (Store.Devices is
 // ErrNoIndex).
 //
@@ -45,12 +45,6 @@ type Express struct {
 	// given no other: the storage must have none.
 	// Optional. Default: "sess:"
 	Prefix string
-
-	// Recheck is how often a session that is watched (Handle.Watch), as those of
-	// open sockets are, is read again for what Express did: with one read for each
-	// session, however many watch it.
-	// Optional. Default: 10 * time.Second
-	Recheck time.Duration
 }
 
 // The defaults of the npm packages.
@@ -85,7 +79,6 @@ func (s *Store) configureExpress() {
 		}
 	}
 	setDefault(&e.Prefix, expressPrefix)
-	positive(&e.Recheck, expressRecheck)
 	if s.hasWay(SourceCookie) {
 		c.CookieFormat = newExpressCookies(e.Secrets)
 	}

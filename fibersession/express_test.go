@@ -559,8 +559,8 @@ func TestN7_ExpressRecheck(t *testing.T) {
 		}
 		synctest.Wait() // it is read once as it is tracked
 		before := s.Stats().Loads
-		time.Sleep(61 * time.Second)
-		if loads := s.Stats().Loads - before; loads != 6 || len(events) != 0 {
+		time.Sleep(time.Minute)
+		if loads := s.Stats().Loads - before; loads < 5 || loads > 9 || len(events) != 0 {
 			t.Errorf("%d reads in a minute; events %q", loads, events)
 		}
 	})

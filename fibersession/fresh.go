@@ -24,7 +24,7 @@ const (
 	//
 	// So a tracked read can miss another node's change that is younger than MaxLag:
 	// usually by the time that Redis needs to pass it on, less than a millisecond. On
-	// memory:// it misses nothing. It is always Strict with Config.Builtin.
+	// memory:// it misses nothing. It is always Strict with Config.Builtin and Config.Express.
 	Tracked
 )
 

@@ -34,9 +34,6 @@ type layout interface {
 	// met returns the limits of a session whose value was found unchanged, if slides
 	// is false.
 	met(m meta, now time.Time) meta
-	// recheck is how often a watched session is read again for what other programs
-	// did; 0 when there are none.
-	recheck() time.Duration
 }
 
 // movedError says that a session has another ID now.
@@ -106,8 +103,6 @@ func (l *sealed) slides() bool { return true }
 
 func (l *sealed) met(m meta, _ time.Time) meta { return m }
 
-func (l *sealed) recheck() time.Duration { return 0 }
-
 // builtin is the layout of Fiber's middleware/session: the ID is the key, and the
 // value is a gob map that knows nothing of limits.
 type builtin struct {
@@ -154,5 +149,3 @@ func (l *builtin) met(m meta, now time.Time) meta {
 	m.expiry = now.Add(m.idle)
 	return m
 }
-
-func (l *builtin) recheck() time.Duration { return 0 }

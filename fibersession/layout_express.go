@@ -105,8 +105,6 @@ func (l *express) slides() bool { return false }
 
 func (l *express) met(m meta, _ time.Time) meta { return m } // to be met again is no use
 
-func (l *express) recheck() time.Duration { return l.cfg.Recheck }
-
 func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
 	wire := m.wire
 	out := make(map[string]json.RawMessage, len(values)+2)
