@@ -41,7 +41,7 @@ type meta struct {
 	absolute time.Time // zero: none
 	idle     time.Duration
 	lineage  lineage
-	device   device // of the browser; zero without Config.UserKey
+	device   device       // of the browser; zero without Config.UserKey
 	wire     *expressWire // nil without Config.Express
 }
 
