@@ -157,7 +157,8 @@ func TestRegenerate_OtherRequestsGetNoCookie(t *testing.T) {
 // hold it under the old one join it, with their watchers.
 func TestRegenerate_StatesJoin(t *testing.T) {
 	t.Parallel()
-	_, here, there := twoNodes(t, fibersession.Config{})
+	st, here, _ := twoNodes(t, fibersession.Config{})
+	there := newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}}) // no feed tells it
 	h := stored(t, here, map[string]any{"n": 1})
 	far := again(t, there, h.ID())
 	var events []fibersession.EventKind

@@ -280,7 +280,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 		cycles = n
 	}
 	core := &counting{}
-	s := open(t, nil, engineio.Config{PingInterval: 100 * time.Millisecond, PingTimeout: 100 * time.Millisecond, CloseTimeout: 100 * time.Millisecond}, siteOptions{core: core})
+	s := open(t, nil, engineio.Config{PingInterval: 3 * time.Second, PingTimeout: 3 * time.Second, CloseTimeout: 3 * time.Second}, siteOptions{core: core})
 	work := make(chan int)
 	var wg sync.WaitGroup
 	for range 8 {
