@@ -18,6 +18,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // N2: logging in over HTTP makes open sockets authenticated at once, with no
@@ -140,14 +141,19 @@ var startClocks = sync.OnceFunc(func() {
 // inTime runs a test of a server and its sessions on a clock of its own.
 func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
 	t.Helper()
+	inTimeOn(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *storagetest.Faulty) {
+		test(t, store, io)
+	})
+}
+
+// inTimeOn is inTime with the storage, which can be made to fail.
+func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty)) {
+	t.Helper()
 	startClocks()
 	synctest.Test(t, func(t *testing.T) {
-		if sessions.Storage == nil {
-			st := memory.New()
-			t.Cleanup(func() { _ = st.Close() })
-			sessions.Storage = st
-		}
-		sessions.Logger = silent
+		st := storagetest.NewFaulty(memory.New(), nil)
+		t.Cleanup(func() { _ = st.Close() })
+		sessions.Storage, sessions.Logger = st, silent
 		store := fibersession.New(sessions)
 		t.Cleanup(func() {
 			if stats := store.Stats(); stats.Handles != 0 || stats.States != 0 || stats.Deadlines != 0 {
@@ -158,7 +164,7 @@ func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Conf
 			}
 		})
 		bridge.Sessions = store
-		test(t, store, newServer(t, bridge))
+		test(t, store, newServer(t, bridge), st)
 	})
 }
 

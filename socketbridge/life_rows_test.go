@@ -101,6 +101,7 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	engine := engineio.ConfigDefault
+	engine.CloseTimeout = time.Second
 	engine.PingInterval = 50 * time.Millisecond // far shorter than what is left of the session
 	stores(t, func(t *testing.T, url string) {
 		for _, tt := range []struct {
@@ -478,6 +479,7 @@ type poller struct {
 func (a *agent) poller() *poller {
 	a.t.Helper()
 	p := &poller{a: a}
+	a.t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	_, rest, _ := strings.Cut(p.receive(a.cookie()), `"sid":"`)
 	p.sid, _, _ = strings.Cut(rest, `"`)
 	if status := p.send(a.cookie(), "40"); status != 200 {

@@ -60,13 +60,16 @@ func newSite(t testing.TB, o options) *site {
 		o.sessions.Storage = store
 	}
 	if o.log == nil {
-		o.log = slog.New(slog.DiscardHandler)
+		o.log = silent
 	}
 	o.sessions.Logger, o.bridge.Logger = o.log, o.log
 	s := &site{t: t, listener: o.listener, app: fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})}
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that a count of goroutines soon says something
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions
+	if o.bridge.Engine.CloseTimeout == 0 {
+		o.bridge.Engine.CloseTimeout = time.Second // a client that polls no more, as its session has ended, takes no goodbye
+	}
 	o.bridge.MaxConnsPerSession = -1
 	o.bridge.Engine.MaxConnsPerIP = -1
 	o.bridge.Engine.ConnRatePerIP = -1

@@ -1,0 +1,119 @@
+package socketbridge_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// journal is what was logged.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// A store that fails, hangs or loses its answer while a session is lifted, read, kept
+// alive or saved: the client gets a stable code, the log a line without the ID, and
+// every other socket goes on; when the store is back, so is the session.
+func TestStoreFaults(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	broken := errors.New("broken")
+	faults := map[string]storagetest.Fault{"fails": {Fail: broken}, "hangs": {Hang: true}, "loses its answer": {Lose: broken}}
+	unavailable := map[string]string{"fails": "session_unavailable", "hangs": "session_unavailable", "loses its answer": "session_unavailable"}
+	for _, tt := range []struct {
+		name   string
+		method string
+		mode   socketbridge.SessionMode
+		codes  map[string]string
+	}{
+		{"lift", "Load", socketbridge.SessionPerPacket, unavailable},
+		{"reload", "Load", socketbridge.SessionPerPacket, unavailable},
+		{"touch", "CompareAndSwap", socketbridge.SessionPerConnection, unavailable},
+		{"save", "CompareAndSwap", socketbridge.SessionPerPacket, map[string]string{
+			"fails": "session_unavailable", "hangs": "unknown_outcome", "loses its answer": "unknown_outcome",
+		}},
+	} {
+		for how, fault := range faults {
+			t.Run(tt.name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				st := storagetest.NewFaulty(memory.New(), nil)
+				t.Cleanup(func() { _ = st.Close() })
+				var logged journal
+				sessions := fibersession.Config{Storage: st}
+				if tt.name == "touch" {
+					sessions.TouchInterval = 1
+				}
+				s := newSite(t, options{
+					sessions: sessions, bridge: socketbridge.Config{Mode: tt.mode, DisableTouch: tt.name != "touch"},
+					log: slog.New(slog.NewTextHandler(&logged, nil)),
+				}).life().serve()
+				a, b := s.member(), s.member()
+				var key atomic.Value // of a's session
+				st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+					if c.Method == "Load" {
+						key.Store(c.Key)
+					}
+					return storagetest.Fault{}
+				})
+				a.get("/name")
+				st.SetPlan(nil)
+				other := b.connect(n, "/", nodetest.Options{})
+				var c *nodetest.Client
+				if tt.name != "lift" {
+					c = a.connect(n, "/", nodetest.Options{})
+				}
+				st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+					if c.Method == tt.method && c.Key == key.Load() {
+						return fault
+					}
+					return storagetest.Fault{}
+				})
+				switch tt.name {
+				case "lift":
+					c = n.Dial(t, s.url, nodetest.Options{Cookie: a.cookie()})
+					turnedAway(t, c, tt.codes[how])
+				default:
+					var e struct{ Error struct{ Code string } }
+					c.MustCall("rename", "bob").Bind(t, &e)
+					equal(t, "the event's code", e.Error.Code, tt.codes[how])
+				}
+				equal(t, "another's event", call(t, other, "rename", "eve"), "true")
+				st.SetPlan(nil)
+				if tt.name == "lift" {
+					c = a.connect(n, "/", nodetest.Options{})
+				}
+				equal(t, "when the store is back", call(t, c, "rename", "bob"), "true")
+				equal(t, "over HTTP", a.get("/name"), "bob")
+				switch text := logged.String(); {
+				case !strings.Contains(text, "socketbridge: "):
+					t.Errorf("nothing was logged: %s", text)
+				case strings.Contains(text, a.sessionID()), strings.Contains(text, key.Load().(string)):
+					t.Error("the log holds a session's ID or key")
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package socketbridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// What docs/lifecycle.md says of events that run, wait or come when something happens
+// to their session.
+
+var leaveAnew = socketbridge.Always(socketbridge.FateDisconnect)
+
+// enders are what may happen.
+var enders = map[string]struct {
+	cfg socketbridge.Config
+	do  func(h *fibersession.Handle) error
+	// revoked says that handles see nothing of the session afterwards. A session that
+	// was given a new ID goes on for others.
+	revoked bool
+}{
+	"destroy":                      {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
+	"destroy, told":                {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
+	"regenerate and disconnect":    {socketbridge.Config{OnRegenerate: leaveAnew}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
+	"destroy, per connection":      {socketbridge.Config{Mode: socketbridge.SessionPerConnection}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
+	"regenerate, many at a time":   {socketbridge.Config{OnRegenerate: leaveAnew, Concurrency: 4}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
+	"destroy, many at a time":      {socketbridge.Config{Concurrency: 4}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
+	"regenerate, manual, anywhere": {socketbridge.Config{OnRegenerate: leaveAnew, Mode: socketbridge.SessionManual}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
+}
+
+// An event that runs may end; those that wait are dropped, also when what runs is
+// slow, and those that come are not taken.
+func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
+	t.Parallel()
+	for name, e := range enders {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inTime(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+				hold, ended := make(chan struct{}), make(chan struct{})
+				var begun, failed atomic.Int32
+				if name == "destroy, told" {
+					io.OnInvalidSession(func(s *socketbridge.Socket, _ error) { _ = s.Emit("bye") })
+				}
+				io.On("slow", func(p *socketbridge.Packet) error {
+					begun.Add(1)
+					<-hold
+					p.Session().Set("name", "back")
+					if errors.Is(p.Session().Save(context.Background()), fibersession.ErrSessionGone) {
+						failed.Add(1)
+					}
+					return nil
+				})
+				io.OnConnection(func(s *socketbridge.Socket) { s.OnDisconnect(func(socketbridge.Reason) { close(ended) }) })
+				h := lift(t, store, map[string]any{"name": "ann"})
+				other := again(t, store, h)
+				defer other.Release()
+				c := joinAs(t, io, "/", h)
+				sock := only(t, io)
+				width := max(e.cfg.Concurrency, 1)
+				for range 4 * width {
+					c.send(`2["slow"]`)
+				}
+				synctest.Wait()
+				if err := e.do(other); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				select {
+				case <-sock.Done(): // although a handler still runs
+				default:
+					t.Error("the socket is still connected")
+				}
+				if c.conn.Text(`2["slow"]`) != nil {
+					t.Error("an event that crossed the goodbye is taken for an offence")
+				}
+				close(hold)
+				<-ended
+				if n := int(begun.Load()); n != width {
+					t.Errorf("%d events ran, %d had begun before", n, width)
+				}
+				if n := int(failed.Load()); e.revoked != (n == width) {
+					t.Errorf("%d of %d saves failed", n, width)
+				}
+				if name == "destroy, told" {
+					c.expect(`2["bye"]`, "1")
+				}
+			})
+		})
+	}
+}
+
+// In a thousand races and more no event runs that was sent after the session was
+// ended or given a new ID, and none, however it came, sees anything of a session that
+// has ended.
+func TestInFlight_Races(t *testing.T) {
+	t.Parallel()
+	const races = 200 // of each kind
+	for name, e := range enders {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := memory.New()
+			t.Cleanup(func() { _ = st.Close() })
+			store := fibersession.New(fibersession.Config{Storage: st, Logger: silent})
+			t.Cleanup(func() { _ = store.Close() })
+			e.cfg.Sessions = store
+			e.cfg.EventsPerSecond = -1
+			io := newServer(t, e.cfg)
+			if name == "destroy, told" {
+				io.OnInvalidSession(func(s *socketbridge.Socket, _ error) { _ = s.Emit("bye") })
+			}
+			type race struct{ over atomic.Bool }
+			var handled, late, seen atomic.Int32
+			io.On("event", func(p *socketbridge.Packet) error {
+				r, _ := p.Socket().Data().Get("race").(*race)
+				var sentAfter bool
+				if err := p.Bind(&sentAfter); err != nil || r == nil {
+					return err
+				}
+				handled.Add(1)
+				if sentAfter {
+					late.Add(1)
+				}
+				over := r.over.Load()
+				if v := p.Session().Get("name"); over && v != nil && e.revoked {
+					seen.Add(1)
+				}
+				return nil
+			})
+			for range races {
+				h := lift(t, store, map[string]any{"name": "ann"})
+				other := again(t, store, h)
+				c := joinAs(t, io, "/", h)
+				r := new(race)
+				io.Of("/").Socket(c.sid).Data().Set("race", r)
+				delay := rand.N(40)
+				var sent sync.WaitGroup
+				sent.Go(func() {
+					for after := 0; after < 3; {
+						over := r.over.Load()
+						if over {
+							after++
+						}
+						arg, _ := json.Marshal(over)
+						_ = c.conn.Text(fmt.Sprintf(`2["event",%s]`, arg)) // ErrClosed when it is over
+					}
+				})
+				for range delay {
+					runtime.Gosched()
+				}
+				if err := e.do(other); err != nil {
+					t.Fatal(err)
+				}
+				r.over.Store(true)
+				sent.Wait()
+				c.leave()
+				other.Release()
+			}
+			shutdown(t, io)
+			if late.Load() != 0 || seen.Load() != 0 {
+				t.Errorf("of %d events %d ran that were sent too late, and %d saw the session", handled.Load(), late.Load(), seen.Load())
+			}
+			if handled.Load() == 0 {
+				t.Error("no event ran at all: this is no race")
+			}
+			if stats := store.Stats(); stats.States != 0 || stats.Handles != 0 {
+				t.Errorf("%d states and %d handles are left", stats.States, stats.Handles)
+			}
+		})
+	}
+}
+
+// At its limit a session is gone for every event, to the nanosecond.
+func TestInFlight_ExpiryRaces(t *testing.T) {
+	t.Parallel()
+	inTime(t, fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+		var begin time.Time
+		var before, after atomic.Int32
+		io.On("event", func(p *socketbridge.Packet) error {
+			switch late := time.Since(begin) >= time.Hour; {
+			case p.Session().Get("name") == nil:
+			case late:
+				after.Add(1)
+			default:
+				before.Add(1)
+			}
+			return nil
+		})
+		begin = time.Now()
+		var all sync.WaitGroup
+		for range 1000 {
+			c := joinAs(t, io, "/", lift(t, store, map[string]any{"name": "ann"}))
+			delay := time.Hour + rand.N(2*time.Millisecond) - time.Millisecond
+			all.Go(func() {
+				time.Sleep(delay)
+				_ = c.conn.Text(`2["event"]`)
+			})
+		}
+		all.Wait()
+		synctest.Wait()
+		if after.Load() != 0 || before.Load() == 0 {
+			t.Errorf("%d events saw the session before its limit, and %d after", before.Load(), after.Load())
+		}
+	})
+}
+
+// A new ID that sockets follow, and a change, disturb nothing that runs or waits: every
+// event is handled, in order, and what it changes is saved.
+func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	t.Cleanup(func() { _ = st.Close() })
+	store := fibersession.New(fibersession.Config{Storage: st, Logger: silent})
+	t.Cleanup(func() { _ = store.Close() })
+	io := newServer(t, socketbridge.Config{Sessions: store, EventsPerSecond: -1})
+	io.On("event", func(p *socketbridge.Packet) error {
+		var i int
+		if err := p.Bind(&i); err != nil {
+			return err
+		}
+		n := fibersession.Value[int](p.Session(), "n")
+		if i != n {
+			return fmt.Errorf("event %d met %d", i, n)
+		}
+		p.Session().Set("n", n+1)
+		return nil
+	})
+	wrong := make(chan error, 1000)
+	io.OnConnection(func(s *socketbridge.Socket) {
+		s.OnError(func(_ *socketbridge.Packet, err error) { wrong <- err })
+	})
+	h := lift(t, store, map[string]any{"n": 0})
+	other := again(t, store, h)
+	defer other.Release()
+	c := joinAs(t, io, "/", h)
+	var sent sync.WaitGroup
+	sent.Go(func() {
+		for i := range 500 {
+			c.send(fmt.Sprintf(`2["event",%d]`, i))
+		}
+	})
+	for i := range 100 {
+		if err := other.Regenerate(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		other.Set("other", i)
+		save(t, other)
+	}
+	sent.Wait()
+	c.leave()
+	shutdown(t, io)
+	if len(wrong) != 0 {
+		t.Fatal(<-wrong)
+	}
+	if got := other.Get("n"); got != 500 {
+		t.Errorf("n is %v", got)
+	}
+}

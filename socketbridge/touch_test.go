@@ -1,0 +1,171 @@
+package socketbridge_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// N4: events keep their session alive, with at most one write per TouchInterval for
+// all its sockets together, until the absolute limit; without them it ends, and all
+// its sockets with it, of one deadline.
+func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
+	t.Parallel()
+	const (
+		sockets  = 20
+		interval = time.Minute
+		idle     = 10 * time.Minute
+		absolute = 25 * time.Minute
+	)
+	for _, tt := range []struct {
+		name string
+		cfg  socketbridge.Config
+		talk time.Duration // how long the sockets send events
+	}{
+		{"while they talk", socketbridge.Config{}, 12 * time.Minute},
+		{"also without a reload", socketbridge.Config{Mode: socketbridge.SessionManual}, 12 * time.Minute},
+		{"to the absolute limit", socketbridge.Config{}, time.Hour},
+		{"switched off", socketbridge.Config{DisableTouch: true}, time.Hour},
+		{"nobody talks", socketbridge.Config{}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sessions := fibersession.Config{IdleTimeout: idle, AbsoluteTimeout: absolute, TouchInterval: interval}
+			inTimeOn(t, sessions, tt.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty) {
+				begin := time.Now()
+				ended := make(chan time.Duration, sockets)
+				io.On("talk", func(p *socketbridge.Packet) error { return nil })
+				io.OnConnection(func(s *socketbridge.Socket) {
+					s.OnDisconnect(func(socketbridge.Reason) { ended <- time.Since(begin) })
+				})
+				h := lift(t, store, map[string]any{"n": 1})
+				var peers []*peer
+				for i := range sockets {
+					if i > 0 {
+						h = again(t, store, h)
+					}
+					peers = append(peers, joinAs(t, io, "/", h))
+				}
+				if n := store.Stats().Deadlines; n != 1 {
+					t.Errorf("%d sockets of one session cost %d deadlines", sockets, n)
+				}
+				var writes atomic.Int32
+				st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+					if c.Method == "CompareAndSwap" || c.Method == "Touch" {
+						writes.Add(1)
+					}
+					return storagetest.Fault{}
+				})
+				var last time.Duration // when an event was sent that counts
+				for time.Since(begin) < tt.talk && len(ended) == 0 {
+					for _, p := range peers {
+						_ = p.conn.Text(`2["talk"]`) // a socket may just have ended
+					}
+					if !tt.cfg.DisableTouch {
+						last = time.Since(begin)
+					}
+					time.Sleep(7 * time.Second)
+					synctest.Wait()
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if len(ended) != sockets {
+					t.Fatalf("%d of %d sockets have ended", len(ended), sockets)
+				}
+				earliest, latest := min(absolute, last+idle-interval), min(absolute, last+idle)
+				if last == 0 {
+					earliest = latest // exactly
+				}
+				for range sockets {
+					if at := <-ended; at < earliest || at > latest {
+						t.Fatalf("a socket ended after %v, want %v to %v", at, earliest, latest)
+					}
+				}
+				most := int32(last / interval)
+				if n := writes.Load(); n > most || n < most*8/10 {
+					t.Errorf("%d writes in %v of talk", n, last)
+				}
+			})
+		})
+	}
+}
+
+// N4 with the official client: each event moves the limit that the store knows, and
+// heartbeats do not.
+func TestN4_OfficialClient(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	stores(t, func(t *testing.T, url string) {
+		for _, off := range []bool{false, true} {
+			t.Run(fmt.Sprintf("switched off %v", off), func(t *testing.T) {
+				s := newSite(t, options{storage: url, sessions: fibersession.Config{TouchInterval: 1}, bridge: socketbridge.Config{DisableTouch: off}}).life()
+				s.io.On("deadline", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Deadline().UnixNano()) })
+				s.serve()
+				c := s.member().connect(n, "/", nodetest.Options{})
+				deadline := func() (ns int64) {
+					t.Helper()
+					if err := json.Unmarshal(c.MustCall("deadline")[0], &ns); err != nil {
+						t.Fatal(err)
+					}
+					return ns
+				}
+				first := deadline()
+				if second := deadline(); (second > first) == off {
+					t.Errorf("the deadline moved by %v", time.Duration(second-first))
+				}
+			})
+		}
+	})
+}
+
+// B8: thousands of sockets on one session cost one deadline, end at its limit, and
+// waiting for it asks the store nothing.
+func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
+	t.Parallel()
+	const sockets = 2000
+	inTimeOn(t, fibersession.Config{IdleTimeout: time.Hour}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty) {
+		h := lift(t, store, map[string]any{"n": 1})
+		root := again(t, store, h)
+		defer root.Release()
+		begin := time.Now()
+		var ended, late atomic.Int32
+		io.OnConnection(func(s *socketbridge.Socket) {
+			s.OnDisconnect(func(socketbridge.Reason) {
+				if ended.Add(1); time.Since(begin) != time.Hour {
+					late.Add(1)
+				}
+			})
+		})
+		for i := range sockets {
+			if i > 0 {
+				h = again(t, store, root)
+			}
+			joinAs(t, io, "/", h)
+		}
+		if n := store.Stats().Deadlines; n != 1 {
+			t.Errorf("%d deadlines", n)
+		}
+		calls := st.Calls()
+		time.Sleep(time.Hour - time.Second)
+		synctest.Wait()
+		if n := st.Calls() - calls; n != 0 || ended.Load() != 0 {
+			t.Errorf("before the limit: %d calls of the store, %d sockets ended", n, ended.Load())
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := ended.Load(); n != sockets || late.Load() != 0 {
+			t.Errorf("%d of %d sockets ended, %d of them at another time", n, sockets, late.Load())
+		}
+		if n := st.Calls() - calls; n > 2 { // one load, and one delete that sweeps up
+			t.Errorf("the end cost %d calls of the store", n)
+		}
+	})
+}
