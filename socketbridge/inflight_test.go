@@ -2,7 +2,6 @@ package socketbridge_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -144,19 +143,23 @@ func TestInFlight_Races(t *testing.T) {
 				c := joinAs(t, io, "/", h)
 				r := new(race)
 				io.Of("/").Socket(c.sid).Data().Set("race", r)
-				delay := rand.N(40)
+				delay, pause, start := rand.N(30), rand.N(4), make(chan struct{})
 				var sent sync.WaitGroup
 				sent.Go(func() {
-					for after := 0; after < 3; {
+					for i, after := 0, 0; after < 3; i++ {
 						over := r.over.Load()
 						if over {
 							after++
 						}
-						arg, _ := json.Marshal(over)
-						_ = c.conn.Text(fmt.Sprintf(`2["event",%s]`, arg)) // ErrClosed when it is over
+						_ = c.conn.Text(fmt.Sprintf(`2["event",%t]`, over)) // ErrClosed when it is over
+						if i == delay {
+							close(start)
+						}
+						runtime.Gosched()
 					}
 				})
-				for range delay {
+				<-start
+				for range pause {
 					runtime.Gosched()
 				}
 				if err := e.do(other); err != nil {
@@ -184,7 +187,7 @@ func TestInFlight_Races(t *testing.T) {
 // At its limit a session is gone for every event, to the nanosecond.
 func TestInFlight_ExpiryRaces(t *testing.T) {
 	t.Parallel()
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+	inTime(t, fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour, Recheck: -1}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 		var begin time.Time
 		var before, after atomic.Int32
 		io.On("event", func(p *socketbridge.Packet) error {

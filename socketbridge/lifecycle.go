@@ -113,7 +113,7 @@ func (s *Socket) enter() error {
 // before. It returns ErrDisconnected when the socket has ended meanwhile.
 func (s *Socket) announce() error {
 	hello := map[string]string{"sid": s.id}
-	if r := s.server().recovery; r != nil && s.client.plain == nil {
+	if r := s.server().recovery; r != nil && s.client.plain == nil && !s.guest {
 		r.born(s)
 		hello["pid"] = s.pid
 	}
