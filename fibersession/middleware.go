@@ -209,17 +209,20 @@ func (s *Session) isExcused() bool {
 	return s.excused
 }
 
-// Owns says whether a request carries the session of h. The store is asked only when
-// the request carries another ID than this node knows for h: another node may have
-// given it a new one.
+// Owns says whether a request carries the ID of h's session, or the last one that it
+// had when it has ended. The store is asked only when the request carries another ID
+// than this node knows for h: another node may have given it a new one.
 func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
-	id := s.claimOf(c).id
-	if !s.validID(id) || h.Err() != nil {
+	id, ended := s.claimOf(c).id, h.Err()
+	if !s.validID(id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
 		return false
 	}
 	at, mine := s.layout.place(id), h.state.resolve().place()
 	if subtle.ConstantTimeCompare(at.owner[:], mine.owner[:]) == 1 {
 		return true
+	}
+	if ended != nil {
+		return false
 	}
 	ctx := context.Background()
 	st, err := s.acquire(ctx, id)

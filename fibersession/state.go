@@ -130,7 +130,7 @@ func (s *state) applyItem(at place, item storage.Item) error {
 		return nil
 	}
 	if !s.store.layout.slides() {
-		next.lineage, next.revision = cur.lineage, cur.revision+1
+		next.lineage, next.revision, next.epoch = cur.lineage, cur.revision+1, cur.epoch
 	} else if next.lineage != cur.lineage {
 		return errEnvelope // somebody else's session under this key
 	}

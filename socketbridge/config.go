@@ -19,8 +19,8 @@ const (
 	// none runs for a session that has ended. It is the default.
 	SessionPerPacket SessionMode = iota + 1
 	// SessionPerConnection loads the session at connect and saves what a handler
-	// changed when it returns. Changes made on this node are seen at once, those
-	// of other nodes when a handler reloads.
+	// changed when it returns, and the rest at disconnect. Changes made on this node
+	// are seen at once, those of other nodes when the storage's feed tells of them.
 	SessionPerConnection
 	// SessionManual loads the session at connect; reading again and saving are
 	// the handlers' business.

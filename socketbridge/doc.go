@@ -17,13 +17,17 @@
 //		})
 //	})
 //
-// Three ideas carry the rest.
+// Four ideas carry the rest.
 //
 // The session is lifted at the handshake. Whatever the app mounted before the
 // bridge runs for it, as for any request; then the bridge takes a detached handle of
 // the request's session, and nothing of the request itself. All sockets and requests
 // of one session on this node look at one state, so what one of them saves all of
 // them see.
+//
+// What happens to the session reaches every open socket at once: a change
+// (OnSessionChange), a new ID (Config.OnRegenerate), its end (Config.OnExpiry,
+// OnInvalidSession). No event runs for a session that has ended.
 //
 // A packet goes one way: session reloaded, the socket's middlewares (Socket.Use),
 // catch-all listeners, the event's chains, session saved, answer sent. Each handler

@@ -24,7 +24,7 @@ import (
 // have returned. They run apart from its events, of which one may still be at work;
 // no other begins, and broadcasts pass the socket by.
 //
-// When the store fails as the session of an event is read, the handlers run before
+// When the store fails as the session of an event is read or touched, the handlers run before
 // that event ends with its error, for each such event. The socket stays.
 func (n *Namespace) OnInvalidSession(fn func(s *Socket, err error)) *Namespace {
 	return n.set(func(s *settings) { s.invalid = with(s.invalid, fn) })

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -169,7 +171,7 @@ func TestC1_PerConnectionMode(t *testing.T) {
 		t.Cleanup(func() { _ = base.Close() })
 		elsewhere := fibersession.New(fibersession.Config{Storage: base, Logger: silent}) // another node
 		t.Cleanup(func() { _ = elsewhere.Close() })
-		s := newSite(t, options{sessions: fibersession.Config{Storage: base}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).life()
+		s := newSite(t, options{sessions: fibersession.Config{Storage: base, Recheck: -1}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).life()
 		socks := make(chan *socketbridge.Socket, 1)
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
 			sock.OnDisconnect(func(socketbridge.Reason) { sock.Session().Set("end", true) })
@@ -186,14 +188,12 @@ func TestC1_PerConnectionMode(t *testing.T) {
 			return h.Get(key)
 		}
 		c := a.connect(n, "/", nodetest.Options{})
-		h, err := elsewhere.GetByID(context.Background(), a.sessionID())
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.Set("name", "eve")
-		save(t, h)
-		h.Release()
+		before := s.sessions.Stats().Loads
 		equal(t, "as it was at connect", call(t, c, "name"), `"ann"`)
+		equal(t, "and later", call(t, c, "name"), `"ann"`)
+		if n := s.sessions.Stats().Loads - before; n != 0 {
+			t.Errorf("two events asked the store %d times", n)
+		}
 		call(t, c, "rename", "bob")
 		if got := stored("name"); got != "bob" {
 			t.Errorf("a crash now would lose a change: %v is stored", got)
@@ -275,46 +275,38 @@ func TestModePerNamespace(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		base, err := storage.Open(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = base.Close() })
-		elsewhere := fibersession.New(fibersession.Config{Storage: base, Logger: silent})
-		t.Cleanup(func() { _ = elsewhere.Close() })
-		s := newSite(t, options{sessions: fibersession.Config{Storage: base}, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).life()
-		names := []string{"/", "/connection", "/packet"} // from the one that knows least
+		s := newSite(t, options{storage: url, sessions: fibersession.Config{Recheck: -1}, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).life()
 		s.io.Of("/connection").SetMode(socketbridge.SessionPerConnection)
 		s.io.Of("/packet").SetMode(socketbridge.SessionPerPacket)
 		s.io.Of("/none").SetMode(socketbridge.SessionNone).On("look", func(p *socketbridge.Packet) error { return p.Ack(p.Session() == nil) })
-		for _, name := range names {
+		for _, name := range []string{"/", "/connection", "/packet"} {
 			s.io.Of(name).On("look", func(p *socketbridge.Packet) error {
-				p.Session().Set("by "+name, true)
+				p.Session().Set("by", name)
 				return p.Ack(p.Session().Get("name"))
 			})
 		}
+		s.app.Get("/by", func(c *fiber.Ctx) error { return c.SendString(fmt.Sprint(fibersession.FromContext(c).Get("by"))) })
 		s.serve()
 		a := s.member()
 		c := a.connect(n, "/", byWebSocket)
-		at := map[string]*nodetest.Client{"/": c}
-		for _, name := range append(names[1:], "/none") {
-			at[name] = c.Of(name, nil)
+		for _, tt := range []struct {
+			at    *nodetest.Client
+			sees  string
+			loads uint64
+			saved string
+		}{
+			{c, `"ann"`, 0, "<nil>"},
+			{c.Of("/none", nil), "true", 0, "<nil>"},
+			{c.Of("/connection", nil), `"ann"`, 0, "/connection"},
+			{c.Of("/packet", nil), `"ann"`, 1, "/packet"},
+		} {
+			before := s.sessions.Stats().Loads
+			equal(t, "the event sees", call(t, tt.at, "look"), tt.sees)
+			if n := s.sessions.Stats().Loads - before; n != tt.loads {
+				t.Errorf("%s: the event asked the store %d times, want %d", tt.saved, n, tt.loads)
+			}
+			equal(t, "what was saved", a.get("/by"), tt.saved)
 		}
-		h, err := elsewhere.GetByID(context.Background(), a.sessionID())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer h.Release()
-		h.Set("name", "eve")
-		save(t, h)
-		equal(t, "manual", call(t, at["/"], "look"), `"ann"`)
-		equal(t, "none", call(t, at["/none"], "look"), `true`)
-		equal(t, "per packet", call(t, at["/packet"], "look"), `"eve"`)
-		equal(t, "per connection", call(t, at["/connection"], "look"), `"eve"`) // this node knows by now
-		if err := h.Reload(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		equal(t, "saved", fmt.Sprint(h.Get("by /"), h.Get("by /connection"), h.Get("by /packet")), "<nil> true true")
 	})
 }
 
@@ -527,4 +519,49 @@ func (p *poller) do(method, cookie, body string) (string, int) {
 		p.a.t.Fatal(err)
 	}
 	return string(b), res.StatusCode
+}
+
+// N5 and B4 in a browser that polls: the next poll carries the new cookie by itself,
+// and a logout in the page ends the socket.
+func TestN5_InTheBrowser(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	script, err := os.ReadFile(filepath.Join(nodetest.Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, options{}).life()
+	s.app.Get("/official.js", func(c *fiber.Ctx) error { return c.Type("js").Send(script) })
+	s.app.Get("/", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set("name", "ann")
+		return c.Type("html").SendString(`<!doctype html><script src="/official.js"></script>`)
+	})
+	s.serve()
+	browser := n.Browser(t)
+	page := browser.Open(s.url)
+	before := browser.Cookies(s.url)[0].Value
+	var got struct {
+		Same   bool
+		First  string
+		Second string
+		Reason string
+	}
+	page.Eval(`
+		const socket = io({ transports: ["polling"] });
+		await new Promise((ok, no) => { socket.once("connect", ok); socket.once("connect_error", no); });
+		const id = socket.id;
+		const gone = new Promise((ok) => socket.once("disconnect", ok));
+		const first = await socket.emitWithAck("name");
+		await fetch("/renew", { method: "POST" });
+		await socket.emitWithAck("rename", "bob");
+		const second = await socket.emitWithAck("name");
+		const same = socket.id === id;
+		await fetch("/logout", { method: "POST" });
+		return { same, first, second, reason: await gone };`, nil, &got)
+	if !got.Same || got.First != "ann" || got.Second != "bob" || got.Reason != "io server disconnect" {
+		t.Errorf("%+v", got)
+	}
+	if cookies := browser.Cookies(s.url); len(cookies) != 0 && cookies[0].Value == before {
+		t.Error("the browser still has the first cookie")
+	}
 }

@@ -1,6 +1,7 @@
 package socketbridge
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
@@ -62,7 +63,9 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 
 // same says whether a later request of a connection carries its session. A client
 // that came without one, or with one that is no more, may go on as it came: then the
-// connection's ID, which only it knows, is all there is to tell it by.
+// connection's ID, which only it knows, is all there is to tell it by. So may one whose
+// session has ended meanwhile, also without the cookie that it has just lost: there is
+// nothing left to be had for it but the goodbye, which it would miss otherwise.
 func (s *Server) same(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
 	if l == nil || l.handle == nil {
@@ -72,6 +75,9 @@ func (s *Server) same(c *fiber.Ctx, v any) bool {
 		if named := s.cfg.Sessions.Named(c); named == "" || named == l.named {
 			return true
 		}
+	}
+	if errors.Is(l.handle.Err(), fibersession.ErrSessionGone) && s.cfg.Sessions.Named(c) == "" {
+		return true
 	}
 	return s.cfg.Sessions.Owns(c, l.handle)
 }
