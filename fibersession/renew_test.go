@@ -337,8 +337,9 @@ func TestOwns(t *testing.T) {
 	if owns(old) {
 		t.Error("its old ID")
 	}
+	last := far.ID()
 	must(t, far.Destroy(ctx))
-	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) || owns(far.ID()) {
-		t.Errorf("after its end (%v)", err)
+	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) || !owns(last) || owns(old) || owns(stranger.ID()) {
+		t.Errorf("after its end (%v) it owns the last ID: %v", err, owns(last))
 	}
 }

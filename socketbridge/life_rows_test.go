@@ -547,11 +547,13 @@ func TestN5_InTheBrowser(t *testing.T) {
 		Reason string
 	}
 	page.Eval(`
-		const socket = io({ transports: ["polling"] });
+		window.socket = io({ transports: ["polling"] });
 		await new Promise((ok, no) => { socket.once("connect", ok); socket.once("connect_error", no); });
+		window.first = await socket.emitWithAck("name");`, nil, nil)
+	happens(t, "a poll waits", func() bool { return s.io.Stats().Engine.Polls == 1 }) // not one with the old cookie that is on its way
+	page.Eval(`
 		const id = socket.id;
 		const gone = new Promise((ok) => socket.once("disconnect", ok));
-		const first = await socket.emitWithAck("name");
 		await fetch("/renew", { method: "POST" });
 		await socket.emitWithAck("rename", "bob");
 		const second = await socket.emitWithAck("name");
