@@ -202,7 +202,7 @@ func TestInFlight_ExpiryRaces(t *testing.T) {
 		})
 		begin = time.Now()
 		var all sync.WaitGroup
-		for range 1000 {
+		for range 300 {
 			c := joinAs(t, io, "/", lift(t, store, map[string]any{"name": "ann"}))
 			delay := time.Hour + rand.N(2*time.Millisecond) - time.Millisecond
 			all.Go(func() {
