@@ -215,6 +215,11 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 		await socket.emitWithAck("incr");
 		return socket.io.engine.id;`, nil, &sid)
 	connections := s.io.Stats().Connections
+	var readable string
+	victim.Eval(`return document.cookie`, nil, &readable)
+	if got := browser.Cookies(s.url); len(got) != 1 || got[0].Name != "__Host-session" || !got[0].HTTPOnly || !got[0].Secure || got[0].SameSite != "None" || readable != "" {
+		t.Errorf("the browser has %+v, of which scripts see %q", got, readable)
+	}
 
 	for _, attacker := range []struct {
 		origin string

@@ -8,3 +8,6 @@ func Lifted(h *fibersession.Handle) any { return &lifted{handle: h, epoch: h.Epo
 
 // MaxNews is the most keys that a handler of OnSessionChange is told of at once.
 const MaxNews = maxNews
+
+// NamespaceCount is how many namespaces the server has.
+func (s *Server) NamespaceCount() int { return len(s.allNamespaces()) }

@@ -70,7 +70,9 @@ func newSite(t testing.TB, o options) *site {
 	if o.bridge.Engine.CloseTimeout == 0 {
 		o.bridge.Engine.CloseTimeout = time.Second // a client that polls no more, as its session has ended, takes no goodbye
 	}
-	o.bridge.MaxConnsPerSession = -1
+	if o.bridge.MaxConnsPerSession == 0 {
+		o.bridge.MaxConnsPerSession = -1
+	}
 	o.bridge.Engine.MaxConnsPerIP = -1
 	o.bridge.Engine.ConnRatePerIP = -1
 	o.bridge.EventsPerSecond = -1

@@ -1,0 +1,248 @@
+package socketbridge_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+)
+
+// The rows of docs/security.md that no other test is about.
+
+// TestConnectionIDOfAnother: to know the ID of a connection is worth nothing without
+// the session's present cookie, and the answer does not tell that there is such a
+// connection. (Row 11)
+func TestConnectionIDOfAnother(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	s := newSite(t, options{}).counter().serve()
+	alice, bob := s.agent(), s.agent()
+	alice.post("/incr")
+	bob.post("/incr")
+	forged := fibersessionCookie(alice, strings.Repeat("A", 43))
+	for _, transports := range [][]string{{"polling"}, {"websocket"}} {
+		c := alice.connect(n, "/", nodetest.Options{Transports: transports})
+		sid := c.State().Engine
+		for who, cookie := range map[string]string{"bob": bob.cookie(), "nobody": "", "a forger": forged} {
+			for _, tt := range []struct{ method, transport string }{{"GET", "polling"}, {"POST", "polling"}, {"GET", "websocket"}} {
+				got := engineRequest(t, s, tt.method, tt.transport, sid, cookie)
+				unknown := engineRequest(t, s, tt.method, tt.transport, "AAAAAAAAAAAAAAAAAAAAAAAA", cookie)
+				if got != unknown || !strings.HasPrefix(got, `400 {"code":1,`) {
+					t.Errorf("%s of %s by %s: %s, and for an unknown one %s", tt.method, tt.transport, who, got, unknown)
+				}
+			}
+		}
+		want := call(t, c, "count")
+		equal(t, "alice goes on over "+transports[0], call(t, c, "count"), want)
+		c.Close()
+	}
+}
+
+// fibersessionCookie is a's cookie with another value.
+func fibersessionCookie(a *agent, value string) string {
+	name, _, _ := strings.Cut(a.cookie(), "=")
+	return name + "=" + value
+}
+
+// engineRequest sends a request of the engine and returns status and body.
+func engineRequest(t *testing.T, s *site, method, transport, sid, cookie string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+"/socket.io/?EIO=4&transport="+transport+"&sid="+sid, strings.NewReader(`42["incr"]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/plain")
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	if transport == "websocket" {
+		req.Body, req.ContentLength = nil, 0
+		for k, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+			req.Header.Set(k, v)
+		}
+	}
+	res, err := http.DefaultTransport.(*http.Transport).Clone().RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%d %s", res.StatusCode, b)
+}
+
+// TestCVE_2026_44553_RoleIsReadForEachEvent: who is an admin no more is none at the
+// very next event, on a socket that was opened when he was. (Row 7)
+func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	stores(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url})
+		s.app.Post("/role/:role", func(c *fiber.Ctx) error {
+			fibersession.FromContext(c).Set("role", strings.Clone(c.Params("role")))
+			return nil
+		})
+		s.io.On("delete", func(p *socketbridge.Packet) error { // of the app, by the session it is given
+			if fibersession.Value[string](p.Session(), "role") != "admin" {
+				return &socketbridge.EventError{Code: "forbidden", Message: "for admins"}
+			}
+			return p.Next()
+		}, func(p *socketbridge.Packet) error { return p.Ack("deleted") })
+		s.serve()
+		a := s.agent()
+		a.post("/role/admin")
+		for name, o := range map[string]nodetest.Options{"polling": {Transports: []string{"polling"}}, "websocket": {Transports: []string{"websocket"}}} {
+			a.post("/role/admin")
+			c := a.connect(n, "/", o)
+			equal(t, name+": an admin", call(t, c, "delete"), `"deleted"`)
+			a.post("/role/guest")
+			equal(t, name+": no more", call(t, c, "delete"), `{"error":{"code":"forbidden","message":"for admins"}}`)
+			a.post("/role/admin")
+			equal(t, name+": again", call(t, c, "delete"), `"deleted"`)
+			c.Close()
+		}
+	})
+}
+
+// TestMaxConnsPerSession: the limit is exact on each transport, an upgrade is no second
+// connection, other sessions have their own, and what has ended is given back. (Row 30)
+func TestMaxConnsPerSession(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	s := newSite(t, options{bridge: socketbridge.Config{MaxConnsPerSession: 2}}).counter().serve()
+	a, b := s.agent(), s.agent()
+	a.post("/incr")
+	b.post("/incr")
+	first := a.connect(n, "/", nodetest.Options{Transports: []string{"polling", "websocket"}})
+	if first.State().Transport != "websocket" {
+		first.MustNext(nodetest.Upgraded)
+	}
+	second := a.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})
+	for _, transport := range []string{"polling", "websocket"} {
+		one := n.Dial(t, s.url, nodetest.Options{Cookie: a.cookie(), Transports: []string{transport}})
+		one.MustNext(nodetest.ConnectError)
+		one.Close()
+		b.connect(n, "/", nodetest.Options{Transports: []string{transport}})
+	}
+	equal(t, "who is in stays", call(t, first, "count")+call(t, second, "count"), "11")
+	second.Close()
+	eventually(t, func() error {
+		if st := s.io.Stats(); st.Connections != 3 {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
+}
+
+// TestNamesOfClientsAreNotKept: names that clients make up, of namespaces, events and
+// acknowledgements, leave nothing behind. (Rows 34, 35, 40)
+func TestNamesOfClientsAreNotKept(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, socketbridge.Config{EventsPerSecond: -1, BytesPerSecond: -1})
+	server.On("after", func(p *socketbridge.Packet) error { return p.Ack() })
+	c := join(t, server, "/")
+	before := server.Stats()
+	for i := range 20_000 {
+		c.send(fmt.Sprintf("0/made-up-%d,", i))
+		c.expect(fmt.Sprintf(`4/made-up-%d,{"message":"Invalid namespace"}`, i))
+		c.send(fmt.Sprintf(`2["made-up-%d"]`, i))
+		c.send(fmt.Sprintf(`3%d["made up"]`, i))
+	}
+	c.send(`21["after"]`)
+	c.expect(`31[]`)
+	if after := server.Stats(); after != before {
+		t.Errorf("%+v, and before %+v", after, before)
+	}
+	if got := server.NamespaceCount(); got != 1 {
+		t.Errorf("there are %d namespaces", got)
+	}
+}
+
+// TestSecurityPage: docs/security.md names tests, fields and files that exist, and each
+// of its rows has a test or says that there is none.
+func TestSecurityPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "security.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := map[string]bool{}
+	for _, file := range testFiles(t) {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(src, -1) {
+			defined[string(m[1])] = true
+		}
+	}
+	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllSubmatch(page, -1) {
+		if !defined[string(name[1])] {
+			t.Errorf("there is no test %s", name[1])
+		}
+	}
+	configs := map[string]reflect.Type{
+		"fibersession": reflect.TypeFor[fibersession.Config](),
+		"engineio":     reflect.TypeFor[engineio.Config](),
+		"socketbridge": reflect.TypeFor[socketbridge.Config](),
+	}
+	for _, m := range regexp.MustCompile("`(fibersession|engineio|socketbridge)\\.Config\\.(\\w+)`").FindAllSubmatch(page, -1) {
+		if _, ok := configs[string(m[1])].FieldByName(string(m[2])); !ok {
+			t.Errorf("%s.Config has no field %s", m[1], m[2])
+		}
+	}
+	rows := 0
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 7 || !regexp.MustCompile(`^ \d+ $`).MatchString(cells[1]) {
+			continue
+		}
+		rows++
+		if !strings.Contains(cells[5], "`Test") && !strings.Contains(cells[5], "no test") {
+			t.Errorf("the row has no test: %s", line)
+		}
+	}
+	if rows < 45 {
+		t.Errorf("%d rows were looked at", rows)
+	}
+}
+
+// testFiles are all of the repository.
+func testFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	for _, root := range []string{"fibersession", "socketbridge", "storage", "examples", "adapter"} {
+		err := filepath.WalkDir(filepath.Join("..", root), func(file string, d os.DirEntry, err error) error {
+			switch {
+			case os.IsNotExist(err):
+				return nil
+			case err != nil:
+				return err
+			case d.IsDir() && d.Name() == "node_modules":
+				return filepath.SkipDir
+			case strings.HasSuffix(file, "_test.go"):
+				files = append(files, file)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
