@@ -223,6 +223,38 @@ func TestE4_DisconnectIsHeardOnce(t *testing.T) {
 	}
 }
 
+// TestE4_NothingIsHeardAfterTheServerEndsIt: what waits for a busy listener when the
+// session ends is dropped, and the disconnect follows.
+func TestE4_NothingIsHeardAfterTheServerEndsIt(t *testing.T) {
+	t.Parallel()
+	heard, release := make(events, 16), make(chan struct{})
+	s := newSite(t, options{
+		listeners: listeners{
+			socketio.EventMessage: func(ep *socketio.EventPayload) {
+				heard <- string(ep.Data)
+				<-release
+			},
+			socketio.EventDisconnect: func(*socketio.EventPayload) { heard <- "disconnect" },
+		},
+		setup: func(s *site) {
+			s.io.On("sync", func(p *socketbridge.Packet) error { return p.Socket().Emit("synced") })
+		},
+	})
+	a := &agent{site: s}
+	a.get("/set/user/ann")
+	c := a.dial("/ws/a")
+	c.send("first")
+	heard.expect(t, "first")
+	c.send("second")
+	c.send("third")
+	c.send(`["sync"]`)
+	c.expect(`["synced"]`) // all of it was read
+	a.get("/logout")
+	c.expectClose(ws.StatusNormalClosure)
+	close(release)
+	heard.expect(t, "disconnect")
+}
+
 // TestE4_SlowClientsAndListenersAreAloneWithIt: who does not read, and a listener
 // that hangs, delay nobody else, not even the end (D14, D16).
 func TestE4_SlowClientsAndListenersAreAloneWithIt(t *testing.T) {
