@@ -302,12 +302,17 @@ func (h *Handle) saved(ch changes, idle time.Duration) {
 }
 
 // Touch says that the session is in use: its idle limit slides. That is written to
-// the store at most once per Config.TouchInterval, for all handles together.
+// the store at most once per Config.TouchInterval, for all handles together. While
+// Config.OutageGrace serves the session, that it could not be written is no error.
 func (h *Handle) Touch(ctx context.Context) error {
 	if cur, err := h.look(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
 		return err
 	}
-	return h.do(ctx, &op{kind: opTouch})
+	err := h.do(ctx, &op{kind: opTouch})
+	if (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome)) && h.state.resolve().graced() {
+		return nil
+	}
+	return err
 }
 
 // Update runs fn on the newest revision of the session and stores its changes. When

@@ -43,6 +43,13 @@ type Config struct {
 	// Optional. Default: SessionPerPacket
 	Mode SessionMode
 
+	// Freshness says how the session is read before an event, in SessionPerPacket and
+	// by Reload: fibersession.Strict asks the store for each event,
+	// fibersession.Tracked only when this node's copy is not known to be good.
+	//
+	// Optional. Default: that of Sessions (fibersession.Config.Freshness), Strict
+	Freshness fibersession.Freshness
+
 	// TicketField is the field of a client's auth option that holds a ticket
 	// (Server.Ticket).
 	//
@@ -232,6 +239,9 @@ func configDefault(config ...Config) Config {
 	cfg, def := config[0], ConfigDefault
 	if cfg.Engine.Lift != nil || cfg.Engine.Same != nil || cfg.Engine.Dropped != nil || cfg.Engine.SessionCookie != nil {
 		panic("socketbridge: Config.Engine.Lift, Same, Dropped and SessionCookie are the Server's own: leave them nil")
+	}
+	if cfg.Freshness > fibersession.Tracked {
+		panic("socketbridge: Config.Freshness is neither Strict nor Tracked")
 	}
 	if cfg.Mode > SessionNone {
 		panic("socketbridge: Config.Mode is none of the SessionMode constants")

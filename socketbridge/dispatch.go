@@ -64,7 +64,7 @@ func (p *Packet) check() error {
 		return err
 	}
 	if s.mode == SessionPerPacket {
-		if err := p.reload(); err != nil {
+		if err := p.reload(s.server().cfg.Freshness); err != nil {
 			return err
 		}
 	}

@@ -48,6 +48,7 @@ type Packet struct {
 	split   bool // args is filled
 	session *fibersession.Handle
 	fresh   bool // the session was reloaded for this packet
+	how     fibersession.Freshness
 	locals  map[string]any
 
 	stage stage

@@ -10,32 +10,39 @@ import (
 // Reload returns a packet middleware that reads the session again before every
 // event, so that the handlers see what any other request, socket or node has
 // stored. When the session has ended the socket is disconnected; when the store
-// cannot be asked the event ends with that error. In SessionPerPacket it is there
-// already, and a second one costs nothing.
-func Reload() Handler {
+// cannot be asked the event ends with that error, unless
+// fibersession.Config.OutageGrace serves what was last known. In SessionPerPacket it
+// is there already, and a second one costs nothing. A freshness is for these events
+// in place of Config.Freshness: Reload(fibersession.Strict) before what must not miss
+// anything.
+func Reload(f ...fibersession.Freshness) Handler {
 	return func(p *Packet) error {
-		if err := p.reload(); err != nil {
+		how := p.socket.server().cfg.Freshness
+		if len(f) > 0 {
+			how = f[0]
+		}
+		if err := p.reload(how); err != nil {
 			return err
 		}
 		return p.Next()
 	}
 }
 
-// reload reads the session, once for each packet.
-func (p *Packet) reload() error {
+// reload sees to it that the session is as fresh as f says, once for each packet.
+func (p *Packet) reload(f fibersession.Freshness) error {
 	s := p.socket.session
-	if s == nil || p.fresh {
+	if s == nil || p.fresh && (p.how == f || p.how == fibersession.Strict) {
 		return nil
 	}
 	if s.Fresh() {
 		// Nothing is stored yet: there is nothing newer to read.
 		return s.Err()
 	}
-	if err := p.Session().Reload(p.socket.ctx); err != nil {
+	if err := p.Session().Refresh(p.socket.ctx, f); err != nil {
 		p.socket.unavailable(err)
 		return err
 	}
-	p.fresh = true
+	p.fresh, p.how = true, f
 	return nil
 }
 
