@@ -1,0 +1,147 @@
+package fibersession_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+var down = errors.New("down")
+
+// failing makes every call of node a's store fail, as refused connections do, and its
+// feed of unknown lateness.
+func (w *world) failing(on bool) {
+	w.radio.set(on, on, 0)
+	w.faulty.SetPlan(nil)
+	if on {
+		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Fail: down} })
+	}
+}
+
+// While the store is away, what this node has is served for OutageGrace, to be read.
+func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
+	for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {
+		t.Run(name, func(t *testing.T) {
+			cfg := fibersession.Config{OutageGrace: 10 * time.Second, Freshness: f, TouchInterval: time.Second, Recheck: -1}
+			inWorld(t, cfg, func(w *world) {
+				t := w.t
+				h, _, _ := w.share(map[string]any{"n": 1})
+				id := h.ID()
+				time.Sleep(time.Hour) // so that its touch is due; and the feed alone vouches for it
+				if f == fibersession.Strict {
+					must(t, h.Refresh(ctx, 0))
+				} else if must(t, h.Refresh(ctx, 0)); w.a.Stats().Spared != 1 {
+					t.Fatal("it is not tracked")
+				}
+				begin := time.Now()
+				w.failing(true)
+				time.Sleep(10*time.Second - 1)
+				must(t, h.Refresh(ctx, 0))
+				if got := again(t, w.a, id).Get("n"); got != 1 {
+					t.Errorf("a request has %v", got)
+				}
+				if !h.Confirmed().Equal(begin) {
+					t.Errorf("confirmed %v after the store went away", h.Confirmed().Sub(begin))
+				}
+				must(t, h.Touch(ctx))
+				h.Set("n", 2)
+				if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
+					t.Errorf("a save: %v", err)
+				}
+				if _, err := h.Fork().Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrUnavailable) {
+					t.Errorf("Incr: %v", err)
+				}
+				if err := h.Fork().Reload(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
+					t.Errorf("Reload, which asks: %v", err)
+				}
+				time.Sleep(time.Nanosecond)
+				if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) {
+					t.Errorf("after the grace: %v", err)
+				}
+				if err := h.Touch(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
+					t.Errorf("a touch after the grace: %v", err)
+				}
+				if _, err := w.a.GetByID(ctx, id); !errors.Is(err, fibersession.ErrUnavailable) {
+					t.Errorf("a request after the grace: %v", err)
+				}
+				w.failing(false)
+				must(t, h.Save(ctx))
+				must(t, h.Refresh(ctx, 0))
+				if h.Get("n") != 2 || !h.Confirmed().Equal(time.Now()) {
+					t.Errorf("when it is back: %v, confirmed %v ago", h.Get("n"), time.Since(h.Confirmed()))
+				}
+			})
+		})
+	}
+}
+
+func TestOutage_WhatIsNotServed(t *testing.T) {
+	inWorld(t, fibersession.Config{OutageGrace: time.Hour, IdleTimeout: 10 * time.Minute, Recheck: -1}, func(w *world) {
+		t := w.t
+		h, hb, _ := w.share(nil)
+		idle, _, _ := w.share(nil)
+		other := stored(t, w.b, nil)
+		must(t, hb.Destroy(ctx))
+		synctest.Wait()
+		w.failing(true)
+		if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrSessionGone) {
+			t.Errorf("a session that has ended: %v", err)
+		}
+		if _, err := w.a.GetByID(ctx, other.ID()); !errors.Is(err, fibersession.ErrUnavailable) {
+			t.Errorf("one that this node does not have: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		if err := idle.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) {
+			t.Errorf("one past its limit: %v", err)
+		}
+		w.failing(false)
+		synctest.Wait()
+	})
+}
+
+// Without a grace nothing is served, and a store that hangs is waited for once.
+func TestOutage_RefuseIsTheDefault(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault storagetest.Fault
+		wait  time.Duration
+	}{
+		"refused": {storagetest.Fault{Fail: down}, 0},
+		"hanging": {storagetest.Fault{Hang: true}, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+				t := w.t
+				h, _, _ := w.share(map[string]any{"n": 1})
+				w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return tt.fault })
+				begin := time.Now()
+				errs := make(chan error)
+				const callers = 200
+				for i := range callers {
+					f := h.Fork()
+					go func() { // received below
+						if i%2 == 0 {
+							errs <- f.Refresh(ctx, 0)
+							return
+						}
+						_, err := f.Incr(ctx, "n", 1)
+						errs <- err
+					}()
+				}
+				for range callers {
+					if err := <-errs; !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome) {
+						t.Errorf("%v", err)
+					}
+				}
+				if d := time.Since(begin); d > 2*tt.wait || d < tt.wait {
+					t.Errorf("%d calls had their answers after %v", callers, d)
+				}
+				w.faulty.SetPlan(nil)
+				must(t, h.Refresh(ctx, 0))
+			})
+		})
+	}
+}
