@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -87,6 +88,24 @@ func (s *RedisServer) Kill() {
 		_ = s.cmd.Process.Kill()
 		<-s.dead
 		s.cmd = nil
+	}
+}
+
+// Pause stops the server where it is (SIGSTOP): connections stay, nothing is answered.
+func (s *RedisServer) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on. What it was sent meanwhile it now does.
+func (s *RedisServer) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *RedisServer) signal(sig os.Signal) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return
+	}
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Errorf("redis-server: %v", err)
 	}
 }
 

@@ -1,0 +1,353 @@
+package fibersession_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// opened is a storage that ends with the test, after the stores on it.
+func opened(t testing.TB, url string) storage.Storage {
+	t.Helper()
+	st, err := storage.Open(url)
+	must(t, err)
+	t.Cleanup(func() { _ = st.Close() })
+	return st
+}
+
+// load is increments of sessions from several nodes, with the outcome of each kept: as
+// told, and as it must be then.
+type load struct {
+	t       testing.TB
+	stop    chan struct{}
+	wg      sync.WaitGroup
+	acked   []atomic.Int64 // by session
+	unknown []atomic.Int64
+	refused atomic.Int64
+	total   atomic.Int64 // of acked
+}
+
+// newLoad makes each node count up each of its handles, one for each session, until
+// end. Every call has to end by itself.
+func newLoad(t testing.TB, nodes [][]*fibersession.Handle) *load {
+	l := &load{t: t, acked: make([]atomic.Int64, len(nodes[0])), unknown: make([]atomic.Int64, len(nodes[0]))}
+	l.begin(nodes)
+	return l
+}
+
+func (l *load) begin(nodes [][]*fibersession.Handle) {
+	l.stop = make(chan struct{})
+	for _, handles := range nodes {
+		for i, h := range handles {
+			l.wg.Go(func() { // pause waits
+				for {
+					select {
+					case <-l.stop:
+						return
+					default:
+						l.count(i, h)
+					}
+				}
+			})
+		}
+	}
+}
+
+func (l *load) pause() {
+	close(l.stop)
+	l.wg.Wait()
+}
+
+func (l *load) count(i int, h *fibersession.Handle) {
+	_, err := h.Incr(ctx, "n", 1)
+	switch {
+	case err == nil:
+		l.acked[i].Add(1)
+		l.total.Add(1)
+	case errors.Is(err, fibersession.ErrUnknownOutcome):
+		l.unknown[i].Add(1)
+	case errors.Is(err, fibersession.ErrUnavailable):
+		l.refused.Add(1)
+		time.Sleep(time.Millisecond) // as a client would
+	default:
+		l.t.Errorf("session %d: %v", i, err)
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// progress waits until work is done that begins now.
+func (l *load) progress(what string) {
+	l.t.Helper()
+	before := l.total.Load()
+	soon(l.t, what, func() bool { return l.total.Load() > before+200 || l.t.Failed() })
+}
+
+// end ends the load and compares what the store has with what was told.
+func (l *load) end(read *fibersession.Store, ids []string) {
+	l.t.Helper()
+	l.pause()
+	var acked, unknown int64
+	for i, id := range ids {
+		h, err := read.GetByID(ctx, id)
+		must(l.t, err)
+		got := int64(fibersession.Value[int](h, "n"))
+		h.Release()
+		low := l.acked[i].Load()
+		high := low + l.unknown[i].Load()
+		if got < low || got > high {
+			l.t.Errorf("session %d has %d; %d were acknowledged, and %d of unknown outcome", i, got, low, high-low)
+		}
+		acked, unknown = acked+low, unknown+high-low
+	}
+	l.t.Logf("%d increments acknowledged, %d of unknown outcome, %d refused", acked, unknown, l.refused.Load())
+}
+
+// nodesOn makes stores with connections of their own, and a session for each of count
+// that all of them hold and the first watches.
+func nodesOn(t testing.TB, cfg fibersession.Config, count int, urls ...string) (stores []*fibersession.Store, handles [][]*fibersession.Handle, ids []string) {
+	t.Helper()
+	for i, url := range urls {
+		cfg := cfg
+		cfg.Storage = opened(t, url)
+		s := newStore(t, cfg)
+		stores, handles = append(stores, s), append(handles, nil)
+		for j := range count {
+			if i == 0 {
+				h := stored(t, s, map[string]any{"n": 0})
+				ids = append(ids, h.ID())
+				handles[0] = append(handles[0], h)
+				t.Cleanup(h.Watch(func(fibersession.Event) {}))
+				continue
+			}
+			handles[i] = append(handles[i], again(t, s, ids[j]))
+		}
+	}
+	return stores, handles, ids
+}
+
+// caughtUp waits until what the first node shows, without asking, is what is stored.
+func caughtUp(t testing.TB, watching []*fibersession.Handle, read *fibersession.Store, ids []string) {
+	t.Helper()
+	for i, id := range ids {
+		h := again(t, read, id)
+		soon(t, "the copy that is watched catches up", func() bool { return watching[i].Get("n") == h.Get("n") })
+	}
+}
+
+// Redis is killed and started again under load: nothing that was acknowledged is lost,
+// and the nodes go on by themselves, pushed changes included.
+func TestFault_RedisKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	policy := "always" // everysec says the same for a killed process as long as the disk keeps up
+	if p := os.Getenv("FAULTS_APPENDFSYNC"); p != "" {
+		policy = p
+	}
+	server := storagetest.Redis(t, "--appendonly", "yes", "--appendfsync", policy)
+	url := server.URL()
+	stores, handles, ids := nodesOn(t, fibersession.Config{}, 4, url, url, url)
+	before := runtime.NumGoroutine()
+	l := newLoad(t, handles)
+	for range 3 {
+		l.progress("the load runs")
+		server.Kill()
+		refused, gaps := l.refused.Load(), stores[0].Stats().Gaps
+		soon(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
+		server.Restart()
+		back, total := time.Now(), l.total.Load()
+		soon(t, "the first write after it", func() bool { return l.total.Load() > total })
+		t.Logf("the first write came %v after Redis was back", time.Since(back).Round(time.Millisecond))
+		soon(t, "the feed is back", func() bool { return stores[0].Stats().Gaps > gaps })
+		t.Logf("the feed was back after %v", time.Since(back).Round(time.Millisecond))
+	}
+	l.progress("the load runs on")
+	l.end(stores[1], ids)
+	caughtUp(t, handles[0], stores[1], ids)
+	if gaps := stores[0].Stats().Gaps; gaps < 3 {
+		t.Errorf("the feed told of %d gaps", gaps)
+	}
+	soon(t, "no goroutine is left over", func() bool { return runtime.NumGoroutine() <= before+20 })
+}
+
+// The network between a node and Redis breaks again and again, in the middle of
+// whatever is under way.
+func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
+	t.Parallel()
+	server := storagetest.Redis(t)
+	one, two := storagetest.NewProxy(t, server.Addr()), storagetest.NewProxy(t, server.Addr())
+	stores, handles, ids := nodesOn(t, fibersession.Config{}, 4, one.URL(), two.URL(), server.URL())
+	l := newLoad(t, handles)
+	for i := range 40 {
+		l.progress("the load runs")
+		if i%2 == 0 {
+			one.Cut()
+		} else {
+			two.Cut()
+		}
+	}
+	l.end(stores[2], ids)
+	caughtUp(t, handles[0], stores[2], ids)
+}
+
+// Redis stands still: every call is answered all the same, and then all goes on.
+func TestFault_RedisStandsStill(t *testing.T) {
+	t.Parallel()
+	server := storagetest.Redis(t)
+	url := server.URL()
+	stores, handles, ids := nodesOn(t, fibersession.Config{StorageTimeout: 200 * time.Millisecond}, 4, url, url)
+	l := newLoad(t, handles)
+	for range 2 {
+		l.progress("the load runs")
+		server.Pause()
+		refused := l.refused.Load()
+		soon(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
+		server.Resume()
+	}
+	l.progress("the load runs on")
+	l.end(stores[1], ids)
+	caughtUp(t, handles[0], stores[1], ids)
+}
+
+// A master fails and its replica takes over: the nodes follow. What was acknowledged
+// and never replicated is Redis' to lose; here the replica had caught up.
+func TestFault_SentinelFailsOver(t *testing.T) {
+	t.Parallel()
+	master := storagetest.Redis(t)
+	host, port, _ := net.SplitHostPort(master.Addr())
+	storagetest.Redis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	conf := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := "sentinel monitor m " + host + " " + port + " 1\nsentinel down-after-milliseconds m 200\nsentinel failover-timeout m 2000\n"
+	must(t, os.WriteFile(conf, []byte(text), 0o600))
+	sentinel := storagetest.RedisSentinel(t, conf)
+	admin := goredis.NewSentinelClient(&goredis.Options{Addr: sentinel.Addr()})
+	defer func() { _ = admin.Close() }()
+	soon(t, "the Sentinel finds the replica", func() bool {
+		replicas, err := admin.Replicas(ctx, "m").Result()
+		return err == nil && len(replicas) == 1 && replicas[0]["master-link-status"] == "ok"
+	})
+	url := "redis-sentinel://" + sentinel.Addr() + "/0?master=m"
+	stores, handles, ids := nodesOn(t, fibersession.Config{}, 2, url, url)
+	l := newLoad(t, handles)
+	l.progress("the load runs")
+	l.pause()
+	on := goredis.NewClient(&goredis.Options{Addr: master.Addr()})
+	defer func() { _ = on.Close() }()
+	soon(t, "the replica has all of it", func() bool {
+		info, err := on.Info(ctx, "replication").Result()
+		return err == nil && strings.Contains(info, "master_repl_offset:"+offset(info)) && strings.Contains(info, "offset="+offset(info)+",")
+	})
+	master.Kill()
+	l.begin(handles)
+	l.progress("the load runs on the other server")
+	l.end(stores[1], ids)
+	caughtUp(t, handles[0], stores[1], ids)
+}
+
+// offset is the master's own in the answer to INFO replication.
+func offset(info string) string {
+	_, after, _ := strings.Cut(info, "master_repl_offset:")
+	value, _, _ := strings.Cut(after, "\r\n")
+	return value
+}
+
+// A node that is cut off keeps to its word: Tracked serves nothing that is older than
+// MaxLag, however long it takes anybody to notice; then it refuses.
+func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
+	t.Parallel()
+	const maxLag = time.Second
+	server := storagetest.Redis(t)
+	network := storagetest.NewProxy(t, server.Addr())
+	a := newStore(t, fibersession.Config{Storage: opened(t, network.URL()), Freshness: fibersession.Tracked, MaxLag: maxLag, StorageTimeout: 100 * time.Millisecond})
+	b := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
+	h, hb, n := shared(t, a, b, nil)
+	soon(t, "it is tracked", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
+	network.Stop()
+	must(t, hb.Destroy(ctx))
+	ended := time.Now()
+	served := 0
+	for {
+		began := time.Now()
+		err := h.Refresh(ctx, 0)
+		if err != nil {
+			if !errors.Is(err, fibersession.ErrUnavailable) {
+				t.Errorf("cut off: %v", err)
+			}
+			break
+		}
+		served++
+		if d := began.Sub(ended); d > maxLag {
+			t.Fatalf("%v after the logout it is served", d)
+		}
+	}
+	t.Logf("it was served %d times, until %v after the logout", served, time.Since(ended).Round(time.Millisecond))
+	network.Resume()
+	if e := n.kind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
+		t.Errorf("it ended with %v", e.Cause)
+	}
+}
+
+// A node that is killed takes nothing along but what it had under way.
+func TestFault_ANodeIsKilled(t *testing.T) {
+	t.Parallel()
+	server := storagetest.Redis(t)
+	a := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
+	h := stored(t, a, map[string]any{"n": 0})
+	n := newsOf(t, h)
+	for round := range 3 {
+		node := exec.Command(os.Args[0], "-test.run=^TestFault_NodeProcess$")
+		node.Env = append(os.Environ(), "FAULT_NODE="+server.URL(), "FAULT_SESSION="+h.ID())
+		out, err := node.StdoutPipe()
+		must(t, err)
+		must(t, node.Start())
+		acked, before := 0, fibersession.Value[int](h, "n")
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if !strings.HasPrefix(lines.Text(), "acked") {
+				continue
+			}
+			if acked++; acked == 50 {
+				must(t, node.Process.Kill())
+			}
+		}
+		_ = node.Wait() // killed
+		must(t, h.Reload(ctx))
+		if got := fibersession.Value[int](h, "n") - before; got < acked || got > acked+1 || acked < 50 {
+			t.Errorf("round %d: the node said %d times that it was stored; %d are there", round, acked, got)
+		}
+		if _, err := h.Incr(ctx, "n", 1); err != nil { // nothing is locked
+			t.Error(err)
+		}
+	}
+	n.kind(fibersession.Changed)
+}
+
+// TestFault_NodeProcess is the other process of TestFault_ANodeIsKilled.
+func TestFault_NodeProcess(t *testing.T) {
+	url := os.Getenv("FAULT_NODE")
+	if url == "" {
+		return
+	}
+	s := newStore(t, fibersession.Config{Storage: opened(t, url)})
+	h := again(t, s, os.Getenv("FAULT_SESSION"))
+	for {
+		if _, err := h.Incr(ctx, "n", 1); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("acked")
+	}
+}
