@@ -156,8 +156,9 @@ func TestLinearizable(t *testing.T) {
 				network := storagetest.NewProxy(t, server.Addr())
 				networks = append(networks, network)
 				sites = append(sites, newSite(t, options{
-					storage: network.URL(),
-					bridge:  socketbridge.Config{Mode: socketbridge.SessionManual, Freshness: fibersession.Tracked},
+					storage:  network.URL(),
+					sessions: fibersession.Config{StorageTimeout: 5 * time.Second},
+					bridge:   socketbridge.Config{Mode: socketbridge.SessionManual, Freshness: fibersession.Tracked},
 				}).register().serve())
 			}
 			browser := sites[0].agent()
