@@ -37,13 +37,6 @@ func newSites(t testing.TB, count int, url string, o options, mount func(s *site
 	return all
 }
 
-// at is the same browser at another node.
-func (a *agent) at(s *site) *agent {
-	other := *a
-	other.site = s
-	return &other
-}
-
 // tracked waits until a node listens to what others do to its sessions.
 func (s *site) tracked() {
 	s.t.Helper()
