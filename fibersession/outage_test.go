@@ -10,7 +10,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
-var down = errors.New("down")
+var errDown = errors.New("down")
 
 // failing makes every call of node a's store fail, as refused connections do, and its
 // feed of unknown lateness.
@@ -18,7 +18,7 @@ func (w *world) failing(on bool) {
 	w.radio.set(on, on, 0)
 	w.faulty.SetPlan(nil)
 	if on {
-		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Fail: down} })
+		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Fail: errDown} })
 	}
 }
 
@@ -109,7 +109,7 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 		fault storagetest.Fault
 		wait  time.Duration
 	}{
-		"refused": {storagetest.Fault{Fail: down}, 0},
+		"refused": {storagetest.Fault{Fail: errDown}, 0},
 		"hanging": {storagetest.Fault{Hang: true}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
