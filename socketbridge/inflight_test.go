@@ -270,3 +270,48 @@ func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 		t.Errorf("n is %v", got)
 	}
 }
+
+// An event that is still in its middlewares does not reach its listeners, whether the
+// socket has been disconnected already or somebody still has a word with its client.
+func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
+	t.Parallel()
+	for name, e := range enders {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inTime(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+				hold, word := make(chan struct{}), make(chan struct{})
+				var ran atomic.Int32
+				if name == "destroy, told" {
+					io.OnInvalidSession(func(*socketbridge.Socket, error) { <-word })
+				}
+				io.OnConnection(func(s *socketbridge.Socket) {
+					s.Use(func(p *socketbridge.Packet) error {
+						<-hold
+						return p.Next()
+					})
+				})
+				io.On("event", func(*socketbridge.Packet) error {
+					ran.Add(1)
+					return nil
+				})
+				h := lift(t, store, map[string]any{"name": "ann"})
+				other := again(t, store, h)
+				defer other.Release()
+				c := joinAs(t, io, "/", h)
+				c.send(`2["event"]`)
+				synctest.Wait()
+				if err := e.do(other); err != nil {
+					t.Fatal(err)
+				}
+				close(hold)
+				synctest.Wait()
+				close(word)
+				synctest.Wait()
+				if ran.Load() != 0 {
+					t.Error("the event reached its listener")
+				}
+				c.expect("1")
+			})
+		})
+	}
+}
