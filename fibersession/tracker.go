@@ -305,8 +305,8 @@ func (s *state) attend() error {
 	if !read {
 		return nil
 	}
-	s.store.stats.rereads.Add(1)
 	err := s.do(s.store.tracker.ctx, &op{kind: opReload})
+	s.store.stats.rereads.Add(1)
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {
 		return err
 	}

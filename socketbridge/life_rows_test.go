@@ -188,6 +188,7 @@ func TestC1_PerConnectionMode(t *testing.T) {
 			return h.Get(key)
 		}
 		c := a.connect(n, "/", nodetest.Options{})
+		s.tracked() // the session is read once more, when the node listens for changes
 		before := s.sessions.Stats().Loads
 		equal(t, "as it was at connect", call(t, c, "name"), `"ann"`)
 		equal(t, "and later", call(t, c, "name"), `"ann"`)
@@ -300,6 +301,7 @@ func TestModePerNamespace(t *testing.T) {
 			{c.Of("/connection", nil), `"ann"`, 0, "/connection"},
 			{c.Of("/packet", nil), `"ann"`, 1, "/packet"},
 		} {
+			s.tracked()
 			before := s.sessions.Stats().Loads
 			equal(t, "the event sees", call(t, tt.at, "look"), tt.sees)
 			if n := s.sessions.Stats().Loads - before; n != tt.loads {
