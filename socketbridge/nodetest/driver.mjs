@@ -10,10 +10,11 @@ import { createInterface } from "node:readline";
 import * as clients from "./driver-clients.mjs";
 import * as servers from "./driver-servers.mjs";
 import * as browsers from "./driver-browser.mjs";
+import * as cluster from "./driver-cluster.mjs";
 import * as express from "./driver-express.mjs";
 import * as parser from "./driver-parser.mjs";
 
-const ops = { ...clients.ops, ...servers.ops, ...browsers.ops, ...parser.ops, ...express.ops };
+const ops = { ...clients.ops, ...servers.ops, ...browsers.ops, ...parser.ops, ...express.ops, ...cluster.ops };
 
 export function write(line) {
   process.stdout.write(JSON.stringify(line, pack) + "\n");
@@ -47,7 +48,7 @@ async function run(command) {
 const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
 lines.on("line", (line) => run(JSON.parse(line, unpack)));
 lines.on("close", async () => {
-  await Promise.allSettled([clients.close(), browsers.close(), express.close()]);
+  await Promise.allSettled([clients.close(), browsers.close(), express.close(), cluster.close()]);
   await servers.close();
   process.exit(0);
 });

@@ -1,0 +1,69 @@
+// Servers of socket.io in a cluster by @socket.io/redis-adapter, and the emitter of
+// @socket.io/redis-emitter. Their packages are imported when they are first asked for.
+import { createServer } from "node:http";
+import { Server } from "socket.io";
+
+const servers = new Map(); // number -> { io, close }
+const emitters = new Map(); // number -> { emitter, close }
+const AsyncFunction = (async () => {}).constructor;
+
+async function connect(url, ...more) {
+  const { createClient } = await import("redis");
+  const clients = [createClient({ url })];
+  for (let i = 0; i < more.length; i++) clients.push(clients[0].duplicate());
+  for (const client of clients) client.on("error", (error) => console.error(`redis: ${error.message}`));
+  await Promise.all(clients.map((client) => client.connect()));
+  return clients;
+}
+
+export const ops = {
+  // A server whose namespaces / and /chat are in the cluster. A socket joins the rooms
+  // of its auth option, and keeps its data.
+  async cluster({ server, redis, sharded, adapter }) {
+    const { createAdapter, createShardedAdapter } = await import("@socket.io/redis-adapter");
+    const [pub, sub] = await connect(redis, "sub");
+    const http = createServer();
+    const make = sharded ? createShardedAdapter : createAdapter;
+    const io = new Server(http, { adapter: make(pub, sub, adapter ?? {}) });
+    for (const name of ["/", "/chat"]) {
+      io.of(name).on("connection", (socket) => {
+        socket.join(socket.handshake.auth.rooms ?? []);
+        Object.assign(socket.data, socket.handshake.auth.data);
+        socket.emit("ready");
+      });
+    }
+    await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
+    servers.set(server, {
+      io,
+      heard: [],
+      close: async () => {
+        await io.close();
+        pub.destroy();
+        sub.destroy();
+      },
+    });
+    return `http://127.0.0.1:${http.address().port}`;
+  },
+  // Runs the body of an async function with io, the namespace, a list that stays with
+  // the server, and the arguments.
+  async clusterRun({ server, namespace, script, args }) {
+    const { io, heard } = servers.get(server);
+    return await new AsyncFunction("io", "nsp", "heard", "args", script)(io, io.of(namespace), heard, args);
+  },
+  async clusterClose({ server }) {
+    await servers.get(server).close();
+    servers.delete(server);
+  },
+  async emitter({ server, redis, options }) {
+    const { Emitter } = await import("@socket.io/redis-emitter");
+    const [client] = await connect(redis);
+    emitters.set(server, { emitter: new Emitter(client, options ?? {}), close: () => client.destroy() });
+  },
+  async emitterRun({ server, script, args }) {
+    return await new AsyncFunction("emitter", "args", script)(emitters.get(server).emitter, args);
+  },
+};
+
+export async function close() {
+  await Promise.allSettled([...servers.values(), ...emitters.values()].map((each) => each.close()));
+}
