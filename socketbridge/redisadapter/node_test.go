@@ -56,6 +56,7 @@ func serve(t *testing.T, redis string, cfg redisadapter.Config) (*socketbridge.S
 		})
 	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // its goroutine ends so much later
 	app.Use(io.Handler())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
