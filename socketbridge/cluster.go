@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -31,12 +32,23 @@ func newCluster(s *Server, a adapter.Adapter) *cluster {
 	c := &cluster{server: s, adapter: a, id: rand.Text(), done: make(chan struct{})}
 	c.watcher, _ = a.(adapter.RoomWatcher)
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	go c.run() // ends with c.ctx; Server.Shutdown waits for it
 	return c
+}
+
+// start begins to link.
+func (c *cluster) start() {
+	if c != nil {
+		go c.run() // ends with c.ctx; Server.Shutdown waits for it
+	}
 }
 
 func (c *cluster) run() {
 	defer close(c.done)
+	if p := c.server.presence; p != nil {
+		var beating sync.WaitGroup
+		beating.Go(func() { p.run(c.ctx) }) // ends with c.ctx; waited for here
+		defer beating.Wait()
+	}
 	if err := c.adapter.Run(c.ctx, c); err != nil && c.ctx.Err() == nil {
 		c.server.log.Error("socketbridge: the adapter has ended: other nodes cannot be reached", "error", err)
 	}

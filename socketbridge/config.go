@@ -172,6 +172,12 @@ type Config struct {
 	// Optional. Default: nil, this node stands alone
 	Adapter adapter.Adapter
 
+	// PresenceTTL is how long a node is not heard of until the other nodes take it for
+	// dead, and its users for gone. It matters with an Adapter only.
+	//
+	// Optional. Default: 15 * time.Second
+	PresenceTTL time.Duration
+
 	// RequestTimeout is how long other nodes' replies are awaited (FetchSockets,
 	// ServerSideEmitWithAck) when the context has no deadline.
 	//
@@ -230,6 +236,7 @@ var ConfigDefault = Config{
 	EventBurst:         400,
 	BytesPerSecond:     4 << 20,
 	RequestTimeout:     5 * time.Second,
+	PresenceTTL:        15 * time.Second,
 }
 
 func configDefault(config ...Config) Config {
@@ -272,6 +279,7 @@ func configDefault(config ...Config) Config {
 	}
 	orDefault(&cfg.EventBurst, def.EventBurst)
 	orDefault(&cfg.RequestTimeout, def.RequestTimeout)
+	orDefault(&cfg.PresenceTTL, def.PresenceTTL)
 	if cfg.BytesPerSecond == 0 {
 		cfg.BytesPerSecond = def.BytesPerSecond
 	}

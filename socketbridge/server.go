@@ -38,8 +38,9 @@ type Server struct {
 
 	perSession sessionCounts
 	users      users
-	cluster    *cluster  // nil without an adapter
-	recovery   *recovery // nil when there is none
+	cluster    *cluster   // nil without an adapter
+	presence   *presences // nil when this node alone matters
+	recovery   *recovery  // nil when there is none
 
 	closing atomic.Bool
 	running activity // inbox workers and connects: whatever runs user code
@@ -58,6 +59,7 @@ func New(config ...Config) *Server {
 		clients:    make(map[*client]struct{}),
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.PresenceGrace, cfg.MaxConnsPerUser
+	s.users.closed = make(chan struct{})
 	s.recovery = newRecovery(cfg.Recovery)
 	engine := cfg.Engine
 	if cfg.Sessions != nil {
@@ -66,9 +68,11 @@ func New(config ...Config) *Server {
 	}
 	if cfg.Adapter != nil {
 		s.cluster = newCluster(s, cfg.Adapter)
+		s.presence = newPresence(s)
 	}
 	s.root = s.Of("/")
 	s.engine = engineio.New(s, engine)
+	s.cluster.start()
 	return s
 }
 
@@ -126,6 +130,7 @@ func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 // same end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
+	s.handOver(ctx)
 	s.users.close()
 	if s.recovery != nil {
 		s.recovery.close()
@@ -143,7 +148,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err == nil {
 		err = s.running.wait(ctx) // the disconnect handlers
 	}
-	if err = errors.Join(err, s.cluster.close(ctx)); err != nil {
+	err = errors.Join(err, s.cluster.close(ctx))
+	s.presence.close(ctx)
+	if err != nil {
 		return err
 	}
 	return s.running.wait(ctx) // what other nodes still asked for

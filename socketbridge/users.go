@@ -2,6 +2,7 @@ package socketbridge
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,9 @@ type users struct {
 	server *Server
 	grace  time.Duration // 0 or less: none
 	limit  int           // of connections; negative: none
+
+	closed  chan struct{} // closed when the server shuts down
+	leaving atomic.Bool   // it does, and leaves its users to other nodes
 
 	mu    sync.Mutex // never held while a handler runs
 	byID  map[string]*user
@@ -79,7 +83,7 @@ func (us *users) leave(id string, c *client) {
 	if len(u.conns) > 0 {
 		return
 	}
-	if us.grace > 0 && !us.ended && len(us.hooks) > 0 {
+	if us.grace > 0 && !us.ended && us.matter() {
 		var t *time.Timer
 		t = time.AfterFunc(us.grace, func() { us.expired(id, u, &t) })
 		u.leaving = t
@@ -112,6 +116,9 @@ func (us *users) expired(id string, u *user, t **time.Timer) {
 func (us *users) close() {
 	us.mu.Lock()
 	defer us.mu.Unlock()
+	if !us.ended {
+		close(us.closed)
+	}
 	us.ended = true
 	for id, u := range us.byID {
 		if u.leaving != nil {
@@ -126,7 +133,7 @@ func (us *users) close() {
 func (us *users) tell(id string, u *user) {
 	switch {
 	case u.telling:
-	case u.told != u.here() && len(us.hooks) > 0:
+	case u.told != u.here() && us.matter():
 		u.telling = true
 		us.server.running.begin()
 		go us.inform(id, u) // ends when there is no more news; Server.Shutdown waits for it
@@ -146,8 +153,8 @@ func (us *users) inform(id string, u *user) {
 		u.told = u.here()
 		online, hooks := u.told, us.hooks
 		us.mu.Unlock()
-		for _, fn := range hooks {
-			us.server.guard("OnPresence", func() { fn(id, online) })
+		if us.news(id, online) {
+			us.call(hooks, id, online)
 		}
 		us.mu.Lock()
 	}
