@@ -22,6 +22,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // What Express keeps is tested with Express itself in package socketbridge, rows N7.
@@ -564,4 +565,86 @@ func TestN7_ExpressRecheck(t *testing.T) {
 			t.Errorf("%d reads in a minute; events %q", loads, events)
 		}
 	})
+}
+
+// Between nodes of Fiber the feed tells, as with every other form: of changes and of
+// the end. A new ID ends the session on other nodes, as nothing leads them to it.
+func TestN7_ExpressNodes(t *testing.T) {
+	t.Parallel()
+	overStorages(t, func(t *testing.T, st storage.Storage) {
+		cfg := expressConfig(fibersession.Config{Storage: st, Recheck: -1, Freshness: fibersession.Tracked})
+		one, two := newStore(t, cfg), newStore(t, cfg)
+		for name, act := range map[string]func(h *fibersession.Handle) error{
+			"Destroy":    func(h *fibersession.Handle) error { return h.Destroy(ctx) },
+			"Regenerate": func(h *fibersession.Handle) error { return h.Regenerate(ctx) },
+		} {
+			near := written(t, one, st, `{"cookie":{"originalMaxAge":3600000},"n":1}`)
+			far := again(t, two, expressID)
+			events := make(chan fibersession.Event, 100)
+			stop := far.Watch(func(e fibersession.Event) { events <- e })
+			next := func() fibersession.Event {
+				t.Helper()
+				select {
+				case e := <-events:
+					return e
+				case <-time.After(20 * time.Second):
+					t.Fatalf("%s: nothing was heard", name)
+					panic("unreachable")
+				}
+			}
+			near.Set("n", 2)
+			must(t, near.Save(ctx))
+			if e := next(); e.Kind != fibersession.Changed || fmt.Sprint(e.Keys) != "[n]" || far.Get("n") != 2 {
+				t.Errorf("%s: %v, and n is %v", name, e, far.Get("n"))
+			}
+			loads := two.Stats().Loads // what Express does, nobody tells: each read asks, though the feed is good
+			must(t, far.Refresh(ctx, 0))
+			if two.Stats().Loads == loads {
+				t.Errorf("%s: a tracked read did not ask the store", name)
+			}
+			must(t, act(near))
+			if e := next(); e.Kind != fibersession.Ended || !errors.Is(e.Cause, fibersession.ErrDestroyed) {
+				t.Errorf("%s: %v", name, e)
+			}
+			stop()
+			near.Release()
+			far.Release()
+		}
+	})
+}
+
+// What the store says of a session's end counts where its value is behind, as it is
+// after Express touched it: so a session that was ended is not taken for one that
+// expired, and one that was touched just now is not touched again.
+func TestN7_ExpressLifetime(t *testing.T) {
+	t.Parallel()
+	st, err := storage.Open(storagetest.Redis(t).URL())
+	must(t, err)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
+	for name, cookie := range map[string]string{
+		"none":   `{"originalMaxAge":null,"expires":null}`,
+		"behind": `{"originalMaxAge":7200000,"expires":"2001-01-01T00:00:00.000Z"}`,
+	} {
+		h := written(t, s, st, `{"cookie":`+cookie+`}`) // for an hour
+		if left := time.Until(h.Deadline()); left > time.Hour || left < 59*time.Minute {
+			t.Errorf("%s: it ends in %v", name, left)
+		}
+		must(t, h.Touch(ctx)) // of 2 hours, or a day, one is left: that is long since
+		if s.Stats().Touches == 0 {
+			t.Errorf("%s: it was not touched", name)
+		}
+		before := s.Stats().Touches
+		h.Release()
+		h = again(t, s, expressID)
+		must(t, h.Touch(ctx))
+		if got := s.Stats().Touches; got != before {
+			t.Errorf("%s: it is touched again", name)
+		}
+		must(t, st.Delete("sess:"+expressID)) // as Express does
+		if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrDestroyed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		h.Release()
+	}
 }

@@ -190,8 +190,7 @@ func (l *express) open(p place, data []byte) (meta, map[string]any, error) {
 	}
 	wire.values = maps.Clone(values) // they never change, whoever has them
 	m.idle = l.idleOf(wire)
-	// It may live for longer; that is known when it is used here, and not before.
-	m.expiry = m.created
+	m.expiry = m.created // when it is known to be there: see round.lifetime
 	var expires string
 	if json.Unmarshal(wire.cookie["expires"], &expires) == nil {
 		if t, err := time.Parse(time.RFC3339, expires); err == nil && t.After(m.expiry) {

@@ -201,6 +201,7 @@ func (r *round) load() error {
 			s.end(ErrCorrupt)
 		default:
 			r.expire(at)
+			r.lifetime(at)
 		}
 		return nil
 	}

@@ -135,6 +135,14 @@ func (v *view) Members(ctx context.Context, set string) iter.Seq2[string, error]
 	return x.Members(ctx, v.name(set))
 }
 
+func (v *view) TTL(ctx context.Context, key string) (time.Duration, error) {
+	l, ok := v.base.(Lifetime)
+	if !ok {
+		return 0, v.unsupported("TTL")
+	}
+	return l.TTL(ctx, v.name(key))
+}
+
 func (v *view) unsupported(method string) error {
 	return fmt.Errorf("storage: %s: %T has no such ability: %w", method, v.base, errors.ErrUnsupported)
 }

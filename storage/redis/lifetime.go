@@ -1,0 +1,35 @@
+package redis
+
+import (
+	"context"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+var _ storage.Lifetime = (*Storage)(nil)
+
+// TTL implements storage.Lifetime with PTTL, to the millisecond.
+func (s *Storage) TTL(ctx context.Context, key string) (time.Duration, error) {
+	if err := s.ready(ctx); err != nil {
+		return 0, err
+	}
+	if key == "" {
+		return 0, storage.ErrNotFound
+	}
+	name := s.name(key)
+	cmd := goredis.NewIntCmd(ctx, "pttl", name)
+	if err := s.router.do(ctx, name, cmd); err != nil {
+		return 0, explain(err, false)
+	}
+	switch ms := cmd.Val(); {
+	case ms == -1:
+		return 0, nil
+	case ms < 0:
+		return 0, storage.ErrNotFound
+	default:
+		return time.Duration(max(ms, 1)) * time.Millisecond, nil
+	}
+}

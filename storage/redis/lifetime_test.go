@@ -1,0 +1,56 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+func TestTTL(t *testing.T) {
+	t.Parallel()
+	st, err := storage.Open(storagetest.Redis(t).URL() + "?prefix=p:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	ctx := context.Background()
+	if err := errors.Join(st.Set("for ever", []byte("x"), 0), st.Set("an hour", []byte("x"), time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]storage.Lifetime{"": st.(storage.Lifetime), "p": storage.Prefix(st, "an ").(storage.Lifetime)} {
+		key := map[string]string{"": "an hour", "p": "hour"}[name]
+		if left, err := s.TTL(ctx, key); err != nil || left > time.Hour || left < 59*time.Minute {
+			t.Errorf("%s: %v, %v", key, left, err)
+		}
+	}
+	if left, err := st.(storage.Lifetime).TTL(ctx, "for ever"); left != 0 || err != nil {
+		t.Errorf("%v, %v", left, err)
+	}
+	for _, key := range []string{"", "none"} {
+		if _, err := st.(storage.Lifetime).TTL(ctx, key); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%q: %v", key, err)
+		}
+	}
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := st.(storage.Lifetime).TTL(done, "an hour"); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("after the context's end: %v", err)
+	}
+	plain := storage.Prefix(storage.From(plainBasic{}), "p")
+	if _, err := plain.(storage.Lifetime).TTL(ctx, "k"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("of what cannot tell: %v", err)
+	}
+}
+
+// plainBasic is a fiber.Storage that keeps nothing.
+type plainBasic struct{}
+
+func (plainBasic) Get(string) ([]byte, error)              { return nil, nil }
+func (plainBasic) Set(string, []byte, time.Duration) error { return nil }
+func (plainBasic) Delete(string) error                     { return nil }
+func (plainBasic) Reset() error                            { return nil }
+func (plainBasic) Close() error                            { return nil }
