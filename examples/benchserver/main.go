@@ -1,7 +1,8 @@
 // Benchserver serves the contract of the project's load generator: a session over
 // HTTP and over sockets, one room that everybody is in, and nothing else. Its
-// settings come from the environment: PORT, STORE (memory or redis), REDIS_URL, and
-// PPROF (an address for profiles; none when empty).
+// settings come from the environment: PORT, STORE (memory or redis), REDIS_URL,
+// FRESHNESS (strict, the default, or tracked: how the session is reloaded), and PPROF
+// (an address for profiles; none when empty).
 package main
 
 import (
@@ -43,8 +44,13 @@ func newApp(store storage.Storage) *fiber.App {
 	engine := engineio.ConfigDefault
 	engine.MaxConnsPerIP = -1 // all load comes from one address
 	engine.ConnRatePerIP = -1
+	freshness := fibersession.Strict
+	if os.Getenv("FRESHNESS") == "tracked" {
+		freshness = fibersession.Tracked
+	}
 	io := socketbridge.New(socketbridge.Config{
-		Sessions: sessions,
+		Sessions:  sessions,
+		Freshness: freshness,
 		// The contract asks for a reload before "incr" and "read" only.
 		Mode:               socketbridge.SessionPerConnection,
 		Engine:             engine,

@@ -1,0 +1,50 @@
+package fibersession_test
+
+import (
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// What it costs that a session is watched, and what Tracked spares.
+func BenchmarkFeed(b *testing.B) {
+	for _, on := range []string{"memory", "redis"} {
+		var st storage.Storage
+		if on == "memory" {
+			st = memory.New()
+		} else {
+			st = opened(b, storagetest.Redis(b).URL())
+		}
+		s := fibersession.New(fibersession.Config{Storage: st, Logger: quiet})
+		h := stored(b, s, map[string]any{"n": 0})
+		run := func(name string, op func() error) {
+			b.Run(on+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := op(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		incr := func() error { _, err := h.Incr(ctx, "n", 1); return err }
+		run("Incr, not watched", incr)
+		var stop func()
+		settled(b, s, func() { stop = h.Watch(func(fibersession.Event) {}) })
+		run("Incr, watched", incr)
+		soon(b, "it is tracked", func() bool {
+			return h.Refresh(ctx, fibersession.Tracked) == nil && s.Stats().Spared > 0
+		})
+		run("Refresh, strict", func() error { return h.Refresh(ctx, fibersession.Strict) })
+		run("Refresh, tracked", func() error { return h.Refresh(ctx, fibersession.Tracked) })
+		stop()
+		h.Release()
+		must(b, s.Close())
+		if on == "memory" {
+			_ = st.Close()
+		}
+	}
+}
