@@ -19,8 +19,8 @@ type Adapter interface {
 	Run(ctx context.Context, n Node) error
 
 	// Publish sends m to all other nodes that serve its namespace. Messages that
-	// one goroutine publishes arrive at each node in that order. Errors wrap
-	// ErrUnavailable, ErrUnknownOutcome, ErrTooLarge or ErrClosed.
+	// one goroutine publishes to the same rooms arrive at each node in that order.
+	// Errors wrap ErrUnavailable, ErrUnknownOutcome, ErrTooLarge or ErrClosed.
 	Publish(ctx context.Context, m *Message) error
 
 	// Ask sends m to all other nodes that serve its namespace and yields their

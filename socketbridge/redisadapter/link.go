@@ -25,7 +25,7 @@ type link interface {
 
 	message(m *adapter.Message, uid, requestID string) (channel string, data []byte, err error)
 	reply(f *frame, uid string, r *adapter.Reply) (channel string, data []byte, err error)
-	send(ctx context.Context, channel string, data []byte) error
+	send(ctx context.Context, namespace, channel string, data []byte) error
 }
 
 // places says what a channel or pattern that is subscribed to is for.
@@ -133,7 +133,16 @@ func (l *classicLink) reply(f *frame, _ string, r *adapter.Reply) (string, []byt
 	return l.classic.reply(f, r)
 }
 
-func (l *classicLink) send(ctx context.Context, channel string, data []byte) error {
+// send publishes, on a Redis Cluster always at the same node: they pass on to each
+// other what they get, each in its own time.
+func (l *classicLink) send(ctx context.Context, namespace, channel string, data []byte) error {
+	if cluster, ok := l.a.client.(*goredis.ClusterClient); ok {
+		node, err := cluster.MasterForKey(ctx, l.broadcasts(namespace))
+		if err != nil {
+			return errUnsent{err}
+		}
+		return node.Publish(ctx, channel, data).Err()
+	}
 	return l.a.client.Publish(ctx, channel, data).Err()
 }
 
@@ -219,8 +228,17 @@ func (l *shardedLink) receive(namespace, _ string, data []byte) {
 	l.a.read(data, func() (*frame, error) { return l.read(namespace, data) })
 }
 
-func (l *shardedLink) send(ctx context.Context, channel string, data []byte) error {
-	return l.a.client.SPublish(ctx, channel, data).Err()
+// send publishes at the node that the channel belongs to.
+func (l *shardedLink) send(ctx context.Context, _, channel string, data []byte) error {
+	node, err := l.shards.owner(ctx, channel)
+	if err != nil {
+		return errUnsent{err}
+	}
+	err = node.SPublish(ctx, channel, data).Err()
+	if goredis.HasErrorPrefix(err, "MOVED") { // its slot has moved; nothing was published
+		l.shards.reload()
+	}
+	return err
 }
 
 func (l *shardedLink) nodes(ctx context.Context, namespace string) (int, error) {

@@ -171,16 +171,16 @@ func (a *Adapter) send(ctx context.Context, m *adapter.Message, requestID string
 	if err != nil {
 		return err
 	}
-	return a.publish(ctx, channel, data)
+	return a.publish(ctx, m.Namespace, channel, data)
 }
 
-func (a *Adapter) publish(ctx context.Context, channel string, data []byte) error {
+func (a *Adapter) publish(ctx context.Context, namespace, channel string, data []byte) error {
 	if len(data) > a.cfg.MaxMessage {
 		return fmt.Errorf("%w: %d bytes, at most %d", adapter.ErrTooLarge, len(data), a.cfg.MaxMessage)
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
-	return explain(a.link.send(ctx, channel, data))
+	return explain(a.link.send(ctx, namespace, channel, data))
 }
 
 // Nodes implements adapter.Adapter. A node counts when it is subscribed; one that
@@ -198,6 +198,11 @@ func (a *Adapter) Nodes(ctx context.Context, namespace string) (int, error) {
 	return n, nil
 }
 
+// errUnsent is an error of something before a publish.
+type errUnsent struct{ error }
+
+func (e errUnsent) Unwrap() error { return e.error }
+
 // explain turns what go-redis says of a publish into what is then known: that nothing
 // happened only where that is certain.
 func explain(err error) error {
@@ -207,9 +212,11 @@ func explain(err error) error {
 	var (
 		answer goredis.Error
 		dial   *net.OpError
+		unsent errUnsent
 	)
 	switch {
 	case errors.As(err, &answer), // Redis refused
+		errors.As(err, &unsent),
 		errors.As(err, &dial) && dial.Op == "dial",
 		errors.Is(err, goredis.ErrClosed), errors.Is(err, goredis.ErrPoolTimeout), errors.Is(err, goredis.ErrPoolExhausted):
 		return fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
@@ -86,16 +87,26 @@ func (a *Adapter) Ask(ctx context.Context, m *adapter.Message) iter.Seq2[*adapte
 	}
 }
 
-// others returns how many other nodes there are, of whom this one would hear.
+// others returns how many other nodes there are. When this node would not hear them,
+// because it has just begun or its connection has just broken, it waits for that.
 func (a *Adapter) others(ctx context.Context, namespace string) (int, error) {
 	n, err := a.Nodes(ctx, namespace)
-	switch {
-	case err != nil:
-		return 0, err
-	case !a.link.hears(namespace):
-		return 0, fmt.Errorf("%w: replies could not be heard at present", adapter.ErrUnavailable)
+	if err != nil || a.link.hears(namespace) {
+		return max(n-1, 0), err
 	}
-	return max(n-1, 0), nil
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !a.link.hears(namespace) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%w: replies could not be heard at present", adapter.ErrUnavailable)
+		}
+	}
+	n, err = a.Nodes(ctx, namespace)
+	return max(n-1, 0), err
 }
 
 func (a *Adapter) collect(ctx context.Context, q *question, others int, yield func(*adapter.Reply, error) bool) {
@@ -198,7 +209,7 @@ func (a *Adapter) answer(ctx context.Context, f *frame) {
 	for r := range node.Answer(ctx, f.message) {
 		channel, data, err := a.link.reply(f, node.ID(), r)
 		if err == nil {
-			err = a.publish(ctx, channel, data)
+			err = a.publish(ctx, f.message.Namespace, channel, data)
 		}
 		if err != nil && ctx.Err() == nil {
 			a.cfg.Logger.Warn("redisadapter: a reply to another node was not sent", "error", err)
@@ -210,7 +221,7 @@ func (a *Adapter) answer(ctx context.Context, f *frame) {
 func (a *Adapter) done(ctx context.Context, f *frame) {
 	if l, ok := a.link.(*classicLink); ok {
 		channel, data := l.done(f)
-		if err := a.publish(ctx, channel, data); err != nil && ctx.Err() == nil {
+		if err := a.publish(ctx, f.message.Namespace, channel, data); err != nil && ctx.Err() == nil {
 			a.cfg.Logger.Warn("redisadapter: a reply to another node was not sent", "error", err)
 		}
 	}

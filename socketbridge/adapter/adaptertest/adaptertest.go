@@ -95,9 +95,17 @@ func start(t *testing.T, join func() adapter.Adapter, count int) []*node {
 	for _, n := range nodes {
 		nodes[0].hear(n, "a")
 	}
-	nodes[0].publish(news("", `["started"]`))
+	// What was published so far has come when these have, each on its way.
+	nodes[0].publish(news("a", `["room"]`))
+	nodes[0].publish(news("", `["all"]`))
 	for _, n := range nodes[1:] {
-		for string(n.next().Payload.JSON) != `["started"]` {
+		for room, all := false, false; !room || !all; {
+			switch string(n.next().Payload.JSON) {
+			case `["room"]`:
+				room = true
+			case `["all"]`:
+				all = true
+			}
 		}
 	}
 	return nodes
