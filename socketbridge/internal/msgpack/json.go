@@ -176,6 +176,9 @@ func (r *reader) float(f float64, bits int) {
 		r.out = append(r.out, "null"...)
 		return
 	}
+	if f == 0 {
+		f = 0 // and not -0, which JSON.stringify does not write either
+	}
 	r.out = strconv.AppendFloat(r.out, f, 'g', -1, bits)
 }
 
