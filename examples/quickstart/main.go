@@ -18,6 +18,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
 )
@@ -53,7 +54,10 @@ func main() {
 // newApp is the whole program: sessions, sockets, and the two ways to count.
 func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 	sessions := fibersession.New(fibersession.Config{Storage: store})
-	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
+	io := socketbridge.New(socketbridge.Config{
+		Sessions: sessions,
+		Adapter:  redisadapter.For(store), // links several nodes on one Redis; none for memory
+	})
 
 	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
