@@ -116,10 +116,17 @@ func (b Broadcast) Timeout(d time.Duration) Broadcast {
 // adapter.ErrUnavailable or adapter.ErrUnknownOutcome is about the other nodes: the
 // sockets of this one have the event. Without an adapter Emit never waits; with one, it
 // waits until the adapter has passed the event on.
+//
+// With Config.Recovery and an adapter that is an adapter.Log, an event that is neither
+// Volatile nor Local goes through the log to all nodes, this one included, and Emit
+// waits until it is back. After adapter.ErrUnknownOutcome it may come, or not, to all.
 func (b Broadcast) Emit(event string, args ...any) error {
 	msgs, err := encodeEvent(b.ns.name, event, 0, false, args)
 	if err != nil {
 		return err
+	}
+	if t, ok := b.ns.past.(*tail); ok && !b.local && b.flags&transport.Volatile == 0 {
+		return t.emit(b, msgs)
 	}
 	b.ns.deliver(b.to, b.except, b.from, b.flags, msgs)
 	if m := b.message(adapter.Broadcast); m != nil {
@@ -132,12 +139,12 @@ func (b Broadcast) Emit(event string, args ...any) error {
 // deliver queues an event to the sockets of this node that are in any of to (all when
 // it is empty) and in none of except, but for from.
 func (n *Namespace) deliver(to, except []string, from *Socket, f transport.Flags, msgs []transport.Message) {
-	if n.history != nil && f&transport.Volatile == 0 {
+	if h, ok := n.past.(*history); ok && f&transport.Volatile == 0 {
 		e := &sent{to: to, except: except, share: n.share(to), msgs: msgs}
 		if from != nil {
 			e.except = append(slices.Clip(except), from.id)
 		}
-		_ = n.history.emit(e, f, func() []*Socket { return n.rooms.find(to, e.except) })
+		_ = h.emit(e, f, func() []*Socket { return n.rooms.find(to, e.except) })
 		return
 	}
 	for _, s := range n.rooms.find(to, except) {

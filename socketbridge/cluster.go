@@ -20,6 +20,7 @@ type cluster struct {
 	server  *Server
 	adapter adapter.Adapter
 	watcher adapter.RoomWatcher // nil when the adapter does not follow rooms
+	log     adapter.Log         // nil when the adapter keeps nothing
 	id      string
 	ctx     context.Context // ends when the server is through
 	stop    context.CancelFunc
@@ -31,6 +32,7 @@ var _ adapter.Node = (*cluster)(nil)
 func newCluster(s *Server, a adapter.Adapter) *cluster {
 	c := &cluster{server: s, adapter: a, id: rand.Text(), done: make(chan struct{})}
 	c.watcher, _ = a.(adapter.RoomWatcher)
+	c.log, _ = a.(adapter.Log)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -190,6 +192,10 @@ func (c *cluster) Deliver(m *adapter.Message) {
 		msgs, _, err := open(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
 		if err != nil {
 			c.malformed(m, err)
+			return
+		}
+		if t, ok := ns.past.(*tail); ok && m.Offset != "" {
+			t.deliver(ns, m, msgs)
 			return
 		}
 		ns.deliver(m.Rooms, m.Except, nil, flagsOf(m), msgs)

@@ -1,9 +1,9 @@
 package socketbridge
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,12 +20,12 @@ import (
 type history struct {
 	cfg   Recovery
 	keep  time.Duration // how long events are needed
-	most  int           // how many are sent to one socket that comes back
 	epoch string        // of this process: an offset of another one means nothing here
 
-	// mu is held while an event gets its place and is queued to its sockets, so that
-	// every client gets events in the order of their offsets. Queueing never waits.
-	mu     sync.Mutex
+	// The lock is held while an event gets its place and is queued to its sockets, so
+	// that every client gets events in the order of their offsets. Queueing never
+	// waits.
+	sync.Mutex
 	list   []*sent // consecutive places, oldest first
 	next   uint64  // the place of the next event
 	shares map[string]*share
@@ -43,12 +43,6 @@ type sent struct {
 	msgs       []transport.Message // without the offset; nil when it is kept no more
 }
 
-// placed is an event with its offset, ready to be sent.
-type placed struct {
-	place uint64
-	msgs  []transport.Message
-}
-
 // share is what is kept for one session, or for one room. More than a socket that
 // comes back may be sent would be of no use to anybody: so what goes beyond is dropped,
 // and one session cannot take the place of all others.
@@ -64,20 +58,17 @@ const everybody = ownRooms + "everybody"
 const sentOverhead = 200
 
 func newHistory(s *Server) *history {
-	if s.recovery == nil {
-		return nil
-	}
 	engine, def := s.cfg.Engine, engineio.ConfigDefault
 	orDefault(&engine.PingInterval, def.PingInterval)
 	orDefault(&engine.PingTimeout, def.PingTimeout)
-	orDefault(&engine.MaxQueueMessages, def.MaxQueueMessages)
 	return &history{
 		cfg: s.recovery.cfg, bytes: &s.recovery.bytes,
 		keep:  s.recovery.cfg.Window + engine.PingInterval + engine.PingTimeout, // a broken connection is noticed late
-		most:  engine.MaxQueueMessages / 2,
 		epoch: rand.Text()[:10], next: 1, shares: make(map[string]*share),
 	}
 }
+
+var _ past = (*history)(nil)
 
 // emit gives an event its place and queues it to the sockets it is for.
 func (h *history) emit(e *sent, flags transport.Flags, sockets func() []*Socket) (err error) {
@@ -86,8 +77,8 @@ func (h *history) emit(e *sent, flags transport.Flags, sockets func() []*Socket)
 	}
 	e.size += sentOverhead
 	e.at = time.Now()
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.Lock()
+	defer h.Unlock()
 	place := h.next
 	h.next++
 	h.list = append(h.list, e)
@@ -101,15 +92,7 @@ func (h *history) emit(e *sent, flags transport.Flags, sockets func() []*Socket)
 	}
 	numbered := withOffset(e.msgs, h.offset(place))
 	for _, s := range sockets() {
-		if s.muted.Load() {
-			continue
-		}
-		msgs := numbered
-		if s.client.plain != nil {
-			msgs = e.msgs
-		}
-		s.placed = place
-		err = errors.Join(err, s.queue(flags, msgs, true))
+		err = errors.Join(err, s.take(place, flags, numbered, e.msgs))
 	}
 	return err
 }
@@ -157,8 +140,8 @@ func (h *history) trim(now time.Time) {
 
 // expire drops what is too old.
 func (h *history) expire() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.Lock()
+	defer h.Unlock()
 	now := time.Now()
 	h.trim(now)
 	if h.timer = nil; len(h.list) > 0 && !h.closed {
@@ -168,8 +151,8 @@ func (h *history) expire() {
 
 // close drops everything.
 func (h *history) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.Lock()
+	defer h.Unlock()
 	h.closed = true
 	if h.timer != nil {
 		h.timer.Stop()
@@ -177,12 +160,8 @@ func (h *history) close() {
 	h.list, h.shares = nil, make(map[string]*share)
 }
 
-// last returns the place of the newest event.
-func (h *history) last() uint64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.next - 1
-}
+// position returns the place of the newest event. The caller holds the lock.
+func (h *history) position() uint64 { return h.next - 1 }
 
 func (h *history) offset(place uint64) string {
 	return h.epoch + "-" + strconv.FormatUint(place, 36)
@@ -198,42 +177,27 @@ func (h *history) place(offset string) (uint64, bool) {
 	return n, err == nil
 }
 
-// missed returns what was sent to rooms after a place, numbered, or not ok when
-// something of it is kept no more, or when it is too much. Nothing else is sent until
-// unlock is called.
-func (h *history) missed(after uint64, rooms map[string]bool) (missed []placed, unlock func(), ok bool) {
-	h.mu.Lock()
-	if after >= h.next || after+1 < h.first() {
-		return nil, h.mu.Unlock, false
+// catchUp implements past.
+func (h *history) catchUp(_ context.Context, c *catchUp) error {
+	h.Lock()
+	defer h.Unlock()
+	if c.upTo >= h.next || c.upTo+1 < h.first() {
+		return errNotKept
 	}
-	size := 0
-	for i := after + 1 - h.first(); i < uint64(len(h.list)); i++ {
-		e := h.list[i]
-		if !e.meant(rooms) {
+	for i := c.upTo + 1 - h.first(); i < uint64(len(h.list)); i++ {
+		e, place := h.list[i], h.first()+i
+		if !meant(c.rooms, e.to, e.except) {
 			continue
 		}
-		if size += e.size; e.msgs == nil || size > h.cfg.MaxBytesPerSession || len(missed) == h.most {
-			return nil, h.mu.Unlock, false
+		if e.msgs == nil {
+			return errNotKept
 		}
-		place := h.first() + i
-		missed = append(missed, placed{place, withOffset(e.msgs, h.offset(place))})
+		if err := c.add(place, e.size, withOffset(e.msgs, h.offset(place))); err != nil {
+			return err
+		}
 	}
-	return missed, h.mu.Unlock, true
-}
-
-// meant says whether a socket in rooms was to get the event.
-func (e *sent) meant(rooms map[string]bool) bool {
-	in := func(name string) bool { return rooms[name] }
-	return (len(e.to) == 0 || slices.ContainsFunc(e.to, in)) && !slices.ContainsFunc(e.except, in)
-}
-
-// withOffset adds an offset to an event, as its last argument.
-func withOffset(msgs []transport.Message, offset string) []transport.Message {
-	text := msgs[0].Data
-	data := make([]byte, 0, len(text)+len(offset)+3)
-	data = append(append(data, text[:len(text)-1]...), `,"`...)
-	data = append(append(data, offset...), `"]`...)
-	return append([]transport.Message{{Data: data}}, msgs[1:]...)
+	c.upTo = h.position()
+	return nil
 }
 
 // share returns under what an event is counted in the history: the session that it is

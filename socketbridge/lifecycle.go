@@ -23,6 +23,7 @@ func (s *Socket) connect() {
 		err = s.enter()
 	}
 	if err == nil {
+		s.emitHeld()
 		err = s.announce()
 	}
 	if err != nil {
@@ -121,20 +122,25 @@ func (s *Socket) announce() error {
 	if err != nil {
 		return err
 	}
+	if s.left != nil && s.catchUp(s.missed) != nil { // the client shall come anew
+		s.client.conn.Close(transport.TransportClose)
+		return ErrDisconnected
+	}
 	var missed []placed
+	if p := s.ns.past; p != nil {
+		p.Lock()
+		defer p.Unlock()
+	}
 	if s.left != nil {
-		var unlock func()
-		var ok bool
-		missed, unlock, ok = s.ns.history.missed(s.since, s.left.meant)
-		defer unlock()
-		if !ok || s.owner() != s.left.owner { // so it became while the middlewares ran: the client shall come anew
+		if s.owner() != s.left.owner { // so it became while the middlewares ran
 			s.client.conn.Close(transport.TransportClose)
 			return ErrDisconnected
 		}
-		s.placed = s.left.placed
+		missed, s.caught, s.placed = s.missed.missed, s.missed.upTo, s.left.Placed
 		if len(missed) > 0 {
 			s.placed = missed[len(missed)-1].place
 		}
+		s.missed = nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +154,7 @@ func (s *Socket) announce() error {
 		_ = s.client.conn.Send(0, e.msgs...)
 	}
 	for _, e := range s.early {
-		if s.left == nil || !e.placed { // else it is among what was missed
+		if e.place == 0 || e.place > s.caught { // else it is among what was missed
 			_ = s.client.conn.Send(e.flags, e.msgs...)
 		}
 	}

@@ -21,7 +21,7 @@ type Namespace struct {
 	server     *Server
 	name       string
 	rooms      rooms
-	history    *history      // nil without recovery
+	past       past          // nil without recovery
 	serverSide serverSide    // events of other nodes' servers
 	acks       atomic.Uint64 // the last ack ID given; shared, so that a broadcast is encoded once
 
@@ -47,7 +47,7 @@ type settings struct {
 type ConnectHandler func(c *Connect) error
 
 func newNamespace(s *Server, name string) *Namespace {
-	n := &Namespace{server: s, name: name, history: newHistory(s), settings: &settings{mode: s.cfg.Mode}}
+	n := &Namespace{server: s, name: name, past: newPast(s, name), settings: &settings{mode: s.cfg.Mode}}
 	n.serverSide.start(n)
 	if c := s.cluster; c != nil {
 		if c.watcher != nil {

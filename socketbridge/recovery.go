@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -22,6 +24,9 @@ import (
 // middlewares run again. When the session has ended meanwhile, has another user, or
 // when something of what was missed is kept no more, the client simply gets a new
 // socket (Socket.Recovered tells).
+//
+// With an Adapter that is an adapter.Log (redisadapter.NewStreams) the client may come
+// back to any node, also after its own was shut down; else to the node that it was on.
 //
 // What is replayed are events without acknowledgement that were not Volatile. While
 // recovery is on, such events carry one more argument, the offset, as in Socket.IO.
@@ -78,11 +83,18 @@ type remains struct {
 	id      string
 	rooms   []string        // without the bridge's own, and its own
 	meant   map[string]bool // all of them: to whom what it was sent was addressed
-	data    map[string]any
-	since   uint64 // the last place before it was there
-	placed  uint64 // the place of the last event that was queued to it; 0: none was
-	left    uint64 // the last place when it went
+	data    *Data
+	stay         // nothing when a server of Node kept it
+	foreign bool // so it is
 	expires time.Time
+}
+
+// stay says what of the past a socket has seen, in places.
+type stay struct {
+	Since  uint64 `json:"since"`  // the last before it was there
+	Base   uint64 `json:"base"`   // the last that the client had got then; 0: none
+	Placed uint64 `json:"placed"` // of the last event that was queued to it; 0: none was
+	Left   uint64 `json:"left"`   // the last when it went
 }
 
 // owner is whom a socket belongs to.
@@ -90,6 +102,9 @@ type owner struct {
 	session string // its name for this purpose
 	user    string
 }
+
+// noSession is in the place of a session where a namespace shares none.
+const noSession = "none"
 
 func newRecovery(cfg Recovery) *recovery {
 	if cfg.Window <= 0 {
@@ -99,18 +114,21 @@ func newRecovery(cfg Recovery) *recovery {
 	return &recovery{cfg: cfg, live: make(map[string]*Socket), gone: make(map[string]*remains)}
 }
 
-// recoverable says whether a socket that ended like this may come back.
-func recoverable(r Reason) bool {
+// recoverable says whether a socket that ended like this may come back. Where all nodes
+// keep the states together, one that is shut down leaves its own to the others.
+func (s *Server) recoverable(r Reason) bool {
 	switch r {
 	case transport.TransportClose, transport.TransportError, transport.PingTimeout:
 		return true
+	case transport.ShuttingDown:
+		return s.kept() != nil
 	}
 	return false
 }
 
 func (s *Socket) owner() owner {
 	if s.session == nil {
-		return owner{session: "none"}
+		return owner{session: noSession}
 	}
 	return owner{session: s.session.Pseudonym("recovery"), user: s.session.User()}
 }
@@ -130,27 +148,38 @@ func (r *recovery) born(s *Socket) {
 // remains returns what is to be kept of a socket that has ended and not yet left its
 // rooms, or nil when it may not come back.
 func (r *recovery) remains(s *Socket, reason Reason) *remains {
-	if !recoverable(reason) || s.client.plain != nil || s.session != nil && s.session.Err() != nil {
+	if !s.server().recoverable(reason) || s.client.plain != nil || s.session != nil && s.session.Err() != nil {
 		return nil
 	}
-	left := &remains{pid: s.pid, ns: s.ns, owner: s.owner(), id: s.id, data: s.data.snapshot(), since: s.since}
-	h := s.ns.history
-	h.mu.Lock()
-	left.placed, left.left = s.placed, h.next-1
-	h.mu.Unlock()
-	left.meant = make(map[string]bool)
-	for _, name := range s.Rooms() {
-		left.meant[name] = true
-		if name != s.id && !strings.HasPrefix(name, ownRooms) {
-			left.rooms = append(left.rooms, name)
+	left := &remains{pid: s.pid, ns: s.ns, owner: s.owner(), id: s.id, data: s.data.clone(), stay: stay{Since: s.since, Base: s.base}}
+	s.ns.past.Lock()
+	left.Placed, left.Left = s.placed, max(s.ns.past.position(), s.placed)
+	s.ns.past.Unlock()
+	left.in(s.Rooms())
+	return left
+}
+
+// in says what rooms the socket was in.
+func (l *remains) in(rooms []string) {
+	l.meant = make(map[string]bool, len(rooms))
+	for _, name := range rooms {
+		l.meant[name] = true
+		if name != l.id && !strings.HasPrefix(name, ownRooms) {
+			l.rooms = append(l.rooms, name)
 		}
 	}
-	return left
 }
 
 // keep ends a socket's private ID, or begins to keep what remains of it. It comes
 // after all handlers of the socket.
 func (r *recovery) keep(s *Socket, left *remains) {
+	if left != nil {
+		left.expires = time.Now().Add(r.cfg.Window)
+		if s.server().kept() != nil {
+			left.keep()
+			left = nil
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.live[s.pid] == s {
@@ -159,7 +188,6 @@ func (r *recovery) keep(s *Socket, left *remains) {
 	if left == nil || r.closed {
 		return
 	}
-	left.expires = time.Now().Add(r.cfg.Window)
 	r.gone[left.pid] = left
 	r.order = append(r.order, left)
 	for len(r.gone) > r.cfg.MaxSockets {
@@ -226,6 +254,10 @@ func (r *recovery) take(pid string, ns *Namespace, who owner) *remains {
 
 // putBack undoes take: the middlewares refused, perhaps only for now.
 func (r *recovery) putBack(left *remains) {
+	if left.ns.server.kept() != nil {
+		left.keep()
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed {
@@ -261,7 +293,9 @@ func (s *Socket) recover() {
 	if r == nil {
 		return
 	}
-	s.since = s.ns.history.last()
+	s.ns.past.Lock()
+	s.since = s.ns.past.position()
+	s.ns.past.Unlock()
 	if s.share = s.id; s.session != nil {
 		s.share = sessionRoom(s.session)
 	}
@@ -277,40 +311,59 @@ func (s *Socket) recover() {
 		s.replace(old)
 	}
 	left := r.take(back.PID, s.ns, who)
+	if s.server().kept() != nil {
+		left = s.takeKept(back.PID, who)
+	}
 	if left == nil {
 		return
 	}
-	since, ok := left.after(back.Offset)
+	after, got, ok := left.after(back.Offset)
 	if !ok {
 		return
 	}
-	_, unlock, ok := s.ns.history.missed(since, left.meant)
-	if unlock(); !ok {
+	c := s.server().newCatchUp(left.meant, after)
+	if s.catchUp(c) != nil {
 		return
 	}
 	s.mu.Lock()
-	s.id, s.left, s.since = left.id, left, since
+	s.id, s.left, s.since, s.base, s.missed = left.id, left, after, got, c
 	s.waiting = slices.Clone(left.rooms)
 	s.mu.Unlock()
 	s.data.restore(left.data)
 }
 
-// after returns the place after which the client may have missed something. An
-// offset that is the last one it was sent says that it missed nothing while it was
-// there: then what was sent to others meanwhile need not be kept any more.
-func (l *remains) after(offset string) (uint64, bool) {
-	var got uint64 // 0: it has got nothing yet
-	if offset != "" {
-		place, ok := l.ns.history.place(offset)
-		if !ok || place < l.since || place > l.left {
-			return 0, false
+// catchUp collects what the socket has missed until now.
+func (s *Socket) catchUp(c *catchUp) error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.server().cfg.RequestTimeout)
+	defer cancel()
+	err := s.ns.past.catchUp(ctx, c)
+	if errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
+		s.log().Warn("socketbridge: a client cannot be given its socket back: what it missed cannot be read", "error", err)
+	}
+	return err
+}
+
+// after returns the place after which the client may have missed something, and what
+// it has got. An offset that is the last one it was sent says that it missed nothing
+// while it was there: then what was sent to others meanwhile need not be kept any more.
+func (l *remains) after(offset string) (after, got uint64, ok bool) {
+	if offset != "" { // else it has got nothing yet
+		if got, ok = l.ns.past.place(offset); !ok {
+			return 0, 0, false
 		}
-		got = place
 	}
-	if got >= l.placed {
-		return l.left, true
+	switch {
+	case l.foreign:
+		return got, got, got > 0
+	case got > l.Left:
+		return 0, 0, false
+	case got >= l.Placed:
+		return l.Left, got, true
+	case got == l.Base: // it has got nothing since it was there
+		return l.Since, got, true
+	default:
+		return got, got, got >= l.Since
 	}
-	return max(got, l.since), true
 }
 
 // replace ends the connection that the client has given up, though this node had not

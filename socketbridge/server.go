@@ -135,7 +135,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.recovery != nil {
 		s.recovery.close()
 		for _, ns := range s.allNamespaces() {
-			ns.history.close()
+			ns.past.close()
 		}
 	}
 	err := s.running.wait(ctx)
@@ -172,7 +172,7 @@ type Stats struct {
 	Sockets     int
 	Rooms       int // the sockets' own rooms included
 	Sessions    int // sessions that have connections
-	Recoverable int // sockets that may come back (Config.Recovery)
+	Recoverable int // sockets that may come back to this node (Config.Recovery); not of an adapter.Log
 	Users       int // users that have sockets, or are still to be told offline
 	Engine      engineio.Stats
 }

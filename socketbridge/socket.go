@@ -41,8 +41,11 @@ type Socket struct {
 	// Of recovery; zero without it.
 	pid      string        // the private ID, which only the client knows
 	left     *remains      // what it took over; nil when it is new
-	since    uint64        // the last place in the history before it was there
-	placed   uint64        // the place of the last event queued to it; guarded by history.mu
+	missed   *catchUp      // what it has missed, until the client is told; nil when it is new
+	since    uint64        // the last place in the past before it was there
+	base     uint64        // the last place that its client had got then; 0: none
+	placed   uint64        // the place of the last event queued to it; guarded by the past's lock
+	caught   uint64        // the place up to which it was told what it missed; likewise
 	share    string        // under which what is emitted to it alone is counted
 	finished chan struct{} // closed when nothing of it runs any more
 
@@ -50,9 +53,10 @@ type Socket struct {
 
 	mu      sync.Mutex // guards what follows
 	state   socketState
-	early   []early  // what was emitted before the client was told that it is connected
-	entered bool     // it is in its namespace's tables
-	waiting []string // rooms to join when it is
+	early   []early               // what was emitted before the client was told that it is connected
+	entered bool                  // it is in its namespace's tables
+	waiting []string              // rooms to join when it is
+	held    [][]transport.Message // events to add to the log when it is
 	done    chan struct{}
 	reason  Reason
 	unwatch func()
@@ -83,9 +87,9 @@ const (
 )
 
 type early struct {
-	flags  transport.Flags
-	msgs   []transport.Message
-	placed bool // it is in the history
+	flags transport.Flags
+	msgs  []transport.Message
+	place uint64 // in the past; 0 for none
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
@@ -204,13 +208,18 @@ func (s *Socket) OnDisconnect(fn func(reason Reason)) {
 // It never waits: ErrDisconnected when the client has gone, transport.ErrQueueFull
 // when it does not keep up (and is therefore being closed), an error when args
 // cannot be encoded. With Config.Recovery, an event that met the first two is sent
-// when the client comes back in time.
+// when the client comes back in time; and when the nodes share a log (adapter.Log), it
+// goes through the log first, so that Emit waits for it and returns what Broadcast.Emit
+// does.
 func (s *Socket) Emit(event string, args ...any) error {
 	msgs, err := encodeEvent(s.ns.name, event, 0, false, args)
 	if err != nil {
 		return err
 	}
-	if h := s.ns.history; h != nil {
+	switch h := s.ns.past.(type) {
+	case *tail:
+		return h.emitTo(s, msgs)
+	case *history:
 		return h.emit(&sent{to: []string{s.id}, share: s.share, msgs: msgs}, 0, func() []*Socket { return []*Socket{s} })
 	}
 	return s.send(0, msgs)
@@ -265,15 +274,15 @@ func (s *Socket) Close() {
 // send queues messages to the client. Until the client was told that it is
 // connected they are kept.
 func (s *Socket) send(f transport.Flags, msgs []transport.Message) error {
-	return s.queue(f, msgs, false)
+	return s.queue(f, msgs, 0)
 }
 
-// queue is send, for events that have their place in the history too.
-func (s *Socket) queue(f transport.Flags, msgs []transport.Message, placed bool) error {
+// queue is send, for events that have their place in the past too.
+func (s *Socket) queue(f transport.Flags, msgs []transport.Message, place uint64) error {
 	s.mu.Lock()
 	state := s.state
 	if state == connecting {
-		s.early = append(s.early, early{f, msgs, placed})
+		s.early = append(s.early, early{f, msgs, place})
 	}
 	s.mu.Unlock()
 	switch state {

@@ -116,6 +116,11 @@ type Message struct {
 
 	// Close is for a Disconnect.
 	Close bool
+
+	// Offset and Place say where in a Log a Broadcast stands that is delivered from
+	// there; "" and 0 when it is kept nowhere.
+	Offset string
+	Place  uint64
 }
 
 // ReplyKind says what a Reply holds.

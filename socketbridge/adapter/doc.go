@@ -14,4 +14,5 @@
 // attachments beside it, so that an adapter translates once, or not at all.
 //
 // An adapter does not store anything: a node that is not there misses a message.
+// Unless it is a Log too: then broadcasts have one order, which is kept for a while.
 package adapter

@@ -18,6 +18,10 @@ var (
 	// was sent.
 	ErrTooLarge = errors.New("adapter: message is too large")
 
+	// ErrNotKept says that a Log does not keep all of what was asked for: part of it
+	// is too old, or was never there.
+	ErrNotKept = errors.New("adapter: not all of it is kept")
+
 	// ErrClosed says that the adapter does not run any more. Nothing was sent.
 	ErrClosed = errors.New("adapter: closed")
 )

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Memory links servers of one process: for tests, and for an app that has several.
@@ -14,6 +15,8 @@ import (
 type Memory struct {
 	mu    sync.Mutex
 	links []*memoryLink // that run
+
+	log memoryLog
 }
 
 // NewMemory returns a link between no servers yet.
@@ -28,6 +31,7 @@ type memoryLink struct {
 	open map[string]bool
 	node Node
 	ctx  context.Context
+	read atomic.Uint64 // the place up to which it has been delivered all
 }
 
 func (l *memoryLink) Open(namespace string) {
@@ -41,6 +45,7 @@ func (l *memoryLink) Run(ctx context.Context, n Node) error {
 	l.node, l.ctx = n, ctx
 	l.hub.links = append(l.hub.links, l)
 	l.hub.mu.Unlock()
+	l.hub.log.begin(l)
 	<-ctx.Done()
 	l.hub.mu.Lock()
 	l.node = nil

@@ -1,7 +1,12 @@
 package adapter_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -15,3 +20,53 @@ func TestMemory(t *testing.T) {
 	t.Parallel()
 	adaptertest.Run(t, func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join })
 }
+
+func TestMemoryLog(t *testing.T) {
+	t.Parallel()
+	adaptertest.RunLog(t, func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join })
+}
+
+// A log is bounded, and says what it does not know any more.
+func TestMemoryLog_Bounded(t *testing.T) {
+	t.Parallel()
+	l := adapter.NewMemory().Join().(adapter.Log)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- l.Run(ctx, idle{}) }() // ends with ctx; waited for below
+	defer func() { cancel(); <-ended }()
+	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/"}
+	for errors.Is(l.Append(ctx, m), adapter.ErrClosed) {
+		runtime.Gosched() // it does not run yet
+	}
+	for range 10_000 {
+		if err := l.Append(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for after, want := range map[uint64]error{0: adapter.ErrNotKept, 1: nil, 10_001: nil, 10_002: adapter.ErrNotKept} {
+		if _, err := l.Since(ctx, "/", after, func(*adapter.Message) bool { return true }); !errors.Is(err, want) {
+			t.Errorf("after %d: %v, want %v", after, err, want)
+		}
+	}
+	for i := range 10_001 {
+		if err := l.Keep(ctx, &adapter.Remains{PID: fmt.Sprint(i)}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := 0
+	for i := range 10_001 {
+		if r, err := l.Take(ctx, "", fmt.Sprint(i), ""); err != nil {
+			t.Fatal(err)
+		} else if r != nil {
+			left++
+		}
+	}
+	if left != 10_000 {
+		t.Errorf("the remains of %d are kept", left)
+	}
+}
+
+// idle is a node to which nothing matters.
+type idle struct{ adapter.Node }
+
+func (idle) Deliver(*adapter.Message) {}

@@ -1,0 +1,158 @@
+package adapter
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxKept is how many messages a Memory's log keeps, and how many sockets' remains.
+const maxKept = 10_000
+
+// memoryLog is what the servers of a Memory keep together.
+type memoryLog struct {
+	// order is held while a message gets its place and is delivered to all, which
+	// never waits.
+	order sync.Mutex
+
+	mu   sync.Mutex // guards what follows
+	list []*Message // oldest first; of places without a gap
+	last uint64
+	gone map[string]keptRemains // by private ID
+}
+
+type keptRemains struct {
+	*Remains
+	until time.Time
+}
+
+var _ Log = (*memoryLink)(nil)
+
+// begin lets a node begin at the log's end: it is delivered what comes after.
+func (log *memoryLog) begin(l *memoryLink) {
+	log.order.Lock()
+	defer log.order.Unlock()
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	l.read.Store(log.last)
+}
+
+// Append implements Log.
+func (l *memoryLink) Append(ctx context.Context, m *Message) error {
+	log := &l.hub.log
+	log.order.Lock()
+	defer log.order.Unlock()
+	others, err := l.others(ctx, m.Namespace)
+	if err != nil {
+		return err
+	}
+	l.hub.mu.Lock()
+	self := l.node
+	l.hub.mu.Unlock()
+	kept := *m
+	log.mu.Lock()
+	log.last++
+	kept.Place, kept.Offset = log.last, "m-"+strconv.FormatUint(log.last, 10)
+	if log.list = append(log.list, &kept); len(log.list) > maxKept {
+		log.list[0] = nil
+		log.list = log.list[1:]
+	}
+	log.mu.Unlock()
+	for _, other := range others {
+		other.node.Deliver(&kept)
+	}
+	if self != nil {
+		self.Deliver(&kept)
+	}
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	for _, link := range l.hub.links {
+		link.read.Store(kept.Place)
+	}
+	return nil
+}
+
+// Position implements Log.
+func (l *memoryLink) Position() uint64 { return l.read.Load() }
+
+// Place implements Log.
+func (l *memoryLink) Place(offset string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(offset, "m-")
+	if !ok {
+		return 0, false
+	}
+	place, err := strconv.ParseUint(digits, 10, 64)
+	return place, err == nil
+}
+
+// Since implements Log.
+func (l *memoryLink) Since(ctx context.Context, namespace string, after uint64, yield func(*Message) bool) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	log := &l.hub.log
+	log.mu.Lock()
+	list, end := log.list, log.last
+	log.mu.Unlock()
+	first := end - uint64(len(list)) // the place before the oldest
+	if after < first || after > end {
+		return 0, ErrNotKept
+	}
+	for _, m := range list[after-first:] {
+		if m.Namespace == namespace && !yield(m) {
+			return 0, nil
+		}
+	}
+	return end, nil
+}
+
+// Keep implements Log.
+func (l *memoryLink) Keep(ctx context.Context, r *Remains, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	log := &l.hub.log
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	now := time.Now()
+	if len(log.gone) >= maxKept {
+		for pid, old := range log.gone {
+			if !now.Before(old.until) {
+				delete(log.gone, pid)
+			}
+		}
+		for pid := range log.gone {
+			if len(log.gone) < maxKept {
+				break
+			}
+			delete(log.gone, pid)
+		}
+	}
+	if log.gone == nil {
+		log.gone = make(map[string]keptRemains)
+	}
+	log.gone[r.PID] = keptRemains{r, now.Add(ttl)}
+	return nil
+}
+
+// Take implements Log.
+func (l *memoryLink) Take(ctx context.Context, namespace, pid, owner string) (*Remains, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	log := &l.hub.log
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	r, ok := log.gone[pid]
+	if !ok || r.Namespace != namespace || r.Owner != owner {
+		return nil, nil
+	}
+	delete(log.gone, pid)
+	if !time.Now().Before(r.until) {
+		return nil, nil
+	}
+	return r.Remains, nil
+}
