@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
@@ -62,23 +60,10 @@ func (s *site) serveBrittle() *brittle {
 
 // recovering is a site that recovers connections, with a route that emits to a room.
 func recovering(t *testing.T) *site {
-	s := newSite(t, options{
+	return recoveringWith(t, options{
 		sessions: fibersession.Config{UserKey: "user"},
 		bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}},
-	}).users()
-	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
-	s.app.Post("/destroy", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
-	s.io.On("join", func(p *socketbridge.Packet) error {
-		p.Socket().Data().Set("joined", true)
-		if err := p.Socket().Join("room"); err != nil {
-			return err
-		}
-		return p.Ack(true)
 	})
-	s.io.On("state", func(p *socketbridge.Packet) error {
-		return p.Ack(fmt.Sprint(p.Socket().Recovered(), p.Socket().Data().Get("joined"), p.Socket().Rooms()[1:]))
-	})
-	return s
 }
 
 // The official client and ours come back with the same ID, rooms and data, and get

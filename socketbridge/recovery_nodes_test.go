@@ -1,0 +1,613 @@
+package socketbridge_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// hubs begin a cluster with a log, of adapters that are all on one thing.
+var hubs = map[string]func(t *testing.T) func() adapter.Adapter{
+	"memory": func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join },
+}
+
+// onLogs runs a test on each.
+func onLogs(t *testing.T, test func(t *testing.T, join func() *tapped)) {
+	for name, hub := range hubs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			join := hub(t)
+			test(t, func() *tapped { return &tapped{Log: join().(adapter.Log), kept: make(chan string, 10_000)} })
+		})
+	}
+}
+
+// tapped is a log that tells which private IDs it keeps, and that fails when it is told
+// to.
+type tapped struct {
+	adapter.Log
+	kept chan string
+	mu   sync.Mutex
+	err  error
+}
+
+func (l *tapped) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+func (l *tapped) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *tapped) Keep(ctx context.Context, r *adapter.Remains, ttl time.Duration) error {
+	err := l.Log.Keep(ctx, r, ttl)
+	l.kept <- r.PID
+	return err
+}
+
+func (l *tapped) Append(ctx context.Context, m *adapter.Message) error {
+	if err := l.failure(); err != nil {
+		return err
+	}
+	return l.Log.Append(ctx, m)
+}
+
+func (l *tapped) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
+	if err := l.failure(); err != nil {
+		return 0, err
+	}
+	return l.Log.Since(ctx, namespace, after, yield)
+}
+
+// await waits until the log keeps what remains of a socket.
+func (l *tapped) await(t testing.TB, pid string) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case got := <-l.kept:
+			if got == pid {
+				return
+			}
+		case <-deadline:
+			t.Error("what remains of a socket is not kept")
+			return
+		}
+	}
+}
+
+// loggedNodes makes linked servers with recovery. Whoever connects is in "all".
+func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *tapped) ([]*socketbridge.Server, []*tapped) {
+	t.Helper()
+	nodes, logs := make([]*socketbridge.Server, count), make([]*tapped, count)
+	orDefault := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	orDefault(&cfg.Recovery.Window, time.Hour)
+	orDefault(&cfg.RequestTimeout, 30*time.Second)
+	for i := range nodes {
+		logs[i] = join()
+		cfg.Adapter = logs[i]
+		nodes[i] = newServer(t, cfg)
+		nodes[i].Use(func(c *socketbridge.Connect) error {
+			if err := c.Socket().Join("all"); err != nil {
+				return err
+			}
+			return c.Next()
+		})
+	}
+	linked(t, nodes...)
+	return nodes, logs
+}
+
+// Clients whose connections break at any moment come back to any of three nodes, while
+// all three send, and get each event once and in the order that all others see too.
+func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
+	t.Parallel()
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		const clients, each = 6, 150
+		engine := engineio.ConfigDefault
+		engine.MaxQueueMessages = 10 * each
+		nodes, logs := loggedNodes(t, 3, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 8 << 20}, ConnectTimeout: time.Minute, Engine: engine}, join)
+		var ready, done sync.WaitGroup
+		ready.Add(clients)
+		orders := make([][]int, clients)
+		var crossed atomic.Int64
+		for i := range clients {
+			done.Go(func() { // waited for below
+				rnd := rand.New(rand.NewPCG(uint64(i), 2))
+				at := i % len(nodes)
+				p := back(t, nodes[at], "", "")
+				ready.Done()
+				for len(orders[i]) < len(nodes)*each {
+					for range rnd.IntN(40) {
+						if len(orders[i]) == len(nodes)*each {
+							return
+						}
+						number, offset := p.event()
+						orders[i] = append(orders[i], number)
+						p.offset = offset
+					}
+					p.leave() // what is still on its way to it is lost
+					logs[at].await(t, p.pid)
+					was := at
+					at = rnd.IntN(len(nodes))
+					old := p
+					if p = back(t, nodes[at], p.pid, p.offset); !p.recovered || p.sid != old.sid {
+						t.Errorf("client %d: not recovered after %d", i, len(orders[i]))
+						return
+					}
+					if at != was {
+						crossed.Add(1)
+					}
+				}
+			})
+		}
+		ready.Wait()
+		for i, n := range nodes {
+			done.Go(func() { // waited for below
+				for k := range each {
+					if err := n.To("all").Emit("n", 1000*i+k); err != nil {
+						t.Errorf("Emit: %v", err)
+					}
+				}
+			})
+		}
+		done.Wait()
+		for i, order := range orders {
+			if fmt.Sprint(order) != fmt.Sprint(orders[0]) {
+				t.Errorf("client %d got %v, client 0 %v", i, order, orders[0])
+			}
+		}
+		next := make([]int, len(nodes))
+		for _, number := range orders[0] {
+			if number%1000 != next[number/1000] {
+				t.Fatalf("got %v", orders[0])
+			}
+			next[number/1000]++
+		}
+		if crossed.Load() == 0 {
+			t.Error("nobody came back to another node; the test shows nothing")
+		}
+	})
+}
+
+// A client to which nothing was sent, or nothing new, may come and go again and again,
+// also when it is cut off before it has read what it missed.
+func TestRecoveryNodes_QuietClient(t *testing.T) {
+	t.Parallel()
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+		quietClient(t, nodes, func(at int, pid string) { logs[at].await(t, pid) })
+	})
+	t.Run("one node", func(t *testing.T) {
+		t.Parallel()
+		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour}})
+		quietClient(t, []*socketbridge.Server{io, io}, func(int, string) {})
+	})
+}
+
+func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, pid string)) {
+	to := func(room string, n int) {
+		t.Helper()
+		if err := nodes[0].To(room).Emit("n", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, start := range []string{"nothing", "something"} {
+		t.Run(start, func(t *testing.T) {
+			at := 0
+			p := back(t, nodes[at], "", "")
+			next := func() {
+				t.Helper()
+				p.leave()
+				await(at, p.pid)
+				at = 1 - at
+				old := p
+				if p = back(t, nodes[at], old.pid, old.offset); !p.recovered || p.sid != old.sid {
+					t.Fatal("it did not get its socket back")
+				}
+			}
+			if start == "something" {
+				to(p.sid, 1)
+				_, p.offset = p.event()
+			}
+			for range 3 {
+				to("others", 0)
+				next()
+			}
+			p.leave()
+			await(at, p.pid)
+			to(p.sid, 2)
+			at = 1 - at
+			p = back(t, nodes[at], p.pid, p.offset) // and is cut off before it reads
+			next()
+			to("others", 0)
+			next()
+			if got, offset := p.event(); got != 2 {
+				t.Errorf("got %d", got)
+			} else {
+				p.offset = offset
+			}
+			next()
+			to(p.sid, 3)
+			if got, _ := p.event(); got != 3 {
+				t.Errorf("got %d", got)
+			}
+		})
+	}
+}
+
+// A client comes back with its rooms and data to another node; nobody else does, nor
+// does it when the limits are passed or its offset is none of its own.
+func TestRecoveryNodes_Refused(t *testing.T) {
+	t.Parallel()
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		nodes, logs := loggedNodes(t, 2, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 5000}}, join)
+		nodes[1].Of("/chat")
+		p, other := back(t, nodes[0], "", ""), back(t, nodes[0], "", "")
+		if err := nodes[0].Emit("n", 0); err != nil {
+			t.Fatal(err)
+		}
+		_, p.offset = p.event()
+		_, other.offset = other.event()
+		for _, peer := range []*recoveryPeer{p, other} {
+			peer.leave()
+			logs[0].await(t, peer.pid)
+		}
+		elsewhere := dial(t, nodes[1])
+		elsewhere.send(`0/chat,{"pid":"` + p.pid + `","offset":"` + p.offset + `"}`)
+		if got := elsewhere.next(); strings.Contains(got, p.pid) {
+			t.Errorf("another namespace got it: %s", got)
+		}
+		for i := range 10 {
+			if err := nodes[1].To(other.sid).Emit("n", i, strings.Repeat("x", 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if back(t, nodes[1], other.pid, other.offset).recovered {
+			t.Error("a client that missed too much was recovered")
+		}
+		again := back(t, nodes[1], p.pid, p.offset)
+		if !again.recovered || again.sid != p.sid {
+			t.Fatal("it did not get its socket back")
+		}
+		if back(t, nodes[0], p.pid, p.offset).recovered {
+			t.Error("its state was given away twice")
+		}
+		for _, offset := range []string{"x", "1-1", "m-999999", "99999999999999-0", strings.Repeat("9", 64)} {
+			q := back(t, nodes[0], "", "")
+			q.leave()
+			logs[0].await(t, q.pid)
+			if back(t, nodes[1], q.pid, offset).recovered {
+				t.Errorf("offset %q was accepted", offset)
+			}
+		}
+	})
+}
+
+// When the log fails, sockets of this node have the event without an offset, unless it
+// may still come; and who comes back gets a new socket, and an answer.
+func TestRecoveryNodes_LogFails(t *testing.T) {
+	t.Parallel()
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+		here, there := back(t, nodes[0], "", ""), back(t, nodes[1], "", "")
+		s := nodes[0].Of("/").Socket(here.sid)
+		for _, tt := range []struct {
+			err  error
+			here string
+		}{{adapter.ErrUnavailable, `2["e"]`}, {adapter.ErrClosed, `2["e"]`}, {adapter.ErrUnknownOutcome, ""}} {
+			logs[0].fail(tt.err)
+			for _, emit := range []func(string, ...any) error{nodes[0].To("all").Emit, s.Emit} {
+				if err := emit("e"); !errors.Is(err, tt.err) {
+					t.Errorf("Emit: %v, want %v", err, tt.err)
+				}
+				if tt.here != "" {
+					here.expect(tt.here)
+				}
+			}
+		}
+		logs[0].fail(nil)
+		if err := nodes[0].Of("/").Broadcast().Volatile().Emit("volatile"); err != nil {
+			t.Fatal(err)
+		}
+		here.expect(`2["volatile"]`)
+		there.expect(`2["volatile"]`)
+		if err := nodes[0].Of("/").Broadcast().Local().Emit("local"); err != nil {
+			t.Fatal(err)
+		}
+		here.expect(`2["local"]`)
+		if err := nodes[0].Emit("n", 1); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []*recoveryPeer{here, there} {
+			if got, _ := p.event(); got != 1 {
+				t.Errorf("got %d", got)
+			}
+		}
+		here.leave()
+		logs[0].await(t, here.pid)
+		logs[1].fail(adapter.ErrUnavailable)
+		if back(t, nodes[1], here.pid, here.offset).recovered {
+			t.Error("it was recovered, though nobody knows what it missed")
+		}
+	})
+}
+
+// What a middleware and a connection handler emit to their socket comes once and in
+// order, before an answer that follows it, and before what Disconnect tells; data come
+// back with their types.
+func TestRecoveryNodes_SocketEmit(t *testing.T) {
+	t.Parallel()
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+		for _, n := range nodes {
+			n.Use(func(c *socketbridge.Connect) error {
+				if err := c.Socket().Emit("n", 1); err != nil {
+					return err
+				}
+				return c.Next()
+			})
+			n.OnConnection(func(s *socketbridge.Socket) {
+				d := s.Data()
+				if s.Recovered() {
+					list, _ := d.Get("list").([]any)
+					if d.Get("int") != 7 || d.Get("u8") != uint8(8) || d.Get("text") != "x" || len(list) != 2 || d.Get("func") != nil {
+						t.Errorf("data: %v %v %v %v %v", d.Get("int"), d.Get("u8"), d.Get("text"), d.Get("list"), d.Get("func"))
+					}
+				}
+				d.Set("int", 7)
+				d.Set("u8", uint8(8))
+				d.Set("text", "x")
+				d.Set("func", func() {})
+				if err := errors.Join(d.Share("list", []int{1, 2}), s.Emit("n", 2)); err != nil {
+					t.Error(err)
+				}
+			})
+			n.On("work", func(p *socketbridge.Packet) error {
+				return errors.Join(p.Socket().Emit("n", 3), p.Ack("done"))
+			})
+			n.On("end", func(p *socketbridge.Packet) error {
+				err := p.Socket().Emit("n", 4)
+				p.Socket().Disconnect()
+				return err
+			})
+		}
+		numbers := func(p *recoveryPeer, want ...int) {
+			t.Helper()
+			for _, w := range want {
+				got, offset := p.event()
+				if p.offset = offset; got != w {
+					t.Errorf("got %d, want %d", got, w)
+				}
+			}
+		}
+		p := back(t, nodes[0], "", "")
+		numbers(p, 1, 2)
+		p.send(`20["work"]`)
+		numbers(p, 3)
+		p.expect(`30["done"]`)
+		s := nodes[0].Of("/").Socket(p.sid)
+		p.leave()
+		logs[0].await(t, p.pid)
+		if err := s.Emit("n", 9); !errors.Is(err, socketbridge.ErrDisconnected) {
+			t.Errorf("Emit to a socket that has gone: %v", err)
+		}
+		p = back(t, nodes[1], p.pid, p.offset)
+		if !p.recovered {
+			t.Fatal("it did not get its socket back")
+		}
+		numbers(p, 9, 1, 2)
+		s = nodes[1].Of("/").Socket(p.sid)
+		p.send(`2["end"]`)
+		numbers(p, 4)
+		p.expect("1")
+		until(t, "the socket is gone", func() bool { return nodes[1].Of("/").Socket(p.sid) == nil })
+		if err := s.Emit("n", 10); !errors.Is(err, socketbridge.ErrDisconnected) {
+			t.Errorf("Emit to a socket that was disconnected: %v", err)
+		}
+	})
+}
+
+// A node that is shut down leaves its clients to the others.
+func TestRecoveryNodes_Shutdown(t *testing.T) {
+	t.Parallel()
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+		p := back(t, nodes[0], "", "")
+		if err := nodes[1].Emit("n", 1); err != nil {
+			t.Fatal(err)
+		}
+		_, p.offset = p.event()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		closed := make(chan transport.Reason, 1)
+		go func() { <-p.conn.Done(); r, _ := p.conn.Reason(); closed <- r }() // ends with the connection; waited for below
+		if err := nodes[0].Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-closed; r != transport.ShuttingDown {
+			t.Errorf("closed with %s", r)
+		}
+		logs[0].await(t, p.pid)
+		if err := nodes[1].Emit("n", 2); err != nil {
+			t.Fatal(err)
+		}
+		again := back(t, nodes[1], p.pid, p.offset)
+		if !again.recovered || again.sid != p.sid {
+			t.Fatal("it did not get its socket back")
+		}
+		if got, _ := again.event(); got != 2 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
+// balancer passes connections on to one of several servers, as it is told.
+type balancer struct {
+	*brittle
+	mu     sync.Mutex
+	target string
+	wg     sync.WaitGroup
+}
+
+func newBalancer(t *testing.T, target string) *balancer {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &balancer{brittle: &brittle{Listener: ln, conns: map[net.Conn]bool{}}}
+	b.to(target)
+	b.wg.Go(func() { // ends with the listener; waited for below
+		for {
+			c, err := b.Accept()
+			if err != nil {
+				return
+			}
+			b.wg.Go(func() { b.pass(c) }) // ends with the connection; waited for below
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		b.cut()
+		b.wg.Wait()
+	})
+	return b
+}
+
+func (b *balancer) url() string { return "http://" + b.Addr().String() }
+
+func (b *balancer) to(url string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.target = strings.TrimPrefix(url, "http://")
+}
+
+func (b *balancer) pass(in net.Conn) {
+	defer func() { _ = in.Close() }()
+	b.mu.Lock()
+	target := b.target
+	b.mu.Unlock()
+	out, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	b.wg.Go(func() { // ends when out does
+		_, _ = io.Copy(in, out)
+		_ = in.Close()
+	})
+	_, _ = io.Copy(out, in)
+	_ = out.Close()
+}
+
+// The official client behind a balancer gets its socket back on another node; and a
+// socket is given back to nobody but the session and the user that had it, on no node.
+func TestRecoveryNodes_RealClient(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	onLogs(t, func(t *testing.T, join func() *tapped) {
+		for name, tt := range map[string]struct {
+			meanwhile func(a *agent)
+			recovered bool
+		}{
+			"nothing happened":          {func(*agent) {}, true},
+			"another tab wrote":         {func(a *agent) { a.post("/visit") }, true},
+			"the session was destroyed": {func(a *agent) { a.post("/destroy"); a.post("/login/ann") }, false},
+			"somebody else logged in":   {func(a *agent) { a.post("/login/bob") }, false},
+			"the user logged out":       {func(a *agent) { a.post("/logout") }, false},
+			"the private ID was stolen": {func(a *agent) { a.http.Jar = nil; a.post("/login/ann") }, false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				store := memory.New()
+				t.Cleanup(func() { _ = store.Close() })
+				var sites []*site
+				var logs []*tapped
+				for range 2 {
+					l := join()
+					s := recoveringWith(t, options{
+						sessions: fibersession.Config{UserKey: "user", Storage: store},
+						bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour}, Adapter: l, RequestTimeout: 30 * time.Second},
+					})
+					s.serve()
+					sites, logs = append(sites, s), append(logs, l)
+				}
+				b := newBalancer(t, sites[0].url)
+				a := sites[0].loggedIn("ann")
+				c := n.Connect(t, b.url()+"/", nodetest.Options{Transports: []string{"websocket"}, Cookie: a.cookie()})
+				c.MustCall("join")
+				id := c.State().ID
+				if err := sites[1].io.To("room").Emit("note", 1); err != nil {
+					t.Fatal(err)
+				}
+				c.MustNext("note")
+				b.cut()
+				c.MustNext(nodetest.Disconnected)
+				<-logs[0].kept
+				tt.meanwhile(a)
+				if err := errors.Join(sites[0].io.To("room").Emit("note", 2), sites[1].io.To("room").Emit("note", 3)); err != nil {
+					t.Fatal(err)
+				}
+				b.to(sites[1].url)
+				if a.http.Jar == nil {
+					a = sites[0].loggedIn("ann")
+				}
+				c2 := a.resume(n, c)
+				if st := c2.State(); st.Recovered != tt.recovered || (st.ID == id) != tt.recovered {
+					t.Errorf("it came back as %+v, was %s", st, id)
+				}
+				state := call(t, c2, "state")
+				if got := c2.Waiting("note"); got != map[bool]int{true: 2}[tt.recovered] {
+					t.Errorf("%d of the room's messages came", got)
+				}
+				if tt.recovered && !strings.Contains(state, "true true") {
+					t.Errorf("state: %s", state)
+				}
+			})
+		}
+	})
+}
+
+// recoveringWith is a site with the routes and events of recovering.
+func recoveringWith(t *testing.T, o options) *site {
+	s := newSite(t, o).users()
+	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
+	s.app.Post("/destroy", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+	s.io.On("join", func(p *socketbridge.Packet) error {
+		p.Socket().Data().Set("joined", true)
+		if err := p.Socket().Join("room"); err != nil {
+			return err
+		}
+		return p.Ack(true)
+	})
+	s.io.On("state", func(p *socketbridge.Packet) error {
+		return p.Ack(fmt.Sprint(p.Socket().Recovered(), p.Socket().Data().Get("joined"), p.Socket().Rooms()[1:]))
+	})
+	return s
+}
