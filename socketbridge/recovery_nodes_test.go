@@ -497,21 +497,21 @@ func (b *balancer) pass(in net.Conn) {
 func TestRecoveryNodes_RealClient(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	onLogs(t, func(t *testing.T, join func() *tapped) {
-		for name, tt := range map[string]struct {
-			meanwhile func(a *agent)
-			recovered bool
-		}{
-			"nothing happened":          {func(*agent) {}, true},
-			"another tab wrote":         {func(a *agent) { a.post("/visit") }, true},
-			"the session was destroyed": {func(a *agent) { a.post("/destroy"); a.post("/login/ann") }, false},
-			"somebody else logged in":   {func(a *agent) { a.post("/login/bob") }, false},
-			"the user logged out":       {func(a *agent) { a.post("/logout") }, false},
-			"its node was shut down":    {nil, true},
-			"the private ID was stolen": {func(a *agent) { a.http.Jar = nil; a.post("/login/ann") }, false},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
+	for name, tt := range map[string]struct {
+		meanwhile func(a *agent)
+		recovered bool
+	}{
+		"nothing happened":          {func(*agent) {}, true},
+		"another tab wrote":         {func(a *agent) { a.post("/visit") }, true},
+		"the session was destroyed": {func(a *agent) { a.post("/destroy"); a.post("/login/ann") }, false},
+		"somebody else logged in":   {func(a *agent) { a.post("/login/bob") }, false},
+		"the user logged out":       {func(a *agent) { a.post("/logout") }, false},
+		"its node was shut down":    {nil, true},
+		"the private ID was stolen": {func(a *agent) { a.http.Jar = nil; a.post("/login/ann") }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onLogs(t, func(t *testing.T, join func() *tapped) {
 				store := memory.New()
 				t.Cleanup(func() { _ = store.Close() })
 				var sites []*site
@@ -566,8 +566,8 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 					t.Errorf("state: %s", state)
 				}
 			})
-		}
-	})
+		})
+	}
 }
 
 // recoveringWith is a site with the routes and events of recovering.
