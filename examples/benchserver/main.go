@@ -100,7 +100,11 @@ func newApp(store storage.Storage) *fiber.App {
 		return p.Ack(n)
 	})
 	io.On("cast", func(p *socketbridge.Packet) error {
-		return io.To("r").Emit("cast", p.Args()[0])
+		args := p.Args()
+		if len(args) == 0 {
+			return socketbridge.ErrMissingArg
+		}
+		return io.To("r").Emit("cast", args[0])
 	})
 	return app
 }
