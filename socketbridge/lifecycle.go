@@ -1,6 +1,8 @@
 package socketbridge
 
 import (
+	"slices"
+
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -136,11 +138,11 @@ func (s *Socket) announce() error {
 			s.client.conn.Close(transport.TransportClose)
 			return ErrDisconnected
 		}
-		missed, s.caught, s.placed = s.missed.missed, s.missed.upTo, s.left.Placed
+		missed, s.caught, s.missed = s.missed.missed, s.missed.upTo, nil
+		s.placed = max(s.placed, s.left.Placed)
 		if len(missed) > 0 {
-			s.placed = missed[len(missed)-1].place
+			s.placed = max(s.placed, missed[len(missed)-1].place)
 		}
-		s.missed = nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,13 +152,19 @@ func (s *Socket) announce() error {
 	s.state = connected
 	// Under the lock, which Send never holds up: nothing may come before it.
 	_ = s.client.conn.Send(0, msgs...) // when it fails, the connection's end is on its way
+	later := s.early[:0:0]
+	for _, e := range s.early {
+		if e.place == 0 || e.place > s.caught {
+			later = append(later, e)
+		} else if i, found := slices.BinarySearchFunc(missed, e.place, placed.compare); !found { // it was for rooms that are new to it
+			missed = slices.Insert(missed, i, placed{e.place, e.msgs})
+		}
+	}
 	for _, e := range missed {
 		_ = s.client.conn.Send(0, e.msgs...)
 	}
-	for _, e := range s.early {
-		if e.place == 0 || e.place > s.caught { // else it is among what was missed
-			_ = s.client.conn.Send(e.flags, e.msgs...)
-		}
+	for _, e := range later {
+		_ = s.client.conn.Send(e.flags, e.msgs...)
 	}
 	s.early = nil
 	return nil

@@ -1,6 +1,7 @@
 package socketbridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -61,6 +62,8 @@ type placed struct {
 	place uint64
 	msgs  []transport.Message
 }
+
+func (p placed) compare(place uint64) int { return cmp.Compare(p.place, place) }
 
 func (s *Server) newCatchUp(rooms map[string]bool, after uint64) *catchUp {
 	most := s.cfg.Engine.MaxQueueMessages

@@ -355,14 +355,12 @@ func (l *remains) after(offset string) (after, got uint64, ok bool) {
 	switch {
 	case l.foreign:
 		return got, got, got > 0
-	case got > l.Left:
+	case got > l.Left, got < l.Since && got != l.Base:
 		return 0, 0, false
 	case got >= l.Placed:
 		return l.Left, got, true
-	case got == l.Base: // it has got nothing since it was there
-		return l.Since, got, true
 	default:
-		return got, got, got >= l.Since
+		return max(got, l.Since), got, true // with Base, it has got nothing since it was there
 	}
 }
 

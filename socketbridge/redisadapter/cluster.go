@@ -8,7 +8,8 @@ import (
 )
 
 // The message types of socket.io-adapter's cluster messages, in which the sharded
-// adapter speaks. Types 1, 2 and 13 are of adapters that count nodes by heartbeats.
+// and the streams adapter speak. Types 1, 2 and 13 are of adapters that count nodes by
+// heartbeats: see entry.go.
 const (
 	clusterBroadcast       = 3
 	clusterJoin            = 4
@@ -45,9 +46,26 @@ func (c cluster) roomHasChannel(private bool) bool {
 // message writes what m is on the wire.
 func (c cluster) message(m *adapter.Message, uid, requestID string) (channel string, data []byte, err error) {
 	channel = c.main(m.Namespace)
+	if m.Kind == adapter.Broadcast && requestID == "" && len(m.Rooms) == 1 && c.roomHasChannel(len(m.Rooms[0]) == nodesSocketID) {
+		channel = c.sub(m.Namespace, m.Rooms[0])
+	}
+	kind, text, err := messageData(m, requestID)
+	if err != nil {
+		return "", nil, err
+	}
+	data, err = pack(envelope(uid, m.Namespace, kind, text), m.Payload.Attachments)
+	return channel, data, err
+}
+
+// envelope says who sends data of a type to what namespace.
+func envelope(uid, namespace string, kind int, data []byte) []byte {
 	text := appendText([]byte(`{"uid":`), uid)
-	text = appendText(append(text, `,"nsp":`...), m.Namespace)
-	text = append(text, `,"type":`...)
+	text = appendText(append(text, `,"nsp":`...), namespace)
+	return append(append(fmt.Appendf(text, `,"type":%d,"data":`, kind), data...), '}')
+}
+
+// messageData writes the type and the data of a message.
+func messageData(m *adapter.Message, requestID string) (kind int, text []byte, err error) {
 	id := func() {
 		if requestID != "" {
 			text = appendText(append(text, `,"requestId":`...), requestID)
@@ -55,77 +73,78 @@ func (c cluster) message(m *adapter.Message, uid, requestID string) (channel str
 	}
 	switch m.Kind {
 	case adapter.Broadcast:
-		if requestID == "" && len(m.Rooms) == 1 && c.roomHasChannel(len(m.Rooms[0]) == nodesSocketID) {
-			channel = c.sub(m.Namespace, m.Rooms[0])
-		}
-		text = appendPacket(fmt.Appendf(text, `%d,"data":{"packet":`, clusterBroadcast), m)
+		kind, text = clusterBroadcast, appendPacket([]byte(`{"packet":`), m)
 		id()
 		text = appendOptions(append(text, `,"opts":`...), m, true)
 	case adapter.Join:
-		text = appendOptions(fmt.Appendf(text, `%d,"data":{"opts":`, clusterJoin), m, true)
+		kind, text = clusterJoin, appendOptions([]byte(`{"opts":`), m, true)
 		text = appendNames(append(text, `,"rooms":`...), m.Targets)
 	case adapter.Leave:
-		text = appendOptions(fmt.Appendf(text, `%d,"data":{"opts":`, clusterLeave), m, true)
+		kind, text = clusterLeave, appendOptions([]byte(`{"opts":`), m, true)
 		text = appendNames(append(text, `,"rooms":`...), m.Targets)
 	case adapter.Disconnect:
-		text = appendOptions(fmt.Appendf(text, `%d,"data":{"opts":`, clusterDisconnect), m, true)
+		kind, text = clusterDisconnect, appendOptions([]byte(`{"opts":`), m, true)
 		text = fmt.Appendf(text, `,"close":%t`, m.Close)
 	case adapter.Fetch, adapter.ListRooms: // there is no message for rooms: they are read off the sockets
-		text = appendOptions(fmt.Appendf(text, `%d,"data":{"opts":`, clusterFetch), m, true)
+		kind, text = clusterFetch, appendOptions([]byte(`{"opts":`), m, true)
 		id()
 	case adapter.ServerSide:
-		text = append(fmt.Appendf(text, `%d,"data":{"packet":`, clusterServerSide), m.Payload.JSON...)
+		kind, text = clusterServerSide, append([]byte(`{"packet":`), m.Payload.JSON...)
 		id()
 	default:
-		return "", nil, fmt.Errorf("%w: kind %d", errWire, m.Kind)
+		return 0, nil, fmt.Errorf("%w: kind %d", errWire, m.Kind)
 	}
-	data, err = pack(append(text, `}}`...), m.Payload.Attachments)
-	return channel, data, err
+	return kind, append(text, '}'), nil
 }
 
 // reply writes a reply of node uid to the question f.
 func (c cluster) reply(f *frame, uid string, r *adapter.Reply) (channel string, data []byte, err error) {
+	kind, text, attachments, err := replyData(f, r)
+	if err != nil {
+		return "", nil, err
+	}
 	namespace := f.message.Namespace
-	text := appendText([]byte(`{"uid":`), uid)
-	text = appendText(append(text, `,"nsp":`...), namespace)
-	begin := func(kind int) {
-		text = appendText(fmt.Appendf(text, `,"type":%d,"data":{"requestId":`, kind), f.requestID)
-	}
-	var attachments [][]byte
-	switch {
-	case r.Kind == adapter.Counted:
-		begin(clusterBroadcastCount)
-		text = fmt.Appendf(text, `,"clientCount":%d`, r.Clients)
-	case r.Kind == adapter.Answered && f.message.Kind == adapter.Broadcast:
-		begin(clusterBroadcastAnswer)
-		text, attachments = appendAnswer(text, "packet", r.Payload)
-	case r.Kind == adapter.Answered:
-		begin(clusterServerSideReply)
-		text, attachments = appendAnswer(text, "packet", r.Payload)
-	case r.Kind == adapter.Fetched:
-		begin(clusterFetchReply)
-		text = appendSockets(append(text, `,"sockets":`...), r.Sockets)
-	default:
-		return "", nil, fmt.Errorf("%w: reply kind %d", errWire, r.Kind)
-	}
-	data, err = pack(append(text, `}}`...), attachments)
+	data, err = pack(envelope(uid, namespace, kind, text), attachments)
 	return c.sub(namespace, f.uid), data, err
 }
 
-// clusterMessage is everything that a message or a reply may hold.
+// replyData writes the type and the data of a reply to the question f.
+func replyData(f *frame, r *adapter.Reply) (kind int, text []byte, attachments [][]byte, err error) {
+	text = appendText([]byte(`{"requestId":`), f.requestID)
+	switch {
+	case r.Kind == adapter.Counted:
+		kind, text = clusterBroadcastCount, fmt.Appendf(text, `,"clientCount":%d`, r.Clients)
+	case r.Kind == adapter.Answered && f.message.Kind == adapter.Broadcast:
+		kind = clusterBroadcastAnswer
+		text, attachments = appendAnswer(text, "packet", r.Payload)
+	case r.Kind == adapter.Answered:
+		kind = clusterServerSideReply
+		text, attachments = appendAnswer(text, "packet", r.Payload)
+	case r.Kind == adapter.Fetched:
+		kind, text = clusterFetchReply, appendSockets(append(text, `,"sockets":`...), r.Sockets)
+	default:
+		return 0, nil, nil, fmt.Errorf("%w: reply kind %d", errWire, r.Kind)
+	}
+	return kind, append(text, '}'), attachments, nil
+}
+
+// clusterMessage is a message or a reply.
 type clusterMessage struct {
-	UID  name   `json:"uid"`
-	NSP  string `json:"nsp"`
-	Type int    `json:"type"`
-	Data struct {
-		RequestID name            `json:"requestId"`
-		Opts      *options        `json:"opts"`
-		Packet    json.RawMessage `json:"packet"`
-		Rooms     []name          `json:"rooms"`
-		Close     any             `json:"close"`
-		Sockets   []socket        `json:"sockets"`
-		Clients   int             `json:"clientCount"`
-	} `json:"data"`
+	UID  name        `json:"uid"`
+	NSP  string      `json:"nsp"`
+	Type int         `json:"type"`
+	Data clusterData `json:"data"`
+}
+
+// clusterData is everything that a message or a reply may hold.
+type clusterData struct {
+	RequestID name            `json:"requestId"`
+	Opts      *options        `json:"opts"`
+	Packet    json.RawMessage `json:"packet"`
+	Rooms     []name          `json:"rooms"`
+	Close     any             `json:"close"`
+	Sockets   []socket        `json:"sockets"`
+	Clients   int             `json:"clientCount"`
 }
 
 // read reads what came on any channel of a namespace.
@@ -141,9 +160,13 @@ func (c cluster) read(namespace string, data []byte) (*frame, error) {
 	if r.NSP != "" && r.NSP != namespace {
 		return nil, fmt.Errorf("%w: message of another namespace", errWire)
 	}
-	d := &r.Data
-	f := &frame{uid: string(r.UID), requestID: string(d.RequestID)}
-	switch r.Type {
+	return r.Data.frame(string(r.UID), namespace, r.Type, attachments)
+}
+
+// frame reads the data of a message or a reply of that type.
+func (d *clusterData) frame(uid, namespace string, kind int, attachments [][]byte) (*frame, error) {
+	f := &frame{uid: uid, requestID: string(d.RequestID)}
+	switch kind {
 	case clusterFetchReply:
 		f.reply = described(d.Sockets)
 		return f, nil
@@ -156,7 +179,7 @@ func (c cluster) read(namespace string, data []byte) (*frame, error) {
 	}
 	m := &adapter.Message{Namespace: namespace}
 	f.message = m
-	switch r.Type {
+	switch kind {
 	case clusterBroadcast:
 		m.Kind = adapter.Broadcast
 		var p *packet
@@ -178,7 +201,7 @@ func (c cluster) read(namespace string, data []byte) (*frame, error) {
 		m.Kind, m.Payload = adapter.ServerSide, adapter.Payload{JSON: d.Packet, Attachments: attachments}
 		return f, nil
 	default:
-		return nil, fmt.Errorf("%w: message type %d", errWire, r.Type)
+		return nil, fmt.Errorf("%w: message type %d", errWire, kind)
 	}
 	return f, d.Opts.address(m)
 }

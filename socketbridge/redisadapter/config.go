@@ -23,6 +23,9 @@ const (
 	// ShardedPrivate is Sharded with a channel for each room, those of the sockets'
 	// own IDs included (subscriptionMode "dynamic-private").
 	ShardedPrivate
+	// Streams is the format of @socket.io/redis-streams-adapter, for For: it then
+	// returns what NewStreams does.
+	Streams
 )
 
 // Config says how an Adapter uses its Redis. All nodes of a cluster need the same Mode
@@ -34,7 +37,8 @@ type Config struct {
 	Mode Mode
 
 	// Key begins the names of all channels: the option key (channelPrefix when
-	// sharded) of Node's adapters. The databases of a Redis share their channels: two
+	// sharded) of Node's adapters. For streams, it is the name of the stream
+	// (streamName). The databases of a Redis share their channels: two
 	// apps on one Redis need different keys.
 	//
 	// Optional. Default: "socket.io", after the storage's prefix with For
@@ -69,6 +73,32 @@ type Config struct {
 	// Optional. Default: false
 	SharedResponses bool
 
+	// MaxLen is about how many entries a stream keeps: the option maxLen of Node's
+	// adapter. The events of all namespaces count, and the heartbeats, two of each
+	// node in a namespace in 10 seconds.
+	//
+	// Optional. Default: 10_000
+	MaxLen int64
+
+	// SessionKey begins the keys under which streams keep sockets that may come back
+	// to any server: the option sessionKeyPrefix. Those that belong to a session are
+	// kept under Key and ":recovery:" instead, where servers of Node do not look.
+	//
+	// Optional. Default: "sio:session:", after the storage's prefix with For
+	SessionKey string
+
+	// Heartbeat is how often a node of a stream says that it is there: the option
+	// heartbeatInterval.
+	//
+	// Optional. Default: 5 * time.Second
+	Heartbeat time.Duration
+
+	// HeartbeatTimeout is how long a node of a stream counts when nothing is heard
+	// of it.
+	//
+	// Optional. Default: 10 * time.Second
+	HeartbeatTimeout time.Duration
+
 	// Logger receives what operators need to know.
 	//
 	// Optional. Default: slog.Default()
@@ -83,6 +113,11 @@ var ConfigDefault = Config{
 	AnswerTimeout: time.Minute,
 	MaxAnswers:    1024,
 	MaxMessage:    16 << 20,
+
+	MaxLen:           10_000,
+	SessionKey:       "sio:session:",
+	Heartbeat:        5 * time.Second,
+	HeartbeatTimeout: 10 * time.Second,
 }
 
 func configDefault(config ...Config) Config {
@@ -93,7 +128,7 @@ func configDefault(config ...Config) Config {
 	if cfg.Mode == 0 {
 		cfg.Mode = ConfigDefault.Mode
 	}
-	if cfg.Mode > ShardedPrivate {
+	if cfg.Mode > Streams {
 		panic("redisadapter: Config.Mode is none of the Mode constants")
 	}
 	if cfg.Key == "" {
@@ -110,6 +145,18 @@ func configDefault(config ...Config) Config {
 	}
 	if cfg.MaxMessage <= 0 {
 		cfg.MaxMessage = ConfigDefault.MaxMessage
+	}
+	if cfg.MaxLen <= 0 {
+		cfg.MaxLen = ConfigDefault.MaxLen
+	}
+	if cfg.SessionKey == "" {
+		cfg.SessionKey = ConfigDefault.SessionKey
+	}
+	if cfg.Heartbeat <= 0 {
+		cfg.Heartbeat = ConfigDefault.Heartbeat
+	}
+	if cfg.HeartbeatTimeout <= 0 {
+		cfg.HeartbeatTimeout = ConfigDefault.HeartbeatTimeout
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -40,7 +40,22 @@ var (
 // New returns an adapter on a client, which it neither changes nor closes. The client
 // should not retry (MaxRetries: -1): what is published again may arrive twice. New
 // panics when the configuration contradicts itself.
+//
+// Streams are made by NewStreams.
 func New(client goredis.UniversalClient, config ...Config) *Adapter {
+	a := newAdapter(client, config...)
+	switch a.cfg.Mode {
+	case Classic:
+		a.link = newClassicLink(a)
+	case Streams:
+		panic("redisadapter: New with Config.Mode Streams; use NewStreams")
+	default:
+		a.link = newShardedLink(a)
+	}
+	return a
+}
+
+func newAdapter(client goredis.UniversalClient, config ...Config) *Adapter {
 	if client == nil {
 		panic("redisadapter: New(nil)")
 	}
@@ -51,11 +66,6 @@ func New(client goredis.UniversalClient, config ...Config) *Adapter {
 		questions:  make(map[string]*question),
 	}
 	a.answering = make(chan struct{}, a.cfg.MaxAnswers)
-	if a.cfg.Mode == Classic {
-		a.link = newClassicLink(a)
-	} else {
-		a.link = newShardedLink(a)
-	}
 	return a
 }
 
@@ -72,7 +82,11 @@ func For(s storage.Basic, config ...Config) adapter.Adapter {
 			if p, ok := s.(interface{ Prefix() string }); ok {
 				prefix = p.Prefix() + prefix
 			}
-			return New(on.Conn(), withPrefix(prefix, config))
+			cfg := withPrefix(prefix, config)
+			if cfg.Mode == Streams {
+				return NewStreams(on.Conn(), cfg)
+			}
+			return New(on.Conn(), cfg)
 		}
 		view, ok := s.(interface {
 			Unwrap() storage.Basic
@@ -88,7 +102,7 @@ func For(s storage.Basic, config ...Config) adapter.Adapter {
 	return nil
 }
 
-// withPrefix gives the default key the storage's prefix, so that apps that share a
+// withPrefix gives the default keys the storage's prefix, so that apps that share a
 // Redis by their prefixes do not share their messages.
 func withPrefix(prefix string, config []Config) Config {
 	var cfg Config
@@ -97,6 +111,9 @@ func withPrefix(prefix string, config []Config) Config {
 	}
 	if cfg.Key == "" {
 		cfg.Key = prefix + ConfigDefault.Key
+	}
+	if cfg.SessionKey == "" {
+		cfg.SessionKey = prefix + ConfigDefault.SessionKey
 	}
 	return cfg
 }
