@@ -156,7 +156,7 @@ func (s *Socket) announce() error {
 	for _, e := range s.early {
 		if e.place == 0 || e.place > s.caught {
 			later = append(later, e)
-		} else if i, found := slices.BinarySearchFunc(missed, e.place, placed.compare); !found { // it was for rooms that are new to it
+		} else if i, found := slices.BinarySearchFunc(missed, e.place, placed.compare); !found && e.place > s.since { // it was for rooms that are new to it
 			missed = slices.Insert(missed, i, placed{e.place, e.msgs})
 		}
 	}
