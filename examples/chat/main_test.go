@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// TestMain is the program itself when startAll, in a test, starts nodes.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "-node" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// testWriter is where what is started prints to.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
+
+// start starts everything, as `go run ./examples/chat` does, on free ports.
+func start(t *testing.T, proxy, storage string, nodes int) *all {
+	t.Helper()
+	cfg := setup{Storage: storage, Proxy: proxy, Out: testWriter{t}}
+	for range nodes + 1 {
+		addr, err := freeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Nodes = append(cfg.Nodes, addr)
+	}
+	cfg.Front, cfg.Nodes = cfg.Nodes[nodes], cfg.Nodes[:nodes]
+	a, err := startAll(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+// needProxy skips a test without the proxy, or fails it under CI.
+func needProxy(t *testing.T, name string) {
+	t.Helper()
+	if _, path := findProxy(name); path == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("%s is missing, and CI is set: .ci/deps installs it", name)
+		}
+		t.Skipf("%s is missing", name)
+	}
+}
+
+// visitor is somebody without a browser.
+type visitor struct {
+	t    *testing.T
+	site string
+	http http.Client
+}
+
+func newVisitor(t *testing.T, site string) *visitor {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{t: t, site: site, http: http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{}}}
+	t.Cleanup(v.http.CloseIdleConnections)
+	return v
+}
+
+// do sends a request, with headers in pairs, and returns the answer with its body.
+func (v *visitor) do(method, path, body string, header ...string) (*http.Response, string) {
+	v.t.Helper()
+	req, err := http.NewRequest(method, v.site+path, strings.NewReader(body))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", v.site)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := v.http.Do(req)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return res, string(text)
+}
+
+// enter signs in and returns the node that served the visitor.
+func (v *visitor) enter(name string) (node string) {
+	v.t.Helper()
+	res, _ := v.do(http.MethodPost, "/login", "name="+url.QueryEscape(name))
+	if res.StatusCode != http.StatusOK || res.Request.URL.Path != "/" {
+		v.t.Fatalf("signing in as %s leads to %s with %s", name, res.Request.URL, res.Status)
+	}
+	return res.Header.Get("X-Node")
+}
+
+// cookie is the Cookie header of the visitor: the session's, and the proxy's.
+func (v *visitor) cookie() string {
+	at, _ := url.Parse(v.site)
+	var all []string
+	for _, c := range v.http.Jar.Cookies(at) {
+		all = append(all, c.Name+"="+c.Value)
+	}
+	return strings.Join(all, "; ")
+}
+
+// enterPage signs in with a browser and returns the page, when it is connected, and
+// the node that it is connected to.
+func enterPage(site string, context *nodetest.Context, name, query string) (*nodetest.Page, string) {
+	page := context.Open(site + "/login")
+	page.Fill("#name", name)
+	page.Click("#enter")
+	page.WaitText("#state.on", " · ")
+	if query != "" {
+		page.Goto(site + "/" + query)
+		page.WaitText("#state.on", " · ")
+	}
+	return page, nodeOf(page)
+}
+
+func nodeOf(page *nodetest.Page) (node string) {
+	page.Eval(`return document.getElementById("state").dataset.node`, nil, &node)
+	return node
+}
+
+// say says something in the talk that a page shows, and waits until it is there.
+func say(page *nodetest.Page, text string) {
+	page.Fill("#text", text)
+	page.Click("#say button:enabled")
+	page.WaitText("#messages", text)
+}
+
+// TestChatOverThreeNodes has two people on two different nodes behind each proxy, in
+// Chromium, and stops the node of one of them.
+func TestChatOverThreeNodes(t *testing.T) {
+	t.Parallel()
+	for _, proxy := range []string{"nginx", "haproxy"} {
+		t.Run(proxy, func(t *testing.T) {
+			t.Parallel()
+			needProxy(t, proxy)
+			browser := nodetest.Start(t).Browser(t)
+			a := start(t, proxy, storagetest.Redis(t).URL(), 3)
+			site := a.urls()[0]
+
+			// Ada polls; Bob has a WebSocket, and another node than Ada.
+			ada, adas := enterPage(site, browser.NewContext(nil), "Ada", "?transport=polling")
+			ada.WaitText("#state", "polling")
+			bobsContext := browser.NewContext(nil)
+			bob, bobs := enterPage(site, bobsContext, "Bob", "")
+			for try := 0; bobs == adas; try++ {
+				if try == 40 {
+					t.Fatal("the proxy sends everybody to one node")
+				}
+				bobsContext.Close()
+				bobsContext = browser.NewContext(nil)
+				bob, bobs = enterPage(site, bobsContext, "Bob", "")
+			}
+			bob.WaitText("#state", "websocket")
+			for _, page := range []*nodetest.Page{ada, bob} {
+				page.WaitText("#people [data-user=ada] .nodes", adas)
+				page.WaitText("#people [data-user=bob] .nodes", bobs)
+			}
+
+			// What is said, and that somebody is about to.
+			say(ada, "Hello from "+adas)
+			bob.WaitText("#messages", "Hello from "+adas)
+			bob.Fill("#text", "Hel")
+			ada.WaitText("#typing", "Bob is typing")
+			say(bob, "Hello from "+bobs)
+			ada.WaitText("#messages", "Hello from "+bobs)
+
+			// A room of one's own, which the other one finds. Its last words are there for
+			// who comes late.
+			ada.Fill("#room", "gardens")
+			ada.Click("#join button:enabled")
+			ada.WaitText("#title", "gardens")
+			say(ada, "Roses are in bloom")
+			bob.WaitText("#others", "gardens")
+			bob.Click("#others button:enabled")
+			bob.WaitText("#title", "gardens")
+			bob.WaitText("#messages", "Roses are in bloom")
+			ada.WaitText("#people [data-user=bob] .nodes", bobs)
+
+			// Just to Ada, wherever she is.
+			bob.Click("#people [data-user=ada] button:enabled")
+			bob.WaitText("#title", "Ada")
+			say(bob, "Between us")
+			ada.WaitText("#talks", "Bob")
+			ada.Click("#talks button")
+			ada.WaitText("#messages", "Between us")
+			ada.Click("#rooms li:last-child button")
+			ada.WaitText("#title", "gardens")
+
+			// Ada's node stops. She goes on at another one, with the same session.
+			for i := range a.nodes {
+				if adas[1:] == string(rune('1'+i)) {
+					a.nodes[i].kill()
+				}
+			}
+			ada.WaitText("#state:not([data-node="+adas+"]).on", "polling")
+			ada.WaitText("#title", "gardens")
+			ada.WaitText("#messages", "Roses are in bloom")
+			say(ada, "Still here")
+			bob.Click("#rooms li:last-child button")
+			bob.WaitText("#messages", "Still here")
+			bob.WaitText("#people [data-user=ada] .nodes", nodeOf(ada))
+
+			if dir := os.Getenv("SCREENSHOTS"); dir != "" {
+				screenshots(t, dir, proxy, site, browser, ada)
+			}
+
+			// Another device of Bob's logs him out everywhere.
+			phone, _ := enterPage(site, browser.NewContext(nil), "bob", "")
+			phone.Click("#everywhere")
+			phone.WaitText(".note", "logged out")
+			bob.WaitText(".note", "logged out")
+			ada.WaitText("#people:not(:has([data-user=bob]))", "Ada")
+		})
+	}
+}
+
+// screenshots shows the page as it looks, at a desk and on a phone, by day and by night.
+func screenshots(t *testing.T, dir, proxy, site string, browser *nodetest.Browser, ada *nodetest.Page) {
+	ada.Fill("#text", "")
+	ada.Screenshot(filepath.Join(dir, "chat-"+proxy+".png"))
+	for _, look := range []struct {
+		name   string
+		width  int
+		scheme string
+	}{{"desk", 1280, "light"}, {"desk", 1280, "dark"}, {"phone", 360, "light"}, {"phone", 360, "dark"}} {
+		context := browser.NewContext(map[string]any{"viewport": map[string]int{"width": look.width, "height": 740}, "colorScheme": look.scheme})
+		file := filepath.Join(dir, "chat-"+proxy+"-"+look.name+"-"+look.scheme)
+		door := context.Open(site + "/login")
+		door.Screenshot(file + "-door.png")
+		page, _ := enterPage(site, context, "Cleo Lind", "")
+		page.WaitText("#messages", "Hello")
+		if look.name == "desk" {
+			page.WaitText("#people", "Bob")
+		}
+		say(page, "A longer message, to see how lines are broken where there are more words than fit into one.\nAnd a second line.")
+		page.Screenshot(file + ".png")
+		if look.name == "phone" {
+			page.Click("#open-side")
+			page.WaitText("#side", "lobby")
+			page.Eval(`await new Promise((r) => setTimeout(r, 400))`, nil, nil)
+			page.Screenshot(file + "-side.png")
+		}
+		context.Close()
+	}
+}
