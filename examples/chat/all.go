@@ -91,10 +91,7 @@ func startAll(ctx context.Context, cfg setup) (a *all, err error) {
 	if a.program, err = os.Executable(); err != nil {
 		return a, err
 	}
-	if a.dir, err = os.MkdirTemp("", "chat-"); err != nil {
-		return a, err
-	}
-	if err = os.Chmod(a.dir, 0o755); err != nil { // nginx works as another user
+	if a.dir, err = makeDir(); err != nil {
 		return a, err
 	}
 	if err = a.startStorage(ctx); err != nil {
@@ -260,6 +257,16 @@ func within(ctx context.Context, p *process, try func() error) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// makeDir makes a folder that others can read too: started by root, nginx works as
+// somebody else.
+func makeDir() (string, error) {
+	dir, err := os.MkdirTemp("", "chat-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
 }
 
 // freeAddr returns an address of this machine that nobody listens on.

@@ -161,7 +161,8 @@ func TestChatOverThreeNodes(t *testing.T) {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
 			needProxy(t, proxy)
-			browser := nodetest.Start(t).Browser(t)
+			n := nodetest.Start(t)
+			browser := n.Browser(t)
 			a := start(t, proxy, storagetest.Redis(t).URL(), 3)
 			site := a.urls()[0]
 
@@ -214,12 +215,23 @@ func TestChatOverThreeNodes(t *testing.T) {
 			ada.Click("#rooms li:last-child button")
 			ada.WaitText("#title", "gardens")
 
-			// Ada's node stops. She goes on at another one, with the same session.
-			for i := range a.nodes {
-				if adas[1:] == string(rune('1'+i)) {
-					a.nodes[i].kill()
+			// The official client, in each of its ways.
+			eve := newVisitor(t, site)
+			eves := eve.enter("Eve")
+			for _, transports := range [][]string{{"polling"}, {"websocket"}, nil} {
+				c := n.Connect(t, site, nodetest.Options{Cookie: eve.cookie(), Transports: transports})
+				var hello struct{ Node string }
+				if c.MustNext("hello").Bind(t, &hello); hello.Node != eves {
+					t.Errorf("%v: connected to %s, and the page came from %s", transports, hello.Node, eves)
 				}
+				for range 5 {
+					c.MustCall("list")
+				}
+				c.Close()
 			}
+
+			// Ada's node stops. She goes on at another one, with the same session.
+			a.nodes[adas[1]-'1'].kill()
 			ada.WaitText("#state:not([data-node="+adas+"]).on", "polling")
 			ada.WaitText("#title", "gardens")
 			ada.WaitText("#messages", "Roses are in bloom")
