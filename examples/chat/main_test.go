@@ -76,7 +76,7 @@ func newVisitor(t *testing.T, site string) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &visitor{t: t, site: site, http: http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{}}}
+	v := &visitor{t: t, site: site, http: http.Client{Jar: jar, Timeout: 30 * time.Second, Transport: &http.Transport{ExpectContinueTimeout: 30 * time.Second}}}
 	t.Cleanup(v.http.CloseIdleConnections)
 	return v
 }

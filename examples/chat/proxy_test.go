@@ -95,7 +95,7 @@ func TestProxySettings(t *testing.T) {
 			if res, _ := v.do("POST", "/body", strings.Repeat("x", engineio.ConfigDefault.MaxPayload)); res.StatusCode != http.StatusOK {
 				t.Errorf("the largest payload is answered %s", res.Status)
 			}
-			if res, _ := v.do("POST", "/body", strings.Repeat("x", 2<<20)); res.StatusCode != http.StatusRequestEntityTooLarge {
+			if res, _ := v.do("POST", "/body", strings.Repeat("x", 2<<20), "Expect", "100-continue"); res.StatusCode != http.StatusRequestEntityTooLarge {
 				t.Errorf("twice the largest body is answered %s", res.Status)
 			}
 
