@@ -63,7 +63,7 @@ func runAll(ctx context.Context, cfg setup, in io.Reader) error {
 			if err != nil || n < 1 || n > len(a.nodes) {
 				continue
 			}
-			if err := a.toggle(ctx, n-1); err != nil {
+			if err := a.toggle(ctx, n-1); err != nil && ctx.Err() == nil {
 				log.Print(err)
 			}
 		}

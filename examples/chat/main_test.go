@@ -245,11 +245,24 @@ func TestChatOverThreeNodes(t *testing.T) {
 			}
 
 			// Another device of Bob's logs him out everywhere.
-			phone, _ := enterPage(site, browser.NewContext(nil), "bob", "")
+			phone, _ := enterPage(site, browser.NewContext(map[string]any{"viewport": map[string]int{"width": 360, "height": 740}}), "bob", "")
+			var wide bool
+			if phone.Eval(`return document.documentElement.scrollWidth > innerWidth`, nil, &wide); wide {
+				t.Error("the page is wider than a phone")
+			}
+			phone.Click("#open-side")
 			phone.Click("#everywhere")
 			phone.WaitText(".note", "logged out")
 			bob.WaitText(".note", "logged out")
 			ada.WaitText("#people:not(:has([data-user=bob]))", "Ada")
+			refused := `Failed to load resource` // while the node ended, or a poll's cookie was old: the browser says so itself
+			for _, page := range []*nodetest.Page{ada, bob} {
+				for page.Waiting("error") > 0 {
+					if text := page.MustNext("error"); !strings.Contains(text, refused) && !strings.Contains(text, "WebSocket connection") {
+						t.Errorf("an error on a page: %s", text)
+					}
+				}
+			}
 		})
 	}
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // code calls an event and returns the code of the problem that it is answered with, or "".
@@ -152,4 +155,58 @@ func TestPace(t *testing.T) {
 	if n := take(); n != paceBurst {
 		t.Errorf("%d after a long time", n)
 	}
+}
+
+// TestOneCommand is `go run ./examples/chat` with somebody at the terminal, who stops a
+// node and starts it again.
+func TestOneCommand(t *testing.T) {
+	t.Parallel()
+	needProxy(t, "haproxy")
+	cfg := setup{Storage: storagetest.Redis(t).URL(), Proxy: "haproxy", Out: testWriter{t}}
+	for range 3 {
+		addr, err := freeAddr()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Nodes = append(cfg.Nodes, addr)
+	}
+	cfg.Front, cfg.Nodes = cfg.Nodes[2], cfg.Nodes[:2]
+	ctx, stop := context.WithCancel(t.Context())
+	terminal, typed := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- runAll(ctx, cfg, terminal) }() // received below
+	awaits := func(what string, up func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !up(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	is := func(addr string) bool {
+		res, err := http.Get("http://" + addr + "/healthz")
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		return err == nil && res.StatusCode == http.StatusOK
+	}
+	awaits("the site does not answer", func() bool { return is(cfg.Front) })
+	fmt.Fprintln(typed, "nonsense")
+	fmt.Fprintln(typed, "2")
+	awaits("node 2 was not stopped", func() bool { return !is(cfg.Nodes[1]) })
+	if !is(cfg.Nodes[0]) || !is(cfg.Front) {
+		t.Error("the other node, or the site, has stopped too")
+	}
+	fmt.Fprintln(typed, " 2 ")
+	awaits("node 2 was not started again", func() bool { return is(cfg.Nodes[1]) })
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for _, addr := range append(cfg.Nodes, cfg.Front) {
+		if is(addr) {
+			t.Errorf("%s answers after the end", addr)
+		}
+	}
+	_ = typed.Close()
 }
