@@ -10,6 +10,14 @@ type ClusterOptions struct {
 	//
 	// Optional. Default: false
 	Sharded bool
+	// Streams uses @socket.io/redis-streams-adapter.
+	//
+	// Optional. Default: false
+	Streams bool
+	// Options holds options of the server.
+	//
+	// Optional. Default: nil
+	Options map[string]any
 	// Adapter holds the options of the adapter.
 	//
 	// Optional. Default: nil
@@ -32,7 +40,7 @@ func (n *Node) Cluster(t testing.TB, o ClusterOptions) *ClusterServer {
 	t.Helper()
 	c := &ClusterServer{n: n}
 	c.number, _ = n.number()
-	n.must(t, "cluster", map[string]any{"server": c.number, "redis": o.Redis, "sharded": o.Sharded, "adapter": o.Adapter}, &c.URL)
+	n.must(t, "cluster", map[string]any{"server": c.number, "redis": o.Redis, "sharded": o.Sharded, "streams": o.Streams, "options": o.Options, "adapter": o.Adapter}, &c.URL)
 	return c
 }
 

@@ -1,5 +1,5 @@
-// Servers of socket.io in a cluster by @socket.io/redis-adapter, and the emitter of
-// @socket.io/redis-emitter. Their packages are imported when they are first asked for.
+// Servers of socket.io in a cluster by @socket.io/redis-adapter or
+// @socket.io/redis-streams-adapter, and the emitter of @socket.io/redis-emitter. Their packages are imported when they are first asked for.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
@@ -16,15 +16,25 @@ async function connect(url, ...more) {
   return clients;
 }
 
+// The streams adapter 0.2 does not work with redis 5, whose clients read in another way.
+async function openStream(url, options) {
+  const { createAdapter } = await import("@socket.io/redis-streams-adapter");
+  const { Redis } = await import("ioredis");
+  const client = new Redis(url);
+  client.on("error", (error) => console.error(`redis: ${error.message}`));
+  return { client, adapter: createAdapter(client, options ?? {}) };
+}
+
 export const ops = {
   // A server whose namespaces / and /chat are in the cluster. A socket joins the rooms
   // of its auth option, and keeps its data.
-  async cluster({ server, redis, sharded, adapter }) {
+  async cluster({ server, redis, sharded, streams, adapter, options }) {
     const { createAdapter, createShardedAdapter } = await import("@socket.io/redis-adapter");
     const [pub, sub] = await connect(redis, "sub");
     const http = createServer();
     const make = sharded ? createShardedAdapter : createAdapter;
-    const io = new Server(http, { adapter: make(pub, sub, adapter ?? {}) });
+    const stream = streams && (await openStream(redis, adapter));
+    const io = new Server(http, { ...options, adapter: stream ? stream.adapter : make(pub, sub, adapter ?? {}) });
     for (const name of ["/", "/chat"]) {
       io.of(name).on("connection", (socket) => {
         socket.join(socket.handshake.auth.rooms ?? []);
@@ -38,6 +48,7 @@ export const ops = {
       heard: [],
       close: async () => {
         await io.close();
+        stream?.client.disconnect();
         pub.destroy();
         sub.destroy();
       },

@@ -15,5 +15,8 @@
 // Redis pub/sub is lossy: a node that is not connected misses what is published, and
 // hears again as soon as it is back.
 //
-// It stores nothing in Redis, and does not recover missed messages.
+// It stores nothing in Redis, and does not recover missed messages. NewStreams does:
+// it speaks through a Redis stream, in the format of @socket.io/redis-streams-adapter
+// 0.2, which keeps events for a while, so that a node that was away reads on where it
+// was and a client may come back to any node (entry.go, streamlink.go, streams.go).
 package redisadapter

@@ -36,10 +36,16 @@ type mixed struct {
 // serve listens with a server whose sockets join the rooms of their auth option.
 func serve(t *testing.T, redis string, cfg redisadapter.Config) (*socketbridge.Server, string) {
 	t.Helper()
+	return serveWith(t, redis, cfg, socketbridge.Recovery{})
+}
+
+// serveWith is serve with recovery.
+func serveWith(t *testing.T, redis string, cfg redisadapter.Config, recovery socketbridge.Recovery) (*socketbridge.Server, string) {
+	t.Helper()
 	store := storage.MustOpen(redis)
 	silent := slog.New(slog.DiscardHandler)
 	cfg.Logger = silent
-	io := socketbridge.New(socketbridge.Config{Adapter: redisadapter.For(store, cfg), Logger: silent, RequestTimeout: 20 * time.Second})
+	io := socketbridge.New(socketbridge.Config{Adapter: redisadapter.For(store, cfg), Logger: silent, RequestTimeout: 20 * time.Second, Recovery: recovery})
 	for _, name := range []string{"/", "/chat"} {
 		io.Of(name).OnConnection(func(s *socketbridge.Socket) {
 			var auth struct {
@@ -195,6 +201,7 @@ func variants() map[string]struct {
 			nodetest.ClusterOptions{Adapter: map[string]any{"key": "other", "publishOnSpecificResponseChannel": true}}},
 		"sharded":         {redisadapter.Config{Mode: redisadapter.Sharded}, nodetest.ClusterOptions{Sharded: true}},
 		"sharded static":  {redisadapter.Config{Mode: redisadapter.ShardedStatic}, nodetest.ClusterOptions{Sharded: true, Adapter: mode("static")}},
+		"streams":         {redisadapter.Config{Mode: redisadapter.Streams}, nodetest.ClusterOptions{Streams: true}},
 		"sharded private": {redisadapter.Config{Mode: redisadapter.ShardedPrivate}, nodetest.ClusterOptions{Sharded: true, Adapter: mode("dynamic-private")}},
 	}
 }

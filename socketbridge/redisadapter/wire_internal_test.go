@@ -24,6 +24,7 @@ var wires = map[string]func([]byte) (*frame, error){
 	"request":   func(b []byte) (*frame, error) { return classic{}.readRequest("/a", b) },
 	"reply":     func(b []byte) (*frame, error) { return classic{}.readReply(b) },
 	"cluster":   func(b []byte) (*frame, error) { return cluster{}.read("/a", b) },
+	"entry":     func(b []byte) (*frame, error) { return (&entry{namespace: "/a", kind: clusterBroadcast, data: b}).frame() },
 }
 
 // Malformed messages are refused. Above all, what addresses nobody is never taken for
@@ -69,6 +70,11 @@ func TestWireRefused(t *testing.T) {
 		{"cluster", "broadcast to nobody", `{"uid":"x","nsp":"/a","type":3,"data":{"packet":{"type":2,"data":["e"],"nsp":"/a"}}}`},
 		{"cluster", "broadcast of nothing", `{"uid":"x","nsp":"/a","type":3,"data":{"opts":{"rooms":[]}}}`},
 		{"cluster", "fetch of nobody", `{"uid":"x","nsp":"/a","type":7,"data":{"requestId":"q"}}`},
+		{"entry", "nothing", ""},
+		{"entry", "no base64", "!"},
+		{"entry", "base64 of nothing good", "wcHB"},
+		{"entry", "broadcast to nobody", `{"packet":{"type":2,"data":["e"],"nsp":"/a"}}`},
+		{"entry", "another namespace", `{"packet":{"type":2,"data":["e"],"nsp":"/b"},"opts":{"rooms":[]}}`},
 		{"cluster", "data of another type", `{"uid":"x","nsp":"/a","type":7,"data":[]}`},
 	} {
 		t.Run(tt.wire+" "+tt.name, func(t *testing.T) {
@@ -103,6 +109,25 @@ func TestWireOfOthers(t *testing.T) {
 		f, err = wires["reply"]([]byte(text))
 		if err != nil || f.answerTo(kind) == nil {
 			t.Errorf("a node that replied with %s did not reply: %v", text, err)
+		}
+	}
+}
+
+// Places and IDs of entries are the same, in the same order; what has no place is no ID
+// of ours.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	last := uint64(0)
+	for _, text := range []string{"0-1", "1-0", "1-1", "1700000000000-0", "1700000000000-4194303", "1700000000001-0", "4398046511103-4194303"} {
+		at, ok := placeOf(text)
+		if !ok || at <= last || idOf(at) != text {
+			t.Errorf("%s is %d (%v), again %s, after %d", text, at, ok, idOf(at), last)
+		}
+		last = at
+	}
+	for _, text := range []string{"", "-", "1", "1-", "-1", "+1-1", "1-+1", "1-4194304", "4398046511104-0", "1-1-1", "a-1", "1-a", " 1-1"} {
+		if at, ok := placeOf(text); ok {
+			t.Errorf("%q is %d", text, at)
 		}
 	}
 }

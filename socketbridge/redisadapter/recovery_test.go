@@ -1,0 +1,180 @@
+package redisadapter_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// road passes connections on to one of several servers, as it is told.
+type road struct {
+	net.Listener
+	mu     sync.Mutex
+	target string
+	conns  []net.Conn
+	wg     sync.WaitGroup
+}
+
+func newRoad(t *testing.T) *road {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &road{Listener: ln}
+	r.wg.Go(func() { // ends with the listener; waited for below
+		for {
+			c, err := r.Accept()
+			if err != nil {
+				return
+			}
+			r.wg.Go(func() { r.pass(c) }) // ends with the connection; waited for below
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		r.cut("")
+		r.wg.Wait()
+	})
+	return r
+}
+
+// cut breaks all connections, and leads to another server.
+func (r *road) cut(url string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.target = strings.TrimPrefix(url, "http://")
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	r.conns = nil
+}
+
+func (r *road) pass(in net.Conn) {
+	defer func() { _ = in.Close() }()
+	r.mu.Lock()
+	r.conns = append(r.conns, in)
+	target := r.target
+	r.mu.Unlock()
+	out, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	r.wg.Go(func() { // ends when out does
+		_, _ = io.Copy(in, out)
+		_ = in.Close()
+	})
+	_, _ = io.Copy(out, in)
+	_ = out.Close()
+}
+
+// keptFor says whether a value of the store is about a socket.
+func keptFor(value, id string) bool {
+	raw, err := base64.StdEncoding.DecodeString(value)
+	return err == nil && bytes.Contains(raw, []byte(id))
+}
+
+// A client of the namespace /, which shares no sessions, comes back from Node's server
+// to ours and from ours to Node's, with its ID, rooms and data, and gets what both sent
+// meanwhile, once and in order.
+func TestStreams_RecoveryWithNode(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	redis := storagetest.Redis(t)
+	node := n.Cluster(t, nodetest.ClusterOptions{Redis: redis.URL(), Streams: true, Options: map[string]any{
+		"connectionStateRecovery": map[string]any{"maxDisconnectionDuration": 60_000},
+	}})
+	ours, url := serveWith(t, redis.URL(), redisadapter.Config{Mode: redisadapter.Streams}, socketbridge.Recovery{Window: time.Minute})
+	wait(t, "two nodes find each other", func() string {
+		got, err := ours.Nodes(t.Context())
+		var theirs int
+		node.Run(t, "/", "return await nsp.adapter.serverCount()", &theirs)
+		if got != 2 || theirs != 2 || err != nil {
+			return "not yet"
+		}
+		return ""
+	})
+	client := newClient(t, redis.Addr())
+	for name, way := range map[string][2]string{"from Node": {node.URL, url}, "to Node": {url, node.URL}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRoad(t)
+			r.cut(way[0])
+			room := "room " + name
+			c := n.Connect(t, "http://"+r.Addr().String(), nodetest.Options{
+				Transports: []string{"websocket"},
+				Auth:       map[string]any{"rooms": []string{room}},
+			})
+			c.MustNext("ready")
+			id := c.State().ID
+			if way[0] == url {
+				ours.Of("/").Socket(id).Data().Set("name", "x")
+			} else {
+				node.Run(t, "/", `nsp.sockets.get(args[0]).data.name = "x"`, nil, id)
+			}
+			if err := ours.To(room).Emit("note", 1); err != nil {
+				t.Fatal(err)
+			}
+			c.MustNext("note")
+			r.cut(way[1])
+			c.MustNext(nodetest.Disconnected)
+			wait(t, "what remains of the socket is kept", func() string {
+				keys, err := client.Keys(t.Context(), "sio:session:*").Result()
+				for _, key := range keys {
+					if v, err := client.Get(t.Context(), key).Result(); err == nil && keptFor(v, id) {
+						return ""
+					}
+				}
+				return fmt.Sprint("not yet ", keys, err)
+			})
+			if err := ours.To(room).Emit("note", 2, []byte{1, 2}); err != nil {
+				t.Fatal(err)
+			}
+			node.Run(t, "/", `nsp.to(args[0]).emit("note", 3); nsp.to("elsewhere").emit("note", 0)`, nil, room)
+			wait(t, "Node's event is in the stream", func() string {
+				all, err := client.XRevRangeN(t.Context(), "socket.io", "+", "-", 20).Result()
+				for _, e := range all {
+					if data, _ := e.Values["data"].(string); strings.Contains(data, "elsewhere") && strings.Contains(data, `"note",0`) {
+						return ""
+					}
+				}
+				return fmt.Sprint("not yet ", err)
+			})
+			c.Reconnect()
+			if st := c.State(); !st.Recovered || st.ID != id {
+				t.Errorf("it came back as %+v, was %s", st, id)
+			}
+			if err := ours.To(room).Emit("note", 4); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"2,{\"$binary\":\"AQI=\"}", "3", "4"} {
+				if got := c.MustNext("note").String(); !strings.HasPrefix(got, "["+want) {
+					t.Errorf("got %s, want %s", got, want)
+				}
+			}
+			if way[1] == url {
+				s := ours.Of("/").Socket(id)
+				if s == nil || s.Data().Get("name") != "x" || !s.Recovered() {
+					t.Error("its data did not come along")
+				}
+			} else {
+				var name string
+				node.Run(t, "/", `return nsp.sockets.get(args[0]).data.name`, &name, id)
+				if name != "x" {
+					t.Errorf("its data did not come along: %q", name)
+				}
+			}
+		})
+	}
+}
