@@ -24,7 +24,9 @@ var wires = map[string]func([]byte) (*frame, error){
 	"request":   func(b []byte) (*frame, error) { return classic{}.readRequest("/a", b) },
 	"reply":     func(b []byte) (*frame, error) { return classic{}.readReply(b) },
 	"cluster":   func(b []byte) (*frame, error) { return cluster{}.read("/a", b) },
-	"entry":     func(b []byte) (*frame, error) { return (&entry{namespace: "/a", kind: clusterBroadcast, data: b}).frame() },
+	"entry": func(b []byte) (*frame, error) {
+		return (&entry{namespace: "/a", kind: clusterBroadcast, data: b}).frame()
+	},
 }
 
 // Malformed messages are refused. Above all, what addresses nobody is never taken for
