@@ -150,8 +150,8 @@ func (d *deadlines) len() int {
 // schedule enters the state's limit if somebody is to hear of it, and takes it out
 // if not, and likewise has it tracked. It is called with the state locked.
 func (s *state) schedule() {
-	alive := s.alive()
-	s.follow(alive && s.refs.Load() > 0)
+	alive := s.alive() && s.refs.Load() > 0 // news may still come to one that nobody holds
+	s.follow(alive)
 	switch {
 	case alive:
 		s.scheduled = true

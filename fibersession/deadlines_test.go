@@ -156,6 +156,7 @@ func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
 		defer g.Release()
 		g.Watch(func(fibersession.Event) {})
 		must(t, g.Destroy(ctx))
+		synctest.Wait() // the feed tells of it too
 		expect("destroyed", 0)
 	})
 }

@@ -333,16 +333,13 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	<-p.seen // and another connection is tried
 	p.release()
 	for c := range told {
-		if c.Kind == storage.Gap {
-			break
-		}
-	}
-	if err := direct.Set("k", []byte("heard"), 0); err != nil {
-		t.Fatal(err)
-	}
-	for c := range told {
 		if string(c.Item.Value) == "heard" {
 			break
+		}
+		if c.Kind == storage.Gap { // on a slow machine there are several
+			if err := direct.Set("k", []byte("heard"), 0); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
