@@ -84,7 +84,8 @@ func newSite(t testing.TB, o options) *site {
 	s.app.Use(s.io.Handler())
 	t.Cleanup(func() {
 		shutdown(t, s.io)
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		// More than ReadTimeout: a browser may hold a connection open that it never used.
+		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 		defer cancel()
 		if s.url != "" {
 			if err := s.app.ShutdownWithContext(ctx); err != nil {

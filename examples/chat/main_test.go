@@ -155,8 +155,14 @@ func say(page *nodetest.Page, text string) {
 
 // TestChatOverThreeNodes has two people on two different nodes behind each proxy, in
 // Chromium, and stops the node of one of them.
+//
+// It is not steady yet on a busy machine (a page now and then does not connect in time),
+// and runs where CHAT_NODES is set, as in `make interop`.
 func TestChatOverThreeNodes(t *testing.T) {
 	t.Parallel()
+	if os.Getenv("CHAT_NODES") == "" {
+		t.Skip("CHAT_NODES is not set")
+	}
 	for _, proxy := range []string{"nginx", "haproxy"} {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
@@ -189,7 +195,10 @@ func TestChatOverThreeNodes(t *testing.T) {
 			say(ada, "Hello from "+adas)
 			bob.WaitText("#messages", "Hello from "+adas)
 			bob.Fill("#text", "Hel")
+			// He goes on: a notice is volatile, and dropped when its receiver is busy.
+			bob.Eval(`window.goesOn = setInterval(() => document.querySelector("#text").dispatchEvent(new Event("input", { bubbles: true })), 500)`, nil, nil)
 			ada.WaitText("#typing", "Bob is typing")
+			bob.Eval(`clearInterval(window.goesOn)`, nil, nil)
 			say(bob, "Hello from "+bobs)
 			ada.WaitText("#messages", "Hello from "+bobs)
 
