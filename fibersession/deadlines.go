@@ -150,7 +150,7 @@ func (d *deadlines) len() int {
 // schedule enters the state's limit if somebody is to hear of it, and takes it out
 // if not, and likewise has it tracked. It is called with the state locked.
 func (s *state) schedule() {
-	alive := s.alive() && s.refs.Load() > 0 // news may still come to one that nobody holds
+	alive := s.alive()
 	s.follow(alive)
 	switch {
 	case alive:
@@ -177,17 +177,17 @@ func (s *state) unschedule() {
 	}
 }
 
-// alive says whether the state is watched and has a limit. It is called with the
-// state locked.
+// alive says whether the state is watched, held and has a limit: news may still come to
+// one that nobody holds any more. It is called with the state locked.
 func (s *state) alive() bool {
-	return len(s.watch.list) > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh()
+	return s.refs.Load() > 0 && len(s.watch.list) > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh()
 }
 
 // watched returns the snapshot of a state that is to end by itself, else nil.
 func (s *state) watched() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.alive() || s.refs.Load() == 0 {
+	if !s.alive() {
 		return nil
 	}
 	return s.cur

@@ -362,6 +362,12 @@ func (s *Session) Reset() error {
 	if err != nil {
 		return err
 	}
+	return s.exchange(st, "", nil)
+}
+
+// exchange makes st, whose reference it takes over, the session of this front. With an
+// ID the response carries it at once; without, when the session is stored.
+func (s *Session) exchange(st *state, id string, w *way) error {
 	s.mu.Lock()
 	if s.phase != phaseOpen {
 		s.mu.Unlock()
@@ -369,10 +375,16 @@ func (s *Session) Reset() error {
 		return ErrRequestOver
 	}
 	old := s.h
-	s.attach(st, new(Handle), false)
-	s.destroyed = false
+	s.attach(st, new(Handle), id != "")
+	s.err, s.destroyed = nil, false
+	if id != "" {
+		cur, _ := st.look()
+		s.store.writeID(s.request, w, id, cur.meta)
+	}
 	s.mu.Unlock()
-	old.Release()
+	if old != nil {
+		old.Release()
+	}
 	return nil
 }
 

@@ -118,28 +118,7 @@ func (s *Store) RedeemCookie(c *fiber.Ctx, ticket string) error {
 	if f == nil {
 		f = s.newFront(c)
 	}
-	return f.adopt(st, v.id, cl.way)
-}
-
-// adopt makes st, whose reference it takes over, the session of this front, and has
-// the response carry its ID.
-func (s *Session) adopt(st *state, id string, w *way) error {
-	s.mu.Lock()
-	if s.phase != phaseOpen {
-		s.mu.Unlock()
-		s.store.table.release(st)
-		return ErrRequestOver
-	}
-	old := s.h
-	s.attach(st, new(Handle), true)
-	s.err, s.destroyed = nil, false
-	cur, _ := st.look()
-	s.store.writeID(s.request, w, id, cur.meta)
-	s.mu.Unlock()
-	if old != nil {
-		old.Release()
-	}
-	return nil
+	return f.exchange(st, v.id, cl.way)
 }
 
 func holdsFingerprint(all []byte, f fingerprint) bool {

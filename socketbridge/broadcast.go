@@ -144,7 +144,7 @@ func (n *Namespace) deliver(to, except []string, from *Socket, f transport.Flags
 		if from != nil {
 			e.except = append(slices.Clip(except), from.id)
 		}
-		_ = h.emit(e, f, func() []*Socket { return n.rooms.find(to, e.except) })
+		_ = h.emit(e, from, f, func() []*Socket { return n.rooms.find(to, except) })
 		return
 	}
 	for _, s := range n.rooms.find(to, except) {

@@ -3,8 +3,7 @@ package socketbridge
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
+	"log/slog"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
@@ -35,12 +34,7 @@ func (s *Socket) handle(p *Packet) {
 
 // run goes through the packet's middlewares and listeners.
 func (s *Socket) run(p *Packet) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log().Error("socketbridge: a handler panicked", "event", p.event, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = errPanic
-		}
-	}()
+	defer caught(s.log, "a handler", slog.String("event", p.event), &err)
 	if err := p.check(); err != nil {
 		return err
 	}
@@ -149,14 +143,4 @@ func (s *Socket) failed(p *Packet, err error) {
 	if s.session != nil && s.session.Err() != nil {
 		s.lapse(s.session.Err())
 	}
-}
-
-// guard runs a callback that must not take the process down.
-func (s *Socket) guard(what string, fn func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log().Error("socketbridge: a callback panicked", "callback", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
-	fn()
 }

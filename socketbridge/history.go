@@ -57,6 +57,15 @@ const everybody = ownRooms + "everybody"
 // sentOverhead is what an event costs beside its bytes, roughly.
 const sentOverhead = 200
 
+// sizeOf is what an event counts as.
+func sizeOf(msgs []transport.Message) int {
+	size := sentOverhead
+	for _, m := range msgs {
+		size += len(m.Data)
+	}
+	return size
+}
+
 func newHistory(s *Server) *history {
 	engine, def := s.cfg.Engine, engineio.ConfigDefault
 	orDefault(&engine.PingInterval, def.PingInterval)
@@ -70,13 +79,9 @@ func newHistory(s *Server) *history {
 
 var _ past = (*history)(nil)
 
-// emit gives an event its place and queues it to the sockets it is for.
-func (h *history) emit(e *sent, flags transport.Flags, sockets func() []*Socket) (err error) {
-	for _, m := range e.msgs {
-		e.size += len(m.Data)
-	}
-	e.size += sentOverhead
-	e.at = time.Now()
+// emit gives an event its place and queues it to the sockets it is for, but for from.
+func (h *history) emit(e *sent, from *Socket, flags transport.Flags, sockets func() []*Socket) (err error) {
+	e.size, e.at = sizeOf(e.msgs), time.Now()
 	h.Lock()
 	defer h.Unlock()
 	place := h.next
@@ -92,7 +97,9 @@ func (h *history) emit(e *sent, flags transport.Flags, sockets func() []*Socket)
 	}
 	numbered := withOffset(e.msgs, h.offset(place))
 	for _, s := range sockets() {
-		err = errors.Join(err, s.take(place, flags, numbered, e.msgs))
+		if s != from {
+			err = errors.Join(err, s.take(place, flags, numbered, e.msgs))
+		}
 	}
 	return err
 }

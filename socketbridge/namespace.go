@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"runtime/debug"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -188,12 +187,7 @@ func (c *Connect) Next() error {
 
 // admit runs the middlewares. It returns nil when all of them passed.
 func (c *Connect) admit() (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.socket.log().Error("socketbridge: a connect middleware panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = errPanic
-		}
-	}()
+	defer caught(c.socket.log, "a connect middleware", slog.Attr{}, &err)
 	if err := c.Next(); err != nil {
 		return err
 	}

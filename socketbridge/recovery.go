@@ -245,7 +245,7 @@ func (r *recovery) take(pid string, ns *Namespace, who owner) *remains {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	left := r.gone[pid]
-	if left == nil || left.ns != ns || left.owner != who || who.session == "" || !time.Now().Before(left.expires) {
+	if left == nil || left.ns != ns || left.owner != who || !time.Now().Before(left.expires) {
 		return nil
 	}
 	delete(r.gone, pid)
@@ -271,7 +271,7 @@ func (r *recovery) alive(pid string, ns *Namespace, who owner) *Socket {
 	r.mu.Lock()
 	s := r.live[pid]
 	r.mu.Unlock()
-	if s == nil || s.ns != ns || s.owner() != who || who.session == "" {
+	if s == nil || s.ns != ns || s.owner() != who {
 		return nil
 	}
 	return s
@@ -307,12 +307,17 @@ func (s *Socket) recover() {
 		return
 	}
 	who := s.owner()
+	if who.session == "" {
+		return // it ended meanwhile
+	}
 	if old := r.alive(back.PID, s.ns, who); old != nil {
 		s.replace(old)
 	}
-	left := r.take(back.PID, s.ns, who)
+	var left *remains
 	if s.server().kept() != nil {
 		left = s.takeKept(back.PID, who)
+	} else {
+		left = r.take(back.PID, s.ns, who)
 	}
 	if left == nil {
 		return

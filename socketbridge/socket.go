@@ -220,7 +220,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 	case *tail:
 		return h.emitTo(s, msgs)
 	case *history:
-		return h.emit(&sent{to: []string{s.id}, share: s.share, msgs: msgs}, 0, func() []*Socket { return []*Socket{s} })
+		return h.emit(&sent{to: []string{s.id}, share: s.share, msgs: msgs}, nil, 0, func() []*Socket { return []*Socket{s} })
 	}
 	return s.send(0, msgs)
 }

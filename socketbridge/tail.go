@@ -69,11 +69,7 @@ func (t *tail) catchUp(ctx context.Context, c *catchUp) error {
 		if err != nil {
 			return true // nobody has got it: see cluster.Deliver
 		}
-		size := sentOverhead
-		for _, part := range msgs {
-			size += len(part.Data)
-		}
-		failed = c.add(m.Place, size, withOffset(msgs, m.Offset))
+		failed = c.add(m.Place, sizeOf(msgs), withOffset(msgs, m.Offset))
 		return failed == nil
 	})
 	if err = errors.Join(err, failed); err == nil {

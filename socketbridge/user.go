@@ -1,10 +1,6 @@
 package socketbridge
 
-import (
-	"errors"
-	"fmt"
-	"runtime/debug"
-)
+import "errors"
 
 // ownRooms begins the names of the rooms that the bridge itself keeps. An app can
 // neither join nor leave them: a room's name may come from a client, and who could
@@ -124,13 +120,3 @@ func (u User) Disconnect() error {
 // use everything; when the server shuts down, all who are left are told to be
 // offline, and Shutdown waits for that.
 func (s *Server) OnPresence(fn func(user string, online bool)) { s.users.onPresence(fn) }
-
-// guard runs a callback that must not take the process down.
-func (s *Server) guard(what string, fn func()) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("socketbridge: a callback panicked", "callback", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		}
-	}()
-	fn()
-}
