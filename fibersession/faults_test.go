@@ -4,18 +4,14 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/storage"
@@ -234,42 +230,18 @@ func TestFault_RedisStandsStill(t *testing.T) {
 // and never replicated is Redis' to lose; here the replica had caught up.
 func TestFault_SentinelFailsOver(t *testing.T) {
 	t.Parallel()
-	master := storagetest.Redis(t)
-	host, port, _ := net.SplitHostPort(master.Addr())
-	storagetest.Redis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	conf := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := "sentinel monitor m " + host + " " + port + " 1\nsentinel down-after-milliseconds m 200\nsentinel failover-timeout m 2000\n"
-	must(t, os.WriteFile(conf, []byte(text), 0o600))
-	sentinel := storagetest.RedisSentinel(t, conf)
-	admin := goredis.NewSentinelClient(&goredis.Options{Addr: sentinel.Addr()})
-	defer func() { _ = admin.Close() }()
-	soon(t, "the Sentinel finds the replica", func() bool {
-		replicas, err := admin.Replicas(ctx, "m").Result()
-		return err == nil && len(replicas) == 1 && replicas[0]["master-link-status"] == "ok"
-	})
-	url := "redis-sentinel://" + sentinel.Addr() + "/0?master=m"
+	f := storagetest.Failover(t)
+	url := f.URL()
 	stores, handles, ids := nodesOn(t, fibersession.Config{}, 2, url, url)
 	l := newLoad(t, handles)
 	l.progress("the load runs")
 	l.pause()
-	on := goredis.NewClient(&goredis.Options{Addr: master.Addr()})
-	defer func() { _ = on.Close() }()
-	soon(t, "the replica has all of it", func() bool {
-		info, err := on.Info(ctx, "replication").Result()
-		return err == nil && strings.Contains(info, "master_repl_offset:"+offset(info)) && strings.Contains(info, "offset="+offset(info)+",")
-	})
-	master.Kill()
+	f.Replicated()
+	f.Master.Kill()
 	l.begin(handles)
 	l.progress("the load runs on the other server")
 	l.end(stores[1], ids)
 	caughtUp(t, handles[0], stores[1], ids)
-}
-
-// offset is the master's own in the answer to INFO replication.
-func offset(info string) string {
-	_, after, _ := strings.Cut(info, "master_repl_offset:")
-	value, _, _ := strings.Cut(after, "\r\n")
-	return value
 }
 
 // A node that is cut off keeps to its word: Tracked serves nothing that is older than

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
-	"net"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +24,7 @@ import (
 
 // node is a node without a server, in the namespace "/".
 type node struct {
-	*redisadapter.Adapter
+	adapter.Adapter
 	id  string
 	got chan string
 }
@@ -38,9 +38,14 @@ func (n *node) Answer(_ context.Context, m *adapter.Message) iter.Seq[*adapter.R
 
 func newNode(t *testing.T, client goredis.UniversalClient, cfg redisadapter.Config) *node {
 	t.Helper()
-	n := &node{Adapter: redisadapter.New(client, cfg), id: rand.Text(), got: make(chan string, 10_000)}
+	n := &node{id: rand.Text(), got: make(chan string, 10_000)}
+	if cfg.Mode == redisadapter.Streams {
+		n.Adapter = redisadapter.NewStreams(client, cfg)
+	} else {
+		n.Adapter = redisadapter.New(client, cfg)
+	}
 	n.Open("/")
-	n.RoomOpened("/", "room", false)
+	n.Adapter.(adapter.RoomWatcher).RoomOpened("/", "room", false)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx, n) }() // ends with ctx; waited for below
@@ -95,10 +100,17 @@ func errText(err error) string {
 	return err.Error()
 }
 
+// allModes are modes, and streams.
+func allModes() map[string]redisadapter.Mode {
+	all := maps.Clone(modes)
+	all["streams"] = redisadapter.Streams
+	return all
+}
+
 // A listening connection that breaks is renewed, with all that was subscribed to.
 func TestReconnect(t *testing.T) {
 	t.Parallel()
-	for name, mode := range modes {
+	for name, mode := range allModes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := storagetest.Redis(t)
@@ -106,8 +118,10 @@ func TestReconnect(t *testing.T) {
 			a, b := newNode(t, client, silent(mode)), newNode(t, client, silent(mode))
 			hears(t, a, b)
 			for range 3 {
-				if err := client.Do(t.Context(), "client", "kill", "type", "pubsub").Err(); err != nil {
-					t.Fatal(err)
+				for _, kind := range []string{"pubsub", "normal"} { // a stream is read like anything else
+					if err := client.Do(t.Context(), "client", "kill", "type", kind).Err(); err != nil {
+						t.Fatal(err)
+					}
 				}
 				hears(t, a, b)
 				hears(t, b, a)
@@ -119,7 +133,7 @@ func TestReconnect(t *testing.T) {
 // Without Redis everything ends with an error that says what is known, and in time.
 func TestRedisIsAway(t *testing.T) {
 	t.Parallel()
-	for name, mode := range modes {
+	for name, mode := range allModes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := storagetest.Redis(t)
@@ -245,51 +259,11 @@ func TestFor(t *testing.T) {
 	}
 }
 
-// newCluster starts a Redis Cluster of three masters.
-func newCluster(t *testing.T) *goredis.ClusterClient {
-	t.Helper()
-	addrs := make([]string, 3)
-	admins := make([]*goredis.Client, len(addrs))
-	buses := make([]string, len(addrs))
-	for i := range addrs {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, buses[i], _ = net.SplitHostPort(ln.Addr().String())
-		_ = ln.Close()
-		addrs[i] = storagetest.Redis(t, "--cluster-enabled", "yes", "--cluster-port", buses[i]).Addr()
-		admins[i] = newClient(t, addrs[i])
-	}
-	for i, c := range admins {
-		if err := c.Do(t.Context(), "cluster", "addslotsrange", i*16384/3, (i+1)*16384/3-1).Err(); err != nil {
-			t.Fatal(err)
-		}
-		for j, addr := range addrs {
-			host, port, _ := net.SplitHostPort(addr)
-			if err := c.Do(t.Context(), "cluster", "meet", host, port, buses[j]).Err(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, c := range admins {
-		wait(t, "the cluster forms", func() string {
-			info := c.ClusterInfo(t.Context()).Val()
-			if strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384") && strings.Contains(info, "cluster_known_nodes:3") {
-				return ""
-			}
-			return info
-		})
-	}
-	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addrs, MaxRetries: -1, Protocol: 2, DisableIdentity: true})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
 // The suite on a Redis Cluster, where sharded channels live at the node of their slot.
 func TestAdapterOnCluster(t *testing.T) {
 	t.Parallel()
-	client := newCluster(t)
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: storagetest.Cluster(t).Addrs(), MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			adaptertest.Run(t, func(t *testing.T) func() adapter.Adapter {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -53,6 +54,16 @@ func TestTLS(t *testing.T) {
 	if _, err := storage.Open("rediss://" + addr); !errors.Is(err, storage.ErrUnavailable) || !errors.As(err, &unknown) {
 		t.Errorf("%v, want ErrUnavailable because of an unknown authority", err)
 	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // certificate makes a certificate for 127.0.0.1, signed by itself.
