@@ -81,7 +81,10 @@ type classicLink struct {
 
 func newClassicLink(a *Adapter) *classicLink {
 	l := &classicLink{classic: classic{key: a.cfg.Key, shared: a.cfg.SharedResponses}, a: a, listener: newListener(), uids: make(map[string]string)}
-	l.listener.connect = func(ctx context.Context) *goredis.PubSub { return a.client.Subscribe(ctx) }
+	l.listener.connect = func(ctx context.Context) *goredis.PubSub {
+		relearn(ctx, a.client) // the node that listened for this one may have been replaced
+		return a.client.Subscribe(ctx)
+	}
 	l.listener.got = l.places.got
 	return l
 }
@@ -136,14 +139,9 @@ func (l *classicLink) reply(f *frame, _ string, r *adapter.Reply) (string, []byt
 // send publishes, on a Redis Cluster always at the same node: they pass on to each
 // other what they get, each in its own time.
 func (l *classicLink) send(ctx context.Context, namespace, channel string, data []byte) error {
-	if cluster, ok := l.a.client.(*goredis.ClusterClient); ok {
-		node, err := cluster.MasterForKey(ctx, l.broadcasts(namespace))
-		if err != nil {
-			return errUnsent{err}
-		}
-		return node.Publish(ctx, channel, data).Err()
-	}
-	return l.a.client.Publish(ctx, channel, data).Err()
+	return once(ctx, l.a.client, l.broadcasts(namespace), func(c goredis.Cmdable) goredis.Cmder {
+		return c.Publish(ctx, channel, data)
+	})
 }
 
 // nodes adds up the subscribers of all nodes of a Redis Cluster: each knows its own.
@@ -230,20 +228,14 @@ func (l *shardedLink) receive(namespace, _ string, data []byte) {
 
 // send publishes at the node that the channel belongs to.
 func (l *shardedLink) send(ctx context.Context, _, channel string, data []byte) error {
-	node, err := l.shards.owner(ctx, channel)
-	if err != nil {
-		return errUnsent{err}
-	}
-	err = node.SPublish(ctx, channel, data).Err()
-	if goredis.HasErrorPrefix(err, "MOVED") { // its slot has moved; nothing was published
-		l.shards.reload()
-	}
-	return err
+	return once(ctx, l.a.client, channel, func(c goredis.Cmdable) goredis.Cmder {
+		return c.SPublish(ctx, channel, data)
+	})
 }
 
 func (l *shardedLink) nodes(ctx context.Context, namespace string) (int, error) {
 	all := l.main(namespace)
-	node, err := l.shards.owner(ctx, all)
+	node, err := owner(ctx, l.a.client, all)
 	if err != nil {
 		return 0, err
 	}

@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// maxSilence is how long a subscription may be quiet before it is asked whether
-	// it is alive; after the same time again it is given up.
-	maxSilence = 10 * time.Second
+	// maxSilence is how long a subscription may be quiet until it is given up.
+	maxSilence = 5 * time.Second
+	// beats is how often it is looked at in this time. One that is quiet is asked whether
+	// it is alive.
+	beats = 5
 	// minPause and maxPause bound the pauses between attempts to connect.
 	minPause = 20 * time.Millisecond
 	maxPause = time.Second
@@ -132,6 +134,10 @@ func (l *listener) session(ctx context.Context) (worked bool) {
 	})
 	for {
 		msg, err := ps.Receive(ctx)
+		if l.moved != nil && goredis.HasErrorPrefix(err, "MOVED") { // the answer to a subscription
+			l.stray()
+			continue
+		}
 		if err != nil {
 			break
 		}
@@ -145,6 +151,22 @@ func (l *listener) session(ctx context.Context) (worked bool) {
 	clear(l.known)
 	l.mu.Unlock()
 	return worked
+}
+
+// stray gives up the channels that Redis has not confirmed: the slot of one of them,
+// which it does not name, is another node's.
+func (l *listener) stray() {
+	l.mu.Lock()
+	var lost []string
+	for c := range l.want {
+		if c.way == shard && !l.known[c.name] {
+			lost = append(lost, c.name)
+		}
+	}
+	l.mu.Unlock()
+	for _, name := range lost {
+		l.moved(name)
+	}
 }
 
 // take handles one thing that Redis sent.
@@ -173,9 +195,9 @@ func (l *listener) take(msg any) {
 // write tells Redis what is wanted and looks after the connection's health, until ctx
 // ends or the connection fails.
 func (l *listener) write(ctx context.Context, ps *goredis.PubSub) {
-	ticker := time.NewTicker(l.silence)
+	ticker := time.NewTicker(l.silence / beats)
 	defer ticker.Stop()
-	asked := false
+	quiet := 0 // beats in a row
 	for {
 		select {
 		case <-ctx.Done():
@@ -185,16 +207,11 @@ func (l *listener) write(ctx context.Context, ps *goredis.PubSub) {
 				return
 			}
 		case <-ticker.C:
-			switch {
-			case l.heard.Swap(false):
-				asked = false
-			case asked:
-				return // it did not answer
-			default:
-				asked = true
-				if ps.Ping(ctx) != nil {
-					return
-				}
+			if quiet++; l.heard.Swap(false) {
+				quiet = 0
+			}
+			if quiet > beats || quiet == 1 && ps.Ping(ctx) != nil {
+				return // it does not answer
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type shards struct {
 	mu    sync.Mutex // guards what follows; nothing is called under it
 	want  map[string]bool
 	dirty map[string]struct{}
+	stale bool                 // a slot has moved, or a node has gone
 	at    map[string]*listener // where a channel is subscribed to
 	nodes map[*goredis.Client]*listener
 }
@@ -79,6 +80,7 @@ func (s *shards) run(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
+		s.relearn(ctx)
 		if s.route(ctx) {
 			pause = minPause
 			continue
@@ -89,6 +91,23 @@ func (s *shards) run(ctx context.Context) {
 		}
 		pause = min(2*pause, maxPause)
 		s.poke()
+	}
+}
+
+// relearn looks up the slots when they have changed. It waits a little, as the cluster's
+// nodes learn of it one after the other.
+func (s *shards) relearn(ctx context.Context) {
+	s.mu.Lock()
+	stale := s.stale
+	s.stale = false
+	s.mu.Unlock()
+	if !stale {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(minPause):
+		relearn(ctx, s.client)
 	}
 }
 
@@ -103,7 +122,7 @@ func (s *shards) route(ctx context.Context) bool {
 	s.mu.Unlock()
 	all := true
 	for _, n := range names {
-		node, err := s.owner(ctx, n)
+		node, err := owner(ctx, s.client, n)
 		if err != nil {
 			all = false
 			if ctx.Err() != nil {
@@ -114,18 +133,6 @@ func (s *shards) route(ctx context.Context) bool {
 		s.place(ctx, n, node)
 	}
 	return all
-}
-
-// owner returns the node that a channel belongs to.
-func (s *shards) owner(ctx context.Context, name string) (*goredis.Client, error) {
-	switch client := s.client.(type) {
-	case *goredis.ClusterClient:
-		return client.MasterForKey(ctx, name)
-	case *goredis.Client:
-		return client, nil
-	default:
-		return nil, errClient
-	}
 }
 
 // place has a channel listened to at its node alone, or nowhere when it is not wanted.
@@ -172,9 +179,8 @@ func (s *shards) again(name string) {
 		delete(s.at, name)
 		defer l.set(false, channel{shard, name})
 	}
-	s.dirty[name] = struct{}{}
+	s.dirty[name], s.stale = struct{}{}, true
 	s.mu.Unlock()
-	s.reload()
 	s.poke()
 }
 
@@ -185,8 +191,8 @@ func (s *shards) ended(ctx context.Context, node *goredis.Client, l *listener) {
 		return
 	case <-time.After(minPause + rand.N(10*minPause)): // a node that is down is not asked all the time
 	}
-	s.reload()
 	s.mu.Lock()
+	s.stale = true
 	if s.nodes[node] == l {
 		delete(s.nodes, node)
 	}
@@ -198,11 +204,4 @@ func (s *shards) ended(ctx context.Context, node *goredis.Client, l *listener) {
 	}
 	s.mu.Unlock()
 	s.poke()
-}
-
-// reload has a cluster's slots looked up anew.
-func (s *shards) reload() {
-	if cluster, ok := s.client.(*goredis.ClusterClient); ok {
-		cluster.ReloadState(context.Background())
-	}
 }

@@ -16,6 +16,7 @@ import (
 const (
 	readCount = 100                    // entries that are read at a time
 	readBlock = 500 * time.Millisecond // how long Redis waits for the first
+	noEntry   = "0-0"                  // is before all
 )
 
 // streamLink speaks cluster messages through one stream, which each node reads on from
@@ -33,7 +34,8 @@ type streamLink struct {
 	waiting int                             // how many wait for last to grow
 	moved   chan struct{}                   // closed when it does
 
-	wake chan struct{} // has something when something is due
+	wake   chan struct{} // has something when something is due
+	behind bool          // there may be more than one page to read; of the reading goroutine
 }
 
 func newStreamLink(a *Adapter) *streamLink {
@@ -96,7 +98,15 @@ func (l *streamLink) add(ctx context.Context, namespace, channel string, data []
 	l.mu.Lock()
 	e := entry{uid: l.uid, namespace: namespace, kind: kind, data: data, own: own}
 	l.mu.Unlock()
-	return l.a.client.XAdd(ctx, l.args(&e)).Result()
+	var added *goredis.StringCmd
+	err = once(ctx, l.a.client, l.a.cfg.Key, func(c goredis.Cmdable) goredis.Cmder {
+		added = c.XAdd(ctx, l.args(&e))
+		return added
+	})
+	if err != nil {
+		return "", err
+	}
+	return added.Val(), nil
 }
 
 func (l *streamLink) args(e *entry) *goredis.XAddArgs {
@@ -180,6 +190,7 @@ func (l *streamLink) flush(ctx context.Context) {
 	}
 }
 
+// addAll adds what may be there twice.
 func (l *streamLink) addAll(ctx context.Context, all []entry) error {
 	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
 	defer cancel()
@@ -241,23 +252,59 @@ func (l *streamLink) next(ctx context.Context) error {
 	if !reading {
 		return l.seek(ctx)
 	}
-	streams, err := l.a.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{l.a.cfg.Key, from}, Count: readCount, Block: readBlock}).Result()
-	if errors.Is(err, goredis.Nil) {
-		return nil // nothing came
+	ctx, cancel := context.WithTimeout(ctx, readBlock+l.a.cfg.Timeout)
+	defer cancel()
+	read := l.coming
+	if l.behind {
+		read = l.rest
 	}
+	entries, err := read(ctx, from)
 	if err != nil {
 		return err
 	}
-	for _, s := range streams {
-		for _, m := range s.Messages {
-			l.take(m)
-		}
+	was := l.behind
+	l.behind = len(entries) >= readCount
+	if l.behind && !was {
+		return nil // they are read again: XREAD does not say whether any are missing before them
+	}
+	for _, m := range entries {
+		l.take(m)
 	}
 	return nil
 }
 
+// coming returns what comes after an entry that was the newest. It waits for a moment
+// when there is nothing.
+func (l *streamLink) coming(ctx context.Context, from string) ([]goredis.XMessage, error) {
+	streams, err := l.a.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{l.a.cfg.Key, from}, Count: readCount, Block: readBlock}).Result()
+	if errors.Is(err, goredis.Nil) || err == nil && len(streams) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return streams[0].Messages, nil
+}
+
+// rest returns what comes after an entry from which others may have gone on by much. A
+// stream is trimmed from its beginning: as long as it has this one, nothing after it is
+// missing.
+func (l *streamLink) rest(ctx context.Context, from string) ([]goredis.XMessage, error) {
+	entries, err := l.a.client.XRangeN(ctx, l.a.cfg.Key, from, "+", readCount+1).Result()
+	switch {
+	case err != nil:
+		return nil, err
+	case from == noEntry:
+	case len(entries) > 0 && entries[0].ID == from:
+		entries = entries[1:]
+	default:
+		l.a.cfg.Logger.Error("redisadapter: messages are lost: the stream was trimmed beyond what this node had read (MaxLen), or Redis lost a part of it")
+	}
+	return entries, nil
+}
+
 // seek finds where to read on: at the end of the stream, the first time, and then
-// after the last entry that was read, when the stream still has it.
+// after the last entry that was read.
 func (l *streamLink) seek(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
 	defer cancel()
@@ -268,7 +315,7 @@ func (l *streamLink) seek(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	end, endPlace := "0-0", uint64(0)
+	end, endPlace := noEntry, uint64(0)
 	if len(newest) > 0 {
 		end = newest[0].ID
 		endPlace, _ = placeOf(end)
@@ -279,15 +326,8 @@ func (l *streamLink) seek(ctx context.Context) error {
 	case endPlace < last:
 		l.a.cfg.Logger.Error("redisadapter: the stream has lost entries that this node has read; it reads on from the stream's end")
 		from, last = end, endPlace
-	case last > 0:
-		at, err := l.a.client.XRangeN(ctx, l.a.cfg.Key, from, from, 1).Result()
-		if err != nil {
-			return err
-		}
-		if len(at) == 0 {
-			l.a.cfg.Logger.Error("redisadapter: messages are lost: the stream was trimmed beyond what this node had read (MaxLen)")
-		}
 	}
+	l.behind = true
 	l.mu.Lock()
 	l.lastID, l.last, l.reading = from, last, true
 	l.mu.Unlock()
