@@ -57,6 +57,8 @@ type tapped struct {
 	mu   sync.Mutex
 	err  error
 	kept map[string]int // how often, by private ID; "" is any
+	read func()         // called when Since has what it asked for
+	slow *slow          // while the node does not keep up
 }
 
 func (l *tapped) fail(err error) {
@@ -91,7 +93,14 @@ func (l *tapped) Since(ctx context.Context, namespace string, after uint64, yiel
 	if err := l.failure(); err != nil {
 		return 0, err
 	}
-	return l.Log.Since(ctx, namespace, after, yield)
+	end, err := l.Log.Since(ctx, namespace, after, yield)
+	l.mu.Lock()
+	read := l.read
+	l.mu.Unlock()
+	if read != nil {
+		read()
+	}
+	return end, err
 }
 
 // await waits until the log keeps what remains of a socket, once for each time that it
