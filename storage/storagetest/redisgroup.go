@@ -31,8 +31,9 @@ func (s *RedisServer) try(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// await waits until a server's answer to a command is as wanted.
-func (s *RedisServer) await(what string, args []string, wanted func(answer string) bool) {
+// Await waits until the server's answer to a command is as wanted. Refusals and broken
+// connections are none.
+func (s *RedisServer) Await(what string, wanted func(answer string) bool, args ...string) {
 	s.t.Helper()
 	for deadline := time.Now().Add(groupTimeout); ; time.Sleep(20 * time.Millisecond) {
 		out, err := s.try(args...)
@@ -43,6 +44,18 @@ func (s *RedisServer) await(what string, args []string, wanted func(answer strin
 			s.t.Fatalf("%s: did not happen: %v %s", what, err, out)
 		}
 	}
+}
+
+// AwaitMaster waits until the server is a master.
+func (s *RedisServer) AwaitMaster() {
+	s.t.Helper()
+	s.Await("it becomes a master", func(answer string) bool { return strings.HasPrefix(answer, "master") }, "role")
+}
+
+// AwaitReplica waits until the server is a replica that has what its master has.
+func (s *RedisServer) AwaitReplica() {
+	s.t.Helper()
+	s.Await("it is a replica", func(answer string) bool { return strings.Contains(answer, "master_link_status:up") }, "info", "replication")
 }
 
 // RedisFailover is a master, its replica, and a Sentinel that puts the one in the place
@@ -66,9 +79,9 @@ func Failover(t testing.TB) *RedisFailover {
 		t.Fatal(err)
 	}
 	f.Sentinel = RedisSentinel(t, conf)
-	f.Sentinel.await("the Sentinel finds the replica", []string{"sentinel", "replicas", "m"}, func(answer string) bool {
+	f.Sentinel.Await("the Sentinel finds the replica", func(answer string) bool {
 		return strings.Contains(answer, "master-link-status\nok")
-	})
+	}, "sentinel", "replicas", "m")
 	return f
 }
 
@@ -79,11 +92,11 @@ func (f *RedisFailover) URL() string { return "redis-sentinel://" + f.Sentinel.A
 // that nobody writes to.
 func (f *RedisFailover) Replicated() {
 	f.Master.t.Helper()
-	f.Master.await("the replica has all of it", []string{"info", "replication"}, func(answer string) bool {
+	f.Master.Await("the replica has all of it", func(answer string) bool {
 		_, after, _ := strings.Cut(answer, "master_repl_offset:")
 		offset, _, _ := strings.Cut(after, "\r\n")
 		return strings.Contains(answer, ",offset="+offset+",")
-	})
+	}, "info", "replication")
 }
 
 // slots is how many there are in a cluster.
@@ -132,10 +145,10 @@ func (c *RedisCluster) meet(s *RedisServer) {
 func (c *RedisCluster) formed(count int) {
 	c.t.Helper()
 	for _, m := range c.Masters {
-		m.await("the cluster forms", []string{"cluster", "info"}, func(answer string) bool {
+		m.Await("the cluster forms", func(answer string) bool {
 			return strings.Contains(answer, "cluster_state:ok") && strings.Contains(answer, "cluster_slots_ok:16384") &&
 				strings.Contains(answer, fmt.Sprintf("cluster_known_nodes:%d\r", count))
-		})
+		}, "cluster", "info")
 	}
 }
 
@@ -190,11 +203,9 @@ func (c *RedisCluster) Replica(of *RedisServer, args ...string) *RedisServer {
 	id := of.Do("cluster", "myid")
 	s := c.start(append([]string{"--repl-diskless-sync-delay", "0"}, args...)...)
 	c.meet(s)
-	s.await("it knows its master", []string{"cluster", "nodes"}, func(answer string) bool { return strings.Contains(answer, id) })
+	s.Await("it knows its master", func(answer string) bool { return strings.Contains(answer, id) }, "cluster", "nodes")
 	s.Do("cluster", "replicate", id)
 	c.formed(len(c.Masters) + 1)
-	s.await("it has what its master has", []string{"info", "replication"}, func(answer string) bool {
-		return strings.Contains(answer, "master_link_status:up")
-	})
+	s.AwaitReplica()
 	return s
 }
