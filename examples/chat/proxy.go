@@ -39,7 +39,7 @@ var proxyPrograms = []proxyProgram{
 	{
 		name: "haproxy", file: "haproxy.cfg", conf: &haproxyCfg,
 		check: func(_, file string) []string { return []string{"-c", "-q", "-f", file} },
-		run:   func(_, file string) []string { return []string{"-db", "-q", "-f", file} },
+		run:   func(_, file string) []string { return []string{"-db", "-f", file} },
 	},
 }
 

@@ -3,6 +3,7 @@ package nodetest
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -78,8 +79,23 @@ func (c *Context) Open(url string) *Page {
 	c.t.Helper()
 	p := &Page{n: c.n, t: c.t}
 	p.number, p.box = c.n.number()
+	c.t.Cleanup(p.explain)
 	c.n.must(c.t, "open", map[string]any{"context": c.number, "page": p.number, "url": url}, nil)
 	return p
+}
+
+// explain logs what the page did, when the test has failed.
+func (p *Page) explain() {
+	if !p.t.Failed() && os.Getenv("JOURNAL") == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	defer cancel()
+	var lines []string
+	if err := p.n.do(ctx, "journal", map[string]any{"page": p.number}, &lines); err != nil {
+		lines = append(lines, err.Error())
+	}
+	p.t.Logf("page %d, by UTC:\n%s", p.number, strings.Join(lines, "\n"))
 }
 
 // Cookies returns the cookies that the context would send to url.

@@ -1,5 +1,6 @@
 // Headless Chromium. One browser for the process; contexts have their own cookies.
 import { chromium } from "playwright-core";
+import { Journal } from "./journal.mjs";
 
 const flags = [
   "--no-sandbox",
@@ -14,6 +15,7 @@ const flags = [
 let browser;
 const contexts = new Map();
 const pages = new Map();
+const journals = new Map();
 
 function page({ page: number }) {
   const found = pages.get(number);
@@ -41,8 +43,10 @@ export const ops = {
     });
     made.on("pageerror", (error) => tell("error", String(error)));
     pages.set(number, made);
+    journals.set(number, new Journal(made));
     await made.goto(url);
   },
+  journal: ({ page: number }) => journals.get(number)?.report() ?? [],
   goto: (command) => page(command).goto(command.url).then(() => null),
   reload: (command) => page(command).reload().then(() => null),
   closePage: (command) => page(command).close(),
