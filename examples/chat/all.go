@@ -147,6 +147,9 @@ func (a *all) startStorage(ctx context.Context) error {
 }
 
 func (a *all) startNode(i int) (err error) {
+	if err := isFree(a.cfg.Nodes[i]); err != nil {
+		return err
+	}
 	host, port, err := net.SplitHostPort(a.cfg.Nodes[i])
 	if err != nil {
 		return err
@@ -170,6 +173,9 @@ func (a *all) startProxy(ctx context.Context) error {
 		}
 		log.Print("no proxy is installed (apt-get install nginx-light, or haproxy): each node is on its own address")
 		return nil
+	}
+	if err := isFree(a.cfg.Front); err != nil {
+		return err
 	}
 	file, err := proxy.prepare(program, a.dir, a.cfg.Front, a.cfg.Nodes)
 	if err != nil {
@@ -267,6 +273,16 @@ func makeDir() (string, error) {
 		return "", err
 	}
 	return dir, os.Chmod(dir, 0o755)
+}
+
+// isFree returns an error when somebody listens on an address already: they would
+// answer in the place of what is started there.
+func isFree(addr string) error {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%s is in use, end what listens there first: %w", addr, err)
+	}
+	return ln.Close()
 }
 
 // freeAddr returns an address of this machine that nobody listens on.

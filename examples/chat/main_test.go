@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -33,19 +34,26 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// newSetup is a setup on free ports.
+func newSetup(t *testing.T, proxy, storage string, nodes int) setup {
+	t.Helper()
+	cfg := setup{Storage: storage, Proxy: proxy, Front: freeTestAddr(t), Out: testWriter{t}}
+	for range nodes {
+		cfg.Nodes = append(cfg.Nodes, freeTestAddr(t))
+	}
+	return cfg
+}
+
+// freeTestAddr is an address that is the test's own, also while nobody listens there.
+func freeTestAddr(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", storagetest.FreePort(t))
+}
+
 // start starts everything, as `go run ./examples/chat` does, on free ports.
 func start(t *testing.T, proxy, storage string, nodes int) *all {
 	t.Helper()
-	cfg := setup{Storage: storage, Proxy: proxy, Out: testWriter{t}}
-	for range nodes + 1 {
-		addr, err := freeAddr()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Nodes = append(cfg.Nodes, addr)
-	}
-	cfg.Front, cfg.Nodes = cfg.Nodes[nodes], cfg.Nodes[:nodes]
-	a, err := startAll(context.Background(), cfg)
+	a, err := startAll(context.Background(), newSetup(t, proxy, storage, nodes))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,33 @@ func TestOneNodeInMemory(t *testing.T) {
 	}
 }
 
+// Whoever listens on an address already, and answers whatever is asked, is not taken for
+// what is to be started there.
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	needProxy(t, "haproxy")
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(other.Close)
+	taken := other.Listener.Addr().String()
+	for name, take := range map[string]func(cfg *setup){
+		"the proxy's": func(cfg *setup) { cfg.Front = taken },
+		"a node's":    func(cfg *setup) { cfg.Nodes[0] = taken },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := newSetup(t, "haproxy", storagetest.Redis(t).URL(), 1)
+			take(&cfg)
+			a, err := startAll(t.Context(), cfg)
+			if err == nil {
+				a.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), taken+" is in use") {
+				t.Errorf("says %v", err)
+			}
+		})
+	}
+}
+
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for typed, want := range map[string]User{
@@ -162,15 +190,7 @@ func TestPace(t *testing.T) {
 func TestOneCommand(t *testing.T) {
 	t.Parallel()
 	needProxy(t, "haproxy")
-	cfg := setup{Storage: storagetest.Redis(t).URL(), Proxy: "haproxy", Out: testWriter{t}}
-	for range 3 {
-		addr, err := freeAddr()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Nodes = append(cfg.Nodes, addr)
-	}
-	cfg.Front, cfg.Nodes = cfg.Nodes[2], cfg.Nodes[:2]
+	cfg := newSetup(t, "haproxy", storagetest.Redis(t).URL(), 2)
 	ctx, stop := context.WithCancel(t.Context())
 	terminal, typed := io.Pipe()
 	ended := make(chan error, 1)

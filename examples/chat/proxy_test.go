@@ -18,15 +18,11 @@ import (
 func behind(t *testing.T, proxy string, handler http.Handler) (site string, nodes []*httptest.Server) {
 	t.Helper()
 	needProxy(t, proxy)
-	front, err := freeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir, err := makeDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &all{cfg: setup{Proxy: proxy, Front: front, Out: testWriter{t}}, dir: dir}
+	a := &all{cfg: setup{Proxy: proxy, Front: freeTestAddr(t), Out: testWriter{t}}, dir: dir}
 	for i := range 3 {
 		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Node", string(rune('1'+i)))

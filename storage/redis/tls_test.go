@@ -25,7 +25,7 @@ import (
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, pool := certificate(t)
-	port := freePort(t)
+	port := strconv.Itoa(storagetest.FreePort(t))
 	storagetest.Redis(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no")
 	addr := net.JoinHostPort("127.0.0.1", port)
 
@@ -54,16 +54,6 @@ func TestTLS(t *testing.T) {
 	if _, err := storage.Open("rediss://" + addr); !errors.Is(err, storage.ErrUnavailable) || !errors.As(err, &unknown) {
 		t.Errorf("%v, want ErrUnavailable because of an unknown authority", err)
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // certificate makes a certificate for 127.0.0.1, signed by itself.

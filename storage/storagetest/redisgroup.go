@@ -129,7 +129,7 @@ func Cluster(t testing.TB, args ...string) *RedisCluster {
 // default, the port + 10,000, may not exist.
 func (c *RedisCluster) start(args ...string) *RedisServer {
 	c.t.Helper()
-	return Redis(c.t, append([]string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(freePort(c.t))}, args...)...)
+	return Redis(c.t, append([]string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(FreePort(c.t))}, args...)...)
 }
 
 // meet makes the masters known to a server.

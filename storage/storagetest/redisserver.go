@@ -57,17 +57,9 @@ func serve(t testing.TB, args []string) *RedisServer {
 		}
 		t.Skip("SKIPPED: needs redis-server (Debian: apt-get install redis-server)")
 	}
-	s := &RedisServer{t: t, program: program, args: args}
-
-	// Another process may take the port between finding and using it: try again.
-	for attempt := 1; ; attempt++ {
-		s.port = freePort(t)
-		if err = s.start(); err == nil {
-			break
-		}
-		if attempt == 5 {
-			t.Fatalf("redis-server does not start: %v", err)
-		}
+	s := &RedisServer{t: t, program: program, args: args, port: FreePort(t)}
+	if err := s.start(); err != nil {
+		t.Fatalf("redis-server does not start: %v", err)
 	}
 	t.Cleanup(s.Kill)
 	return s
@@ -180,14 +172,4 @@ func ping(addr string) error {
 		return fmt.Errorf("it answers %q", got)
 	}
 	return nil
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
