@@ -74,7 +74,8 @@ func (b *Browser) NewContext(options map[string]any) *Context {
 	return c
 }
 
-// Open opens url in a new tab and waits until it is loaded.
+// Open opens url in a new tab and waits until it is loaded. When the test fails, what
+// the page did is logged.
 func (c *Context) Open(url string) *Page {
 	c.t.Helper()
 	p := &Page{n: c.n, t: c.t}
@@ -84,18 +85,22 @@ func (c *Context) Open(url string) *Page {
 	return p
 }
 
-// explain logs what the page did, when the test has failed.
+// explain logs the page's journal when the test has failed.
 func (p *Page) explain() {
-	if !p.t.Failed() && os.Getenv("JOURNAL") == "" {
-		return
+	if p.t.Failed() {
+		p.t.Logf("page %d, by UTC:\n%s", p.number, strings.Join(p.journal(), "\n"))
 	}
+}
+
+// journal is what the page did so far: its requests, what came over WebSockets, its
+// console, and what it shows.
+func (p *Page) journal() (lines []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
-	var lines []string
 	if err := p.n.do(ctx, "journal", map[string]any{"page": p.number}, &lines); err != nil {
-		lines = append(lines, err.Error())
+		return []string{err.Error()}
 	}
-	p.t.Logf("page %d, by UTC:\n%s", p.number, strings.Join(lines, "\n"))
+	return lines
 }
 
 // Cookies returns the cookies that the context would send to url.

@@ -3,6 +3,7 @@ package nodetest
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -43,6 +44,13 @@ func TestBrowser(t *testing.T) {
 	p.Eval("return await Promise.resolve(arg.a + arg.b)", map[string]int{"a": 1, "b": 2}, &sum)
 	if sum != 3 || p.Count("button") != 1 {
 		t.Errorf("sum %d, buttons %d", sum, p.Count("button"))
+	}
+
+	journal := strings.Join(p.journal(), "\n")
+	for _, want := range []string{"GET " + url, "200 after", "is at " + url, "console.log: clicked", "uncaught: Error: boom", "hello you"} {
+		if !strings.Contains(journal, want) {
+			t.Errorf("the journal does not tell %q:\n%s", want, journal)
+		}
 	}
 
 	picture := filepath.Join(t.TempDir(), "page.png")
