@@ -189,6 +189,40 @@ func TestRegenerate_StatesJoin(t *testing.T) {
 	}
 }
 
+// joining is a session that "here" is about to give a new ID, and that "there" holds too
+// and will meet again under it: no feed tells it.
+func joining(t *testing.T) (here, there *fibersession.Store, h, far *fibersession.Handle) {
+	st, here, _ := twoNodes(t, fibersession.Config{})
+	there = newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}})
+	h = stored(t, here, map[string]any{"n": 1})
+	return here, there, h, again(t, there, h.ID())
+}
+
+// An Update that began on the old state must not write what it read there onto what the
+// state that took over knows.
+func TestRegenerate_StatesJoinDuringAnUpdate(t *testing.T) {
+	t.Parallel()
+	_, there, h, far := joining(t)
+	runs := 0
+	err := far.Update(ctx, func(tx *fibersession.Tx) error {
+		n := fibersession.Value[int](tx, "n")
+		if runs++; runs == 1 {
+			must(t, h.Regenerate(ctx))
+			again(t, there, h.ID())
+			_, err := h.Incr(ctx, "n", 10)
+			must(t, err)
+			must(t, far.Reload(ctx))
+		}
+		tx.Set("n", n+1)
+		return nil
+	})
+	must(t, err)
+	must(t, h.Reload(ctx))
+	if h.Get("n") != 12 || runs != 2 {
+		t.Errorf("n is %v after %d runs", h.Get("n"), runs)
+	}
+}
+
 func TestRegenerate_OfANewSession(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})

@@ -191,18 +191,19 @@ func (s *state) lead(ctx context.Context, own *op) {
 	s.tell()
 }
 
-// do is submit to whichever state is in charge.
+// do is submit to whichever state is in charge. What an Update computed from one state
+// is of no use to another.
 func (s *state) do(ctx context.Context, o *op) error {
 	for {
 		now := s.resolve()
+		if o.tx != nil && now != s {
+			return errRerun
+		}
 		err := now.submit(ctx, o)
 		if err != errYielded {
 			return err
 		}
 		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device}
-		if o.tx != nil {
-			return errRerun // it read from the old state
-		}
 	}
 }
 
