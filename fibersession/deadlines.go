@@ -177,10 +177,11 @@ func (s *state) unschedule() {
 	}
 }
 
-// alive says whether the state is watched, held and has a limit: news may still come to
-// one that nobody holds any more. It is called with the state locked.
+// alive says whether the state is watched, held, in charge and has a limit: news may
+// still come to one that nobody holds any more. It is called with the state locked.
 func (s *state) alive() bool {
-	return s.refs.Load() > 0 && len(s.watch.list) > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh()
+	return s.refs.Load() > 0 && s.forward.Load() == nil && len(s.watch.list) > 0 &&
+		s.ended == nil && s.cur != nil && !s.cur.fresh()
 }
 
 // watched returns the snapshot of a state that is to end by itself, else nil.

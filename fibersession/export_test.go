@@ -51,3 +51,6 @@ func OpenVoucher(ticket string, value []byte) (id string, err error) {
 func (s *Store) Entries(user string) iter.Seq2[string, error] {
 	return s.index.Members(context.Background(), s.userSet(user))
 }
+
+// FoundToWatch is h.Watch after it found the state that is in charge now.
+func FoundToWatch(h *Handle) func(fn func(Event)) (stop func()) { return h.state.resolve().addWatcher }

@@ -2,6 +2,7 @@ package fibersession_test
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -221,6 +222,100 @@ func TestRegenerate_StatesJoinDuringAnUpdate(t *testing.T) {
 	if h.Get("n") != 12 || runs != 2 {
 		t.Errorf("n is %v after %d runs", h.Get("n"), runs)
 	}
+}
+
+// Those who watch the old state hear of what the state that took over knew before.
+func TestRegenerate_StatesJoinAndTellWhatChanged(t *testing.T) {
+	t.Parallel()
+	_, there, h, far := joining(t)
+	n := newsOf(t, far)
+	must(t, h.Regenerate(ctx))
+	h.Set("user", "alice")
+	must(t, h.Save(ctx))
+	again(t, there, h.ID())
+	must(t, far.Reload(ctx))
+	if e := n.next(); e.Kind != fibersession.Renewed {
+		t.Errorf("first it was told %v", e)
+	}
+	if e := n.next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"user"}) {
+		t.Errorf("then it was told %v", e)
+	}
+}
+
+// The state that took over does not tell a watcher which the old one is telling.
+func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
+	t.Parallel()
+	_, there, h, far := joining(t)
+	told, goOn := make(chan fibersession.EventKind), make(chan struct{})
+	stop := far.Watch(func(e fibersession.Event) {
+		told <- e.Kind
+		<-goOn
+	})
+	defer stop()
+	one := again(t, there, h.ID())
+	done := make(chan error)
+	go func() {
+		_, err := one.Incr(ctx, "n", 1)
+		done <- err
+	}()
+	if kind := <-told; kind != fibersession.Changed {
+		t.Errorf("first it was told %v", kind)
+	}
+	must(t, h.Regenerate(ctx))
+	met := again(t, there, h.ID())
+	joined := make(chan error)
+	go func() { joined <- far.Reload(ctx) }()
+	select {
+	case kind := <-told:
+		t.Fatalf("it was told %v beside the first", kind)
+	case err := <-joined:
+		must(t, err)
+	}
+	if far.ID() != met.ID() {
+		t.Error("the states did not join")
+	}
+	goOn <- struct{}{}
+	if kind := <-told; kind != fibersession.Renewed {
+		t.Errorf("then it was told %v", kind)
+	}
+	close(goOn)
+	must(t, <-done)
+}
+
+// A Watch that found the old state just before is one of the state that took over.
+func TestRegenerate_StatesJoinDuringAWatch(t *testing.T) {
+	t.Parallel()
+	_, there, h, far := joining(t)
+	watch := fibersession.FoundToWatch(far)
+	must(t, h.Regenerate(ctx))
+	met := again(t, there, h.ID())
+	must(t, far.Reload(ctx))
+	var events []fibersession.EventKind
+	defer watch(func(e fibersession.Event) { events = append(events, e.Kind) })()
+	must(t, met.Destroy(ctx))
+	if !slices.Equal(events, []fibersession.EventKind{fibersession.Ended}) {
+		t.Errorf("it was told %v", events)
+	}
+}
+
+// A state that nobody holds any more when it yields leaves nothing behind.
+func TestRegenerate_StatesJoinAfterTheLastRelease(t *testing.T) {
+	t.Parallel()
+	st, here, _ := twoNodes(t, fibersession.Config{})
+	g := &gated{Storage: struct{ storage.Storage }{st}, load: make(chan struct{})}
+	there := newStore(t, fibersession.Config{Storage: g, StorageTimeout: patience}) // which then has no state
+	h := stored(t, here, nil)
+	far := again(t, there, h.ID())
+	must(t, h.Regenerate(ctx))
+	again(t, there, h.ID())
+	waits := g.waiting()
+	g.on.Store(true)
+	done := make(chan error)
+	go func() { done <- far.Reload(ctx) }()
+	<-waits
+	far.Release()
+	close(g.load)
+	must(t, <-done)
 }
 
 func TestRegenerate_OfANewSession(t *testing.T) {

@@ -146,33 +146,28 @@ func (s *state) moveTo(to place) {
 	s.remember(from.owner)
 	s.note(Event{Kind: Renewed})
 	s.mu.Unlock()
-	if other := s.store.table.rekey(s, from, to); other != nil {
-		s.yieldTo(other)
-		return
+	if s.store.table.rekey(s, from, to) {
+		return // it yielded
 	}
 	s.mu.Lock()
 	s.schedule()
 	s.mu.Unlock()
 }
 
-// yieldTo makes other, which holds a reference for it already, the state of all
-// who hold s.
+// yieldTo makes other the state of all who hold s. It is called by the table, with
+// other's shard locked.
 func (s *state) yieldTo(other *state) {
 	s.mu.Lock()
-	watching, last, former := s.watch.list, s.cur, s.former
-	s.watch.list = nil
-	s.schedule()
-	s.mu.Unlock()
-
+	defer s.mu.Unlock()
 	other.mu.Lock()
 	if other.cur == nil { // it is about to load; who held s sees what s knew until then
-		other.cur, other.stale = last, true
+		other.cur, other.stale = s.cur, true
 	}
-	other.watch.list = append(other.watch.list, watching...)
-	other.remember(former...)
-	other.schedule()
-	other.note(Event{Kind: Renewed})
+	other.remember(s.former...)
 	other.mu.Unlock()
 	s.forward.Store(other)
-	other.tell()
+	s.schedule()
+	if !s.watch.telling { // else who tells does it
+		s.handOver()
+	}
 }

@@ -62,13 +62,15 @@ func (t *table) release(s *state) {
 			continue
 		}
 		last := s.refs.Add(-1) == 0
-		if last && sh.states[at.key] == s {
-			delete(sh.states, at.key)
+		if last {
+			// Whoever still watches has let go of what keeps it alive. Before another
+			// state can take its place: that one is to be entered there.
+			s.unschedule()
+			if sh.states[at.key] == s {
+				delete(sh.states, at.key)
+			}
 		}
 		sh.mu.Unlock()
-		if last {
-			s.unschedule() // whoever still watches has let go of what keeps it alive
-		}
 		if other := s.forward.Load(); last && other != nil {
 			t.release(other)
 		}
@@ -86,21 +88,24 @@ func (t *table) remove(s *state, at place) {
 	}
 }
 
-// rekey moves s, whose place is "to" already. When there is a state at that
-// place, it returns it with one more reference, for s to yield to.
-func (t *table) rekey(s *state, from, to place) (other *state) {
+// rekey moves s, whose place is "to" already. When there is a state at that place, s
+// yields to it, with a reference of its own.
+func (t *table) rekey(s *state, from, to place) (yielded bool) {
 	t.remove(s, from)
 	sh := t.shard(to)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if other = sh.states[to.key]; other != nil && other != s {
-		other.refs.Add(1)
-		return other
-	}
-	if s.refs.Load() > 0 { // else its last holder let go in between
+	switch other := sh.states[to.key]; {
+	case s.refs.Load() == 0: // its last holder let go in between
+		return false
+	case other == nil || other == s:
 		sh.put(to.key, s)
+		return false
+	default:
+		other.refs.Add(1)
+		s.yieldTo(other)
+		return true
 	}
-	return nil
 }
 
 func (t *table) len() int {

@@ -46,7 +46,8 @@ func (s *state) note(e Event) {
 }
 
 // tell delivers what was noted, on the caller's goroutine and with no lock held,
-// unless another goroutine (or a watcher up the stack) is about it already.
+// unless another goroutine (or a watcher up the stack) is about it already. Of a state
+// that yielded it delivers what the one in charge has noted.
 func (s *state) tell() {
 	s.mu.Lock()
 	if s.watch.telling {
@@ -56,9 +57,16 @@ func (s *state) tell() {
 	s.watch.telling = true
 	defer func() { // also when fn panics: the next event is told again
 		s.watch.telling = false
+		yielded := s.forward.Load() != nil
+		if yielded {
+			s.handOver()
+		}
 		s.mu.Unlock()
+		if yielded {
+			s.resolve().tell()
+		}
 	}()
-	for len(s.watch.events) > 0 {
+	for len(s.watch.events) > 0 && s.forward.Load() == nil {
 		e := s.watch.events[0]
 		s.watch.events = s.watch.events[1:]
 		for _, w := range slices.Clone(s.watch.list) {
@@ -68,6 +76,32 @@ func (s *state) tell() {
 			s.unlocked(func() { w.fn(e) })
 		}
 	}
+}
+
+// handOver gives those who watch a state that yielded to the one in charge, when none
+// of them is being told: they hear in what that one differs. It is called with s locked.
+func (s *state) handOver() {
+	list, events := s.watch.list, s.watch.events
+	s.watch.list, s.watch.events = nil, nil
+	if len(list) == 0 {
+		return
+	}
+	to := s.resolve()
+	for to.mu.Lock(); to.forward.Load() != nil; to.mu.Lock() {
+		to.mu.Unlock()
+		to = s.resolve()
+	}
+	defer to.mu.Unlock()
+	to.watch.list = append(to.watch.list, slices.DeleteFunc(list, func(w *watcher) bool {
+		return w.stopped.Load() // it stopped when it was in neither list
+	})...)
+	to.watch.events = append(to.watch.events, events...)
+	if to.ended != nil {
+		to.note(Event{Kind: Ended, Cause: to.ended})
+	} else if keys := differing(s.cur.values, to.cur.values); len(keys) > 0 {
+		to.note(Event{Kind: Changed, Keys: keys})
+	}
+	to.schedule()
 }
 
 // unlocked runs fn with the state unlocked.
@@ -80,6 +114,10 @@ func (s *state) unlocked(fn func()) {
 func (s *state) addWatcher(fn func(Event)) (stop func()) {
 	w := &watcher{fn: fn}
 	s.mu.Lock()
+	if other := s.forward.Load(); other != nil { // just now
+		s.mu.Unlock()
+		return other.addWatcher(fn)
+	}
 	s.watch.list = append(s.watch.list, w)
 	s.schedule()
 	s.mu.Unlock()
