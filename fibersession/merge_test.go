@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -240,6 +241,50 @@ func TestSave_OneBadChangeFailsAlone(t *testing.T) {
 	must(t, h.Reload(ctx))
 	if got, want := h.Keys(), []string{"a", "b", "d", "n"}; !slices.Equal(got, want) || h.Get("d") != 2 {
 		t.Errorf("stored are %q, d is %v", got, h.Get("d"))
+	}
+}
+
+// What is refused for what the session holds is refused for what it holds now, and not
+// for what this node last saw.
+func TestSave_RefusalRestsOnTheNewest(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("x", 800)
+	tests := map[string]struct {
+		before map[string]any
+		remove string                             // by another node
+		change func(h *fibersession.Handle) error // then takes
+	}{
+		"no integer": {map[string]any{"n": "text"}, "n", func(h *fibersession.Handle) error {
+			_, err := h.Incr(ctx, "n", 1)
+			return err
+		}},
+		"too many keys": {map[string]any{"a": 1, "b": 1}, "a", func(h *fibersession.Handle) error {
+			h.Set("c", 1)
+			return h.Save(ctx)
+		}},
+		"too large": {map[string]any{"a": big, "b": 1}, "a", func(h *fibersession.Handle) error {
+			h.Set("b", big)
+			return h.Save(ctx)
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, here, there := twoNodes(t, fibersession.Config{MaxKeys: 2, MaxSize: 1000})
+			h := stored(t, here, tt.before)
+			refused := tt.change(h)
+			if refused == nil {
+				t.Fatal("it is not refused at all")
+			}
+			must(t, h.Reload(ctx))
+
+			far := again(t, there, h.ID())
+			far.Delete(tt.remove)
+			must(t, far.Save(ctx))
+			if err := tt.change(h); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -39,6 +39,9 @@ func (r *round) renew() error {
 	cur, _ := s.look()
 	from, to := s.place(), r.destination()
 	next, keys := r.merge(now)
+	if r.doubtful() {
+		return r.again()
+	}
 	if next == nil {
 		next = &snapshot{meta: cur.meta, values: cur.values, rev: cur.rev}
 		next.revision++

@@ -242,6 +242,9 @@ func (r *round) expire(at place) {
 func (r *round) write() error {
 	s, now := r.s, time.Now().Round(0) // the wall clock: all nodes have one
 	next, keys := r.merge(now)
+	if r.doubtful() {
+		return r.again()
+	}
 	if next == nil {
 		r.refuse()
 		return nil
@@ -382,6 +385,22 @@ type refusal struct {
 	err error
 }
 
+// doubtful says whether somebody is to be refused for what the session holds, which
+// may be something else by now.
+func (r *round) doubtful() bool {
+	cur, _ := r.s.look()
+	return !r.confirmed && !cur.fresh() &&
+		slices.ContainsFunc(r.refused, func(f refusal) bool { return f.err != errRerun })
+}
+
+// again does the step again, after the store was asked.
+func (r *round) again() error {
+	if err := r.load(); err != nil {
+		return err
+	}
+	return r.step()
+}
+
 // refuse settles those who could not be merged.
 func (r *round) refuse() {
 	for _, f := range r.refused {
@@ -393,6 +412,9 @@ func (r *round) refuse() {
 // blame finds who in the batch cannot be stored, now that all together cannot.
 func (r *round) blame(at place, all error) error {
 	base, _ := r.s.look()
+	if !r.confirmed && !base.fresh() {
+		return r.again() // the session may hold less by now
+	}
 	values, found := base.values, false
 	for _, o := range r.batch {
 		if o.kind != opChange || o.status != running {
