@@ -322,6 +322,25 @@ func TestKeyGenerator(t *testing.T) {
 			t.Errorf("a second session entered the stored one: %d", res.status)
 		}
 	})
+	t.Run("one that repeats itself at a new ID", func(t *testing.T) {
+		t.Parallel()
+		const taken = "the-same-id-again"
+		ids := []string{taken, "another-id-in-use", taken}
+		s := newStore(t, fibersession.Config{KeyGenerator: func() (id string) {
+			id, ids = ids[0], ids[1:]
+			return id
+		}})
+		stored(t, s, map[string]any{"user": "alice"}).Release() // it is in the store alone now
+		bob := stored(t, s, map[string]any{"user": "bob"})
+		if err := bob.Regenerate(ctx); !errors.Is(err, fibersession.ErrRandom) {
+			t.Errorf("it got the other session's ID: %v", err)
+		}
+		for id, user := range map[string]string{taken: "alice", "another-id-in-use": "bob"} {
+			if got := again(t, s, id).Get("user"); got != user {
+				t.Errorf("the session of %s is that of %v", user, got)
+			}
+		}
+	})
 }
 
 func TestSources(t *testing.T) {

@@ -108,6 +108,8 @@ var (
 	// ErrRandom says that the source of randomness failed, or that
 	// Config.KeyGenerator made an ID that is not one. No ID was issued.
 	ErrRandom = errors.New("fibersession: no session ID could be made")
+
+	errIDInUse = fmt.Errorf("%w: KeyGenerator made one that is in use", ErrRandom)
 )
 
 // storeError gives an error of the store one of this package's names. It keeps

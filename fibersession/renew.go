@@ -73,7 +73,11 @@ func (r *round) renew() error {
 		return err
 	}
 	next.rev, err = s.store.storage.CompareAndSwap(r.ctx, to.key, r.renewed, data, s.store.ttl(next.meta, now))
-	if err != nil {
+	switch {
+	case conflict(err) && r.renewed == storage.Absent:
+		r.to = place{} // somebody else's
+		return errIDInUse
+	case err != nil:
 		r.abandon()
 		return storeError("renew", to.key, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/gob"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -143,7 +142,7 @@ func (s *Store) create(d device, w *expressWire) (*state, error) {
 	cur.lineage = s.layout.lineage(at, l)
 	st := &state{store: s, at: at, cur: cur}
 	if !s.table.add(st) {
-		return nil, fmt.Errorf("%w: KeyGenerator made an ID that is in use", ErrRandom)
+		return nil, errIDInUse
 	}
 	return st, nil
 }
