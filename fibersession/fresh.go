@@ -63,12 +63,38 @@ func (s *state) refresh(ctx context.Context, f Freshness) error {
 		s.store.stats.spared.Add(1)
 		return nil
 	}
+	if ctx.Err() == nil && s.resolve().unchanged() {
+		return nil
+	}
 	err := s.do(ctx, &op{kind: opReload})
 	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().graced() {
 		s.store.stats.graced.Add(1)
 		return nil
 	}
 	return err
+}
+
+// unchanged asks a store that answers at once whether it still holds the copy. Such a
+// read needs no round: it has nothing to apply, and nobody could share its wait.
+func (s *state) unchanged() bool {
+	c := s.store.checker
+	if c == nil || !s.store.layout.slides() {
+		return false // another layout learns more from a read than the values
+	}
+	s.mu.Lock()
+	at, cur, known := s.at, s.cur, s.ended == nil && s.cur != nil && !s.stale && s.forward.Load() == nil
+	s.mu.Unlock()
+	now := time.Now()
+	if !known || cur.fresh() || cur.expired(now) || !c.Holds(at.key, cur.rev) {
+		return false
+	}
+	s.store.stats.loads.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur == cur {
+		s.track.since, s.track.due = now, false
+	}
+	return true
 }
 
 // tracked says whether the copy is good without asking the store.

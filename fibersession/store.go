@@ -25,6 +25,7 @@ type Store struct {
 
 	base    storage.Storage // Config.Storage
 	storage storage.Storage // base as this store's calls see it
+	checker storage.Checker // base, if it is one; else nil
 	own     bool            // base was made by New
 	layout  layout
 	index   storage.Index // nil without users, or when the storage has none
@@ -56,6 +57,7 @@ func New(config ...Config) *Store {
 	}
 	s.base = storage.From(s.cfg.Storage)
 	s.storage = s.base
+	s.checker, _ = s.base.(storage.Checker)
 	s.layout = s.newLayout()
 	s.index = s.newIndex()
 	s.tracker = newTracker(s)

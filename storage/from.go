@@ -89,9 +89,13 @@ func (s *local) revision(val []byte) Revision {
 	if len(val) == 0 {
 		return Absent
 	}
-	var rev [8]byte
-	binary.NativeEndian.PutUint64(rev[:], maphash.Bytes(s.seed, val))
+	rev := s.sum(val)
 	return Revision(rev[:])
+}
+
+func (s *local) sum(val []byte) (rev [8]byte) {
+	binary.NativeEndian.PutUint64(rev[:], maphash.Bytes(s.seed, val))
+	return rev
 }
 
 func (s *local) Load(ctx context.Context, key string) (Item, error) {
@@ -108,6 +112,25 @@ func (s *local) Load(ctx context.Context, key string) (Item, error) {
 		}
 		return Item{Value: val, Revision: s.revision(val)}, nil
 	})
+}
+
+// Holds implements Checker for a Basic that never waits.
+func (s *local) Holds(key string, rev Revision) (held bool) {
+	if !s.prompt || rev == Absent || s.ready(context.Background()) != nil {
+		return false
+	}
+	defer func() {
+		if recover() != nil {
+			held = false // Load says what is wrong
+		}
+	}()
+	c := call{s: s, ctx: context.Background()}
+	val, err := c.peek(key)
+	if err != nil || val == nil {
+		return false
+	}
+	now := s.sum(val)
+	return string(now[:]) == string(rev)
 }
 
 func (s *local) CompareAndSwap(ctx context.Context, key string, old Revision, val []byte, ttl time.Duration) (Revision, error) {

@@ -31,12 +31,57 @@ func TestFromSuiteWithContexts(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &contextual{}) })
 }
 
+func TestFromSuiteOfAPromptBasic(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &prompt{}) })
+}
+
+// prompt is a naive storage that promises never to wait.
+type prompt struct {
+	naive
+	broken atomic.Bool
+}
+
+func (*prompt) Prompt() {}
+
+func (p *prompt) Get(key string) ([]byte, error) {
+	if p.broken.Load() {
+		panic("broken")
+	}
+	return p.naive.Get(key)
+}
+
+// Whoever asks whether a key holds a revision gets no worse than "load and see".
+func TestFromChecker(t *testing.T) {
+	t.Parallel()
+	broken := &prompt{}
+	for name, tt := range map[string]struct {
+		s    storage.Storage
+		want bool
+	}{
+		"prompt":         {open(t, &prompt{}), true},
+		"it may wait":    {open(t, &naive{}), false},
+		"a view":         {storage.Prefix(open(t, &prompt{}), "app:"), true},
+		"view of a bare": {storage.Prefix(bare{open(t, &prompt{})}, "app:"), false},
+		"it panics":      {open(t, broken), false},
+	} {
+		rev, err := tt.s.CompareAndSwap(t.Context(), "k", storage.Absent, []byte("v"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken.broken.Store(name == "it panics")
+		if got := tt.s.(storage.Checker).Holds("k", rev); got != tt.want {
+			t.Errorf("%s: Holds = %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 func TestPrefixSuite(t *testing.T) {
 	view := func(t *testing.T) storage.Storage { return storage.Prefix(open(t, &naive{}), "app:") }
 	storagetest.TestStorage(t, view)
 	storagetest.TestFeed(t, view)
 	storagetest.TestIndex(t, view)
 	storagetest.TestReset(t, view)
+	storagetest.TestChecker(t, func(t *testing.T) storage.Storage { return storage.Prefix(open(t, &prompt{}), "app:") })
 }
 
 // contextual is a naive storage with gofiber's methods for contexts.

@@ -135,6 +135,12 @@ func (v *view) Members(ctx context.Context, set string) iter.Seq2[string, error]
 	return x.Members(ctx, v.name(set))
 }
 
+// Holds implements Checker for a base that does.
+func (v *view) Holds(key string, rev Revision) bool {
+	c, ok := v.base.(Checker)
+	return ok && key != "" && c.Holds(v.name(key), rev)
+}
+
 func (v *view) TTL(ctx context.Context, key string) (time.Duration, error) {
 	l, ok := v.base.(Lifetime)
 	if !ok {

@@ -52,7 +52,7 @@ type Item struct {
 // value (another program's) counts as absent. A negative ttl is ErrInvalid.
 // Storages that count in coarser steps round a ttl up, never down.
 //
-// Feed, Index and PrefixResetter are optional abilities beside it, found by type
+// Feed, Index, PrefixResetter and Checker are optional abilities beside it, found by type
 // assertion. A wrapper may have their methods for a base that has not: these then
 // return errors.ErrUnsupported.
 type Storage interface {
@@ -134,6 +134,15 @@ type Punctual interface {
 	// place. 0 means every change that was answered by now. It is false when no bound
 	// is known, as while the connection is down. It asks nobody.
 	Lag() (time.Duration, bool)
+}
+
+// Checker is the optional ability to say at once whether a key is still what it was,
+// so that who has the value already reads nothing.
+type Checker interface {
+	// Holds says whether key's revision is rev, as a Load at this moment would find
+	// it. It asks the store itself and never waits. False means that it is another
+	// one, or that this cannot be told without waiting: Load.
+	Holds(key string, rev Revision) bool
 }
 
 // Index is the optional ability to keep sets of names, such as the sessions of

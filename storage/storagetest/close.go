@@ -13,6 +13,7 @@ func TestClose(t *testing.T, open Open) {
 	rows(t, open, []row{
 		{"every call says so", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			put(t, s, "k", "v")
+			rev := load(ctx, t, s, "k").Revision
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -34,6 +35,9 @@ func TestClose(t *testing.T, open Open) {
 				if !is(err, storage.ErrClosed) {
 					t.Errorf("%s: %v, want ErrClosed", call, err)
 				}
+			}
+			if c, ok := s.(storage.Checker); ok && c.Holds("k", rev) {
+				t.Error("Holds is true after Close")
 			}
 		}},
 		{"with calls under way", func(ctx context.Context, t *testing.T, s storage.Storage) {

@@ -19,6 +19,7 @@ func Run(t *testing.T, open Open) {
 	t.Run("storage", func(t *testing.T) { TestStorage(t, open) })
 	t.Run("feed", func(t *testing.T) { TestFeed(t, open) })
 	t.Run("index", func(t *testing.T) { TestIndex(t, open) })
+	t.Run("checker", func(t *testing.T) { TestChecker(t, open) })
 	t.Run("reset", func(t *testing.T) { TestReset(t, open) })
 	t.Run("close", func(t *testing.T) { TestClose(t, open) })
 }
