@@ -28,19 +28,11 @@ type changes map[string]change
 
 // mergeOnto returns base with the changes made. Base stays as it is.
 func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, error) {
-	added := 0
-	for key, c := range ch {
-		_, there := base[key]
-		switch {
-		case !there && c.kind != changeDelete:
-			added++
-		case there && c.kind == changeDelete:
-			added--
+	if len(base)+len(ch) > maxKeys {
+		// A session that is over the limit already, because the limit was lowered, may shrink.
+		if added := ch.addedTo(base); added > 0 && len(base)+added > maxKeys {
+			return nil, fmt.Errorf("%w: %d, at most %d", ErrTooManyKeys, len(base)+added, maxKeys)
 		}
-	}
-	// A session that is over the limit already, because the limit was lowered, may shrink.
-	if added > 0 && len(base)+added > maxKeys {
-		return nil, fmt.Errorf("%w: %d, at most %d", ErrTooManyKeys, len(base)+added, maxKeys)
 	}
 	next := maps.Clone(base)
 	if next == nil {
@@ -61,6 +53,20 @@ func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, e
 		}
 	}
 	return next, nil
+}
+
+// addedTo returns how many keys base gains, less those that it loses.
+func (ch changes) addedTo(base map[string]any) (added int) {
+	for key, c := range ch {
+		_, there := base[key]
+		switch {
+		case !there && c.kind != changeDelete:
+			added++
+		case there && c.kind == changeDelete:
+			added--
+		}
+	}
+	return added
 }
 
 // add returns v plus delta in v's own type. An absent v is an int of 0.
@@ -108,6 +114,14 @@ func toInt(v any) (int, error) {
 func same(a, b map[string]any, key string) bool {
 	v, inA := a[key]
 	w, inB := b[key]
+	switch v := v.(type) { // without reflection what is most common
+	case int:
+		n, ok := w.(int)
+		return ok && n == v
+	case string:
+		s, ok := w.(string)
+		return ok && s == v
+	}
 	return inA == inB && reflect.DeepEqual(v, w)
 }
 

@@ -10,9 +10,13 @@ import (
 // that its value tells, as Express moves that without writing it down. Of a store that
 // cannot tell, no more is known than that it was there; the next use moves the limit.
 func (r *round) lifetime(at place) {
-	s, now := r.s, time.Now()
+	s := r.s
+	if _, ok := s.store.layout.(*express); !ok {
+		return
+	}
+	now := time.Now()
 	cur, ended := s.look()
-	if _, ok := s.store.layout.(*express); !ok || ended != nil || cur.fresh() || !cur.expired(now) {
+	if ended != nil || cur.fresh() || !cur.expired(now) {
 		return
 	}
 	l, ok := s.store.base.(storage.Lifetime)

@@ -35,7 +35,7 @@ func (r *round) destroy() error {
 // a swap: a change that another node stores in between is a conflict and is taken
 // along. A crash in between leaves the old ID in force; nobody knows the new one.
 func (r *round) renew() error {
-	s, now := r.s, time.Now().Round(0) // the wall clock: all nodes have one
+	s, now := r.s, r.now.Round(0) // the wall clock: all nodes have one
 	cur, _ := s.look()
 	from, to := s.place(), r.destination()
 	next, keys := r.merge(now)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -19,8 +18,9 @@ type round struct {
 	ctx   context.Context
 	batch []*op
 
-	confirmed bool // the store was asked since the batch was taken: cur is what it holds
-	hung      bool // the store did not answer in time
+	now       time.Time // when the round began, or the store last told what it holds
+	confirmed bool      // the store was asked since the batch was taken: cur is what it holds
+	hung      bool      // the store did not answer in time
 
 	refused []refusal        // of merge, and final once the rest can be stored
 	renewed storage.Revision // of the new key that renew has written, at
@@ -31,9 +31,9 @@ type round struct {
 func (r *round) run(ctx context.Context) {
 	// The round is for all of the batch: it must not end because its leader's
 	// context does.
-	ctx, cancel := r.s.store.bounded(context.WithoutCancel(outliving(ctx)))
-	defer cancel()
-	r.ctx = ctx
+	patient := r.s.store.patient(ctx, r.now)
+	defer patient.end()
+	r.ctx = patient
 	defer func() {
 		if p := recover(); p != nil { // of a driver: nobody may be left waiting
 			r.s.markStale()
@@ -49,14 +49,14 @@ func (r *round) run(ctx context.Context) {
 		case !conflict(err):
 			r.s.store.stats.failures.Add(1)
 			r.s.markStale()
-			r.hung = ctx.Err() != nil
+			r.hung = r.ctx.Err() != nil
 			r.fail(err)
 			return
 		}
 		r.s.store.stats.conflicts.Add(1)
 		r.s.markStale()
 		// A logout does not stand back for whoever keeps writing.
-		if !r.wants(opDestroy) && !pause(ctx, try) || ctx.Err() != nil {
+		if !r.wants(opDestroy) && !pause(r.ctx, try) || r.ctx.Err() != nil {
 			r.abandon()
 			r.fail(fmt.Errorf("%w: other nodes kept changing the session: %w", ErrUnavailable, storage.ErrConflict))
 			return
@@ -122,7 +122,7 @@ func (r *round) mustLoad(cur *snapshot) bool {
 	switch {
 	case cur == nil || stale:
 		return true
-	case !cur.fresh() && cur.expired(time.Now()):
+	case !cur.fresh() && cur.expired(r.now):
 		return !r.confirmed // another node may have used it meanwhile
 	case cur.fresh():
 		return false // nobody else can have stored it
@@ -173,6 +173,7 @@ func (r *round) load() error {
 		at := s.place()
 		item, err := s.store.storage.Load(r.ctx, at.key)
 		s.store.stats.loads.Add(1)
+		r.now = time.Now()
 		cur, _ := s.look()
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
@@ -219,7 +220,7 @@ func (r *round) absent(cur *snapshot) {
 		r.s.end(ErrNotFound)
 	case cur.fresh():
 		r.s.publish(cur, nil) // as it should be
-	case cur.expired(time.Now()):
+	case cur.expired(r.now):
 		r.s.end(ErrExpired)
 	default:
 		r.s.end(ErrDestroyed)
@@ -229,7 +230,7 @@ func (r *round) absent(cur *snapshot) {
 // expire ends a session whose limit has passed, and sweeps it up.
 func (r *round) expire(at place) {
 	cur, _ := r.s.look()
-	if !r.s.store.layout.slides() || !cur.expired(time.Now()) {
+	if !r.s.store.layout.slides() || !cur.expired(r.now) {
 		return
 	}
 	r.s.end(ErrExpired)
@@ -240,7 +241,7 @@ func (r *round) expire(at place) {
 
 // write stores the changes and touches of the batch in one swap.
 func (r *round) write() error {
-	s, now := r.s, time.Now().Round(0) // the wall clock: all nodes have one
+	s, now := r.s, r.now.Round(0) // the wall clock: all nodes have one
 	next, keys := r.merge(now)
 	if r.doubtful() {
 		return r.again()
@@ -329,7 +330,6 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 	r.refused = nil
 	values, idle, needed := s.cur.values, time.Duration(0), false
 	m := s.cur.meta
-	seen := make(changes)
 	for _, o := range r.batch {
 		if o.status != running {
 			continue
@@ -349,7 +349,6 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 			if o.device != (device{}) {
 				m.device = o.device
 			}
-			maps.Copy(seen, o.ch)
 		}
 	}
 	if !needed {
@@ -364,10 +363,16 @@ func (r *round) merge(now time.Time) (next *snapshot, keys []string) {
 		begun := s.store.begin(now)
 		m.created, m.absolute, m.idle = begun.created, begun.absolute, begun.idle
 	}
-	for key := range seen {
-		if !same(s.cur.values, values, key) { // else nobody need be told
-			keys = append(keys, key)
+	for _, o := range r.batch {
+		for key := range o.ch {
+			if !same(s.cur.values, values, key) { // else nobody need be told
+				keys = append(keys, key)
+			}
 		}
+	}
+	if len(r.batch) > 1 {
+		slices.Sort(keys)
+		keys = slices.Compact(keys)
 	}
 	return &snapshot{meta: s.store.used(m, now, idle), values: values, rev: s.cur.rev}, keys
 }

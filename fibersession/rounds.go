@@ -159,7 +159,7 @@ func (s *state) lead(ctx context.Context, own *op) {
 	live := s.track.live
 	s.mu.Unlock()
 
-	r := round{s: s, batch: batch}
+	r := round{s: s, batch: batch, now: begun}
 	r.run(ctx)
 
 	s.mu.Lock()
