@@ -88,7 +88,10 @@ func (b *inbox) add(w work) {
 func (b *inbox) hire() {
 	b.workers++
 	b.socket.server().running.begin()
-	go b.work() // ends when the queue is empty; Server.Shutdown waits for it
+	go func() { // ends when the queue is empty; Server.Shutdown waits for it
+		growStack(false)
+		b.work()
+	}()
 }
 
 // work is a worker: it takes one thing after the other until nothing is left that
