@@ -67,8 +67,11 @@ func surelyUnsent(err error) bool {
 // isBroken reports whether err is about the connection: neither an answer nor
 // the end of the caller's context.
 func isBroken(err error) bool {
+	if err == nil {
+		return false // before gaveUp, which goes to the heap
+	}
 	var gaveUp *abandoned
-	return err != nil && !isAnswer(err) && !errors.As(err, &gaveUp) && !errors.Is(err, goredis.ErrClosed)
+	return !isAnswer(err) && !errors.As(err, &gaveUp) && !errors.Is(err, goredis.ErrClosed)
 }
 
 func unavailable(ctx context.Context) error {
