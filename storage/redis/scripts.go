@@ -83,7 +83,9 @@ func revision(val []byte) storage.Revision {
 		return storage.Absent
 	}
 	sum := sha1.Sum(val)
-	return storage.Revision(hex.EncodeToString(sum[:]))
+	var text [2 * sha1.Size]byte
+	hex.Encode(text[:], sum[:])
+	return storage.Revision(text[:])
 }
 
 // millis is a ttl in Redis' unit, rounded up so that 0 stays the sign for none.
