@@ -389,6 +389,15 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 	wait(t, "a bound again", func() bool { _, known := lag(); return known })
 }
 
+// On a new connection the answer to a question would come before the Gap, if it were
+// asked before the channels are subscribed to again: a bound of what is not heard.
+func TestLagIsNotAskedForBeforeTheChannelsAreBack(t *testing.T) {
+	t.Parallel()
+	if redis.AsksBeforeFlush(open(t, storagetest.Redis(t).URL()).(*redis.Storage)) {
+		t.Error("it asks first")
+	}
+}
+
 func TestManyWatchesEndWithTheStorage(t *testing.T) {
 	t.Parallel()
 	s, err := storage.Open(storagetest.Redis(t).URL())

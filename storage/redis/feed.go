@@ -338,6 +338,7 @@ func (w *watch) beat() {
 	switch {
 	case len(w.keys) == 0:
 		*p = pulse{n: p.n} // nobody needs to know
+	case len(w.dirty) > 0: // flush comes first: an answer must not come before what is subscribed to
 	case p.asked.IsZero():
 		p.n, p.asked, p.quiet = p.n+1, time.Now(), 0
 		question = strconv.FormatUint(p.n, 10)
