@@ -88,12 +88,12 @@ type Config struct {
 	// Optional. Default: false
 	Insecure bool
 
-	// IdleTimeout is how long a session lives without use.
+	// IdleTimeout is how long a session lives without use, 100 years at most.
 	// Optional. Default: Expiration
 	IdleTimeout time.Duration
 
 	// AbsoluteTimeout is how long a session lives at most, however much it is
-	// used. Negative means no limit.
+	// used, 100 years at most. Negative means no limit.
 	// Optional. Default: 7 * 24 * time.Hour, or the longer of IdleTimeout and SetExpiry
 	AbsoluteTimeout time.Duration
 

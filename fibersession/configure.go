@@ -42,7 +42,7 @@ func (s *Store) configureLimits() {
 	if c.Expiration > 0 && c.IdleTimeout > 0 && c.Expiration != c.IdleTimeout {
 		refuse("Expiration and IdleTimeout differ; they are one limit: set one of them")
 	}
-	c.IdleTimeout = max(c.IdleTimeout, c.Expiration)
+	c.IdleTimeout = min(max(c.IdleTimeout, c.Expiration), maxLimit)
 	positive(&c.IdleTimeout, ConfigDefault.Expiration)
 	c.Expiration = c.IdleTimeout
 
@@ -55,6 +55,7 @@ func (s *Store) configureLimits() {
 	case c.AbsoluteTimeout == 0:
 		c.AbsoluteTimeout = max(ConfigDefault.AbsoluteTimeout, c.IdleTimeout)
 	}
+	c.AbsoluteTimeout = min(c.AbsoluteTimeout, maxLimit)
 	positive(&c.TouchInterval, ConfigDefault.TouchInterval)
 	positive(&c.StorageTimeout, ConfigDefault.StorageTimeout)
 	positive(&c.MaxLag, ConfigDefault.MaxLag)

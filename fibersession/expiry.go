@@ -6,6 +6,9 @@ import "time"
 // own limits are exact; the store's only sweep up.
 const broom = time.Minute
 
+// maxLimit bounds all limits: much longer ones end beyond what Unix nanoseconds can say.
+const maxLimit = 100 * 365 * 24 * time.Hour
+
 // begin returns the limits of a session that is stored for the first time.
 func (s *Store) begin(now time.Time) meta {
 	m := meta{created: now, idle: s.cfg.IdleTimeout, expiry: now.Add(s.cfg.IdleTimeout)}

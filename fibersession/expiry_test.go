@@ -2,6 +2,8 @@ package fibersession_test
 
 import (
 	"errors"
+	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -262,4 +264,40 @@ func TestN4_TouchIntervalIsATenthAtMost(t *testing.T) {
 			must(t, h.Touch(ctx))
 		}
 	})
+}
+
+// However long a limit is, it is one: none may wrap around into the past.
+func TestLimits_Enormous(t *testing.T) {
+	t.Parallel()
+	const ever = time.Duration(math.MaxInt64)
+	tests := map[string]fibersession.Config{
+		"idle":                    {IdleTimeout: ever},
+		"idle of 290 years":       {Expiration: 290 * 365 * 24 * time.Hour},
+		"idle, without absolute":  {IdleTimeout: ever, AbsoluteTimeout: -1},
+		"idle, and an index":      {IdleTimeout: ever, UserKey: "user"},
+		"idle, Fiber's own form":  {IdleTimeout: ever, Builtin: true},
+		"absolute":                {AbsoluteTimeout: ever},
+		"a session's own, of all": {AbsoluteTimeout: -1},
+	}
+	for name, cfg := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, here, there := twoNodes(t, cfg)
+			app := newApp(here, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+				sess := fibersession.FromContext(c)
+				sess.Set("user", "alice")
+				if strings.HasPrefix(name, "a session's") {
+					sess.SetExpiry(ever)
+				}
+				return nil
+			}})
+			b := newBrowser(t, app)
+			if res := b.get("/"); res.status != 200 {
+				t.Fatalf("it is not stored: %d", res.status)
+			}
+			if got := again(t, there, b.session()).Get("user"); got != "alice" {
+				t.Errorf("it holds %v", got)
+			}
+		})
+	}
 }

@@ -209,7 +209,7 @@ func (h *Handle) change(key string, c change) {
 func (h *Handle) setExpiry(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.idle = max(d, 0)
+	h.idle = min(max(d, 0), maxLimit)
 }
 
 // Keys returns the keys in order.
