@@ -1,6 +1,7 @@
 package fibersession_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
@@ -299,5 +301,36 @@ func TestLimits_Enormous(t *testing.T) {
 				t.Errorf("it holds %v", got)
 			}
 		})
+	}
+}
+
+// bounds notes until when the calls that sweep up may take.
+type bounds struct {
+	storage.Storage
+	storage.Index
+	remove, unlist time.Time
+}
+
+func (b *bounds) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
+	b.remove, _ = ctx.Deadline()
+	return b.Storage.CompareAndDelete(ctx, key, old)
+}
+
+func (b *bounds) RemoveMember(ctx context.Context, set, member string) error {
+	b.unlist, _ = ctx.Deadline()
+	return b.Index.RemoveMember(ctx, set, member)
+}
+
+// Who meets an expired session waits for StorageTimeout at most, sweeping up included.
+func TestExpiry_SweepingUpIsBounded(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	b := &bounds{Storage: st, Index: st.(storage.Index)}
+	s := newStore(t, fibersession.Config{Storage: b, UserKey: "user", IdleTimeout: time.Millisecond})
+	h := stored(t, s, map[string]any{"user": "alice"})
+	eventually(t, func() bool { return h.Reload(ctx) != nil })
+	if b.unlist.IsZero() || !b.unlist.Equal(b.remove) {
+		t.Errorf("the value is removed until %v, the entry until %v", b.remove, b.unlist)
 	}
 }

@@ -400,6 +400,8 @@ func (h *Handle) Regenerate(ctx context.Context) error {
 func (h *Handle) Destroy(ctx context.Context) error {
 	err := h.do(ctx, &op{kind: opDestroy})
 	if err == nil {
+		ctx, cancel := h.store.bounded(context.WithoutCancel(outliving(ctx)))
+		defer cancel()
 		h.store.delist(ctx, h.state.resolve())
 	}
 	return err

@@ -128,8 +128,6 @@ func (s *Store) delist(ctx context.Context, st *state) {
 	if user == "" {
 		return
 	}
-	ctx, cancel := s.bounded(context.WithoutCancel(outliving(ctx)))
-	defer cancel()
 	_ = s.index.RemoveMember(ctx, s.userSet(user), s.member(st.place()))
 }
 
