@@ -35,7 +35,7 @@ func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
 	if _, err := h.look(); err != nil {
 		return err
 	}
-	if err := h.state.refresh(ctx, f); err != nil {
+	if err := h.state.refresh(ctx, f, h.waiting()); err != nil {
 		return err
 	}
 	h.drop()
@@ -55,7 +55,7 @@ func (h *Handle) Confirmed() time.Time {
 }
 
 // refresh sees to it that the state is as fresh as f says.
-func (s *state) refresh(ctx context.Context, f Freshness) error {
+func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error {
 	if f == 0 {
 		f = s.store.cfg.Freshness
 	}
@@ -66,7 +66,7 @@ func (s *state) refresh(ctx context.Context, f Freshness) error {
 	if ctx.Err() == nil && s.resolve().unchanged() {
 		return nil
 	}
-	err := s.do(ctx, &op{kind: opReload})
+	err := s.do(ctx, &op{kind: opReload, since: since})
 	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().graced() {
 		s.store.stats.graced.Add(1)
 		return nil

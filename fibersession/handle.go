@@ -29,9 +29,10 @@ type Handle struct {
 	ch      changes    // not saved yet
 	idle    time.Duration
 	seq     uint32
-	closed  error   // why h works no more, or never did
-	counted bool    // it is one of Stats.Handles
-	root    *Handle // whose reference a fork uses; nil for one with its own
+	since   time.Time // see Waiting
+	closed  error     // why h works no more, or never did
+	counted bool      // it is one of Stats.Handles
+	root    *Handle   // whose reference a fork uses; nil for one with its own
 }
 
 // newHandle returns a handle that takes over the caller's reference to st.
@@ -56,6 +57,23 @@ func (h *Handle) Fork() *Handle {
 		root = h.root
 	}
 	return &Handle{store: h.store, state: h.state, closed: h.shut(), root: root}
+}
+
+// Waiting says since when the work that h is for has waited. When the store hangs, what
+// queued up behind a call that was not answered fails with it, and need not wait for
+// Config.StorageTimeout again, one after the other: so its callers have their answers in
+// time. A call of work that began after that is always made, and finds the store when it
+// is back. Sockets say so for each event; a request's session knows when that began.
+func (h *Handle) Waiting(since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.since = since
+}
+
+func (h *Handle) waiting() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.since
 }
 
 // shut returns why h works no more. The caller holds h's lock.
@@ -326,7 +344,7 @@ func (h *Handle) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if _, err := h.look(); err != nil {
 		return err
 	}
-	ch, err := h.state.update(ctx, fn, h.store.prepare)
+	ch, err := h.state.update(ctx, h.waiting(), fn, h.store.prepare)
 	if err != nil {
 		return err
 	}
@@ -412,6 +430,7 @@ func (h *Handle) do(ctx context.Context, o *op) error {
 	if _, err := h.look(); err != nil && (o.kind != opDestroy || !errors.Is(err, ErrSessionGone)) {
 		return err
 	}
+	o.since = h.waiting()
 	return h.state.do(ctx, o)
 }
 

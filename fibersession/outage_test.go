@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
@@ -144,4 +146,76 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who has waited behind a call that hung is not made to wait again; who comes later asks
+// the store.
+func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
+	inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+		t := w.t
+		h, _, _ := w.share(map[string]any{"n": 1})
+		came := time.Now()
+		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+		behind, later := h.Fork(), h.Fork()
+		behind.Waiting(came)
+		try := func(what string, h *fibersession.Handle, wait time.Duration) {
+			t.Helper()
+			for call, do := range map[string]func() error{
+				"Refresh": func() error { return h.Refresh(ctx, 0) },
+				"Reload":  func() error { return h.Reload(ctx) },
+				"Update":  func() error { _, err := h.Incr(ctx, "n", 1); return err },
+			} {
+				begin := time.Now()
+				err := do()
+				if !errors.Is(err, fibersession.ErrUnavailable) && (wait == 0 || !errors.Is(err, fibersession.ErrUnknownOutcome)) {
+					t.Errorf("%s: %s: %v", what, call, err)
+				}
+				if d := time.Since(begin); d != wait {
+					t.Errorf("%s: %s took %v, want %v", what, call, d, wait)
+				}
+			}
+		}
+		try("the first", later, time.Second)
+		try("who waited behind it", behind, 0)
+		try("who comes now", later, time.Second)
+		time.Sleep(time.Second)
+		if err := behind.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) || time.Since(came) != 8*time.Second {
+			t.Errorf("who waited, long after: %v after %v", err, time.Since(came))
+		}
+		w.faulty.SetPlan(nil)
+		must(t, later.Refresh(ctx, 0))
+		must(t, behind.Refresh(ctx, 0))
+	})
+}
+
+// A request that reads the session as it was, and writes, waits for the store once.
+func TestOutage_ARequestWaitsOnce(t *testing.T) {
+	inWorld(t, fibersession.Config{Recheck: -1, OutageGrace: time.Hour}, func(w *world) {
+		t := w.t
+		app := fiber.New()
+		app.Use(w.a.Handler())
+		app.Get("/", func(c *fiber.Ctx) error {
+			s, err := w.a.Get(c)
+			if err != nil {
+				return err
+			}
+			n, _ := s.Get("n").(int)
+			s.Set("n", n+1)
+			return c.SendString("")
+		})
+		b := newBrowser(t, app)
+		b.get("/")
+		held, err := w.a.GetByID(ctx, b.cookies["__Host-session"])
+		must(t, err)
+		defer held.Release()
+		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+		begin := time.Now()
+		if res := b.get("/"); res.status != fiber.StatusServiceUnavailable || time.Since(begin) != time.Second {
+			t.Errorf("it had %d after %v", res.status, time.Since(begin))
+		}
+		w.faulty.SetPlan(nil)
+		if res := b.get("/"); res.status != fiber.StatusOK {
+			t.Errorf("when the store is back: %d", res.status)
+		}
+	})
 }

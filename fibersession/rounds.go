@@ -19,7 +19,8 @@ import (
 // round for all; then the first of those who came meanwhile leads the next.
 type rounds struct {
 	queue []*op
-	busy  bool // somebody leads, or was appointed to
+	busy  bool      // somebody leads, or was appointed to
+	hung  time.Time // when a round ended that the store did not answer; zero: one was answered since
 }
 
 type opKind uint8
@@ -40,6 +41,7 @@ type op struct {
 	tx     *Tx           // what the changes were computed from, nil: from nothing
 	to     place         // of opRenew
 	device device        // of a login, zero: as it is
+	since  time.Time     // when the caller's work began to wait, zero: now
 
 	status opStatus
 	err    error
@@ -61,6 +63,8 @@ var (
 	errRerun = errors.New("fibersession: run the update again")
 	// errYielded says that another state has taken over: ask that one.
 	errYielded = errors.New("fibersession: another state took over")
+	// errHangs says that the store did not answer who came before.
+	errHangs = fmt.Errorf("%w: it hangs", ErrUnavailable)
 )
 
 // submit returns when o has been done, or could not. Once o is part of a round, it
@@ -100,6 +104,9 @@ func (s *state) admit(o *op) error {
 	}
 	if s.ended != nil && o.kind != opDestroy {
 		return s.ended
+	}
+	if o.since.Before(s.hung) && !o.since.IsZero() && time.Since(s.hung) < s.store.cfg.StorageTimeout {
+		return errHangs // it has waited already, behind who was not answered
 	}
 	if o.kind == opChange {
 		return s.admitChange(o)
@@ -170,10 +177,14 @@ func (s *state) lead(ctx context.Context, own *op) {
 		}
 	}
 	s.underway, s.tip = nil, nil
+	if r.confirmed {
+		s.hung = time.Time{}
+	}
 	if r.hung {
+		s.hung = time.Now()
 		// The next round would wait just as long for the same store.
 		for _, o := range s.queue {
-			o.err = fmt.Errorf("%w: it hangs", ErrUnavailable)
+			o.err = errHangs
 			s.disturbBy(o)
 		}
 		batch = append(batch, s.queue...)
@@ -203,7 +214,7 @@ func (s *state) do(ctx context.Context, o *op) error {
 		if err != errYielded {
 			return err
 		}
-		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device}
+		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device, since: o.since}
 	}
 }
 

@@ -153,6 +153,9 @@ func (s *Session) load() (*Handle, error) {
 func (s *Session) attach(st *state, h *Handle, known bool) {
 	h.store, h.state, h.device = s.store, st, s.device
 	s.h, s.owed, s.knows = h, !known, ""
+	if s.request != nil {
+		h.since = s.request.Time()
+	}
 	if known {
 		s.knows = st.place().key
 		if cur, _ := st.look(); cur != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -106,7 +107,7 @@ func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 	}
 	at := s.layout.place(id)
 	st := s.table.hold(at, func() *state { return &state{store: s, at: at} })
-	err := st.refresh(ctx, 0)
+	err := st.refresh(ctx, 0, time.Time{})
 	if err == nil {
 		err = st.resolve().recognise(at)
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Tx is what a function given to Update works on: the newest revision of the
@@ -79,9 +80,9 @@ type updates struct {
 }
 
 // update runs fn until its changes are stored. It returns them.
-func (s *state) update(ctx context.Context, fn func(*Tx) error, prepare func(changes) (changes, error)) (changes, error) {
+func (s *state) update(ctx context.Context, since time.Time, fn func(*Tx) error, prepare func(changes) (changes, error)) (changes, error) {
 	for {
-		ch, err := s.resolve().updateOnce(ctx, fn, prepare)
+		ch, err := s.resolve().updateOnce(ctx, since, fn, prepare)
 		if !errors.Is(err, errRerun) {
 			return ch, err
 		}
@@ -92,7 +93,7 @@ func (s *state) update(ctx context.Context, fn func(*Tx) error, prepare func(cha
 	}
 }
 
-func (s *state) updateOnce(ctx context.Context, fn func(*Tx) error, prepare func(changes) (changes, error)) (changes, error) {
+func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) error, prepare func(changes) (changes, error)) (changes, error) {
 	tx, err := s.enter()
 	if err != nil {
 		return nil, err
@@ -104,10 +105,10 @@ func (s *state) updateOnce(ctx context.Context, fn func(*Tx) error, prepare func
 		if err != nil {
 			return nil, err
 		}
-		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device})
+		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, since: since})
 	}
 	// Nothing to store tells whether what it read was the newest. So ask.
-	if confirm := s.do(ctx, &op{kind: opReload}); confirm != nil {
+	if confirm := s.do(ctx, &op{kind: opReload, since: since}); confirm != nil {
 		return nil, confirm
 	}
 	s.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
@@ -119,15 +120,16 @@ func (s *Socket) save(p *Packet) error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
-	return errors.Join(saveChanged(p.session), saveChanged(s.session))
+	return errors.Join(saveChanged(p.session, p.came), saveChanged(s.session, p.came))
 }
 
 // saveChanged is bounded by the store's own timeout, and not by the socket's life:
 // what a handler changed is stored also when its client has just gone.
-func saveChanged(h *fibersession.Handle) error {
+func saveChanged(h *fibersession.Handle, since time.Time) error {
 	if h == nil || !h.Changed() {
 		return nil
 	}
+	h.Waiting(since)
 	return h.Save(context.Background())
 }
 

@@ -2,6 +2,7 @@ package socketbridge
 
 import (
 	"slices"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -82,7 +83,7 @@ func (s *Socket) saveAfterConnect() error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
-	return saveChanged(s.session)
+	return saveChanged(s.session, time.Now())
 }
 
 // enter makes the socket known: by its ID, in the room of its session and in the

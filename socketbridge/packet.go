@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -42,6 +43,7 @@ func withChain(m map[string][]chain, event string, handlers []Handler) map[strin
 // after the handler has returned. It is not reused: it may be kept.
 type Packet struct {
 	socket  *Socket
+	came    time.Time
 	event   string
 	in      siopacket.Packet
 	args    []json.RawMessage
@@ -84,6 +86,7 @@ func (p *Packet) Socket() *Socket { return p.socket }
 func (p *Packet) Session() *fibersession.Handle {
 	if p.session == nil && p.socket.session != nil {
 		p.session = p.socket.session.Fork()
+		p.session.Waiting(p.came)
 	}
 	return p.session
 }

@@ -53,7 +53,7 @@ func (p *Packet) touch() error {
 	if s.server().cfg.DisableTouch {
 		return nil
 	}
-	err := s.session.Touch(s.ctx)
+	err := p.Session().Touch(s.ctx)
 	if err == nil || errors.Is(err, fibersession.ErrSessionGone) {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -308,7 +309,7 @@ func (s *Socket) received(in siopacket.Packet) error {
 	if s.server().closing.Load() {
 		return nil // what came before is being handled; this comes too late
 	}
-	s.inbox.push(&Packet{socket: s, event: string(in.Name), in: in}, s.client.stop)
+	s.inbox.push(&Packet{socket: s, came: time.Now(), event: string(in.Name), in: in}, s.client.stop)
 	return nil
 }
 

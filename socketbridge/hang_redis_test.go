@@ -1,0 +1,105 @@
+package socketbridge_test
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// Redis stands still under 500 sockets that send events and people who make requests:
+// each has its answer, nothing piles up, and when Redis goes on so does everything.
+// It counts goroutines, and so runs alone.
+func TestHang_RedisStandsStill(t *testing.T) {
+	const people, socketsEach, events, requests = 50, 10, 5, 4
+	server := storagetest.Redis(t)
+	s := newSite(t, options{storage: server.URL(), sessions: fibersession.Config{}}).counter().serve()
+	agents, peers := make([]*agent, people), []*peer(nil)
+	for i := range agents {
+		agents[i] = s.agent()
+		agents[i].post("/incr")
+		for range socketsEach {
+			h, err := s.sessions.GetByID(t.Context(), agents[i].sessionID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			peers = append(peers, joinAs(t, s.io, "/", h))
+		}
+	}
+	var slowest atomic.Int64 // answer
+	answered := func(since time.Time) {
+		for d := int64(time.Since(since)); ; {
+			if was := slowest.Load(); d <= was || slowest.CompareAndSwap(was, d) {
+				return
+			}
+		}
+	}
+	// all sends everything there is at once, and checks each answer.
+	all := func(ok func(status int, answer string) bool) {
+		t.Helper()
+		slowest.Store(0)
+		var waiting sync.WaitGroup
+		for _, p := range peers {
+			sent := time.Now()
+			for range events {
+				p.send(`20["incr"]`)
+			}
+			waiting.Go(func() { // waited for below
+				for range events {
+					if got := p.next(); !ok(0, got) {
+						t.Errorf("an event was answered with %s", got)
+					}
+					answered(sent)
+				}
+			})
+		}
+		for _, a := range agents {
+			for range requests {
+				waiting.Go(func() {
+					sent := time.Now()
+					body, status, err := a.try("POST", "/incr")
+					if err != nil || !ok(status, body) {
+						t.Errorf("a request was answered with %d %s %v", status, body, err)
+					}
+					answered(sent)
+				})
+			}
+		}
+		waiting.Wait()
+	}
+	good := func(status int, answer string) bool {
+		return status == fiber.StatusOK || status == 0 && !strings.Contains(answer, "error")
+	}
+	all(good)
+	before := runtime.NumGoroutine()
+	t.Logf("%d events and %d requests at once: the slowest answer came after %v", len(peers)*events, people*requests, time.Duration(slowest.Load()))
+
+	server.Pause()
+	for range 2 {
+		all(func(status int, answer string) bool {
+			return status == fiber.StatusServiceUnavailable || status == 0 && (strings.Contains(answer, "session_unavailable") || strings.Contains(answer, "unknown_outcome"))
+		})
+		now := runtime.NumGoroutine()
+		t.Logf("while Redis stands still: after %v; %d goroutines, %d before", time.Duration(slowest.Load()), now, before)
+		if now > before+people*requests { // connections of HTTP clients that are kept
+			t.Errorf("%d goroutines, %d before", now, before)
+		}
+	}
+	server.Resume()
+	back := time.Now()
+	until(t, "events are handled again", func() bool {
+		peers[0].send(`20["incr"]`)
+		return good(0, peers[0].next())
+	})
+	t.Logf("the first event was handled %v after Redis went on", time.Since(back))
+	all(good)
+	t.Logf("all of them %v after it", time.Since(back))
+	until(t, "no goroutine is left over", func() bool { return runtime.NumGoroutine() <= before+people })
+}

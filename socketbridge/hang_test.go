@@ -1,0 +1,97 @@
+package socketbridge_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+// While the store hangs, every event of every socket is answered within StorageTimeout
+// of its coming, however many wait behind each other; and the first one that comes when
+// the store is back is handled.
+func TestHang_EventsAreAnsweredInTime(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		sessions fibersession.Config
+		mode     socketbridge.SessionMode
+		event    string
+		want     string // what every answer has in it
+	}{
+		"reads":                 {fibersession.Config{}, socketbridge.SessionPerPacket, "read", "session_unavailable"},
+		"writes":                {fibersession.Config{}, socketbridge.SessionPerPacket, "write", "session_unavailable"},
+		"updates":               {fibersession.Config{}, socketbridge.SessionPerPacket, "update", "session_unavailable"},
+		"reads, with a grace":   {fibersession.Config{OutageGrace: time.Hour}, socketbridge.SessionPerPacket, "read", "[1]"},
+		"writes, with a grace":  {fibersession.Config{OutageGrace: time.Hour}, socketbridge.SessionPerPacket, "write", "error"},
+		"updates, with a grace": {fibersession.Config{OutageGrace: time.Hour}, socketbridge.SessionPerPacket, "update", "error"},
+		"touches":               {fibersession.Config{TouchInterval: 1}, socketbridge.SessionPerConnection, "read", "session_unavailable"},
+		"writes without reads":  {fibersession.Config{}, socketbridge.SessionPerConnection, "write", "error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const sessions, sockets, events = 10, 50, 10
+			bridge := socketbridge.Config{Mode: tt.mode, DisableTouch: !strings.HasPrefix(name, "touches")}
+			inTimeOn(t, tt.sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty) {
+				io.On("read", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) })
+				io.On("write", func(p *socketbridge.Packet) error {
+					p.Session().Set("n", p.Session().Get("n"))
+					p.Session().Set("at", time.Now().UnixNano())
+					return p.Ack(p.Session().Get("n"))
+				})
+				io.On("update", func(p *socketbridge.Packet) error {
+					if _, err := p.Session().Incr(p.Context(), "n", 1); err != nil {
+						return err
+					}
+					return p.Ack(p.Session().Get("n"))
+				})
+				var peers []*peer
+				for range sessions {
+					h := lift(t, store, map[string]any{"n": 1})
+					for i := range sockets / sessions {
+						if i > 0 {
+							h = again(t, store, h)
+						}
+						peers = append(peers, joinAs(t, io, "/", h))
+					}
+				}
+				time.Sleep(time.Minute)
+				st.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+				begin := time.Now()
+				var reading sync.WaitGroup
+				for i, p := range peers {
+					time.Sleep(time.Millisecond) // not all in step
+					sent := time.Now()
+					for range events {
+						p.send(`20["` + tt.event + `"]`)
+					}
+					reading.Go(func() { // waited for below
+						for n := range events {
+							got := p.next()
+							if d := time.Since(sent); d > time.Second || !strings.Contains(got, tt.want) {
+								t.Errorf("event %d of socket %d was answered after %v: %s", n, i, d, got)
+								return
+							}
+						}
+					})
+				}
+				reading.Wait()
+				if d := time.Since(begin); d < time.Second {
+					t.Errorf("nothing hung: all was answered after %v", d)
+				}
+				st.SetPlan(nil)
+				synctest.Wait()
+				for _, p := range peers {
+					p.send(`20["` + tt.event + `"]`)
+					if got := p.next(); !strings.HasPrefix(got, "30[") || strings.Contains(got, "error") {
+						t.Errorf("when the store is back: %s", got)
+					}
+				}
+			})
+		})
+	}
+}
