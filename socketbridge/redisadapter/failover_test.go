@@ -261,3 +261,44 @@ func TestClusterOtherChannelsStay(t *testing.T) {
 	tr.complete = true
 	tr.check(make([]int, 2))
 }
+
+// A message whose answer is lost is of unknown outcome, and is not sent again.
+func TestClusterLosesAnAnswer(t *testing.T) {
+	t.Parallel()
+	cluster := storagetest.Cluster(t)
+	var networks []*storagetest.Proxy
+	for _, m := range cluster.Masters {
+		p := storagetest.NewProxy(t, m.Addr())
+		networks = append(networks, p)
+		_, port, _ := net.SplitHostPort(p.Addr())
+		m.Do("config", "set", "cluster-announce-port", port)
+	}
+	for _, m := range cluster.Masters {
+		m.Await("all are known by their other addresses", func(answer string) bool {
+			return !slices.ContainsFunc(cluster.Addrs(), func(addr string) bool { return strings.Contains(answer, addr+"@") })
+		}, "cluster", "nodes")
+	}
+	url := "redis-cluster://" + networks[0].Addr()
+	for name, mode := range kinds {
+		t.Run(name, func(t *testing.T) {
+			key := "{" + name + "}"
+			_, i := cluster.Slot(key)
+			tr := newTraffic(t, redisadapter.Config{Mode: mode, Key: key}, url, url)
+			a, b := tr.talkers[0], tr.talkers[1]
+			tr.begin()
+			tr.progress("before")
+			tr.pause()
+			networks[i].LoseAnswer(fmt.Sprintf("%d %d", a.number, a.next))
+			n := a.next
+			a.talk(t)
+			if a.fates[n] != "unknown" {
+				t.Errorf("it is %s", a.fates[n])
+			}
+			tr.end()
+			tr.check(make([]int, 2))
+			if all := b.numbers(0); mode == redisadapter.Streams && !slices.Contains(all, n) {
+				t.Errorf("it was not sent: the test shows nothing: %v", all)
+			}
+		})
+	}
+}

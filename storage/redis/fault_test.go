@@ -59,15 +59,15 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 	for _, tt := range calls {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProxy(t, server.Addr())
-			s := open(t, p.url())
+			p := storagetest.NewProxy(t, server.Addr())
+			s := open(t, p.URL())
 			key := "key of " + tt.name
 			rev, err := direct.CompareAndSwap(t.Context(), key, storage.Absent, []byte("old"), 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_ = tt.call(t.Context(), s, "warm", "up") // so that the scripts are known
-			p.cutAfter(key)
+			p.LoseAnswer(key)
 			if err := tt.call(t.Context(), s, key, rev); !errors.Is(err, tt.want) || errors.Is(err, storage.ErrConflict) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
@@ -86,8 +86,8 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 func TestCallsEndWithTheContext(t *testing.T) {
 	t.Parallel()
 	server := storagetest.Redis(t)
-	p := newProxy(t, server.Addr())
-	s := open(t, p.url()+"?timeout=1m")
+	p := storagetest.NewProxy(t, server.Addr())
+	s := open(t, p.URL()+"?timeout=1m")
 	if err := s.Set("k", []byte("v"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.hold()
+	p.StopAnswers()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { // waited for below
@@ -103,14 +103,14 @@ func TestCallsEndWithTheContext(t *testing.T) {
 			t.Errorf("Load: %v, want ErrUnavailable and context.Canceled", err)
 		}
 	})
-	<-p.seen // the one request is under way; the next takes the other worker
+	<-p.Asked() // the one request is under way; the next takes the other worker
 	wg.Go(func() {
 		_, err := s.CompareAndSwap(ctx, "k", item.Revision, []byte("w"), 0)
 		if !errors.Is(err, storage.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
 			t.Errorf("CompareAndSwap: %v, want ErrUnknownOutcome and context.Canceled", err)
 		}
 	})
-	<-p.seen
+	<-p.Asked()
 
 	// All workers wait now (redis.WorkersPerNode of them). What comes is not sent,
 	// and who gives up hears that for certain nothing happened.
@@ -125,7 +125,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	p.release()
+	p.Resume()
 	if _, err := s.Load(t.Context(), "never"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("what was given up in the queue was sent: %v", err)
 	}
@@ -140,12 +140,12 @@ func TestLeftRequestsKeepTheirValue(t *testing.T) {
 	t.Parallel()
 	server := storagetest.Redis(t)
 	direct := open(t, server.URL())
-	p := newProxy(t, server.Addr())
-	s := open(t, p.url()+"?timeout=1m")
+	p := storagetest.NewProxy(t, server.Addr())
+	s := open(t, p.URL()+"?timeout=1m")
 	if err := s.Set("warm", []byte("up"), 0); err != nil { // the script is known from here on
 		t.Fatal(err)
 	}
-	p.jam()
+	p.Stop()
 	val := bytes.Repeat([]byte("v"), 32<<20) // more than the buffers between here and there
 	want := sha256.Sum256(val)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -154,7 +154,7 @@ func TestLeftRequestsKeepTheirValue(t *testing.T) {
 		_, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, 0)
 		left <- err
 	}()
-	<-p.jams
+	<-p.Asked()
 	cancel()
 	if err := <-left; !errors.Is(err, storage.ErrUnknownOutcome) {
 		t.Fatalf("%v, want ErrUnknownOutcome", err)
@@ -162,7 +162,7 @@ func TestLeftRequestsKeepTheirValue(t *testing.T) {
 	for i := range val {
 		val[i] = 'x'
 	}
-	p.release()
+	p.Resume()
 	wait(t, "the value is stored", func() bool {
 		got, err := direct.Get("k")
 		if err != nil {
@@ -313,8 +313,8 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	t.Parallel()
 	server := storagetest.Redis(t)
 	direct := open(t, server.URL())
-	p := newProxy(t, server.Addr())
-	s := open(t, p.url())
+	p := storagetest.NewProxy(t, server.Addr())
+	s := open(t, p.URL())
 	s.(*redis.Storage).SetSilence(20 * time.Millisecond)
 	told := make(chan storage.Change, 100)
 	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
@@ -324,14 +324,14 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	if err := w.Add(t.Context(), "k"); err != nil {
 		t.Fatal(err)
 	}
-	p.hold()
+	p.StopAnswers()
 	// From now on nothing comes, and no connection is closed either.
 	if err := direct.Set("k", []byte("missed"), 0); err != nil {
 		t.Fatal(err)
 	}
-	<-p.seen // it is asked whether it lives
-	<-p.seen // and another connection is tried
-	p.release()
+	<-p.Asked() // it is asked whether it lives
+	<-p.Asked() // and another connection is tried
+	p.Resume()
 	for c := range told {
 		if string(c.Item.Value) == "heard" {
 			break
@@ -350,8 +350,8 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 	t.Parallel()
 	server := storagetest.Redis(t)
 	direct := open(t, server.URL())
-	p := newProxy(t, server.Addr())
-	s := open(t, p.url())
+	p := storagetest.NewProxy(t, server.Addr())
+	s := open(t, p.URL())
 	s.(*redis.Storage).SetSilence(time.Minute) // beats every 6 s, but at once when the first key is added
 	gaps := make(chan struct{}, 100)
 	w, err := s.(storage.Feed).Watch(func(c storage.Change) {
@@ -370,7 +370,7 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, "a bound", func() bool { _, known := lag(); return known })
-	p.hold()
+	p.StopAnswers()
 	if err := direct.Set("k", []byte("missed"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -381,10 +381,10 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	p.jam() // the new connection gets through to nobody
-	p.closeAll()
+	p.Stop() // the new connection gets through to nobody
+	p.Cut()
 	wait(t, "no bound", func() bool { _, known := lag(); return !known })
-	p.release()
+	p.Resume()
 	<-gaps
 	wait(t, "a bound again", func() bool { _, known := lag(); return known })
 }

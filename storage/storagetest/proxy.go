@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -13,11 +14,14 @@ type Proxy struct {
 	target string
 	l      net.Listener
 	wg     sync.WaitGroup
+	asked  chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	conns   map[net.Conn]struct{}
 	refuse  bool
 	stopped chan struct{} // closed by Resume; nil while all passes
+	answers bool          // only they are stopped
+	lose    []byte        // of what request the answer is lost; nil: of none
 }
 
 // NewProxy starts a proxy to the server at target ("host:port"), and ends it when the
@@ -28,7 +32,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{target: target, l: l, conns: make(map[net.Conn]struct{})}
+	p := &Proxy{target: target, l: l, conns: make(map[net.Conn]struct{}), asked: make(chan struct{}, 1024)}
 	p.wg.Go(p.accept) // ends when l closes; the cleanup waits
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -66,15 +70,21 @@ func (p *Proxy) Refuse(on bool) {
 
 // Stop lets nothing pass any more, either way, and closes nothing: a network that
 // swallows packets. New connections are taken and get no answer.
-func (p *Proxy) Stop() {
+func (p *Proxy) Stop() { p.stop(false) }
+
+// StopAnswers is Stop for what the server says: it gets what it is asked.
+func (p *Proxy) StopAnswers() { p.stop(true) }
+
+func (p *Proxy) stop(answers bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.answers = answers
 	if p.stopped == nil {
 		p.stopped = make(chan struct{})
 	}
 }
 
-// Resume ends Stop: all that was held up passes.
+// Resume ends Stop and StopAnswers: all that was held up passes.
 func (p *Proxy) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,14 +94,16 @@ func (p *Proxy) Resume() {
 	}
 }
 
-// wait waits while the proxy is stopped.
-func (p *Proxy) wait() {
+// Asked has something for each piece of a request that came while the proxy was
+// stopped: when it is held up or, with StopAnswers, when the server has it.
+func (p *Proxy) Asked() <-chan struct{} { return p.asked }
+
+// LoseAnswer breaks the next connection on which a text is sent, once the server has it
+// and before the answer is there.
+func (p *Proxy) LoseAnswer(text string) {
 	p.mu.Lock()
-	stopped := p.stopped
-	p.mu.Unlock()
-	if stopped != nil {
-		<-stopped
-	}
+	defer p.mu.Unlock()
+	p.lose = []byte(text)
 }
 
 func (p *Proxy) accept() {
@@ -110,12 +122,13 @@ func (p *Proxy) accept() {
 				return
 			}
 			defer p.leave(server)
+			lost := make(chan struct{})
 			var back sync.WaitGroup
 			back.Go(func() { // waited for below
-				p.pass(client, server)
+				p.answer(client, server, lost)
 				_ = client.Close()
 			})
-			p.pass(server, client)
+			p.request(server, client, lost)
 			_ = server.Close()
 			back.Wait()
 		})
@@ -141,16 +154,62 @@ func (p *Proxy) leave(c net.Conn) {
 	delete(p.conns, c)
 }
 
-// pass passes on what comes from one side to the other.
-func (p *Proxy) pass(to io.Writer, from io.Reader) {
-	buf := make([]byte, 32<<10)
+// request passes on what a client sends. It closes lost when the answer is to be.
+func (p *Proxy) request(server io.Writer, client io.Reader, lost chan struct{}) {
+	lose := sync.OnceFunc(func() { close(lost) })
+	buf := make([]byte, 64<<10)
 	for {
-		n, err := from.Read(buf)
+		n, err := client.Read(buf)
 		if err != nil {
 			return
 		}
-		p.wait()
-		if _, err := to.Write(buf[:n]); err != nil {
+		p.mu.Lock()
+		if len(p.lose) > 0 && bytes.Contains(buf[:n], p.lose) {
+			p.lose = nil
+			lose()
+		}
+		stopped, answers := p.stopped, p.answers
+		p.mu.Unlock()
+		if stopped != nil && !answers {
+			p.ask()
+			<-stopped
+		}
+		if _, err := server.Write(buf[:n]); err != nil {
+			return
+		}
+		if stopped != nil && answers {
+			p.ask()
+		}
+	}
+}
+
+func (p *Proxy) ask() {
+	select {
+	case p.asked <- struct{}{}:
+	default: // nobody counts so many
+	}
+}
+
+// answer passes on what the server says.
+func (p *Proxy) answer(client io.Writer, server io.Reader, lost chan struct{}) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buf)
+		if err != nil {
+			return
+		}
+		select {
+		case <-lost:
+			return
+		default:
+		}
+		p.mu.Lock()
+		stopped := p.stopped
+		p.mu.Unlock()
+		if stopped != nil {
+			<-stopped
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
 			return
 		}
 	}
