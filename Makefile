@@ -10,6 +10,7 @@ NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
 COUNT       ?= 5
+FSYNC       ?= everysec
 
 export STATICCHECK
 gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --format-hide-empty-pkg
@@ -21,7 +22,7 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint fmt fuzz bench bench-peers interop soak cover
+.PHONY: help deps test short race lint fmt fuzz bench bench-peers faults interop soak cover
 
 ## help: this list
 help:
@@ -61,6 +62,10 @@ fmt:
 ## fuzz: every fuzz target for FUZZTIME (5m), of PKG
 fuzz:
 	@.ci/fuzz $(FUZZTIME) $(PKG)
+
+## faults: what a Redis loses that is killed COUNT times three, with FSYNC (everysec), on this disk
+faults:
+	FAULTS_APPENDFSYNC=$(FSYNC) go test ./fibersession -run 'TestFault_RedisKilledUnderLoad$$' -count=$(COUNT) -v
 
 ## bench: the Go benchmarks of PKG
 bench:

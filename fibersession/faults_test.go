@@ -157,7 +157,7 @@ func caughtUp(t testing.TB, watching []*fibersession.Handle, read *fibersession.
 // and the nodes go on by themselves, pushed changes included.
 func TestFault_RedisKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	policy := "always" // everysec says the same for a killed process as long as the disk keeps up
+	policy := "always" // with everysec the disk decides: see `make faults` and docs/scaling.md
 	if p := os.Getenv("FAULTS_APPENDFSYNC"); p != "" {
 		policy = p
 	}

@@ -36,14 +36,17 @@ func (n *node) Answer(_ context.Context, m *adapter.Message) iter.Seq[*adapter.R
 	return func(yield func(*adapter.Reply) bool) { yield(&adapter.Reply{Kind: adapter.Fetched}) }
 }
 
+// newAdapter is New, for streams too.
+func newAdapter(client goredis.UniversalClient, cfg redisadapter.Config) adapter.Adapter {
+	if cfg.Mode == redisadapter.Streams {
+		return redisadapter.NewStreams(client, cfg)
+	}
+	return redisadapter.New(client, cfg)
+}
+
 func newNode(t *testing.T, client goredis.UniversalClient, cfg redisadapter.Config) *node {
 	t.Helper()
-	n := &node{id: rand.Text(), got: make(chan string, 10_000)}
-	if cfg.Mode == redisadapter.Streams {
-		n.Adapter = redisadapter.NewStreams(client, cfg)
-	} else {
-		n.Adapter = redisadapter.New(client, cfg)
-	}
+	n := &node{Adapter: newAdapter(client, cfg), id: rand.Text(), got: make(chan string, 10_000)}
 	n.Open("/")
 	n.Adapter.(adapter.RoomWatcher).RoomOpened("/", "room", false)
 	ctx, cancel := context.WithCancel(context.Background())
