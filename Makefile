@@ -80,7 +80,7 @@ bench-peers:
 
 ## interop: the tests with the official clients and the browser, and a million packets for the parsers
 interop: deps
-	CI=true CHAT_NODES=1 DIFFERENTIAL=1000000 $(gotestsum) -- -count=1 -timeout 30m \
+	CI=true DIFFERENTIAL=1000000 $(gotestsum) -- -count=1 -timeout 30m \
 		$$(go list -f '{{join .TestImports " "}} {{join .XTestImports " "}} {{.ImportPath}}' ./... | awk '/\/nodetest( |$$)/ { print $$NF }')
 	$(call nested,CI=true $(gotestsum) -- -count=1 -timeout 30m ./...)
 

@@ -135,17 +135,37 @@ func (v *visitor) cookie() string {
 	return strings.Join(all, "; ")
 }
 
+// window is a browser window of the visitor: it has the same cookies.
+func (v *visitor) window(browser *nodetest.Browser) *nodetest.Context {
+	at, _ := url.Parse(v.site)
+	cookies := []map[string]any{}
+	for _, c := range v.http.Jar.Cookies(at) {
+		cookies = append(cookies, map[string]any{"name": c.Name, "value": c.Value, "domain": at.Hostname(), "path": "/",
+			"expires": -1, "httpOnly": true, "secure": strings.HasPrefix(c.Name, "__"), "sameSite": "Lax"})
+	}
+	return browser.NewContext(map[string]any{"storageState": map[string]any{"cookies": cookies, "origins": []any{}}})
+}
+
+// visitorOfOther returns a visitor whom the proxy sends to another node.
+func visitorOfOther(t *testing.T, site, node string) *visitor {
+	t.Helper()
+	for range 60 { // that all are sent to one of three by chance is as good as impossible
+		v := newVisitor(t, site)
+		if res, _ := v.do("GET", "/login", ""); res.Header.Get("X-Node") != node {
+			return v
+		}
+	}
+	t.Fatalf("the proxy sends everybody to %s", node)
+	return nil
+}
+
 // enterPage signs in with a browser and returns the page, when it is connected, and
 // the node that it is connected to.
-func enterPage(site string, context *nodetest.Context, name, query string) (*nodetest.Page, string) {
+func enterPage(site string, context *nodetest.Context, name string) (*nodetest.Page, string) {
 	page := context.Open(site + "/login")
 	page.Fill("#name", name)
 	page.Click("#enter")
 	page.WaitText("#state.on", " · ")
-	if query != "" {
-		page.Goto(site + "/" + query)
-		page.WaitText("#state.on", " · ")
-	}
 	return page, nodeOf(page)
 }
 
@@ -163,35 +183,28 @@ func say(page *nodetest.Page, text string) {
 
 // TestChatOverThreeNodes has two people on two different nodes behind each proxy, in
 // Chromium, and stops the node of one of them.
-//
-// It is not steady yet on a busy machine (a page now and then does not connect in time),
-// and runs where CHAT_NODES is set, as in `make interop`.
 func TestChatOverThreeNodes(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("CHAT_NODES") == "" {
-		t.Skip("CHAT_NODES is not set")
+	for _, proxy := range []string{"nginx", "haproxy"} {
+		needProxy(t, proxy)
 	}
+	n := nodetest.Start(t)
+	n.Browser(t) // one for both
 	for _, proxy := range []string{"nginx", "haproxy"} {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
-			needProxy(t, proxy)
-			n := nodetest.Start(t)
 			browser := n.Browser(t)
 			a := start(t, proxy, storagetest.Redis(t).URL(), 3)
 			site := a.urls()[0]
 
 			// Ada polls; Bob has a WebSocket, and another node than Ada.
-			ada, adas := enterPage(site, browser.NewContext(nil), "Ada", "?transport=polling")
-			ada.WaitText("#state", "polling")
-			bobsContext := browser.NewContext(nil)
-			bob, bobs := enterPage(site, bobsContext, "Bob", "")
-			for try := 0; bobs == adas; try++ {
-				if try == 40 {
-					t.Fatal("the proxy sends everybody to one node")
-				}
-				bobsContext.Close()
-				bobsContext = browser.NewContext(nil)
-				bob, bobs = enterPage(site, bobsContext, "Bob", "")
+			adaAtDoor := newVisitor(t, site)
+			adas := adaAtDoor.enter("Ada")
+			ada := adaAtDoor.window(browser).Open(site + "/?transport=polling")
+			ada.WaitText("#state.on", adas+" · polling")
+			bob, bobs := enterPage(site, visitorOfOther(t, site, adas).window(browser), "Bob")
+			if bobs == adas {
+				t.Fatalf("a visitor of another node is connected to %s", bobs)
 			}
 			bob.WaitText("#state", "websocket")
 			for _, page := range []*nodetest.Page{ada, bob} {
@@ -262,7 +275,7 @@ func TestChatOverThreeNodes(t *testing.T) {
 			}
 
 			// Another device of Bob's logs him out everywhere.
-			phone, _ := enterPage(site, browser.NewContext(map[string]any{"viewport": map[string]int{"width": 360, "height": 740}}), "bob", "")
+			phone, _ := enterPage(site, browser.NewContext(map[string]any{"viewport": map[string]int{"width": 360, "height": 740}}), "bob")
 			var wide bool
 			if phone.Eval(`return document.documentElement.scrollWidth > innerWidth`, nil, &wide); wide {
 				t.Error("the page is wider than a phone")
@@ -297,7 +310,7 @@ func screenshots(t *testing.T, dir, proxy, site string, browser *nodetest.Browse
 		file := filepath.Join(dir, "chat-"+proxy+"-"+look.name+"-"+look.scheme)
 		door := context.Open(site + "/login")
 		door.Screenshot(file + "-door.png")
-		page, _ := enterPage(site, context, "Cleo Lind", "")
+		page, _ := enterPage(site, context, "Cleo Lind")
 		page.WaitText("#messages", "Hello")
 		if look.name == "desk" {
 			page.WaitText("#people", "Bob")
