@@ -174,6 +174,10 @@ func (a *all) startProxy(ctx context.Context) error {
 		log.Print("no proxy is installed (apt-get install nginx-light, or haproxy): each node is on its own address")
 		return nil
 	}
+	return a.runProxy(ctx, proxy, program)
+}
+
+func (a *all) runProxy(ctx context.Context, proxy proxyProgram, program string) error {
 	if err := isFree(a.cfg.Front); err != nil {
 		return err
 	}

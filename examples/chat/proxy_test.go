@@ -15,14 +15,18 @@ import (
 )
 
 // behind starts a proxy, with its file from this folder, in front of three servers.
-func behind(t *testing.T, proxy string, handler http.Handler) (site string, nodes []*httptest.Server) {
+// Edits are pairs: what stands in the file, and what shall.
+func behind(t *testing.T, name string, handler http.Handler, edits ...string) (site string, nodes []*httptest.Server) {
 	t.Helper()
-	needProxy(t, proxy)
+	needProxy(t, name)
+	proxy, program := findProxy(name)
+	conf := strings.NewReplacer(edits...).Replace(*proxy.conf)
+	proxy.conf = &conf
 	dir, err := makeDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &all{cfg: setup{Proxy: proxy, Front: freeTestAddr(t), Out: testWriter{t}}, dir: dir}
+	a := &all{cfg: setup{Front: freeTestAddr(t), Out: testWriter{t}}, dir: dir}
 	for i := range 3 {
 		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Node", string(rune('1'+i)))
@@ -35,7 +39,7 @@ func behind(t *testing.T, proxy string, handler http.Handler) (site string, node
 		a.cfg.Nodes = append(a.cfg.Nodes, node.Listener.Addr().String())
 	}
 	t.Cleanup(a.Close) // before the nodes, which wait for its connections
-	if err := a.startProxy(t.Context()); err != nil {
+	if err := a.runProxy(t.Context(), proxy, program); err != nil {
 		t.Fatal(err)
 	}
 	return a.urls()[0], nodes
@@ -156,6 +160,31 @@ func sticky(t *testing.T, site string, nodes []*httptest.Server) {
 	}
 	if got := at(stay); got != "2" {
 		t.Errorf("a visitor of node 2 is sent to node %s as node 1 ends", got)
+	}
+}
+
+// nginx works in several processes, and a browser's connections are with any of them.
+// When one has seen a node fail, all must take its visitors elsewhere.
+func TestNginxWorkersAgree(t *testing.T) {
+	t.Parallel()
+	site, _ := behind(t, "nginx", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/fail" && w.Header().Get("X-Node") == r.Header.Get("X-Fails") {
+			panic(http.ErrAbortHandler) // closes the connection without an answer
+		}
+	}), "worker_processes auto", "worker_processes 4", "fail_timeout=5s", "fail_timeout=1h")
+	v := newVisitor(t, site)
+	v.http.Transport.(*http.Transport).DisableKeepAlives = true // each request may come to another worker
+	first, _ := v.do("GET", "/page", "")
+	home := first.Header.Get("X-Node")
+	next, _ := v.do("GET", "/fail", "", "X-Fails", home)
+	elsewhere := next.Header.Get("X-Node")
+	if elsewhere == home || next.StatusCode != http.StatusOK {
+		t.Fatalf("what node %s fails to answer is answered %s by node %s", home, next.Status, elsewhere)
+	}
+	for range 200 {
+		if res, _ := v.do("GET", "/page", ""); res.Header.Get("X-Node") != elsewhere {
+			t.Fatalf("a visitor who was taken from node %s to %s is sent to %s", home, elsewhere, res.Header.Get("X-Node"))
+		}
 	}
 }
 
