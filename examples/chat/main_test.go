@@ -222,6 +222,13 @@ func TestChatOverThreeNodes(t *testing.T) {
 			bob.Eval(`clearInterval(window.goesOn)`, nil, nil)
 			say(bob, "Hello from "+bobs)
 			ada.WaitText("#messages", "Hello from "+bobs)
+			var tells bool // that he goes on to speak, though he has just told that he was about to
+			bob.Eval(`window.sent = []; const { send } = WebSocket.prototype;
+				WebSocket.prototype.send = function (data) { window.sent.push(data); return send.call(this, data); }`, nil, nil)
+			bob.Fill("#text", "And")
+			if bob.Eval(`return window.sent.some((data) => data.startsWith('42["typing"'))`, nil, &tells); !tells {
+				t.Error("who types again after a message does not tell it")
+			}
 
 			// A room of one's own, which the other one finds. Its last words are there for
 			// who comes late.
@@ -282,7 +289,7 @@ func TestChatOverThreeNodes(t *testing.T) {
 			}
 			phone.Click("#open-side")
 			phone.Click("#everywhere")
-			phone.WaitText(".note", "logged out")
+			phone.WaitText(".note", "logged out everywhere")
 			bob.WaitText(".note", "logged out")
 			ada.WaitText("#people:not(:has([data-user=bob]))", "Ada")
 			refused := `Failed to load resource` // while the node ended, or a poll's cookie was old: the browser says so itself

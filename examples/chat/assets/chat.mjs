@@ -235,6 +235,7 @@ async function say() {
   const to = shown.room ? { room: shown.room } : { to: shown.with.name };
   const t = shown;
   $("text").value = "";
+  told = 0; // what is typed next is news again
   const m = await ask(shown.room ? "say" : "tell", { id: unsent.id, text, ...to });
   if (m === undefined) {
     if (!$("text").value) $("text").value = text;
@@ -281,6 +282,8 @@ $("join").onsubmit = (event) => {
   $("room").value = "";
   if (room) join(room);
 };
+// The form's answer is where to go, and not what the socket hears of it first.
+for (const form of document.querySelectorAll(".me form")) form.onsubmit = () => socket.disconnect();
 $("leave").onclick = () => shown?.room && ask("leave", shown.room);
 
 /** Opens one of the panes that a narrow window hides: "side", "people", or none. */
