@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +30,8 @@ type presences struct {
 	// of for too long it takes a new one: under the old one it has died.
 	id atomic.Pointer[string]
 
-	// Used by run alone.
-	lives int
-	lapse time.Time // when this node was last not heard of
+	lives int                       // names that it had; used by beat alone
+	lapse atomic.Pointer[time.Time] // when this node was last not heard of
 }
 
 var errNotKnown = errors.New("socketbridge: this node is not known to the others yet")
@@ -79,8 +79,9 @@ func (p *presences) bounded() (context.Context, context.CancelFunc) {
 }
 
 // enter records that a user is online on this node. It reports whether the user was
-// nowhere before.
-func (p *presences) enter(user string) (first bool, err error) {
+// nowhere before. Who tries again after an error gives the same tried: it says that the
+// record was begun, of which is not known whether it happened.
+func (p *presences) enter(user string, tried *bool) (first bool, err error) {
 	ctx, cancel := p.bounded()
 	defer cancel()
 	id := p.id.Load()
@@ -91,56 +92,72 @@ func (p *presences) enter(user string) (first bool, err error) {
 	if err := p.index.AddMember(ctx, p.usersOf(node), member, 0); err != nil {
 		return false, err
 	}
-	tried := false // a swap from nothing, of which is not known whether it happened
 	err = p.change(ctx, p.recordKey(member), func(r *record) (changed bool) {
 		if slices.Contains(r.Nodes, node) {
-			first = tried
+			first = *tried
 			return false
 		}
 		first = len(r.Nodes) == 0
-		tried = first
+		*tried = first
 		r.User, r.Nodes = user, append(r.Nodes, node)
 		return true
 	})
+	if err == nil {
+		err = p.storage.Touch(ctx, p.aliveKey(node), p.ttl)
+	}
+	if errors.Is(err, storage.ErrNotFound) { // it has died: others may have cleared up before this, and nobody would again
+		_, undone := p.remove(node, member, new(bool))
+		err = errors.Join(errNotKnown, undone)
+	}
 	return first && err == nil, err
 }
 
 // leave records that this node has no socket of a user any more. It reports whether it
-// was the last that had one.
-func (p *presences) leave(user string) (last bool, err error) {
+// was the last that had one. Of tried see remove.
+func (p *presences) leave(user string, tried *bool) (last bool, err error) {
 	id := p.id.Load()
 	if id == nil {
 		return false, errNotKnown
 	}
-	return p.remove(*id, p.pseudonym(user))
+	return p.remove(*id, p.pseudonym(user), tried)
 }
 
-// remove takes a node out of a user's record. It reports whether it was the last.
-func (p *presences) remove(node, pseudonym string) (last bool, err error) {
+// remove takes a node out of a user's record. It reports whether it was the last. Who
+// tries again after an error gives the same tried: it says that the record was ended, of
+// which is not known whether it happened.
+func (p *presences) remove(node, pseudonym string, tried *bool) (last bool, err error) {
 	ctx, cancel := p.bounded()
 	defer cancel()
-	tried := false // a removal of which is not known whether it happened
 	err = p.change(ctx, p.recordKey(pseudonym), func(r *record) (changed bool) {
 		if !slices.Contains(r.Nodes, node) {
-			last = tried && len(r.Nodes) == 0
+			last = *tried && len(r.Nodes) == 0
 			return false
 		}
 		r.Nodes = slices.DeleteFunc(r.Nodes, func(n string) bool { return n == node })
 		last = len(r.Nodes) == 0
-		tried = last
+		*tried = last
 		return true
 	})
 	if err != nil {
 		return false, err
 	}
-	if err := p.index.RemoveMember(ctx, p.usersOf(node), pseudonym); err != nil {
+	if err := p.forget(node, pseudonym); err != nil {
 		p.server.log.Warn("socketbridge: presence: an entry is left behind until its node has ended", "error", err)
 	}
 	return last, nil
 }
 
+// forget takes a user out of the set of a node's users.
+func (p *presences) forget(node, pseudonym string) error {
+	ctx, cancel := p.bounded()
+	defer cancel()
+	return p.index.RemoveMember(ctx, p.usersOf(node), pseudonym)
+}
+
 // userOf returns whose record that is, or "" when there is none.
-func (p *presences) userOf(ctx context.Context, pseudonym string) (string, error) {
+func (p *presences) userOf(pseudonym string) (string, error) {
+	ctx, cancel := p.bounded()
+	defer cancel()
 	item, err := p.storage.Load(ctx, p.recordKey(pseudonym))
 	if errors.Is(err, storage.ErrNotFound) {
 		return "", nil
@@ -205,14 +222,29 @@ func (p *presences) online(ctx context.Context, user string) (bool, error) {
 	return err == nil, err
 }
 
-// run keeps this node known as alive and looks after others until ctx ends.
+// run keeps this node known as alive and looks after others until ctx ends. It does the
+// two apart: clearing up after a node with many users, whose handlers take their time,
+// takes longer than this node may be silent.
 func (p *presences) run(ctx context.Context) {
-	p.lapse = time.Now() // others, too, may be just beginning again
+	p.lapsed() // others, too, may be just beginning again
+	var looking sync.WaitGroup
+	looking.Go(func() { p.always(ctx, p.lookAfter) }) // ends with ctx; waited for here
+	defer looking.Wait()
+	p.always(ctx, p.beat)
+}
+
+func (p *presences) lapsed() {
+	now := time.Now()
+	p.lapse.Store(&now)
+}
+
+// always does something three times in the time after which a node counts as dead.
+func (p *presences) always(ctx context.Context, do func(ctx context.Context) error) {
 	ticker := time.NewTicker(p.ttl / 3)
 	defer ticker.Stop()
 	for {
-		if err := p.beat(ctx); err != nil && ctx.Err() == nil {
-			p.lapse = time.Now()
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			p.lapsed()
 			p.server.log.Warn("socketbridge: presence cannot be kept at present", "error", err)
 		}
 		select {
@@ -223,7 +255,7 @@ func (p *presences) run(ctx context.Context) {
 	}
 }
 
-// beat is done three times in the time after which a node counts as dead.
+// beat keeps this node known as alive.
 func (p *presences) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.ttl)
 	defer cancel()
@@ -233,20 +265,12 @@ func (p *presences) beat(ctx context.Context) error {
 		err = p.storage.Touch(ctx, p.aliveKey(*id), p.ttl)
 	}
 	if errors.Is(err, storage.ErrNotFound) {
-		p.lapse = time.Now()
-		if err := p.begin(ctx); err != nil {
-			return err
-		}
-		if id != nil {
+		p.lapsed()
+		if err = p.begin(ctx); err == nil && id != nil {
 			p.server.users.again()
 		}
-	} else if err != nil {
-		return err
 	}
-	if time.Since(p.lapse) < p.ttl {
-		return nil // after a time without the store all others seem dead: they get time to be heard of
-	}
-	return p.lookAfter(ctx)
+	return err
 }
 
 // begin makes this node known under a new name. It is alive before others look after it.
@@ -265,21 +289,18 @@ func (p *presences) begin(ctx context.Context) error {
 
 // lookAfter takes some other nodes, and clears up after those that have died.
 func (p *presences) lookAfter(ctx context.Context) error {
-	var others []string
-	own := *p.id.Load()
-	for node, err := range p.index.Members(ctx, p.nodes()) {
-		if err != nil {
-			return err
-		}
-		if node != own {
-			others = append(others, node)
-		}
+	if time.Since(*p.lapse.Load()) < p.ttl {
+		return nil // after a time without the store all others seem dead: they get time to be heard of
+	}
+	others, err := p.others()
+	if err != nil {
+		return err
 	}
 	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	for _, node := range others[:min(len(others), checks)] {
-		_, err := p.storage.Load(ctx, p.aliveKey(node))
-		if errors.Is(err, storage.ErrNotFound) {
-			err = p.clear(ctx, node)
+		alive, err := p.alive(node)
+		if err == nil && !alive {
+			err = p.clear(node)
 		}
 		if err != nil {
 			return err
@@ -288,23 +309,60 @@ func (p *presences) lookAfter(ctx context.Context) error {
 	return nil
 }
 
+// members returns the members of a set.
+func (p *presences) members(set string) (all []string, err error) {
+	ctx, cancel := p.bounded()
+	defer cancel()
+	for member, err := range p.index.Members(ctx, set) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, member)
+	}
+	return all, nil
+}
+
+// others returns the names of the other nodes that are to be looked after.
+func (p *presences) others() ([]string, error) {
+	all, err := p.members(p.nodes())
+	own := p.id.Load()
+	return slices.DeleteFunc(all, func(node string) bool { return own != nil && node == *own }), err
+}
+
+func (p *presences) alive(node string) (bool, error) {
+	ctx, cancel := p.bounded()
+	defer cancel()
+	_, err := p.storage.Load(ctx, p.aliveKey(node))
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// accompanied says whether another node is alive that keeps presence: servers of Node do
+// not.
+func (p *presences) accompanied() bool {
+	others, _ := p.others()
+	return slices.ContainsFunc(others, func(node string) bool { alive, _ := p.alive(node); return alive })
+}
+
 // clear takes a dead node out of the records of its users. Several nodes may be at it:
 // each record ends for one of them.
-func (p *presences) clear(ctx context.Context, node string) error {
+func (p *presences) clear(node string) error {
+	members, err := p.members(p.usersOf(node))
 	all := true
-	for member, err := range p.index.Members(ctx, p.usersOf(node)) {
-		if err != nil {
-			return err
-		}
-		done, err := p.server.users.gone(ctx, node, member)
+	for _, member := range members {
+		done, err := p.server.users.gone(node, member)
 		if err != nil {
 			return fmt.Errorf("users of a node that died: %w", err)
 		}
 		all = all && done
 	}
-	if !all {
-		return nil // the rest at the next beat
+	if err != nil || !all {
+		return err // the rest at the next beat
 	}
+	ctx, cancel := p.bounded()
+	defer cancel()
 	return p.index.RemoveMember(ctx, p.nodes(), node)
 }
 
@@ -317,7 +375,7 @@ func (s *Server) handOver(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.RequestTimeout)
 	defer cancel()
-	if n, err := s.Nodes(ctx); err == nil && n > 1 {
+	if n, err := s.Nodes(ctx); err == nil && n > 1 && s.presence.accompanied() {
 		s.users.leaving.Store(true)
 	}
 }

@@ -1,9 +1,6 @@
 package socketbridge
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // What of users concerns the other nodes.
 
@@ -18,35 +15,38 @@ func (us *users) call(hooks []func(string, bool), id string, online bool) {
 }
 
 // news says whether this node has to tell that a user has come or gone: not when the
-// user is on another node too. While the storage does not answer it tries again, until
-// the server shuts down.
-func (us *users) news(id string, online bool) bool {
+// user is on another node too.
+func (us *users) news(id string, online bool) (news bool) {
 	p := us.server.presence
 	if p == nil {
 		return true
 	}
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		if us.leaving.Load() && !online {
-			return false // the others will find the user gone, or with them
+	tried := false
+	ok := us.insist(func() (err error) {
+		switch {
+		case online:
+			news, err = p.enter(id, &tried)
+		case us.leaving.Load():
+			news = false // the others will find the user gone, or with them
+		default:
+			news, err = p.leave(id, &tried)
 		}
-		var (
-			news bool
-			err  error
-		)
-		if online {
-			news, err = p.enter(id)
-		} else {
-			news, err = p.leave(id)
-		}
-		if err == nil {
-			return news
-		}
+		return err
+	})
+	return ok && news
+}
+
+// insist does what the storage must not fail at. While it does not answer it tries again,
+// until the server shuts down. It reports whether it was done.
+func (us *users) insist(do func() error) bool {
+	for pause := 20 * time.Millisecond; do() != nil; pause = min(2*pause, 5*time.Second) {
 		select {
 		case <-us.closed:
 			return false
 		case <-time.After(pause):
 		}
 	}
+	return true
 }
 
 // again enters all users anew: under the name that this node had, it has died.
@@ -64,14 +64,14 @@ func (us *users) again() {
 // gone takes a node that died out of the record of one of its users, and tells when the
 // user is nowhere else. It reports whether that is done: not while something else of
 // the user is being told here.
-func (us *users) gone(ctx context.Context, node, pseudonym string) (done bool, err error) {
+func (us *users) gone(node, pseudonym string) (done bool, err error) {
 	p := us.server.presence
-	id, err := p.userOf(ctx, pseudonym)
+	id, err := p.userOf(pseudonym)
 	if err != nil {
 		return false, err
 	}
 	if id == "" {
-		return true, p.index.RemoveMember(ctx, p.usersOf(node), pseudonym)
+		return true, p.forget(node, pseudonym)
 	}
 	us.mu.Lock()
 	u := us.byID[id]
@@ -89,13 +89,17 @@ func (us *users) gone(ctx context.Context, node, pseudonym string) (done bool, e
 	u.telling = true
 	hooks := us.hooks
 	us.mu.Unlock()
-	last, err := p.remove(node, pseudonym)
-	if err == nil && last {
+	last, tried := false, false
+	done = us.insist(func() (err error) {
+		last, err = p.remove(node, pseudonym, &tried)
+		return err
+	})
+	if done && last {
 		us.call(hooks, id, false)
 	}
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	u.telling = false
 	us.tell(id, u)
-	return err == nil, err
+	return done, nil
 }

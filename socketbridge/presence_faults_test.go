@@ -1,0 +1,271 @@
+package socketbridge_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+)
+
+type indexed interface {
+	storage.Storage
+	storage.Index
+}
+
+// lone is a node on a clock of its own, with other nodes' presence to be written by hand.
+type lone struct {
+	t     *testing.T
+	base  indexed
+	st    *storagetest.Faulty
+	store *fibersession.Store
+	hub   *adapter.Memory
+	io    *socketbridge.Server
+
+	mu   sync.Mutex
+	told []string
+}
+
+// alone runs a test of a node that tells of its users, after slow has passed each time.
+func alone(t *testing.T, grace, slow time.Duration, test func(p *lone)) {
+	t.Helper()
+	startClocks()
+	synctest.Test(t, func(t *testing.T) {
+		p := &lone{t: t, base: memory.New().(indexed), hub: adapter.NewMemory()}
+		p.st = storagetest.NewFaulty(p.base, nil)
+		t.Cleanup(func() { _ = p.st.Close() })
+		p.store = fibersession.New(fibersession.Config{Storage: p.st, UserKey: "user", Logger: silent})
+		t.Cleanup(func() { _ = p.store.Close() })
+		p.io = newServer(t, socketbridge.Config{Sessions: p.store, Adapter: p.hub.Join(), PresenceGrace: grace})
+		p.io.OnPresence(func(user string, online bool) {
+			time.Sleep(slow)
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.told = append(p.told, fmt.Sprintf("%s %v", user, online))
+		})
+		synctest.Wait()
+		test(p)
+	})
+}
+
+func (p *lone) key(rest string) string { return p.store.Prefix() + "p:" + rest }
+
+func (p *lone) pseudonym(user string) string { return p.store.UserPseudonym(user, "presence") }
+
+// tales returns what was told of a user.
+func (p *lone) tales(user string) (of []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.told {
+		if strings.HasPrefix(line, user+" ") {
+			of = append(of, line)
+		}
+	}
+	return of
+}
+
+func (p *lone) comes(user string) *peer {
+	p.t.Helper()
+	return joinAs(p.t, p.io, "/", lift(p.t, p.store, map[string]any{"user": user}))
+}
+
+// on returns on which nodes a user is recorded.
+func (p *lone) on(user string) []string {
+	p.t.Helper()
+	item, err := p.base.Load(context.Background(), p.key("u:"+p.pseudonym(user)))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	var r struct{ Nodes []string }
+	if err = errors.Join(err, json.Unmarshal(item.Value, &r)); err != nil {
+		p.t.Fatal(err)
+	}
+	return r.Nodes
+}
+
+// A node that looks after many users of one that died, whose handlers take their time,
+// is not taken for dead itself meanwhile.
+func TestPresence_LookingAfterManyUsers(t *testing.T) {
+	t.Parallel()
+	alone(t, -1, 2900*time.Millisecond, func(p *lone) {
+		p.comes("ann")
+		time.Sleep(2 * time.Second)
+		was := p.on("ann")
+		ctx := context.Background()
+		err := p.base.AddMember(ctx, p.key("nodes"), "dead.1", 0)
+		for i := range 60 {
+			user := fmt.Sprintf("u%d", i)
+			record := fmt.Appendf(nil, `{"user":%q,"nodes":["dead.1"]}`, user)
+			err = errors.Join(err, p.base.AddMember(ctx, p.key("of:dead.1"), p.pseudonym(user), 0),
+				p.base.Set(p.key("u:"+p.pseudonym(user)), record, 0))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var longest time.Duration
+		last := time.Now()
+		p.st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+			if c.Method == "Touch" && strings.HasPrefix(c.Key, p.key("n:")) {
+				mu.Lock()
+				defer mu.Unlock()
+				longest, last = max(longest, time.Since(last)), time.Now()
+			}
+			return storagetest.Fault{}
+		})
+		time.Sleep(200 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if longest > 5*time.Second {
+			t.Errorf("nothing was heard of the node for %v; it is dead after 15s", longest)
+		}
+		for i := range 60 {
+			user := fmt.Sprintf("u%d", i)
+			if got := p.tales(user); !slices.Equal(got, []string{user + " false"}) {
+				t.Errorf("told %q", got)
+				break
+			}
+		}
+		if got := p.on("ann"); len(got) != 1 || !slices.Equal(got, was) {
+			t.Errorf("ann is on %q, and was on %q", got, was)
+		}
+		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// Who comes or goes as the store fails is told of, also when the change was made and
+// only its answer was lost.
+func TestPresence_AnswerLost(t *testing.T) {
+	t.Parallel()
+	alone(t, -1, 0, func(p *lone) {
+		record := p.key("u:" + p.pseudonym("ann"))
+		away := func(method string, meanwhile func()) {
+			lost := false
+			var mu sync.Mutex
+			p.st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case c.Key != record:
+					return storagetest.Fault{}
+				case lost:
+					return storagetest.Fault{Fail: errors.New("away")}
+				case c.Method == method:
+					lost = true
+					return storagetest.Fault{Lose: errors.New("cut")}
+				}
+				return storagetest.Fault{}
+			})
+			meanwhile()
+			time.Sleep(3 * time.Second)
+			p.st.SetPlan(nil)
+			time.Sleep(10 * time.Second)
+		}
+		var c *peer
+		away("CompareAndSwap", func() { c = p.comes("ann") })
+		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) || len(p.on("ann")) != 1 {
+			t.Fatalf("told %q, on %q", got, p.on("ann"))
+		}
+		away("CompareAndDelete", func() { c.leave() })
+		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
+			t.Errorf("told %q, on %q", got, p.on("ann"))
+		}
+		// The same of a user of a node that died.
+		ctx := context.Background()
+		if err := errors.Join(p.base.AddMember(ctx, p.key("nodes"), "dead.1", 0),
+			p.base.AddMember(ctx, p.key("of:dead.1"), p.pseudonym("ann"), 0),
+			p.base.Set(record, []byte(`{"user":"ann","nodes":["dead.1"]}`), 0)); err != nil {
+			t.Fatal(err)
+		}
+		away("CompareAndDelete", func() { time.Sleep(30 * time.Second) })
+		if got := p.tales("ann"); len(got) != 3 || got[2] != "ann false" || p.on("ann") != nil {
+			t.Errorf("told %q, on %q", got, p.on("ann"))
+		}
+	})
+}
+
+// Whom a node enters under a name under which others have just cleared up after it is
+// not online for ever.
+func TestPresence_ClearedWhileAUserComes(t *testing.T) {
+	t.Parallel()
+	alone(t, -1, 0, func(p *lone) {
+		p.comes("bob")
+		synctest.Wait()
+		name := p.on("bob")[0]
+		record := p.key("u:" + p.pseudonym("ann"))
+		var once sync.Once
+		p.st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+			if c.Method == "CompareAndSwap" && c.Key == record {
+				once.Do(func() { // what others do with a node that they do not hear of
+					ctx := context.Background()
+					if err := errors.Join(p.base.Delete(p.key("n:"+name)),
+						p.base.RemoveMember(ctx, p.key("of:"+name), p.pseudonym("ann")),
+						p.base.RemoveMember(ctx, p.key("of:"+name), p.pseudonym("bob")),
+						p.base.Delete(p.key("u:"+p.pseudonym("bob"))),
+						p.base.RemoveMember(ctx, p.key("nodes"), name)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return storagetest.Fault{}
+		})
+		c := p.comes("ann")
+		time.Sleep(time.Minute)
+		for _, user := range []string{"ann", "bob"} {
+			if got := p.on(user); len(got) != 1 || got[0] == name {
+				t.Errorf("%s is on %q; %s has died", user, got, name)
+			}
+		}
+		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) {
+			t.Errorf("told %q", got)
+		}
+		c.leave()
+		time.Sleep(time.Minute)
+		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
+			t.Errorf("told %q, on %q", got, p.on("ann"))
+		}
+	})
+}
+
+// foreign is a server of Node's, which keeps no presence.
+type foreign struct{}
+
+func (foreign) ID() string               { return "foreignforeignforeign" }
+func (foreign) Deliver(*adapter.Message) {}
+func (foreign) Answer(context.Context, *adapter.Message) iter.Seq[*adapter.Reply] {
+	return func(func(*adapter.Reply) bool) {}
+}
+
+// The last node that keeps presence tells of its users itself, though servers of Node go
+// on.
+func TestPresence_ShutdownAmongForeignNodes(t *testing.T) {
+	t.Parallel()
+	alone(t, time.Hour, 0, func(p *lone) {
+		node := p.hub.Join()
+		node.Open("/")
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		go func() { _ = node.Run(ctx, foreign{}) }()
+		p.comes("ann").leave()
+		synctest.Wait()
+		shutdown(t, p.io)
+		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
+			t.Errorf("told %q, on %q", got, p.on("ann"))
+		}
+	})
+}
