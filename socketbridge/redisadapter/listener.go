@@ -53,6 +53,7 @@ type listener struct {
 	want  map[channel]bool
 	dirty map[channel]struct{}
 	known map[string]bool // what Redis has confirmed on the present connection
+	left  map[string]int  // sharded channels that it was told to leave there, and has not answered
 	ps    *goredis.PubSub
 }
 
@@ -63,6 +64,7 @@ func newListener() *listener {
 		want:    make(map[channel]bool),
 		dirty:   make(map[channel]struct{}),
 		known:   make(map[string]bool),
+		left:    make(map[string]int),
 	}
 }
 
@@ -121,6 +123,7 @@ func (l *listener) session(ctx context.Context) (worked bool) {
 	l.mu.Lock()
 	l.ps = ps
 	clear(l.known)
+	clear(l.left)
 	clear(l.dirty)
 	for c := range l.want {
 		l.dirty[c] = struct{}{}
@@ -157,6 +160,7 @@ func (l *listener) session(ctx context.Context) (worked bool) {
 // which it does not name, is another node's.
 func (l *listener) stray() {
 	l.mu.Lock()
+	clear(l.left) // perhaps it was the answer to one of them
 	var lost []string
 	for c := range l.want {
 		if c.way == shard && !l.known[c.name] {
@@ -184,6 +188,13 @@ func (l *listener) take(msg any) {
 			l.mu.Lock()
 			delete(l.known, m.Channel)
 			lost := l.want[channel{shard, m.Channel}]
+			if l.left[m.Channel] > 0 { // it answers; since then the channel may be wanted again
+				l.left[m.Channel]--
+				lost = false
+			}
+			if l.left[m.Channel] == 0 {
+				delete(l.left, m.Channel)
+			}
 			l.mu.Unlock()
 			if lost && l.moved != nil {
 				l.moved(m.Channel) // its slot has moved to another node
@@ -227,6 +238,9 @@ func (l *listener) flush(ctx context.Context, ps *goredis.PubSub) error {
 		} else {
 			drop[c.way] = append(drop[c.way], c.name)
 			delete(l.known, c.name)
+			if c.way == shard {
+				l.left[c.name]++
+			}
 		}
 	}
 	clear(l.dirty)

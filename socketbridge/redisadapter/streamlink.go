@@ -3,6 +3,7 @@ package redisadapter
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -121,15 +122,13 @@ func (l *streamLink) nodes(_ context.Context, namespace string) (int, error) {
 	if !l.reading {
 		return 0, errNotReading
 	}
-	n := 1
-	for uid, at := range l.heard[namespace] {
-		if time.Since(at) <= l.a.cfg.HeartbeatTimeout {
-			n++
-		} else {
-			delete(l.heard[namespace], uid)
-		}
-	}
-	return n, nil
+	l.prune(l.heard[namespace])
+	return 1 + len(l.heard[namespace]), nil
+}
+
+// prune forgets the nodes that were not heard of lately. The caller holds the lock.
+func (l *streamLink) prune(nodes map[string]time.Time) {
+	maps.DeleteFunc(nodes, func(_ string, at time.Time) bool { return time.Since(at) > l.a.cfg.HeartbeatTimeout })
 }
 
 var errNotReading = errors.New("redisadapter: the stream cannot be read at present")
@@ -157,8 +156,11 @@ func (l *streamLink) beat(ctx context.Context) {
 		case <-l.wake:
 		case <-tick.C:
 			l.mu.Lock()
-			for namespace := range l.heard {
-				l.due = append(l.due, entry{uid: l.uid, namespace: namespace, kind: clusterBeat})
+			for namespace, nodes := range l.heard {
+				l.prune(nodes)
+				if l.reading { // else many would be due when it is again, and push out what others have still to read
+					l.due = append(l.due, entry{uid: l.uid, namespace: namespace, kind: clusterBeat})
+				}
 			}
 			l.mu.Unlock()
 		}
