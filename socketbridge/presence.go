@@ -98,10 +98,9 @@ func (p *presences) enter(user string, tried *bool) (first bool, err error) {
 			return false
 		}
 		first = len(r.Nodes) == 0
-		*tried = first
 		r.User, r.Nodes = user, append(r.Nodes, node)
 		return true
-	})
+	}, func() { *tried = first })
 	if err == nil {
 		err = p.storage.Touch(ctx, p.aliveKey(node), p.ttl)
 	}
@@ -135,9 +134,8 @@ func (p *presences) remove(node, pseudonym string, tried *bool) (last bool, err 
 		}
 		r.Nodes = slices.DeleteFunc(r.Nodes, func(n string) bool { return n == node })
 		last = len(r.Nodes) == 0
-		*tried = last
 		return true
-	})
+	}, func() { *tried = last })
 	if err != nil {
 		return false, err
 	}
@@ -170,8 +168,8 @@ func (p *presences) userOf(pseudonym string) (string, error) {
 }
 
 // change applies a change to a record until it succeeds or turns out to be none. A
-// record without nodes is removed.
-func (p *presences) change(ctx context.Context, key string, apply func(r *record) (changed bool)) error {
+// record without nodes is removed. It calls unknown when it may have succeeded.
+func (p *presences) change(ctx context.Context, key string, apply func(r *record) (changed bool), unknown func()) error {
 	var err error
 	for range maxSwaps {
 		var item storage.Item
@@ -190,7 +188,7 @@ func (p *presences) change(ctx context.Context, key string, apply func(r *record
 		case len(r.Nodes) == 0:
 			err = p.storage.CompareAndDelete(ctx, key, item.Revision)
 			if errors.Is(err, storage.ErrNotFound) {
-				err = nil
+				err = storage.ErrConflict // another node was first, and tells
 			}
 		default:
 			var text []byte
@@ -201,7 +199,9 @@ func (p *presences) change(ctx context.Context, key string, apply func(r *record
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrUnknownOutcome) {
+		if errors.Is(err, storage.ErrUnknownOutcome) {
+			unknown()
+		} else if !errors.Is(err, storage.ErrConflict) {
 			return err
 		}
 		select {

@@ -199,6 +199,33 @@ func TestPresence_AnswerLost(t *testing.T) {
 	})
 }
 
+// Of two nodes that clear up at the same moment, the one whose removal came second does
+// not tell.
+func TestPresence_ClearedByTwo(t *testing.T) {
+	t.Parallel()
+	inOrder := func(record string, base indexed) storagetest.Plan {
+		return func(c storagetest.Call) storagetest.Fault {
+			if c.Method == "CompareAndDelete" && c.Key == record {
+				_ = base.Delete(record) // the other one
+			}
+			return storagetest.Fault{}
+		}
+	}
+	alone(t, -1, 0, func(p *lone) {
+		ctx, record := context.Background(), p.key("u:"+p.pseudonym("eve"))
+		if err := errors.Join(p.base.AddMember(ctx, p.key("nodes"), "dead.1", 0),
+			p.base.AddMember(ctx, p.key("of:dead.1"), p.pseudonym("eve"), 0),
+			p.base.Set(record, []byte(`{"user":"eve","nodes":["dead.1"]}`), 0)); err != nil {
+			t.Fatal(err)
+		}
+		p.st.SetPlan(inOrder(record, p.base))
+		time.Sleep(time.Minute)
+		if got := p.tales("eve"); got != nil || p.on("eve") != nil {
+			t.Errorf("told %q, on %q", got, p.on("eve"))
+		}
+	})
+}
+
 // Whom a node enters under a name under which others have just cleared up after it is
 // not online for ever.
 func TestPresence_ClearedWhileAUserComes(t *testing.T) {
