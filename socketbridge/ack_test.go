@@ -272,6 +272,23 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
+// A list of rooms that turns out empty addresses nobody.
+func TestBroadcast_ToNoRoom(t *testing.T) {
+	t.Parallel()
+	io := newServer(t, socketbridge.Config{})
+	p := join(t, io, "/")
+	var friends []string
+	for _, b := range []socketbridge.Broadcast{io.To(friends...), io.In(friends...), only(t, io).To(friends...), io.Except("x").To(friends...)} {
+		if err := b.Emit("for nobody"); err != nil || len(b.Sockets()) != 0 {
+			t.Errorf("%v, %d sockets", err, len(b.Sockets()))
+		}
+	}
+	if err := errors.Join(io.To(friends...).To(p.sid).Emit("one"), io.Except(friends...).Emit("all")); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(`2["one"]`, `2["all"]`)
+}
+
 func TestBroadcastWithAck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -69,8 +69,12 @@ func (s *Socket) ToSession() Broadcast {
 }
 
 // To widens the address to the sockets that are in any of rooms too. Without any
-// To or In, all sockets are addressed.
+// To or In, all sockets are addressed; with an empty list of rooms, other than in
+// Socket.IO for Node, nobody is.
 func (b Broadcast) To(rooms ...string) Broadcast {
+	if len(rooms) == 0 {
+		rooms = []string{nobody}
+	}
 	b.to = slices.Concat(b.to, rooms)
 	return b
 }
