@@ -39,8 +39,8 @@ var (
 	// ErrTooManyConns says that the socket's user has MaxConnsPerUser connections.
 	ErrTooManyConns = errors.New("socketbridge: user has too many connections")
 
-	// ErrRoomName says that a room's name is empty, longer than 256 bytes, or begins
-	// with "fiberbridge:", as those of the bridge's own rooms do.
+	// ErrRoomName says that a room's name is empty, longer than 256 bytes, not valid
+	// UTF-8, or begins with "fiberbridge:", as those of the bridge's own rooms do.
 	ErrRoomName = errors.New("socketbridge: bad room name")
 
 	// ErrMissingArg says that Bind was asked for more arguments than came.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 const maxRoomName = 256
@@ -72,7 +73,7 @@ func (r *rooms) leaveAll(s *Socket) {
 // checkRooms says whether an app may join rooms of these names.
 func checkRooms(names []string) error {
 	for _, name := range names {
-		if name == "" || len(name) > maxRoomName || strings.HasPrefix(name, ownRooms) {
+		if name == "" || len(name) > maxRoomName || strings.HasPrefix(name, ownRooms) || !utf8.ValidString(name) {
 			return ErrRoomName
 		}
 	}

@@ -117,6 +117,7 @@ func TestRoomNames(t *testing.T) {
 		{"empty", "", ErrRoomName},
 		{"longest", long[1:], nil},
 		{"too long", long, ErrRoomName},
+		{"not UTF-8", "\xff", ErrRoomName}, // on the wire to other nodes it would be the same as many others
 	} {
 		if err := r.join(s, []string{tt.room}, 10); !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
