@@ -260,7 +260,7 @@ func (r *recovery) putBack(left *remains) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.closed {
+	if !r.closed && time.Now().Before(left.expires) { // else nothing would make it go
 		r.gone[left.pid] = left
 		r.order = append([]*remains{left}, r.order...)
 	}

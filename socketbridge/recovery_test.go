@@ -460,3 +460,32 @@ func TestRecovery_MiddlewaresRunAgain(t *testing.T) {
 		t.Error("the refusal cost it its state")
 	}
 }
+
+// What is put back after a refusal is kept once, and no longer than it would have been.
+func TestRecovery_PutBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}})
+		slow := time.Duration(0)
+		io.Use(func(c *socketbridge.Connect) error {
+			if slow == 0 {
+				return c.Next()
+			}
+			time.Sleep(slow)
+			return &socketbridge.ConnectError{Message: "no"}
+		})
+		p := back(t, io, "", "")
+		p.leave()
+		synctest.Wait()
+		slow = 2 * time.Minute
+		again := dial(t, io)
+		again.send(`0{"pid":"` + p.pid + `"}`)
+		time.Sleep(3 * time.Minute)
+		again.expect(`4{"message":"no"}`)
+		again.leave()
+		synctest.Wait()
+		if n := io.Stats().Recoverable; n != 0 {
+			t.Errorf("%d sockets are kept, a minute after their time", n)
+		}
+	})
+}
