@@ -160,7 +160,8 @@ func (c *client) connect(p siopacket.Packet) error {
 		c.mu.Unlock()
 		return nil
 	}
-	if len(c.sockets) >= c.server.cfg.MaxNamespaces {
+	// As many again may be ending: their handlers still run.
+	if most := c.server.cfg.MaxNamespaces; len(c.sockets) >= most || c.holds > 2*most {
 		c.mu.Unlock()
 		return c.refuse(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
 	}

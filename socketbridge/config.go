@@ -115,7 +115,8 @@ type Config struct {
 	// Optional. Default: 1024
 	MaxPendingAcks int
 
-	// MaxNamespaces is how many namespaces one client may join.
+	// MaxNamespaces is how many namespaces one client may join. As many more of its
+	// sockets may still be ending, their handlers at work.
 	//
 	// Optional. Default: 64
 	MaxNamespaces int

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,8 @@ func TestConnectMiddlewares(t *testing.T) {
 			return nil
 		case "panic":
 			panic("secret")
+		case "panic later":
+			return &socketbridge.ConnectError{Message: "secret", Data: panicker{}}
 		case "internal":
 			return errors.New("secret")
 		}
@@ -149,6 +152,7 @@ func TestConnectMiddlewares(t *testing.T) {
 		{"another error keeps its text", `{"token":"internal"}`, forbidden, "after secret"},
 		{"not calling Next refuses", `{"token":"silent"}`, forbidden, "after <nil>"},
 		{"a panic refuses", `{"token":"panic"}`, `4/admin,{"data":{"code":"internal_error","message":"internal error"},"message":"internal error"}`, ""},
+		{"a panic of the encoder refuses", `{"token":"panic later"}`, forbidden, "after secret"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := dial(t, io)
@@ -184,6 +188,28 @@ func TestUnknownNamespace(t *testing.T) {
 	if st := io.Stats(); st.Sockets != 1 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// Who joins a namespace again and again does not have more handlers run than who stays in
+// as many as it may.
+func TestMaxNamespaces_SocketsThatEnd(t *testing.T) {
+	t.Parallel()
+	io := newServer(t, socketbridge.Config{MaxNamespaces: 2})
+	hold := make(chan struct{})
+	io.On("hold", func(*socketbridge.Packet) error { <-hold; return nil })
+	c := dial(t, io)
+	for range 4 {
+		c.join("/")
+		c.send(`2["hold"]`)
+		c.send("1")
+	}
+	c.send("0")
+	c.expect(`4{"data":{"code":"too_many","message":"too many namespaces"},"message":"too many namespaces"}`)
+	close(hold)
+	until(t, "the client may join", func() bool {
+		c.send("0")
+		return strings.HasPrefix(c.next(), `0{"sid"`)
+	})
 }
 
 // TestProtocolViolations: each closes its own connection, and nothing else.
@@ -378,6 +404,12 @@ func TestD13_Panics(t *testing.T) {
 		}, internal},
 		{"encoder of an answer", func(s *socketbridge.Socket) {
 			s.On("e", func(p *socketbridge.Packet) error { return p.Ack(panicker{}) })
+		}, internal},
+		{"encoder of an error's data", func(s *socketbridge.Socket) {
+			s.On("e", func(*socketbridge.Packet) error { return &socketbridge.EventError{Code: "mine", Data: panicker{}} })
+		}, internal},
+		{"error's data that cannot be encoded", func(s *socketbridge.Socket) {
+			s.On("e", func(*socketbridge.Packet) error { return &socketbridge.EventError{Code: "mine", Data: make(chan int)} })
 		}, internal},
 		{"error handler", func(s *socketbridge.Socket) {
 			s.On("e", func(*socketbridge.Packet) error {

@@ -178,7 +178,9 @@ func (s *Socket) refuse(err error) {
 	}
 	s.log().Info("socketbridge: a connection was refused", "error", err, "remote", s.Handshake().RemoteIP)
 	s.client.forget(s, false) // before the client hears of it: it may try again at once
-	if e := s.client.refuse(s.ns.name, refusal(err)); e != nil {
+	e := errPanic
+	s.guard("MarshalJSON of a ConnectError", func() { e = s.client.refuse(s.ns.name, refusal(err)) })
+	if e != nil {
 		s.log().Error("socketbridge: a refusal's data cannot be encoded", "error", e)
 		_ = s.client.refuse(s.ns.name, refusal(errNotNext))
 	}

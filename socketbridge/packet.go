@@ -225,8 +225,11 @@ func (p *Packet) settle(err error, saved bool) {
 		return
 	}
 	if e := public(err); e != nil && !given {
-		if err := p.respond(map[string]any{"error": e}); err != nil {
+		err := errPanic
+		p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
+		if err != nil {
 			p.socket.log().Error("socketbridge: an error's data cannot be encoded", "event", p.event, "error", err)
+			_ = p.respond(map[string]any{"error": public(errPanic)}) // it has none
 		}
 	}
 }
