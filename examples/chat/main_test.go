@@ -185,14 +185,12 @@ func say(page *nodetest.Page, text string) {
 // Chromium, and stops the node of one of them.
 func TestChatOverThreeNodes(t *testing.T) {
 	t.Parallel()
-	for _, proxy := range []string{"nginx", "haproxy"} {
-		needProxy(t, proxy)
-	}
 	n := nodetest.Start(t)
 	n.Browser(t) // one for both
 	for _, proxy := range []string{"nginx", "haproxy"} {
 		t.Run(proxy, func(t *testing.T) {
 			t.Parallel()
+			needProxy(t, proxy)
 			browser := n.Browser(t)
 			a := start(t, proxy, storagetest.Redis(t).URL(), 3)
 			site := a.urls()[0]
