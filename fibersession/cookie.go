@@ -54,9 +54,15 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, wire *expr
 	wire.dress(c)
 	life(c)
 	r.Response.Header.SetCookie(c)
-	if !c.Secure() && !s.cfg.Insecure {
+	switch {
+	case !c.Secure() && !s.cfg.Insecure:
 		s.warnPlain.Do(func() {
 			s.log.Info("fibersession: on plain http to this machine, session cookies are not Secure")
+		})
+	case c.Secure() && !s.cfg.CookieSecure && plainElsewhere(r):
+		s.warnLost.Do(func() {
+			s.log.Warn("fibersession: a Secure cookie was sent over plain http, where browsers do not keep it: each request of theirs begins a new session. "+
+				"Serve over https (a proxy sets X-Forwarded-Proto), or set Insecure", "host", string(r.Request.Header.Host()))
 		})
 	}
 }

@@ -57,15 +57,27 @@ func (s *Store) secure(r *fasthttp.RequestCtx) bool {
 // machine, where Secure cookies are not kept by all browsers. What a proxy passed on
 // says so in a header, and is not from this machine.
 func plainLoopback(r *fasthttp.RequestCtx) bool {
-	if r.IsTLS() || !loopback(string(r.Request.Header.Host())) {
+	return !r.IsTLS() && loopback(string(r.Request.Header.Host())) && !forwarded(r)
+}
+
+// plainElsewhere says whether a request came over plain http from another machine,
+// where no browser keeps a Secure cookie: as far as it can be told, since a proxy may
+// speak https without saying so.
+func plainElsewhere(r *fasthttp.RequestCtx) bool {
+	if r.IsTLS() || loopback(string(r.Request.Header.Host())) {
 		return false
 	}
+	return !forwarded(r) || string(r.Request.Header.Peek("X-Forwarded-Proto")) == "http"
+}
+
+// forwarded says whether a proxy passed the request on.
+func forwarded(r *fasthttp.RequestCtx) bool {
 	for _, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via"} {
 		if len(r.Request.Header.Peek(name)) > 0 {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // loopback says whether a Host header names this machine (RFC 6761, section 6.3).

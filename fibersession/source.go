@@ -167,6 +167,6 @@ func (s *Store) hasWay(source Source) bool {
 func (s *Store) forged() {
 	s.stats.forged.Add(1)
 	if s.warnForged.due() {
-		s.log.Warn("fibersession: a session cookie with a wrong signature or form counts as none; for a minute, more are only counted")
+		s.log.Warn("fibersession: a session cookie with a wrong signature or form counts as none (made up, or signed with a secret that is not among Secrets); for a minute, more are only counted")
 	}
 }

@@ -40,6 +40,7 @@ type Store struct {
 	stats       counters
 	warnCorrupt sync.Once
 	warnPlain   sync.Once
+	warnLost    sync.Once
 	warnForged  minutely
 	warnUser    sync.Once
 	warnIndex   sync.Once
