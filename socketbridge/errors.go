@@ -80,7 +80,7 @@ const (
 	CodeSessionUnavailable = "session_unavailable" // the store could not be asked: try again later
 	CodeUnknownOutcome     = "unknown_outcome"     // a save was sent and never answered
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
-	CodeInternal           = "internal_error"      // the handler panicked, or its change cannot be stored
+	CodeInternal           = "internal_error"      // the handler failed or panicked, or its change cannot be stored
 	CodeTicketInvalid      = "ticket_invalid"      // the ticket is none, or not good any more: fetch a new one
 	CodeForbidden          = "forbidden"           // a connect middleware refused without saying why
 	CodeTooMany            = "too_many"            // a limit of the server
@@ -99,9 +99,9 @@ func (e *ConnectError) Error() string { return e.Message }
 
 // EventError ends a packet and tells the client why. When the client asked for
 // an answer and none was given yet, it is answered with
-// {"error":{"code":…,"message":…,"data":…}}. Any other error that a handler or a
-// middleware returns is told to the server's error handlers only, as in
-// Socket.IO.
+// {"error":{"code":…,"message":…,"data":…}}. For any other error that a handler or
+// a middleware returns, and that has no code of its own, the code is CodeInternal:
+// its text stays on the server.
 type EventError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -111,7 +111,7 @@ type EventError struct {
 // Error returns code and message.
 func (e *EventError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Message) }
 
-// public returns what the client may know of err, or nil when that is nothing.
+// public returns what the client may know of err, or nil when that is not known.
 func public(err error) *EventError {
 	var ee *EventError
 	switch {

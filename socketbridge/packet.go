@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -14,7 +15,8 @@ import (
 
 // Handler handles an event, or stands before a handler as a middleware: then it
 // goes on with p.Next, as Fiber's own handlers do. An error ends the packet: it
-// goes to the socket's error handlers, and to the client if it is an *EventError.
+// goes to the socket's error handlers and the log, and a client that asked for an
+// answer and has none is answered with it: see EventError.
 type Handler func(p *Packet) error
 
 // chain is what one call of On adds: middlewares and a handler.
@@ -203,8 +205,8 @@ func (p *Packet) respond(args ...any) error {
 	return p.socket.send(0, messages(text, binary))
 }
 
-// settle ends the packet's wait: the answer that was given is sent, or, when err
-// is the client's business and the given answer must not be sent or none was, err.
+// settle ends the packet's wait: the answer that was given is sent, or, when that
+// must not be sent or none was given, what the client may know of err.
 func (p *Packet) settle(err error, saved bool) {
 	a := &p.answer
 	a.mu.Lock()
@@ -224,12 +226,18 @@ func (p *Packet) settle(err error, saved bool) {
 		_ = p.socket.send(0, messages(text, binary)) // a client that has gone need not be answered
 		return
 	}
-	if e := public(err); e != nil && !given {
-		err := errPanic
-		p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
-		if err != nil {
-			p.socket.log().Error("socketbridge: an error's data cannot be encoded", "event", p.event, "error", err)
-			_ = p.respond(map[string]any{"error": public(errPanic)}) // it has none
-		}
+	if err == nil || given {
+		return
+	}
+	internal := &EventError{Code: CodeInternal, Message: "internal error"}
+	e := public(err)
+	if e == nil {
+		e = internal // its text is the server's business
+	}
+	err = errPanic
+	p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
+	if err != nil && !errors.Is(err, ErrDisconnected) {
+		p.socket.log().Error("socketbridge: an error's data cannot be encoded", "event", p.event, "error", err)
+		_ = p.respond(map[string]any{"error": internal}) // it has none
 	}
 }

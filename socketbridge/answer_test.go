@@ -1,0 +1,101 @@
+package socketbridge_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+)
+
+// TestErrorsAreAnswered: who asks for an answer gets one, whatever the handler returned,
+// and nothing of an error's text that was not meant for the client.
+func TestErrorsAreAnswered(t *testing.T) {
+	t.Parallel()
+	const internal = `[{"error":{"code":"internal_error","message":"internal error"}}]`
+	mine := &socketbridge.EventError{Code: "mine", Message: "no"}
+	for name, tt := range map[string]struct {
+		handler socketbridge.Handler
+		want    string
+	}{
+		"any error":           {func(*socketbridge.Packet) error { return errors.New("secret") }, internal},
+		"an error of Fiber's": {func(*socketbridge.Packet) error { return fiber.ErrTeapot }, internal},
+		"an EventError":       {func(*socketbridge.Packet) error { return mine }, `[{"error":{"code":"mine","message":"no"}}]`},
+		"one that is wrapped": {func(*socketbridge.Packet) error { return fmt.Errorf("secret: %w", mine) }, `[{"error":{"code":"mine","message":"no"}}]`},
+		"beside an answer":    {func(p *socketbridge.Packet) error { return errors.Join(p.Ack("answered"), errors.New("secret")) }, `["answered"]`},
+		"data that is none": {func(*socketbridge.Packet) error {
+			return &socketbridge.EventError{Code: "mine", Data: func() {}}
+		}, internal},
+	} {
+		for place, add := range map[string]func(*socketbridge.Socket){
+			"handler": func(s *socketbridge.Socket) { s.On("e", tt.handler) },
+			"middleware": func(s *socketbridge.Socket) {
+				s.Use(func(p *socketbridge.Packet) error {
+					if p.Event() == "e" {
+						return tt.handler(p)
+					}
+					return p.Next()
+				})
+			},
+		} {
+			t.Run(name+", "+place, func(t *testing.T) {
+				t.Parallel()
+				io := newServer(t, socketbridge.Config{})
+				io.OnConnection(add)
+				io.On("after", func(p *socketbridge.Packet) error { return p.Ack("alive") })
+				c := join(t, io, "/")
+				c.send(`2["e"]`) // nobody asked
+				c.send(`21["e"]`)
+				c.expect(`31` + tt.want)
+				c.send(`22["after"]`)
+				c.expect(`32["alive"]`)
+			})
+		}
+	}
+}
+
+// lines is a log that several goroutines write to.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// TestErrorsAreAnswered_ToNobodyWhoHasGone: that a client is not there to be answered is
+// no error of the event's data.
+func TestErrorsAreAnswered_ToNobodyWhoHasGone(t *testing.T) {
+	t.Parallel()
+	var log lines
+	io := newServer(t, socketbridge.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	ended := make(chan struct{})
+	io.On("e", func(p *socketbridge.Packet) error {
+		p.Socket().Disconnect()
+		return errors.New("too late")
+	})
+	io.OnConnection(func(s *socketbridge.Socket) {
+		s.OnError(func(*socketbridge.Packet, error) { close(ended) })
+	})
+	c := join(t, io, "/")
+	c.send(`21["e"]`)
+	<-ended
+	if strings.Contains(log.String(), "level=ERROR") {
+		t.Error(log.String())
+	}
+}
