@@ -40,6 +40,6 @@
 // no other client. Sending never waits: a client that does not keep up is
 // disconnected, alone.
 //
-// The package keeps no messages for clients that are away, and speaks to the
-// sockets of this node only.
+// The package keeps messages for clients that are away only with Config.Recovery,
+// and reaches the sockets of other nodes only with Config.Adapter.
 package socketbridge

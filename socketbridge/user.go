@@ -46,8 +46,8 @@ func (b Broadcast) ToUser(ids ...string) Broadcast { return b.To(b.ns.userRooms(
 // ExceptUser leaves out the sockets of users.
 func (b Broadcast) ExceptUser(ids ...string) Broadcast { return b.Except(b.ns.userRooms(ids)...) }
 
-// User is a user's sockets on this node: all that they have at the moment of each
-// call. It is a value, and safe for concurrent use.
+// User is a user's sockets: all that they have at the moment of each call, on all
+// nodes with Config.Adapter; Sockets and Online are of this node. It is a value, and safe for concurrent use.
 type User struct {
 	id     string
 	server *Server
@@ -113,8 +113,9 @@ func (u User) Disconnect() error {
 }
 
 // OnPresence adds a handler that is told when a user comes and goes: online when the
-// user's first socket on this node, in any namespace, is there, and offline when the
-// last has been gone for Config.PresenceGrace. For one user the calls alternate,
+// user's first socket, in any namespace, is there, and offline when the last has been
+// gone for Config.PresenceGrace: the first and last on this node, or with
+// Config.Adapter on all nodes, of which one is told. For one user the calls alternate,
 // one at a time and in order; for several they overlap. What happens while a handler
 // runs is told by where it ended. Handlers run apart from the sockets, and may
 // use everything; when the server shuts down, all who are left are told to be

@@ -35,7 +35,7 @@
 //	redis:// redis-sentinel://        github.com/fiberbridge/fiberbridge/storage/redis   several nodes
 //	redis-cluster:// (rediss… = TLS)
 //
-// Its own driver is a type with the methods of Storage, or a fiber.Storage given
+// A driver of your own is a type with the methods of Storage, or a fiber.Storage given
 // to From; package storagetest holds the tests that it should pass.
 //
 // What it does not do: transactions over several keys, queries, encryption, and
