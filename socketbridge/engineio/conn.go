@@ -27,8 +27,8 @@ const (
 // conn is one connection. Its ends meet in two places: out, the queue of what is
 // to be sent, and turn, the right to call the receiver.
 //
-// On polling it is carried by whatever requests are there; on a WebSocket by the
-// hijack goroutine, which reads, and by the queue's worker, which writes. Locks:
+// On polling it is carried by whatever requests are there; on a WebSocket by a
+// goroutine that reads, and by the queue's worker, which writes. Locks:
 // mu, then the queue's own. Neither is held while the core is called or while
 // bytes move.
 type conn struct {

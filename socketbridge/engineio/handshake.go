@@ -116,11 +116,11 @@ func checkUpgrade(c *fiber.Ctx) (string, *Error) {
 	return keys[0], nil
 }
 
-// hijack answers with 101 and gives the network connection to serve, on the hijack
-// goroutine. When that fails, or something outside this package made another
+// hijack answers with 101 and gives the network connection to serve, on a goroutine
+// of its own. When that fails, or something outside this package made another
 // answer of it, the client was not told that it may speak WebSocket, and lost is
 // called instead.
-func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost func()) {
+func (s *Server) hijack(c *fiber.Ctx, key string, serve func(*reader), lost func()) {
 	c.Status(fiber.StatusSwitchingProtocols)
 	c.Set(fiber.HeaderUpgrade, "websocket")
 	c.Set(fiber.HeaderConnection, "Upgrade")
@@ -137,19 +137,30 @@ func (s *Server) hijack(c *fiber.Ctx, key string, serve func(net.Conn), lost fun
 			lost()
 			return
 		}
-		defer s.leave()
 		s.stats.webSockets.Add(1)
-		defer s.stats.webSockets.Add(-1)
 		if !s.writeAnswer(nc, &request.Response) {
 			lost()
+			s.carried()
+			return
+		}
+		if own, early := detach(nc); own != nil {
+			go serve(newReader(s, own, early)) // Shutdown waits for it
 			return
 		}
 		// What is left of the request would be held as long as the WebSocket lives:
 		// several times what the connection itself needs.
 		request.ResetUserValues()
 		request.Request, request.Response = fasthttp.Request{}, fasthttp.Response{}
-		serve(nc)
+		r := newReader(s, nc, nil)
+		r.lent = true
+		serve(r)
 	})
+}
+
+// carried counts a WebSocket that has ended.
+func (s *Server) carried() {
+	s.stats.webSockets.Add(-1)
+	s.leave()
 }
 
 // writeAnswer writes a response and reports whether it was 101.

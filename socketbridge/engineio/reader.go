@@ -13,9 +13,13 @@ var readBuffers = sync.Pool{New: func() any { b := make([]byte, 8<<10); return &
 
 // reader takes messages from a WebSocket. It is used by one goroutine.
 type reader struct {
-	nc    net.Conn
-	stall *stall
-	dec   wsframe.Decoder
+	server *Server
+	nc     net.Conn
+	lent   bool // by fasthttp, which closes nc when its hijack handler returns
+	stall  *stall
+	dec    wsframe.Decoder
+
+	greeted bool // the first message was handled: see conn.read
 
 	buf    []byte // what was read is buf[from:to]
 	from   int
@@ -24,8 +28,17 @@ type reader struct {
 	small  [128]byte // waits for the first bytes, so that waiting needs no buffer
 }
 
-func newReader(nc net.Conn, maxMessage int, s *stall) *reader {
-	return &reader{nc: nc, stall: s, dec: wsframe.Decoder{MaxMessage: maxMessage}}
+// newReader returns a reader for a WebSocket that the server has counted. What it
+// reads first is early.
+func newReader(s *Server, nc net.Conn, early []byte) *reader {
+	return &reader{server: s, nc: nc, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
+}
+
+// close ends the WebSocket.
+func (r *reader) close() {
+	r.release()
+	_ = r.nc.Close()
+	r.server.carried()
 }
 
 // next returns the next message or control frame. Its data is valid until the
@@ -46,13 +59,16 @@ func (r *reader) next() (wsframe.Message, error) {
 	}
 }
 
+// empty tells that nothing waits to be handled.
+func (r *reader) empty() bool { return r.from == r.to }
+
 // fill reads once, into the room that there is or that it makes.
 func (r *reader) fill() error {
 	switch rest := r.buf[r.from:r.to]; {
 	case len(rest) == 0:
 		r.release()
 		r.buf = r.small[:]
-	case r.pooled == nil && len(r.buf) == len(r.small):
+	case r.pooled == nil && len(r.buf) <= len(r.small):
 		r.pooled = readBuffers.Get().(*[]byte)
 		r.to = copy(*r.pooled, rest)
 		r.buf = *r.pooled

@@ -38,7 +38,7 @@ type Server struct {
 
 	mu      sync.RWMutex // guards what follows
 	conns   map[string]*conn
-	live    int // connections and hijack handlers of which something runs
+	live    int // connections and WebSockets of which something runs
 	closing bool
 	ended   chan struct{} // closed when closing and nothing lives
 }

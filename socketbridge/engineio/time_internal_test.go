@@ -66,13 +66,21 @@ type pipe struct {
 	served chan struct{}
 }
 
-// serve runs one of the hijack handlers over a pipe.
-func (b *bench) serve(handler func(net.Conn)) *pipe {
+// carry serves nc as what fasthttp has lent: until all has ended.
+func (b *bench) carry(nc net.Conn, serve func(*reader)) {
+	b.server.enter()
+	b.server.stats.webSockets.Add(1)
+	r := newReader(b.server, nc, nil)
+	r.lent = true
+	serve(r)
+}
+
+// serve carries a connection over a pipe.
+func (b *bench) serve(handler func(*reader)) *pipe {
 	client, server := net.Pipe()
 	p := &pipe{client, make(chan string, 100), make(chan struct{})}
 	go func() { // served tells its end
-		handler(server)
-		server.Close() // as fasthttp does
+		b.carry(server, handler)
 		close(p.served)
 	}()
 	go func() { // ends with the pipe
@@ -463,7 +471,7 @@ func TestTime_D12_WriteDeadline(t *testing.T) {
 		c := b.add(&transport.Handshake{}, WebSocket)
 		client, server := net.Pipe() // without anybody who reads
 		served := make(chan struct{})
-		go func() { c.serveWebSocket(server); close(served) }() // received below
+		go func() { b.carry(server, c.serveWebSocket); close(served) }() // received below
 		a, _ := b.core.Next(t.Context())
 		begin := time.Now()
 		b.end(a, begin, 10*time.Second, transport.TransportError)

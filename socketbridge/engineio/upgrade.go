@@ -1,34 +1,32 @@
 package engineio
 
 import (
-	"net"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 )
 
-// serveUpgrade moves a polling connection to a WebSocket, on the hijack goroutine:
+// serveUpgrade moves a polling connection to a WebSocket, on the reading goroutine:
 // the client asks ("2probe"), is answered ("3probe"), lets its poll end, and says
 // "5". From then on all that is queued, and all that comes, goes this way. Until
 // then the connection lives on polling, whatever becomes of the WebSocket.
-func (c *conn) serveUpgrade(nc net.Conn) {
-	w := &wsWriter{nc: nc, timeout: c.server.cfg.WriteTimeout}
+func (c *conn) serveUpgrade(r *reader) {
+	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.WriteTimeout}
 	if !c.beginProbe(w) {
 		_ = w.write([]packet{{kind: goodbye, code: wsframe.PolicyViolation}})
+		r.close()
 		return
 	}
 	w.setReadDeadline(time.Now().Add(c.server.cfg.UpgradeTimeout))
-	r := newReader(nc, c.server.cfg.MaxPayload, &stall{epoch: time.Now()})
+	r.stall = &stall{epoch: time.Now()}
 	if !c.awaitUpgrade(w, r) || !c.takeOver(w, r) {
-		r.release()
 		c.endProbe()
 		_ = w.write([]packet{{kind: goodbye, code: wsframe.NormalClosure}})
+		r.close()
 		return
 	}
 	c.read(r)
-	<-c.turn
-	<-c.done
 }
 
 // beginProbe reserves the upgrade: there is one at a time, and one that succeeds.

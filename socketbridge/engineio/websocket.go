@@ -179,19 +179,17 @@ func (c *conn) write(batch []packet) {
 	}
 }
 
-// serveWebSocket carries a connection that begins on a WebSocket, on the hijack
-// goroutine. When it returns, nothing of the connection runs any more (D2).
-func (c *conn) serveWebSocket(nc net.Conn) {
-	defer func() { <-c.done }()
+// serveWebSocket carries a connection that begins on a WebSocket.
+func (c *conn) serveWebSocket(r *reader) {
 	if !c.takeTurn() {
+		r.close()
 		return
 	}
-	defer func() { <-c.turn }()
-
-	w := &wsWriter{nc: nc, timeout: c.server.cfg.WriteTimeout}
+	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.WriteTimeout}
 	c.mu.Lock()
 	if c.state.Load() == closed {
 		c.mu.Unlock()
+		c.readNoMore(r)
 		return
 	}
 	c.ws = w
@@ -202,31 +200,56 @@ func (c *conn) serveWebSocket(nc net.Conn) {
 	if err := c.accept(); err != nil {
 		_ = w.write([]packet{{kind: goodbye, code: wsframe.PolicyViolation}})
 		c.end(transport.ForcedClose, err)
+		c.readNoMore(r)
 		return
 	}
 	c.out.Start(c.write)
-	c.read(newReader(nc, c.server.cfg.MaxPayload, &c.stall))
+	r.stall = &c.stall
+	c.read(r)
 }
 
 // read handles what comes on the WebSocket until the connection has ended. The
-// caller has the turn.
+// caller has the turn, and no more to do.
+//
+// An idle connection is above all the stack of who waits for it. One that grew
+// while messages were handled does not shrink to where it began. So whenever the
+// client is likely to be silent for a while, a new goroutine goes on: after its
+// first message, which joins a namespace, and after each answer to a ping.
 func (c *conn) read(r *reader) {
-	defer r.release()
 	for {
 		m, err := r.next()
 		if err != nil {
 			c.readFailed(r, err)
-			return
+			break
 		}
 		if fail := c.handleFrame(m); fail != nil {
 			c.hangUp(r, fail)
-			return
+			break
 		}
 		if m.Op == wsframe.Close {
 			c.peerClosed(r, m)
+			break
+		}
+		if (!r.greeted || isPong(m)) && !r.lent && r.empty() {
+			r.greeted = true
+			go c.read(r) // has the turn; Shutdown waits for it
 			return
 		}
 	}
+	c.readNoMore(r)
+}
+
+// isPong tells the answer to a ping, of Engine.IO or of the WebSocket.
+func isPong(m wsframe.Message) bool {
+	return m.Op == wsframe.Pong || m.Op == wsframe.Text && len(m.Data) == 1 && m.Data[0] == byte(eiopacket.Pong)
+}
+
+// readNoMore gives back the turn, and ends the WebSocket when nothing of the
+// connection runs any more (D2).
+func (c *conn) readNoMore(r *reader) {
+	<-c.turn
+	<-c.done
+	r.close()
 }
 
 // readFailed ends the connection after a failed read: of the network, or of
