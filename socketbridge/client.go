@@ -46,7 +46,7 @@ func newClient(s *Server, conn transport.Conn) *client {
 		holds:   1,
 	}
 	c.plain, _ = conn.(*plainConn)
-	c.lifted, _ = conn.Handshake().Lifted.(*lifted)
+	c.lifted, _ = conn.Lifted().(*lifted)
 	c.decoder.Limits = s.cfg.limits
 	c.rate.init(s.cfg)
 	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, c.connectTimeout)

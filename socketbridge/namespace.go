@@ -159,7 +159,7 @@ func (c *Connect) Socket() *Socket { return c.socket }
 // Session returns the session of the socket, or nil when none is shared.
 func (c *Connect) Session() *fibersession.Handle { return c.socket.session }
 
-// Handshake returns the HTTP request that opened the connection.
+// Handshake tells the HTTP request that opened the connection. See Socket.Handshake.
 func (c *Connect) Handshake() *transport.Handshake { return c.socket.Handshake() }
 
 // Context ends when the client goes away.

@@ -116,7 +116,8 @@ func (s *Socket) ID() string { return s.id }
 // Namespace returns the namespace that the socket is in.
 func (s *Socket) Namespace() *Namespace { return s.ns }
 
-// Handshake returns the HTTP request that opened the connection.
+// Handshake tells the HTTP request that opened the connection. It is put together for
+// each call: keep it where it is needed often.
 func (s *Socket) Handshake() *transport.Handshake { return s.client.conn.Handshake() }
 
 // Transport names what carries the connection at present: "polling" or "websocket".

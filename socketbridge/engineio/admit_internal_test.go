@@ -10,7 +10,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
@@ -163,14 +162,14 @@ func TestNewID(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.add(&transport.Handshake{}, netip.Addr{}, Polling); err != errShuttingDown {
+	if _, err := s.add(snapshot{}, netip.Addr{}, Polling); err != errShuttingDown {
 		t.Errorf("after Shutdown: %v", err)
 	}
 	if s.enter() {
 		t.Error("after Shutdown, something runs that it did not wait for")
 	}
 	s.random = iotest.ErrReader(errors.New("no entropy"))
-	if _, err := s.add(&transport.Handshake{}, netip.Addr{}, Polling); err != errInternal {
+	if _, err := s.add(snapshot{}, netip.Addr{}, Polling); err != errInternal {
 		t.Errorf("without randomness: %v", err)
 	}
 	if n := s.Stats().Connections; n != 0 {

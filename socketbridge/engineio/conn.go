@@ -36,7 +36,7 @@ type conn struct {
 	acceptor transport.Acceptor
 	plain    bool // messages travel without Engine.IO's framing: see Server.Plain
 	id       string
-	hs       *transport.Handshake
+	request  snapshot // of the handshake
 	addr     netip.Addr
 
 	out   serial.Queue[packet]
@@ -89,12 +89,12 @@ const (
 func packetSize(p packet) int { return len(p.data) }
 
 // newConn makes a connection that is opening. Only its timer runs.
-func newConn(s *Server, id string, hs *transport.Handshake, addr netip.Addr, transportName string) *conn {
+func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportName string) *conn {
 	c := &conn{
 		server:   s,
 		acceptor: s.acceptor,
 		id:       id,
-		hs:       hs,
+		request:  request,
 		addr:     addr,
 		turn:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
@@ -115,8 +115,11 @@ func newConn(s *Server, id string, hs *transport.Handshake, addr netip.Addr, tra
 // ID returns the connection's sid.
 func (c *conn) ID() string { return c.id }
 
-// Handshake returns the request that opened the connection.
-func (c *conn) Handshake() *transport.Handshake { return c.hs }
+// Handshake tells the request that opened the connection.
+func (c *conn) Handshake() *transport.Handshake { return c.request.handshake() }
+
+// Lifted returns what Config.Lift returned.
+func (c *conn) Lifted() any { return c.request.lifted }
 
 // Done is closed when nothing of the connection runs any more.
 func (c *conn) Done() <-chan struct{} { return c.done }
@@ -226,8 +229,8 @@ func (c *conn) finish() {
 	c.out.Close()
 	if c.recv != nil {
 		c.guard(func() error { c.recv.Closed(c.reason, c.cause); return nil })
-	} else if c.server.cfg.Dropped != nil && c.hs.Lifted != nil {
-		c.guard(func() error { c.server.cfg.Dropped(c.hs.Lifted); return nil })
+	} else if c.server.cfg.Dropped != nil && c.request.lifted != nil {
+		c.guard(func() error { c.server.cfg.Dropped(c.request.lifted); return nil })
 	}
 	c.server.remove(c) // and Done is closed
 }

@@ -58,14 +58,14 @@ func (s *Server) open(c *fiber.Ctx, transportName string) (conn *conn, err error
 		s.warnTooMany(err)
 		return nil, err
 	}
-	hs := s.snapshot(c)
+	request := s.newSnapshot(c)
 	defer func() {
 		if conn != nil {
 			return
 		}
 		s.admission.leave(addr, time.Now())
-		if hs.Lifted != nil && s.cfg.Dropped != nil {
-			s.cfg.Dropped(hs.Lifted)
+		if request.lifted != nil && s.cfg.Dropped != nil {
+			s.cfg.Dropped(request.lifted)
 		}
 	}()
 	if s.cfg.Lift != nil {
@@ -73,9 +73,9 @@ func (s *Server) open(c *fiber.Ctx, transportName string) (conn *conn, err error
 		if err != nil {
 			return nil, err
 		}
-		hs.Lifted = lifted
+		request.lifted = lifted
 	}
-	return s.add(hs, addr, transportName)
+	return s.add(request, addr, transportName)
 }
 
 // upgrade opens a WebSocket for a connection on polling. Whether there may be one

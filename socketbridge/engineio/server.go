@@ -149,7 +149,7 @@ func (s *Server) all() []*conn {
 
 // add makes a connection and counts it. It is the last step before the connection
 // lives on its own.
-func (s *Server) add(hs *transport.Handshake, addr netip.Addr, transportName string) (*conn, error) {
+func (s *Server) add(request snapshot, addr netip.Addr, transportName string) (*conn, error) {
 	id, err := s.newID()
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (s *Server) add(hs *transport.Handshake, addr netip.Addr, transportName str
 		return nil, errShuttingDown
 	}
 	s.live++
-	c := newConn(s, id, hs, addr, transportName)
+	c := newConn(s, id, request, addr, transportName)
 	s.conns[id] = c
 	return c, nil
 }

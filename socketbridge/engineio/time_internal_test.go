@@ -34,12 +34,12 @@ func newBench(t *testing.T, core *transporttest.Recorder, cfg Config) *bench {
 }
 
 // add makes a connection as a handshake does.
-func (b *bench) add(hs *transport.Handshake, transportName string) *conn {
+func (b *bench) add(request snapshot, transportName string) *conn {
 	b.t.Helper()
 	if err := b.server.admission.admit(netip.Addr{}, time.Now()); err != nil {
 		b.t.Fatal(err)
 	}
-	c, err := b.server.add(hs, netip.Addr{}, transportName)
+	c, err := b.server.add(request, netip.Addr{}, transportName)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func (b *bench) add(hs *transport.Handshake, transportName string) *conn {
 // polling opens a connection on polling.
 func (b *bench) polling() (*conn, *transporttest.Accepted) {
 	b.t.Helper()
-	c := b.add(&transport.Handshake{}, Polling)
+	c := b.add(snapshot{}, Polling)
 	c.turn <- struct{}{}
 	if err := c.accept(); err != nil {
 		b.t.Fatal(err)
@@ -113,7 +113,7 @@ func (b *bench) serve(handler func(*reader)) *pipe {
 // webSocket opens a connection on a WebSocket.
 func (b *bench) webSocket() (*conn, *transporttest.Accepted, *pipe) {
 	b.t.Helper()
-	c := b.add(&transport.Handshake{}, WebSocket)
+	c := b.add(snapshot{}, WebSocket)
 	p := b.serve(c.serveWebSocket)
 	<-p.frames // the open packet
 	a, _ := b.core.Next(b.t.Context())
@@ -447,7 +447,7 @@ func TestTime_HijackThatNeverComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dropped any
 		b := newBench(t, &transporttest.Recorder{}, Config{Dropped: func(v any) { dropped = v }})
-		c := b.add(&transport.Handshake{Lifted: "session"}, WebSocket)
+		c := b.add(snapshot{lifted: "session"}, WebSocket)
 		begin := time.Now()
 		<-c.done
 		if took := time.Since(begin); took != 10*time.Second {
@@ -468,7 +468,7 @@ func TestTime_HijackThatNeverComes(t *testing.T) {
 func TestTime_D12_WriteDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, &transporttest.Recorder{}, Config{PingInterval: time.Hour})
-		c := b.add(&transport.Handshake{}, WebSocket)
+		c := b.add(snapshot{}, WebSocket)
 		client, server := net.Pipe() // without anybody who reads
 		served := make(chan struct{})
 		go func() { b.carry(server, c.serveWebSocket); close(served) }() // received below

@@ -90,9 +90,11 @@ type Conn interface {
 	// Transport names what carries the connection at present: "polling" or
 	// "websocket".
 	Transport() string
-	// Handshake returns the request that opened the connection. It must not be
-	// changed.
+	// Handshake tells the request that opened the connection. It may be made anew
+	// for each call, and must not be changed.
 	Handshake() *Handshake
+	// Lifted returns Handshake().Lifted, at no cost.
+	Lifted() any
 	// Send queues msgs, together and in order, after all that was queued before.
 	// All of them are queued or none: ErrClosed, ErrQueueFull. The transport keeps
 	// the Data of each message until it is written: the caller must not change it

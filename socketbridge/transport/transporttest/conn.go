@@ -88,6 +88,9 @@ func (c *Conn) ID() string { return c.id }
 // Handshake returns the request that NewConn was given.
 func (c *Conn) Handshake() *transport.Handshake { return c.hs }
 
+// Lifted returns what came with the handshake.
+func (c *Conn) Lifted() any { return c.hs.Lifted }
+
 // Done is closed after Receiver.Closed has returned.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -89,7 +90,7 @@ func testIdentity(t *testing.T, ctx context.Context, dial Dial) {
 	if a.Conn.Transport() == "" {
 		t.Error("the transport has no name")
 	}
-	if first := a.Conn.Handshake(); first == nil || first != a.Conn.Handshake() {
+	if first := a.Conn.Handshake(); first == nil || !reflect.DeepEqual(first, a.Conn.Handshake()) || !reflect.DeepEqual(first.Lifted, a.Conn.Lifted()) {
 		t.Error("the handshake must be there and stay the same")
 	}
 }
