@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -16,23 +17,35 @@ type rooms struct {
 	mu      sync.RWMutex
 	sockets map[string]*Socket // by ID: each is also a room of its own
 	members map[string]*room   // by name
-	of      map[*Socket]*stays // what a socket is in, its own room apart
 	list    []*Socket          // snapshot of sockets; nil when out of date
 
 	watch func(name string, private, open bool) // hears of rooms, with mu held; nil when nobody listens
 }
 
-// stays are the rooms that one socket is in.
-type stays struct {
-	names map[string]struct{}
-	own   int // how many of them are the bridge's
+// room is a set of sockets. Broadcasts read the list without the lock: once it has
+// been lent to one, sockets are still appended to it, but none in it is moved any more.
+type room struct {
+	name string
+	list []*Socket
+	lent atomic.Bool
 }
 
-// room is a set of sockets. list is a snapshot of it that broadcasts may read
-// without the lock; it is made when one asks and dropped when the set changes.
-type room struct {
-	set  map[*Socket]struct{}
-	list []*Socket
+// seats are the rooms that one socket is in, its own apart. They belong to the lock of
+// its namespace's rooms.
+type seats struct {
+	list []seat
+	own  int // how many of them are the bridge's
+}
+
+// seat is a room, and where in its list the socket is.
+type seat struct {
+	room *room
+	at   int
+}
+
+// index returns where in the list of s the room is, or -1.
+func (s *seats) index(rm *room) int {
+	return slices.IndexFunc(s.list, func(seat seat) bool { return seat.room == rm })
 }
 
 func (r *rooms) enter(s *Socket) {
@@ -41,7 +54,6 @@ func (r *rooms) enter(s *Socket) {
 	if r.sockets == nil {
 		r.sockets = make(map[string]*Socket)
 		r.members = make(map[string]*room)
-		r.of = make(map[*Socket]*stays)
 	}
 	r.sockets[s.id] = s
 	r.list = nil
@@ -62,12 +74,10 @@ func (r *rooms) leaveAll(s *Socket) {
 	if r.watch != nil {
 		r.watch(s.id, true, false)
 	}
-	if in := r.of[s]; in != nil {
-		for name := range in.names {
-			r.drop(s, name)
-		}
+	for len(s.seats.list) > 0 {
+		r.drop(s, len(s.seats.list)-1)
 	}
-	delete(r.of, s)
+	s.seats = seats{}
 }
 
 // checkRooms says whether an app may join rooms of these names.
@@ -93,20 +103,21 @@ func (r *rooms) join(s *Socket, names []string, limit int) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in, err := r.staysOf(s)
-	if err != nil {
-		return err
+	if r.sockets[s.id] != s {
+		return ErrDisconnected
 	}
 	more := 0
 	for i, name := range names {
-		if _, ok := in.names[name]; !ok && !slices.Contains(names[:i], name) {
+		if !r.isIn(s, name) && !slices.Contains(names[:i], name) {
 			more++
 		}
 	}
-	if len(in.names)-in.own+more > limit {
+	if len(s.seats.list)-s.seats.own+more > limit {
 		return ErrTooManyRooms
 	}
-	r.add(s, in, names)
+	for _, name := range names {
+		r.add(s, name)
+	}
 	return nil
 }
 
@@ -114,77 +125,75 @@ func (r *rooms) join(s *Socket, names []string, limit int) error {
 func (r *rooms) joinOwn(s *Socket, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in, err := r.staysOf(s)
-	if err != nil {
-		return err
+	if r.sockets[s.id] != s {
+		return ErrDisconnected
 	}
-	r.add(s, in, []string{name})
+	r.add(s, name)
 	return nil
 }
 
-// staysOf returns where s is. The caller holds the lock.
-func (r *rooms) staysOf(s *Socket) (*stays, error) {
-	if r.sockets[s.id] != s {
-		return nil, ErrDisconnected
-	}
-	in := r.of[s]
-	if in == nil {
-		in = &stays{names: make(map[string]struct{}, 2)}
-		r.of[s] = in
-	}
-	return in, nil
+// isIn says whether s has joined a room. The caller holds the lock.
+func (r *rooms) isIn(s *Socket, name string) bool {
+	rm := r.members[name]
+	return rm != nil && s.seats.index(rm) >= 0
 }
 
-// add adds s to rooms. The caller holds the lock.
-func (r *rooms) add(s *Socket, in *stays, names []string) {
-	for _, name := range names {
-		if _, ok := in.names[name]; ok {
-			continue
+// add adds s to a room. The caller holds the lock.
+func (r *rooms) add(s *Socket, name string) {
+	rm := r.members[name]
+	if rm == nil {
+		rm = &room{name: name}
+		r.members[name] = rm
+		if r.watch != nil {
+			r.watch(name, false, true)
 		}
-		in.names[name] = struct{}{}
-		if strings.HasPrefix(name, ownRooms) {
-			in.own++
-		}
-		rm := r.members[name]
-		if rm == nil {
-			rm = &room{set: make(map[*Socket]struct{}, 1)}
-			r.members[name] = rm
-			if r.watch != nil {
-				r.watch(name, false, true)
-			}
-		}
-		rm.set[s] = struct{}{}
-		rm.list = nil
+	} else if s.seats.index(rm) >= 0 {
+		return
 	}
+	if strings.HasPrefix(name, ownRooms) {
+		s.seats.own++
+	}
+	s.seats.list = append(s.seats.list, seat{rm, len(rm.list)})
+	rm.list = append(rm.list, s)
 }
 
 func (r *rooms) leave(s *Socket, names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in := r.of[s]
-	if in == nil {
-		return
-	}
 	for _, name := range names {
-		if _, ok := in.names[name]; ok {
-			delete(in.names, name)
-			if strings.HasPrefix(name, ownRooms) {
-				in.own--
+		if rm := r.members[name]; rm != nil {
+			if i := s.seats.index(rm); i >= 0 {
+				r.drop(s, i)
 			}
-			r.drop(s, name)
 		}
 	}
 }
 
-// drop takes s out of one room. The caller holds the lock.
-func (r *rooms) drop(s *Socket, name string) {
-	rm := r.members[name]
-	delete(rm.set, s)
-	rm.list = nil
-	if len(rm.set) == 0 {
-		delete(r.members, name)
+// drop takes s out of the room that is i-th of its seats. In both lists the last takes
+// the free place. The caller holds the lock.
+func (r *rooms) drop(s *Socket, i int) {
+	rm, at := s.seats.list[i].room, s.seats.list[i].at
+	end := len(s.seats.list) - 1
+	s.seats.list[i], s.seats.list[end] = s.seats.list[end], seat{}
+	s.seats.list = s.seats.list[:end]
+	if strings.HasPrefix(rm.name, ownRooms) {
+		s.seats.own--
+	}
+	if rm.lent.Swap(false) {
+		rm.list = slices.Clone(rm.list)
+	}
+	end = len(rm.list) - 1
+	if at != end {
+		last := rm.list[end]
+		rm.list[at] = last
+		last.seats.list[last.seats.index(rm)].at = at
+	}
+	rm.list[end] = nil
+	rm.list = rm.list[:end]
+	if end == 0 {
+		delete(r.members, rm.name)
 		if r.watch != nil {
-			r.watch(name, false, false)
+			r.watch(rm.name, false, false)
 		}
 	}
 }
@@ -196,9 +205,9 @@ func (r *rooms) names(s *Socket) []string {
 	if r.sockets[s.id] != s {
 		return nil
 	}
-	names := make([]string, 0, 3)
-	if in := r.of[s]; in != nil {
-		names = slices.AppendSeq(names, maps.Keys(in.names))
+	names := make([]string, 0, 1+len(s.seats.list))
+	for _, seat := range s.seats.list {
+		names = append(names, seat.room.name)
 	}
 	slices.Sort(names)
 	return slices.Insert(names, 0, s.id)
@@ -264,25 +273,12 @@ func (r *rooms) in(name string) []*Socket {
 // lookup returns the socket whose own room name is, and the members of the room.
 func (r *rooms) lookup(name string) (own *Socket, list []*Socket) {
 	r.mu.RLock()
-	own = r.sockets[name]
-	rm := r.members[name]
-	if rm == nil || rm.list != nil {
-		if rm != nil {
-			list = rm.list
-		}
-		r.mu.RUnlock()
-		return own, list
+	defer r.mu.RUnlock()
+	if rm := r.members[name]; rm != nil {
+		rm.lent.Store(true)
+		list = rm.list
 	}
-	r.mu.RUnlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if rm.list == nil {
-		rm.list = make([]*Socket, 0, len(rm.set))
-		for s := range rm.set {
-			rm.list = append(rm.list, s)
-		}
-	}
-	return own, rm.list
+	return r.sockets[name], list
 }
 
 // find returns the sockets that are in any of to (all when it is empty) and in

@@ -17,6 +17,7 @@ func TestRoomsModel(t *testing.T) {
 		var r rooms
 		var sockets []*Socket
 		model := map[*Socket]map[string]bool{} // entered sockets and their rooms
+		var lent, was []*Socket                // what a broadcast goes through, and what it was
 		for i := range 5 {
 			sockets = append(sockets, &Socket{id: fmt.Sprint("s", i)})
 		}
@@ -71,7 +72,14 @@ func TestRoomsModel(t *testing.T) {
 				r.leaveAll(s)
 				delete(model, s)
 			},
+			"lend": func(t *rapid.T) {
+				lent = r.in(rapid.SampledFrom(names).Draw(t, "room"))
+				was = slices.Clone(lent)
+			},
 			"": func(t *rapid.T) {
+				if !slices.Equal(lent, was) {
+					t.Fatal("a list changed while a broadcast went through it")
+				}
 				to, except := some.Draw(t, "to"), some.Draw(t, "except")
 				var want []string
 				for s := range model {

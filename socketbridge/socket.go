@@ -38,6 +38,7 @@ type Socket struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	data     Data
+	seats    seats
 
 	// Of recovery; zero without it.
 	pid      string        // the private ID, which only the client knows
