@@ -50,9 +50,7 @@ func (n *news) take() []string {
 // What the handler changes in Socket.Session is saved when it returns (but in
 // SessionManual) and, when that makes a difference, told again.
 func (s *Socket) OnSessionChange(fn func(keys []string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.change = with(s.hooks.change, fn)
+	s.hook(func(h *hooks) { h.change = with(h.change, fn) })
 }
 
 // OnSessionChange adds a handler for all sockets of the namespace that is told when

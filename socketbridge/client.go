@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -26,29 +28,26 @@ type client struct {
 	rate    limiter
 	half    *time.Timer // runs while a packet's attachments are awaited
 
-	stop     chan struct{} // closed when the client ends: who waits for room gives up
-	stopOnce sync.Once
+	stop serial.Signal // fired when the client ends: who waits for room gives up
 
 	mu      sync.Mutex
-	sockets map[string]*Socket // connected or connecting, by namespace
-	left    map[string]bool    // namespaces that the server took it out of: it may not know yet
-	holds   int                // what still needs the session: the connection, and each socket
-	idle    *time.Timer        // runs while the client is in no namespace
+	sockets []*Socket       // connected or connecting, one a namespace: few
+	left    map[string]bool // namespaces that the server took it out of: it may not know yet
+	holds   int             // what still needs the session: the connection, and each socket
+	idle    *time.Timer     // there while the client is in no namespace
 	ended   bool
 }
 
 func newClient(s *Server, conn transport.Conn) *client {
 	c := &client{
-		server:  s,
-		conn:    conn,
-		stop:    make(chan struct{}),
-		sockets: make(map[string]*Socket, 1),
-		holds:   1,
+		server: s,
+		conn:   conn,
+		holds:  1,
 	}
 	c.plain, _ = conn.(*plainConn)
 	c.lifted, _ = conn.Lifted().(*lifted)
 	c.decoder.Limits = s.cfg.limits
-	c.rate.init(s.cfg)
+	c.rate.init(s.rates)
 	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, c.connectTimeout)
 	s.clientsMu.Lock()
 	s.clients[c] = struct{}{}
@@ -107,7 +106,7 @@ func (c *client) pause(d time.Duration) bool {
 	select {
 	case <-t.C:
 		return true
-	case <-c.stop:
+	case <-c.stop.Done():
 		return false
 	}
 }
@@ -117,7 +116,7 @@ func (c *client) packet(p siopacket.Packet) error {
 		return c.connect(p)
 	}
 	c.mu.Lock()
-	s, left := c.sockets[p.Namespace], c.left[p.Namespace]
+	s, left := c.in(p.Namespace), c.left[p.Namespace]
 	c.mu.Unlock()
 	if s == nil && (left || c.plain != nil) {
 		return nil // it was on its way when the server disconnected the socket
@@ -152,7 +151,7 @@ func (c *client) connect(p siopacket.Packet) error {
 		return err
 	}
 	c.mu.Lock()
-	if c.sockets[p.Namespace] != nil {
+	if c.in(p.Namespace) != nil {
 		c.mu.Unlock()
 		return fmt.Errorf("%w: second CONNECT to a namespace", errProtocol)
 	}
@@ -166,10 +165,10 @@ func (c *client) connect(p siopacket.Packet) error {
 		return c.refuse(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
 	}
 	s := newSocket(ns, c, auth)
-	c.sockets[p.Namespace] = s
+	c.sockets = append(c.sockets, s)
 	delete(c.left, p.Namespace)
 	c.holds++
-	c.idle.Stop()
+	c.stopIdle()
 	c.mu.Unlock()
 	s.inbox.step(s.connect)
 	return nil
@@ -206,10 +205,11 @@ func (c *client) refuse(namespace string, e *ConnectError) error {
 func (c *client) forget(s *Socket, byServer bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sockets[s.ns.name] != s {
+	at := slices.Index(c.sockets, s)
+	if at < 0 {
 		return
 	}
-	delete(c.sockets, s.ns.name)
+	c.sockets = slices.Delete(c.sockets, at, at+1)
 	if byServer {
 		if c.left == nil {
 			c.left = make(map[string]bool)
@@ -217,7 +217,7 @@ func (c *client) forget(s *Socket, byServer bool) {
 		c.left[s.ns.name] = true
 	}
 	if len(c.sockets) == 0 && !c.ended {
-		c.idle.Reset(c.server.cfg.ConnectTimeout)
+		c.idle = time.AfterFunc(c.server.cfg.ConnectTimeout, c.connectTimeout)
 	}
 }
 
@@ -232,6 +232,15 @@ func (c *client) release() {
 	}
 }
 
+// stopIdle drops the timer: a stopped one would be kept as long as the client. The
+// caller holds the lock.
+func (c *client) stopIdle() {
+	if c.idle != nil {
+		c.idle.Stop()
+		c.idle = nil
+	}
+}
+
 func (c *client) connectTimeout() {
 	c.mu.Lock()
 	idle := len(c.sockets) == 0 && !c.ended
@@ -241,15 +250,21 @@ func (c *client) connectTimeout() {
 	}
 }
 
+// in returns the client's socket in a namespace, or nil. The caller holds the lock.
+func (c *client) in(namespace string) *Socket {
+	for _, s := range c.sockets {
+		if s.ns.name == namespace {
+			return s
+		}
+	}
+	return nil
+}
+
 // list returns the client's sockets.
 func (c *client) list() []*Socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]*Socket, 0, len(c.sockets))
-	for _, s := range c.sockets {
-		all = append(all, s)
-	}
-	return all
+	return slices.Clone(c.sockets)
 }
 
 // abort ends the client at once: what it sent and was not yet handled is dropped.
@@ -262,7 +277,7 @@ func (c *client) abort(reason Reason) {
 }
 
 // interrupt lets the reading goroutine go, wherever it waits.
-func (c *client) interrupt() { c.stopOnce.Do(func() { close(c.stop) }) }
+func (c *client) interrupt() { c.stop.Fire() }
 
 // Closed is called when the connection has ended: the sockets end after what they
 // received was handled.
@@ -270,7 +285,7 @@ func (c *client) Closed(reason transport.Reason, _ error) {
 	c.awaitAttachments(false)
 	c.mu.Lock()
 	c.ended = true
-	c.idle.Stop()
+	c.stopIdle()
 	c.mu.Unlock()
 	c.interrupt()
 	for _, s := range c.list() {

@@ -1,6 +1,10 @@
 package socketbridge
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
+)
 
 // inbox runs the work of one socket in order, on goroutines that live only while
 // there is work: one, or up to width for events. Its zero value is not ready: see
@@ -25,8 +29,8 @@ type work struct {
 }
 
 // push adds an event. When the inbox is full it waits until there is room or stop
-// is closed. It reports whether the event was taken.
-func (b *inbox) push(p *Packet, stop <-chan struct{}) bool {
+// is fired. It reports whether the event was taken.
+func (b *inbox) push(p *Packet, stop *serial.Signal) bool {
 	b.mu.Lock()
 	for len(b.queue) >= b.limit && !b.closed {
 		if b.room == nil {
@@ -36,7 +40,7 @@ func (b *inbox) push(p *Packet, stop <-chan struct{}) bool {
 		b.mu.Unlock()
 		select {
 		case <-room:
-		case <-stop:
+		case <-stop.Done():
 			return false
 		}
 		b.mu.Lock()

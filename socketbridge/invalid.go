@@ -76,7 +76,7 @@ func (s *Socket) receive(err error) bool {
 
 // unavailable tells the handlers that the store failed for an event.
 func (s *Socket) unavailable(err error) {
-	if storeFailed(err) && s.ctx.Err() == nil {
+	if storeFailed(err) && !s.life.ended() {
 		s.tellInvalid(err)
 	}
 }

@@ -56,7 +56,7 @@ func (l *remains) keep() {
 
 // takeKept returns what the adapter's log keeps under pid for an owner, once, or nil.
 func (s *Socket) takeKept(pid string, who owner) *remains {
-	ctx, cancel := context.WithTimeout(s.ctx, s.server().cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.RequestTimeout)
 	defer cancel()
 	r, err := s.server().kept().Take(ctx, s.ns.name, pid, who.key())
 	if err != nil {

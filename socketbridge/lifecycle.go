@@ -218,13 +218,13 @@ func (s *Socket) end(reason Reason, discard bool) {
 	s.state, s.reason, s.early = ended, reason, nil
 	stop := s.unwatch
 	s.mu.Unlock()
-	close(s.done)
+	s.gone.Fire()
 	s.leaveUser()
 	if stop != nil {
 		stop()
 	}
 	if discard {
-		s.cancel()
+		s.life.end()
 	}
 	s.acks.close()
 	s.inbox.close(discard)
@@ -234,7 +234,7 @@ func (s *Socket) end(reason Reason, discard bool) {
 // finish is the last step of a socket's life.
 func (s *Socket) finish(wasConnected bool) {
 	s.mu.Lock()
-	h, reason, stop := s.hooks, s.reason, s.unwatch
+	h, reason, stop := *s.hooks, s.reason, s.unwatch
 	s.mu.Unlock()
 	if stop != nil {
 		stop()
@@ -264,8 +264,8 @@ func (s *Socket) finish(wasConnected bool) {
 	if r != nil && s.pid != "" {
 		r.keep(s, left)
 	}
-	close(s.finished)
-	s.cancel()
+	s.finished.Fire()
+	s.life.end()
 	s.client.forget(s, true)
 	s.client.release()
 	if s.ticketed != nil {
@@ -278,7 +278,7 @@ func (s *Socket) finish(wasConnected bool) {
 func (s *Socket) forced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == ended && s.ctx.Err() != nil
+	return s.state == ended && s.life.ended()
 }
 
 var _ transport.Receiver = (*client)(nil)

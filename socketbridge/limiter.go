@@ -5,45 +5,57 @@ import "time"
 // patience is how long a client may go on sending faster than it should.
 const patience = 3 * time.Second
 
-// limiter bounds the packets and bytes of one connection with two token buckets.
-// It is used by the reading goroutine alone.
-type limiter struct {
-	packets, bytes bucket
-	last           time.Time // of the last packet
-	debtSince      time.Time // when the client began to be slowed down; zero when it is not
-	off            bool
+// rates are what all clients of a server may send.
+type rates struct {
+	packets, bytes rate
 }
 
-// bucket is a token bucket that may go into debt. A rate of 0 is no limit.
-type bucket struct {
-	rate, burst, tokens float64
+// rate is so many a second, and so many at once. A rate of 0 is no limit.
+type rate struct {
+	perSecond, burst float64
 }
 
-func (l *limiter) init(cfg Config) {
+// newRates returns nil when there are no limits.
+func newRates(cfg Config) *rates {
+	var r rates
 	if cfg.EventsPerSecond > 0 {
-		l.packets = newBucket(cfg.EventsPerSecond, cfg.EventBurst)
+		r.packets = rate{float64(cfg.EventsPerSecond), float64(cfg.EventBurst)}
 	}
 	if cfg.BytesPerSecond > 0 {
-		l.bytes = newBucket(cfg.BytesPerSecond, max(cfg.BytesPerSecond, cfg.Engine.MaxPayload))
+		r.bytes = rate{float64(cfg.BytesPerSecond), float64(max(cfg.BytesPerSecond, cfg.Engine.MaxPayload))}
 	}
-	l.off = l.packets.rate == 0 && l.bytes.rate == 0
+	if r == (rates{}) {
+		return nil
+	}
+	return &r
 }
 
-func newBucket(rate, burst int) bucket {
-	return bucket{rate: float64(rate), burst: float64(burst), tokens: float64(burst)}
+// limiter bounds the packets and bytes of one connection with two token buckets, which
+// may go into debt. It is used by the reading goroutine alone.
+type limiter struct {
+	rates          *rates    // nil: no limits
+	packets, bytes float64   // tokens that are left
+	last           time.Time // of the last packet
+	debtSince      time.Time // when the client began to be slowed down; zero when it is not
+}
+
+func (l *limiter) init(r *rates) {
+	if l.rates = r; r != nil {
+		l.packets, l.bytes = r.packets.burst, r.bytes.burst
+	}
 }
 
 // take counts one packet of n bytes, and says how long to wait before the next is
 // read. It returns ErrFlood when the client has been slowed down for as long as the
 // server's patience.
 func (l *limiter) take(n int) (time.Duration, error) {
-	if l.off {
+	if l.rates == nil {
 		return 0, nil
 	}
 	now := time.Now()
 	elapsed := now.Sub(l.last)
 	l.last = now
-	wait := max(l.packets.take(1, elapsed), l.bytes.take(float64(n), elapsed))
+	wait := max(l.rates.packets.take(&l.packets, 1, elapsed), l.rates.bytes.take(&l.bytes, float64(n), elapsed))
 	switch {
 	case wait <= 0:
 		l.debtSince = time.Time{}
@@ -56,15 +68,15 @@ func (l *limiter) take(n int) (time.Duration, error) {
 	return wait, nil
 }
 
-// take refills the bucket for the time that passed, takes n tokens, and returns how
-// long it takes to be out of debt.
-func (b *bucket) take(n float64, elapsed time.Duration) time.Duration {
-	if b.rate == 0 {
+// take refills tokens for the time that passed, takes n of them, and returns how long
+// it takes to be out of debt.
+func (r rate) take(tokens *float64, n float64, elapsed time.Duration) time.Duration {
+	if r.perSecond == 0 {
 		return 0
 	}
-	b.tokens = min(b.burst, b.tokens+elapsed.Seconds()*b.rate) - n
-	if b.tokens >= 0 {
+	*tokens = min(r.burst, *tokens+elapsed.Seconds()*r.perSecond) - n
+	if *tokens >= 0 {
 		return 0
 	}
-	return time.Duration(-b.tokens / b.rate * float64(time.Second))
+	return time.Duration(-*tokens / r.perSecond * float64(time.Second))
 }

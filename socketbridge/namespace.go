@@ -163,7 +163,7 @@ func (c *Connect) Session() *fibersession.Handle { return c.socket.session }
 func (c *Connect) Handshake() *transport.Handshake { return c.socket.Handshake() }
 
 // Context ends when the client goes away.
-func (c *Connect) Context() context.Context { return c.socket.ctx }
+func (c *Connect) Context() context.Context { return c.socket.Context() }
 
 // Auth decodes what the client gave as its auth option into v. Without one it
 // leaves v alone.

@@ -96,7 +96,7 @@ func (p *Packet) Session() *fibersession.Handle {
 // Context ends when the server disconnects the socket, or when the client has gone
 // and everything it sent before was handled. Socket.Done tells of the client's
 // going at once.
-func (p *Packet) Context() context.Context { return p.socket.ctx }
+func (p *Packet) Context() context.Context { return p.socket.Context() }
 
 // Event returns the event's name.
 func (p *Packet) Event() string { return p.event }

@@ -339,7 +339,7 @@ func (s *Socket) recover() {
 
 // catchUp collects what the socket has missed until now.
 func (s *Socket) catchUp(c *catchUp) error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.server().cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.RequestTimeout)
 	defer cancel()
 	err := s.ns.past.catchUp(ctx, c)
 	if errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
@@ -373,10 +373,10 @@ func (l *remains) after(offset string) (after, got uint64, ok bool) {
 // noticed, and waits until its socket's handlers have returned.
 func (s *Socket) replace(old *Socket) {
 	old.client.conn.Close(transport.TransportClose)
-	ctx, cancel := context.WithTimeout(s.ctx, s.server().cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.ConnectTimeout)
 	defer cancel()
 	select {
-	case <-old.finished:
+	case <-old.finished.Done():
 	case <-ctx.Done():
 	}
 }

@@ -38,7 +38,7 @@ func (p *Packet) reload(f fibersession.Freshness) error {
 		// Nothing is stored yet: there is nothing newer to read.
 		return s.Err()
 	}
-	if err := p.Session().Refresh(p.socket.ctx, f); err != nil {
+	if err := p.Session().Refresh(p.Context(), f); err != nil {
 		p.socket.unavailable(err)
 		return err
 	}
@@ -53,7 +53,7 @@ func (p *Packet) touch() error {
 	if s.server().cfg.DisableTouch {
 		return nil
 	}
-	err := p.Session().Touch(s.ctx)
+	err := p.Session().Touch(s.Context())
 	if err == nil || errors.Is(err, fibersession.ErrSessionGone) {
 		return err
 	}

@@ -36,6 +36,7 @@ type Server struct {
 	nsMu       sync.RWMutex
 	namespaces map[string]*Namespace
 
+	rates      *rates // nil: no limits
 	perSession sessionCounts
 	users      users
 	cluster    *cluster   // nil without an adapter
@@ -60,6 +61,7 @@ func New(config ...Config) *Server {
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.PresenceGrace, cfg.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
+	s.rates = newRates(cfg)
 	s.recovery = newRecovery(cfg.Recovery)
 	engine := cfg.Engine
 	if cfg.Sessions != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -35,8 +36,8 @@ type Socket struct {
 	muted    atomic.Bool   // broadcasts pass it by: its session is no good, and it is about to end
 	inbox    inbox
 	acks     pendingAcks
-	ctx      context.Context
-	cancel   context.CancelFunc
+	life     span
+	gone     serial.Signal // fired when it is disconnected
 	data     Data
 	seats    seats
 
@@ -49,7 +50,7 @@ type Socket struct {
 	placed   uint64        // the place of the last event queued to it; guarded by the past's lock
 	caught   uint64        // the place up to which it was told what it missed; likewise
 	share    string        // under which what is emitted to it alone is counted
-	finished chan struct{} // closed when nothing of it runs any more
+	finished serial.Signal // fired when nothing of it runs any more
 
 	identity identity
 
@@ -59,14 +60,16 @@ type Socket struct {
 	entered bool                  // it is in its namespace's tables
 	waiting []string              // rooms to join when it is
 	held    [][]transport.Message // events to add to the log when it is
-	done    chan struct{}
 	reason  Reason
 	unwatch func()
-	hooks   hooks
-	news    news // of its session, that its handlers are still to be told
-	lapsed  bool // its session has ended, and somebody sees to the rest
-	guest   bool // it was never admitted: it is there for OnInvalidSession alone
+	hooks   *hooks // noHooks until it is given some
+	news    news   // of its session, that its handlers are still to be told
+	lapsed  bool   // its session has ended, and somebody sees to the rest
+	guest   bool   // it was never admitted: it is there for OnInvalidSession alone
 }
+
+// noHooks stands for the hooks of all sockets that have none. It never changes.
+var noHooks hooks
 
 // hooks are what the user gave a socket. Each slice and map is replaced, never
 // changed in place, so that a reader needs the lock only to fetch it.
@@ -95,8 +98,7 @@ type early struct {
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
-	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, done: make(chan struct{}), finished: make(chan struct{})}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, hooks: &noHooks}
 	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.MaxInbox
 	return s
 }
@@ -144,10 +146,10 @@ func (s *Socket) Data() *Data { return &s.data }
 
 // Context ends when the server disconnects the socket, or when the client has gone
 // and everything that it sent before was handled.
-func (s *Socket) Context() context.Context { return s.ctx }
+func (s *Socket) Context() context.Context { return s.life.context() }
 
 // Done is closed as soon as the socket is disconnected.
-func (s *Socket) Done() <-chan struct{} { return s.done }
+func (s *Socket) Done() <-chan struct{} { return s.gone.Done() }
 
 // Connected tells whether the client can be reached.
 func (s *Socket) Connected() bool {
@@ -160,51 +162,39 @@ func (s *Socket) Connected() bool {
 // incoming event's handlers; each goes on with Next, may change the arguments, or
 // stops the event with an error, which does not disconnect the socket.
 func (s *Socket) Use(mw ...Handler) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.uses = append(s.hooks.uses[:len(s.hooks.uses):len(s.hooks.uses)], mw...)
+	s.hook(func(h *hooks) { h.uses = with(h.uses, mw...) })
 }
 
 // On adds an event chain: any number of middlewares, each calling Next, and a
 // handler. Several chains of one event run one after the other, each by itself. It
 // panics without a handler, and for an event name that the protocol keeps.
 func (s *Socket) On(event string, handlers ...Handler) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.handlers = withChain(s.hooks.handlers, event, handlers)
+	s.hook(func(h *hooks) { h.handlers = withChain(h.handlers, event, handlers) })
 }
 
 // OnAny adds a catch-all listener. It runs for every event, before the event's own
 // chains and (other than in Socket.IO for Node) after the packet middlewares, so
 // that it sees no packet whose session was not checked.
 func (s *Socket) OnAny(fn Handler) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.any = append(s.hooks.any[:len(s.hooks.any):len(s.hooks.any)], fn)
+	s.hook(func(h *hooks) { h.any = with(h.any, fn) })
 }
 
 // OnError adds a handler for errors that middlewares and handlers of this socket
 // return. Without one they are logged.
 func (s *Socket) OnError(fn func(p *Packet, err error)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.errors = append(s.hooks.errors[:len(s.hooks.errors):len(s.hooks.errors)], fn)
+	s.hook(func(h *hooks) { h.errors = with(h.errors, fn) })
 }
 
 // OnDisconnecting adds a handler for the socket's end that runs while it is still
 // in its rooms.
 func (s *Socket) OnDisconnecting(fn func(reason Reason)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.disconnecting = append(s.hooks.disconnecting[:len(s.hooks.disconnecting):len(s.hooks.disconnecting)], fn)
+	s.hook(func(h *hooks) { h.disconnecting = with(h.disconnecting, fn) })
 }
 
 // OnDisconnect adds a handler for the socket's end that runs when it has left its
 // rooms, after the events that came before were handled.
 func (s *Socket) OnDisconnect(fn func(reason Reason)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hooks.disconnect = append(s.hooks.disconnect[:len(s.hooks.disconnect):len(s.hooks.disconnect)], fn)
+	s.hook(func(h *hooks) { h.disconnect = with(h.disconnect, fn) })
 }
 
 // Emit sends an event to the client. A []byte anywhere in args travels as binary.
@@ -311,7 +301,7 @@ func (s *Socket) received(in siopacket.Packet) error {
 	if s.server().closing.Load() {
 		return nil // what came before is being handled; this comes too late
 	}
-	s.inbox.push(&Packet{socket: s, came: time.Now(), event: string(in.Name), in: in}, s.client.stop)
+	s.inbox.push(&Packet{socket: s, came: time.Now(), event: string(in.Name), in: in}, &s.client.stop)
 	return nil
 }
 
@@ -319,6 +309,16 @@ func (s *Socket) server() *Server { return s.ns.server }
 
 func (s *Socket) log() *slog.Logger {
 	return s.server().log.With("namespace", s.ns.name, "socket", s.id)
+}
+
+// hook lets fn add to the socket's hooks.
+func (s *Socket) hook(fn func(h *hooks)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hooks == &noHooks {
+		s.hooks = new(hooks)
+	}
+	fn(s.hooks)
 }
 
 func (s *Socket) middlewares() []Handler {

@@ -143,7 +143,7 @@ func (s *Socket) ticket() (ticket string, given bool) {
 // connection's. The handle is the socket's own, and ends with it.
 func (s *Socket) redeem(ticket string) error {
 	srv := s.server()
-	h, err := srv.cfg.Sessions.Redeem(s.ctx, ticket, handshakeOrigin(s.Handshake()))
+	h, err := srv.cfg.Sessions.Redeem(s.Context(), ticket, handshakeOrigin(s.Handshake()))
 	if err != nil {
 		return err
 	}

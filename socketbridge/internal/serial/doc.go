@@ -11,5 +11,8 @@
 // so that the work can be done together; what is in work counts against the limits
 // until it is done, so that a queue's bounds bound memory.
 //
+// A Signal is the same economy for an event that happens once: its channel is made for
+// who waits.
+//
 // It does not order the work of several queues, and it does not recover panics.
 package serial
