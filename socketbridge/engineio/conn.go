@@ -42,7 +42,7 @@ type conn struct {
 	out   serial.Queue[packet]
 	turn  chan struct{} // full while somebody may call recv
 	recv  transport.Receiver
-	done  chan struct{}
+	done  serial.Signal // fired when nothing of it runs any more
 	wake  chan struct{} // tells the waiting poll to look again; nil when there is none
 	state atomic.Int32  // written with mu
 	stall stall
@@ -61,8 +61,8 @@ type conn struct {
 	farewell  eiopacket.Type
 	timer     *time.Timer
 	duty      duty
-	due       time.Time // when the duty is; the timer may be about to fire for the last one
-	pinged    time.Time
+	due       time.Duration // when the duty is, by Server.now; the timer may be about to fire for the last one
+	pinged    time.Duration
 }
 
 // packet is what waits to be sent.
@@ -97,14 +97,12 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 		request:  request,
 		addr:     addr,
 		turn:     make(chan struct{}, 1),
-		done:     make(chan struct{}),
 		farewell: eiopacket.Close,
 	}
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
 	}
 	c.out.MaxItems, c.out.MaxSize, c.out.Size = s.cfg.MaxQueueMessages, s.cfg.MaxQueueBytes, packetSize
-	c.stall.epoch = time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(s.cfg.UpgradeTimeout, c.onTimer)
@@ -122,7 +120,7 @@ func (c *conn) Handshake() *transport.Handshake { return c.request.handshake() }
 func (c *conn) Lifted() any { return c.request.lifted }
 
 // Done is closed when nothing of the connection runs any more.
-func (c *conn) Done() <-chan struct{} { return c.done }
+func (c *conn) Done() <-chan struct{} { return c.done.Done() }
 
 // Transport names what carries the connection at present.
 func (c *conn) Transport() string {
@@ -331,7 +329,12 @@ func (c *conn) takeTurn() bool {
 	select {
 	case c.turn <- struct{}{}:
 		return true
-	case <-c.done:
+	default: // only who has to wait needs the channel of the end
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return true
+	case <-c.Done():
 		return false
 	}
 }

@@ -19,14 +19,14 @@ const (
 
 // arm sets the timer for a duty. The lock is held.
 func (c *conn) arm(d duty, after time.Duration) {
-	c.duty, c.due = d, time.Now().Add(after)
+	c.duty, c.due = d, c.server.now()+after
 	c.timer.Reset(after)
 }
 
 // onTimer runs on a goroutine of the time package and does not block.
 func (c *conn) onTimer() {
 	c.mu.Lock()
-	if c.state.Load() == closed || time.Now().Before(c.due) {
+	if c.state.Load() == closed || c.server.now() < c.due {
 		c.mu.Unlock()
 		return
 	}
@@ -64,7 +64,7 @@ func (c *conn) ping() error {
 	if err := c.out.Push(packet{kind: k}); err != nil {
 		return transport.ErrQueueFull
 	}
-	c.pinged = time.Now()
+	c.pinged = c.server.now()
 	c.stall.reset()
 	c.arm(dutyPong, c.server.cfg.PingTimeout)
 	c.wakePoll()
@@ -88,22 +88,21 @@ func (c *conn) pongDue() time.Duration {
 	if now {
 		return c.server.cfg.PingTimeout
 	}
-	return time.Until(c.pinged.Add(c.server.cfg.PingTimeout + stalled))
+	return c.pinged + c.server.cfg.PingTimeout + stalled - c.server.now()
 }
 
 // stall measures the time that the reading goroutine spends in the core.
 type stall struct {
-	epoch time.Time
-	since atomic.Int64 // when the reader entered the core, after epoch; 0: it has not
+	since atomic.Int64 // when the reader entered the core, by Server.now; 0: it has not
 	sum   atomic.Int64
 }
 
 // enter and leave are called by the reading goroutine only, which is one at a time.
-func (s *stall) enter() { s.since.Store(max(1, int64(time.Since(s.epoch)))) }
+func (s *stall) enter(now time.Duration) { s.since.Store(max(1, int64(now))) }
 
-func (s *stall) leave() {
+func (s *stall) leave(now time.Duration) {
 	if since := s.since.Swap(0); since != 0 {
-		s.sum.Add(int64(time.Since(s.epoch)) - since)
+		s.sum.Add(int64(now) - since)
 	}
 }
 

@@ -153,8 +153,8 @@ func (c *conn) beginPost() *Error {
 }
 
 func (c *conn) readPost(body []byte) *failure {
-	c.stall.enter()
-	defer c.stall.leave()
+	c.stall.enter(c.server.now())
+	defer func() { c.stall.leave(c.server.now()) }()
 	if !utf8.Valid(body) || eiopacket.Count(body) > c.server.cfg.MaxPollPackets {
 		return &failure{reason: transport.ParseError, cause: eiopacket.ErrPacket}
 	}

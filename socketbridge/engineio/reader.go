@@ -24,8 +24,8 @@ type reader struct {
 	buf    []byte // what was read is buf[from:to]
 	from   int
 	to     int
-	pooled *[]byte   // where buf is from; nil: it is small, or grown
-	small  [128]byte // waits for the first bytes, so that waiting needs no buffer
+	pooled *[]byte  // where buf is from; nil: it is small, or grown
+	small  [96]byte // waits for the first bytes, so that waiting needs no buffer
 }
 
 // newReader returns a reader for a WebSocket that the server has counted. What it
@@ -81,9 +81,9 @@ func (r *reader) fill() error {
 		r.buf, r.to = grown, len(rest)
 	}
 	r.from = 0
-	r.stall.leave()
+	r.stall.leave(r.server.now())
 	n, err := r.nc.Read(r.buf[r.to:])
-	r.stall.enter()
+	r.stall.enter(r.server.now())
 	r.to += n
 	if n > 0 {
 		return nil // an error comes again
@@ -102,7 +102,7 @@ func (r *reader) release() {
 
 // discard reads to nowhere until reading fails.
 func (r *reader) discard() {
-	r.stall.leave()
+	r.stall.leave(r.server.now())
 	if r.pooled == nil {
 		r.pooled = readBuffers.Get().(*[]byte)
 	}

@@ -28,6 +28,7 @@ type Server struct {
 	cors      corsHeaders
 	admission admission
 	random    io.Reader // of IDs; tests let it fail
+	begun     time.Time
 
 	chain chain
 
@@ -62,6 +63,7 @@ func New(a transport.Acceptor, config ...Config) *Server {
 		cors:      newCORSHeaders(cfg),
 		admission: admission{maxConns: cfg.MaxConns, maxPerIP: cfg.MaxConnsPerIP, rate: cfg.ConnRatePerIP},
 		random:    rand.Reader,
+		begun:     time.Now(),
 		conns:     make(map[string]*conn),
 		ended:     make(chan struct{}),
 	}
@@ -70,6 +72,10 @@ func New(a transport.Acceptor, config ...Config) *Server {
 	}
 	return s
 }
+
+// now tells the time since the server was made: a third of a time.Time, of which a
+// connection keeps several.
+func (s *Server) now() time.Duration { return time.Since(s.begun) }
 
 // Path returns the path that the server is found at, with its last slash.
 func (s *Server) Path() string { return s.cfg.Path }
@@ -171,7 +177,7 @@ func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	s.mu.Unlock()
-	close(c.done)
+	c.done.Fire()
 	s.leave()
 }
 

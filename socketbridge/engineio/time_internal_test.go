@@ -449,7 +449,7 @@ func TestTime_HijackThatNeverComes(t *testing.T) {
 		b := newBench(t, &transporttest.Recorder{}, Config{Dropped: func(v any) { dropped = v }})
 		c := b.add(snapshot{lifted: "session"}, WebSocket)
 		begin := time.Now()
-		<-c.done
+		<-c.Done()
 		if took := time.Since(begin); took != 10*time.Second {
 			t.Errorf("it was held for %v", took)
 		}

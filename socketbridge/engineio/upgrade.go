@@ -19,7 +19,7 @@ func (c *conn) serveUpgrade(r *reader) {
 		return
 	}
 	w.setReadDeadline(time.Now().Add(c.server.cfg.UpgradeTimeout))
-	r.stall = &stall{epoch: time.Now()}
+	r.stall = &stall{}
 	if !c.awaitUpgrade(w, r) || !c.takeOver(w, r) {
 		c.endProbe()
 		_ = w.write([]packet{{kind: goodbye, code: wsframe.NormalClosure}})
@@ -104,7 +104,7 @@ func (c *conn) takeOver(w *wsWriter, r *reader) bool {
 	c.ws, c.probe, c.probed, c.switching = w, nil, false, false
 	w.setReadDeadline(time.Time{})
 	r.stall = &c.stall
-	r.stall.enter() // what was read with the "5" is handled first
+	r.stall.enter(c.server.now()) // what was read with the "5" is handled first
 	c.out.Start(c.write)
 	c.wakePoll() // a poll that still waits has nothing to wait for
 	return true

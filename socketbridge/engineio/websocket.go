@@ -248,7 +248,7 @@ func isPong(m wsframe.Message) bool {
 // connection runs any more (D2).
 func (c *conn) readNoMore(r *reader) {
 	<-c.turn
-	<-c.done
+	<-c.Done()
 	r.close()
 }
 

@@ -20,7 +20,12 @@ type Decoder struct {
 	// MaxMessage bounds a message, the sum of its fragments, in bytes. 0: no limit.
 	MaxMessage int
 
-	op        Opcode // of the message that is being joined; Continuation when none is
+	begun *partial // the message that is being joined, or nil
+}
+
+// partial is a message that came in fragments so far.
+type partial struct {
+	op        Opcode
 	joined    []byte
 	fragments int
 	text      utf8Check
@@ -66,15 +71,19 @@ func (d *Decoder) admit(h Header) error {
 	if h.Op.control() {
 		return nil
 	}
-	if first := h.Op != Continuation; first && d.op != Continuation {
+	if first := h.Op != Continuation; first && d.begun != nil {
 		return protocolError("a message begins inside another")
-	} else if !first && d.op == Continuation {
+	} else if !first && d.begun == nil {
 		return protocolError("a continuation of nothing")
 	}
-	if d.fragments >= maxFragments {
-		return &Error{Code: PolicyViolation, Text: "a message has too many fragments"}
+	joined := 0
+	if d.begun != nil {
+		if d.begun.fragments >= maxFragments {
+			return &Error{Code: PolicyViolation, Text: "a message has too many fragments"}
+		}
+		joined = len(d.begun.joined)
 	}
-	if d.MaxMessage > 0 && h.Length > uint64(d.MaxMessage-len(d.joined)) {
+	if d.MaxMessage > 0 && h.Length > uint64(d.MaxMessage-joined) {
 		return &Error{Code: MessageTooBig, Text: "a message is too big"}
 	}
 	return nil
@@ -89,19 +98,19 @@ func (d *Decoder) join(h Header, payload []byte) (Message, error) {
 		return Message{Op: h.Op, Data: payload}, nil
 	}
 	if h.Op != Continuation {
-		d.op = h.Op
+		d.begun = &partial{op: h.Op}
 	}
-	if d.op == Text && !d.text.add(payload, h.Fin) {
+	p := d.begun
+	if p.op == Text && !p.text.add(payload, h.Fin) {
 		return Message{Op: None}, errText
 	}
-	d.joined = append(d.joined, payload...)
-	d.fragments++
+	p.joined = append(p.joined, payload...)
+	p.fragments++
 	if !h.Fin {
 		return Message{Op: None}, nil
 	}
-	m := Message{Op: d.op, Data: d.joined}
-	*d = Decoder{MaxMessage: d.MaxMessage}
-	return m, nil
+	d.begun = nil
+	return Message{Op: p.op, Data: p.joined}, nil
 }
 
 var errText = &Error{Code: InvalidData, Text: "a text message is not UTF-8"}
