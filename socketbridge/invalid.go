@@ -62,8 +62,11 @@ func (s *Socket) receive(err error) bool {
 	}
 	s.muted.Store(true)
 	s.mu.Lock()
-	s.guest, s.left = true, nil // and what it had missed, too
-	s.early, s.held = nil, nil  // what was emitted to it was for somebody who was admitted
+	s.guest = true
+	if s.left != nil {
+		s.left = nil // and what it had missed, too
+	}
+	s.early, s.held = nil, nil // what was emitted to it was for somebody who was admitted
 	s.mu.Unlock()
 	if s.announce() != nil {
 		return false

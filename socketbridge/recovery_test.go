@@ -29,6 +29,7 @@ type brittle struct {
 func (b *brittle) Accept() (net.Conn, error) {
 	c, err := b.Listener.Accept()
 	if err == nil {
+		c = struct{ net.Conn }{c} // a bare one would be given up for another descriptor
 		b.mu.Lock()
 		b.conns[c] = true
 		b.mu.Unlock()

@@ -32,7 +32,7 @@ type lifted struct {
 	name   string // under which the connection is counted; "" when it is not
 	epoch  uint64 // of the session's ID at the handshake
 	new    bool   // the handshake named no session that exists: its client may not keep cookies
-	named  string // what it named all the same
+	named  string // what it named all the same, when new
 }
 
 // lift runs in the handshake request. A store that fails does not refuse the
@@ -52,7 +52,10 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
-	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), named: s.cfg.Sessions.Named(c)}
+	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh()}
+	if l.new {
+		l.named = s.cfg.Sessions.Named(c)
+	}
 	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
 		h.Release()
 		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.MaxConnsPerSession)

@@ -41,15 +41,7 @@ type Socket struct {
 	data     Data
 	seats    seats
 
-	// Of recovery; zero without it.
-	pid      string        // the private ID, which only the client knows
-	left     *remains      // what it took over; nil when it is new
-	missed   *catchUp      // what it has missed, until the client is told; nil when it is new
-	since    uint64        // the last place in the past before it was there
-	base     uint64        // the last place that its client had got then; 0: none
-	placed   uint64        // the place of the last event queued to it; guarded by the past's lock
-	caught   uint64        // the place up to which it was told what it missed; likewise
-	share    string        // under which what is emitted to it alone is counted
+	*trail                 // of recovery; noTrail without it
 	finished serial.Signal // fired when nothing of it runs any more
 
 	identity identity
@@ -67,6 +59,22 @@ type Socket struct {
 	lapsed  bool   // its session has ended, and somebody sees to the rest
 	guest   bool   // it was never admitted: it is there for OnInvalidSession alone
 }
+
+// trail is what recovery knows of a socket.
+type trail struct {
+	pid    string   // the private ID, which only the client knows
+	left   *remains // what it took over; nil when it is new
+	missed *catchUp // what it has missed, until the client is told; nil when it is new
+	since  uint64   // the last place in the past before it was there
+	base   uint64   // the last place that its client had got then; 0: none
+	placed uint64   // the place of the last event queued to it; guarded by the past's lock
+	caught uint64   // the place up to which it was told what it missed; likewise
+	share  string   // under which what is emitted to it alone is counted
+}
+
+// noTrail stands for the trails of all sockets where there is no recovery. It never
+// changes.
+var noTrail trail
 
 // noHooks stands for the hooks of all sockets that have none. It never changes.
 var noHooks hooks
@@ -98,7 +106,10 @@ type early struct {
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
-	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, hooks: &noHooks}
+	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, trail: &noTrail, hooks: &noHooks}
+	if ns.server.recovery != nil {
+		s.trail = new(trail)
+	}
 	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.MaxInbox
 	return s
 }

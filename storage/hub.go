@@ -16,9 +16,8 @@ const maxQueued = 1024
 type hub struct {
 	any atomic.Bool // a watch was opened: until then, telling costs nothing
 
-	mu      sync.RWMutex // guards what follows; taken under a stripe, so nothing is called under it
-	byKey   map[string]map[*localWatch]struct{}
-	watches map[*localWatch]struct{}
+	mu      sync.RWMutex             // guards what follows; taken under a stripe, so nothing is called under it
+	watches map[*localWatch]struct{} // one for each fibersession.Store: few
 	closed  bool
 }
 
@@ -31,14 +30,13 @@ func (s *local) Watch(fn func(Change)) (Watch, error) {
 }
 
 func (h *hub) open(fn func(Change)) (Watch, error) {
-	w := &localWatch{hub: h, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	w := &localWatch{hub: h, keys: map[string]struct{}{}, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, ErrClosed
 	}
 	if h.watches == nil {
-		h.byKey = map[string]map[*localWatch]struct{}{}
 		h.watches = map[*localWatch]struct{}{}
 	}
 	h.watches[w] = struct{}{}
@@ -54,17 +52,22 @@ func (h *hub) tell(c Change) {
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for w := range h.byKey[c.Key] {
-		w.push(c)
-	}
+	h.pushAll(c.Key, c)
 }
 
 // gap tells the watches of key that they may have missed a change.
 func (h *hub) gap(key string) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for w := range h.byKey[key] {
-		w.push(Change{Kind: Gap})
+	h.pushAll(key, Change{Kind: Gap})
+}
+
+// pushAll pushes to the watches of key. The caller holds h.mu.
+func (h *hub) pushAll(key string, c Change) {
+	for w := range h.watches {
+		if _, ok := w.keys[key]; ok {
+			w.push(c)
+		}
 	}
 }
 
@@ -94,6 +97,7 @@ func (h *hub) close() {
 // localWatch is a bounded queue and the goroutine that empties it.
 type localWatch struct {
 	hub      *hub
+	keys     map[string]struct{} // guarded by the hub
 	stopOnce sync.Once
 	wake     chan struct{}
 	stop     chan struct{}
@@ -169,10 +173,7 @@ func (w *localWatch) Add(ctx context.Context, keys ...string) error {
 		return ErrClosed
 	}
 	for _, key := range keys {
-		if w.hub.byKey[key] == nil {
-			w.hub.byKey[strings.Clone(key)] = map[*localWatch]struct{}{}
-		}
-		w.hub.byKey[key][w] = struct{}{}
+		w.keys[strings.Clone(key)] = struct{}{}
 	}
 	return nil
 }
@@ -181,15 +182,7 @@ func (w *localWatch) Remove(keys ...string) {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
 	for _, key := range keys {
-		w.hub.drop(key, w)
-	}
-}
-
-// drop forgets that w watches key. The caller holds h.mu.
-func (h *hub) drop(key string, w *localWatch) {
-	delete(h.byKey[key], w)
-	if len(h.byKey[key]) == 0 {
-		delete(h.byKey, key)
+		delete(w.keys, key)
 	}
 }
 
@@ -197,9 +190,6 @@ func (w *localWatch) Close() error {
 	w.stopOnce.Do(func() {
 		w.hub.mu.Lock()
 		delete(w.hub.watches, w)
-		for key := range w.hub.byKey {
-			w.hub.drop(key, w)
-		}
 		w.hub.mu.Unlock()
 		w.mu.Lock()
 		w.ended = true
