@@ -116,10 +116,13 @@ func (s *Socket) enter() error {
 // announce tells the client that it is connected, and then what was emitted to it
 // before. It returns ErrDisconnected when the socket has ended meanwhile.
 func (s *Socket) announce() error {
-	hello := map[string]string{"sid": s.id}
+	hello := struct {
+		SID string `json:"sid"`
+		PID string `json:"pid,omitempty"`
+	}{SID: s.id}
 	if r := s.server().recovery; r != nil && s.client.plain == nil && !s.guest {
 		r.born(s)
-		hello["pid"] = s.pid
+		hello.PID = s.pid
 	}
 	msgs, err := encode(siopacket.Connect, s.ns.name, 0, false, hello)
 	if err != nil {

@@ -35,10 +35,11 @@ func detach(hijacked net.Conn) (own net.Conn, early []byte) {
 // network is not asked.
 func unread(nc net.Conn) (early []byte) {
 	_ = nc.SetReadDeadline(time.Unix(1, 0))
-	var b [512]byte
+	b := readBuffers.Get().(*[]byte)
+	defer readBuffers.Put(b)
 	for {
-		n, err := nc.Read(b[:])
-		early = append(early, b[:n]...)
+		n, err := nc.Read(*b)
+		early = append(early, (*b)[:n]...)
 		if err != nil {
 			return early
 		}

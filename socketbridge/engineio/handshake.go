@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -170,12 +171,14 @@ func (s *Server) writeAnswer(nc net.Conn, response *fasthttp.Response) bool {
 		response.SetConnectionClose()
 	}
 	_ = nc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
-	w := bufio.NewWriterSize(nc, 1<<10)
-	if err := response.Write(w); err != nil {
-		return false
-	}
-	return w.Flush() == nil && switched
+	w := answerWriters.Get().(*bufio.Writer)
+	defer answerWriters.Put(w)
+	w.Reset(nc)
+	defer w.Reset(nil)
+	return response.Write(w) == nil && w.Flush() == nil && switched
 }
+
+var answerWriters = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 1<<10) }}
 
 // acceptKey proves to the client that the server speaks WebSocket.
 func acceptKey(key string) string {
