@@ -21,7 +21,7 @@ import (
 // What an idle connection may take in bytes, the client's end of it (300) included.
 // Stacks are 2 KB, and 4 KB under the race detector.
 const (
-	maxIdleHeap  = 9_500
+	maxIdleHeap  = 6_300
 	maxIdleStack = 5_000
 )
 
