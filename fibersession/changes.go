@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"time"
 )
 
 // change is what is to happen to one key.
@@ -121,6 +122,11 @@ func same(a, b map[string]any, key string) bool {
 	case string:
 		s, ok := w.(string)
 		return ok && s == v
+	case time.Time: // which comes back from the store without the name of its zone
+		t, ok := w.(time.Time)
+		_, offset := v.Zone()
+		_, other := t.Zone()
+		return ok && v.Equal(t) && offset == other
 	}
 	return inA == inB && reflect.DeepEqual(v, w)
 }

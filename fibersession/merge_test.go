@@ -719,3 +719,23 @@ func TestLimits(t *testing.T) {
 		})
 	}
 }
+
+// A time in a zone with a name is the same when it comes back with the offset alone:
+// nobody is told of a change, and no Update runs again for it.
+func TestWatch_TimesInNamedZones(t *testing.T) {
+	t.Parallel()
+	_, here, there := twoNodes(t, fibersession.Config{})
+	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.FixedZone("XYZ", 3*3600))
+	h := stored(t, here, map[string]any{"at": at, "moved": at, "n": 1})
+	n := newsOf(t, h)
+	far := again(t, there, h.ID())
+	far.Set("n", 2)
+	far.Set("moved", at.UTC()) // the same moment, shown otherwise
+	must(t, far.Save(ctx))
+	must(t, h.Reload(ctx))
+	keys := n.next().Keys
+	slices.Sort(keys)
+	if !slices.Equal(keys, []string{"moved", "n"}) {
+		t.Errorf("it was told of %q", keys)
+	}
+}
