@@ -15,23 +15,25 @@ import (
 )
 
 // TestErrorsAreAnswered: who asks for an answer gets one, whatever the handler returned,
-// and nothing of an error's text that was not meant for the client.
+// and nothing of an error's text that was not meant for the client. What a middleware of
+// Socket.Use returns is answered only if it was meant for the client (B6).
 func TestErrorsAreAnswered(t *testing.T) {
 	t.Parallel()
 	const internal = `[{"error":{"code":"internal_error","message":"internal error"}}]`
 	mine := &socketbridge.EventError{Code: "mine", Message: "no"}
 	for name, tt := range map[string]struct {
-		handler socketbridge.Handler
-		want    string
+		handler  socketbridge.Handler
+		want     string
+		answered bool // also when it is a middleware's
 	}{
-		"any error":           {func(*socketbridge.Packet) error { return errors.New("secret") }, internal},
-		"an error of Fiber's": {func(*socketbridge.Packet) error { return fiber.ErrTeapot }, internal},
-		"an EventError":       {func(*socketbridge.Packet) error { return mine }, `[{"error":{"code":"mine","message":"no"}}]`},
-		"one that is wrapped": {func(*socketbridge.Packet) error { return fmt.Errorf("secret: %w", mine) }, `[{"error":{"code":"mine","message":"no"}}]`},
-		"beside an answer":    {func(p *socketbridge.Packet) error { return errors.Join(p.Ack("answered"), errors.New("secret")) }, `["answered"]`},
+		"any error":           {func(*socketbridge.Packet) error { return errors.New("secret") }, internal, false},
+		"an error of Fiber's": {func(*socketbridge.Packet) error { return fiber.ErrTeapot }, internal, false},
+		"an EventError":       {func(*socketbridge.Packet) error { return mine }, `[{"error":{"code":"mine","message":"no"}}]`, true},
+		"one that is wrapped": {func(*socketbridge.Packet) error { return fmt.Errorf("secret: %w", mine) }, `[{"error":{"code":"mine","message":"no"}}]`, true},
+		"beside an answer":    {func(p *socketbridge.Packet) error { return errors.Join(p.Ack("answered"), errors.New("secret")) }, `["answered"]`, true},
 		"data that is none": {func(*socketbridge.Packet) error {
 			return &socketbridge.EventError{Code: "mine", Data: func() {}}
-		}, internal},
+		}, internal, true},
 	} {
 		for place, add := range map[string]func(*socketbridge.Socket){
 			"handler": func(s *socketbridge.Socket) { s.On("e", tt.handler) },
@@ -52,7 +54,9 @@ func TestErrorsAreAnswered(t *testing.T) {
 				c := join(t, io, "/")
 				c.send(`2["e"]`) // nobody asked
 				c.send(`21["e"]`)
-				c.expect(`31` + tt.want)
+				if place == "handler" || tt.answered {
+					c.expect(`31` + tt.want)
+				}
 				c.send(`22["after"]`)
 				c.expect(`32["alive"]`)
 			})

@@ -99,9 +99,9 @@ func (e *ConnectError) Error() string { return e.Message }
 
 // EventError ends a packet and tells the client why. When the client asked for
 // an answer and none was given yet, it is answered with
-// {"error":{"code":…,"message":…,"data":…}}. For any other error that a handler or
-// a middleware returns, and that has no code of its own, the code is CodeInternal:
-// its text stays on the server.
+// {"error":{"code":…,"message":…,"data":…}}. For any other error of an event's handler,
+// that has no code of its own, the code is CodeInternal: its text stays on the server.
+// Any other error of a Socket.Use middleware is not answered, as in Socket.IO.
 type EventError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`

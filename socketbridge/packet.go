@@ -15,8 +15,8 @@ import (
 
 // Handler handles an event, or stands before a handler as a middleware: then it
 // goes on with p.Next, as Fiber's own handlers do. An error ends the packet: it
-// goes to the socket's error handlers and the log, and a client that asked for an
-// answer and has none is answered with it: see EventError.
+// goes to the socket's error handlers, or to the log when there are none, and a client
+// that asked for an answer and has none is told: see EventError.
 type Handler func(p *Packet) error
 
 // chain is what one call of On adds: middlewares and a handler.
@@ -232,7 +232,10 @@ func (p *Packet) settle(err error, saved bool) {
 	internal := &EventError{Code: CodeInternal, Message: "internal error"}
 	e := public(err)
 	if e == nil {
-		e = internal // its text is the server's business
+		if p.stage == inMiddlewares {
+			return // as in Socket.IO, it is the server's business alone
+		}
+		e = internal
 	}
 	err = errPanic
 	p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
