@@ -162,7 +162,8 @@ func (n *Namespace) deliver(to, except []string, from *Socket, f transport.Flags
 // all nodes. It waits until all have come, or until ctx or the Timeout ends
 // (Config.AckTimeout when neither says how long): then it returns those that came,
 // with ErrAckTimeout. A socket of this node that disconnects meanwhile is not waited
-// for. Of an answer on another node, an adapter may carry the first argument only.
+// for, and one that owes Config.MaxPendingAcks answers already is not asked. Of an
+// answer on another node, an adapter may carry the first argument only.
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	id := b.ns.acks.Add(1)
 	msgs, err := encodeEvent(b.ns.name, event, id, true, args)

@@ -116,8 +116,8 @@ func (u User) Disconnect() error {
 // user's first socket, in any namespace, is there, and offline when the last has been
 // gone for Config.PresenceGrace: the first and last on this node, or with
 // Config.Adapter on all nodes, of which one is told. For one user the calls alternate,
-// one at a time and in order; for several they overlap. What happens while a handler
-// runs is told by where it ended. Handlers run apart from the sockets, and may
-// use everything; when the server shuts down, all who are left are told to be
-// offline, and Shutdown waits for that.
+// one at a time and in order, unless the store lost what it knew; for several they
+// overlap. What happens while a handler runs is told by where it ended. Handlers run
+// apart from the sockets, and may use everything; when the server shuts down, all who
+// are left are told to be offline, and Shutdown waits for that.
 func (s *Server) OnPresence(fn func(user string, online bool)) { s.users.onPresence(fn) }
