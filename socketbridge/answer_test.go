@@ -1,12 +1,10 @@
 package socketbridge_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
@@ -64,29 +62,11 @@ func TestErrorsAreAnswered(t *testing.T) {
 	}
 }
 
-// lines is a log that several goroutines write to.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 // TestErrorsAreAnswered_ToNobodyWhoHasGone: that a client is not there to be answered is
 // no error of the event's data.
 func TestErrorsAreAnswered_ToNobodyWhoHasGone(t *testing.T) {
 	t.Parallel()
-	var log lines
+	var log journal
 	io := newServer(t, socketbridge.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	ended := make(chan struct{})
 	io.On("e", func(p *socketbridge.Packet) error {

@@ -16,7 +16,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
-// journal is what was logged.
+// journal is what was logged, or written otherwise, by several at once.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer

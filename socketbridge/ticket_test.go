@@ -1,7 +1,6 @@
 package socketbridge_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -190,7 +188,7 @@ func TestBadInput_Identity(t *testing.T) {
 	n := nodetest.Start(t)
 	faulty := storagetest.NewFaulty(memory.New(), nil)
 	t.Cleanup(func() { _ = faulty.Close() })
-	var log syncBuffer
+	var log journal
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: faulty, Secrets: [][]byte{secret(1)}}}).serve()
 	hasty := members(t, options{sessions: fibersession.Config{Storage: faulty, Secrets: [][]byte{secret(1)}, TicketTTL: time.Millisecond}}).serve()
@@ -298,24 +296,6 @@ func TestBadInput_Identity(t *testing.T) {
 }
 
 func flip(s string) string { return string(s[0]^1) + s[1:] }
-
-// syncBuffer is a buffer for many writers.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // webSite is members for a browser that knows it as two origins, 127.0.0.1 and
 // localhost: pages of the first may connect to the second, where no cookie of theirs goes.
