@@ -151,6 +151,7 @@ func TestSentinelFailsOver(t *testing.T) {
 			f := storagetest.Failover(t)
 			s := newSite(t, f.URL(), "app:")
 			s.progress("before")
+			f.Replicated() // else the session itself may be lost
 			fail(f.Master)
 			f.Replica.AwaitMaster()
 			marks := s.progress("after it")
