@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 )
 
 // TestErrorsAreAnswered: who asks for an answer gets one, whatever the handler returned,
@@ -66,7 +67,7 @@ func TestErrorsAreAnswered(t *testing.T) {
 // no error of the event's data.
 func TestErrorsAreAnswered_ToNobodyWhoHasGone(t *testing.T) {
 	t.Parallel()
-	var log journal
+	var log testlog.Log
 	io := newServer(t, socketbridge.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	ended := make(chan struct{})
 	io.On("e", func(p *socketbridge.Packet) error {

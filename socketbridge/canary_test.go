@@ -13,6 +13,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
@@ -22,7 +23,7 @@ import (
 // witness writes down all that a storage is given.
 type witness struct {
 	storage.Storage
-	seen *journal
+	seen *testlog.Log
 }
 
 func (w witness) note(parts ...any) { _, _ = fmt.Fprintln(w.seen, parts...) }
@@ -59,7 +60,7 @@ func (w witness) Members(ctx context.Context, set string) iter.Seq2[string, erro
 func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	var log, stored, urls, locals, answers, rooms, told journal
+	var log, stored, urls, locals, answers, rooms, told testlog.Log
 	base := memory.New()
 	faulty := storagetest.NewFaulty(witness{base, &stored}, nil)
 	t.Cleanup(func() { _ = faulty.Close() })
@@ -171,7 +172,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	if len(ids) != 3 {
 		t.Fatalf("%d IDs were seen, want 3", len(ids))
 	}
-	for where, b := range map[string]*journal{
+	for where, b := range map[string]*testlog.Log{
 		"log": &log, "storage": &stored, "URLs": &urls, "locals": &locals, "answers": &answers, "rooms": &rooms, "news": &told,
 	} {
 		text := b.String()

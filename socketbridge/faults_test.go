@@ -1,38 +1,19 @@
 package socketbridge_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
-
-// journal is what was logged, or written otherwise, by several at once.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
 
 // A store that fails, hangs or loses its answer while a session is lifted, read, kept
 // alive or saved: the client gets a stable code, the log a line without the ID, and
@@ -61,7 +42,7 @@ func TestStoreFaults(t *testing.T) {
 				t.Parallel()
 				st := storagetest.NewFaulty(memory.New(), nil)
 				t.Cleanup(func() { _ = st.Close() })
-				var logged journal
+				var logged testlog.Log
 				sessions := fibersession.Config{Storage: st}
 				if tt.name == "touch" {
 					sessions.TouchInterval = 1

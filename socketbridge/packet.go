@@ -229,7 +229,7 @@ func (p *Packet) settle(err error, saved bool) {
 	if err == nil || given {
 		return
 	}
-	internal := &EventError{Code: CodeInternal, Message: "internal error"}
+	internal := public(errPanic)
 	e := public(err)
 	if e == nil {
 		if p.stage == inMiddlewares {

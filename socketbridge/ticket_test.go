@@ -17,6 +17,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
@@ -188,7 +189,7 @@ func TestBadInput_Identity(t *testing.T) {
 	n := nodetest.Start(t)
 	faulty := storagetest.NewFaulty(memory.New(), nil)
 	t.Cleanup(func() { _ = faulty.Close() })
-	var log journal
+	var log testlog.Log
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: faulty, Secrets: [][]byte{secret(1)}}}).serve()
 	hasty := members(t, options{sessions: fibersession.Config{Storage: faulty, Secrets: [][]byte{secret(1)}, TicketTTL: time.Millisecond}}).serve()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 )
 
 // kwsOf returns a listener that hands out the kws of each new connection.
@@ -104,11 +106,11 @@ func TestE4_MessagesAreHeardInOrder(t *testing.T) {
 // but what they must, and leave everybody else alone (D13).
 func TestE4_ListenersCannotEndTheProcess(t *testing.T) {
 	t.Parallel()
-	var log capture
+	var log testlog.Log
 	heard := make(events, 16)
 	s := newSite(t, options{
 		route: contribws.Config{
-			Logger: log.logger(),
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Connect: func(kws *socketio.Websocket) {
 				if kws.Params("room") == "callback" {
 					panic("in Config.Connect")
@@ -141,7 +143,7 @@ func TestE4_ListenersCannotEndTheProcess(t *testing.T) {
 	heard.expect(t, "after")
 	_ = c.ws.Close(ws.StatusNormalClosure, "")
 	for _, what := range []string{"in Config.Connect", "at connect", "at message", "at disconnect"} {
-		log.await(t, what)
+		says(t, &log, what)
 	}
 }
 

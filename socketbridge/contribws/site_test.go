@@ -21,6 +21,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
@@ -144,27 +145,11 @@ func eventually(t testing.TB, check func() error) {
 	}
 }
 
-// capture is a log that a test reads.
-type capture struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *capture) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *capture) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-// await waits until the log says it.
-func (l *capture) await(t testing.TB, what string) {
+// says waits until a log says it.
+func says(t testing.TB, log *testlog.Log, what string) {
 	t.Helper()
 	eventually(t, func() error {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if !strings.Contains(l.b.String(), what) {
+		if !log.Has(what) {
 			return fmt.Errorf("the log does not say %q", what)
 		}
 		return nil

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
@@ -35,25 +35,7 @@ type site struct {
 	core   *transporttest.Recorder
 	addr   string
 	client *http.Client
-	log    *syncBuffer
-}
-
-// syncBuffer takes the log of all goroutines.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	log    *testlog.Log
 }
 
 // echoing is a core that sends every message back.
@@ -77,7 +59,7 @@ func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, optio
 	if len(options) > 0 {
 		o = options[0]
 	}
-	s := &site{t: t, core: core, log: &syncBuffer{}}
+	s := &site{t: t, core: core, log: &testlog.Log{}}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

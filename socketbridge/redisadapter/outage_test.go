@@ -80,12 +80,12 @@ func TestStreams_TrimmedWhileAway(t *testing.T) {
 	for range 400 {
 		a.talk(t)
 	}
-	if b.logged.has(lost) {
+	if b.logged.Has(lost) {
 		t.Error("a node that was there says that it lost something")
 	}
 	network.Refuse(true)
 	wait(t, "the node notices", func() string {
-		if b.logged.has("cannot be read") {
+		if b.logged.Has("cannot be read") {
 			return ""
 		}
 		return "not yet"
@@ -95,7 +95,7 @@ func TestStreams_TrimmedWhileAway(t *testing.T) {
 	}
 	network.Refuse(false)
 	wait(t, "it says that it lost something", func() string {
-		if b.logged.has(lost) {
+		if b.logged.Has(lost) {
 			return ""
 		}
 		return "not yet"
@@ -108,7 +108,7 @@ func TestStreams_TrimmedWhileAway(t *testing.T) {
 		t.Errorf("it heard %d of %d", n, marks[0])
 	}
 	tr.check(marks)
-	if a.logged.has(lost) {
+	if a.logged.Has(lost) {
 		t.Error("the other one, which lost nothing, says that it did")
 	}
 }
@@ -125,7 +125,7 @@ func TestStreams_TrimmedWhileBehind(t *testing.T) {
 	}
 	b.mu.Unlock()
 	wait(t, "it says that it lost something", func() string {
-		if b.logged.has("messages are lost") {
+		if b.logged.Has("messages are lost") {
 			return ""
 		}
 		return fmt.Sprint(len(b.numbers(0)), " heard")

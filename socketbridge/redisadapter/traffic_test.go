@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -31,33 +32,13 @@ type talker struct {
 	adapter.Adapter
 	number int
 	store  storage.Storage
-	logged journal
+	logged testlog.Log
 
 	mu    sync.Mutex
 	heard []string       // "sender number", as it came
 	fates map[int]string // of its own messages: sent, unknown, unsent
 	next  int
 }
-
-// journal is what was logged.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) has(text string) bool { return strings.Contains(j.String(), text) }
 
 func (w *talker) ID() string { return fmt.Sprint("talker ", w.number) }
 
