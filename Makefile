@@ -1,6 +1,6 @@
 # Everything that is run daily. `make` alone lists it.
 
-NODETEST    := socketbridge/nodetest
+NODETEST    := internal/nodetest
 STATICCHECK := v0.6.1
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...
@@ -57,7 +57,7 @@ lint:
 
 ## fmt: format the Go files
 fmt:
-	gofmt -w fibersession socketbridge storage examples
+	gofmt -w fibersession socketbridge storage internal examples
 
 ## fuzz: every fuzz target for FUZZTIME (5m), of PKG
 fuzz:

@@ -19,9 +19,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // elsewhere serves a page with the official client on a port of its own, and returns

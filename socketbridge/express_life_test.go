@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
 // rawID returns the session ID in an agent's cookie.

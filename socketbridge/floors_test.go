@@ -45,8 +45,8 @@ var arrows = map[string][]string{
 
 // testOnly are packages that only tests import; they stand beside the house.
 var testOnly = map[string]bool{
-	"socketbridge/nodetest":         true,
-	"socketbridge/internal/testlog": true,
+	"internal/nodetest": true,
+	"internal/testlog":  true,
 }
 
 // heavy are modules that only the named packages may import.

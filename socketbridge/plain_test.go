@@ -12,8 +12,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // plainSite serves the namespace /wall to plain clients at /ws, and to Socket.IO's.

@@ -18,10 +18,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"

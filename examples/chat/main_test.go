@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 

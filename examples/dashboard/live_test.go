@@ -9,8 +9,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // call emits an event, and returns the code of the problem that it is answered with,

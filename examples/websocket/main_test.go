@@ -10,8 +10,8 @@ import (
 
 	"github.com/gofiber/contrib/socketio"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/client"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 func own(transports ...string) nodetest.Options {

@@ -3,7 +3,7 @@ package client_test
 import (
 	"testing"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
 // How tickets are fetched, by a fetch of the test's own: what comes of each answer, and

@@ -16,9 +16,9 @@ import (
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 )
 
 // kwsOf returns a listener that hands out the kws of each new connection.

@@ -9,9 +9,9 @@ import (
 	"github.com/gofiber/contrib/socketio"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // TestE4_ContribConnectionsGetAllOfIt goes through the row with one connection:

@@ -19,9 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"

@@ -17,9 +17,9 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"

@@ -14,9 +14,9 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 )

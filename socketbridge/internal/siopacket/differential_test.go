@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 // difference is one kind of input that ours refuses and the reference accepts.

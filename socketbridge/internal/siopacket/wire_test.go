@@ -7,8 +7,8 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
-	"github.com/fiberbridge/fiberbridge/socketbridge/nodetest"
 )
 
 const wireFile = "testdata/wire/packets.json"
@@ -201,6 +201,6 @@ func TestWireIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(was, is) {
-		t.Error("run `node record-wire.mjs` in socketbridge/nodetest, and look at what changed")
+		t.Error("run `node record-wire.mjs` in internal/nodetest, and look at what changed")
 	}
 }

@@ -1,7 +1,7 @@
 // Our own browser client in Node, in the shape that the driver knows from the
 // official one. It has no upgrade, and its engine is its own affair.
 import WebSocket from "ws";
-import { connect } from "../client/fiberbridge.mjs";
+import { connect } from "../../socketbridge/client/fiberbridge.mjs";
 
 function shaped(socket) {
   socket.onAny = (listener) => socket.on("*", listener);

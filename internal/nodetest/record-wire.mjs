@@ -1,5 +1,5 @@
 // Records what the reference parser writes for a list of packets. Run by itself,
-// it writes ../internal/siopacket/testdata/wire/packets.json; a test compares that file
+// it writes ../../socketbridge/internal/siopacket/testdata/wire/packets.json; a test compares that file
 // with what it would write today.
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -58,7 +58,7 @@ export function record() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folder = new URL("../internal/siopacket/testdata/wire/", import.meta.url);
+  const folder = new URL("../../socketbridge/internal/siopacket/testdata/wire/", import.meta.url);
   const binary = (key, value) => (value?.type === "Buffer" ? { $binary: Buffer.from(value.data).toString("base64") } : value);
   await mkdir(folder, { recursive: true });
   await writeFile(new URL("packets.json", folder), JSON.stringify(record(), binary, 1) + "\n");

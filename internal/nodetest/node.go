@@ -113,12 +113,12 @@ func Dir(t testing.TB) string {
 	// A test runs in its package's folder, somewhere below the module's; an example
 	// that is a module of its own lies below it too.
 	for root := dir; ; root = filepath.Dir(root) {
-		driver := filepath.Join(root, "socketbridge", "nodetest")
+		driver := filepath.Join(root, "internal", "nodetest")
 		if _, err := os.Stat(filepath.Join(driver, "driver.mjs")); err == nil {
 			return driver
 		}
 		if root == filepath.Dir(root) {
-			t.Fatalf("nodetest: no socketbridge/nodetest above %s", dir)
+			t.Fatalf("nodetest: no internal/nodetest above %s", dir)
 		}
 	}
 }
