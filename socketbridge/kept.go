@@ -44,7 +44,7 @@ func (l *remains) keep() {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(s.cluster.ctx, s.cfg.RequestTimeout)
 		defer cancel()
-		err = s.kept().Keep(ctx, &adapter.Remains{
+		err = s.kept().Keep(ctx, &adapter.RecoveryState{
 			Namespace: l.ns.name, PID: l.pid, ID: l.id, Rooms: slices.Sorted(maps.Keys(l.meant)),
 			Data: data, Owner: l.owner.key(), State: state,
 		}, ttl)

@@ -73,7 +73,7 @@ func (l *tapped) failure() error {
 	return l.err
 }
 
-func (l *tapped) Keep(ctx context.Context, r *adapter.Remains, ttl time.Duration) error {
+func (l *tapped) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
 	err := l.Log.Keep(ctx, r, ttl)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -35,15 +35,15 @@ type Log interface {
 	Since(ctx context.Context, namespace string, after uint64, yield func(*Message) bool) (end uint64, err error)
 
 	// Keep keeps what remains of a socket for a time, under its private ID.
-	Keep(ctx context.Context, r *Remains, ttl time.Duration) error
+	Keep(ctx context.Context, r *RecoveryState, ttl time.Duration) error
 
 	// Take returns what is kept under a private ID, once, or nil. It leaves alone
 	// what is another namespace's or another owner's.
-	Take(ctx context.Context, namespace, pid, owner string) (*Remains, error)
+	Take(ctx context.Context, namespace, pid, owner string) (*RecoveryState, error)
 }
 
-// Remains are what a Log keeps of a socket whose connection broke.
-type Remains struct {
+// RecoveryState is the state that a Log stores for a socket whose connection was lost, so that the client can resume.
+type RecoveryState struct {
 	Namespace string // "" when who kept it did not say
 	PID       string // the private ID
 	ID        string

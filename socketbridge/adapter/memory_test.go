@@ -49,7 +49,7 @@ func TestMemoryLog_Bounded(t *testing.T) {
 		}
 	}
 	for i := range 10_001 {
-		if err := l.Keep(ctx, &adapter.Remains{PID: fmt.Sprint(i)}, time.Minute); err != nil {
+		if err := l.Keep(ctx, &adapter.RecoveryState{PID: fmt.Sprint(i)}, time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}

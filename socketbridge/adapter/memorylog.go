@@ -25,7 +25,7 @@ type memoryLog struct {
 }
 
 type keptRemains struct {
-	*Remains
+	*RecoveryState
 	until time.Time
 }
 
@@ -110,7 +110,7 @@ func (l *memoryLink) Since(ctx context.Context, namespace string, after uint64, 
 }
 
 // Keep implements Log.
-func (l *memoryLink) Keep(ctx context.Context, r *Remains, ttl time.Duration) error {
+func (l *memoryLink) Keep(ctx context.Context, r *RecoveryState, ttl time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -139,7 +139,7 @@ func (l *memoryLink) Keep(ctx context.Context, r *Remains, ttl time.Duration) er
 }
 
 // Take implements Log.
-func (l *memoryLink) Take(ctx context.Context, namespace, pid, owner string) (*Remains, error) {
+func (l *memoryLink) Take(ctx context.Context, namespace, pid, owner string) (*RecoveryState, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -154,5 +154,5 @@ func (l *memoryLink) Take(ctx context.Context, namespace, pid, owner string) (*R
 	if !time.Now().Before(r.until) {
 		return nil, nil
 	}
-	return r.Remains, nil
+	return r.RecoveryState, nil
 }

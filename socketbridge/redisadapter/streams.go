@@ -156,7 +156,7 @@ func (s *StreamsAdapter) sessionKey(pid, owner string) string {
 }
 
 // Keep implements adapter.Log.
-func (s *StreamsAdapter) Keep(ctx context.Context, r *adapter.Remains, ttl time.Duration) error {
+func (s *StreamsAdapter) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
 	v := session{ID: name(r.ID), PID: r.PID, Data: r.Data}
 	for _, room := range r.Rooms {
 		v.Rooms = append(v.Rooms, name(room))
@@ -184,7 +184,7 @@ func (s *StreamsAdapter) Keep(ctx context.Context, r *adapter.Remains, ttl time.
 var takeScript = goredis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
 
 // Take implements adapter.Log.
-func (s *StreamsAdapter) Take(ctx context.Context, namespace, pid, owner string) (*adapter.Remains, error) {
+func (s *StreamsAdapter) Take(ctx context.Context, namespace, pid, owner string) (*adapter.RecoveryState, error) {
 	key := s.sessionKey(pid, owner)
 	value, err := s.client.Get(ctx, key).Result()
 	if errors.Is(err, goredis.Nil) {
@@ -201,7 +201,7 @@ func (s *StreamsAdapter) Take(ctx context.Context, namespace, pid, owner string)
 	if err := unmarshal(text, &v); err != nil {
 		return nil, err
 	}
-	r := &adapter.Remains{PID: v.PID, ID: string(v.ID), Rooms: texts(v.Rooms), Data: object(v.Data)}
+	r := &adapter.RecoveryState{PID: v.PID, ID: string(v.ID), Rooms: texts(v.Rooms), Data: object(v.Data)}
 	if v.Ours != nil {
 		r.Namespace, r.Owner, r.State = v.Ours.Namespace, v.Ours.Owner, []byte(v.Ours.State)
 	}

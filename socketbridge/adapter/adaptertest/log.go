@@ -201,7 +201,7 @@ func testSince(t *testing.T, join func() adapter.Adapter) {
 func testRemains(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
 	ctx := t.Context()
-	want := &adapter.Remains{Namespace: "/", PID: "pid", ID: "sid", Rooms: []string{"sid", "é"}, Owner: "me",
+	want := &adapter.RecoveryState{Namespace: "/", PID: "pid", ID: "sid", Rooms: []string{"sid", "é"}, Owner: "me",
 		Data: []byte(`{"n":1,"s":"x"}`), State: []byte(`{"since":1234567890123456789}`)}
 	take := func(n *node, namespace, pid, owner string) string {
 		t.Helper()
