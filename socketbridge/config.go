@@ -74,9 +74,8 @@ type Config struct {
 	// Optional. Default: nil, Always(FateStay): it follows
 	OnRegenerate Policy
 
-	// Engine configures the transport: path, heartbeat, sizes, origins. Its
-	// hooks Lift, Same, Dropped and SessionCookie belong to the Server, and must be
-	// nil.
+	// Engine configures the transport: path, heartbeat, sizes, origins. Its Logger
+	// defaults to Config.Logger.
 	//
 	// Optional. Default: engineio.ConfigDefault
 	Engine engineio.Config
@@ -245,9 +244,6 @@ func configDefault(config ...Config) Config {
 		config = []Config{ConfigDefault}
 	}
 	cfg, def := config[0], ConfigDefault
-	if cfg.Engine.Lift != nil || cfg.Engine.Same != nil || cfg.Engine.Dropped != nil || cfg.Engine.SessionCookie != nil {
-		panic("socketbridge: Config.Engine.Lift, Same, Dropped and SessionCookie are the Server's own: leave them nil")
-	}
 	if cfg.Freshness > fibersession.Tracked {
 		panic("socketbridge: Config.Freshness is neither Strict nor Tracked")
 	}
@@ -290,6 +286,7 @@ func configDefault(config ...Config) Config {
 	if cfg.Engine.Logger == nil {
 		cfg.Engine.Logger = cfg.Logger
 	}
+	cfg.Engine = cfg.Engine.WithDefaults() // the limits below Server read its fields
 	return cfg
 }
 

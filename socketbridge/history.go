@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -67,9 +66,7 @@ func sizeOf(msgs []transport.Message) int {
 }
 
 func newHistory(s *Server) *history {
-	engine, def := s.cfg.Engine, engineio.ConfigDefault
-	orDefault(&engine.PingInterval, def.PingInterval)
-	orDefault(&engine.PingTimeout, def.PingTimeout)
+	engine := &s.cfg.Engine
 	return &history{
 		cfg: s.recovery.cfg, bytes: &s.recovery.bytes,
 		keep:  s.recovery.cfg.Window + engine.PingInterval + engine.PingTimeout, // a broken connection is noticed late

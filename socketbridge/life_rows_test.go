@@ -103,7 +103,7 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	engine := engineio.ConfigDefault
-	engine.CloseTimeout = time.Second
+	engine.Timeouts.Close = time.Second
 	engine.PingInterval = 50 * time.Millisecond // far shorter than what is left of the session
 	stores(t, func(t *testing.T, url string) {
 		for _, tt := range []struct {

@@ -79,6 +79,16 @@ func TestLimiter(t *testing.T) {
 			}
 		}
 	})
+	t.Run("the largest message passes, whatever BytesPerSecond is", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := configDefault(Config{BytesPerSecond: 100 << 10})
+			var l limiter
+			l.init(newRates(cfg))
+			if wait := take(t, &l, cfg.Engine.MaxPayload); wait != 0 {
+				t.Errorf("waits %v after one message of MaxPayload", wait)
+			}
+		})
+	})
 	t.Run("switched off", func(t *testing.T) {
 		var l limiter
 		l.init(newRates(Config{EventsPerSecond: -1, BytesPerSecond: -1}))

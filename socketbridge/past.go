@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -66,9 +65,7 @@ type placed struct {
 func (p placed) compare(place uint64) int { return cmp.Compare(p.place, place) }
 
 func (s *Server) newCatchUp(rooms map[string]bool, after uint64) *catchUp {
-	most := s.cfg.Engine.MaxQueueMessages
-	orDefault(&most, engineio.ConfigDefault.MaxQueueMessages)
-	return &catchUp{rooms: rooms, upTo: after, mostBytes: s.recovery.cfg.MaxBytesPerSession, most: most / 2}
+	return &catchUp{rooms: rooms, upTo: after, mostBytes: s.recovery.cfg.MaxBytesPerSession, most: s.cfg.Engine.Limits.MaxQueueMessages / 2}
 }
 
 // add adds an event.

@@ -151,7 +151,7 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 	onLogs(t, func(t *testing.T, join func() *tapped) {
 		const clients, each = 6, 150
 		engine := engineio.ConfigDefault
-		engine.MaxQueueMessages = 10 * each
+		engine.Limits.MaxQueueMessages = 10 * each
 		nodes, logs := loggedNodes(t, 3, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 8 << 20}, ConnectTimeout: time.Minute, Engine: engine}, join)
 		var ready, done sync.WaitGroup
 		ready.Add(clients)

@@ -63,17 +63,16 @@ func New(config ...Config) *Server {
 	s.users.closed = make(chan struct{})
 	s.rates = newRates(cfg)
 	s.recovery = newRecovery(cfg.Recovery)
-	engine := cfg.Engine
+	var hooks engineio.Hooks
 	if cfg.Sessions != nil {
-		engine.Lift, engine.Same, engine.Dropped = s.lift, s.same, s.dropped
-		engine.SessionCookie = cfg.Sessions.CookieName
+		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.same, Release: s.dropped, SessionCookie: cfg.Sessions.CookieName}
 	}
 	if cfg.Adapter != nil {
 		s.cluster = newCluster(s, cfg.Adapter)
 		s.presence = newPresence(s)
 	}
 	s.root = s.Of("/")
-	s.engine = engineio.New(s, engine)
+	s.engine = engineio.New(s, cfg.Engine, hooks)
 	s.cluster.start()
 	return s
 }

@@ -67,14 +67,14 @@ func newSite(t testing.TB, o options) *site {
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that a count of goroutines soon says something
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions
-	if o.bridge.Engine.CloseTimeout == 0 {
-		o.bridge.Engine.CloseTimeout = time.Second // a client that polls no more, as its session has ended, takes no goodbye
+	if o.bridge.Engine.Timeouts.Close == 0 {
+		o.bridge.Engine.Timeouts.Close = time.Second // a client that polls no more, as its session has ended, takes no goodbye
 	}
 	if o.bridge.MaxConnsPerSession == 0 {
 		o.bridge.MaxConnsPerSession = -1
 	}
-	o.bridge.Engine.MaxConnsPerIP = -1
-	o.bridge.Engine.ConnRatePerIP = -1
+	o.bridge.Engine.Limits.MaxConnsPerIP = -1
+	o.bridge.Engine.Limits.ConnRatePerIP = -1
 	o.bridge.EventsPerSecond = -1
 	s.io = socketbridge.New(o.bridge)
 	if o.before != nil {

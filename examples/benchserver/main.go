@@ -42,8 +42,8 @@ func main() {
 func newApp(store storage.Storage) *fiber.App {
 	sessions := fibersession.New(fibersession.Config{Storage: store, IdleTimeout: time.Hour})
 	engine := engineio.ConfigDefault
-	engine.MaxConnsPerIP = -1 // all load comes from one address
-	engine.ConnRatePerIP = -1
+	engine.Limits.MaxConnsPerIP = -1 // all load comes from one address
+	engine.Limits.ConnRatePerIP = -1
 	freshness := fibersession.Strict
 	if os.Getenv("FRESHNESS") == "tracked" {
 		freshness = fibersession.Tracked

@@ -84,7 +84,7 @@ func newSite(t testing.TB, o options) *site {
 	o.session.Storage, o.session.Logger = store, silent
 	s.sessions = fibersession.New(o.session)
 	o.bridge.Sessions, o.bridge.Logger = s.sessions, silent
-	o.bridge.Engine.MaxConnsPerIP, o.bridge.Engine.ConnRatePerIP = -1, -1
+	o.bridge.Engine.Limits.MaxConnsPerIP, o.bridge.Engine.Limits.ConnRatePerIP = -1, -1
 	o.bridge.MaxConnsPerSession, o.bridge.BytesPerSecond = -1, -1
 	if o.bridge.EventsPerSecond == 0 {
 		o.bridge.EventsPerSecond = -1

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -55,10 +56,22 @@ func TestNew_PanicsOnContradictions(t *testing.T) {
 		{"null", engineio.Config{AllowOrigins: []string{"null"}}, "AllowOrigins"},
 		{"any origin and a list", engineio.Config{AllowAnyOrigin: true, AllowOrigins: []string{"https://example.com"}}, "contradict"},
 		{"a header with a line break", engineio.Config{AllowHeaders: []string{"X\r\nSet-Cookie"}}, "AllowHeaders"},
-		{"a negative time", engineio.Config{PingTimeout: -1}, "PingTimeout"},
-		{"no limit of messages", engineio.Config{MaxPayload: -1}, "MaxPayload"},
-		{"no limit of the queue", engineio.Config{MaxQueueBytes: -1}, "MaxQueueBytes"},
-		{"no limit of addresses", engineio.Config{MaxConnsPerIP: -1, ConnRatePerIP: -1}, ""},
+		{"an interval that clients are told as 0 ms", engineio.Config{PingInterval: 1},
+			"Config.PingInterval is 1ns: it must be at least 1ms (0 means the default, 25s)"},
+		{"a negative interval", engineio.Config{PingInterval: -time.Second}, "Config.PingInterval is -1s"},
+		{"a negative ping timeout", engineio.Config{PingTimeout: -1}, "Config.PingTimeout is -1ns: it must be at least 1ms"},
+		{"a negative upgrade timeout", engineio.Config{Timeouts: engineio.Timeouts{Upgrade: -1}}, "Config.Timeouts.Upgrade is -1ns: it must be at least 1ms"},
+		{"a negative write timeout", engineio.Config{Timeouts: engineio.Timeouts{Write: -1}}, "Config.Timeouts.Write is -1ns: it must be at least 1ms"},
+		{"a negative close timeout", engineio.Config{Timeouts: engineio.Timeouts{Close: -1}}, "Config.Timeouts.Close is -1ns: it must be at least 1ms"},
+		{"the shortest times", engineio.Config{PingInterval: time.Millisecond, PingTimeout: time.Millisecond,
+			Timeouts: engineio.Timeouts{Upgrade: time.Millisecond, Write: time.Millisecond, Close: time.Millisecond}}, ""},
+		{"no limit of messages", engineio.Config{MaxPayload: -1}, "Config.MaxPayload is -1: it must not be negative"},
+		{"no limit of packets", engineio.Config{Limits: engineio.Limits{MaxPollPackets: -1}}, "Config.Limits.MaxPollPackets is -1: it must not be negative"},
+		{"no limit of the queue's bytes", engineio.Config{Limits: engineio.Limits{MaxQueueBytes: -1}},
+			"Config.Limits.MaxQueueBytes is -1: it must not be negative, since every connection needs this limit (0 means the default, 1048576)"},
+		{"no limit of the queue's messages", engineio.Config{Limits: engineio.Limits{MaxQueueMessages: -1}}, "Config.Limits.MaxQueueMessages is -1: it must not be negative"},
+		{"a negative limit of all connections", engineio.Config{Limits: engineio.Limits{MaxConns: -1}}, "Config.Limits.MaxConns is -1: it must not be negative (0 means no limit)"},
+		{"no limit of addresses", engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: -1, ConnRatePerIP: -1}}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,6 +89,46 @@ func TestNew_PanicsOnContradictions(t *testing.T) {
 	}
 }
 
+// WithDefaults leaves no field at its zero value, except those whose zero value has a
+// meaning of its own. A second call changes nothing, and neither does New.
+func TestConfig_WithDefaults(t *testing.T) {
+	t.Parallel()
+	meaningfulZero := map[string]bool{
+		"Limits.MaxConns": true, // no limit
+		"DisableUpgrades": true,
+		"AllowOrigins":    true, // only the server's own origin
+		"AllowOriginFunc": true,
+		"RequireOrigin":   true,
+		"AllowAnyOrigin":  true,
+	}
+	cfg := engineio.Config{}.WithDefaults()
+	var walk func(v reflect.Value, prefix string)
+	walk = func(v reflect.Value, prefix string) {
+		for i := range v.NumField() {
+			name := prefix + v.Type().Field(i).Name
+			switch field := v.Field(i); {
+			case field.Kind() == reflect.Struct:
+				walk(field, name+".")
+			case field.IsZero() != meaningfulZero[name]:
+				t.Errorf("%s is %v after WithDefaults", name, field)
+			default:
+				delete(meaningfulZero, name)
+			}
+		}
+	}
+	walk(reflect.ValueOf(cfg), "")
+	if len(meaningfulZero) != 0 {
+		t.Errorf("Config has no fields %v", meaningfulZero)
+	}
+	if again := cfg.WithDefaults(); !reflect.DeepEqual(again, cfg) {
+		t.Errorf("a second call made\n%+v\nof\n%+v", again, cfg)
+	}
+	own := engineio.Config{MaxPayload: 5, Limits: engineio.Limits{MaxConnsPerIP: -1, MaxConns: 7}, Timeouts: engineio.Timeouts{Close: time.Hour}}.WithDefaults()
+	if own.MaxPayload != 5 || own.Limits.MaxConnsPerIP != -1 || own.Limits.MaxConns != 7 || own.Timeouts.Close != time.Hour {
+		t.Errorf("fields that were set became %+v", own)
+	}
+}
+
 // Every field says what its default is, and it is what ConfigDefault says.
 func TestConfig_IsDocumented(t *testing.T) {
 	t.Parallel()
@@ -83,11 +136,19 @@ func TestConfig_IsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	zero := reflect.ValueOf(engineio.ConfigDefault)
+	defaults := map[string]reflect.Value{
+		"Config":   reflect.ValueOf(engineio.ConfigDefault),
+		"Limits":   reflect.ValueOf(engineio.ConfigDefault.Limits),
+		"Timeouts": reflect.ValueOf(engineio.ConfigDefault.Timeouts),
+	}
 	n := 0
 	ast.Inspect(file, func(node ast.Node) bool {
 		spec, ok := node.(*ast.TypeSpec)
-		if !ok || spec.Name.Name != "Config" {
+		if !ok {
+			return true
+		}
+		zero, ok := defaults[spec.Name.Name]
+		if !ok {
 			return true
 		}
 		for _, field := range spec.Type.(*ast.StructType).Fields.List {
@@ -105,8 +166,11 @@ func TestConfig_IsDocumented(t *testing.T) {
 		}
 		return false
 	})
-	if n != reflect.TypeFor[engineio.Config]().NumField() {
-		t.Errorf("%d fields were looked at", n)
+	for _, v := range defaults {
+		n -= v.NumField()
+	}
+	if n != 0 {
+		t.Errorf("%d more fields were looked at than there are", n)
 	}
 }
 
@@ -159,7 +223,7 @@ func TestWarnings(t *testing.T) {
 func TestLimit_Connections(t *testing.T) {
 	t.Parallel()
 	t.Run("of all", func(t *testing.T) {
-		s := open(t, echoing(), engineio.Config{MaxConns: 3})
+		s := open(t, echoing(), engineio.Config{Limits: engineio.Limits{MaxConns: 3}})
 		a, b := s.poll(), s.ws()
 		s.poll().upgradeTo() // one connection, whatever carries it
 		for _, carrier := range carriers {
@@ -174,7 +238,7 @@ func TestLimit_Connections(t *testing.T) {
 		s.ws()
 	})
 	t.Run("of an address", func(t *testing.T) {
-		s := open(t, echoing(), engineio.Config{MaxConnsPerIP: 2}, siteOptions{fiber: fiber.Config{ProxyHeader: "X-Real-IP"}})
+		s := open(t, echoing(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 2}}, siteOptions{fiber: fiber.Config{ProxyHeader: "X-Real-IP"}})
 		p := s.poll("X-Real-IP", "192.0.2.1")
 		s.ws("X-Real-IP", "192.0.2.1")
 		for _, carrier := range carriers { // twice, and said once
@@ -191,7 +255,7 @@ func TestLimit_Connections(t *testing.T) {
 		s.poll("X-Real-IP", "192.0.2.1")
 	})
 	t.Run("an address that is forged counts for nothing", func(t *testing.T) {
-		s := open(t, echoing(), engineio.Config{MaxConnsPerIP: 1})
+		s := open(t, echoing(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 1}})
 		for range 3 { // loopback is not counted, and the header is not believed
 			s.poll("X-Forwarded-For", "192.0.2.1", "X-Real-IP", "192.0.2.1")
 		}

@@ -102,11 +102,11 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
 	}
-	c.out.MaxItems, c.out.MaxSize, c.out.Size = s.cfg.MaxQueueMessages, s.cfg.MaxQueueBytes, packetSize
+	c.out.MaxItems, c.out.MaxSize, c.out.Size = s.cfg.Limits.MaxQueueMessages, s.cfg.Limits.MaxQueueBytes, packetSize
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = time.AfterFunc(s.cfg.UpgradeTimeout, c.onTimer)
-	c.arm(dutyOpen, s.cfg.UpgradeTimeout)
+	c.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)
+	c.arm(dutyOpen, s.cfg.Timeouts.Upgrade)
 	return c
 }
 
@@ -116,7 +116,7 @@ func (c *conn) ID() string { return c.id }
 // Handshake tells the request that opened the connection.
 func (c *conn) Handshake() *transport.Handshake { return c.request.handshake() }
 
-// Lifted returns what Config.Lift returned.
+// Lifted returns what Hooks.Lift returned.
 func (c *conn) Lifted() any { return c.request.lifted }
 
 // Done is closed when nothing of the connection runs any more.
@@ -194,7 +194,7 @@ func (c *conn) close(r transport.Reason, cause error, code uint16) {
 	}
 	c.state.Store(closing)
 	c.reason, c.cause = r, cause
-	c.arm(dutyClose, c.server.cfg.CloseTimeout)
+	c.arm(dutyClose, c.server.cfg.Timeouts.Close)
 	c.out.Seal(packet{kind: goodbye, code: code})
 	c.wakePoll()
 }
@@ -227,8 +227,8 @@ func (c *conn) finish() {
 	c.out.Close()
 	if c.recv != nil {
 		c.guard(func() error { c.recv.Closed(c.reason, c.cause); return nil })
-	} else if c.server.cfg.Dropped != nil && c.request.lifted != nil {
-		c.guard(func() error { c.server.cfg.Dropped(c.request.lifted); return nil })
+	} else if c.server.hooks.Release != nil && c.request.lifted != nil {
+		c.guard(func() error { c.server.hooks.Release(c.request.lifted); return nil })
 	}
 	c.server.remove(c) // and Done is closed
 }

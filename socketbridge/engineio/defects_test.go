@@ -49,7 +49,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 		return nil
 	}}
 	// Of the queue's limits there is another test: here a machine may be slow.
-	s := open(t, core, engineio.Config{MaxQueueMessages: 1 << 24, MaxQueueBytes: 1 << 30})
+	s := open(t, core, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 1 << 24, MaxQueueBytes: 1 << 30}})
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
@@ -159,7 +159,7 @@ func TestWebSocket_MemoryComesWithTheBytes(t *testing.T) {
 // D14: one client that does not read is cut off; the others get everything.
 func TestD14_ASlowClientDelaysNobody(t *testing.T) {
 	t.Parallel()
-	s := open(t, &transporttest.Recorder{}, engineio.Config{MaxQueueBytes: 100_000})
+	s := open(t, &transporttest.Recorder{}, engineio.Config{Limits: engineio.Limits{MaxQueueBytes: 100_000}})
 	s.ws() // never reads
 	slow := s.next()
 	c := s.ws()
@@ -280,7 +280,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 		cycles = n
 	}
 	core := &counting{}
-	s := open(t, nil, engineio.Config{PingInterval: 3 * time.Second, PingTimeout: 3 * time.Second, CloseTimeout: 3 * time.Second}, siteOptions{core: core})
+	s := open(t, nil, engineio.Config{PingInterval: 3 * time.Second, PingTimeout: 3 * time.Second, Timeouts: engineio.Timeouts{Close: 3 * time.Second}}, siteOptions{core: core})
 	work := make(chan int)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -370,7 +370,7 @@ func TestLogsDoNotTellIDs(t *testing.T) {
 		}
 		return errors.New("refused")
 	}}
-	s := open(t, core, engineio.Config{MaxQueueMessages: 2})
+	s := open(t, core, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 2}})
 	var sids []string
 	for _, body := range []string{"4panic", "4x", "nonsense", "1"} {
 		p := s.poll()

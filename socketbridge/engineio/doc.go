@@ -14,7 +14,7 @@
 // request, an idle WebSocket its reader, and each has one timer; a writer lives
 // while there is something to write. Every request of every transport is checked,
 // not the first only: where it comes from (origin.go), whether it is well formed
-// (handler.go), and whether it comes from who opened the connection (Config.Same).
+// (handler.go), and whether it comes from who opened the connection (Hooks.SameVisitor).
 //
 // Limits have defaults, and passing one ends one connection. What the HTTP server
 // alone can limit is its configuration's business: set ReadTimeout, IdleTimeout

@@ -51,7 +51,7 @@ func Example() {
 }
 
 func ExampleServer_Use() {
-	eio := engineio.New(echoes{})
+	eio := engineio.New(echoes{}, engineio.Config{})
 	eio.Use(func(c *fiber.Ctx) error {
 		if c.Get("X-Token") == "" {
 			return c.SendStatus(fiber.StatusUnauthorized)

@@ -123,7 +123,7 @@ func (s *Server) dispatch(c *fiber.Ctx) error {
 		return s.handshake(c, q.transport)
 	}
 	conn := s.lookup(q.sid)
-	if conn == nil || s.cfg.Same != nil && !s.cfg.Same(c, conn.request.lifted) {
+	if conn == nil || s.hooks.SameVisitor != nil && !s.hooks.SameVisitor(c, conn.request.lifted) {
 		return answer(c, ErrUnknownSID)
 	}
 	switch {

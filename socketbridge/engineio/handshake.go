@@ -65,12 +65,12 @@ func (s *Server) open(c *fiber.Ctx, transportName string) (conn *conn, err error
 			return
 		}
 		s.admission.leave(addr, time.Now())
-		if request.lifted != nil && s.cfg.Dropped != nil {
-			s.cfg.Dropped(request.lifted)
+		if request.lifted != nil && s.hooks.Release != nil {
+			s.hooks.Release(request.lifted)
 		}
 	}()
-	if s.cfg.Lift != nil {
-		lifted, err := s.cfg.Lift(c)
+	if s.hooks.Lift != nil {
+		lifted, err := s.hooks.Lift(c)
 		if err != nil {
 			return nil, err
 		}
@@ -170,7 +170,7 @@ func (s *Server) writeAnswer(nc net.Conn, response *fasthttp.Response) bool {
 	if !switched {
 		response.SetConnectionClose()
 	}
-	_ = nc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
+	_ = nc.SetWriteDeadline(time.Now().Add(s.cfg.Timeouts.Write))
 	w := answerWriters.Get().(*bufio.Writer)
 	defer answerWriters.Put(w)
 	w.Reset(nc)

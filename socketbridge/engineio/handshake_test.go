@@ -35,9 +35,9 @@ func TestHandshake_Snapshot(t *testing.T) {
 	t.Parallel()
 	for _, carrier := range carriers {
 		t.Run(carrier.name, func(t *testing.T) {
-			s := open(t, &transporttest.Recorder{}, engineio.Config{
+			s := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
 				SessionCookie: func(*fiber.Ctx) string { return "session" },
-			}, siteOptions{before: func(app *fiber.App) {
+			}, before: func(app *fiber.App) {
 				app.Use(func(c *fiber.Ctx) error {
 					c.Locals("text", c.Get("X-Test"))
 					c.Locals("bytes", c.Request().Header.Peek("X-Test"))
@@ -76,8 +76,7 @@ func TestHandshake_Snapshot(t *testing.T) {
 func TestD19_HandshakeIsACopy(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{
-		MaxConnsPerIP: -1,
-		ConnRatePerIP: -1,
+		Limits: engineio.Limits{MaxConnsPerIP: -1, ConnRatePerIP: -1},
 	}, siteOptions{fiber: fiber.Config{ProxyHeader: "X-Real-IP"}, before: func(app *fiber.App) {
 		app.Use(func(c *fiber.Ctx) error {
 			c.Locals("who", c.Get("X-Who"))
@@ -111,10 +110,11 @@ func TestLift(t *testing.T) {
 		t.Run(carrier.name+"/its value reaches the core", func(t *testing.T) {
 			dropped := make(chan any, 1)
 			s := open(t, &transporttest.Recorder{}, engineio.Config{
-				CloseTimeout: 10 * time.Millisecond,
-				Lift:         func(c *fiber.Ctx) (any, error) { return "session of " + strings.Clone(c.Cookies("who")), nil },
-				Dropped:      func(v any) { dropped <- v },
-			})
+				Timeouts: engineio.Timeouts{Close: 10 * time.Millisecond},
+			}, siteOptions{hooks: engineio.Hooks{
+				Lift:    func(c *fiber.Ctx) (any, error) { return "session of " + strings.Clone(c.Cookies("who")), nil },
+				Release: func(v any) { dropped <- v },
+			}})
 			carrier.open(s, "Cookie", "who=alice")
 			a := s.next()
 			if got := a.Conn.Handshake().Lifted; got != "session of alice" {
@@ -137,10 +137,10 @@ func TestLift(t *testing.T) {
 				{"wrapped", fmt.Errorf("secret: %w", engineio.ErrForbidden), 403, 4},
 			} {
 				t.Run(tt.name, func(t *testing.T) {
-					s := open(t, &transporttest.Recorder{}, engineio.Config{
-						Lift:    func(c *fiber.Ctx) (any, error) { return "not to be dropped", tt.err },
-						Dropped: func(v any) { t.Errorf("%v was dropped", v) },
-					})
+					s := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
+						Lift:    func(c *fiber.Ctx) (any, error) { return "not to be released", tt.err },
+						Release: func(v any) { t.Errorf("%v was released", v) },
+					}})
 					a := carrier.open(s)
 					if a.status != tt.status || a.code() != tt.code || strings.Contains(a.body, "secret") {
 						t.Errorf("it was answered with %d %s", a.status, a.body)
@@ -153,10 +153,10 @@ func TestLift(t *testing.T) {
 		})
 		t.Run(carrier.name+"/the core refuses", func(t *testing.T) {
 			dropped := make(chan any, 1)
-			s := open(t, &transporttest.Recorder{OnAccept: func(transport.Conn) error { return errors.New("secret") }}, engineio.Config{
+			s := open(t, &transporttest.Recorder{OnAccept: func(transport.Conn) error { return errors.New("secret") }}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
 				Lift:    func(c *fiber.Ctx) (any, error) { return "session", nil },
-				Dropped: func(v any) { dropped <- v },
-			})
+				Release: func(v any) { dropped <- v },
+			}})
 			c, a := (*wsClient)(nil), answer{}
 			if carrier.name == "polling" {
 				if a = carrier.open(s); a.status != 403 || a.code() != 4 || strings.Contains(a.body, "secret") {
@@ -175,9 +175,10 @@ func TestLift(t *testing.T) {
 	}
 	t.Run("its panic leaves nothing behind", func(t *testing.T) {
 		s := open(t, &transporttest.Recorder{}, engineio.Config{
-			MaxConns: 1,
-			Lift:     func(c *fiber.Ctx) (any, error) { panic("secret") },
-		}, siteOptions{before: func(app *fiber.App) {
+			Limits: engineio.Limits{MaxConns: 1},
+		}, siteOptions{hooks: engineio.Hooks{
+			Lift: func(c *fiber.Ctx) (any, error) { panic("secret") },
+		}, before: func(app *fiber.App) {
 			app.Use(func(c *fiber.Ctx) (err error) {
 				defer func() {
 					if recover() != nil {
@@ -202,10 +203,10 @@ func TestLift(t *testing.T) {
 func TestHijack_AnotherAnswer(t *testing.T) {
 	t.Parallel()
 	dropped := make(chan any, 1)
-	s := open(t, &transporttest.Recorder{}, engineio.Config{
+	s := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
 		Lift:    func(c *fiber.Ctx) (any, error) { return "session", nil },
-		Dropped: func(v any) { dropped <- v },
-	}, siteOptions{before: func(app *fiber.App) {
+		Release: func(v any) { dropped <- v },
+	}, before: func(app *fiber.App) {
 		app.Use(func(c *fiber.Ctx) error {
 			if err := c.Next(); err != nil {
 				return err
@@ -227,13 +228,13 @@ func TestHijack_AnotherAnswer(t *testing.T) {
 func TestSame(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	s := open(t, echoing(), engineio.Config{
+	s := open(t, echoing(), engineio.Config{}, siteOptions{hooks: engineio.Hooks{
 		Lift: func(c *fiber.Ctx) (any, error) { return strings.Clone(c.Cookies("who")), nil },
-		Same: func(c *fiber.Ctx, lifted any) bool {
+		SameVisitor: func(c *fiber.Ctx, lifted any) bool {
 			asked.Add(1)
 			return c.Cookies("who") == lifted
 		},
-	})
+	}})
 	p := s.poll("Cookie", "who=alice")
 	unknown := s.do("GET", polling+"&sid="+strings.Repeat("A", 24), "")
 	for _, cookie := range []string{"who=bob", "who=", "other=alice"} {
@@ -275,7 +276,7 @@ func TestSame(t *testing.T) {
 // out with that answer.
 func TestUse(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{Lift: func(c *fiber.Ctx) (any, error) { return c.Locals("user"), nil }})
+	s := open(t, echoing(), engineio.Config{}, siteOptions{hooks: engineio.Hooks{Lift: func(c *fiber.Ctx) (any, error) { return c.Locals("user"), nil }}})
 	var mu sync.Mutex
 	var ran []string
 	step := func(name string) fiber.Handler {

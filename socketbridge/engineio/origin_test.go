@@ -120,7 +120,7 @@ func TestOrigin_BehindAProxy(t *testing.T) {
 func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 	t.Parallel()
 	var seen []string
-	cfg := engineio.Config{AllowAnyOrigin: true, Lift: func(c *fiber.Ctx) (any, error) {
+	hooks := engineio.Hooks{Lift: func(c *fiber.Ctx) (any, error) {
 		seen = append(seen, c.Cookies("session"), string(c.Request().Header.Peek("Cookie")))
 		if !engineio.CookiesIgnored(c) {
 			t.Error("Lift is not told that cookies are ignored")
@@ -128,7 +128,7 @@ func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 		return nil, nil
 	}}
 	core := echoing()
-	s := open(t, core, cfg)
+	s := open(t, core, engineio.Config{AllowAnyOrigin: true}, siteOptions{hooks: hooks})
 	p := s.poll("Origin", "https://evil.example", "Cookie", "session=secret")
 	if strings.Join(seen, "") != "" {
 		t.Errorf("Lift saw %q", seen)
@@ -143,11 +143,11 @@ func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 	if !strings.Contains(s.log.String(), "AllowAnyOrigin") {
 		t.Error("nobody was warned")
 	}
-	quiet := open(t, &transporttest.Recorder{}, engineio.Config{Lift: func(c *fiber.Ctx) (any, error) {
+	quiet := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{Lift: func(c *fiber.Ctx) (any, error) {
 		if engineio.CookiesIgnored(c) || c.Cookies("session") != "secret" {
 			t.Error("cookies are ignored without need")
 		}
 		return nil, nil
-	}})
+	}}})
 	quiet.poll("Cookie", "session=secret")
 }

@@ -155,7 +155,7 @@ func (c *conn) beginPost() *Error {
 func (c *conn) readPost(body []byte) *failure {
 	c.stall.enter(c.server.now())
 	defer func() { c.stall.leave(c.server.now()) }()
-	if !utf8.Valid(body) || eiopacket.Count(body) > c.server.cfg.MaxPollPackets {
+	if !utf8.Valid(body) || eiopacket.Count(body) > c.server.cfg.Limits.MaxPollPackets {
 		return &failure{reason: transport.ParseError, cause: eiopacket.ErrPacket}
 	}
 	for p, err := range eiopacket.Payload(body) {

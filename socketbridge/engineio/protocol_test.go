@@ -274,7 +274,7 @@ func TestWebSocket(t *testing.T) {
 		s.ended(a, transport.TransportClose)
 	})
 	t.Run("the server closes", func(t *testing.T) {
-		s := open(t, echoing(), engineio.Config{CloseTimeout: time.Hour})
+		s := open(t, echoing(), engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
 		c := s.ws()
 		a := s.next()
 		_ = a.Conn.Send(0, transport.Message{Data: []byte("last words")})
@@ -628,7 +628,7 @@ func TestShutdown(t *testing.T) {
 func TestShutdown_IsCutShort(t *testing.T) {
 	t.Parallel()
 	core := echoing()
-	s := open(t, core, engineio.Config{CloseTimeout: time.Hour})
+	s := open(t, core, engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
 	s.poll()
 	s.ws() // neither reads, nor hangs up
 	ctx, cancel := context.WithCancel(context.Background())

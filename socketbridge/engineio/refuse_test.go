@@ -169,7 +169,7 @@ func TestRefuse_Bodies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: limit, MaxPollPackets: 20})
+			s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: limit, Limits: engineio.Limits{MaxPollPackets: 20}})
 			bystander := s.poll()
 			victim := s.next()
 			p := s.poll()

@@ -21,7 +21,8 @@ import (
 // Server is an Engine.IO server. Make one with New, mount its Handler with
 // app.Use, and end it with Shutdown. All methods are safe for concurrent use.
 type Server struct {
-	cfg       Config
+	cfg       Config // with defaults
+	hooks     Hooks
 	log       *slog.Logger
 	acceptor  transport.Acceptor
 	origins   originPolicy
@@ -51,21 +52,24 @@ type counters struct {
 	webSockets atomic.Int64
 }
 
-// New makes a server that gives its connections to a. It panics when the
-// configuration contradicts itself.
-func New(a transport.Acceptor, config ...Config) *Server {
-	cfg := configDefault(config...)
+// New makes a server that passes its connections to a. hooks is optional; only the first
+// one counts. It panics if the configuration is not valid: see Config.WithDefaults.
+func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
+	cfg := config.WithDefaults()
 	s := &Server{
 		cfg:       cfg,
 		log:       cfg.Logger,
 		acceptor:  a,
 		origins:   newOriginPolicy(cfg),
 		cors:      newCORSHeaders(cfg),
-		admission: admission{maxConns: cfg.MaxConns, maxPerIP: cfg.MaxConnsPerIP, rate: cfg.ConnRatePerIP},
+		admission: admission{maxConns: cfg.Limits.MaxConns, maxPerIP: cfg.Limits.MaxConnsPerIP, rate: cfg.Limits.ConnRatePerIP},
 		random:    rand.Reader,
 		begun:     time.Now(),
 		conns:     make(map[string]*conn),
 		ended:     make(chan struct{}),
+	}
+	if len(hooks) > 0 {
+		s.hooks = hooks[0]
 	}
 	if cfg.AllowAnyOrigin {
 		s.log.Warn("engineio: AllowAnyOrigin is set: pages of every origin can connect, and cookies are ignored")

@@ -47,6 +47,7 @@ func echoing() *transporttest.Recorder {
 
 type siteOptions struct {
 	core   transport.Acceptor // instead of the recorder
+	hooks  engineio.Hooks
 	fiber  fiber.Config
 	before func(app *fiber.App) // mounts what comes before the engine
 	wrap   func(net.Listener) net.Listener
@@ -66,7 +67,7 @@ func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, optio
 	if o.core == nil {
 		o.core = core
 	}
-	s.engine = engineio.New(o.core, cfg)
+	s.engine = engineio.New(o.core, cfg, o.hooks)
 	o.fiber.DisableStartupMessage = true
 	if o.fiber.ReadTimeout == 0 {
 		o.fiber.ReadTimeout = time.Minute

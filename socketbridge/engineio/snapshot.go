@@ -60,8 +60,8 @@ func (s *Server) newSnapshot(c *fiber.Ctx) snapshot {
 		add(queryEntry, k, v)
 	}
 	session := ""
-	if s.cfg.SessionCookie != nil {
-		session = s.cfg.SessionCookie(c)
+	if s.hooks.SessionCookie != nil {
+		session = s.hooks.SessionCookie(c)
 	}
 	for k, v := range c.Request().Header.Cookies() {
 		if string(k) != session {

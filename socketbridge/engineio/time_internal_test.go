@@ -28,9 +28,9 @@ type bench struct {
 	core   *transporttest.Recorder
 }
 
-func newBench(t *testing.T, core *transporttest.Recorder, cfg Config) *bench {
+func newBench(t *testing.T, core *transporttest.Recorder, cfg Config, hooks ...Hooks) *bench {
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	return &bench{t, New(core, cfg), core}
+	return &bench{t, New(core, cfg, hooks...), core}
 }
 
 // add makes a connection as a handshake does.
@@ -446,7 +446,7 @@ func TestTime_EndDuringAnUpgrade(t *testing.T) {
 func TestTime_HijackThatNeverComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dropped any
-		b := newBench(t, &transporttest.Recorder{}, Config{Dropped: func(v any) { dropped = v }})
+		b := newBench(t, &transporttest.Recorder{}, Config{}, Hooks{Release: func(v any) { dropped = v }})
 		c := b.add(snapshot{lifted: "session"}, WebSocket)
 		begin := time.Now()
 		<-c.Done()

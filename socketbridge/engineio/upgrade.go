@@ -12,13 +12,13 @@ import (
 // "5". From then on all that is queued, and all that comes, goes this way. Until
 // then the connection lives on polling, whatever becomes of the WebSocket.
 func (c *conn) serveUpgrade(r *reader) {
-	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.WriteTimeout}
+	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
 	if !c.beginProbe(w) {
 		_ = w.write([]packet{{kind: goodbye, code: wsframe.PolicyViolation}})
 		r.close()
 		return
 	}
-	w.setReadDeadline(time.Now().Add(c.server.cfg.UpgradeTimeout))
+	w.setReadDeadline(time.Now().Add(c.server.cfg.Timeouts.Upgrade))
 	r.stall = &stall{}
 	if !c.awaitUpgrade(w, r) || !c.takeOver(w, r) {
 		c.endProbe()

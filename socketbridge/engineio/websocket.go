@@ -185,7 +185,7 @@ func (c *conn) serveWebSocket(r *reader) {
 		r.close()
 		return
 	}
-	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.WriteTimeout}
+	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
 	c.mu.Lock()
 	if c.state.Load() == closed {
 		c.mu.Unlock()
