@@ -13,8 +13,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestCookie_Attributes(t *testing.T) {
@@ -144,7 +144,7 @@ func TestNew_RefusesContradictions(t *testing.T) {
 // the ID is a new one, and what was brought is neither stored nor echoed.
 func TestFixation(t *testing.T) {
 	t.Parallel()
-	spy := storagetest.NewFaulty(memory.New(), nil)
+	spy := faulty.New(memory.New(), nil)
 	defer func() { _ = spy.Close() }()
 	s := newStore(t, fibersession.Config{Storage: spy})
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
@@ -397,7 +397,7 @@ func TestSources(t *testing.T) {
 
 func TestHandler_Headers(t *testing.T) {
 	t.Parallel()
-	spy := storagetest.NewFaulty(memory.New(), nil)
+	spy := faulty.New(memory.New(), nil)
 	defer func() { _ = spy.Close() }()
 	s := newStore(t, fibersession.Config{Storage: spy, Next: func(c *fiber.Ctx) bool { return c.Path() == "/skipped" }})
 	app := newApp(s, map[string]fiber.Handler{

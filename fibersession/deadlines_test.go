@@ -11,8 +11,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // ends records when a session's end is told, and how often.
@@ -211,15 +211,15 @@ func TestDeadlines_AnotherNodeUsedIt(t *testing.T) {
 // have moved, and no other session waits for it; the absolute limit needs no store.
 func TestDeadlines_TheStoreFails(t *testing.T) {
 	for name, tt := range map[string]struct {
-		fault      storagetest.Fault
+		fault      faulty.Fault
 		late, next time.Duration
 	}{
-		"fails": {storagetest.Fault{Fail: errors.New("down")}, 0, time.Second},
-		"hangs": {storagetest.Fault{Hang: true}, time.Second, 2 * time.Second},
+		"fails": {faulty.Fault{Fail: errors.New("down")}, 0, time.Second},
+		"hangs": {faulty.Fault{Hang: true}, time.Second, 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
-				st := storagetest.NewFaulty(memory.New(), nil)
+				st := faulty.New(memory.New(), nil)
 				cfg := fibersession.Config{Storage: st, IdleTimeout: time.Hour, StorageTimeout: time.Second, Recheck: -1, Logger: quiet}
 				soft := fibersession.New(cfg)
 				cfg.AbsoluteTimeout = time.Hour
@@ -229,7 +229,7 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 				var idle, absolute ends
 				stopIdle, stopAbsolute := idle.watch(a), absolute.watch(b)
 				synctest.Wait() // both are tracked
-				st.SetPlan(func(storagetest.Call) storagetest.Fault { return tt.fault })
+				st.SetPlan(func(faulty.Call) faulty.Fault { return tt.fault })
 				time.Sleep(2*time.Hour + time.Second/2)
 				idle.expect(t, 0, begin, 0)
 				absolute.expect(t, 1, begin, time.Hour+tt.late)

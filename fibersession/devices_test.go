@@ -13,9 +13,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // loggedIn returns a handle of a new session of the user.
@@ -352,20 +353,20 @@ func TestN14_SessionInTheMaking(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			base := memory.New()
-			st := storagetest.NewFaulty(base, nil)
+			st := faulty.New(base, nil)
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
 			node := newStore(t, fibersession.Config{Storage: base, UserKey: "user"})
 			h := stored(t, s, nil)
 			looked := false
-			st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+			st.SetPlan(func(c faulty.Call) faulty.Fault {
 				if c.Method == "CompareAndSwap" && c.Key == s.StoreKey(h.ID()) {
 					looked = true
 					if n, err := look(node); n != 0 || err != nil {
 						t.Errorf("%d, %v", n, err)
 					}
 				}
-				return storagetest.Fault{}
+				return faulty.Fault{}
 			})
 			must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("user", "ann"); return nil }))
 			st.SetPlan(nil)
@@ -381,18 +382,18 @@ func TestN14_SessionInTheMaking(t *testing.T) {
 func TestN14_MovedWhileAllAreEnded(t *testing.T) {
 	t.Parallel()
 	base := memory.New()
-	st := storagetest.NewFaulty(base, nil)
+	st := faulty.New(base, nil)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
 	node := newStore(t, fibersession.Config{Storage: base, UserKey: "user"})
 	h := loggedIn(t, node, "ann")
 	moves := 0
-	st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+	st.SetPlan(func(c faulty.Call) faulty.Fault {
 		if c.Method == "Load" && moves < 3 && c.Key == s.StoreKey(h.ID()) { // listed, and then not there
 			moves++
 			must(t, h.Regenerate(ctx))
 		}
-		return storagetest.Fault{}
+		return faulty.Fault{}
 	})
 	if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || moves != 3 || !ended(h) {
 		t.Errorf("EndAll: %d, %v, after %d moves", n, err, moves)
@@ -498,14 +499,14 @@ func TestN14_EveryCallMayFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for nth := 1; ; nth++ {
-				st := storagetest.NewFaulty(memory.New(), nil)
+				st := faulty.New(memory.New(), nil)
 				s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
 				h := loggedIn(t, s, "ann")
 				id := h.ID()
 				loggedIn(t, s, "ann").Release()
 				loggedIn(t, s, "ann").Release()
 				begun := st.Calls()
-				st.SetPlan(storagetest.OnCall(begun+nth, storagetest.Fault{Fail: errBroken}))
+				st.SetPlan(faulty.OnCall(begun+nth, faulty.Fault{Fail: errBroken}))
 				got, err := do(s, h)
 				reached := st.Calls() >= begun+nth
 				st.SetPlan(nil)
@@ -536,11 +537,11 @@ func TestN14_EveryCallMayFail(t *testing.T) {
 // A store that hangs keeps nobody for longer than StorageTimeout and the caller's context.
 func TestN14_StoreHangs(t *testing.T) {
 	t.Parallel()
-	st := storagetest.NewFaulty(memory.New(), nil)
+	st := faulty.New(memory.New(), nil)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user", StorageTimeout: 10 * time.Millisecond})
 	h := loggedIn(t, s, "ann")
-	st.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+	st.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 	defer st.SetPlan(nil)
 	for name, do := range map[string]func() error{
 		"Devices": func() error { _, err := s.Devices(context.Background(), "ann"); return err },
@@ -590,7 +591,7 @@ type noIndex struct{ storage.Storage }
 // reset of one leaves the other's, and strangers' keys, as they are.
 func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	st, err := storage.Open(server.URL())
 	must(t, err)
 	defer func() { _ = st.Close() }()

@@ -20,9 +20,9 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // What Express keeps is tested with Express itself in package socketbridge, rows N7.
@@ -618,7 +618,7 @@ func TestN7_ExpressNodes(t *testing.T) {
 // expired, and one that was touched just now is not touched again.
 func TestN7_ExpressLifetime(t *testing.T) {
 	t.Parallel()
-	st, err := storage.Open(storagetest.Redis(t).URL())
+	st, err := storage.Open(redistest.Start(t).URL())
 	must(t, err)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, expressConfig(fibersession.Config{Storage: st}))

@@ -11,9 +11,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 var errBroken = errors.New("broken")
@@ -35,7 +35,7 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 		{"save again", func(h *fibersession.Handle) error { h.Set("b", 1); return h.Save(ctx) }},
 		{"destroy", func(h *fibersession.Handle) error { return h.Destroy(ctx) }},
 	}
-	faults := map[string]storagetest.Fault{
+	faults := map[string]faulty.Fault{
 		"fails":           {Fail: errBroken},
 		"loses an answer": {Lose: errBroken},
 	}
@@ -43,7 +43,7 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for n := 1; ; n++ {
-				st := storagetest.NewFaulty(memory.New(), storagetest.OnCall(n, fault))
+				st := faulty.New(memory.New(), faulty.OnCall(n, fault))
 				s := newStore(t, fibersession.Config{Storage: st, TouchInterval: 1})
 				h := fresh(t, s)
 				failures := 0
@@ -92,7 +92,7 @@ func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
 	for n := 1; n <= 4; n++ {
 		t.Run(fmt.Sprint("call ", n), func(t *testing.T) {
 			t.Parallel()
-			st := storagetest.NewFaulty(memory.New(), nil)
+			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st})
 			app := newApp(s, map[string]fiber.Handler{
@@ -106,7 +106,7 @@ func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
 			b := newBrowser(t, app)
 			b.get("/")
 			before := st.Calls()
-			st.SetPlan(storagetest.OnCall(before+n, storagetest.Fault{Fail: errBroken}))
+			st.SetPlan(faulty.OnCall(before+n, faulty.Fault{Fail: errBroken}))
 			failed := 0
 			for range 4 {
 				if res := b.get("/none"); res.status != 200 || res.body != "hello" {
@@ -139,10 +139,10 @@ func TestStore_Hangs(t *testing.T) {
 	for name, method := range map[string]string{"reading": "Load", "writing": "CompareAndSwap"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				st := storagetest.NewFaulty(memory.New(), nil)
+				st := faulty.New(memory.New(), nil)
 				s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 700 * time.Millisecond})
 				h := stored(t, s, map[string]any{"n": 0})
-				st.SetPlan(storagetest.OnMethod(method, storagetest.Fault{Hang: true}))
+				st.SetPlan(faulty.OnMethod(method, faulty.Fault{Hang: true}))
 				start := time.Now()
 				var wg sync.WaitGroup
 				for w := range 20 {
@@ -174,11 +174,11 @@ func TestStore_Hangs(t *testing.T) {
 // The driver panics: an error, and nobody waits for ever.
 func TestStore_Panics(t *testing.T) {
 	t.Parallel()
-	st := storagetest.NewFaulty(memory.New(), nil)
+	st := faulty.New(memory.New(), nil)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
 	h := stored(t, s, map[string]any{"n": 0})
-	st.SetPlan(func(storagetest.Call) storagetest.Fault { panic("driver") })
+	st.SetPlan(func(faulty.Call) faulty.Fault { panic("driver") })
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
@@ -195,18 +195,18 @@ func TestStore_Panics(t *testing.T) {
 // A write whose answer never came is unknown, never a success; a look tells.
 func TestR6_UnknownOutcome(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]storagetest.Fault{
+	for name, fault := range map[string]faulty.Fault{
 		"it happened":   {Lose: errBroken},
 		"it did not":    {Hang: true},
 		"it did, later": {Hang: true, Lose: errBroken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := storagetest.NewFaulty(memory.New(), nil)
+			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 20 * time.Millisecond})
 			h := stored(t, s, map[string]any{"n": 1})
-			st.SetPlan(storagetest.OnMethod("CompareAndSwap", fault))
+			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 2)
 			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) || !errors.Is(err, storage.ErrUnknownOutcome) {
 				t.Fatalf("%v, want ErrUnknownOutcome", err)
@@ -232,14 +232,14 @@ func TestR6_UnknownOutcome(t *testing.T) {
 // The first save of a new session has an unknown outcome: the session is not lost.
 func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]storagetest.Fault{"it happened": {Lose: errBroken}, "it did not": {Hang: true}} {
+	for name, fault := range map[string]faulty.Fault{"it happened": {Lose: errBroken}, "it did not": {Hang: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := storagetest.NewFaulty(memory.New(), nil)
+			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 20 * time.Millisecond})
 			h := fresh(t, s)
-			st.SetPlan(storagetest.OnMethod("CompareAndSwap", fault))
+			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 1)
 			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
 				t.Fatalf("%v, want ErrUnknownOutcome", err)
@@ -258,16 +258,16 @@ func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 // the old ID in force, or, when its outcome is unknown, the session alive.
 func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]storagetest.Fault{"fails": {Fail: errBroken}, "loses an answer": {Lose: errBroken}} {
+	for name, fault := range map[string]faulty.Fault{"fails": {Fail: errBroken}, "loses an answer": {Lose: errBroken}} {
 		for n := 1; n <= 2; n++ {
 			t.Run(fmt.Sprint("call ", n, " ", name), func(t *testing.T) {
 				t.Parallel()
-				st := storagetest.NewFaulty(memory.New(), nil)
+				st := faulty.New(memory.New(), nil)
 				defer func() { _ = st.Close() }()
 				s := newStore(t, fibersession.Config{Storage: st})
 				h := stored(t, s, map[string]any{"user": "alice"})
 				id := h.ID()
-				st.SetPlan(storagetest.OnCall(st.Calls()+n, fault))
+				st.SetPlan(faulty.OnCall(st.Calls()+n, fault))
 				if err := h.Regenerate(ctx); !errors.Is(err, errBroken) {
 					t.Fatalf("%v", err)
 				}
@@ -300,7 +300,7 @@ func TestExcuse(t *testing.T) {
 	for _, method := range []string{"Load", "CompareAndSwap"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			st := storagetest.NewFaulty(memory.New(), nil)
+			st := faulty.New(memory.New(), nil)
 			t.Cleanup(func() { _ = st.Close() })
 			s := newStore(t, fibersession.Config{Storage: st})
 			var failed error
@@ -316,7 +316,7 @@ func TestExcuse(t *testing.T) {
 			})
 			b := newBrowser(t, app)
 			b.get("/set")
-			st.SetPlan(storagetest.OnMethod(method, storagetest.Fault{Fail: errors.New("down")}))
+			st.SetPlan(faulty.OnMethod(method, faulty.Fault{Fail: errors.New("down")}))
 			if res := b.get("/lift?excuse=1"); res.status != 200 || res.body != "answered" || !errors.Is(failed, fibersession.ErrUnavailable) {
 				t.Errorf("%d %s, and Lift's error is %v", res.status, res.body, failed)
 			}

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // opened is a storage that ends with the test, after the stores on it.
@@ -161,7 +161,7 @@ func TestFault_RedisKilledUnderLoad(t *testing.T) {
 	if p := os.Getenv("FAULTS_APPENDFSYNC"); p != "" {
 		policy = p
 	}
-	server := storagetest.Redis(t, "--appendonly", "yes", "--appendfsync", policy)
+	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", policy)
 	url := server.URL()
 	stores, handles, ids := nodesOn(t, fibersession.Config{}, 4, url, url, url)
 	before := runtime.NumGoroutine()
@@ -191,16 +191,16 @@ func TestFault_RedisKilledUnderLoad(t *testing.T) {
 // whatever is under way.
 func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
-	one, two := storagetest.NewProxy(t, server.Addr()), storagetest.NewProxy(t, server.Addr())
+	server := redistest.Start(t)
+	one, two := redistest.NewProxy(t, server.Addr()), redistest.NewProxy(t, server.Addr())
 	stores, handles, ids := nodesOn(t, fibersession.Config{}, 4, one.URL(), two.URL(), server.URL())
 	l := newLoad(t, handles)
 	for i := range 20 {
 		l.progress("the load runs")
 		if i%2 == 0 {
-			one.Cut()
+			one.Disconnect()
 		} else {
-			two.Cut()
+			two.Disconnect()
 		}
 	}
 	l.end(stores[2], ids)
@@ -210,7 +210,7 @@ func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
 // Redis stands still: every call is answered all the same, and then all goes on.
 func TestFault_RedisStandsStill(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	url := server.URL()
 	stores, handles, ids := nodesOn(t, fibersession.Config{StorageTimeout: time.Second}, 4, url, url)
 	l := newLoad(t, handles)
@@ -230,13 +230,13 @@ func TestFault_RedisStandsStill(t *testing.T) {
 // and never replicated is Redis' to lose; here the replica had caught up.
 func TestFault_SentinelFailsOver(t *testing.T) {
 	t.Parallel()
-	f := storagetest.Failover(t)
+	f := redistest.StartFailover(t)
 	url := f.URL()
 	stores, handles, ids := nodesOn(t, fibersession.Config{}, 2, url, url)
 	l := newLoad(t, handles)
 	l.progress("the load runs")
 	l.pause()
-	f.Replicated()
+	f.WaitForReplication()
 	f.Master.Kill()
 	l.begin(handles)
 	l.progress("the load runs on the other server")
@@ -249,13 +249,13 @@ func TestFault_SentinelFailsOver(t *testing.T) {
 func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	t.Parallel()
 	const maxLag = time.Second
-	server := storagetest.Redis(t)
-	network := storagetest.NewProxy(t, server.Addr())
+	server := redistest.Start(t)
+	network := redistest.NewProxy(t, server.Addr())
 	a := newStore(t, fibersession.Config{Storage: opened(t, network.URL()), Freshness: fibersession.Tracked, MaxLag: maxLag, StorageTimeout: 2 * time.Second})
 	b := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
 	h, hb, n := shared(t, a, b, nil)
 	soon(t, "it is tracked", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
-	network.Stop()
+	network.Pause()
 	must(t, hb.Destroy(ctx))
 	ended := time.Now()
 	served := 0
@@ -283,7 +283,7 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 // A node that is killed takes nothing along but what it had under way.
 func TestFault_ANodeIsKilled(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	a := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
 	h := stored(t, a, map[string]any{"n": 0})
 	n := newsOf(t, h)

@@ -4,9 +4,9 @@ import (
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // What it costs that a session is watched, and what Tracked spares.
@@ -16,7 +16,7 @@ func BenchmarkFeed(b *testing.B) {
 		if on == "memory" {
 			st = memory.New()
 		} else {
-			st = opened(b, storagetest.Redis(b).URL())
+			st = opened(b, redistest.Start(b).URL())
 		}
 		s := fibersession.New(fibersession.Config{Storage: st, Logger: quiet})
 		h := stored(b, s, map[string]any{"n": 0})

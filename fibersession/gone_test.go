@@ -12,9 +12,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // keys is what the storage holds of sessions.
@@ -71,7 +71,7 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 		t.Run(fmt.Sprint("at call ", delayed+1), func(t *testing.T) {
 			t.Parallel()
 			st := memory.New()
-			slow := storagetest.NewFaulty(st, nil)
+			slow := faulty.New(st, nil)
 			defer func() { _ = slow.Close() }()
 			// A touch at every use, so that also reading would write.
 			cfg := fibersession.Config{TouchInterval: 1}
@@ -79,12 +79,12 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			fast := newStore(t, cfg)
 			var calls atomic.Int64
 			arrived, left := make(chan struct{}), make(chan struct{})
-			slow.SetPlan(func(storagetest.Call) storagetest.Fault {
+			slow.SetPlan(func(faulty.Call) faulty.Fault {
 				if calls.Add(1) == int64(delayed)+1 {
 					close(arrived)
 					<-left
 				}
-				return storagetest.Fault{}
+				return faulty.Fault{}
 			})
 			cfg.Storage = slow
 			s := newStore(t, cfg)

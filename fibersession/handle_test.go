@@ -12,8 +12,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestA4_ReloadAndSave(t *testing.T) {
@@ -184,7 +184,7 @@ func TestTable_EmptyAfterManySessions(t *testing.T) {
 
 func TestGetByID(t *testing.T) {
 	t.Parallel()
-	spy := storagetest.NewFaulty(memory.New(), nil)
+	spy := faulty.New(memory.New(), nil)
 	defer func() { _ = spy.Close() }()
 	s := newStore(t, fibersession.Config{Storage: spy})
 	h := stored(t, s, map[string]any{"user": "eve"})

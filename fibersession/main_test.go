@@ -15,10 +15,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestMain(m *testing.M) {
@@ -78,7 +78,7 @@ func overStorages(t *testing.T, test func(t *testing.T, st storage.Storage)) {
 		test(t, st)
 	})
 	t.Run("redis", func(t *testing.T) {
-		st, err := storage.Open(storagetest.Redis(t).URL())
+		st, err := storage.Open(redistest.Start(t).URL())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/redis"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // patience bounds what a test waits for; it is no measure.
@@ -225,7 +225,7 @@ func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 // The feed is asked for the sessions that somebody watches and for no others.
 func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
 	t.Parallel()
-	st, err := storage.Open(storagetest.Redis(t).URL())
+	st, err := storage.Open(redistest.Start(t).URL())
 	must(t, err)
 	t.Cleanup(func() { _ = st.Close() })
 	s := newStore(t, fibersession.Config{Storage: st})
@@ -265,7 +265,7 @@ func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
 // What travels over the channels names no session by its ID.
 func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 	t.Parallel()
-	st, err := storage.Open(storagetest.Redis(t).URL())
+	st, err := storage.Open(redistest.Start(t).URL())
 	must(t, err)
 	t.Cleanup(func() { _ = st.Close() })
 	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})

@@ -9,7 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 )
 
 var errDown = errors.New("down")
@@ -20,7 +20,7 @@ func (w *world) failing(on bool) {
 	w.radio.set(on, on, 0)
 	w.faulty.SetPlan(nil)
 	if on {
-		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Fail: errDown} })
+		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Fail: errDown} })
 	}
 }
 
@@ -108,17 +108,17 @@ func TestOutage_WhatIsNotServed(t *testing.T) {
 // Without a grace nothing is served, and a store that hangs is waited for once.
 func TestOutage_RefuseIsTheDefault(t *testing.T) {
 	for name, tt := range map[string]struct {
-		fault storagetest.Fault
+		fault faulty.Fault
 		wait  time.Duration
 	}{
-		"refused": {storagetest.Fault{Fail: errDown}, 0},
-		"hanging": {storagetest.Fault{Hang: true}, time.Second},
+		"refused": {faulty.Fault{Fail: errDown}, 0},
+		"hanging": {faulty.Fault{Hang: true}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
 				t := w.t
 				h, _, _ := w.share(map[string]any{"n": 1})
-				w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return tt.fault })
+				w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return tt.fault })
 				begin := time.Now()
 				errs := make(chan error)
 				const callers = 200
@@ -155,7 +155,7 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 		t := w.t
 		h, _, _ := w.share(map[string]any{"n": 1})
 		came := time.Now()
-		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		behind, later := h.Fork(), h.Fork()
 		behind.Waiting(came)
 		try := func(what string, h *fibersession.Handle, wait time.Duration) {
@@ -208,7 +208,7 @@ func TestOutage_ARequestWaitsOnce(t *testing.T) {
 		held, err := w.a.GetByID(ctx, b.cookies["__Host-session"])
 		must(t, err)
 		defer held.Release()
-		w.faulty.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		begin := time.Now()
 		if res := b.get("/"); res.status != fiber.StatusServiceUnavailable || time.Since(begin) != time.Second {
 			t.Errorf("it had %d after %v", res.status, time.Since(begin))

@@ -14,9 +14,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func whoApp(s *fibersession.Store) *fiber.App {
@@ -122,7 +122,7 @@ func TestD6_SwappedValues(t *testing.T) {
 // What another user of the storage keeps can never be entered as a session.
 func TestD6_ForeignKeys(t *testing.T) {
 	t.Parallel()
-	spy := storagetest.NewFaulty(memory.New(), nil)
+	spy := faulty.New(memory.New(), nil)
 	defer func() { _ = spy.Close() }()
 	s := newStore(t, fibersession.Config{Storage: spy})
 	h := stored(t, s, map[string]any{"user": "admin"})
@@ -157,7 +157,7 @@ func TestN6_NoIDAnywhere(t *testing.T) {
 	var log bytes.Buffer
 	base := memory.New()
 	seen := &recording{Storage: base}
-	st := storagetest.NewFaulty(seen, nil)
+	st := faulty.New(seen, nil)
 	defer func() { _ = st.Close() }()
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := newStore(t, fibersession.Config{Storage: st, Logger: logger})
@@ -191,8 +191,8 @@ func TestN6_NoIDAnywhere(t *testing.T) {
 				_, _ = fmt.Fprintln(&printed, do())
 			}
 			ids = append(ids, h.ID())
-			st.SetPlan(func(c storagetest.Call) storagetest.Fault {
-				return storagetest.Fault{Fail: errors.New("cannot reach key " + c.Key)}
+			st.SetPlan(func(c faulty.Call) faulty.Fault {
+				return faulty.Fault{Fail: errors.New("cannot reach key " + c.Key)}
 			})
 			defer st.SetPlan(nil)
 			for _, err := range []error{h.Reload(ctx), h.Destroy(ctx), h.Regenerate(ctx)} {
@@ -205,7 +205,7 @@ func TestN6_NoIDAnywhere(t *testing.T) {
 	newBrowser(t, app).get("/")
 	b := newBrowser(t, app)
 	b.cookies["__Host-session"] = ids[1]
-	st.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errBroken}))
+	st.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errBroken}))
 	b.get("/")
 	st.SetPlan(nil)
 	if len(ids) < 2 || ids[0] == "" || ids[1] == "" || ids[0] == ids[1] {

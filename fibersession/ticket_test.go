@@ -15,9 +15,9 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 const page = "https://example.com" // whose tickets these are
@@ -294,16 +294,16 @@ func TestTicket_IsNotInTheStorage(t *testing.T) {
 // ticket whose use had an unknown outcome is not used twice.
 func TestTicket_WhenThingsFail(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]storagetest.Fault{"refused": {Fail: errBroken}, "lost": {Lose: errBroken}} {
+	for name, fault := range map[string]faulty.Fault{"refused": {Fail: errBroken}, "lost": {Lose: errBroken}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for nth := 1; ; nth++ {
-				st := storagetest.NewFaulty(memory.New(), nil)
+				st := faulty.New(memory.New(), nil)
 				s := newStore(t, fibersession.Config{Storage: st})
 				h := stored(t, s, nil)
 				ticket := ticketOf(t, s, h)
 				begun := st.Calls()
-				st.SetPlan(storagetest.OnCall(begun+nth, fault))
+				st.SetPlan(faulty.OnCall(begun+nth, fault))
 				first, err := s.Redeem(ctx, ticket, page)
 				reached := st.Calls() >= begun+nth
 				st.SetPlan(nil)
@@ -319,7 +319,7 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 						h.Release()
 					}
 				}
-				st.SetPlan(storagetest.OnMethod("CompareAndSwap", fault))
+				st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 				if _, err := tryTicket(t, s, h); err == nil || errors.Is(err, fibersession.ErrTicket) {
 					t.Errorf("issued all the same: %v", err)
 				}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // radio is a storage whose feed the test has in its hands.
@@ -95,7 +95,7 @@ func (r *radio) heard() []storage.Change {
 // does goes through faulty.
 type world struct {
 	t      *testing.T
-	faulty *storagetest.Faulty
+	faulty *faulty.Storage
 	radio  *radio
 	a, b   *fibersession.Store
 }
@@ -105,13 +105,13 @@ func inWorld(t *testing.T, cfg fibersession.Config, test func(w *world)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		st := memory.New()
-		faulty := storagetest.NewFaulty(st, nil)
-		r := &radio{Storage: faulty}
+		flaky := faulty.New(st, nil)
+		r := &radio{Storage: flaky}
 		cfg.Logger = quiet
 		cfg.Storage = r
 		a := fibersession.New(cfg)
 		cfg.Storage = st
-		w := &world{t: t, faulty: faulty, radio: r, a: a, b: fibersession.New(cfg)}
+		w := &world{t: t, faulty: flaky, radio: r, a: a, b: fibersession.New(cfg)}
 		t.Cleanup(func() {
 			must(t, w.a.Close())
 			must(t, w.b.Close())
@@ -167,14 +167,14 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 			synctest.Wait()
 		}},
 		"after a gap, and the store does not answer it": {f: fibersession.Tracked, loads: 1, do: func(w *world, _ *fibersession.Handle) {
-			w.faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errors.New("down")}))
+			w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
 			w.radio.tell(storage.Change{Kind: storage.Gap})
 			synctest.Wait()
 			w.faulty.SetPlan(nil)
 		}},
 		"after a write of unknown outcome": {f: fibersession.Tracked, loads: 1, do: func(w *world, h *fibersession.Handle) {
 			w.radio.set(true, false, 0)
-			w.faulty.SetPlan(storagetest.OnMethod("CompareAndSwap", storagetest.Fault{Lose: errors.New("cut")}))
+			w.faulty.SetPlan(faulty.OnMethod("CompareAndSwap", faulty.Fault{Lose: errors.New("cut")}))
 			f := h.Fork()
 			f.Set("n", 2)
 			if err := f.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
@@ -301,7 +301,7 @@ func TestFeed_AGapIsMadeUpFor(t *testing.T) {
 		}
 		w.radio.set(false, false, 0)
 		w.radio.most.Store(0)
-		w.faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Delay: time.Millisecond}))
+		w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Delay: time.Millisecond}))
 		w.radio.tell(storage.Change{Kind: storage.Gap})
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
@@ -524,7 +524,7 @@ func TestFeed_AWatcherThatHangs(t *testing.T) {
 func TestStrict_ReadsOfOneSessionAreOne(t *testing.T) {
 	inWorld(t, fibersession.Config{}, func(w *world) {
 		h, _, _ := w.share(nil)
-		w.faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Delay: 10 * time.Millisecond}))
+		w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Delay: 10 * time.Millisecond}))
 		before := w.a.Stats().Loads
 		var wg sync.WaitGroup
 		for range 500 {

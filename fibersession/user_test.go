@@ -11,8 +11,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 type account string
@@ -161,7 +161,7 @@ func TestLogin_OverHTTP(t *testing.T) {
 // succeeds.
 func TestLogin_EveryCallMayFail(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]storagetest.Fault{
+	for name, fault := range map[string]faulty.Fault{
 		"refused": {Fail: errBroken},
 		"lost":    {Lose: errBroken},
 	} {
@@ -180,16 +180,16 @@ func TestLogin_EveryCallMayFail(t *testing.T) {
 	}
 }
 
-func loginFailsAt(t *testing.T, nth int, fault storagetest.Fault) (failed bool) {
+func loginFailsAt(t *testing.T, nth int, fault faulty.Fault) (failed bool) {
 	t.Helper()
-	st := storagetest.NewFaulty(memory.New(), nil)
+	st := faulty.New(memory.New(), nil)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
 	h := stored(t, s, map[string]any{"basket": 1})
 	defer h.Release()
 	planted := h.ID()
 	begun := st.Calls()
-	st.SetPlan(storagetest.OnCall(begun+nth, fault))
+	st.SetPlan(faulty.OnCall(begun+nth, fault))
 	in := h.Login(ctx, "ann")
 	failed = st.Calls() >= begun+nth
 	st.SetPlan(nil)
@@ -220,7 +220,7 @@ func loginFailsAt(t *testing.T, nth int, fault storagetest.Fault) (failed bool) 
 		t.Errorf("call %d: %d devices, %v", nth, len(all), err)
 	}
 	begun = st.Calls()
-	st.SetPlan(storagetest.OnCall(begun+nth, fault))
+	st.SetPlan(faulty.OnCall(begun+nth, fault))
 	out := h.Logout(ctx)
 	failed = failed || st.Calls() >= begun+nth
 	st.SetPlan(nil)

@@ -12,12 +12,12 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // witness writes down all that a storage is given.
@@ -62,11 +62,11 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	n := nodetest.Start(t)
 	var log, stored, urls, locals, answers, rooms, told testlog.Log
 	base := memory.New()
-	faulty := storagetest.NewFaulty(witness{base, &stored}, nil)
-	t.Cleanup(func() { _ = faulty.Close() })
+	flaky := faulty.New(witness{base, &stored}, nil)
+	t.Cleanup(func() { _ = flaky.Close() })
 	s := members(t, options{
 		log:      slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})),
-		sessions: fibersession.Config{Storage: faulty},
+		sessions: fibersession.Config{Storage: flaky},
 		before: func(app *fiber.App) {
 			app.Use(func(c *fiber.Ctx) error {
 				err := c.Next()
@@ -150,11 +150,11 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	}
 	refusedWith(t, n.Dial(t, s.url, nodetest.Options{Auth: withTicket("x"), Cookie: a.cookie()}))
 	for _, method := range []string{"Load", "CompareAndSwap", "Members"} {
-		faulty.SetPlan(func(call storagetest.Call) storagetest.Fault {
+		flaky.SetPlan(func(call faulty.Call) faulty.Fault {
 			if call.Method == method {
-				return storagetest.Fault{Fail: fmt.Errorf("cannot reach %q", call.Key)}
+				return faulty.Fault{Fail: fmt.Errorf("cannot reach %q", call.Key)}
 			}
-			return storagetest.Fault{}
+			return faulty.Fault{}
 		})
 		_, _, _ = a.try("POST", "/login/ann")
 		_, _ = a.ask("GET", "/devices")
@@ -162,7 +162,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 		n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie(), Transports: []string{"websocket"}})
 		_, _ = fmt.Fprintln(&answers, c.MustCall("whoami"))
 	}
-	faulty.SetPlan(nil)
+	flaky.SetPlan(nil)
 	a.post("/end-all/ann")
 	loggedOut(t, "all", clients[1])
 	if err := s.io.Shutdown(t.Context()); err != nil {

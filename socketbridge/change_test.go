@@ -14,11 +14,11 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // N2: logging in over HTTP makes open sockets authenticated at once, with no
@@ -141,17 +141,17 @@ var startClocks = sync.OnceFunc(func() {
 // inTime runs a test of a server and its sessions on a clock of its own.
 func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
 	t.Helper()
-	inTimeOn(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *storagetest.Faulty) {
+	inTimeOn(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *faulty.Storage) {
 		test(t, store, io)
 	})
 }
 
 // inTimeOn is inTime with the storage, which can be made to fail.
-func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty)) {
+func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage)) {
 	t.Helper()
 	startClocks()
 	synctest.Test(t, func(t *testing.T) {
-		st := storagetest.NewFaulty(memory.New(), nil)
+		st := faulty.New(memory.New(), nil)
 		t.Cleanup(func() { _ = st.Close() })
 		sessions.Storage, sessions.Logger = st, silent
 		store := fibersession.New(sessions)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // deviceList is what the browser is told of its user's devices.
@@ -138,7 +138,7 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 func TestN15_TwoAppsSideBySide(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	url := storagetest.Redis(t).URL()
+	url := redistest.Start(t).URL()
 	app := func(prefix string) *site {
 		o := withUsers(url)
 		o.sessions.Prefix = prefix

@@ -14,9 +14,9 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // town is a Fiber site and an Express app that share one Redis and one cookie.
@@ -32,7 +32,7 @@ const expressSecret = "an Express secret of thirty-two bytes or more"
 // newTown starts both. What a test wants of them it changes in the options.
 func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) *town {
 	t.Helper()
-	url := storagetest.Redis(t).URL()
+	url := redistest.Start(t).URL()
 	o := options{storage: url}
 	o.sessions.UserKey = "user"
 	o.sessions.Express = &fibersession.Express{Secrets: []string{expressSecret}}

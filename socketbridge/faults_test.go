@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // A store that fails, hangs or loses its answer while a session is lifted, read, kept
@@ -22,7 +22,7 @@ func TestStoreFaults(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	broken := errors.New("broken")
-	faults := map[string]storagetest.Fault{"fails": {Fail: broken}, "hangs": {Hang: true}, "loses its answer": {Lose: broken}}
+	faults := map[string]faulty.Fault{"fails": {Fail: broken}, "hangs": {Hang: true}, "loses its answer": {Lose: broken}}
 	unavailable := map[string]string{"fails": "session_unavailable", "hangs": "session_unavailable", "loses its answer": "session_unavailable"}
 	for _, tt := range []struct {
 		name   string
@@ -40,7 +40,7 @@ func TestStoreFaults(t *testing.T) {
 		for how, fault := range faults {
 			t.Run(tt.name+" "+how, func(t *testing.T) {
 				t.Parallel()
-				st := storagetest.NewFaulty(memory.New(), nil)
+				st := faulty.New(memory.New(), nil)
 				t.Cleanup(func() { _ = st.Close() })
 				var logged testlog.Log
 				sessions := fibersession.Config{Storage: st}
@@ -53,11 +53,11 @@ func TestStoreFaults(t *testing.T) {
 				}).life().serve()
 				a, b := s.member(), s.member()
 				var key atomic.Value // of a's session
-				st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+				st.SetPlan(func(c faulty.Call) faulty.Fault {
 					if c.Method == "Load" {
 						key.Store(c.Key)
 					}
-					return storagetest.Fault{}
+					return faulty.Fault{}
 				})
 				a.get("/name")
 				st.SetPlan(nil)
@@ -66,11 +66,11 @@ func TestStoreFaults(t *testing.T) {
 				if tt.name != "lift" {
 					c = a.connect(n, "/", nodetest.Options{})
 				}
-				st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+				st.SetPlan(func(c faulty.Call) faulty.Fault {
 					if c.Method == tt.method && c.Key == key.Load() {
 						return fault
 					}
-					return storagetest.Fault{}
+					return faulty.Fault{}
 				})
 				switch tt.name {
 				case "lift":

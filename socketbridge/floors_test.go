@@ -45,8 +45,10 @@ var arrows = map[string][]string{
 
 // testOnly are packages that only tests import; they stand beside the house.
 var testOnly = map[string]bool{
-	"internal/nodetest": true,
-	"internal/testlog":  true,
+	"internal/faulty":    true,
+	"internal/nodetest":  true,
+	"internal/redistest": true,
+	"internal/testlog":   true,
 }
 
 // heavy are modules that only the named packages may import.

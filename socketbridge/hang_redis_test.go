@@ -11,7 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
 // Redis stands still under 500 sockets that send events and people who make requests:
@@ -19,7 +19,7 @@ import (
 // It counts goroutines, and so runs alone.
 func TestHang_RedisStandsStill(t *testing.T) {
 	const people, socketsEach, events, requests = 50, 10, 5, 4
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	s := newSite(t, options{storage: server.URL(), sessions: fibersession.Config{}}).counter().serve()
 	agents, peers := make([]*agent, people), []*peer(nil)
 	for i := range agents {

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // While the store hangs, every event of every socket is answered within StorageTimeout
@@ -36,7 +36,7 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 			t.Parallel()
 			const sessions, sockets, events = 10, 50, 10
 			bridge := socketbridge.Config{Mode: tt.mode, DisableTouch: !strings.HasPrefix(name, "touches")}
-			inTimeOn(t, tt.sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty) {
+			inTimeOn(t, tt.sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 				io.On("read", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) })
 				io.On("write", func(p *socketbridge.Packet) error {
 					p.Session().Set("n", p.Session().Get("n"))
@@ -60,7 +60,7 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute)
-				st.SetPlan(func(storagetest.Call) storagetest.Fault { return storagetest.Fault{Hang: true} })
+				st.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 				begin := time.Now()
 				var reading sync.WaitGroup
 				for i, p := range peers {

@@ -8,10 +8,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // causeOf is what an OnInvalidSession handler can tell.
@@ -100,10 +100,10 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		faulty := storagetest.NewFaulty(base, nil)
-		t.Cleanup(func() { _ = faulty.Close() })
+		flaky := faulty.New(base, nil)
+		t.Cleanup(func() { _ = flaky.Close() })
 		happened := make(events, 64)
-		s := newSite(t, options{sessions: fibersession.Config{Storage: faulty}}).lifecycle(happened).serve()
+		s := newSite(t, options{sessions: fibersession.Config{Storage: flaky}}).lifecycle(happened).serve()
 
 		t.Run("missing", func(t *testing.T) {
 			for name, cookie := range map[string]string{"no cookie": "", "never issued": "session=0123456789012345678901234567890123456789012"} {
@@ -125,10 +125,10 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 		})
 		t.Run("the store fails at the handshake", func(t *testing.T) {
 			a := s.member()
-			faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errors.New("down")}))
+			flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
 			turnedAway(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie()}), "session_unavailable")
 			told(t, a.connect(n, "/told", nodetest.Options{}), "unavailable")
-			faulty.SetPlan(nil)
+			flaky.SetPlan(nil)
 		})
 		if len(happened) != 0 {
 			t.Fatalf("a client without a session was admitted: %s", <-happened)
@@ -154,10 +154,10 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			a := s.member()
 			c := a.connect(n, "/told", nodetest.Options{})
 			happened.expect(t, "connected")
-			faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errors.New("down")}))
+			flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
 			equal(t, "the event", call(t, c, "name"), `{"error":{"code":"session_unavailable","message":"the session store is unavailable"}}`)
 			equal(t, "the client hears", c.MustNext("invalid").String(), `["unavailable"]`)
-			faulty.SetPlan(nil)
+			flaky.SetPlan(nil)
 			equal(t, "it stays", call(t, c, "name"), `"ann"`)
 		})
 	})

@@ -17,8 +17,8 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // outcome is what a client was told of an operation on the register that a session
@@ -149,11 +149,11 @@ func TestLinearizable(t *testing.T) {
 	for name, faults := range map[string]bool{"in peace": false, "under faults": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := storagetest.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+			server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 			var sites []*site
-			var networks []*storagetest.Proxy
+			var networks []*redistest.Proxy
 			for range 3 {
-				network := storagetest.NewProxy(t, server.Addr())
+				network := redistest.NewProxy(t, server.Addr())
 				networks = append(networks, network)
 				sites = append(sites, newSite(t, options{
 					storage:  network.URL(),
@@ -197,7 +197,7 @@ func TestLinearizable(t *testing.T) {
 						server.Kill()
 						server.Restart()
 					} else {
-						networks[i%len(networks)].Cut()
+						networks[i%len(networks)].Disconnect()
 					}
 				}
 			}

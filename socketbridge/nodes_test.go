@@ -12,9 +12,9 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // newSites makes sites that share a store, as the nodes of one app do.
@@ -168,7 +168,7 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 		return nil
 	}
 	n := nodetest.Start(t)
-	sites := newSites(t, nodes, storagetest.Redis(t).URL(), options{bridge: socketbridge.Config{Freshness: fibersession.Tracked}}, func(s *site) {
+	sites := newSites(t, nodes, redistest.Start(t).URL(), options{bridge: socketbridge.Config{Freshness: fibersession.Tracked}}, func(s *site) {
 		s.app.Get("/", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("count", 0); return nil })
 		s.app.Post("/add", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Update(add) })
 		s.app.Get("/sum", func(c *fiber.Ctx) error {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // While Redis is away every request and every event has an answer: refused by default,
@@ -21,19 +21,19 @@ func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 	for name, tt := range map[string]struct {
 		grace time.Duration
 		f     fibersession.Freshness
-		away  func(*storagetest.RedisServer)
-		back  func(*storagetest.RedisServer)
+		away  func(*redistest.Server)
+		back  func(*redistest.Server)
 	}{
-		"killed, refuse":        {0, fibersession.Strict, (*storagetest.RedisServer).Kill, (*storagetest.RedisServer).Restart},
-		"killed, tracked":       {0, fibersession.Tracked, (*storagetest.RedisServer).Kill, (*storagetest.RedisServer).Restart},
-		"killed, grace":         {time.Hour, fibersession.Strict, (*storagetest.RedisServer).Kill, (*storagetest.RedisServer).Restart},
-		"stands still, refuse":  {0, fibersession.Strict, (*storagetest.RedisServer).Pause, (*storagetest.RedisServer).Resume},
-		"stands still, grace":   {time.Hour, fibersession.Strict, (*storagetest.RedisServer).Pause, (*storagetest.RedisServer).Resume},
-		"stands still, tracked": {time.Hour, fibersession.Tracked, (*storagetest.RedisServer).Pause, (*storagetest.RedisServer).Resume},
+		"killed, refuse":        {0, fibersession.Strict, (*redistest.Server).Kill, (*redistest.Server).Restart},
+		"killed, tracked":       {0, fibersession.Tracked, (*redistest.Server).Kill, (*redistest.Server).Restart},
+		"killed, grace":         {time.Hour, fibersession.Strict, (*redistest.Server).Kill, (*redistest.Server).Restart},
+		"stands still, refuse":  {0, fibersession.Strict, (*redistest.Server).Pause, (*redistest.Server).Resume},
+		"stands still, grace":   {time.Hour, fibersession.Strict, (*redistest.Server).Pause, (*redistest.Server).Resume},
+		"stands still, tracked": {time.Hour, fibersession.Tracked, (*redistest.Server).Pause, (*redistest.Server).Resume},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := storagetest.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+			server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 			s := newSite(t, options{
 				storage:  server.URL(),
 				sessions: fibersession.Config{OutageGrace: tt.grace, Freshness: tt.f, StorageTimeout: 2 * time.Second},

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 type indexed interface {
@@ -30,7 +30,7 @@ type indexed interface {
 type lone struct {
 	t     *testing.T
 	base  indexed
-	st    *storagetest.Faulty
+	st    *faulty.Storage
 	store *fibersession.Store
 	hub   *adapter.Memory
 	io    *socketbridge.Server
@@ -45,7 +45,7 @@ func alone(t *testing.T, grace, slow time.Duration, test func(p *lone)) {
 	startClocks()
 	synctest.Test(t, func(t *testing.T) {
 		p := &lone{t: t, base: memory.New().(indexed), hub: adapter.NewMemory()}
-		p.st = storagetest.NewFaulty(p.base, nil)
+		p.st = faulty.New(p.base, nil)
 		t.Cleanup(func() { _ = p.st.Close() })
 		p.store = fibersession.New(fibersession.Config{Storage: p.st, UserKey: "user", Logger: silent})
 		t.Cleanup(func() { _ = p.store.Close() })
@@ -118,13 +118,13 @@ func TestPresence_LookingAfterManyUsers(t *testing.T) {
 		var mu sync.Mutex
 		var longest time.Duration
 		last := time.Now()
-		p.st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+		p.st.SetPlan(func(c faulty.Call) faulty.Fault {
 			if c.Method == "Touch" && strings.HasPrefix(c.Key, p.key("n:")) {
 				mu.Lock()
 				defer mu.Unlock()
 				longest, last = max(longest, time.Since(last)), time.Now()
 			}
-			return storagetest.Fault{}
+			return faulty.Fault{}
 		})
 		time.Sleep(200 * time.Second)
 		mu.Lock()
@@ -157,19 +157,19 @@ func TestPresence_AnswerLost(t *testing.T) {
 		away := func(method string, meanwhile func()) {
 			lost := false
 			var mu sync.Mutex
-			p.st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+			p.st.SetPlan(func(c faulty.Call) faulty.Fault {
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
 				case c.Key != record:
-					return storagetest.Fault{}
+					return faulty.Fault{}
 				case lost:
-					return storagetest.Fault{Fail: errors.New("away")}
+					return faulty.Fault{Fail: errors.New("away")}
 				case c.Method == method:
 					lost = true
-					return storagetest.Fault{Lose: errors.New("cut")}
+					return faulty.Fault{Lose: errors.New("cut")}
 				}
-				return storagetest.Fault{}
+				return faulty.Fault{}
 			})
 			meanwhile()
 			time.Sleep(3 * time.Second)
@@ -203,12 +203,12 @@ func TestPresence_AnswerLost(t *testing.T) {
 // not tell.
 func TestPresence_ClearedByTwo(t *testing.T) {
 	t.Parallel()
-	inOrder := func(record string, base indexed) storagetest.Plan {
-		return func(c storagetest.Call) storagetest.Fault {
+	inOrder := func(record string, base indexed) faulty.Plan {
+		return func(c faulty.Call) faulty.Fault {
 			if c.Method == "CompareAndDelete" && c.Key == record {
 				_ = base.Delete(record) // the other one
 			}
-			return storagetest.Fault{}
+			return faulty.Fault{}
 		}
 	}
 	alone(t, -1, 0, func(p *lone) {
@@ -236,7 +236,7 @@ func TestPresence_ClearedWhileAUserComes(t *testing.T) {
 		name := p.on("bob")[0]
 		record := p.key("u:" + p.pseudonym("ann"))
 		var once sync.Once
-		p.st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+		p.st.SetPlan(func(c faulty.Call) faulty.Fault {
 			if c.Method == "CompareAndSwap" && c.Key == record {
 				once.Do(func() { // what others do with a node that they do not hear of
 					ctx := context.Background()
@@ -249,7 +249,7 @@ func TestPresence_ClearedWhileAUserComes(t *testing.T) {
 					}
 				})
 			}
-			return storagetest.Fault{}
+			return faulty.Fault{}
 		})
 		c := p.comes("ann")
 		time.Sleep(time.Minute)

@@ -19,19 +19,19 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // hubs begin a cluster with a log, of adapters that are all on one thing.
 var hubs = map[string]func(t *testing.T) func() adapter.Adapter{
 	"memory": func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join },
 	"redis": func(t *testing.T) func() adapter.Adapter {
-		client := goredis.NewClient(&goredis.Options{Addr: storagetest.Redis(t).Addr(), MaxRetries: -1, DisableIdentity: true})
+		client := goredis.NewClient(&goredis.Options{Addr: redistest.Start(t).Addr(), MaxRetries: -1, DisableIdentity: true})
 		t.Cleanup(func() { _ = client.Close() })
 		return func() adapter.Adapter {
 			return redisadapter.NewStreams(client, redisadapter.Config{Logger: slog.New(slog.DiscardHandler), Timeout: 30 * time.Second})

@@ -19,11 +19,11 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // site is an app with sessions and sockets that listens on a port of its own.
@@ -249,7 +249,7 @@ func ways() map[string]nodetest.Options {
 // stores runs a test on each store that an app may name in its config.
 func stores(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
-	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, storagetest.Redis(t).URL()) })
+	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, redistest.Start(t).URL()) })
 }
 
 // plainStorage is a fiber.Storage as anybody might have written one.

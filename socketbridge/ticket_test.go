@@ -15,12 +15,12 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 const appOrigin = "https://app.example.com"
@@ -187,12 +187,12 @@ func (s *site) with(name, value string) *agent {
 func TestBadInput_Identity(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	faulty := storagetest.NewFaulty(memory.New(), nil)
-	t.Cleanup(func() { _ = faulty.Close() })
+	flaky := faulty.New(memory.New(), nil)
+	t.Cleanup(func() { _ = flaky.Close() })
 	var log testlog.Log
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: faulty, Secrets: [][]byte{secret(1)}}}).serve()
-	hasty := members(t, options{sessions: fibersession.Config{Storage: faulty, Secrets: [][]byte{secret(1)}, TicketTTL: time.Millisecond}}).serve()
+	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: flaky, Secrets: [][]byte{secret(1)}}}).serve()
+	hasty := members(t, options{sessions: fibersession.Config{Storage: flaky, Secrets: [][]byte{secret(1)}, TicketTTL: time.Millisecond}}).serve()
 	a, bob := s.loggedIn("ann"), s.loggedIn("bob")
 	bystanders := []*nodetest.Client{
 		bob.connect(n, "/members", nodetest.Options{Transports: []string{"polling"}}),
@@ -263,18 +263,18 @@ func TestBadInput_Identity(t *testing.T) {
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		good := a.ticket("")
-		faulty.SetPlan(func(c storagetest.Call) storagetest.Fault {
+		flaky.SetPlan(func(c faulty.Call) faulty.Fault {
 			if strings.Contains(c.Key, "ticket:") {
-				return storagetest.Fault{Fail: errors.New("away")}
+				return faulty.Fault{Fail: errors.New("away")}
 			}
-			return storagetest.Fault{}
+			return faulty.Fault{}
 		})
 		equal(t, "at a ticket", refusedWith(t, n.Dial(t, s.url+"/members", ticket(good))), "session_unavailable")
 		res, body := a.ask("POST", "/socket.io/ticket")
 		if res.StatusCode != 503 || !strings.Contains(body, "session_unavailable") {
 			t.Errorf("no ticket could be issued: %d %s", res.StatusCode, body)
 		}
-		faulty.SetPlan(nil)
+		flaky.SetPlan(nil)
 		equal(t, "and is good afterwards", call(t, n.Connect(t, s.url+"/members", ticket(good)), "whoami"), `"ann"`)
 	})
 	for i, c := range bystanders {

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // N4: events keep their session alive, with at most one write per TouchInterval for
@@ -39,7 +39,7 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			sessions := fibersession.Config{IdleTimeout: idle, AbsoluteTimeout: absolute, TouchInterval: interval}
-			inTimeOn(t, sessions, tt.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty) {
+			inTimeOn(t, sessions, tt.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 				begin := time.Now()
 				ended := make(chan time.Duration, sockets)
 				io.On("talk", func(p *socketbridge.Packet) error { return nil })
@@ -58,11 +58,11 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 					t.Errorf("%d sockets of one session cost %d deadlines", sockets, n)
 				}
 				var writes atomic.Int32
-				st.SetPlan(func(c storagetest.Call) storagetest.Fault {
+				st.SetPlan(func(c faulty.Call) faulty.Fault {
 					if c.Method == "CompareAndSwap" || c.Method == "Touch" {
 						writes.Add(1)
 					}
-					return storagetest.Fault{}
+					return faulty.Fault{}
 				})
 				var last time.Duration // when an event was sent that counts
 				for time.Since(begin) < tt.talk && len(ended) == 0 {
@@ -131,7 +131,7 @@ func TestN4_OfficialClient(t *testing.T) {
 func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 	t.Parallel()
 	const sockets = 2000
-	inTimeOn(t, fibersession.Config{IdleTimeout: time.Hour, Recheck: -1}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *storagetest.Faulty) {
+	inTimeOn(t, fibersession.Config{IdleTimeout: time.Hour, Recheck: -1}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 		h := lift(t, store, map[string]any{"n": 1})
 		root := again(t, store, h)
 		defer root.Release()

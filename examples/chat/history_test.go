@@ -6,8 +6,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func openStore(t *testing.T, url string) storage.Storage {
@@ -29,7 +30,7 @@ func TestHistoryHasOneOrder(t *testing.T) {
 			t.Parallel()
 			nodes := make([]History, 3)
 			if name == "redis" {
-				url := storagetest.Redis(t).URL()
+				url := redistest.Start(t).URL()
 				for i := range nodes {
 					nodes[i] = History{openStore(t, url)}
 				}
@@ -77,11 +78,11 @@ func TestHistoryHasOneOrder(t *testing.T) {
 // What is sent twice, or stored without anybody knowing, is said once.
 func TestHistoryKeepsAMessageOnce(t *testing.T) {
 	t.Parallel()
-	faulty := storagetest.NewFaulty(openStore(t, "memory://"), nil)
-	h := History{faulty}
+	flaky := faulty.New(openStore(t, "memory://"), nil)
+	h := History{flaky}
 	first := Message{ID: "1", Room: "r", From: User{ID: "ada"}, Text: "once"}
-	lost := storagetest.Fault{Lose: errors.New("the answer was lost")}
-	faulty.SetPlan(storagetest.OnCall(2, lost)) // the swap happens
+	lost := faulty.Fault{Lose: errors.New("the answer was lost")}
+	flaky.SetPlan(faulty.OnCall(2, lost)) // the swap happens
 	for range 2 {
 		m, err := h.Add(t.Context(), first)
 		if err != nil || m.Number != 1 {
@@ -94,7 +95,7 @@ func TestHistoryKeepsAMessageOnce(t *testing.T) {
 	if kept, err := h.Last(t.Context(), "r"); err != nil || len(kept) != 2 {
 		t.Errorf("%d messages are kept: %v", len(kept), err)
 	}
-	faulty.SetPlan(storagetest.OnMethod("Load", storagetest.Fault{Fail: errors.New("away")}))
+	flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("away")}))
 	if _, err := h.Add(t.Context(), first); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("without a store: %v", err)
 	}

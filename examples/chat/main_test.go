@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
 // TestMain is the program itself when startAll, in a test, starts nodes.
@@ -47,7 +47,7 @@ func newSetup(t *testing.T, proxy, storage string, nodes int) setup {
 // freeTestAddr is an address that is the test's own, also while nobody listens there.
 func freeTestAddr(t *testing.T) string {
 	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", storagetest.FreePort(t))
+	return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
 }
 
 // start starts everything, as `go run ./examples/chat` does, on free ports.
@@ -192,7 +192,7 @@ func TestChatOverThreeNodes(t *testing.T) {
 			t.Parallel()
 			needProxy(t, proxy)
 			browser := n.Browser(t)
-			a := start(t, proxy, storagetest.Redis(t).URL(), 3)
+			a := start(t, proxy, redistest.Start(t).URL(), 3)
 			site := a.urls()[0]
 
 			// Ada polls; Bob has a WebSocket, and another node than Ada.

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
 // code calls an event and returns the code of the problem that it is answered with, or "".
@@ -137,7 +137,7 @@ func TestAddressInUse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := newSetup(t, "haproxy", storagetest.Redis(t).URL(), 1)
+			cfg := newSetup(t, "haproxy", redistest.Start(t).URL(), 1)
 			take(&cfg)
 			a, err := startAll(t.Context(), cfg)
 			if err == nil {
@@ -190,7 +190,7 @@ func TestPace(t *testing.T) {
 func TestOneCommand(t *testing.T) {
 	t.Parallel()
 	needProxy(t, "haproxy")
-	cfg := newSetup(t, "haproxy", storagetest.Redis(t).URL(), 2)
+	cfg := newSetup(t, "haproxy", redistest.Start(t).URL(), 2)
 	ctx, stop := context.WithCancel(t.Context())
 	terminal, typed := io.Pipe()
 	ended := make(chan error, 1)

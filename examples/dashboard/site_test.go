@@ -12,8 +12,8 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // start serves the program on a free port, over a database in memory, until the
@@ -137,7 +137,7 @@ func TestD5_Dashboard(t *testing.T) {
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		demo(t, storagetest.Redis(t).URL())
+		demo(t, redistest.Start(t).URL())
 	})
 }
 
@@ -250,7 +250,7 @@ func demo(t *testing.T, storageURL string) {
 // sessions in Redis and a database on disk, the page comes back by itself, signed in.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	redis, database := storagetest.Redis(t).URL(), filepath.Join(t.TempDir(), "dashboard.db")
+	redis, database := redistest.Start(t).URL(), filepath.Join(t.TempDir(), "dashboard.db")
 	first := listen(t).(*net.TCPListener)
 	defer first.Close()
 	port, err := first.File() // nobody else gets it meanwhile

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 const secrets = "a secret of this test that is long enough,another one that once signed before it"
@@ -47,7 +47,7 @@ func startExpress(t *testing.T, redisURL string) string {
 // start serves both programs and returns the URL of the one in front, and what ends it.
 func start(t *testing.T) (url string, stop func()) {
 	t.Helper()
-	redisURL := storagetest.Redis(t).URL()
+	redisURL := redistest.Start(t).URL()
 	store, err := storage.Open(redisURL)
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // start serves the program on a free port and returns its URL.
@@ -54,7 +54,7 @@ func TestTwoTabs(t *testing.T) {
 			t.Parallel()
 			url := "memory://"
 			if store == "redis" {
-				url = storagetest.Redis(t).URL()
+				url = redistest.Start(t).URL()
 			}
 			site := start(t, url)
 			n := nodetest.Start(t)

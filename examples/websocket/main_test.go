@@ -11,9 +11,9 @@ import (
 	"github.com/gofiber/contrib/socketio"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestMain(m *testing.M) {
@@ -63,7 +63,7 @@ func TestE4_NativeWebSocketInTheBrowser(t *testing.T) {
 			t.Parallel()
 			url := "memory://"
 			if store == "redis" {
-				url = storagetest.Redis(t).URL()
+				url = redistest.Start(t).URL()
 			}
 			site := start(t, url)
 			browser := nodetest.Start(t).Browser(t)

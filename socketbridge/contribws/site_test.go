@@ -19,12 +19,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestMain(m *testing.M) {
@@ -308,5 +308,5 @@ func (e events) none(t testing.TB) {
 // stores runs a test on each store that an app may name in its config.
 func stores(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
-	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, storagetest.Redis(t).URL()) })
+	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, redistest.Start(t).URL()) })
 }

@@ -14,15 +14,15 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // BenchmarkPublish is what a broadcast costs its sender with an adapter, beside what it
 // costs without: one exchange with Redis.
 func BenchmarkPublish(b *testing.B) {
-	server := storagetest.Redis(b)
+	server := redistest.Start(b)
 	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{"room"},
 		Payload: adapter.Payload{JSON: []byte(`["news",{"id":12345,"text":"hello, it is a quarter past eight"}]`)}}
 	for name, mode := range modes {
@@ -59,7 +59,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	for name, mode := range kinds {
 		for _, count := range []int{2, 10} {
 			b.Run(fmt.Sprintf("%s/%d", name, count), func(b *testing.B) {
-				server := storagetest.Redis(b)
+				server := redistest.Start(b)
 				var heard atomic.Int64
 				nodes := make([]adapter.Adapter, count)
 				for i := range nodes {
@@ -122,7 +122,7 @@ func waitFor(b *testing.B, done func() bool) {
 }
 
 // redisCPU is what a Redis has used, in seconds.
-func redisCPU(b *testing.B, server *storagetest.RedisServer) (sum float64) {
+func redisCPU(b *testing.B, server *redistest.Server) (sum float64) {
 	b.Helper()
 	for line := range strings.Lines(server.Do("info", "cpu")) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && (name == "used_cpu_sys" || name == "used_cpu_user") {

@@ -14,10 +14,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // site is two nodes on one Redis: a cluster of adapters of each kind that broadcasts all
@@ -142,18 +142,18 @@ func (s *site) end(marks map[string][]int) {
 // be lost with it.
 func TestSentinelFailsOver(t *testing.T) {
 	t.Parallel()
-	for name, fail := range map[string]func(*storagetest.RedisServer){
-		"killed":       (*storagetest.RedisServer).Kill,
-		"stands still": (*storagetest.RedisServer).Pause,
+	for name, fail := range map[string]func(*redistest.Server){
+		"killed":       (*redistest.Server).Kill,
+		"stands still": (*redistest.Server).Pause,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := storagetest.Failover(t)
+			f := redistest.StartFailover(t)
 			s := newSite(t, f.URL(), "app:")
 			s.progress("before")
-			f.Replicated() // else the session itself may be lost
+			f.WaitForReplication() // else the session itself may be lost
 			fail(f.Master)
-			f.Replica.AwaitMaster()
+			f.Replica.WaitForMaster()
 			marks := s.progress("after it")
 			if name == "stands still" {
 				f.Master.Resume() // and is made the other's replica
@@ -168,19 +168,19 @@ func TestSentinelFailsOver(t *testing.T) {
 // broadcast and change a session.
 func TestClusterFailsOver(t *testing.T) {
 	t.Parallel()
-	cluster := storagetest.Cluster(t, "--cluster-node-timeout", "3000")
+	cluster := redistest.StartCluster(t, "--cluster-node-timeout", "3000")
 	_, i := cluster.Slot("{app}")
 	master := cluster.Masters[i]
-	replica := cluster.Replica(master, "--cluster-node-timeout", "3000")
+	replica := cluster.AddReplica(master, "--cluster-node-timeout", "3000")
 	url := "redis-cluster://" + cluster.Masters[(i+1)%3].Addr()
 	s := newSite(t, url, "{app}")
 	s.progress("before")
 	replica.Do("cluster", "failover")
-	replica.AwaitMaster()
+	replica.WaitForMaster()
 	s.progress("after it")
-	master.AwaitReplica()
+	master.WaitForReplica()
 	replica.Kill()
-	master.AwaitMaster()
+	master.WaitForMaster()
 	s.end(s.progress("after the replica's end"))
 }
 
@@ -188,7 +188,7 @@ func TestClusterFailsOver(t *testing.T) {
 // loses nothing and brings nothing twice, and channels are subscribed to where they are.
 func TestClusterSlotsMove(t *testing.T) {
 	t.Parallel()
-	cluster := storagetest.Cluster(t)
+	cluster := redistest.StartCluster(t)
 	for name, mode := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -199,14 +199,14 @@ func TestClusterSlotsMove(t *testing.T) {
 			tr.begin()
 			tr.progress("before")
 			for range 3 {
-				cluster.Migrating(slot, from, to)
+				cluster.BeginMigration(slot, from, to)
 				tr.progress("while it is about to move")
 				if mode == redisadapter.Streams {
 					host, port, _ := net.SplitHostPort(to.Addr())
 					from.Do("migrate", host, port, key, "0", "5000")
 					tr.progress("when the stream has moved, and the slot has not")
 				}
-				cluster.Migrated(slot, from, to)
+				cluster.EndMigration(slot, from, to)
 				t.Logf("all heard each other %v after a slot moved", tr.progress("after it"))
 				from, to = to, from
 			}
@@ -219,7 +219,7 @@ func TestClusterSlotsMove(t *testing.T) {
 // A channel that moves takes nothing along from other channels of its connection.
 func TestClusterOtherChannelsStay(t *testing.T) {
 	t.Parallel()
-	cluster := storagetest.Cluster(t)
+	cluster := redistest.StartCluster(t)
 	_, home := cluster.Slot("app#/#")
 	var room, slot string
 	for n := 0; room == ""; n++ {
@@ -252,8 +252,8 @@ func TestClusterOtherChannelsStay(t *testing.T) {
 	tr.begin()
 	from, to := cluster.Masters[home], cluster.Masters[(home+1)%3]
 	for range 6 {
-		cluster.Migrating(slot, from, to)
-		cluster.Migrated(slot, from, to)
+		cluster.BeginMigration(slot, from, to)
+		cluster.EndMigration(slot, from, to)
 		tr.progress("the others")
 		reach()
 		from, to = to, from
@@ -266,16 +266,16 @@ func TestClusterOtherChannelsStay(t *testing.T) {
 // A message whose answer is lost is of unknown outcome, and is not sent again.
 func TestClusterLosesAnAnswer(t *testing.T) {
 	t.Parallel()
-	cluster := storagetest.Cluster(t)
-	var networks []*storagetest.Proxy
+	cluster := redistest.StartCluster(t)
+	var networks []*redistest.Proxy
 	for _, m := range cluster.Masters {
-		p := storagetest.NewProxy(t, m.Addr())
+		p := redistest.NewProxy(t, m.Addr())
 		networks = append(networks, p)
 		_, port, _ := net.SplitHostPort(p.Addr())
 		m.Do("config", "set", "cluster-announce-port", port)
 	}
 	for _, m := range cluster.Masters {
-		m.Await("all are known by their other addresses", func(answer string) bool {
+		m.WaitFor("all are known by their other addresses", func(answer string) bool {
 			return !slices.ContainsFunc(cluster.Addrs(), func(addr string) bool { return strings.Contains(answer, addr+"@") })
 		}, "cluster", "nodes")
 	}
@@ -289,7 +289,7 @@ func TestClusterLosesAnAnswer(t *testing.T) {
 			tr.begin()
 			tr.progress("before")
 			tr.pause()
-			networks[i].LoseAnswer(fmt.Sprintf("%d %d", a.number, a.next))
+			networks[i].DropReply(fmt.Sprintf("%d %d", a.number, a.next))
 			n := a.next
 			a.talk(t)
 			if a.fates[n] != "unknown" {

@@ -14,12 +14,12 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter/adaptertest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // node is a node without a server, in the namespace "/".
@@ -116,7 +116,7 @@ func TestReconnect(t *testing.T) {
 	for name, mode := range allModes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := storagetest.Redis(t)
+			server := redistest.Start(t)
 			client := newClient(t, server.Addr())
 			a, b := newNode(t, client, silent(mode)), newNode(t, client, silent(mode))
 			hears(t, a, b)
@@ -139,7 +139,7 @@ func TestRedisIsAway(t *testing.T) {
 	for name, mode := range allModes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := storagetest.Redis(t)
+			server := redistest.Start(t)
 			client := newClient(t, server.Addr())
 			a, b := newNode(t, client, silent(mode)), newNode(t, client, silent(mode))
 			hears(t, a, b)
@@ -173,7 +173,7 @@ func TestRedisIsAway(t *testing.T) {
 // A message that is too large is not sent, and one that comes all the same is dropped.
 func TestMaxMessage(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, storagetest.Redis(t).Addr())
+	client := newClient(t, redistest.Start(t).Addr())
 	small := silent(redisadapter.Classic)
 	small.MaxMessage = 1000
 	a, b := newNode(t, client, small), newNode(t, client, silent(redisadapter.Classic))
@@ -197,7 +197,7 @@ func TestGarbage(t *testing.T) {
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newClient(t, storagetest.Redis(t).Addr())
+			client := newClient(t, redistest.Start(t).Addr())
 			a, b := newNode(t, client, silent(mode)), newNode(t, client, silent(mode))
 			hears(t, a, b)
 			for _, data := range []string{"", "\xc1", "{", "[", "{}", "null", "\x93\xa1x\xc0\xc0", strings.Repeat("\x91", 10_000), `{"type":2,"rooms":["r"]}`, `{"uid":"x","nsp":"/","type":6}`} {
@@ -217,7 +217,7 @@ func TestGarbage(t *testing.T) {
 // For takes the client and the prefix of what it is given.
 func TestFor(t *testing.T) {
 	t.Parallel()
-	url := storagetest.Redis(t).URL()
+	url := redistest.Start(t).URL()
 	store := storage.MustOpen(url + "?prefix=shop:")
 	defer store.Close()
 	client := newClient(t, strings.TrimPrefix(strings.TrimSuffix(url, "/0"), "redis://"))
@@ -265,7 +265,7 @@ func TestFor(t *testing.T) {
 // The suite on a Redis Cluster, where sharded channels live at the node of their slot.
 func TestAdapterOnCluster(t *testing.T) {
 	t.Parallel()
-	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: storagetest.Cluster(t).Addrs(), MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: redistest.StartCluster(t).Addrs(), MaxRetries: -1, Protocol: 2, DisableIdentity: true})
 	t.Cleanup(func() { _ = client.Close() })
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
 // A room that is left and joined again at once does not look like one whose slot has
@@ -18,7 +18,7 @@ import (
 func TestListener_LeftAndJoinedAtOnce(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	client := goredis.NewClient(&goredis.Options{Addr: storagetest.Redis(t).Addr(), MaxRetries: -1})
+	client := goredis.NewClient(&goredis.Options{Addr: redistest.Start(t).Addr(), MaxRetries: -1})
 	t.Cleanup(func() { _ = client.Close() })
 	ps := client.SSubscribe(ctx)
 	t.Cleanup(func() { _ = ps.Close() })

@@ -15,12 +15,12 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // mixed is a cluster of two servers of ours and one of Node's, each with one client of
@@ -82,7 +82,7 @@ func serveWith(t *testing.T, redis string, cfg redisadapter.Config, recovery soc
 func newMixed(t *testing.T, cfg redisadapter.Config, node nodetest.ClusterOptions) (*mixed, *nodetest.Node, string) {
 	t.Helper()
 	n := nodetest.Start(t)
-	redis := storagetest.Redis(t).URL()
+	redis := redistest.Start(t).URL()
 	node.Redis = redis
 	m := &mixed{t: t, c: n.Cluster(t, node)}
 	var urlA, urlB string

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // kinds are the modes that differ in how they listen.
@@ -19,24 +19,24 @@ var kinds = map[string]redisadapter.Mode{
 // nothing comes twice, and a stream brings to all, in one order, whatever Redis took.
 func TestRedisComesBack(t *testing.T) {
 	t.Parallel()
-	for fault, test := range map[string]func(*traffic, *storagetest.RedisServer, *storagetest.Proxy){
-		"stands still": func(tr *traffic, server *storagetest.RedisServer, _ *storagetest.Proxy) {
+	for fault, test := range map[string]func(*traffic, *redistest.Server, *redistest.Proxy){
+		"stands still": func(tr *traffic, server *redistest.Server, _ *redistest.Proxy) {
 			server.Pause()
 			tr.refused(tr.talkers[0])
 			server.Resume()
 		},
-		"killed": func(tr *traffic, server *storagetest.RedisServer, _ *storagetest.Proxy) {
+		"killed": func(tr *traffic, server *redistest.Server, _ *redistest.Proxy) {
 			server.Kill()
 			tr.refused(tr.talkers[0])
 			server.Restart()
 		},
-		"cut": func(tr *traffic, _ *storagetest.RedisServer, network *storagetest.Proxy) {
+		"cut": func(tr *traffic, _ *redistest.Server, network *redistest.Proxy) {
 			for range 10 {
-				network.Cut()
+				network.Disconnect()
 				tr.progress("while connections are cut")
 			}
 		},
-		"one is cut off": func(tr *traffic, _ *storagetest.RedisServer, network *storagetest.Proxy) {
+		"one is cut off": func(tr *traffic, _ *redistest.Server, network *redistest.Proxy) {
 			network.Refuse(true)
 			tr.refused(tr.talkers[1])
 			for range 3 {
@@ -44,8 +44,8 @@ func TestRedisComesBack(t *testing.T) {
 			}
 			network.Refuse(false)
 		},
-		"one hears nothing": func(tr *traffic, _ *storagetest.RedisServer, network *storagetest.Proxy) {
-			network.Stop()
+		"one hears nothing": func(tr *traffic, _ *redistest.Server, network *redistest.Proxy) {
+			network.Pause()
 			tr.refused(tr.talkers[1])
 			tr.progress("the others", tr.talkers[0], tr.talkers[2])
 			network.Resume()
@@ -54,8 +54,8 @@ func TestRedisComesBack(t *testing.T) {
 		for name, mode := range kinds {
 			t.Run(fault+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				server := storagetest.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
-				network := storagetest.NewProxy(t, server.Addr())
+				server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+				network := redistest.NewProxy(t, server.Addr())
 				tr := newTraffic(t, redisadapter.Config{Mode: mode}, server.URL(), network.URL(), server.URL())
 				tr.begin()
 				tr.progress("before")
@@ -72,8 +72,8 @@ func TestRedisComesBack(t *testing.T) {
 // comes after that is not.
 func TestStreams_TrimmedWhileAway(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
-	network := storagetest.NewProxy(t, server.Addr())
+	server := redistest.Start(t)
+	network := redistest.NewProxy(t, server.Addr())
 	tr := newTraffic(t, redisadapter.Config{Mode: redisadapter.Streams, MaxLen: 200}, server.URL(), network.URL())
 	a, b := tr.talkers[0], tr.talkers[1]
 	const lost = "messages are lost"
@@ -116,7 +116,7 @@ func TestStreams_TrimmedWhileAway(t *testing.T) {
 // A node that reads more slowly than others write is told of what it lost as well.
 func TestStreams_TrimmedWhileBehind(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	tr := newTraffic(t, redisadapter.Config{Mode: redisadapter.Streams, MaxLen: 200}, server.URL(), server.URL())
 	a, b := tr.talkers[0], tr.talkers[1]
 	b.mu.Lock() // in the middle of a delivery

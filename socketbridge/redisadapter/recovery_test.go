@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 // road passes connections on to one of several servers, as it is told.
@@ -91,7 +91,7 @@ func keptFor(value, id string) bool {
 func TestStreams_RecoveryWithNode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	redis := storagetest.Redis(t)
+	redis := redistest.Start(t)
 	node := n.Cluster(t, nodetest.ClusterOptions{Redis: redis.URL(), Streams: true, Options: map[string]any{
 		"connectionStateRecovery": map[string]any{"maxDisconnectionDuration": 60_000},
 	}})

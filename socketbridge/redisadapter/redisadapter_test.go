@@ -8,10 +8,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter/adaptertest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +42,7 @@ func newClient(t testing.TB, addr string) *goredis.Client {
 
 func TestAdapter(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	for name, mode := range modes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,15 +3,15 @@ package redisadapter_test
 import (
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter/adaptertest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestStreams(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	cluster := func(t *testing.T) func() adapter.Adapter {
 		client := newClient(t, server.Addr())
 		cfg := silent(redisadapter.Streams)

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func openBench(b *testing.B) storage.Storage {
 	b.Helper()
-	s, err := storage.Open(storagetest.Redis(b).URL())
+	s, err := storage.Open(redistest.Start(b).URL())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
@@ -32,13 +33,13 @@ func wait(t *testing.T, what string, done func() bool) {
 }
 
 func TestSuiteOnCluster(t *testing.T) {
-	storagetest.Run(t, opener(storagetest.Cluster(t).URL(), "app:"))
+	storagetest.Run(t, opener(redistest.StartCluster(t).URL(), "app:"))
 }
 
 // While slots move from node to node, no increment is lost or done twice.
 func TestClusterFollowsMovedSlots(t *testing.T) {
 	t.Parallel()
-	cluster := storagetest.Cluster(t)
+	cluster := redistest.StartCluster(t)
 	s := open(t, cluster.URL())
 	ctx := t.Context()
 	const key = "n"
@@ -79,12 +80,12 @@ func TestClusterFollowsMovedSlots(t *testing.T) {
 	}
 	progress("the first increments")
 	for range 3 {
-		cluster.Migrating(slot, from, to)
+		cluster.BeginMigration(slot, from, to)
 		progress("increments while the slot is about to move")
 		host, port, _ := net.SplitHostPort(to.Addr())
 		from.Do("migrate", host, port, key, "0", "5000")
 		progress("increments by way of ASK") // the key has moved, its slot has not
-		cluster.Migrated(slot, from, to)
+		cluster.EndMigration(slot, from, to)
 		progress("increments by way of MOVED")
 		from, to = to, from
 	}
@@ -103,7 +104,7 @@ func TestClusterFollowsMovedSlots(t *testing.T) {
 // go on there.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	f := storagetest.Failover(t)
+	f := redistest.StartFailover(t)
 	s := open(t, f.URL())
 	told := make(chan storage.Change, 1000)
 	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
@@ -116,7 +117,7 @@ func TestSentinelFailover(t *testing.T) {
 	if err := s.Set("k", []byte("before"), 0); err != nil {
 		t.Fatal(err)
 	}
-	f.Replicated()
+	f.WaitForReplication()
 
 	f.Master.Kill()
 	wait(t, "writes work on the promoted replica", func() bool {

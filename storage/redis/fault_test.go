@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/redis"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func open(t testing.TB, url string) storage.Storage {
@@ -30,7 +30,7 @@ func open(t testing.TB, url string) storage.Storage {
 // conflict: the latter is what sending it again would make of it.
 func TestLostAnswersAreUnknown(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	direct := open(t, server.URL())
 	calls := []struct {
 		name string
@@ -59,7 +59,7 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 	for _, tt := range calls {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := storagetest.NewProxy(t, server.Addr())
+			p := redistest.NewProxy(t, server.Addr())
 			s := open(t, p.URL())
 			key := "key of " + tt.name
 			rev, err := direct.CompareAndSwap(t.Context(), key, storage.Absent, []byte("old"), 0)
@@ -67,7 +67,7 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = tt.call(t.Context(), s, "warm", "up") // so that the scripts are known
-			p.LoseAnswer(key)
+			p.DropReply(key)
 			if err := tt.call(t.Context(), s, key, rev); !errors.Is(err, tt.want) || errors.Is(err, storage.ErrConflict) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
@@ -85,8 +85,8 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 // A call ends when its context is cancelled, while the server says nothing.
 func TestCallsEndWithTheContext(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
-	p := storagetest.NewProxy(t, server.Addr())
+	server := redistest.Start(t)
+	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL()+"?timeout=1m")
 	if err := s.Set("k", []byte("v"), 0); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.StopAnswers()
+	p.PauseReplies()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { // waited for below
@@ -103,14 +103,14 @@ func TestCallsEndWithTheContext(t *testing.T) {
 			t.Errorf("Load: %v, want ErrUnavailable and context.Canceled", err)
 		}
 	})
-	<-p.Asked() // the one request is under way; the next takes the other worker
+	<-p.Requests() // the one request is under way; the next takes the other worker
 	wg.Go(func() {
 		_, err := s.CompareAndSwap(ctx, "k", item.Revision, []byte("w"), 0)
 		if !errors.Is(err, storage.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
 			t.Errorf("CompareAndSwap: %v, want ErrUnknownOutcome and context.Canceled", err)
 		}
 	})
-	<-p.Asked()
+	<-p.Requests()
 
 	// All workers wait now (redis.WorkersPerNode of them). What comes is not sent,
 	// and who gives up hears that for certain nothing happened.
@@ -138,14 +138,14 @@ func TestCallsEndWithTheContext(t *testing.T) {
 // written.
 func TestLeftRequestsKeepTheirValue(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	direct := open(t, server.URL())
-	p := storagetest.NewProxy(t, server.Addr())
+	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL()+"?timeout=1m")
 	if err := s.Set("warm", []byte("up"), 0); err != nil { // the script is known from here on
 		t.Fatal(err)
 	}
-	p.Stop()
+	p.Pause()
 	val := bytes.Repeat([]byte("v"), 32<<20) // more than the buffers between here and there
 	want := sha256.Sum256(val)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -154,7 +154,7 @@ func TestLeftRequestsKeepTheirValue(t *testing.T) {
 		_, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, 0)
 		left <- err
 	}()
-	<-p.Asked()
+	<-p.Requests()
 	cancel()
 	if err := <-left; !errors.Is(err, storage.ErrUnknownOutcome) {
 		t.Fatalf("%v, want ErrUnknownOutcome", err)
@@ -178,7 +178,7 @@ func TestLeftRequestsKeepTheirValue(t *testing.T) {
 // No answer ever reaches another call, however calls are given up.
 func TestCVE_2025_29923_AnswersAreNeverMixedUp(t *testing.T) {
 	t.Parallel()
-	s := open(t, storagetest.Redis(t).URL())
+	s := open(t, redistest.Start(t).URL())
 	const keys = 64
 	for i := range keys {
 		if err := s.Set(strconv.Itoa(i), []byte(strconv.Itoa(i)), 0); err != nil {
@@ -212,7 +212,7 @@ func TestCVE_2025_29923_AnswersAreNeverMixedUp(t *testing.T) {
 // looks like an answer.
 func TestServerDownForMany(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	s := open(t, server.URL()+"?pool_size=4")
 	if err := s.Set("k", []byte("v"), 0); err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestServerDownForMany(t *testing.T) {
 
 func TestServerDownAndBack(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	s := open(t, server.URL())
 	told := make(chan storage.Change, 100)
 	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
@@ -311,9 +311,9 @@ func TestServerDownAndBack(t *testing.T) {
 // A connection that died without a word is found and replaced.
 func TestFeedFindsADeadConnection(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	direct := open(t, server.URL())
-	p := storagetest.NewProxy(t, server.Addr())
+	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL())
 	s.(*redis.Storage).SetSilence(20 * time.Millisecond)
 	told := make(chan storage.Change, 100)
@@ -324,13 +324,13 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	if err := w.Add(t.Context(), "k"); err != nil {
 		t.Fatal(err)
 	}
-	p.StopAnswers()
+	p.PauseReplies()
 	// From now on nothing comes, and no connection is closed either.
 	if err := direct.Set("k", []byte("missed"), 0); err != nil {
 		t.Fatal(err)
 	}
-	<-p.Asked() // it is asked whether it lives
-	<-p.Asked() // and another connection is tried
+	<-p.Requests() // it is asked whether it lives
+	<-p.Requests() // and another connection is tried
 	p.Resume()
 	for c := range told {
 		if string(c.Item.Value) == "heard" {
@@ -348,9 +348,9 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 // that. When it is lost there is no bound until the new one was asked.
 func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	direct := open(t, server.URL())
-	p := storagetest.NewProxy(t, server.Addr())
+	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL())
 	s.(*redis.Storage).SetSilence(time.Minute) // beats every 6 s, but at once when the first key is added
 	gaps := make(chan struct{}, 100)
@@ -370,7 +370,7 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, "a bound", func() bool { _, known := lag(); return known })
-	p.StopAnswers()
+	p.PauseReplies()
 	if err := direct.Set("k", []byte("missed"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -381,8 +381,8 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	p.Stop() // the new connection gets through to nobody
-	p.Cut()
+	p.Pause() // the new connection gets through to nobody
+	p.Disconnect()
 	wait(t, "no bound", func() bool { _, known := lag(); return !known })
 	p.Resume()
 	<-gaps
@@ -393,14 +393,14 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 // asked before the channels are subscribed to again: a bound of what is not heard.
 func TestLagIsNotAskedForBeforeTheChannelsAreBack(t *testing.T) {
 	t.Parallel()
-	if redis.AsksBeforeFlush(open(t, storagetest.Redis(t).URL()).(*redis.Storage)) {
+	if redis.AsksBeforeFlush(open(t, redistest.Start(t).URL()).(*redis.Storage)) {
 		t.Error("it asks first")
 	}
 }
 
 func TestManyWatchesEndWithTheStorage(t *testing.T) {
 	t.Parallel()
-	s, err := storage.Open(storagetest.Redis(t).URL())
+	s, err := storage.Open(redistest.Start(t).URL())
 	if err != nil {
 		t.Fatal(err)
 	}

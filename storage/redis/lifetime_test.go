@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
 func TestTTL(t *testing.T) {
 	t.Parallel()
-	st, err := storage.Open(storagetest.Redis(t).URL() + "?prefix=p:")
+	st, err := storage.Open(redistest.Start(t).URL() + "?prefix=p:")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/redis"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
@@ -30,10 +31,10 @@ func TestOpenOfAServerThatIsNotThere(t *testing.T) {
 	}
 	down := closed.Addr().String()
 	_ = closed.Close()
-	network := storagetest.NewProxy(t, storagetest.Redis(t).Addr())
-	network.Stop() // who connects never hears a word
+	network := redistest.NewProxy(t, redistest.Start(t).Addr())
+	network.Pause() // who connects never hears a word
 	silent := network.Addr()
-	locked := storagetest.Redis(t, "--requirepass", "another")
+	locked := redistest.Start(t, "--requirepass", "another")
 	for name, url := range map[string]string{
 		"down":             "redis://user:%s@" + down + "/0",
 		"down, TLS":        "rediss://user:%s@" + down + "/0",
@@ -153,7 +154,7 @@ func FuzzParseURL(f *testing.F) {
 
 func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	plain := open(t, server.URL())
 	app := open(t, server.URL()+"?prefix=app:")
 	for _, s := range []storage.Storage{plain, app} {
@@ -185,7 +186,7 @@ func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
 // Other programs read and write the same keys with plain commands.
 func TestPlainCommandsOfOthers(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	s := open(t, server.URL()+"?prefix=app:")
 	other := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	defer other.Close()
@@ -235,7 +236,7 @@ func TestPlainCommandsOfOthers(t *testing.T) {
 // databases of the server share the channels but not the keys.
 func TestFeedIgnoresOthers(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	ctx := t.Context()
 	s := open(t, server.URL())
 	third := open(t, strings.TrimSuffix(server.URL(), "/0")+"/3")
@@ -267,7 +268,7 @@ func TestFeedIgnoresOthers(t *testing.T) {
 
 // The rights that the package's documentation names are enough for everything.
 func TestSuiteWithTheLeastRights(t *testing.T) {
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	defer admin.Close()
 	rules := strings.Fields("ACL SETUSER shop on >" + secret + " ~shop:* &shop:* +@read +@write +@scripting +@pubsub +ping +time")
@@ -285,7 +286,7 @@ func TestSuiteWithTheLeastRights(t *testing.T) {
 // A swap that was carried out is not called refused because its message was.
 func TestSwapWithoutTheRightToPublish(t *testing.T) {
 	t.Parallel()
-	server := storagetest.Redis(t)
+	server := redistest.Start(t)
 	admin := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
 	defer admin.Close()
 	if err := admin.Do(t.Context(), "acl", "setuser", "quiet", "on", ">"+secret, "~*", "resetchannels", "+@all").Err(); err != nil {

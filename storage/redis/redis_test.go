@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
@@ -29,11 +30,11 @@ func opener(url, prefix string) storagetest.Open {
 }
 
 func TestSuite(t *testing.T) {
-	storagetest.Run(t, opener(storagetest.Redis(t).URL(), "app:"))
+	storagetest.Run(t, opener(redistest.Start(t).URL(), "app:"))
 }
 
 func TestSuiteOnPrefix(t *testing.T) {
-	open := opener(storagetest.Redis(t).URL(), "app:")
+	open := opener(redistest.Start(t).URL(), "app:")
 	view := func(t *testing.T) storage.Storage { return storage.Prefix(open(t), "view:") }
 	storagetest.TestStorage(t, view)
 	storagetest.TestFeed(t, view)

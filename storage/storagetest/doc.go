@@ -1,8 +1,7 @@
-// Package storagetest tests storages. It is for three kinds of readers.
+// Package storagetest is the conformance suite for implementations of
+// storage.Storage. A driver runs it against a real server:
 //
-// Who writes a driver runs the conformance suite, on the real server:
-//
-//	func TestSuite(t *testing.T) {
+//	func TestConformance(t *testing.T) {
 //		storagetest.Run(t, func(t *testing.T) storage.Storage {
 //			s, err := mydriver.New(...)
 //			if err != nil {
@@ -13,15 +12,7 @@
 //		})
 //	}
 //
-// Who writes what uses a storage makes it go wrong with a [Faulty]:
-//
-//	s := storagetest.NewFaulty(memory.New(), nil)
-//	// The third call is carried out, but its answer never comes.
-//	s.SetPlan(storagetest.OnCall(3, storagetest.Fault{Lose: errors.New("cut off")}))
-//
-// And who needs a real Redis gets one for the time of a test with [Redis].
-//
-// The suite waits for events and never measures time, so it passes on a slow
-// machine too. Run it with -race: some of its rows count on the race detector.
-// It does not test speed, nor what a storage does when its server fails.
+// The suite waits for events and never measures time, so it also passes on a slow
+// machine. Run it with -race: some of its tests rely on the race detector. It tests
+// neither speed nor what a storage does when its server fails.
 package storagetest

@@ -1,20 +1,20 @@
-package storagetest_test
+package faulty_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
-	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
-// A write whose answer is lost has happened, and its caller cannot know.
-func ExampleFaulty() {
-	s := storagetest.NewFaulty(memory.New(), nil)
+// A write whose answer is lost was executed, but its caller cannot know that.
+func ExampleNew() {
+	s := faulty.New(memory.New(), nil)
 	defer s.Close()
-	s.SetPlan(storagetest.OnMethod("CompareAndSwap", storagetest.Fault{Lose: errors.New("cut off")}))
+	s.SetPlan(faulty.OnMethod("CompareAndSwap", faulty.Fault{Lose: errors.New("cut off")}))
 
 	_, err := s.CompareAndSwap(context.Background(), "k", storage.Absent, []byte("v"), 0)
 	fmt.Println(errors.Is(err, storage.ErrUnknownOutcome))

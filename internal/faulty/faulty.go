@@ -1,4 +1,4 @@
-package storagetest
+package faulty
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// Call is one call of a Faulty's method.
+// Call is a call of one of a Storage's methods.
 type Call struct {
-	// N counts the calls of a Faulty from 1.
+	// N is the number of the call on its Storage, from 1.
 	N int
 	// Method is the method's name: "Load", "CompareAndSwap", "Get", "AddMember"…
 	Method string
@@ -22,25 +22,26 @@ type Call struct {
 	Key string
 }
 
-// Fault is what happens to a call. The zero Fault is none.
+// Fault is the way in which a call fails. The zero Fault lets it succeed.
 type Fault struct {
-	// Delay passes before the call is made.
+	// Delay is a wait before the call is executed.
 	Delay time.Duration
-	// Fail keeps the call from being made: it returns storage.ErrUnavailable and this.
+	// Fail is returned with storage.ErrUnavailable. The call is not executed.
 	Fail error
-	// Lose makes the call and loses its answer: a write returns
-	// storage.ErrUnknownOutcome and this, a read storage.ErrUnavailable.
+	// Lose executes the call and loses its answer: a write returns
+	// storage.ErrUnknownOutcome and this error, a read storage.ErrUnavailable and
+	// this error.
 	Lose error
-	// Hang answers only when the context ends or the Faulty is closed, as a server
-	// does that stopped: without Lose the call is not made, with Lose it is. A
-	// write then returns storage.ErrUnknownOutcome either way.
+	// Hang blocks the call until its context ends or the Storage is closed, like a
+	// server that has stopped answering. The call is executed only if Lose is set.
+	// Either way, a write returns storage.ErrUnknownOutcome.
 	Hang bool
 }
 
-// Plan decides the fault of each call. It is called by many goroutines at once.
+// Plan chooses the fault of each call. It must be safe for concurrent use.
 type Plan func(Call) Fault
 
-// OnCall is a plan that harms the nth call only.
+// OnCall returns a plan with a fault on the nth call only.
 func OnCall(n int, f Fault) Plan {
 	return func(c Call) Fault {
 		if c.N == n {
@@ -50,7 +51,7 @@ func OnCall(n int, f Fault) Plan {
 	}
 }
 
-// OnMethod is a plan that harms every call of one method.
+// OnMethod returns a plan with a fault on every call of one method.
 func OnMethod(method string, f Fault) Plan {
 	return func(c Call) Fault {
 		if c.Method == method {
@@ -60,11 +61,11 @@ func OnMethod(method string, f Fault) Plan {
 	}
 }
 
-// Faulty is a storage whose calls go wrong as planned, for tests of what uses a
-// storage. It has the abilities of its base; what the base lacks returns
-// errors.ErrUnsupported. It is safe for concurrent use. Close closes the base and
-// ends the calls that hang; Close itself never goes wrong.
-type Faulty struct {
+// Storage is a storage.Storage whose calls have the faults of a Plan. It implements
+// the optional interfaces Feed, Index and PrefixResetter; a method that its base
+// lacks returns errors.ErrUnsupported. It is safe for concurrent use. Close closes
+// the base and unblocks hanging calls; the plan does not apply to Close.
+type Storage struct {
 	base   storage.Storage
 	plan   atomic.Pointer[Plan]
 	calls  atomic.Int64
@@ -73,9 +74,9 @@ type Faulty struct {
 	close  func() error
 }
 
-// NewFaulty wraps base. A nil plan harms nothing.
-func NewFaulty(base storage.Storage, plan Plan) *Faulty {
-	f := &Faulty{base: base, closed: make(chan struct{})}
+// New wraps base. A nil plan has no faults.
+func New(base storage.Storage, plan Plan) *Storage {
+	f := &Storage{base: base, closed: make(chan struct{})}
 	f.close = sync.OnceValue(func() error {
 		close(f.closed)
 		return f.base.Close()
@@ -84,23 +85,23 @@ func NewFaulty(base storage.Storage, plan Plan) *Faulty {
 	return f
 }
 
-// SetPlan replaces the plan for the calls that begin from now on.
-func (f *Faulty) SetPlan(plan Plan) {
+// SetPlan replaces the plan for calls that begin after it. Nil has no faults.
+func (f *Storage) SetPlan(plan Plan) {
 	if plan == nil {
 		plan = func(Call) Fault { return Fault{} }
 	}
 	f.plan.Store(&plan)
 }
 
-// Calls returns how many calls have begun.
-func (f *Faulty) Calls() int { return int(f.calls.Load()) }
+// Calls returns the number of calls that have begun.
+func (f *Storage) Calls() int { return int(f.calls.Load()) }
 
-// Mute makes the watches of f hear nothing, without a Gap, until it is called
-// with false: a feed that has broken and does not know it.
-func (f *Faulty) Mute(on bool) { f.muted.Store(on) }
+// Mute(true) drops all notifications of the watches of f, without a Gap, until
+// Mute(false): a feed that is broken without having noticed.
+func (f *Storage) Mute(on bool) { f.muted.Store(on) }
 
-// do makes one call as planned.
-func do[T any](f *Faulty, ctx context.Context, write bool, method, key string, call func() (T, error)) (T, error) {
+// do executes one call with the fault that the plan chooses.
+func do[T any](f *Storage, ctx context.Context, write bool, method, key string, call func() (T, error)) (T, error) {
 	var none T
 	if ctx.Err() != nil {
 		return none, fmt.Errorf("%w: %w", storage.ErrUnavailable, ctx.Err())
@@ -143,56 +144,56 @@ func do[T any](f *Faulty, ctx context.Context, write bool, method, key string, c
 	return val, err
 }
 
-// doErr is do for calls that return an error only.
-func doErr(f *Faulty, ctx context.Context, method, key string, call func() error) error {
+// doErr is do for writes that return only an error.
+func doErr(f *Storage, ctx context.Context, method, key string, call func() error) error {
 	_, err := do(f, ctx, true, method, key, func() (struct{}, error) { return struct{}{}, call() })
 	return err
 }
 
 // Load implements storage.Storage.
-func (f *Faulty) Load(ctx context.Context, key string) (storage.Item, error) {
+func (f *Storage) Load(ctx context.Context, key string) (storage.Item, error) {
 	return do(f, ctx, false, "Load", key, func() (storage.Item, error) { return f.base.Load(ctx, key) })
 }
 
 // CompareAndSwap implements storage.Storage.
-func (f *Faulty) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+func (f *Storage) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
 	return do(f, ctx, true, "CompareAndSwap", key, func() (storage.Revision, error) {
 		return f.base.CompareAndSwap(ctx, key, old, val, ttl)
 	})
 }
 
 // CompareAndDelete implements storage.Storage.
-func (f *Faulty) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
+func (f *Storage) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
 	return doErr(f, ctx, "CompareAndDelete", key, func() error { return f.base.CompareAndDelete(ctx, key, old) })
 }
 
 // Touch implements storage.Storage.
-func (f *Faulty) Touch(ctx context.Context, key string, ttl time.Duration) error {
+func (f *Storage) Touch(ctx context.Context, key string, ttl time.Duration) error {
 	return doErr(f, ctx, "Touch", key, func() error { return f.base.Touch(ctx, key, ttl) })
 }
 
 // Get implements storage.Basic.
-func (f *Faulty) Get(key string) ([]byte, error) {
+func (f *Storage) Get(key string) ([]byte, error) {
 	return do(f, context.Background(), false, "Get", key, func() ([]byte, error) { return f.base.Get(key) })
 }
 
 // Set implements storage.Basic.
-func (f *Faulty) Set(key string, val []byte, exp time.Duration) error {
+func (f *Storage) Set(key string, val []byte, exp time.Duration) error {
 	return doErr(f, context.Background(), "Set", key, func() error { return f.base.Set(key, val, exp) })
 }
 
 // Delete implements storage.Basic.
-func (f *Faulty) Delete(key string) error {
+func (f *Storage) Delete(key string) error {
 	return doErr(f, context.Background(), "Delete", key, func() error { return f.base.Delete(key) })
 }
 
 // Reset implements storage.Basic.
-func (f *Faulty) Reset() error {
+func (f *Storage) Reset() error {
 	return doErr(f, context.Background(), "Reset", "", f.base.Reset)
 }
 
 // ResetPrefix implements storage.PrefixResetter.
-func (f *Faulty) ResetPrefix(ctx context.Context, prefix string) error {
+func (f *Storage) ResetPrefix(ctx context.Context, prefix string) error {
 	r, ok := f.base.(storage.PrefixResetter)
 	if !ok {
 		return f.unsupported("ResetPrefix")
@@ -201,10 +202,10 @@ func (f *Faulty) ResetPrefix(ctx context.Context, prefix string) error {
 }
 
 // Close implements storage.Basic.
-func (f *Faulty) Close() error { return f.close() }
+func (f *Storage) Close() error { return f.close() }
 
-// Watch implements storage.Feed. The plan has no part in it; see Mute.
-func (f *Faulty) Watch(fn func(storage.Change)) (storage.Watch, error) {
+// Watch implements storage.Feed. The plan does not apply to it; see Mute.
+func (f *Storage) Watch(fn func(storage.Change)) (storage.Watch, error) {
 	feed, ok := f.base.(storage.Feed)
 	if !ok {
 		return nil, f.unsupported("Watch")
@@ -220,7 +221,7 @@ func (f *Faulty) Watch(fn func(storage.Change)) (storage.Watch, error) {
 }
 
 // AddMember implements storage.Index.
-func (f *Faulty) AddMember(ctx context.Context, set, member string, ttl time.Duration) error {
+func (f *Storage) AddMember(ctx context.Context, set, member string, ttl time.Duration) error {
 	x, ok := f.base.(storage.Index)
 	if !ok {
 		return f.unsupported("AddMember")
@@ -229,7 +230,7 @@ func (f *Faulty) AddMember(ctx context.Context, set, member string, ttl time.Dur
 }
 
 // RemoveMember implements storage.Index.
-func (f *Faulty) RemoveMember(ctx context.Context, set, member string) error {
+func (f *Storage) RemoveMember(ctx context.Context, set, member string) error {
 	x, ok := f.base.(storage.Index)
 	if !ok {
 		return f.unsupported("RemoveMember")
@@ -237,8 +238,8 @@ func (f *Faulty) RemoveMember(ctx context.Context, set, member string) error {
 	return doErr(f, ctx, "RemoveMember", set, func() error { return x.RemoveMember(ctx, set, member) })
 }
 
-// Members implements storage.Index. The plan is asked once for all members.
-func (f *Faulty) Members(ctx context.Context, set string) iter.Seq2[string, error] {
+// Members implements storage.Index. An iteration counts as one call.
+func (f *Storage) Members(ctx context.Context, set string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		x, ok := f.base.(storage.Index)
 		if !ok {
@@ -256,6 +257,6 @@ func (f *Faulty) Members(ctx context.Context, set string) iter.Seq2[string, erro
 	}
 }
 
-func (f *Faulty) unsupported(method string) error {
-	return fmt.Errorf("storagetest: %s: %T has no such ability: %w", method, f.base, errors.ErrUnsupported)
+func (f *Storage) unsupported(method string) error {
+	return fmt.Errorf("faulty: %s: %T does not implement it: %w", method, f.base, errors.ErrUnsupported)
 }
