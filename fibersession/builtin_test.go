@@ -133,7 +133,7 @@ func TestBuiltin_Csrf(t *testing.T) {
 
 // The expiry is the storage's alone: a save renews it, and a touch rewrites nothing.
 func TestBuiltin_Expiry(t *testing.T) {
-	inTime(t, fibersession.Config{Builtin: true, IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Builtin: true, Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		h := stored(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		if got := time.Until(h.Deadline()); got != time.Hour {

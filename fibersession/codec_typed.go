@@ -58,7 +58,7 @@ const (
 const maxTypeDepth = 8
 
 // encodeLimit bounds what a value that contains itself many times over can cost.
-// The limit of a session is Config.MaxSize.
+// The limit of a session is Config.Limits.MaxSize.
 const encodeLimit = 4 << 20
 
 var (

@@ -7,58 +7,40 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Config configures a Store. It has every field of Config in Fiber's
-// middleware/session, with the same names and types, so that literals of that
-// type compile here. Zero values mean the defaults.
+// Config configures a Store. Zero values mean the defaults.
+//
+// It has every field of Config in Fiber's middleware/session, with the same name and
+// type, so that literals of that type compile here. They come first; what this package
+// adds follows. New panics when fields contradict each other or hold a value that cannot
+// be meant; the panic names the field and what is allowed.
 type Config struct {
-	// Expiration is how long a session lives without use: Fiber's name for
-	// IdleTimeout, of which one is enough.
+	// Expiration is the idle timeout: a session ends when it has not been used for this
+	// long. At most 100 years. Zero and negative values mean the default, as in Fiber.
 	// Optional. Default: 24 * time.Hour
 	Expiration time.Duration
 
 	// Storage keeps the sessions. A storage.Storage is used as it is, any other
-	// fiber.Storage through storage.From, which is safe on one node.
+	// fiber.Storage through storage.From, which is safe on one node only.
 	// Optional. Default: memory.New()
 	Storage fiber.Storage
 
-	// KeyLookup says where a request carries the session's ID, as
-	// "<source>:<name>". Sources are "cookie", and "header" and "query", which
-	// put the ID where logs and other sites can see it and are warned of at start.
-	// Optional. Default: "" (a cookie; see CookieName of Store), with Builtin "cookie:session_id"
+	// KeyLookup says where a request carries the session ID, as "<source>:<name>".
+	// Sources are "cookie", "header" and "query". The last two put the ID where logs
+	// and other sites can see it, and are warned about at start.
+	// Optional. Default: "", a cookie (see Store.CookieName); with Builtin "cookie:session_id"
 	KeyLookup string
 
-	// Extractor says where requests carry the ID, in place of KeyLookup: FromCookie,
-	// FromHeader, FromQuery, FromCustom, or a Chain of them. All but the cookie are
-	// warned of at start.
-	// Optional. Default: Extractor{}, the cookie of KeyLookup
-	Extractor Extractor
-
-	// Secrets sign the cookie with HMAC-SHA-256, over its name and the ID; each has
-	// 32 bytes or more. The first signs, all are accepted, and a cookie that another
-	// one signed is replaced by the next response of a request that uses its session.
-	// So a new secret is first added at the end, on all nodes, then moved to the
-	// front, and the old one is taken away when it has been replaced. A cookie without
-	// a good signature is none. (An ID has 256 random bits and needs no signature to
-	// be safe; with one, made-up IDs never reach the storage.)
-	// Optional. Default: nil, cookies are not signed
-	Secrets [][]byte
-
-	// CookieFormat is another form of the cookie's value, such as that of another
-	// program whose sessions are shared.
-	// Optional. Default: nil, the ID, signed when there are Secrets
-	CookieFormat CookieFormat
-
-	// CookieDomain is the cookie's Domain. With one, the cookie is also sent to
-	// all subdomains.
+	// CookieDomain is the cookie's Domain attribute. With one, the cookie is also sent
+	// to all subdomains.
 	// Optional. Default: ""
 	CookieDomain string
 
-	// CookiePath is the cookie's Path.
+	// CookiePath is the cookie's Path attribute.
 	// Optional. Default: "/"
 	CookiePath string
 
-	// CookieSecure is here for compatibility: cookies are Secure unless Insecure
-	// is set or the request is plain http to this very machine.
+	// CookieSecure is here for compatibility. Cookies are Secure anyway, unless
+	// Cookie.Insecure is set or the request is plain http to a loopback address.
 	// Optional. Default: false
 	CookieSecure bool
 
@@ -70,12 +52,12 @@ type Config struct {
 	// Optional. Default: "Lax"
 	CookieSameSite string
 
-	// CookieSessionOnly makes the browser forget the cookie when it closes.
+	// CookieSessionOnly makes the browser drop the cookie when it closes.
 	// Optional. Default: false
 	CookieSessionOnly bool
 
-	// KeyGenerator makes session IDs of 16 to 128 characters of A-Z a-z 0-9 _ . ~ -
-	// in place of the store's own: 256 bits of the system's random source.
+	// KeyGenerator makes session IDs in place of the store's own 256 random bits. An ID
+	// has 16 to 128 characters of A-Z a-z 0-9 _ . ~ -
 	// Optional. Default: nil
 	KeyGenerator func() string
 
@@ -83,114 +65,158 @@ type Config struct {
 	// Optional. Default: ""
 	CookieName string
 
-	// Insecure is for sites on plain http: the cookie is named "session" and is
-	// not Secure. Anyone on the way can then read it.
-	// Optional. Default: false
-	Insecure bool
+	// Extractor says where requests carry the ID, in place of KeyLookup: FromCookie,
+	// FromHeader, FromQuery, FromCustom, or a Chain of them. All but the cookie are
+	// warned about at start.
+	// Optional. Default: Extractor{}, the cookie of KeyLookup
+	Extractor Extractor
 
-	// IdleTimeout is how long a session lives without use, 100 years at most.
-	// Optional. Default: Expiration
-	IdleTimeout time.Duration
+	// Cookie has what Fiber's fields cannot say about the cookie: signing, another
+	// format, plain http.
+	// Optional. Default: Cookie{}
+	Cookie Cookie
 
-	// AbsoluteTimeout is how long a session lives at most, however much it is
-	// used, 100 years at most. Negative means no limit.
-	// Optional. Default: 7 * 24 * time.Hour, or the longer of IdleTimeout and SetExpiry
-	AbsoluteTimeout time.Duration
+	// UserKey names the key whose value is the ID of the session's user: a non-empty
+	// string or a non-zero integer. Login sets it, User returns it and sockets follow
+	// it. With it, the storage keeps an index of each user's sessions (see
+	// Session.Devices).
+	// Optional. Default: "", sessions have no users
+	UserKey string
 
-	// TouchInterval is how often at most use of a session writes its new idle
-	// limit to the store. So a session may end up to TouchInterval earlier than
-	// IdleTimeout after its last use. At most a tenth of the idle limit is used.
-	// Optional. Default: 1 * time.Minute
-	TouchInterval time.Duration
-
-	// StorageTimeout bounds each wait for the store.
-	// Optional. Default: 1 * time.Second
-	StorageTimeout time.Duration
-
-	// Freshness says how a session is read at the start of a request, and by
+	// Freshness says how a session is read at the start of a request and by
 	// Handle.Refresh: Strict or Tracked.
 	// Optional. Default: Strict
 	Freshness Freshness
 
-	// MaxLag is how late the storage's feed may be for Tracked to rely on it. With
-	// Redis it is known to the half second, so less is always Strict there.
-	// Optional. Default: 2 * time.Second
-	MaxLag time.Duration
+	// Tracking says how this node keeps its copies of watched sessions up to date.
+	// Optional. Default: see Tracking
+	Tracking Tracking
 
-	// Recheck is how often a session that is watched is read again though nothing was
-	// told of it: so long at most can a change, or a logout, stay unseen that the feed
-	// lost without knowing, or that Express made. A negative duration means never.
-	// Optional. Default: 30 * time.Second, with Express 10 * time.Second
-	Recheck time.Duration
+	// Timeouts are the session's other time limits, beside Expiration.
+	// Optional. Default: see Timeouts
+	Timeouts Timeouts
 
-	// OutageGrace is for how long, while the store does not answer, requests and
-	// Handle.Refresh are served a session as it was last confirmed, if this node has it
-	// (somebody holds it, as sockets do). Nothing can be saved meanwhile, and a logout
-	// on another node is not seen: so it is short or nothing.
-	// Optional. Default: 0, they fail with ErrUnavailable
-	OutageGrace time.Duration
+	// Limits bound what one session can hold.
+	// Optional. Default: see Limits
+	Limits Limits
 
-	// TicketTTL is how long a ticket can be used (Store.Ticket, Handle.CookieTicket).
-	// Optional. Default: 30 * time.Second
-	TicketTTL time.Duration
-
-	// Prefix stands before every key in the store, and keeps apps that share one
-	// apart. End it with a separator: a prefix that another one begins with would
-	// take in the other's keys, also at Reset.
+	// Prefix comes before every key in the store and keeps apps that share one store
+	// apart. End it with a separator: if one app's prefix begins with another's, the
+	// shorter one includes the other's keys, also in Reset.
 	// Optional. Default: "fiberbridge:"
 	Prefix string
 
-	// Codec turns a session's values into bytes.
+	// Codec encodes a session's values.
 	// Optional. Default: new(Typed)
 	Codec Codec
 
-	// Builtin keeps sessions exactly as Fiber's middleware/session does: the ID
-	// itself as key without Prefix, a gob map as value. A session.Store over the
+	// Builtin stores sessions exactly as Fiber's middleware/session does: the ID itself
+	// as the key, without Prefix, and a gob map as the value. A session.Store over the
 	// same storage, such as that of the csrf middleware, then shares them. It is
-	// weaker: IDs can be read in the store, nothing ties a value to its key, there
-	// is no absolute limit, and a whole-session save by the other store can
-	// overwrite a change made here.
+	// weaker: IDs can be read in the store, nothing ties a value to its key, there is no
+	// absolute limit, and a whole-session save by the other store can overwrite a change
+	// made here.
 	// Optional. Default: false
 	Builtin bool
 
-	// Express shares sessions with an Express app: see there. KeyLookup is
-	// "cookie:connect.sid" then, and IdleTimeout what connect-redis calls ttl.
+	// Express shares sessions with an Express app. KeyLookup is then
+	// "cookie:connect.sid", and Expiration is what connect-redis calls ttl.
 	// Optional. Default: nil
 	Express *Express
 
-	// UserKey names the key whose value is the ID of the user that the session
-	// belongs to: a string that is not empty, or an integer that is not 0. It is what
-	// Login sets, User returns and sockets follow; the storage keeps an index of each
-	// user's sessions for it (see Devices), and a session remembers the browser that
-	// it began in and that its user logged in with.
-	// Optional. Default: "", sessions have no users
-	UserKey string
-
-	// MaxSize is the size limit of a session's encoded values in bytes.
-	// Optional. Default: 64 * 1024
-	MaxSize int
-
-	// MaxKeys is how many keys a session can have.
-	// Optional. Default: 128
-	MaxKeys int
-
-	// MaxKeyLength is the length limit of one key in bytes.
-	// Optional. Default: 256
-	MaxKeyLength int
-
-	// Logger receives warnings. IDs are never among what is logged.
+	// Logger receives warnings. They never contain a session ID.
 	// Optional. Default: slog.Default()
 	Logger *slog.Logger
 
-	// Next skips Handler for a request when it returns true.
+	// Next makes Handler skip a request when it returns true.
 	// Optional. Default: nil
 	Next func(c *fiber.Ctx) bool
 
-	// ErrorHandler answers a request whose session could not be loaded or saved by
-	// Handler.
+	// ErrorHandler answers a request whose session Handler could not load or save.
 	// Optional. Default: 401 for ErrSessionGone, 503 for ErrUnavailable and ErrUnknownOutcome, else 500
 	ErrorHandler func(c *fiber.Ctx, err error) error
 }
+
+// Cookie is the part of Config about the session cookie's value and transport.
+type Cookie struct {
+	// Secrets sign the cookie with HMAC-SHA-256 over its name and the ID. Each has 32
+	// bytes or more. The first one signs and all are accepted: a cookie signed with
+	// another one is replaced in the response of the next request that uses its session.
+	// To rotate, first add the new secret at the end on all nodes, then move it to the
+	// front, then remove the old one after Expiration. A cookie without a valid signature
+	// counts as no cookie. (An ID has 256 random bits and is safe without a signature;
+	// with one, invented IDs never reach the storage.)
+	// Optional. Default: nil, cookies are not signed
+	Secrets [][]byte
+
+	// Format is another format of the cookie's value, such as that of another program
+	// whose sessions are shared. It cannot be combined with Secrets.
+	// Optional. Default: nil, the ID, signed when there are Secrets
+	Format CookieFormat
+
+	// Insecure is for sites on plain http: the cookie is named "session" and is not
+	// Secure. Anyone on the network path can then read it.
+	// Optional. Default: false
+	Insecure bool
+}
+
+// Timeouts is the part of Config about time limits. Negative values are refused,
+// except for Absolute.
+type Timeouts struct {
+	// Absolute is how long a session can live, however much it is used. At most 100
+	// years. A negative duration means no limit.
+	// Optional. Default: 7 * 24 * time.Hour, or Expiration or SetExpiry if one is longer
+	Absolute time.Duration
+
+	// TouchInterval is the least time between two writes that only move a session's
+	// idle limit. A session can therefore end up to TouchInterval earlier than
+	// Expiration after its last use. At most a tenth of the idle timeout is used.
+	// Optional. Default: 1 * time.Minute
+	TouchInterval time.Duration
+
+	// Storage bounds each wait for the store.
+	// Optional. Default: 1 * time.Second
+	Storage time.Duration
+
+	// Ticket is how long a ticket can be redeemed (Store.Ticket, Handle.CookieTicket).
+	// Optional. Default: 30 * time.Second
+	Ticket time.Duration
+}
+
+// Tracking is the part of Config about this node's copies of sessions that it watches.
+type Tracking struct {
+	// MaxLag is how far behind the storage's feed may be for Tracked to rely on it. Redis
+	// reports its lag to half a second, so a smaller value means Strict there.
+	// Optional. Default: 2 * time.Second
+	MaxLag time.Duration
+
+	// Recheck is how often a watched session is read again although the feed reported no
+	// change. It bounds how long a change or a logout can stay unseen if the feed lost it
+	// without knowing, or if Express made it. A negative duration means never.
+	// Optional. Default: 30 * time.Second, with Express 10 * time.Second
+	Recheck time.Duration
+
+	// OutageGrace is how long requests and Handle.Refresh are served this node's last
+	// confirmed copy of a session while the store does not answer. Only a session that
+	// something holds here, such as a socket, has a copy. Nothing can be saved meanwhile,
+	// and a logout on another node is not seen, so keep it short.
+	// Optional. Default: 0, they fail with ErrUnavailable
+	OutageGrace time.Duration
+}
+
+// Limits is the part of Config about a session's size. A key has at most 256 bytes.
+type Limits struct {
+	// MaxSize is the most bytes that a session's encoded values can have.
+	// Optional. Default: 64 * 1024
+	MaxSize int
+
+	// MaxKeys is the most keys that a session can have.
+	// Optional. Default: 128
+	MaxKeys int
+}
+
+// maxKeyLength is the longest key of a session, in bytes.
+const maxKeyLength = 256
 
 // Source is where a request carries the session's ID.
 type Source string
@@ -203,22 +229,21 @@ const (
 	SourceCustom   Source = "custom" // of FromCustom alone
 )
 
-// ConfigDefault holds the defaults, but for IdleTimeout, which follows
-// Expiration, and Storage, Codec and Logger, of which each Store gets its own.
+// ConfigDefault holds the defaults. Storage, Codec and Logger are not among them: each
+// Store gets its own.
 var ConfigDefault = Config{
-	Expiration:      24 * time.Hour,
-	CookiePath:      "/",
-	CookieSameSite:  "Lax",
-	AbsoluteTimeout: 7 * 24 * time.Hour,
-	TouchInterval:   time.Minute,
-	StorageTimeout:  time.Second,
-	Freshness:       Strict,
-	MaxLag:          2 * time.Second,
-	Recheck:         30 * time.Second,
-	TicketTTL:       30 * time.Second,
-	Prefix:          "fiberbridge:",
-	MaxSize:         64 * 1024,
-	MaxKeys:         128,
-	MaxKeyLength:    256,
-	ErrorHandler:    defaultErrorHandler,
+	Expiration:     24 * time.Hour,
+	CookiePath:     "/",
+	CookieSameSite: "Lax",
+	Freshness:      Strict,
+	Tracking:       Tracking{MaxLag: 2 * time.Second, Recheck: 30 * time.Second},
+	Timeouts: Timeouts{
+		Absolute:      7 * 24 * time.Hour,
+		TouchInterval: time.Minute,
+		Storage:       time.Second,
+		Ticket:        30 * time.Second,
+	},
+	Limits:       Limits{MaxSize: 64 * 1024, MaxKeys: 128},
+	Prefix:       "fiberbridge:",
+	ErrorHandler: defaultErrorHandler,
 }

@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 	"github.com/valyala/fasthttp"
+
+	"github.com/fiberbridge/fiberbridge/internal/setting"
 )
 
 // configure fills in the defaults and refuses what cannot be meant.
@@ -23,7 +24,7 @@ func (s *Store) configure() {
 	s.configureCookie()
 	setDefault(&c.Prefix, ConfigDefault.Prefix)
 	if c.Builtin && c.Codec != nil {
-		refuse("Codec with Builtin, which has its own")
+		refuse("Codec", "with Builtin, which has its own")
 	}
 	if c.Builtin && c.KeyGenerator == nil {
 		c.KeyGenerator = utils.UUIDv4 // what the other stores of these sessions make
@@ -39,56 +40,56 @@ func (s *Store) configure() {
 
 func (s *Store) configureLimits() {
 	c := &s.cfg
-	if c.Expiration > 0 && c.IdleTimeout > 0 && c.Expiration != c.IdleTimeout {
-		refuse("Expiration and IdleTimeout differ; they are one limit: set one of them")
+	if c.Expiration <= 0 { // Fiber takes these as the default too
+		c.Expiration = ConfigDefault.Expiration
 	}
-	c.IdleTimeout = min(max(c.IdleTimeout, c.Expiration), maxLimit)
-	positive(&c.IdleTimeout, ConfigDefault.Expiration)
-	c.Expiration = c.IdleTimeout
+	c.Expiration = min(c.Expiration, maxLimit)
 
-	s.hardLimit = c.AbsoluteTimeout > 0
+	t, def := &c.Timeouts, ConfigDefault.Timeouts
+	s.hardLimit = t.Absolute > 0
 	switch {
 	case (c.Builtin || c.Express != nil) && s.hardLimit:
-		refuse("AbsoluteTimeout with Builtin or Express, whose stored form has no place for it")
+		refuse("Timeouts.Absolute", "with Builtin or Express, whose stored form has no place for it")
 	case c.Builtin || c.Express != nil:
-		c.AbsoluteTimeout = -1
-	case c.AbsoluteTimeout == 0:
-		c.AbsoluteTimeout = max(ConfigDefault.AbsoluteTimeout, c.IdleTimeout)
+		t.Absolute = -1
+	case t.Absolute == 0:
+		t.Absolute = max(def.Absolute, c.Expiration)
 	}
-	c.AbsoluteTimeout = min(c.AbsoluteTimeout, maxLimit)
-	positive(&c.TouchInterval, ConfigDefault.TouchInterval)
-	positive(&c.StorageTimeout, ConfigDefault.StorageTimeout)
-	positive(&c.MaxLag, ConfigDefault.MaxLag)
-	if c.Recheck == 0 {
-		c.Recheck = ConfigDefault.Recheck
-		if c.Express != nil {
-			c.Recheck = expressRecheck
-		}
+	t.Absolute = min(t.Absolute, maxLimit)
+	setting.Default(field("Timeouts.TouchInterval"), &t.TouchInterval, def.TouchInterval)
+	setting.Default(field("Timeouts.Storage"), &t.Storage, def.Storage)
+	setting.Default(field("Timeouts.Ticket"), &t.Ticket, def.Ticket)
+
+	setting.Default(field("Tracking.MaxLag"), &c.Tracking.MaxLag, ConfigDefault.Tracking.MaxLag)
+	recheck := ConfigDefault.Tracking.Recheck
+	if c.Express != nil {
+		recheck = expressRecheck
 	}
+	setting.DefaultOrNone(&c.Tracking.Recheck, recheck)
+	setting.NotNegative(field("Tracking.OutageGrace"), c.Tracking.OutageGrace)
+
 	switch c.Freshness {
 	case 0:
 		c.Freshness = ConfigDefault.Freshness
 	case Strict, Tracked:
 	default:
-		refuse("Freshness is neither Strict nor Tracked")
+		refuse("Freshness", fmt.Sprintf("is %d: it must be Strict or Tracked", c.Freshness))
 	}
-	positive(&c.TicketTTL, ConfigDefault.TicketTTL)
-	positive(&c.MaxSize, ConfigDefault.MaxSize)
-	positive(&c.MaxKeys, ConfigDefault.MaxKeys)
-	positive(&c.MaxKeyLength, ConfigDefault.MaxKeyLength)
+	setting.Default(field("Limits.MaxSize"), &c.Limits.MaxSize, ConfigDefault.Limits.MaxSize)
+	setting.Default(field("Limits.MaxKeys"), &c.Limits.MaxKeys, ConfigDefault.Limits.MaxKeys)
 }
 
 func (s *Store) configureSource() {
 	c := &s.cfg
 	if c.CookieName != "" {
 		if c.KeyLookup != "" && c.KeyLookup != "cookie:"+c.CookieName {
-			refuse("CookieName and KeyLookup differ; set KeyLookup")
+			refuse("CookieName", "and KeyLookup differ: set KeyLookup only")
 		}
 		c.KeyLookup = "cookie:" + c.CookieName
 	}
 	switch {
 	case c.KeyLookup != "" && len(c.Extractor.ways) > 0:
-		refuse("KeyLookup with Extractor; set Extractor")
+		refuse("KeyLookup", "with Extractor: set one of them")
 	case c.KeyLookup != "":
 		s.ways = parseKeyLookup(c.KeyLookup)
 	case len(c.Extractor.ways) > 0:
@@ -100,9 +101,9 @@ func (s *Store) configureSource() {
 		w := &s.ways[i]
 		switch {
 		case w.source == SourceCustom && w.custom == nil:
-			refuse("Extractor: FromCustom(nil)")
+			refuse("Extractor", "is FromCustom(nil): it needs a function")
 		case w.source != SourceCustom && w.source != SourceCookie && w.name == "", !only(w.name, isTokenByte):
-			refuse(fmt.Sprintf("Extractor: %s %q is not a name", w.source, w.name))
+			refuse("Extractor", fmt.Sprintf("has the %s %q, which is not a valid name", w.source, w.name))
 		case w.back() && s.back == nil:
 			s.back = w
 		}
@@ -112,12 +113,12 @@ func (s *Store) configureSource() {
 func parseKeyLookup(lookup string) []way {
 	source, name, ok := strings.Cut(lookup, ":")
 	if !ok || name == "" || !only(name, isTokenByte) {
-		refuse(fmt.Sprintf("KeyLookup %q; it is \"<source>:<name>\"", lookup))
+		refuse("KeyLookup", fmt.Sprintf("is %q: it must be \"<source>:<name>\"", lookup))
 	}
 	switch Source(source) {
 	case SourceCookie, SourceHeader, SourceURLQuery:
 	default:
-		refuse(fmt.Sprintf("KeyLookup source %q; it is cookie, header or query", source))
+		refuse("KeyLookup", fmt.Sprintf("has the source %q: it must be cookie, header or query", source))
 	}
 	return []way{{source: Source(source), name: name}}
 }
@@ -126,17 +127,17 @@ func parseKeyLookup(lookup string) []way {
 func (s *Store) configureForm() {
 	c := &s.cfg
 	switch {
-	case len(c.Secrets) == 0 && c.CookieFormat == nil, c.Express != nil:
+	case len(c.Cookie.Secrets) == 0 && c.Cookie.Format == nil, c.Express != nil:
 		return
 	case !s.hasWay(SourceCookie):
-		refuse("Secrets or CookieFormat without a cookie")
-	case len(c.Secrets) > 0 && c.CookieFormat != nil:
-		refuse("Secrets with CookieFormat, which has its own")
-	case len(c.Secrets) > 0 && c.Builtin:
-		refuse("Secrets with Builtin, whose other stores know no signed cookies")
-	case len(c.Secrets) > 0:
-		c.CookieFormat = newSigned(c.Secrets)
-		c.Secrets = nil // what is in use is a copy
+		refuse("Cookie", "has Secrets or Format, but no Extractor reads a cookie")
+	case len(c.Cookie.Secrets) > 0 && c.Cookie.Format != nil:
+		refuse("Cookie.Secrets", "with Cookie.Format, which signs in its own way: set one of them")
+	case len(c.Cookie.Secrets) > 0 && c.Builtin:
+		refuse("Cookie.Secrets", "with Builtin: the other stores of these sessions cannot read signed cookies")
+	case len(c.Cookie.Secrets) > 0:
+		c.Cookie.Format = newSigned(c.Cookie.Secrets)
+		c.Cookie.Secrets = nil // what is in use is a copy
 	}
 }
 
@@ -150,27 +151,27 @@ func (s *Store) configureCookie() {
 		s.sameSite = int(fasthttp.CookieSameSiteStrictMode)
 	case "none":
 		s.sameSite = int(fasthttp.CookieSameSiteNoneMode)
-		if c.Insecure {
-			refuse("CookieSameSite None with Insecure: browsers drop such cookies")
+		if c.Cookie.Insecure {
+			refuse("CookieSameSite", "is None with Cookie.Insecure: browsers drop such cookies")
 		}
 	default:
-		refuse(fmt.Sprintf("CookieSameSite %q; it is Lax, Strict or None", c.CookieSameSite))
+		refuse("CookieSameSite", fmt.Sprintf("is %q: it must be Lax, Strict or None", c.CookieSameSite))
 	}
 	switch {
-	case c.Insecure && c.CookieSecure:
-		refuse("CookieSecure with Insecure")
+	case c.Cookie.Insecure && c.CookieSecure:
+		refuse("CookieSecure", "with Cookie.Insecure: set one of them")
 	case !only(c.CookieDomain, isAttributeByte):
-		refuse("CookieDomain with a character that no cookie attribute has")
+		refuse("CookieDomain", "has a character that cookie attributes cannot have")
 	case !only(c.CookiePath, isAttributeByte) || c.CookiePath[0] != '/':
-		refuse("CookiePath that is no path")
+		refuse("CookiePath", fmt.Sprintf("is %q: it must be a path that begins with a slash", c.CookiePath))
 	}
 	for _, w := range s.ways {
 		switch {
 		case w.source != SourceCookie:
-		case strings.HasPrefix(w.name, "__Host-") && (c.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
-			refuse("a __Host- cookie with Insecure, CookieDomain or CookiePath: browsers drop such cookies")
-		case strings.HasPrefix(w.name, "__Secure-") && c.Insecure:
-			refuse("a __Secure- cookie with Insecure: browsers drop such cookies")
+		case strings.HasPrefix(w.name, "__Host-") && (c.Cookie.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
+			refuse("KeyLookup", "names a __Host- cookie with Cookie.Insecure, CookieDomain or CookiePath: browsers drop such cookies")
+		case strings.HasPrefix(w.name, "__Secure-") && c.Cookie.Insecure:
+			refuse("KeyLookup", "names a __Secure- cookie with Cookie.Insecure: browsers drop such cookies")
 		}
 	}
 }
@@ -178,7 +179,7 @@ func (s *Store) configureCookie() {
 // warnOfWeakness names at start each setting that is weaker than the default.
 func (s *Store) warnOfWeakness() {
 	for what, on := range map[string]bool{
-		"Insecure: session cookies go over plain http":                                      s.cfg.Insecure,
+		"Cookie.Insecure: session cookies go over plain http":                               s.cfg.Cookie.Insecure,
 		"session IDs come in a header, where scripts and logs can see them":                 s.hasWay(SourceHeader),
 		"session IDs come in the URL, where logs and other sites can see them":              s.hasWay(SourceURLQuery),
 		"Extractor: session IDs are as safe as what the custom function reads them from":    s.hasWay(SourceCustom),
@@ -205,17 +206,15 @@ func defaultErrorHandler(_ *fiber.Ctx, err error) error {
 	return fiber.NewError(code)
 }
 
-func refuse(what string) { panic("fibersession: Config: " + what) }
+// refuse panics with the name of a field and why its value is refused.
+func refuse(name, why string) { setting.Refuse(field(name), why) }
+
+// field is the full name of a field of Config in messages.
+func field(name string) string { return "fibersession: Config." + name }
 
 func setDefault(s *string, def string) {
 	if *s == "" {
 		*s = def
-	}
-}
-
-func positive[T int | time.Duration](v *T, def T) {
-	if *v <= 0 {
-		*v = def
 	}
 }
 

@@ -19,8 +19,8 @@ func (s *Store) writeID(r *fasthttp.RequestCtx, w *way, id string, m meta) {
 		r.Response.Header.Set(w.name, id)
 	default:
 		name, value := s.wayName(w, r), id
-		if s.cfg.CookieFormat != nil {
-			value = s.cfg.CookieFormat.Value(name, id)
+		if s.cfg.Cookie.Format != nil {
+			value = s.cfg.Cookie.Format.Value(name, id)
 		}
 		s.setCookie(r, name, value, m.wire, func(c *fasthttp.Cookie) {
 			if age := s.cookieAge(m, time.Now()); age > 0 {
@@ -55,7 +55,7 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, wire *expr
 	life(c)
 	r.Response.Header.SetCookie(c)
 	switch {
-	case !c.Secure() && !s.cfg.Insecure:
+	case !c.Secure() && !s.cfg.Cookie.Insecure:
 		s.warnPlain.Do(func() {
 			s.log.Info("fibersession: on plain http to this machine, session cookies are not Secure")
 		})
@@ -78,8 +78,8 @@ func (s *Store) cookieAge(m meta, now time.Time) time.Duration {
 		return 0
 	case !m.absolute.IsZero():
 		return min(m.absolute.Sub(now), maxCookieAge)
-	case s.cfg.AbsoluteTimeout > 0: // not stored yet
-		return min(s.cfg.AbsoluteTimeout, maxCookieAge)
+	case s.cfg.Timeouts.Absolute > 0: // not stored yet
+		return min(s.cfg.Timeouts.Absolute, maxCookieAge)
 	default:
 		return maxCookieAge
 	}

@@ -26,7 +26,7 @@ func TestCookie_LostOnPlainHTTP(t *testing.T) {
 		"a proxy that does not say":  {host: "shop.example", headers: map[string]string{"X-Forwarded-For": "1.2.3.4"}},
 		"this machine":               {host: "localhost:3000"},
 		"a proxy on this machine":    {host: "localhost:3000", headers: map[string]string{"X-Forwarded-Proto": "http"}},
-		"Insecure":                   {cfg: fibersession.Config{Insecure: true}, host: "192.168.1.5:3000"},
+		"Insecure":                   {cfg: fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, host: "192.168.1.5:3000"},
 		"CookieSecure: it is wanted": {cfg: fibersession.Config{CookieSecure: true}, host: "shop.example"},
 	} {
 		t.Run(name, func(t *testing.T) {

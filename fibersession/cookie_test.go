@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -27,7 +28,7 @@ func TestCookie_Attributes(t *testing.T) {
 		want    string // ID stands for the ID
 	}{
 		"default":             {want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"insecure":            {cfg: fibersession.Config{Insecure: true}, want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"insecure":            {cfg: fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
 		"localhost":           {host: "localhost:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
 		"LOCALHOST":           {host: "LocalHost", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
 		"a name below it":     {host: "app.localhost:80", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
@@ -47,7 +48,7 @@ func TestCookie_Attributes(t *testing.T) {
 		"not HttpOnly":        {cfg: fibersession.Config{CookieHTTPOnly: false}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
 		"a name":              {cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
 		"the deprecated name": {cfg: fibersession.Config{CookieName: "sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"no absolute limit":   {cfg: fibersession.Config{AbsoluteTimeout: -1}, want: "__Host-session=ID; max-age=34560000; path=/; HttpOnly; secure; SameSite=Lax"},
+		"no absolute limit":   {cfg: fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: -1}}, want: "__Host-session=ID; max-age=34560000; path=/; HttpOnly; secure; SameSite=Lax"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,23 +116,30 @@ func TestNew_RefusesContradictions(t *testing.T) {
 		"no source":              {fibersession.Config{KeyLookup: "session"}, "KeyLookup"},
 		"unknown source":         {fibersession.Config{KeyLookup: "form:session"}, "source"},
 		"SameSite":               {fibersession.Config{CookieSameSite: "maybe"}, "CookieSameSite"},
-		"None without Secure":    {fibersession.Config{CookieSameSite: "None", Insecure: true}, "CookieSameSite"},
-		"Secure and Insecure":    {fibersession.Config{CookieSecure: true, Insecure: true}, "CookieSecure"},
-		"two idle limits":        {fibersession.Config{Expiration: 1, IdleTimeout: 2}, "Expiration"},
+		"None without Secure":    {fibersession.Config{CookieSameSite: "None", Cookie: fibersession.Cookie{Insecure: true}}, "CookieSameSite"},
+		"Secure and Insecure":    {fibersession.Config{CookieSecure: true, Cookie: fibersession.Cookie{Insecure: true}}, "CookieSecure"},
 		"two names":              {fibersession.Config{CookieName: "a", KeyLookup: "cookie:b"}, "CookieName"},
 		"__Host- and a domain":   {fibersession.Config{KeyLookup: "cookie:__Host-a", CookieDomain: "a.b"}, "__Host-"},
 		"__Host- and a path":     {fibersession.Config{KeyLookup: "cookie:__Host-a", CookiePath: "/a"}, "__Host-"},
-		"__Host- and insecure":   {fibersession.Config{KeyLookup: "cookie:__Host-a", Insecure: true}, "__Host-"},
-		"__Secure- and insecure": {fibersession.Config{KeyLookup: "cookie:__Secure-a", Insecure: true}, "__Secure-"},
+		"__Host- and insecure":   {fibersession.Config{KeyLookup: "cookie:__Host-a", Cookie: fibersession.Cookie{Insecure: true}}, "__Host-"},
+		"__Secure- and insecure": {fibersession.Config{KeyLookup: "cookie:__Secure-a", Cookie: fibersession.Cookie{Insecure: true}}, "__Secure-"},
 		"Builtin and a codec":    {fibersession.Config{Builtin: true, Codec: fibersession.JSON{}}, "Codec"},
-		"Builtin and a limit":    {fibersession.Config{Builtin: true, AbsoluteTimeout: 1}, "AbsoluteTimeout"},
+		"Builtin and a limit":    {fibersession.Config{Builtin: true, Timeouts: fibersession.Timeouts{Absolute: 1}}, "Timeouts.Absolute"},
+		"a negative touch":       {fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: -1}}, "Timeouts.TouchInterval is -1ns: it must be positive (0 means the default, 1m0s)"},
+		"a negative wait":        {fibersession.Config{Timeouts: fibersession.Timeouts{Storage: -time.Second}}, "Timeouts.Storage is -1s: it must be positive (0 means the default, 1s)"},
+		"a negative ticket":      {fibersession.Config{Timeouts: fibersession.Timeouts{Ticket: -1}}, "Timeouts.Ticket is -1ns"},
+		"a negative lag":         {fibersession.Config{Tracking: fibersession.Tracking{MaxLag: -1}}, "Tracking.MaxLag is -1ns"},
+		"a negative grace":       {fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: -1}}, "Tracking.OutageGrace is -1ns: it must not be negative"},
+		"a negative size":        {fibersession.Config{Limits: fibersession.Limits{MaxSize: -1}}, "Limits.MaxSize is -1"},
+		"a negative count":       {fibersession.Config{Limits: fibersession.Limits{MaxKeys: -1}}, "Limits.MaxKeys is -1"},
+		"an unknown freshness":   {fibersession.Config{Freshness: 3}, "Freshness is 3"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			defer func() {
 				text, _ := recover().(string)
-				if !strings.HasPrefix(text, "fibersession: Config: ") || !strings.Contains(text, tt.says) {
+				if !strings.HasPrefix(text, "fibersession: Config.") || !strings.Contains(text, tt.says) {
 					t.Errorf("panic %q", text)
 				}
 			}()

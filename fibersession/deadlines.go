@@ -118,13 +118,13 @@ func (d *deadlines) check(s *state) {
 		s.end(ErrExpired)
 		s.tell()
 	default:
-		d.set(s, time.Now().Add(s.store.cfg.StorageTimeout))
+		d.set(s, time.Now().Add(s.store.cfg.Timeouts.Storage))
 	}
 }
 
 // doubt is when to look again for a session that may be past its limit.
 func (s *Store) doubt(cur *snapshot) time.Time {
-	return time.Now().Add(min(s.cfg.TouchInterval, cur.idle/10))
+	return time.Now().Add(min(s.cfg.Timeouts.TouchInterval, cur.idle/10))
 }
 
 // close ends it and waits for the checks under way.

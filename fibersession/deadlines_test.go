@@ -50,20 +50,20 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 		use  func(t *testing.T, h *fibersession.Handle)
 		want time.Duration
 	}{
-		"idle": {fibersession.Config{IdleTimeout: time.Hour}, func(*testing.T, *fibersession.Handle) {}, time.Hour},
-		"slid": {fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+		"idle": {fibersession.Config{Expiration: time.Hour}, func(*testing.T, *fibersession.Handle) {}, time.Hour},
+		"slid": {fibersession.Config{Expiration: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
 			time.Sleep(59 * time.Minute)
 			must(t, h.Touch(ctx))
 		}, 119 * time.Minute},
-		"saved": {fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+		"saved": {fibersession.Config{Expiration: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
 			time.Sleep(59 * time.Minute)
 			h.Set("n", 2)
 			must(t, h.Save(ctx))
 		}, 119 * time.Minute},
-		"a new ID": {fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+		"a new ID": {fibersession.Config{Expiration: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
 			must(t, h.Regenerate(ctx))
 		}, time.Hour},
-		"absolute": {fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: 90 * time.Minute}, func(t *testing.T, h *fibersession.Handle) {
+		"absolute": {fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: 90 * time.Minute}}, func(t *testing.T, h *fibersession.Handle) {
 			time.Sleep(59 * time.Minute)
 			must(t, h.Touch(ctx))
 		}, 90 * time.Minute},
@@ -94,7 +94,7 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 // However many watch a session, it has one deadline, and waiting asks the store
 // nothing but for Recheck.
 func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour, Recheck: -1}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, func(t *testing.T, s *fibersession.Store) {
 		const watchers = 5000
 		h := stored(t, s, map[string]any{"n": 1})
 		defer h.Release()
@@ -163,7 +163,7 @@ func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
 
 // A limit that moves forward is kept too: SetExpiry may shorten it.
 func TestDeadlines_AShorterLimit(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
 			"/short": func(c *fiber.Ctx) error {
@@ -188,8 +188,8 @@ func TestDeadlines_AShorterLimit(t *testing.T) {
 func TestDeadlines_AnotherNodeUsedIt(t *testing.T) {
 	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		a := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
-		b := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
+		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
+		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
 		begin := time.Now()
 		h := stored(t, a, map[string]any{"n": 1})
 		other, err := b.GetByID(ctx, h.ID())
@@ -220,9 +220,9 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 				st := faulty.New(memory.New(), nil)
-				cfg := fibersession.Config{Storage: st, IdleTimeout: time.Hour, StorageTimeout: time.Second, Recheck: -1, Logger: quiet}
+				cfg := fibersession.Config{Storage: st, Expiration: time.Hour, Timeouts: fibersession.Timeouts{Storage: time.Second}, Tracking: fibersession.Tracking{Recheck: -1}, Logger: quiet}
 				soft := fibersession.New(cfg)
-				cfg.AbsoluteTimeout = time.Hour
+				cfg.Timeouts.Absolute = time.Hour
 				hard := fibersession.New(cfg)
 				begin := time.Now()
 				a, b := stored(t, soft, nil), stored(t, hard, nil)
@@ -252,7 +252,7 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 func TestDeadlines_Close(t *testing.T) {
 	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		s := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
+		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
 		h, late := stored(t, s, nil), stored(t, s, nil)
 		var told, after atomic.Int32
 		stop := h.Watch(func(fibersession.Event) {
@@ -288,7 +288,7 @@ func TestDeadlines_Close(t *testing.T) {
 func TestDeadlines_Builtin(t *testing.T) {
 	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		s := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Builtin: true, Recheck: -1, Logger: quiet})
+		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Builtin: true, Tracking: fibersession.Tracking{Recheck: -1}, Logger: quiet})
 		begin := time.Now()
 		h := stored(t, s, nil)
 		var got ends

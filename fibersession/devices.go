@@ -19,7 +19,7 @@ type Device struct {
 	UserAgent string
 	Address   string
 	// Created is when the session was first stored, LastSeen when it was last used,
-	// as exact as Config.TouchInterval, and Expires when it ends if nobody uses it.
+	// as exact as Config.Timeouts.TouchInterval, and Expires when it ends if nobody uses it.
 	Created  time.Time
 	LastSeen time.Time
 	Expires  time.Time

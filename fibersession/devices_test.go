@@ -214,7 +214,7 @@ func TestEndAll_WhatCannotBeUnderstood(t *testing.T) {
 // the browser says is bounded, and harmless in a list.
 func TestN14_DeviceOfARequest(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Insecure: true, UserKey: "user"})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, UserKey: "user"})
 	app := fiber.New(fiber.Config{ProxyHeader: "X-Real-Ip"})
 	app.Use(s.Handler())
 	app.Get("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
@@ -277,7 +277,7 @@ func TestN14_DeviceOfARequest(t *testing.T) {
 // What a device is said to be follows its use, exactly; the list begins with the one
 // that was used last, and a session that has expired is in it no more.
 func TestN14_LastSeen(t *testing.T) {
-	inTime(t, fibersession.Config{UserKey: "user", IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{UserKey: "user", Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		begun := time.Now()
 		old, used := loggedIn(t, s, "ann"), loggedIn(t, s, "ann")
 		defer old.Release()
@@ -308,11 +308,11 @@ func TestN14_LastSeen(t *testing.T) {
 func TestN14_EntriesLastAsLongAsTheirSessions(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]fibersession.Config{
-		"no absolute limit": {AbsoluteTimeout: -1},
-		"with one":          {AbsoluteTimeout: 100 * time.Hour},
+		"no absolute limit": {Timeouts: fibersession.Timeouts{Absolute: -1}},
+		"with one":          {Timeouts: fibersession.Timeouts{Absolute: 100 * time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg.UserKey, cfg.IdleTimeout = "user", time.Hour
+			cfg.UserKey, cfg.Expiration = "user", time.Hour
 			inTime(t, cfg, func(t *testing.T, s *fibersession.Store) {
 				h := loggedIn(t, s, "ann")
 				defer h.Release()
@@ -406,8 +406,8 @@ func TestN14_EndAllAmongLogins(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		nodes := []*fibersession.Store{
-			newStore(t, fibersession.Config{Storage: st, UserKey: "user", StorageTimeout: 30 * time.Second}),
-			newStore(t, fibersession.Config{Storage: st, UserKey: "user", StorageTimeout: 30 * time.Second}),
+			newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}}),
+			newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}}),
 		}
 		var mu sync.Mutex
 		var all []*fibersession.Handle
@@ -454,8 +454,8 @@ func TestN14_EndAllAmongLogins(t *testing.T) {
 func TestN14_EndAllOfAMovingSession(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
-		a := newStore(t, fibersession.Config{Storage: st, UserKey: "user", StorageTimeout: 30 * time.Second})
-		b := newStore(t, fibersession.Config{Storage: st, UserKey: "user", StorageTimeout: 30 * time.Second})
+		a := newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}})
+		b := newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}})
 		h := loggedIn(t, a, "ann")
 		moves := make(chan int)
 		go func() { // the test waits for moves
@@ -539,7 +539,7 @@ func TestN14_StoreHangs(t *testing.T) {
 	t.Parallel()
 	st := faulty.New(memory.New(), nil)
 	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user", StorageTimeout: 10 * time.Millisecond})
+	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 10 * time.Millisecond}})
 	h := loggedIn(t, s, "ann")
 	st.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 	defer st.SetPlan(nil)

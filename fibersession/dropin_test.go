@@ -130,9 +130,9 @@ func TestConfig_Comments(t *testing.T) {
 	if fields != reflect.TypeFor[fibersession.Config]().NumField() {
 		t.Errorf("saw %d fields", fields)
 	}
-	if d := fibersession.ConfigDefault; d.Expiration != 24*time.Hour || d.AbsoluteTimeout != 168*time.Hour ||
-		d.TouchInterval != time.Minute || d.StorageTimeout != time.Second || d.Prefix != "fiberbridge:" ||
-		d.MaxSize != 65536 || d.MaxKeys != 128 || d.MaxKeyLength != 256 {
+	if d := fibersession.ConfigDefault; d.Expiration != 24*time.Hour || d.Timeouts.Absolute != 168*time.Hour ||
+		d.Timeouts.TouchInterval != time.Minute || d.Timeouts.Storage != time.Second || d.Prefix != "fiberbridge:" ||
+		d.Limits.MaxSize != 65536 || d.Limits.MaxKeys != 128 {
 		t.Errorf("the defaults are not the documented ones: %+v", d)
 	}
 	// A changed copy of the defaults is a configuration.

@@ -41,11 +41,11 @@ var (
 	// inside an Update of the same session. Use the Tx there.
 	ErrNested = errors.New("fibersession: change of a session inside its own Update")
 
-	// ErrTooLarge says that a change would exceed Config.MaxSize or
-	// Config.MaxKeyLength. The stored session is unchanged.
+	// ErrTooLarge says that a change would exceed Config.Limits.MaxSize or
+	// a key length of 256 bytes. The stored session is unchanged.
 	ErrTooLarge = errors.New("fibersession: session is too large")
 
-	// ErrTooManyKeys says that a change would exceed Config.MaxKeys. The stored
+	// ErrTooManyKeys says that a change would exceed Config.Limits.MaxKeys. The stored
 	// session is unchanged.
 	ErrTooManyKeys = errors.New("fibersession: session has too many keys")
 
@@ -91,7 +91,7 @@ var (
 	// ErrTicketUsed says that it was used before: somebody may have stolen it.
 	ErrTicketUsed = fmt.Errorf("%w: it was used before", ErrTicket)
 
-	// ErrTicketExpired says that it came later than Config.TicketTTL.
+	// ErrTicketExpired says that it came later than Config.Timeouts.Ticket.
 	ErrTicketExpired = fmt.Errorf("%w: it expired", ErrTicket)
 
 	// ErrTicketOrigin says that it was issued for a page of another origin, or that

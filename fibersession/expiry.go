@@ -11,9 +11,9 @@ const maxLimit = 100 * 365 * 24 * time.Hour
 
 // begin returns the limits of a session that is stored for the first time.
 func (s *Store) begin(now time.Time) meta {
-	m := meta{created: now, idle: s.cfg.IdleTimeout, expiry: now.Add(s.cfg.IdleTimeout)}
-	if s.cfg.AbsoluteTimeout > 0 {
-		m.absolute = now.Add(s.cfg.AbsoluteTimeout)
+	m := meta{created: now, idle: s.cfg.Expiration, expiry: now.Add(s.cfg.Expiration)}
+	if s.cfg.Timeouts.Absolute > 0 {
+		m.absolute = now.Add(s.cfg.Timeouts.Absolute)
 	}
 	return m
 }
@@ -34,7 +34,7 @@ func (s *Store) used(m meta, now time.Time, idle time.Duration) meta {
 
 // touchDue says whether the idle limit has moved far enough to be worth a write.
 func (s *Store) touchDue(m meta, now time.Time) bool {
-	every := min(s.cfg.TouchInterval, m.idle/10)
+	every := min(s.cfg.Timeouts.TouchInterval, m.idle/10)
 	return !now.Before(m.expiry.Add(every - m.idle))
 }
 

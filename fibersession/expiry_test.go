@@ -35,7 +35,7 @@ func inTime(t *testing.T, cfg fibersession.Config, test func(t *testing.T, s *fi
 }
 
 func TestN4_IdleLimitIsExact(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		h := stored(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		id := h.ID()
@@ -65,7 +65,7 @@ func TestN12_ExpiredStaysExpired(t *testing.T) {
 	}
 	for name, do := range late {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+			inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 				h := stored(t, s, map[string]any{"n": 1})
 				defer h.Release()
 				time.Sleep(time.Hour)
@@ -80,7 +80,7 @@ func TestN12_ExpiredStaysExpired(t *testing.T) {
 }
 
 func TestN4_AbsoluteLimitIsExactAndHard(t *testing.T) {
-	cfg := fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: 150 * time.Minute}
+	cfg := fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: 150 * time.Minute}}
 	inTime(t, cfg, func(t *testing.T, s *fibersession.Store) {
 		h := stored(t, s, map[string]any{"n": 1})
 		defer h.Release()
@@ -105,7 +105,7 @@ func TestN4_AbsoluteLimitIsExactAndHard(t *testing.T) {
 
 // Use slides the idle limit, with a write a minute at most, whoever uses it.
 func TestN4_TouchesAreGathered(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		h := stored(t, s, map[string]any{"n": 1})
 		f := h.Fork()
 		defer h.Release()
@@ -135,7 +135,7 @@ func TestN4_TouchesAreGathered(t *testing.T) {
 
 // Reading over HTTP keeps a session alive; not using it does not.
 func TestHandler_SlidesWhatIsRead(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/login": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "eve"); return nil },
 			"/read": func(c *fiber.Ctx) error {
@@ -171,11 +171,11 @@ func TestHandler_SlidesWhatIsRead(t *testing.T) {
 
 // Another node slides the limit; this one believes it has passed, asks, and goes on.
 func TestN4_AnotherNodeSlidesTheLimit(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour}, func(t *testing.T, here *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, here *fibersession.Store) {
 		// There is one storage; the second store of the test shares it.
 		st := memory.New()
-		a := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
-		b := fibersession.New(fibersession.Config{Storage: st, IdleTimeout: time.Hour, Logger: quiet})
+		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
+		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
 		h := stored(t, a, map[string]any{"n": 1})
 		other, err := b.GetByID(ctx, h.ID())
 		must(t, err)
@@ -203,7 +203,7 @@ func TestSetExpiry(t *testing.T) {
 		"shorter": {fibersession.Config{}, time.Hour, time.Hour},
 		"longer":  {fibersession.Config{}, 8 * 24 * time.Hour, 8 * 24 * time.Hour}, // "remember me"
 		"longer than a chosen absolute limit": {
-			fibersession.Config{AbsoluteTimeout: 48 * time.Hour}, 72 * time.Hour, 48 * time.Hour,
+			fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: 48 * time.Hour}}, 72 * time.Hour, 48 * time.Hour,
 		},
 		"nothing": {fibersession.Config{}, 0, 24 * time.Hour},
 	}
@@ -258,7 +258,7 @@ func TestDeadline_OfANewSession(t *testing.T) {
 
 // However rarely touches are to be written, use keeps a session alive.
 func TestN4_TouchIntervalIsATenthAtMost(t *testing.T) {
-	inTime(t, fibersession.Config{IdleTimeout: time.Minute, TouchInterval: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Expiration: time.Minute, Timeouts: fibersession.Timeouts{TouchInterval: time.Hour}}, func(t *testing.T, s *fibersession.Store) {
 		h := stored(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		for range 100 {
@@ -273,13 +273,13 @@ func TestLimits_Enormous(t *testing.T) {
 	t.Parallel()
 	const ever = time.Duration(math.MaxInt64)
 	tests := map[string]fibersession.Config{
-		"idle":                    {IdleTimeout: ever},
+		"idle":                    {Expiration: ever},
 		"idle of 290 years":       {Expiration: 290 * 365 * 24 * time.Hour},
-		"idle, without absolute":  {IdleTimeout: ever, AbsoluteTimeout: -1},
-		"idle, and an index":      {IdleTimeout: ever, UserKey: "user"},
-		"idle, Fiber's own form":  {IdleTimeout: ever, Builtin: true},
-		"absolute":                {AbsoluteTimeout: ever},
-		"a session's own, of all": {AbsoluteTimeout: -1},
+		"idle, without absolute":  {Expiration: ever, Timeouts: fibersession.Timeouts{Absolute: -1}},
+		"idle, and an index":      {Expiration: ever, UserKey: "user"},
+		"idle, Fiber's own form":  {Expiration: ever, Builtin: true},
+		"absolute":                {Timeouts: fibersession.Timeouts{Absolute: ever}},
+		"a session's own, of all": {Timeouts: fibersession.Timeouts{Absolute: -1}},
 	}
 	for name, cfg := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -327,7 +327,7 @@ func TestExpiry_SweepingUpIsBounded(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	b := &bounds{Storage: st, Index: st.(storage.Index)}
-	s := newStore(t, fibersession.Config{Storage: b, UserKey: "user", IdleTimeout: time.Millisecond})
+	s := newStore(t, fibersession.Config{Storage: b, UserKey: "user", Expiration: time.Millisecond})
 	h := stored(t, s, map[string]any{"user": "alice"})
 	eventually(t, func() bool { return h.Reload(ctx) != nil })
 	if b.unlist.IsZero() || !b.unlist.Equal(b.remove) {

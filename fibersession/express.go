@@ -25,14 +25,14 @@ import (
 // merged, as always. Express writes back the whole of a session as it was when its
 // request began: what was stored here meanwhile is lost then, and a session that was
 // ended here comes back. Express tells nobody of what it does: open sockets see it at
-// their next packet, or after Config.Recheck. IDs can be read in the store, nothing ties a
+// their next packet, or after Config.Tracking.Recheck. IDs can be read in the store, nothing ties a
 // value to its ID, there is no absolute limit and no index of users (Store.Devices is
 // ErrNoIndex).
 //
 // Values are what JSON knows, as with the codec JSON. What is not set here keeps every
 // digit and field that Express wrote. A key that express-session keeps for itself,
 // such as "cookie", is ErrReservedKey. A session's idle limit is its cookie's maxAge
-// where that has one, and Config.IdleTimeout, which is connect-redis' ttl, where not;
+// where that has one, and Config.Expiration, which is connect-redis' ttl, where not;
 // SetExpiry changes the maxAge. With Config.UserKey "passport" the user is Passport's:
 // the field "user" in the value of that key.
 type Express struct {
@@ -65,22 +65,22 @@ func (s *Store) configureExpress() {
 	c.Express = &e
 	switch {
 	case c.Builtin:
-		refuse("Express with Builtin; they are two forms")
+		refuse("Express", "with Builtin: they store sessions in two different forms")
 	case c.Codec != nil:
-		refuse("Codec with Express, which has its own")
-	case len(c.Secrets) > 0 || c.CookieFormat != nil:
-		refuse("Secrets or CookieFormat with Express, which has its own: set Express.Secrets")
+		refuse("Codec", "with Express, which has its own")
+	case len(c.Cookie.Secrets) > 0 || c.Cookie.Format != nil:
+		refuse("Cookie", "has Secrets or Format with Express, which has its own: set Express.Secrets")
 	case len(e.Secrets) == 0:
-		refuse("Express without Secrets: set those of express-session")
+		refuse("Express.Secrets", "is empty: set those of express-session")
 	}
 	for i, secret := range e.Secrets {
 		if secret == "" {
-			refuse(fmt.Sprintf("Express.Secrets: number %d is empty", i+1))
+			refuse("Express.Secrets", fmt.Sprintf("has an empty secret, number %d", i+1))
 		}
 	}
 	setDefault(&e.Prefix, expressPrefix)
 	if s.hasWay(SourceCookie) {
-		c.CookieFormat = newExpressCookies(e.Secrets)
+		c.Cookie.Format = newExpressCookies(e.Secrets)
 	}
 }
 

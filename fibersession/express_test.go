@@ -119,19 +119,19 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 		"a maxAge":              {cookie: `{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z","path":"/app","odd":[1.50]}`, want: hour, wantTTL: time.Hour},
 		"none":                  {cookie: `{"originalMaxAge":null,"expires":null,"httpOnly":true}`, want: fields{"originalMaxAge": "null", "expires": "null", "httpOnly": "true"}, wantTTL: 24 * time.Hour},
 		"nothing at all":        {cookie: `{}`, want: fields{"expires": "null"}, wantTTL: 24 * time.Hour},
-		"none, and a ttl":       {config: func(c *fibersession.Config) { c.IdleTimeout = 2 * time.Hour }, cookie: `{"originalMaxAge":null}`, want: fields{"originalMaxAge": "null", "expires": "null"}, wantTTL: 2 * time.Hour},
+		"none, and a ttl":       {config: func(c *fibersession.Config) { c.Expiration = 2 * time.Hour }, cookie: `{"originalMaxAge":null}`, want: fields{"originalMaxAge": "null", "expires": "null"}, wantTTL: 2 * time.Hour},
 		"a senseless maxAge":    {cookie: `{"originalMaxAge":-5}`, want: fields{"originalMaxAge": "-5", "expires": "null"}, wantTTL: 24 * time.Hour},
 		"a maxAge of ages":      {cookie: `{"originalMaxAge":1e300}`, want: fields{"originalMaxAge": "1e300"}, wantTTL: 400 * 24 * time.Hour},
 		"SetExpiry":             {cookie: `{"originalMaxAge":60000}`, expiry: time.Hour, want: fields{"originalMaxAge": "3600000", "expires": "in 1h"}, wantTTL: time.Hour},
 		"SetExpiry, and no age": {cookie: `{"originalMaxAge":null}`, expiry: time.Hour, want: fields{"originalMaxAge": "3600000", "expires": "in 1h"}, wantTTL: time.Hour},
 		"of our own": {
-			config:  func(c *fibersession.Config) { c.IdleTimeout = time.Hour },
+			config:  func(c *fibersession.Config) { c.Expiration = time.Hour },
 			want:    fields{"originalMaxAge": "3600000", "expires": "in 1h", "path": `"/"`, "httpOnly": "true", "secure": "true", "sameSite": `"lax"`},
 			wantTTL: time.Hour,
 		},
 		"of our own, as configured": {
 			config: func(c *fibersession.Config) {
-				c.CookieSessionOnly, c.Insecure, c.CookiePath, c.CookieDomain, c.CookieSameSite = true, true, "/a", "example.com", "Strict"
+				c.CookieSessionOnly, c.Cookie.Insecure, c.CookiePath, c.CookieDomain, c.CookieSameSite = true, true, "/a", "example.com", "Strict"
 			},
 			want:    fields{"originalMaxAge": "null", "expires": "null", "path": `"/a"`, "httpOnly": "true", "secure": "false", "sameSite": `"strict"`, "domain": `"example.com"`},
 			wantTTL: 24 * time.Hour,
@@ -417,12 +417,12 @@ func TestN7_ExpressConfig(t *testing.T) {
 	t.Parallel()
 	good := &fibersession.Express{Secrets: []string{expressSecret}}
 	for want, cfg := range map[string]fibersession.Config{
-		"without Secrets":      {Express: &fibersession.Express{}},
-		"number 2 is empty":    {Express: &fibersession.Express{Secrets: []string{"a", ""}}},
-		"Express with Builtin": {Express: good, Builtin: true},
-		"Codec with Express":   {Express: good, Codec: fibersession.JSON{}},
-		"set Express.Secrets":  {Express: good, Secrets: [][]byte{secret(1)}},
-		"AbsoluteTimeout":      {Express: good, AbsoluteTimeout: time.Hour},
+		"Express.Secrets is empty": {Express: &fibersession.Express{}},
+		"empty secret, number 2":   {Express: &fibersession.Express{Secrets: []string{"a", ""}}},
+		"Express with Builtin":     {Express: good, Builtin: true},
+		"Codec with Express":       {Express: good, Codec: fibersession.JSON{}},
+		"set Express.Secrets":      {Express: good, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}},
+		"Timeouts.Absolute":        {Express: good, Timeouts: fibersession.Timeouts{Absolute: time.Hour}},
 	} {
 		func() {
 			defer func() {
@@ -572,7 +572,7 @@ func TestN7_ExpressRecheck(t *testing.T) {
 func TestN7_ExpressNodes(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
-		cfg := expressConfig(fibersession.Config{Storage: st, Recheck: -1, Freshness: fibersession.Tracked})
+		cfg := expressConfig(fibersession.Config{Storage: st, Tracking: fibersession.Tracking{Recheck: -1}, Freshness: fibersession.Tracked})
 		one, two := newStore(t, cfg), newStore(t, cfg)
 		for name, act := range map[string]func(h *fibersession.Handle) error{
 			"Destroy":    func(h *fibersession.Handle) error { return h.Destroy(ctx) },

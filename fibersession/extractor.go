@@ -50,7 +50,7 @@ func (s *Store) cookieName(r *fasthttp.RequestCtx) string {
 
 // secure says whether the request's cookies are for https only.
 func (s *Store) secure(r *fasthttp.RequestCtx) bool {
-	return !s.cfg.Insecure && (s.cfg.CookieSecure || !plainLoopback(r))
+	return !s.cfg.Cookie.Insecure && (s.cfg.CookieSecure || !plainLoopback(r))
 }
 
 // plainLoopback says whether a request came over plain http from a browser on this

@@ -44,7 +44,7 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 			t.Parallel()
 			for n := 1; ; n++ {
 				st := faulty.New(memory.New(), faulty.OnCall(n, fault))
-				s := newStore(t, fibersession.Config{Storage: st, TouchInterval: 1})
+				s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{TouchInterval: 1}})
 				h := fresh(t, s)
 				failures := 0
 				for _, step := range steps {
@@ -140,7 +140,7 @@ func TestStore_Hangs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st := faulty.New(memory.New(), nil)
-				s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 700 * time.Millisecond})
+				s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 700 * time.Millisecond}})
 				h := stored(t, s, map[string]any{"n": 0})
 				st.SetPlan(faulty.OnMethod(method, faulty.Fault{Hang: true}))
 				start := time.Now()
@@ -204,7 +204,7 @@ func TestR6_UnknownOutcome(t *testing.T) {
 			t.Parallel()
 			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
-			s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 20 * time.Millisecond})
+			s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 20 * time.Millisecond}})
 			h := stored(t, s, map[string]any{"n": 1})
 			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 2)
@@ -237,7 +237,7 @@ func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 			t.Parallel()
 			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
-			s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: 20 * time.Millisecond})
+			s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 20 * time.Millisecond}})
 			h := fresh(t, s)
 			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 1)

@@ -122,8 +122,8 @@ func (l *load) end(read *fibersession.Store, ids []string) {
 // that all of them hold and the first watches.
 func nodesOn(t testing.TB, cfg fibersession.Config, count int, urls ...string) (stores []*fibersession.Store, handles [][]*fibersession.Handle, ids []string) {
 	t.Helper()
-	if cfg.StorageTimeout == 0 {
-		cfg.StorageTimeout = 5 * time.Second // for machines that have much else to do
+	if cfg.Timeouts.Storage == 0 {
+		cfg.Timeouts.Storage = 5 * time.Second // for machines that have much else to do
 	}
 	for i, url := range urls {
 		cfg := cfg
@@ -212,7 +212,7 @@ func TestFault_RedisStandsStill(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	url := server.URL()
-	stores, handles, ids := nodesOn(t, fibersession.Config{StorageTimeout: time.Second}, 4, url, url)
+	stores, handles, ids := nodesOn(t, fibersession.Config{Timeouts: fibersession.Timeouts{Storage: time.Second}}, 4, url, url)
 	l := newLoad(t, handles)
 	for range 2 {
 		l.progress("the load runs")
@@ -251,7 +251,7 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	const maxLag = time.Second
 	server := redistest.Start(t)
 	network := redistest.NewProxy(t, server.Addr())
-	a := newStore(t, fibersession.Config{Storage: opened(t, network.URL()), Freshness: fibersession.Tracked, MaxLag: maxLag, StorageTimeout: 2 * time.Second})
+	a := newStore(t, fibersession.Config{Storage: opened(t, network.URL()), Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{MaxLag: maxLag}, Timeouts: fibersession.Timeouts{Storage: 2 * time.Second}})
 	b := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
 	h, hb, n := shared(t, a, b, nil)
 	soon(t, "it is tracked", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })

@@ -19,7 +19,7 @@ const (
 	// Tracked asks the store only when this node's copy is not known to be good. The
 	// copy is good while the session is watched (Handle.Watch; every socket does), the
 	// storage's feed told of all changes whose writers had their answer more than
-	// Config.MaxLag ago, and none of them is still to be applied. Otherwise it is
+	// Config.Tracking.MaxLag ago, and none of them is still to be applied. Otherwise it is
 	// Strict. Changes made through this Store are never missed.
 	//
 	// So a tracked read can miss another node's change that is younger than MaxLag:
@@ -30,7 +30,7 @@ const (
 
 // Refresh drops h's unsaved changes, like Reload, and sees to it that h is as fresh as f says; 0
 // means Config.Freshness. Unlike Reload it serves the session as it was last known
-// while the store does not answer, for Config.OutageGrace.
+// while the store does not answer, for Config.Tracking.OutageGrace.
 func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
 	if _, err := h.look(); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
 }
 
 // Confirmed returns when the store, or its feed, last said that the session is what
-// h has: the zero time before the first. It is how old what Config.OutageGrace serves can be.
+// h has: the zero time before the first. It is how old what Config.Tracking.OutageGrace serves can be.
 func (h *Handle) Confirmed() time.Time {
 	if _, err := h.look(); err != nil {
 		return time.Time{}
@@ -123,7 +123,7 @@ func (t *tracker) late() bool {
 	if known {
 		t.sure.Store(now.Add(-lag).UnixNano())
 	}
-	return known && lag <= t.store.cfg.MaxLag
+	return known && lag <= t.store.cfg.Tracking.MaxLag
 }
 
 // confirmed returns when cur was last known to be what the store holds. It is called
@@ -141,7 +141,7 @@ func (s *state) confirmed() time.Time {
 // graced says whether the session as last known may be served though the store does
 // not answer.
 func (s *state) graced() bool {
-	grace, now := s.store.cfg.OutageGrace, time.Now()
+	grace, now := s.store.cfg.Tracking.OutageGrace, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return grace > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.confirmed()) < grace

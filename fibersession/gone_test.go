@@ -74,7 +74,7 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			slow := faulty.New(st, nil)
 			defer func() { _ = slow.Close() }()
 			// A touch at every use, so that also reading would write.
-			cfg := fibersession.Config{TouchInterval: 1}
+			cfg := fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: 1}}
 			cfg.Storage = st
 			fast := newStore(t, cfg)
 			var calls atomic.Int64

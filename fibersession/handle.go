@@ -61,7 +61,7 @@ func (h *Handle) Fork() *Handle {
 
 // Waiting says since when the work that h is for has waited. When the store hangs, what
 // queued up behind a call that was not answered fails with it, and need not wait for
-// Config.StorageTimeout again, one after the other: so its callers have their answers in
+// Config.Timeouts.Storage again, one after the other: so its callers have their answers in
 // time. A call of work that began after that is always made, and finds the store when it
 // is back. Sockets say so for each event; a request's session knows when that began.
 func (h *Handle) Waiting(since time.Time) {
@@ -320,8 +320,8 @@ func (h *Handle) saved(ch changes, idle time.Duration) {
 }
 
 // Touch says that the session is in use: its idle limit slides. That is written to
-// the store at most once per Config.TouchInterval, for all handles together. While
-// Config.OutageGrace serves the session, that it could not be written is no error.
+// the store at most once per Config.Timeouts.TouchInterval, for all handles together. While
+// Config.Tracking.OutageGrace serves the session, that it could not be written is no error.
 func (h *Handle) Touch(ctx context.Context) error {
 	if cur, err := h.look(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
 		return err
@@ -436,7 +436,7 @@ func (h *Handle) do(ctx context.Context, o *op) error {
 
 // Watch has fn told of what happens to the session, on this node and, as soon as the
 // storage's feed tells, on all others: from now on until stop, h is kept up to date.
-// Without a feed (storage.Feed) it takes up to Config.Recheck. Of changes by others
+// Without a feed (storage.Feed) it takes up to Config.Tracking.Recheck. Of changes by others
 // that follow each other quickly only the sum may be told. fn runs with no lock held,
 // one call at a time and in order; it must not block. Stop does not wait for a call
 // under way.

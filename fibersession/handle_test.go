@@ -366,7 +366,7 @@ func TestSave_GivesUpWithItsContext(t *testing.T) {
 	gate := make(chan struct{})
 	st := &gated{Storage: memory.New(), swap: gate}
 	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
+	s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
 	h := stored(t, s, nil)
 	st.on.Store(true)
 	inside := st.waiting()

@@ -133,7 +133,7 @@ func (s *Store) delist(ctx context.Context, st *state) {
 
 // bounded bounds one wait for the storage.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(outliving(ctx), s.cfg.StorageTimeout)
+	return context.WithTimeout(outliving(ctx), s.cfg.Timeouts.Storage)
 }
 
 // outliving returns ctx, or another one for a request's own: Fiber's c.Context() is

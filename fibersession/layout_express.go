@@ -50,7 +50,7 @@ var expressReserved = map[string]bool{
 // newExpress returns the layout, with what cookies of sessions that begin here look like.
 func (s *Store) newExpress() *express {
 	c := &s.cfg
-	l := &express{cfg: c.Express, idle: c.IdleTimeout, maxSize: c.MaxSize}
+	l := &express{cfg: c.Express, idle: c.Expiration, maxSize: c.Limits.MaxSize}
 	for i := range l.begin {
 		l.begin[i].cookie = s.beginCookie(i == 1)
 	}
@@ -68,7 +68,7 @@ func (l *express) wireOf(secure bool) *expressWire {
 func (s *Store) beginCookie(secure bool) map[string]json.RawMessage {
 	c := &s.cfg
 	cookie := map[string]any{
-		"originalMaxAge": c.IdleTimeout.Milliseconds(),
+		"originalMaxAge": c.Expiration.Milliseconds(),
 		"httpOnly":       true,
 		"path":           c.CookiePath,
 		"secure":         secure,

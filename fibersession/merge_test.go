@@ -25,8 +25,8 @@ import (
 func TestN1_NoLostUpdate(t *testing.T) {
 	const workers, times = 64, 200
 	overStorages(t, func(t *testing.T, st storage.Storage) {
-		here := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
-		there := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
+		here := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
+		there := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
 		app := newApp(here, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 			return fibersession.FromContext(c).Update(increment)
 		}})
@@ -71,8 +71,8 @@ func increment(tx *fibersession.Tx) error {
 func TestN1_IncrCountsAll(t *testing.T) {
 	const workers, times = 64, 200
 	overStorages(t, func(t *testing.T, st storage.Storage) {
-		here := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
-		there := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
+		here := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
+		there := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
 		h := stored(t, here, map[string]any{"n": 0})
 		before := here.Stats().Writes + there.Stats().Writes
 		var wg sync.WaitGroup
@@ -102,8 +102,8 @@ func TestN1_IncrCountsAll(t *testing.T) {
 func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		for round := range 20 {
-			here := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
-			there := newStore(t, fibersession.Config{Storage: st, StorageTimeout: time.Minute})
+			here := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
+			there := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
 			app := newApp(here, map[string]fiber.Handler{"/:key": func(c *fiber.Ctx) error {
 				sess := fibersession.FromContext(c)
 				sess.Get("x") // loaded before the others save
@@ -193,7 +193,7 @@ func TestSave_OneBadChangeFailsAlone(t *testing.T) {
 	gate := make(chan struct{})
 	st := &gated{Storage: memory.New(), swap: gate}
 	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st, MaxSize: 1000, MaxKeys: 4})
+	s := newStore(t, fibersession.Config{Storage: st, Limits: fibersession.Limits{MaxSize: 1000, MaxKeys: 4}})
 	h := stored(t, s, map[string]any{"n": "text"})
 	st.on.Store(true)
 	inside := st.waiting()
@@ -270,7 +270,7 @@ func TestSave_RefusalRestsOnTheNewest(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, here, there := twoNodes(t, fibersession.Config{MaxKeys: 2, MaxSize: 1000})
+			_, here, there := twoNodes(t, fibersession.Config{Limits: fibersession.Limits{MaxKeys: 2, MaxSize: 1000}})
 			h := stored(t, here, tt.before)
 			refused := tt.change(h)
 			if refused == nil {
@@ -678,8 +678,8 @@ func TestLimits(t *testing.T) {
 		must(t, err)
 		return len(data)
 	}
-	const size = 500
-	s := newStore(t, fibersession.Config{MaxSize: size, MaxKeys: 3, MaxKeyLength: 10})
+	const size = 600
+	s := newStore(t, fibersession.Config{Limits: fibersession.Limits{MaxSize: size, MaxKeys: 3}})
 	at := map[string]any{"k": string(make([]byte, 300))}
 	fill := size - overhead(at) + 300 // the text's own length takes two bytes at both
 	tests := map[string]struct {
@@ -691,8 +691,8 @@ func TestLimits(t *testing.T) {
 		"bytes beyond":            {map[string]any{"k": make([]byte, size)}, fibersession.ErrTooLarge},
 		"keys at the limit":       {map[string]any{"a": 1, "b": 1, "c": 1}, nil},
 		"keys beyond":             {map[string]any{"a": 1, "b": 1, "c": 1, "d": 1}, fibersession.ErrTooManyKeys},
-		"key length at the limit": {map[string]any{"0123456789": 1, "a": 1}, nil},
-		"key length beyond":       {map[string]any{"0123456789a": 1}, fibersession.ErrTooLarge},
+		"key length at the limit": {map[string]any{strings.Repeat("k", 256): 1, "a": 1}, nil},
+		"key length beyond":       {map[string]any{strings.Repeat("k", 257): 1}, fibersession.ErrTooLarge},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (n *news) kind(k fibersession.EventKind) fibersession.Event {
 func bothNodes(t *testing.T, cfg fibersession.Config, test func(t *testing.T, a, b *fibersession.Store)) {
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		cfg := cfg
-		cfg.Storage, cfg.StorageTimeout = st, patience
+		cfg.Storage, cfg.Timeouts.Storage = st, patience
 		t.Run("nodes", func(t *testing.T) { // so that the stores end before their storage
 			test(t, newStore(t, cfg), newStore(t, cfg))
 		})

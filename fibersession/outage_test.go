@@ -28,7 +28,7 @@ func (w *world) failing(on bool) {
 func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 	for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {
 		t.Run(name, func(t *testing.T) {
-			cfg := fibersession.Config{OutageGrace: 10 * time.Second, Freshness: f, TouchInterval: time.Second, Recheck: -1}
+			cfg := fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: 10 * time.Second, Recheck: -1}, Freshness: f, Timeouts: fibersession.Timeouts{TouchInterval: time.Second}}
 			inWorld(t, cfg, func(w *world) {
 				t := w.t
 				h, _, _ := w.share(map[string]any{"n": 1})
@@ -82,7 +82,7 @@ func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 }
 
 func TestOutage_WhatIsNotServed(t *testing.T) {
-	inWorld(t, fibersession.Config{OutageGrace: time.Hour, IdleTimeout: 10 * time.Minute, Recheck: -1}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour, Recheck: -1}, Expiration: 10 * time.Minute}, func(w *world) {
 		t := w.t
 		h, hb, _ := w.share(nil)
 		idle, _, _ := w.share(nil)
@@ -115,7 +115,7 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 		"hanging": {faulty.Fault{Hang: true}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+			inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
 				t := w.t
 				h, _, _ := w.share(map[string]any{"n": 1})
 				w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return tt.fault })
@@ -151,7 +151,7 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 // Who has waited behind a call that hung is not made to wait again; who comes later asks
 // the store.
 func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
-	inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
 		t := w.t
 		h, _, _ := w.share(map[string]any{"n": 1})
 		came := time.Now()
@@ -190,7 +190,7 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 
 // A request that reads the session as it was, and writes, waits for the store once.
 func TestOutage_ARequestWaitsOnce(t *testing.T) {
-	inWorld(t, fibersession.Config{Recheck: -1, OutageGrace: time.Hour}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1, OutageGrace: time.Hour}}, func(w *world) {
 		t := w.t
 		app := fiber.New()
 		app.Use(w.a.Handler())

@@ -21,7 +21,7 @@ type patience struct {
 // patient returns a context that ends at now and the store's timeout, whatever becomes
 // of ctx, whose values it has. Call end when it is no longer needed.
 func (s *Store) patient(ctx context.Context, now time.Time) *patience {
-	return &patience{values: outliving(ctx), until: now.Add(s.cfg.StorageTimeout)}
+	return &patience{values: outliving(ctx), until: now.Add(s.cfg.Timeouts.Storage)}
 }
 
 func (p *patience) arm() context.Context {

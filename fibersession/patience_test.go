@@ -77,7 +77,7 @@ func TestContextOfAStoresCall(t *testing.T) {
 				base := memory.New()
 				defer base.Close()
 				c := &curious{Storage: base}
-				s := fibersession.New(fibersession.Config{Storage: c, StorageTimeout: timeout, Logger: quiet})
+				s := fibersession.New(fibersession.Config{Storage: c, Timeouts: fibersession.Timeouts{Storage: timeout}, Logger: quiet})
 				defer s.Close()
 				c.look = func(context.Context) {}
 				h := stored(t, s, map[string]any{"n": 0})

@@ -11,8 +11,8 @@ func (s *Store) prepare(ch changes) (changes, error) {
 		if s.cfg.Express != nil && expressReserved[key] {
 			return nil, fmt.Errorf("%w: key %q", ErrReservedKey, key)
 		}
-		if len(key) > s.cfg.MaxKeyLength {
-			return nil, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), s.cfg.MaxKeyLength)
+		if len(key) > maxKeyLength {
+			return nil, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), maxKeyLength)
 		}
 		if c.kind != changeSet || s.keeps(c.value) {
 			continue
@@ -30,8 +30,8 @@ func (s *Store) prepare(ch changes) (changes, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > s.cfg.MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), s.cfg.MaxSize)
+	if len(data) > s.cfg.Limits.MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), s.cfg.Limits.MaxSize)
 	}
 	if s.typed != nil {
 		return ch, nil // what it takes, it gives back the same
@@ -54,7 +54,7 @@ func (s *Store) prepare(ch changes) (changes, error) {
 func (s *Store) keeps(v any) bool {
 	switch v := v.(type) {
 	case string:
-		return (s.typed != nil || s.cfg.Builtin) && len(v) < s.cfg.MaxSize
+		return (s.typed != nil || s.cfg.Builtin) && len(v) < s.cfg.Limits.MaxSize
 	case int, bool:
 		return s.typed != nil || s.cfg.Builtin
 	case nil:

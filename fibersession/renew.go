@@ -131,7 +131,7 @@ func (r *round) leave(from, to place, cur *snapshot, now time.Time) error {
 			err = storage.ErrConflict // load and see why
 		}
 	} else {
-		_, err = s.store.storage.CompareAndSwap(r.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.cfg.TouchInterval)
+		_, err = s.store.storage.CompareAndSwap(r.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.cfg.Timeouts.TouchInterval)
 	}
 	if err != nil {
 		return r.writeError("renew", from, err)

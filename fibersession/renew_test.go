@@ -303,7 +303,7 @@ func TestRegenerate_StatesJoinAfterTheLastRelease(t *testing.T) {
 	t.Parallel()
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	g := &gated{Storage: struct{ storage.Storage }{st}, load: make(chan struct{})}
-	there := newStore(t, fibersession.Config{Storage: g, StorageTimeout: patience}) // which then has no state
+	there := newStore(t, fibersession.Config{Storage: g, Timeouts: fibersession.Timeouts{Storage: patience}}) // which then has no state
 	h := stored(t, here, nil)
 	far := again(t, there, h.ID())
 	must(t, h.Regenerate(ctx))

@@ -382,7 +382,7 @@ func (s *state) mergeOne(o *op, onto map[string]any) (map[string]any, error) {
 	if o.tx != nil && s.disturbed(o.tx) {
 		return nil, errRerun
 	}
-	return o.ch.mergeOnto(onto, s.store.cfg.MaxKeys)
+	return o.ch.mergeOnto(onto, s.store.cfg.Limits.MaxKeys)
 }
 
 type refusal struct {

@@ -105,7 +105,7 @@ func (s *state) admit(o *op) error {
 	if s.ended != nil && o.kind != opDestroy {
 		return s.ended
 	}
-	if o.since.Before(s.hung) && !o.since.IsZero() && time.Since(s.hung) < s.store.cfg.StorageTimeout {
+	if o.since.Before(s.hung) && !o.since.IsZero() && time.Since(s.hung) < s.store.cfg.Timeouts.Storage {
 		return errHangs // it has waited already, behind who was not answered
 	}
 	if o.kind == opChange {

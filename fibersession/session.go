@@ -225,7 +225,7 @@ func (s *Session) Keys() []string {
 }
 
 // SetExpiry gives the session an idle limit of its own in place of
-// Config.IdleTimeout. Handler stores it, or Save.
+// Config.Expiration. Handler stores it, or Save.
 func (s *Session) SetExpiry(exp time.Duration) {
 	if h, err := s.load(); err == nil {
 		h.setExpiry(exp)

@@ -14,7 +14,7 @@ import (
 // minSecret is the length of a secret, in bytes, under which it could be guessed.
 const minSecret = 32
 
-// CookieFormat is the form in which a cookie holds an ID: Config.CookieFormat. Its
+// CookieFormat is the form in which a cookie holds an ID: Config.Cookie.Format. Its
 // methods must be safe for concurrent use, and ID must bear any input.
 type CookieFormat interface {
 	// Value returns what the cookie of that name holds for an ID, of the characters
@@ -26,14 +26,14 @@ type CookieFormat interface {
 	ID(name, value string) (id string, old, ok bool)
 }
 
-// signed is the form of Config.Secrets: "<id>.<signature>".
+// signed is the form of Config.Cookie.Secrets: "<id>.<signature>".
 type signed struct{ secrets [][]byte }
 
 func newSigned(secrets [][]byte) *signed {
 	s := &signed{}
 	for i, secret := range secrets {
 		if len(secret) < minSecret {
-			refuse(fmt.Sprintf("Secrets: number %d has %d bytes, it needs %d at least", i+1, len(secret), minSecret))
+			refuse("Cookie.Secrets", fmt.Sprintf("has %d bytes in number %d: each needs at least %d", len(secret), i+1, minSecret))
 		}
 		s.secrets = append(s.secrets, slices.Clone(secret))
 	}

@@ -20,7 +20,7 @@ func TestA5_SecretsRotate(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	store := func(secrets ...[]byte) *fibersession.Store {
-		return newStore(t, fibersession.Config{Insecure: true, Storage: st, Secrets: secrets})
+		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: secrets}, Storage: st})
 	}
 	first := store(secret(1))
 	b := newBrowser(t, whoami(first))
@@ -62,14 +62,14 @@ func TestA5_SecretsRotate(t *testing.T) {
 func TestA5_ForgedIsNone(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := newStore(t, fibersession.Config{Insecure: true, Secrets: [][]byte{secret(1), secret(2)}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1), secret(2)}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	app := whoami(s)
 	b := newBrowser(t, app)
 	b.get("/in")
 	good := b.cookies["session"]
 	id, sig, _ := strings.Cut(good, ".")
 
-	other := newStore(t, fibersession.Config{KeyLookup: "cookie:other", Secrets: [][]byte{secret(1)}, KeyGenerator: func() string { return id }})
+	other := newStore(t, fibersession.Config{KeyLookup: "cookie:other", Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, KeyGenerator: func() string { return id }})
 	renamed := newBrowser(t, whoami(other))
 	renamed.get("/in")
 
@@ -119,7 +119,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	store := func(secrets ...[]byte) *fibersession.Store {
-		return newStore(t, fibersession.Config{Insecure: true, Storage: st, Secrets: secrets})
+		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: secrets}, Storage: st})
 	}
 	phases := [][][]byte{
 		{secret(1)}, {secret(1), secret(2)}, {secret(2), secret(1)}, {secret(2)},
@@ -144,7 +144,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 }
 
 func FuzzSignedCookie(f *testing.F) {
-	s := fibersession.New(fibersession.Config{Insecure: true, Secrets: [][]byte{secret(1)}, Logger: quiet})
+	s := fibersession.New(fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}, Logger: quiet})
 	f.Cleanup(func() { _ = s.Close() })
 	good := s.CookieValue("session", strings.Repeat("a", 43))
 	f.Add(good)

@@ -85,9 +85,9 @@ func (s *Store) claimed(r *fasthttp.RequestCtx, c *fiber.Ctx) claim {
 			continue
 		}
 		cl.named = true
-		if w.source == SourceCookie && s.cfg.CookieFormat != nil {
+		if w.source == SourceCookie && s.cfg.Cookie.Format != nil {
 			var ok bool
-			if value, cl.old, ok = s.cfg.CookieFormat.ID(s.wayName(w, r), value); !ok {
+			if value, cl.old, ok = s.cfg.Cookie.Format.ID(s.wayName(w, r), value); !ok {
 				s.forged()
 				continue
 			}

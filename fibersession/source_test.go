@@ -35,7 +35,7 @@ func TestC8_Extractor(t *testing.T) {
 		}
 		return "", fibersession.ErrNotFound
 	})
-	s := newStore(t, fibersession.Config{Insecure: true, Extractor: fibersession.Chain(
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(
 		byKey, fibersession.FromHeader("X-Session"), fibersession.FromCookie("sid"), fibersession.FromQuery("s"))})
 	ada := stored(t, s, map[string]any{"user": "ada"}).ID()
 	bob := stored(t, s, map[string]any{"user": "bob"}).ID()
@@ -82,7 +82,7 @@ func TestC8_Extractor(t *testing.T) {
 func TestExtractor_WayBack(t *testing.T) {
 	t.Parallel()
 	e := fibersession.Chain(fibersession.FromQuery("s"), fibersession.FromCookie("sid"), fibersession.FromHeader("X-Session"))
-	s := newStore(t, fibersession.Config{Insecure: true, Extractor: e})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: e})
 	tests := map[string]struct{ header, cookie, inHeader bool }{
 		"none: the first that can": {cookie: true},
 		"header":                   {header: true, inHeader: true},
@@ -145,16 +145,16 @@ func TestExtractor_Contradictions(t *testing.T) {
 		"header without a name":  {fibersession.Config{Extractor: fibersession.FromHeader("")}, "Extractor"},
 		"CRLF in a cookie":       {fibersession.Config{Extractor: fibersession.FromCookie("a\r\nb")}, "Extractor"},
 		"no function":            {fibersession.Config{Extractor: fibersession.FromCustom(nil)}, "FromCustom"},
-		"__Host- in a chain":     {fibersession.Config{Insecure: true, Extractor: fibersession.Chain(fibersession.FromHeader("a"), fibersession.FromCookie("__Host-a"))}, "__Host-"},
-		"secrets without cookie": {fibersession.Config{Extractor: fibersession.FromHeader("a"), Secrets: [][]byte{secret}}, "Secrets"},
-		"a short secret":         {fibersession.Config{Secrets: [][]byte{secret, secret[:31]}}, "number 2 has 31 bytes"},
-		"two forms":              {fibersession.Config{Secrets: [][]byte{secret}, CookieFormat: reversed{}}, "CookieFormat"},
-		"secrets and Builtin":    {fibersession.Config{Secrets: [][]byte{secret}, Builtin: true}, "Builtin"},
+		"__Host- in a chain":     {fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(fibersession.FromHeader("a"), fibersession.FromCookie("__Host-a"))}, "__Host-"},
+		"secrets without cookie": {fibersession.Config{Extractor: fibersession.FromHeader("a"), Cookie: fibersession.Cookie{Secrets: [][]byte{secret}}}, "Secrets"},
+		"a short secret":         {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret, secret[:31]}}}, "has 31 bytes in number 2"},
+		"two forms":              {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret}, Format: reversed{}}}, "Cookie.Format"},
+		"secrets and Builtin":    {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret}}, Builtin: true}, "Builtin"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
-				if text, _ := recover().(string); !strings.HasPrefix(text, "fibersession: Config: ") || !strings.Contains(text, tt.says) {
+				if text, _ := recover().(string); !strings.HasPrefix(text, "fibersession: Config.") || !strings.Contains(text, tt.says) {
 					t.Errorf("panic %q", text)
 				}
 			}()
@@ -213,7 +213,7 @@ func reverse(s string) string {
 // C7: a parser of the cookie can be given.
 func TestC7_CookieFormat(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Insecure: true, CookieFormat: reversed{}})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Format: reversed{}}})
 	app := whoami(s)
 	b := newBrowser(t, app)
 	b.get("/in")

@@ -28,7 +28,7 @@ type Stats struct {
 	Gaps    uint64 // times that the feed may have missed changes
 	Rereads uint64 // sessions read again because the feed could not answer for them
 	Spared  uint64 // reads that tracking made unnecessary (Tracked)
-	Graced  uint64 // reads that failed and were served by Config.OutageGrace
+	Graced  uint64 // reads that failed and were served by Config.Tracking.OutageGrace
 }
 
 type counters struct {

@@ -75,7 +75,7 @@ func NewWithStore(config ...Config) (fiber.Handler, *Store) {
 
 func (s *Store) newLayout() layout {
 	if s.cfg.Builtin {
-		return &builtin{idle: s.cfg.IdleTimeout, maxSize: s.cfg.MaxSize}
+		return &builtin{idle: s.cfg.Expiration, maxSize: s.cfg.Limits.MaxSize}
 	}
 	if s.cfg.Express != nil {
 		return s.newExpress()
@@ -84,7 +84,7 @@ func (s *Store) newLayout() layout {
 		s.cfg.Codec = new(Typed)
 	}
 	s.typed, _ = s.cfg.Codec.(*Typed)
-	return &sealed{prefix: s.prefix(), codec: s.cfg.Codec, mark: codecMark(s.cfg.Codec), maxSize: s.cfg.MaxSize}
+	return &sealed{prefix: s.prefix(), codec: s.cfg.Codec, mark: codecMark(s.cfg.Codec), maxSize: s.cfg.Limits.MaxSize}
 }
 
 // prefix is what all keys of this store begin with.

@@ -5,7 +5,7 @@ import "time"
 // A feed can miss a change and not know: a partition between the servers of a
 // cluster, a channel that an access rule forbids, a write behind the storage's back.
 // So every session that is watched is read again when the store was not asked about
-// it for Config.Recheck. The table's shards are looked at in turn, so that these
+// it for Config.Tracking.Recheck. The table's shards are looked at in turn, so that these
 // reads are spread over the interval.
 
 // sweeps is how often each shard is looked at in one interval.
@@ -14,7 +14,7 @@ const sweeps = 4
 // arm starts the sweep's timer, or stops it when nothing is tracked. The caller
 // holds the lock.
 func (t *tracker) arm() {
-	every := t.store.cfg.Recheck
+	every := t.store.cfg.Tracking.Recheck
 	switch {
 	case every < 0 || t.closed:
 	case len(t.wanted) == 0:
@@ -28,7 +28,7 @@ func (t *tracker) arm() {
 }
 
 func (t *tracker) step() time.Duration {
-	return max(t.store.cfg.Recheck/time.Duration(sweeps*len(t.store.table.shards)), time.Millisecond)
+	return max(t.store.cfg.Tracking.Recheck/time.Duration(sweeps*len(t.store.table.shards)), time.Millisecond)
 }
 
 // fire has one shard swept, and comes again.
@@ -47,7 +47,7 @@ func (t *tracker) fire() {
 // sweep has those of one shard read again that nobody asked about for long.
 func (t *tracker) sweep(shard int) {
 	t.late() // notes how long the feed was good
-	limit := time.Now().Add(-t.store.cfg.Recheck * (sweeps - 1) / sweeps)
+	limit := time.Now().Add(-t.store.cfg.Tracking.Recheck * (sweeps - 1) / sweeps)
 	for _, s := range t.store.table.in(shard) {
 		s.mu.Lock()
 		due := s.track.key != "" && s.track.since.Before(limit)

@@ -53,7 +53,7 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			must(t, st.Set(s.StoreKey(mine), v, 0))
 		},
 		"a value beyond the size limit": func(t *testing.T, st storage.Storage, _ *fibersession.Store, mine, _ string) {
-			large := newStore(t, fibersession.Config{Storage: st, MaxSize: 1 << 20})
+			large := newStore(t, fibersession.Config{Storage: st, Limits: fibersession.Limits{MaxSize: 1 << 20}})
 			h := again(t, large, mine)
 			h.Set("large", make([]byte, 64*1024))
 			must(t, h.Save(ctx))

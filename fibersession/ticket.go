@@ -12,7 +12,7 @@ import (
 
 // Ticket returns a ticket for the session of a request: a secret of 43 characters
 // with which a page or an app that sends no cookie connects once, within
-// Config.TicketTTL, as this session, on any node (see Redeem). Unsaved changes of the
+// Config.Timeouts.Ticket, as this session, on any node (see Redeem). Unsaved changes of the
 // request are saved first. A session that was never saved has no tickets:
 // ErrTicketSession.
 //

@@ -151,7 +151,7 @@ func valueOf(t testing.TB, st storage.Storage, key string) []byte {
 
 // A ticket is good until its deadline and not at it, and is then told from an invention.
 func TestTicket_Deadline(t *testing.T) {
-	inTime(t, fibersession.Config{TicketTTL: 10 * time.Second}, func(t *testing.T, s *fibersession.Store) {
+	inTime(t, fibersession.Config{Timeouts: fibersession.Timeouts{Ticket: 10 * time.Second}}, func(t *testing.T, s *fibersession.Store) {
 		h := stored(t, s, nil)
 		defer h.Release()
 		early, late, used := ticketOf(t, s, h), ticketOf(t, s, h), ticketOf(t, s, h)
@@ -182,7 +182,7 @@ func TestTicket_OnceAmongMany(t *testing.T) {
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		var nodes []*fibersession.Store
 		for range 3 {
-			nodes = append(nodes, newStore(t, fibersession.Config{Storage: st, StorageTimeout: 30 * time.Second}))
+			nodes = append(nodes, newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}}))
 		}
 		h := stored(t, nodes[0], nil)
 		for range 20 {
@@ -245,7 +245,7 @@ func TestTicket_IsIssued(t *testing.T) {
 // with it finds it.
 func TestTicket_SavesFirst(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Insecure: true})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}})
 	var ticket string
 	b := newBrowser(t, newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) (err error) {
 		fibersession.FromContext(c).Set("user", "ada")
@@ -349,8 +349,8 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 func TestN5_RedeemCookie(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
-		s := newStore(t, fibersession.Config{Storage: st, Insecure: true})
-		node := newStore(t, fibersession.Config{Storage: st, Insecure: true}) // the fetch may reach another one
+		s := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}})
+		node := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}}) // the fetch may reach another one
 		apps := map[string]*fiber.App{}
 		for name, s := range map[string]*fibersession.Store{"this": s, "another": node} {
 			apps[name] = newApp(s, map[string]fiber.Handler{
@@ -420,7 +420,7 @@ func TestN5_RedeemCookie(t *testing.T) {
 // Signed cookies are looked at before they are compared.
 func TestN5_RedeemCookieSigned(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Insecure: true, Secrets: [][]byte{secret(1)}})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}})
 	app := newApp(s, map[string]fiber.Handler{
 		"/in":     func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "ada"); return nil },
 		"/cookie": func(c *fiber.Ctx) error { return s.RedeemCookie(c, c.Query("ticket")) },

@@ -144,7 +144,7 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 		"strict beats config":  {cfg: fibersession.Config{Freshness: fibersession.Tracked}, f: fibersession.Strict, loads: 1},
 		"as late as it may be": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 2*time.Second) }},
 		"too late":             {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 2*time.Second+1) }, loads: 1},
-		"too late by config": {cfg: fibersession.Config{MaxLag: time.Second}, f: fibersession.Tracked, loads: 1,
+		"too late by config": {cfg: fibersession.Config{Tracking: fibersession.Tracking{MaxLag: time.Second}}, f: fibersession.Tracked, loads: 1,
 			do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 1100*time.Millisecond) }},
 		"not known how late": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, true, 0) }, loads: 1},
 		"builtin":            {cfg: fibersession.Config{Builtin: true}, f: fibersession.Tracked, loads: 1},
@@ -207,7 +207,7 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 // A session that nobody watches is not tracked, and one whose limit has passed is
 // asked for.
 func TestTracked_OnlyWhatIsWatchedAndAlive(t *testing.T) {
-	inWorld(t, fibersession.Config{IdleTimeout: time.Hour, Freshness: fibersession.Tracked, Recheck: -1}, func(w *world) {
+	inWorld(t, fibersession.Config{Expiration: time.Hour, Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
 		t := w.t
 		quietly := stored(t, w.a, map[string]any{"n": 1})
 		must(t, quietly.Refresh(ctx, 0))
@@ -252,7 +252,7 @@ func TestTracked_MemoryIsExact(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	t.Run("nodes", func(t *testing.T) {
-		cfg := fibersession.Config{Storage: st, Freshness: fibersession.Tracked, StorageTimeout: patience}
+		cfg := fibersession.Config{Storage: st, Freshness: fibersession.Tracked, Timeouts: fibersession.Timeouts{Storage: patience}}
 		a, b := newStore(t, cfg), newStore(t, cfg)
 		h, hb, _ := shared(t, a, b, map[string]any{"n": 0})
 		for i := 1; i <= 1500; i++ {
@@ -274,7 +274,7 @@ func TestTracked_MemoryIsExact(t *testing.T) {
 // watches is told what was missed.
 func TestFeed_AGapIsMadeUpFor(t *testing.T) {
 	const sessions = 300
-	inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
 		t := w.t
 		all := make([]*news, sessions)
 		others := make([]*fibersession.Handle, sessions)
@@ -360,7 +360,7 @@ func TestFeed_WhatItLosesIsFoundByAndBy(t *testing.T) {
 
 // What comes late, twice, or from elsewhere changes nothing.
 func TestFeed_OldAndForeignNews(t *testing.T) {
-	inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
 		t := w.t
 		h, hb, n := w.share(map[string]any{"n": 0})
 		other, otherB, _ := w.share(map[string]any{"n": "other"})
@@ -412,7 +412,7 @@ func TestFeed_OldAndForeignNews(t *testing.T) {
 
 // What is told while a read is under way, whose answer is older, is not lost.
 func TestFeed_NewsDuringARead(t *testing.T) {
-	inWorld(t, fibersession.Config{Recheck: -1}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
 		t := w.t
 		h, hb, n := w.share(map[string]any{"n": 1})
 		hold := make(chan struct{})
@@ -455,7 +455,7 @@ func (c *slowCodec) Decode(data []byte) (map[string]any, error) {
 // While a change is being applied, what was there before it does not count as good.
 func TestTracked_NotWhileAChangeIsApplied(t *testing.T) {
 	codec := &slowCodec{Codec: new(fibersession.Typed)}
-	inWorld(t, fibersession.Config{Recheck: -1, Codec: codec}, func(w *world) {
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}, Codec: codec}, func(w *world) {
 		t := w.t
 		h, hb, _ := w.share(map[string]any{"n": 1})
 		gate := make(chan struct{})

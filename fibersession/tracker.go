@@ -17,7 +17,7 @@ import (
 //
 // A copy counts as tracked when all of these hold: its key is subscribed to; the
 // store confirmed it since, and since the feed's latest gap; nothing that was heard
-// waits to be applied; and the feed is not later than Config.MaxLag.
+// waits to be applied; and the feed is not later than Config.Tracking.MaxLag.
 type tracker struct {
 	store *Store
 	feed  storage.Feed  // nil: the storage has none
@@ -58,7 +58,7 @@ type tracking struct {
 	heard  *storage.Change // of key, told last and not yet applied
 	taking bool            // it is being applied
 	since  time.Time       // when the store last confirmed cur
-	due    bool            // nobody asked the store for Config.Recheck
+	due    bool            // nobody asked the store for Config.Tracking.Recheck
 	queued bool            // among todo
 }
 
@@ -153,7 +153,7 @@ func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 	if len(add) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, t.store.cfg.StorageTimeout)
+	ctx, cancel := context.WithTimeout(t.ctx, t.store.cfg.Timeouts.Storage)
 	defer cancel()
 	if err := w.Add(ctx, add...); err != nil {
 		return err

@@ -163,7 +163,7 @@ func (s *state) newest() map[string]any {
 		if o.kind != opChange || o.status == done {
 			continue
 		}
-		if merged, err := o.ch.mergeOnto(values, s.store.cfg.MaxKeys); err == nil {
+		if merged, err := o.ch.mergeOnto(values, s.store.cfg.Limits.MaxKeys); err == nil {
 			values = merged
 		}
 	}

@@ -104,7 +104,7 @@ func TestUser_WithoutAKey(t *testing.T) {
 // ID, whatever the visitor had before; data that is not the user's stays.
 func TestLogin_OverHTTP(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Insecure: true, UserKey: "user"})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, UserKey: "user"})
 	handle := func(do func(f *fibersession.Session) error) fiber.Handler {
 		return func(c *fiber.Ctx) error { return do(fibersession.FromContext(c)) }
 	}

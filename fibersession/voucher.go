@@ -53,14 +53,14 @@ func (s *Store) issue(ctx context.Context, kind voucherKind, v voucher) (token s
 	}
 	token = base64.RawURLEncoding.EncodeToString(secret[:])
 	key := s.voucherKey(kind, token)
-	value := voucherHead(voucherLive, time.Now().Add(s.cfg.TicketTTL))
+	value := voucherHead(voucherLive, time.Now().Add(s.cfg.Timeouts.Ticket))
 	plain := binary.BigEndian.AppendUint16(nil, uint16(len(v.bound)))
 	plain = append(append(plain, v.bound...), v.id...)
 	value = voucherCipher(kind, token).Seal(value, make([]byte, 12), plain, value)
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	// Kept for longer than it is good, to tell one that comes late from an invention.
-	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.cfg.TicketTTL); err != nil {
+	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.cfg.Timeouts.Ticket); err != nil {
 		s.stats.failures.Add(1)
 		return "", storeError("ticket", key, err)
 	}
@@ -90,7 +90,7 @@ func (s *Store) redeem(ctx context.Context, kind voucherKind, token string) (vou
 	if !time.Now().Before(deadline) {
 		return voucher{}, ErrTicketExpired
 	}
-	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, voucherHead(voucherUsed, deadline), 2*s.cfg.TicketTTL)
+	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, voucherHead(voucherUsed, deadline), 2*s.cfg.Timeouts.Ticket)
 	if conflict(err) {
 		return voucher{}, ErrTicketUsed // at the same moment
 	}

@@ -20,9 +20,9 @@ func TestWeakSettingsAreTold(t *testing.T) {
 		want string // "" when there is nothing to tell
 	}{
 		"nothing":     {fibersession.Config{}, ""},
-		"signed":      {fibersession.Config{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}}, ""},
+		"signed":      {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}}}, ""},
 		"a domain":    {fibersession.Config{CookieDomain: "example.com"}, ""},
-		"plain http":  {fibersession.Config{Insecure: true}, "Insecure"},
+		"plain http":  {fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, "Insecure"},
 		"header":      {fibersession.Config{Extractor: fibersession.FromHeader("X")}, "header"},
 		"query":       {fibersession.Config{Extractor: fibersession.FromQuery("q")}, "URL"},
 		"own sources": {fibersession.Config{Extractor: fibersession.FromCustom(func(*fiber.Ctx) (string, error) { return "", nil })}, "Extractor"},

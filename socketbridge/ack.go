@@ -96,7 +96,7 @@ func (s *Socket) answered(p siopacket.Packet) error {
 }
 
 // EmitWithAck sends an event and waits for the client's answer. It waits until ctx
-// ends, or Config.AckTimeout when ctx has no deadline, and returns ErrAckTimeout
+// ends, or Config.Timeouts.Ack when ctx has no deadline, and returns ErrAckTimeout
 // then; ErrDisconnected when the client goes first. It may be called in a handler:
 // answers are taken in while handlers run.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
@@ -105,10 +105,10 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (An
 	if err != nil {
 		return Answer{}, err
 	}
-	ctx, cancel := ackContext(ctx, 0, s.server().cfg.AckTimeout)
+	ctx, cancel := ackContext(ctx, 0, s.server().cfg.Timeouts.Ack)
 	defer cancel()
 	ch := make(chan result, 1)
-	if err := s.acks.expect(id, s.server().cfg.MaxPendingAcks, ch); err != nil {
+	if err := s.acks.expect(id, maxPendingAcks, ch); err != nil {
 		return Answer{}, err
 	}
 	if err := s.send(0, msgs); err != nil {

@@ -160,9 +160,9 @@ func (n *Namespace) deliver(to, except []string, from *Socket, f transport.Flags
 
 // EmitWithAck sends an event and collects the answers of all addressed sockets, on
 // all nodes. It waits until all have come, or until ctx or the Timeout ends
-// (Config.AckTimeout when neither says how long): then it returns those that came,
+// (Config.Timeouts.Ack when neither says how long): then it returns those that came,
 // with ErrAckTimeout. A socket of this node that disconnects meanwhile is not waited
-// for, and one that owes Config.MaxPendingAcks answers already is not asked. Of an
+// for, and one that owes 1024 answers already is not asked. Of an
 // answer on another node, an adapter may carry the first argument only.
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	id := b.ns.acks.Add(1)
@@ -171,7 +171,7 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 		return nil, err
 	}
 	cfg := b.ns.server.cfg
-	ctx, cancel := ackContext(ctx, b.timeout, cfg.AckTimeout)
+	ctx, cancel := ackContext(ctx, b.timeout, cfg.Timeouts.Ack)
 	defer cancel()
 	var (
 		elsewhere    []Answer
@@ -185,7 +185,7 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 		}
 		asking.Go(func() { elsewhere, errElsewhere = b.askAnswers(ctx, m) }) // ends with ctx; waited for below
 	}
-	g := gather(id, b.flags, msgs, b.Sockets(), cfg.MaxPendingAcks)
+	g := gather(id, b.flags, msgs, b.Sockets(), maxPendingAcks)
 	answers := make([]Answer, 0, len(g.asked))
 	err = g.each(ctx, func(a Answer) bool {
 		answers = append(answers, a)

@@ -48,7 +48,7 @@ func newClient(s *Server, conn transport.Conn) *client {
 	c.lifted, _ = conn.Lifted().(*lifted)
 	c.decoder.Limits = s.cfg.limits
 	c.rate.init(s.rates)
-	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, c.connectTimeout)
+	c.idle = time.AfterFunc(s.cfg.Timeouts.Connect, c.connectTimeout)
 	s.clientsMu.Lock()
 	s.clients[c] = struct{}{}
 	s.clientsMu.Unlock()
@@ -91,7 +91,7 @@ func (c *client) Receive(m transport.Message) error {
 func (c *client) awaitAttachments(pending bool) {
 	switch {
 	case pending && c.half == nil:
-		c.half = time.AfterFunc(c.server.cfg.AttachmentTimeout, func() { c.conn.Close(transport.ParseError) })
+		c.half = time.AfterFunc(attachmentTimeout, func() { c.conn.Close(transport.ParseError) })
 	case !pending && c.half != nil:
 		c.half.Stop()
 		c.half = nil
@@ -160,7 +160,7 @@ func (c *client) connect(p siopacket.Packet) error {
 		return nil
 	}
 	// As many again may be ending: their handlers still run.
-	if most := c.server.cfg.MaxNamespaces; len(c.sockets) >= most || c.holds > 2*most {
+	if len(c.sockets) >= maxNamespaces || c.holds > 2*maxNamespaces {
 		c.mu.Unlock()
 		return c.refuse(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
 	}
@@ -217,7 +217,7 @@ func (c *client) forget(s *Socket, byServer bool) {
 		c.left[s.ns.name] = true
 	}
 	if len(c.sockets) == 0 && !c.ended {
-		c.idle = time.AfterFunc(c.server.cfg.ConnectTimeout, c.connectTimeout)
+		c.idle = time.AfterFunc(c.server.cfg.Timeouts.Connect, c.connectTimeout)
 	}
 }
 

@@ -125,13 +125,13 @@ func (s *Server) publish(m *adapter.Message) error {
 }
 
 // ask yields what the other nodes reply, for as long as ctx or, when it has no
-// deadline, Config.RequestTimeout says; nil asks nobody.
+// deadline, Config.Timeouts.Request says; nil asks nobody.
 func (s *Server) ask(ctx context.Context, m *adapter.Message) iter.Seq2[*adapter.Reply, error] {
 	return func(yield func(*adapter.Reply, error) bool) {
 		if m == nil {
 			return
 		}
-		ctx, cancel := ackContext(ctx, 0, s.cfg.RequestTimeout)
+		ctx, cancel := ackContext(ctx, 0, s.cfg.Timeouts.Request)
 		defer cancel()
 		defer context.AfterFunc(s.cluster.ctx, cancel)()
 		for r, err := range s.cluster.adapter.Ask(ctx, m) {
@@ -260,10 +260,12 @@ func (c *cluster) answerBroadcast(ctx context.Context, ns *Namespace, m *adapter
 		return
 	}
 	timeout := m.Timeout
-	orDefault(&timeout, c.server.cfg.AckTimeout)
+	if timeout <= 0 {
+		timeout = c.server.cfg.Timeouts.Ack
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	g := gather(id, flagsOf(m), msgs, ns.rooms.find(m.Rooms, m.Except), c.server.cfg.MaxPendingAcks)
+	g := gather(id, flagsOf(m), msgs, ns.rooms.find(m.Rooms, m.Except), maxPendingAcks)
 	if !yield(&adapter.Reply{Kind: adapter.Counted, Clients: len(g.asked)}) {
 		g.forget()
 		return

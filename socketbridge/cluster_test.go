@@ -306,7 +306,7 @@ func TestCluster_JoinLeaveDisconnect(t *testing.T) {
 
 func TestCluster_ServerSideEmit(t *testing.T) {
 	t.Parallel()
-	nodes := newNodes(t, 3, socketbridge.Config{RequestTimeout: 30 * time.Second})
+	nodes := newNodes(t, 3, socketbridge.Config{Timeouts: socketbridge.Timeouts{Request: 30 * time.Second}})
 	heard := make(events, 100)
 	for i, n := range nodes {
 		n.OnServerSideEmit("tell", func(e *socketbridge.ServerEvent) {

@@ -1,10 +1,12 @@
 package socketbridge
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/setting"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -29,166 +31,85 @@ const (
 	SessionNone
 )
 
-// Config is the configuration of a Server.
+// Config configures a Server. Zero values mean the defaults. New panics when fields
+// contradict each other or hold a value that cannot be meant; the panic names the field
+// and what is allowed.
 type Config struct {
-	// Sessions is the store whose sessions the sockets share. It is the one that
-	// the app's HTTP handlers use.
+	// Sessions is the store whose sessions the sockets share: the one that the app's HTTP
+	// handlers use.
 	//
 	// Optional. Default: nil, no session is shared.
 	Sessions *fibersession.Store
 
-	// Mode says when a socket's session is read and written. A namespace may
-	// have its own (Namespace.SetMode).
+	// Mode says when a socket's session is read and written. A namespace can have its own
+	// (Namespace.SetMode).
 	//
 	// Optional. Default: SessionPerPacket
 	Mode SessionMode
 
-	// Freshness says how the session is read before an event, in SessionPerPacket and
-	// by Reload: fibersession.Strict asks the store for each event,
-	// fibersession.Tracked only when this node's copy is not known to be good.
+	// Freshness says how the session is read before an event in SessionPerPacket, and by
+	// Reload: fibersession.Strict asks the store for each event, fibersession.Tracked only
+	// when this node's copy is not known to be current.
 	//
 	// Optional. Default: that of Sessions (fibersession.Config.Freshness), Strict
 	Freshness fibersession.Freshness
 
-	// TicketField is the field of a client's auth option that holds a ticket
-	// (Server.Ticket).
-	//
-	// Optional. Default: "ticket"
-	TicketField string
-
-	// DisableTouch keeps events from moving the idle limit of their session: only
-	// HTTP requests and saves do then. Heartbeats never do.
-	//
-	// Optional. Default: false
-	DisableTouch bool
-
-	// OnExpiry decides what becomes of a socket whose session expired, such as
+	// OnExpiry decides what happens to a socket whose session expired, such as
 	// Always(FateReconnect). FateStay counts as FateDisconnect. It must not block.
 	//
 	// Optional. Default: nil, Always(FateDisconnect)
 	OnExpiry Policy
 
-	// OnRegenerate decides what becomes of a socket whose session got a new ID
-	// (Regenerate, Login). It must not block, and may be asked more than once.
+	// OnRegenerate decides what happens to a socket whose session got a new ID
+	// (Regenerate, Login). It must not block and can be called more than once.
 	//
-	// Optional. Default: nil, Always(FateStay): it follows
+	// Optional. Default: nil, Always(FateStay): the socket follows its session
 	OnRegenerate Policy
+
+	// DisableTouch keeps events from extending the idle timeout of their session: only
+	// HTTP requests and saves do then. Heartbeats never do.
+	//
+	// Optional. Default: false
+	DisableTouch bool
+
+	// Concurrency is how many events of one socket are handled at the same time. With 1
+	// they are handled one after the other, in the order they arrived.
+	//
+	// Optional. Default: 1
+	Concurrency int
+
+	// Limits bound what one client can use.
+	//
+	// Optional. Default: see Limits
+	Limits Limits
+
+	// Timeouts bound how long the server waits for clients and other nodes.
+	//
+	// Optional. Default: see Timeouts
+	Timeouts Timeouts
+
+	// Presence says when users count as online.
+	//
+	// Optional. Default: see Presence
+	Presence Presence
+
+	// Recovery gives clients whose connection broke their socket back, with the events
+	// they missed (Socket.IO's connection state recovery).
+	//
+	// Optional. Default: Recovery{}, off
+	Recovery Recovery
+
+	// Adapter links this node with others: broadcasts, rooms and users then reach all of
+	// them (see package adapter, and redisadapter).
+	//
+	// Optional. Default: nil, this node stands alone
+	Adapter adapter.Adapter
 
 	// Engine configures the transport: path, heartbeat, sizes, origins. Its Logger
 	// defaults to Config.Logger.
 	//
 	// Optional. Default: engineio.ConfigDefault
 	Engine engineio.Config
-
-	// ConnectTimeout is how long a client may stay without joining a namespace.
-	//
-	// Optional. Default: 45 * time.Second
-	ConnectTimeout time.Duration
-
-	// AttachmentTimeout is how long the binary attachments of a packet may take
-	// to arrive.
-	//
-	// Optional. Default: 10 * time.Second
-	AttachmentTimeout time.Duration
-
-	// AckTimeout is how long EmitWithAck waits for an answer when neither its
-	// context nor Timeout says otherwise.
-	//
-	// Optional. Default: 30 * time.Second
-	AckTimeout time.Duration
-
-	// Concurrency is how many events of one socket are handled at the same time.
-	// With 1 they are handled one by one in the order they came.
-	//
-	// Optional. Default: 1
-	Concurrency int
-
-	// MaxInbox is how many events of one socket may wait for their handler. A
-	// client that sends more is read from more slowly.
-	//
-	// Optional. Default: 256
-	MaxInbox int
-
-	// MaxPendingAcks is how many answers of one socket may be awaited.
-	//
-	// Optional. Default: 1024
-	MaxPendingAcks int
-
-	// MaxNamespaces is how many namespaces one client may join. As many more of its
-	// sockets may still be ending, their handlers at work.
-	//
-	// Optional. Default: 64
-	MaxNamespaces int
-
-	// MaxRooms is how many rooms one socket may be in.
-	//
-	// Optional. Default: 1000
-	MaxRooms int
-
-	// MaxConnsPerSession is how many connections one session may have on this
-	// node. A negative number means no limit.
-	//
-	// Optional. Default: 32
-	MaxConnsPerSession int
-
-	// MaxConnsPerUser is how many connections with sockets one user (see
-	// fibersession.Config.UserKey) may have on this node. A socket that would be of
-	// one more is refused, and disconnected when it is one more by a login. A
-	// negative number means no limit.
-	//
-	// Optional. Default: 64
-	MaxConnsPerUser int
-
-	// PresenceGrace is how long a user may be without a socket before OnPresence
-	// tells of it, so that a page that reloads or a network that stumbles is no
-	// news. A negative duration means none.
-	//
-	// Optional. Default: 5 * time.Second
-	PresenceGrace time.Duration
-
-	// EventsPerSecond and EventBurst bound the rate of packets of one connection:
-	// a client that sends faster is read from more slowly, and closed when it
-	// goes on for 3 seconds. A negative EventsPerSecond means no limit.
-	//
-	// Optional. Default: 200
-	EventsPerSecond int
-
-	// EventBurst is how many packets may come at once before EventsPerSecond is
-	// enforced.
-	//
-	// Optional. Default: 400
-	EventBurst int
-
-	// BytesPerSecond bounds the volume of one connection in the same way, with a
-	// burst of the same size or one largest packet. A negative number means no
-	// limit.
-	//
-	// Optional. Default: 4 << 20
-	BytesPerSecond int
-
-	// Adapter links this node with others: broadcasts, rooms and users then reach
-	// across all of them (see package adapter, and redisadapter).
-	//
-	// Optional. Default: nil, this node stands alone
-	Adapter adapter.Adapter
-
-	// PresenceTTL is how long a node is not heard of until the other nodes take it for
-	// dead, and its users for gone. It matters with an Adapter only.
-	//
-	// Optional. Default: 15 * time.Second
-	PresenceTTL time.Duration
-
-	// RequestTimeout is how long other nodes' replies are awaited (FetchSockets,
-	// ServerSideEmitWithAck) when the context has no deadline.
-	//
-	// Optional. Default: 5 * time.Second
-	RequestTimeout time.Duration
-
-	// Recovery gives clients whose connection broke their socket back, with what
-	// they missed (Socket.IO's connection state recovery). See Recovery.
-	//
-	// Optional. Default: Recovery{}, off
-	Recovery Recovery
 
 	// Logger receives what operators need to know. It never sees a session ID.
 	//
@@ -204,82 +125,170 @@ type Config struct {
 	limits siopacket.Limits
 }
 
-// Trace is a set of hooks; nil ones are skipped. They run on the goroutine of
-// what they tell of and must not block.
+// Limits is the part of Config that bounds what one client can use. Beside these, a
+// client can join at most 64 namespaces, a socket can wait for at most 1024
+// acknowledgements, and the binary attachments of a packet must arrive within 10 s.
+type Limits struct {
+	// EventsPerSecond bounds the rate of packets of one connection, after a burst of
+	// twice as many. A client that sends faster is read from more slowly, and
+	// disconnected when it keeps on for 3 seconds. A negative number means no limit.
+	//
+	// Optional. Default: 200
+	EventsPerSecond int
+
+	// BytesPerSecond bounds the volume of one connection in the same way, with a burst of
+	// the same size or of one largest message (engineio.Config.MaxPayload), whichever is
+	// larger. A negative number means no limit.
+	//
+	// Optional. Default: 4 << 20
+	BytesPerSecond int
+
+	// MaxInbox is how many events of one socket can wait for their handler. A client that
+	// sends more is read from more slowly.
+	//
+	// Optional. Default: 256
+	MaxInbox int
+
+	// MaxRooms is how many rooms one socket can be in.
+	//
+	// Optional. Default: 1000
+	MaxRooms int
+
+	// MaxConnsPerSession is how many connections one session can have on this node. A
+	// negative number means no limit.
+	//
+	// Optional. Default: 32
+	MaxConnsPerSession int
+
+	// MaxConnsPerUser is how many connections with sockets one user (see
+	// fibersession.Config.UserKey) can have on this node. One more socket is refused, or
+	// disconnected if a login makes it one too many. A negative number means no limit.
+	//
+	// Optional. Default: 64
+	MaxConnsPerUser int
+}
+
+// Timeouts is the part of Config that bounds how long the server waits. Negative values
+// are refused.
+type Timeouts struct {
+	// Connect is how long a client can stay without joining a namespace.
+	//
+	// Optional. Default: 45 * time.Second
+	Connect time.Duration
+
+	// Ack is how long EmitWithAck waits for an acknowledgement when neither its context
+	// nor Broadcast.Timeout says otherwise.
+	//
+	// Optional. Default: 30 * time.Second
+	Ack time.Duration
+
+	// Request is how long replies of other nodes are awaited (FetchSockets,
+	// ServerSideEmitWithAck) when the context has no deadline.
+	//
+	// Optional. Default: 5 * time.Second
+	Request time.Duration
+}
+
+// Presence is the part of Config about when users count as online.
+type Presence struct {
+	// Grace is how long a user can be without a socket before OnPresence reports the user
+	// offline, so that a reloaded page or a short network failure is not reported. A
+	// negative duration means none.
+	//
+	// Optional. Default: 5 * time.Second
+	Grace time.Duration
+
+	// TTL is how long a node can stay silent before the other nodes take it for dead and
+	// its users for offline. It matters with an Adapter only.
+	//
+	// Optional. Default: 15 * time.Second
+	TTL time.Duration
+}
+
+// Limits that are the same for every server: legitimate clients stay far below them.
+const (
+	maxNamespaces     = 64   // of one client; as many more of its sockets can still be ending
+	maxPendingAcks    = 1024 // acknowledgements that one socket can wait for
+	attachmentTimeout = 10 * time.Second
+	ticketField       = "ticket" // the field of a client's auth option that holds a ticket
+)
+
+// Trace is a set of hooks; nil ones are skipped. A hook runs on the goroutine of the
+// event that it reports, and must not block.
 type Trace struct {
 	// Connected is called when a socket has joined its namespace.
 	Connected func(s *Socket)
 	// Disconnected is called when a socket has left, after its own handlers.
 	Disconnected func(s *Socket, reason Reason)
 	// Handled is called when an event was handled, its session saved and its
-	// answer sent. err is what it ended with.
+	// acknowledgement sent. err is the handler's error, or why the save failed.
 	Handled func(p *Packet, err error)
 }
 
-// ConfigDefault is what New uses where Config says nothing.
+// ConfigDefault holds the defaults.
 var ConfigDefault = Config{
-	Mode:               SessionPerPacket,
-	TicketField:        "ticket",
-	Engine:             engineio.ConfigDefault,
-	ConnectTimeout:     45 * time.Second,
-	AttachmentTimeout:  10 * time.Second,
-	AckTimeout:         30 * time.Second,
-	Concurrency:        1,
-	MaxInbox:           256,
-	MaxPendingAcks:     1024,
-	MaxNamespaces:      64,
-	MaxRooms:           1000,
-	MaxConnsPerSession: 32,
-	MaxConnsPerUser:    64,
-	PresenceGrace:      5 * time.Second,
-	EventsPerSecond:    200,
-	EventBurst:         400,
-	BytesPerSecond:     4 << 20,
-	RequestTimeout:     5 * time.Second,
-	PresenceTTL:        15 * time.Second,
+	Mode:        SessionPerPacket,
+	Concurrency: 1,
+	Limits: Limits{
+		EventsPerSecond:    200,
+		BytesPerSecond:     4 << 20,
+		MaxInbox:           256,
+		MaxRooms:           1000,
+		MaxConnsPerSession: 32,
+		MaxConnsPerUser:    64,
+	},
+	Timeouts: Timeouts{
+		Connect: 45 * time.Second,
+		Ack:     30 * time.Second,
+		Request: 5 * time.Second,
+	},
+	Presence: Presence{
+		Grace: 5 * time.Second,
+		TTL:   15 * time.Second,
+	},
+	Engine: engineio.ConfigDefault,
 }
 
+// configDefault returns the configuration with all defaults filled in. It panics on
+// values that cannot be meant.
 func configDefault(config ...Config) Config {
-	if len(config) == 0 {
-		config = []Config{ConfigDefault}
+	var cfg Config
+	if len(config) > 0 {
+		cfg = config[0]
 	}
-	cfg, def := config[0], ConfigDefault
 	if cfg.Freshness > fibersession.Tracked {
-		panic("socketbridge: Config.Freshness is neither Strict nor Tracked")
+		refuse("Freshness", fmt.Sprintf("is %d: it must be Strict or Tracked", cfg.Freshness))
 	}
 	if cfg.Mode > SessionNone {
-		panic("socketbridge: Config.Mode is none of the SessionMode constants")
+		refuse("Mode", fmt.Sprintf("is %d: it must be one of the SessionMode constants", cfg.Mode))
 	}
-	orDefault(&cfg.Mode, def.Mode)
-	if cfg.TicketField == "" {
-		cfg.TicketField = def.TicketField
+	if cfg.Mode == 0 {
+		cfg.Mode = ConfigDefault.Mode
 	}
-	orDefault(&cfg.ConnectTimeout, def.ConnectTimeout)
-	orDefault(&cfg.AttachmentTimeout, def.AttachmentTimeout)
-	orDefault(&cfg.AckTimeout, def.AckTimeout)
-	orDefault(&cfg.Concurrency, def.Concurrency)
-	orDefault(&cfg.MaxInbox, def.MaxInbox)
-	orDefault(&cfg.MaxPendingAcks, def.MaxPendingAcks)
-	orDefault(&cfg.MaxNamespaces, def.MaxNamespaces)
-	orDefault(&cfg.MaxRooms, def.MaxRooms)
-	if cfg.MaxConnsPerSession == 0 {
-		cfg.MaxConnsPerSession = def.MaxConnsPerSession
-	}
-	if cfg.MaxConnsPerUser == 0 {
-		cfg.MaxConnsPerUser = def.MaxConnsPerUser
-	}
-	if cfg.PresenceGrace == 0 {
-		cfg.PresenceGrace = def.PresenceGrace
-	}
-	if cfg.EventsPerSecond == 0 {
-		cfg.EventsPerSecond = def.EventsPerSecond
-	}
-	orDefault(&cfg.EventBurst, def.EventBurst)
-	orDefault(&cfg.RequestTimeout, def.RequestTimeout)
-	orDefault(&cfg.PresenceTTL, def.PresenceTTL)
-	if cfg.BytesPerSecond == 0 {
-		cfg.BytesPerSecond = def.BytesPerSecond
-	}
+	setting.Default(field("Concurrency"), &cfg.Concurrency, ConfigDefault.Concurrency)
+
+	l, def := &cfg.Limits, ConfigDefault.Limits
+	setting.DefaultOrNone(&l.EventsPerSecond, def.EventsPerSecond)
+	setting.DefaultOrNone(&l.BytesPerSecond, def.BytesPerSecond)
+	setting.Default(field("Limits.MaxInbox"), &l.MaxInbox, def.MaxInbox)
+	setting.Default(field("Limits.MaxRooms"), &l.MaxRooms, def.MaxRooms)
+	setting.DefaultOrNone(&l.MaxConnsPerSession, def.MaxConnsPerSession)
+	setting.DefaultOrNone(&l.MaxConnsPerUser, def.MaxConnsPerUser)
+
+	t, timeouts := &cfg.Timeouts, ConfigDefault.Timeouts
+	setting.Default(field("Timeouts.Connect"), &t.Connect, timeouts.Connect)
+	setting.Default(field("Timeouts.Ack"), &t.Ack, timeouts.Ack)
+	setting.Default(field("Timeouts.Request"), &t.Request, timeouts.Request)
+
+	setting.DefaultOrNone(&cfg.Presence.Grace, ConfigDefault.Presence.Grace)
+	setting.Default(field("Presence.TTL"), &cfg.Presence.TTL, ConfigDefault.Presence.TTL)
+
+	r := &cfg.Recovery
+	setting.NotNegative(field("Recovery.Window"), r.Window)
+	setting.Default(field("Recovery.MaxBytes"), &r.MaxBytes, 64<<20)
+	setting.Default(field("Recovery.MaxBytesPerSession"), &r.MaxBytesPerSession, 256<<10)
+	setting.Default(field("Recovery.MaxSockets"), &r.MaxSockets, 10_000)
+
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -289,6 +298,12 @@ func configDefault(config ...Config) Config {
 	cfg.Engine = cfg.Engine.WithDefaults() // the limits below Server read its fields
 	return cfg
 }
+
+// refuse panics with the name of a field and why its value is refused.
+func refuse(name, why string) { setting.Refuse(field(name), why) }
+
+// field is the full name of a field of Config in messages.
+func field(name string) string { return "socketbridge: Config." + name }
 
 // orDefault replaces what is not positive.
 func orDefault[T ~int | ~int64 | ~uint8](v *T, def T) {

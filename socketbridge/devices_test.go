@@ -183,7 +183,7 @@ func TestPresence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := withUsers("")
-			o.bridge.PresenceGrace = grace
+			o.bridge.Presence.Grace = grace
 			s := newSite(t, o).users()
 			told := make(events, 100)
 			s.io.OnPresence(func(user string, online bool) { told.add("%s %v", user, online) })

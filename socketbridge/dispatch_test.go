@@ -194,11 +194,11 @@ func TestUnknownNamespace(t *testing.T) {
 // as many as it may.
 func TestMaxNamespaces_SocketsThatEnd(t *testing.T) {
 	t.Parallel()
-	io := newServer(t, socketbridge.Config{MaxNamespaces: 2})
+	io := newServer(t, socketbridge.Config{})
 	hold := make(chan struct{})
 	io.On("hold", func(*socketbridge.Packet) error { <-hold; return nil })
 	c := dial(t, io)
-	for range 4 {
+	for range 2 * 64 {
 		c.join("/")
 		c.send(`2["hold"]`)
 		c.send("1")
@@ -215,7 +215,7 @@ func TestMaxNamespaces_SocketsThatEnd(t *testing.T) {
 // TestProtocolViolations: each closes its own connection, and nothing else.
 func TestProtocolViolations(t *testing.T) {
 	t.Parallel()
-	io := newServer(t, socketbridge.Config{MaxNamespaces: 2})
+	io := newServer(t, socketbridge.Config{})
 	io.Of("/a")
 	io.Of("/b")
 	never := func(p *socketbridge.Packet) error {
@@ -285,7 +285,11 @@ func TestProtocolViolations(t *testing.T) {
 	}
 	t.Run("too many namespaces refuse the next", func(t *testing.T) {
 		c := join(t, io, "/")
-		c.join("/a")
+		for i := range 63 {
+			name := fmt.Sprintf("/n%d", i)
+			io.Of(name)
+			c.join(name)
+		}
 		c.send("0/b,")
 		c.expect(`4/b,{"data":{"code":"too_many","message":"too many namespaces"},"message":"too many namespaces"}`)
 	})
@@ -453,7 +457,7 @@ func TestHandlersRunInOrder(t *testing.T) {
 	t.Parallel()
 	const n = 1000
 	got := make(chan int, n)
-	io := newServer(t, socketbridge.Config{EventsPerSecond: -1, MaxInbox: 8})
+	io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: -1, MaxInbox: 8}})
 	io.OnConnection(func(s *socketbridge.Socket) {
 		time.Sleep(time.Millisecond) // events must not overtake this
 		s.On("n", func(p *socketbridge.Packet) error {

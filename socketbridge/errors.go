@@ -16,7 +16,7 @@ var (
 	// handled the event all the same.
 	ErrAckTimeout = errors.New("socketbridge: no answer in time")
 
-	// ErrTooManyAcks says that MaxPendingAcks answers of this socket are already
+	// ErrTooManyAcks says that 1024 answers of this socket are already
 	// awaited. Nothing was sent.
 	ErrTooManyAcks = errors.New("socketbridge: too many answers pending")
 

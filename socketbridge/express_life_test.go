@@ -52,7 +52,7 @@ func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 	for name, recheck := range map[string]time.Duration{"at the next packet": -1, "with nothing said": 50 * time.Millisecond} {
 		t.Run("Express, "+name, func(t *testing.T) {
 			t.Parallel()
-			w := newTown(t, func(o *options, _ *nodetest.ExpressOptions) { o.sessions.Recheck = recheck })
+			w := newTown(t, func(o *options, _ *nodetest.ExpressOptions) { o.sessions.Tracking.Recheck = recheck })
 			a := w.agent()
 			w.ask(a, "POST", "/express/login/ada")
 			live := w.socket(a)

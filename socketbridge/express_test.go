@@ -36,7 +36,7 @@ func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) 
 	o := options{storage: url}
 	o.sessions.UserKey = "user"
 	o.sessions.Express = &fibersession.Express{Secrets: []string{expressSecret}}
-	o.sessions.Recheck = 50 * time.Millisecond
+	o.sessions.Tracking.Recheck = 50 * time.Millisecond
 	e := nodetest.ExpressOptions{Redis: url, Secrets: []string{expressSecret}}
 	if change != nil {
 		change(&o, &e)

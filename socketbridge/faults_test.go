@@ -45,7 +45,7 @@ func TestStoreFaults(t *testing.T) {
 				var logged testlog.Log
 				sessions := fibersession.Config{Storage: st}
 				if tt.name == "touch" {
-					sessions.TouchInterval = 1
+					sessions.Timeouts.TouchInterval = 1
 				}
 				s := newSite(t, options{
 					sessions: sessions, bridge: socketbridge.Config{Mode: tt.mode, DisableTouch: tt.name != "touch"},

@@ -16,6 +16,7 @@ const module = "github.com/fiberbridge/fiberbridge/"
 // floors is the house: a package imports only packages of lower floors, and on its
 // own floor only those that arrows names.
 var floors = map[string]int{
+	"internal/setting":                     0,
 	"storage":                              0,
 	"socketbridge/transport":               0,
 	"socketbridge/adapter":                 0,

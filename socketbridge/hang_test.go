@@ -26,10 +26,10 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 		"reads":                 {fibersession.Config{}, socketbridge.SessionPerPacket, "read", "session_unavailable"},
 		"writes":                {fibersession.Config{}, socketbridge.SessionPerPacket, "write", "session_unavailable"},
 		"updates":               {fibersession.Config{}, socketbridge.SessionPerPacket, "update", "session_unavailable"},
-		"reads, with a grace":   {fibersession.Config{OutageGrace: time.Hour}, socketbridge.SessionPerPacket, "read", "[1]"},
-		"writes, with a grace":  {fibersession.Config{OutageGrace: time.Hour}, socketbridge.SessionPerPacket, "write", "error"},
-		"updates, with a grace": {fibersession.Config{OutageGrace: time.Hour}, socketbridge.SessionPerPacket, "update", "error"},
-		"touches":               {fibersession.Config{TouchInterval: 1}, socketbridge.SessionPerConnection, "read", "session_unavailable"},
+		"reads, with a grace":   {fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour}}, socketbridge.SessionPerPacket, "read", "[1]"},
+		"writes, with a grace":  {fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour}}, socketbridge.SessionPerPacket, "write", "error"},
+		"updates, with a grace": {fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour}}, socketbridge.SessionPerPacket, "update", "error"},
+		"touches":               {fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: 1}}, socketbridge.SessionPerConnection, "read", "session_unavailable"},
 		"writes without reads":  {fibersession.Config{}, socketbridge.SessionPerConnection, "write", "error"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -269,7 +269,7 @@ func TestToUser_Nobody(t *testing.T) {
 // it, nor left.
 func TestOwnRoomsAreNotTheApps(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, options{sessions: fibersession.Config{UserKey: "user"}, bridge: socketbridge.Config{MaxRooms: 2}}).users().serve()
+	s := newSite(t, options{sessions: fibersession.Config{UserKey: "user"}, bridge: socketbridge.Config{Limits: socketbridge.Limits{MaxRooms: 2}}}).users().serve()
 	n := nodetest.Start(t)
 	ann, eve := s.loggedIn("ann"), s.loggedIn("eve")
 	ann.connect(n, "/", nodetest.Options{})
@@ -312,7 +312,7 @@ func TestMaxConnsPerUser(t *testing.T) {
 	n := nodetest.Start(t)
 	s := newSite(t, options{
 		sessions: fibersession.Config{UserKey: "user"},
-		bridge:   socketbridge.Config{MaxConnsPerUser: 2, PresenceGrace: -1},
+		bridge:   socketbridge.Config{Limits: socketbridge.Limits{MaxConnsPerUser: 2}, Presence: socketbridge.Presence{Grace: -1}},
 	}).users()
 	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
 	s.serve()
@@ -345,7 +345,7 @@ func TestMaxConnsPerUser(t *testing.T) {
 func TestIdentity_CountsAreExact(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	s := newSite(t, options{sessions: fibersession.Config{UserKey: "user"}, bridge: socketbridge.Config{PresenceGrace: -1}}).users()
+	s := newSite(t, options{sessions: fibersession.Config{UserKey: "user"}, bridge: socketbridge.Config{Presence: socketbridge.Presence{Grace: -1}}}).users()
 	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", c.Query("user")); return nil })
 	s.serve()
 	a := s.agent()

@@ -114,7 +114,7 @@ func TestInFlight_Races(t *testing.T) {
 			store := fibersession.New(fibersession.Config{Storage: st, Logger: silent})
 			t.Cleanup(func() { _ = store.Close() })
 			e.cfg.Sessions = store
-			e.cfg.EventsPerSecond = -1
+			e.cfg.Limits.EventsPerSecond = -1
 			io := newServer(t, e.cfg)
 			if name == "destroy, told" {
 				io.OnInvalidSession(func(s *socketbridge.Socket, _ error) { _ = s.Emit("bye") })
@@ -187,7 +187,7 @@ func TestInFlight_Races(t *testing.T) {
 // At its limit a session is gone for every event, to the nanosecond.
 func TestInFlight_ExpiryRaces(t *testing.T) {
 	t.Parallel()
-	inTime(t, fibersession.Config{IdleTimeout: time.Hour, AbsoluteTimeout: time.Hour, Recheck: -1}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+	inTime(t, fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: time.Hour}, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 		var begin time.Time
 		var before, after atomic.Int32
 		io.On("event", func(p *socketbridge.Packet) error {
@@ -226,7 +226,7 @@ func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 	t.Cleanup(func() { _ = st.Close() })
 	store := fibersession.New(fibersession.Config{Storage: st, Logger: silent})
 	t.Cleanup(func() { _ = store.Close() })
-	io := newServer(t, socketbridge.Config{Sessions: store, EventsPerSecond: -1})
+	io := newServer(t, socketbridge.Config{Sessions: store, Limits: socketbridge.Limits{EventsPerSecond: -1}})
 	io.On("event", func(p *socketbridge.Packet) error {
 		var i int
 		if err := p.Bind(&i); err != nil {

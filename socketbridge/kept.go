@@ -42,7 +42,7 @@ func (l *remains) keep() {
 		state = nil
 	}
 	if err == nil {
-		ctx, cancel := context.WithTimeout(s.cluster.ctx, s.cfg.RequestTimeout)
+		ctx, cancel := context.WithTimeout(s.cluster.ctx, s.cfg.Timeouts.Request)
 		defer cancel()
 		err = s.kept().Keep(ctx, &adapter.RecoveryState{
 			Namespace: l.ns.name, PID: l.pid, ID: l.id, Rooms: slices.Sorted(maps.Keys(l.meant)),
@@ -56,7 +56,7 @@ func (l *remains) keep() {
 
 // takeKept returns what the adapter's log keeps under pid for an owner, once, or nil.
 func (s *Socket) takeKept(pid string, who owner) *remains {
-	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.Timeouts.Request)
 	defer cancel()
 	r, err := s.server().kept().Take(ctx, s.ns.name, pid, who.key())
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Socket) takeKept(pid string, who owner) *remains {
 	if err == nil {
 		err = checkRooms(left.rooms)
 	}
-	if err != nil || left.id == "" || len(left.id) > maxPID || strings.HasPrefix(left.id, ownRooms) || len(left.rooms) > s.server().cfg.MaxRooms {
+	if err != nil || left.id == "" || len(left.id) > maxPID || strings.HasPrefix(left.id, ownRooms) || len(left.rooms) > s.server().cfg.Limits.MaxRooms {
 		s.log().Warn("socketbridge: a client gets a new socket: what is kept of it is malformed", "error", err)
 		return nil
 	}

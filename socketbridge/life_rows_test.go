@@ -171,7 +171,7 @@ func TestC1_PerConnectionMode(t *testing.T) {
 		t.Cleanup(func() { _ = base.Close() })
 		elsewhere := fibersession.New(fibersession.Config{Storage: base, Logger: silent}) // another node
 		t.Cleanup(func() { _ = elsewhere.Close() })
-		s := newSite(t, options{sessions: fibersession.Config{Storage: base, Recheck: -1}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).life()
+		s := newSite(t, options{sessions: fibersession.Config{Storage: base, Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).life()
 		socks := make(chan *socketbridge.Socket, 1)
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
 			sock.OnDisconnect(func(socketbridge.Reason) { sock.Session().Set("end", true) })
@@ -276,7 +276,7 @@ func TestModePerNamespace(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url, sessions: fibersession.Config{Recheck: -1}, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).life()
+		s := newSite(t, options{storage: url, sessions: fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).life()
 		s.io.Of("/connection").SetMode(socketbridge.SessionPerConnection)
 		s.io.Of("/packet").SetMode(socketbridge.SessionPerPacket)
 		s.io.Of("/none").SetMode(socketbridge.SessionNone).On("look", func(p *socketbridge.Packet) error { return p.Ack(p.Session() == nil) })

@@ -94,7 +94,7 @@ func (s *Socket) enter() error {
 	names := s.waiting
 	s.waiting, s.entered = nil, true
 	s.mu.Unlock()
-	if err := s.ns.rooms.join(s, names, s.server().cfg.MaxRooms); err != nil {
+	if err := s.ns.rooms.join(s, names, s.server().cfg.Limits.MaxRooms); err != nil {
 		return err
 	}
 	if s.session == nil {

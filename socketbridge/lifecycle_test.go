@@ -136,7 +136,7 @@ func TestBackpressure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		io := newServer(t, socketbridge.Config{MaxInbox: 4})
+		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{MaxInbox: 4}})
 		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return p.Ack() })
 		io.Of("/other").On("e", func(p *socketbridge.Packet) error { return p.Ack() })
 		c := join(t, io, "/")
@@ -171,7 +171,7 @@ func TestBackpressureEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		io := newServer(t, socketbridge.Config{MaxInbox: 1})
+		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{MaxInbox: 1}})
 		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return nil })
 		c := join(t, io, "/")
 		s := only(t, io)
@@ -192,7 +192,7 @@ func TestFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var handled atomic.Int32
-		io := newServer(t, socketbridge.Config{EventsPerSecond: 10, EventBurst: 10})
+		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: 10}})
 		io.On("e", func(*socketbridge.Packet) error { handled.Add(1); return nil })
 		c, begin := join(t, io, "/"), time.Now()
 		for c.conn.Text(`2["e"]`) == nil {
@@ -205,7 +205,7 @@ func TestFlood(t *testing.T) {
 			t.Errorf("closed after %v", d)
 		}
 		synctest.Wait()
-		if n := handled.Load(); n < 30 || n > 50 {
+		if n := handled.Load(); n < 40 || n > 60 {
 			t.Errorf("%d events were handled", n)
 		}
 	})

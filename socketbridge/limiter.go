@@ -18,11 +18,11 @@ type rate struct {
 // newRates returns nil when there are no limits.
 func newRates(cfg Config) *rates {
 	var r rates
-	if cfg.EventsPerSecond > 0 {
-		r.packets = rate{float64(cfg.EventsPerSecond), float64(cfg.EventBurst)}
+	if cfg.Limits.EventsPerSecond > 0 {
+		r.packets = rate{float64(cfg.Limits.EventsPerSecond), float64(2 * cfg.Limits.EventsPerSecond)}
 	}
-	if cfg.BytesPerSecond > 0 {
-		r.bytes = rate{float64(cfg.BytesPerSecond), float64(max(cfg.BytesPerSecond, cfg.Engine.MaxPayload))}
+	if cfg.Limits.BytesPerSecond > 0 {
+		r.bytes = rate{float64(cfg.Limits.BytesPerSecond), float64(max(cfg.Limits.BytesPerSecond, cfg.Engine.MaxPayload))}
 	}
 	if r == (rates{}) {
 		return nil

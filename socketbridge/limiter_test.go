@@ -13,7 +13,7 @@ func TestLimiter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l limiter
-				l.init(newRates(Config{EventsPerSecond: 10, EventBurst: 20, BytesPerSecond: 1000}))
+				l.init(newRates(Config{Limits: Limits{EventsPerSecond: 10, BytesPerSecond: 1000}}))
 				fn(t, &l)
 			})
 		})
@@ -81,7 +81,7 @@ func TestLimiter(t *testing.T) {
 	})
 	t.Run("the largest message passes, whatever BytesPerSecond is", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			cfg := configDefault(Config{BytesPerSecond: 100 << 10})
+			cfg := configDefault(Config{Limits: Limits{BytesPerSecond: 100 << 10}})
 			var l limiter
 			l.init(newRates(cfg))
 			if wait := take(t, &l, cfg.Engine.MaxPayload); wait != 0 {
@@ -91,7 +91,7 @@ func TestLimiter(t *testing.T) {
 	})
 	t.Run("switched off", func(t *testing.T) {
 		var l limiter
-		l.init(newRates(Config{EventsPerSecond: -1, BytesPerSecond: -1}))
+		l.init(newRates(Config{Limits: Limits{EventsPerSecond: -1, BytesPerSecond: -1}}))
 		for range 100_000 {
 			if wait, err := l.take(1 << 20); wait != 0 || err != nil {
 				t.Fatal(wait, err)

@@ -157,7 +157,7 @@ func TestLinearizable(t *testing.T) {
 				networks = append(networks, network)
 				sites = append(sites, newSite(t, options{
 					storage:  network.URL(),
-					sessions: fibersession.Config{StorageTimeout: 5 * time.Second},
+					sessions: fibersession.Config{Timeouts: fibersession.Timeouts{Storage: 5 * time.Second}},
 					bridge:   socketbridge.Config{Mode: socketbridge.SessionManual, Freshness: fibersession.Tracked},
 				}).register().serve())
 			}

@@ -20,7 +20,7 @@ import (
 // newSites makes sites that share a store, as the nodes of one app do.
 func newSites(t testing.TB, count int, url string, o options, mount func(s *site)) []*site {
 	t.Helper()
-	o.sessions.StorageTimeout = 20 * time.Second // 24 writers of one session on a slow machine
+	o.sessions.Timeouts.Storage = 20 * time.Second // 24 writers of one session on a slow machine
 	if url == "memory://" {
 		st := memory.New()
 		t.Cleanup(func() { _ = st.Close() })

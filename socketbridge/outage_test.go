@@ -36,7 +36,7 @@ func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 			server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 			s := newSite(t, options{
 				storage:  server.URL(),
-				sessions: fibersession.Config{OutageGrace: tt.grace, Freshness: tt.f, StorageTimeout: 2 * time.Second},
+				sessions: fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: tt.grace}, Freshness: tt.f, Timeouts: fibersession.Timeouts{Storage: 2 * time.Second}},
 				bridge:   socketbridge.Config{Mode: socketbridge.SessionPerPacket},
 			}).counter().serve()
 			a := s.agent()

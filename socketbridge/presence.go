@@ -61,7 +61,7 @@ func newPresence(s *Server) *presences {
 		s.log.Warn("socketbridge: the sessions' storage is no storage.Index: OnPresence knows this node's users only")
 		return nil
 	}
-	return &presences{server: s, storage: st, index: index, prefix: s.cfg.Sessions.Prefix() + "p:", ttl: s.cfg.PresenceTTL}
+	return &presences{server: s, storage: st, index: index, prefix: s.cfg.Sessions.Prefix() + "p:", ttl: s.cfg.Presence.TTL}
 }
 
 func (p *presences) pseudonym(user string) string {
@@ -373,7 +373,7 @@ func (s *Server) handOver(ctx context.Context) {
 	if s.presence == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeouts.Request)
 	defer cancel()
 	if n, err := s.Nodes(ctx); err == nil && n > 1 && s.presence.accompanied() {
 		s.users.leaving.Store(true)
@@ -396,8 +396,8 @@ func (p *presences) close(ctx context.Context) {
 // time of grace lasts, or its name to nobody.
 func (p *presences) end(ctx context.Context, node string) error {
 	handover := p.server.users.leaving.Load()
-	if handover && p.server.cfg.PresenceGrace > 0 {
-		return p.storage.Touch(ctx, p.aliveKey(node), p.server.cfg.PresenceGrace)
+	if handover && p.server.cfg.Presence.Grace > 0 {
+		return p.storage.Touch(ctx, p.aliveKey(node), p.server.cfg.Presence.Grace)
 	}
 	err := p.storage.CompareAndDelete(ctx, p.aliveKey(node), storage.Any)
 	if !handover && err == nil {
@@ -407,7 +407,7 @@ func (p *presences) end(ctx context.Context, node string) error {
 }
 
 // OnlineAnywhere says whether the user has a socket on any node, or had one less than
-// Config.PresenceGrace ago. Without an adapter it is Online.
+// Config.Presence.Grace ago. Without an adapter it is Online.
 func (u User) OnlineAnywhere(ctx context.Context) (bool, error) {
 	if u.server.presence == nil || u.id == "" {
 		return u.Online(), nil

@@ -49,7 +49,7 @@ func alone(t *testing.T, grace, slow time.Duration, test func(p *lone)) {
 		t.Cleanup(func() { _ = p.st.Close() })
 		p.store = fibersession.New(fibersession.Config{Storage: p.st, UserKey: "user", Logger: silent})
 		t.Cleanup(func() { _ = p.store.Close() })
-		p.io = newServer(t, socketbridge.Config{Sessions: p.store, Adapter: p.hub.Join(), PresenceGrace: grace})
+		p.io = newServer(t, socketbridge.Config{Sessions: p.store, Adapter: p.hub.Join(), Presence: socketbridge.Presence{Grace: grace}})
 		p.io.OnPresence(func(user string, online bool) {
 			time.Sleep(slow)
 			p.mu.Lock()

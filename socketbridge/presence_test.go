@@ -95,7 +95,7 @@ func TestD4_PresenceAcrossNodes(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{PresenceGrace: -1})
+		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1}})
 		ann := p.sites[0].loggedIn("ann")
 		user := func(site int) bool {
 			online, err := p.sites[site].io.User("ann").OnlineAnywhere(t.Context())
@@ -176,7 +176,7 @@ func TestD4_NodeThatDied(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{PresenceGrace: -1, PresenceTTL: time.Second})
+		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1, TTL: time.Second}})
 		ann := p.sites[0].loggedIn("ann")
 		p.connect(n, ann, 0)
 		p.told.expect(t, "ann true")
@@ -235,7 +235,7 @@ func TestD4_NodeThatSeemedDead(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{PresenceGrace: -1, PresenceTTL: time.Second})
+		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1, TTL: time.Second}})
 		ann := p.sites[0].loggedIn("ann")
 		p.connect(n, ann, 0)
 		p.told.expect(t, "ann true")
@@ -261,7 +261,7 @@ func TestD4_ShutdownHandsOver(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{PresenceGrace: 500 * time.Millisecond, PresenceTTL: 3 * time.Second})
+		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: 500 * time.Millisecond, TTL: 3 * time.Second}})
 		ann, bob := p.sites[0].loggedIn("ann"), p.sites[0].loggedIn("bob")
 		p.connect(n, ann, 0)
 		p.told.expect(t, "ann true")

@@ -56,12 +56,6 @@ type Recovery struct {
 	MaxSockets int
 }
 
-func (r *Recovery) defaults() {
-	orDefault(&r.MaxBytes, 64<<20)
-	orDefault(&r.MaxBytesPerSession, 256<<10)
-	orDefault(&r.MaxSockets, 10_000)
-}
-
 // recovery keeps the states of sockets whose connection broke.
 type recovery struct {
 	cfg   Recovery
@@ -107,10 +101,9 @@ type owner struct {
 const noSession = "none"
 
 func newRecovery(cfg Recovery) *recovery {
-	if cfg.Window <= 0 {
+	if cfg.Window == 0 {
 		return nil
 	}
-	cfg.defaults()
 	return &recovery{cfg: cfg, live: make(map[string]*Socket), gone: make(map[string]*remains)}
 }
 
@@ -339,7 +332,7 @@ func (s *Socket) recover() {
 
 // catchUp collects what the socket has missed until now.
 func (s *Socket) catchUp(c *catchUp) error {
-	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.Timeouts.Request)
 	defer cancel()
 	err := s.ns.past.catchUp(ctx, c)
 	if errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
@@ -373,7 +366,7 @@ func (l *remains) after(offset string) (after, got uint64, ok bool) {
 // noticed, and waits until its socket's handlers have returned.
 func (s *Socket) replace(old *Socket) {
 	old.client.conn.Close(transport.TransportClose)
-	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.Timeouts.Connect)
 	defer cancel()
 	select {
 	case <-old.finished.Done():

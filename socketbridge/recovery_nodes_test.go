@@ -128,7 +128,7 @@ func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *
 		}
 	}
 	orDefault(&cfg.Recovery.Window, time.Hour)
-	orDefault(&cfg.RequestTimeout, 30*time.Second)
+	orDefault(&cfg.Timeouts.Request, 30*time.Second)
 	for i := range nodes {
 		logs[i] = join()
 		cfg.Adapter = logs[i]
@@ -152,7 +152,7 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 		const clients, each = 6, 150
 		engine := engineio.ConfigDefault
 		engine.Limits.MaxQueueMessages = 10 * each
-		nodes, logs := loggedNodes(t, 3, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 8 << 20}, ConnectTimeout: time.Minute, Engine: engine}, join)
+		nodes, logs := loggedNodes(t, 3, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 8 << 20}, Timeouts: socketbridge.Timeouts{Connect: time.Minute}, Engine: engine}, join)
 		var ready, done sync.WaitGroup
 		ready.Add(clients)
 		orders := make([][]int, clients)
@@ -540,7 +540,7 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 					l := join()
 					s := recoveringWith(t, options{
 						sessions: fibersession.Config{UserKey: "user", Storage: store},
-						bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour}, Adapter: l, RequestTimeout: 30 * time.Second},
+						bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour}, Adapter: l, Timeouts: socketbridge.Timeouts{Request: 30 * time.Second}},
 					})
 					s.serve()
 					sites, logs = append(sites, s), append(logs, l)

@@ -247,7 +247,7 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 	const clients, events = 8, 2000
 	engine := engineio.ConfigDefault
 	engine.Limits.MaxQueueMessages = 2 * events
-	io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour, MaxBytesPerSession: 8 << 20}, ConnectTimeout: time.Minute, Engine: engine})
+	io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour, MaxBytesPerSession: 8 << 20}, Timeouts: socketbridge.Timeouts{Connect: time.Minute}, Engine: engine})
 	io.Use(func(c *socketbridge.Connect) error {
 		if err := c.Socket().Join("all"); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 // event, so that the handlers see what any other request, socket or node has
 // stored. When the session has ended the socket is disconnected; when the store
 // cannot be asked the event ends with that error, unless
-// fibersession.Config.OutageGrace serves what was last known. In SessionPerPacket it
+// fibersession.Config.Tracking.OutageGrace serves what was last known. In SessionPerPacket it
 // is there already, and a second one costs nothing. A freshness is for these events
 // in place of Config.Freshness: Reload(fibersession.Strict) before what must not miss
 // anything.
@@ -47,7 +47,7 @@ func (p *Packet) reload(f fibersession.Freshness) error {
 }
 
 // touch lets the event keep its session alive. It writes to the store at most once
-// per fibersession.Config.TouchInterval, for all sockets of the session together.
+// per fibersession.Config.Timeouts.TouchInterval, for all sockets of the session together.
 func (p *Packet) touch() error {
 	s := p.socket
 	if s.server().cfg.DisableTouch {

@@ -118,7 +118,7 @@ func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
 }
 
 // FetchSockets returns the addressed sockets of all nodes. It waits as long as ctx
-// or, when it has no deadline, Config.RequestTimeout says; then it returns what came,
+// or, when it has no deadline, Config.Timeouts.Request says; then it returns what came,
 // with an error that wraps adapter.ErrIncomplete.
 func (b Broadcast) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	var all []RemoteSocket

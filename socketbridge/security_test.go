@@ -123,7 +123,7 @@ func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
 func TestMaxConnsPerSession(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	s := newSite(t, options{bridge: socketbridge.Config{MaxConnsPerSession: 2}}).counter().serve()
+	s := newSite(t, options{bridge: socketbridge.Config{Limits: socketbridge.Limits{MaxConnsPerSession: 2}}}).counter().serve()
 	a, b := s.agent(), s.agent()
 	a.post("/incr")
 	b.post("/incr")
@@ -153,7 +153,7 @@ func TestMaxConnsPerSession(t *testing.T) {
 // acknowledgements, leave nothing behind. (Rows 34, 35, 40)
 func TestNamesOfClientsAreNotKept(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, socketbridge.Config{EventsPerSecond: -1, BytesPerSecond: -1})
+	server := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1}})
 	server.On("after", func(p *socketbridge.Packet) error { return p.Ack() })
 	c := join(t, server, "/")
 	before := server.Stats()
@@ -202,14 +202,14 @@ func TestSecurityPage(t *testing.T) {
 		"socketbridge": reflect.TypeFor[socketbridge.Config](),
 	}
 	for _, m := range regexp.MustCompile("`(fibersession|engineio|socketbridge)\\.Config\\.([\\w.]+)`").FindAllSubmatch(page, -1) {
-		in := configs[string(m[1])]
-		for name := range strings.SplitSeq(string(m[2]), ".") { // a group and its field
-			field, ok := in.FieldByName(name)
+		at := configs[string(m[1])]
+		for name := range strings.SplitSeq(string(m[2]), ".") {
+			field, ok := at.FieldByName(name)
 			if !ok {
 				t.Errorf("%s.Config has no field %s", m[1], m[2])
 				break
 			}
-			in = field.Type
+			at = field.Type
 		}
 	}
 	rows := 0
@@ -232,7 +232,7 @@ func TestSecurityPage(t *testing.T) {
 func testFiles(t *testing.T) []string {
 	t.Helper()
 	var files []string
-	for _, root := range []string{"fibersession", "socketbridge", "storage", "examples", "adapter"} {
+	for _, root := range []string{"fibersession", "socketbridge", "storage", "internal", "examples"} {
 		err := filepath.WalkDir(filepath.Join("..", root), func(file string, d os.DirEntry, err error) error {
 			switch {
 			case os.IsNotExist(err):

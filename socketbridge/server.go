@@ -59,7 +59,7 @@ func New(config ...Config) *Server {
 		namespaces: make(map[string]*Namespace),
 		clients:    make(map[*client]struct{}),
 	}
-	s.users.server, s.users.grace, s.users.limit = s, cfg.PresenceGrace, cfg.MaxConnsPerUser
+	s.users.server, s.users.grace, s.users.limit = s, cfg.Presence.Grace, cfg.Limits.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
 	s.rates = newRates(cfg)
 	s.recovery = newRecovery(cfg.Recovery)

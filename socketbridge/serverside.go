@@ -120,7 +120,7 @@ func (s *Server) ServerSideEmit(event string, args ...any) error {
 
 // ServerSideEmitWithAck sends an event to the servers of all other nodes and
 // collects one answer of each. It waits as long as ctx or, when it has no deadline,
-// Config.RequestTimeout says: then it returns those that came, with ErrAckTimeout. A
+// Config.Timeouts.Request says: then it returns those that came, with ErrAckTimeout. A
 // node that has no handler for the event does not answer.
 func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	m, err := n.serverSideMessage(event, args)

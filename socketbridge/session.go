@@ -49,16 +49,16 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	}
 	if s.users.full(h.User()) {
 		h.Release()
-		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.MaxConnsPerUser)
+		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.Limits.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh()}
 	if l.new {
 		l.named = s.cfg.Sessions.Named(c)
 	}
-	if !s.perSession.add(l.name, s.cfg.MaxConnsPerSession) {
+	if !s.perSession.add(l.name, s.cfg.Limits.MaxConnsPerSession) {
 		h.Release()
-		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.MaxConnsPerSession)
+		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.Limits.MaxConnsPerSession)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	return l, nil

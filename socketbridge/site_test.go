@@ -70,12 +70,12 @@ func newSite(t testing.TB, o options) *site {
 	if o.bridge.Engine.Timeouts.Close == 0 {
 		o.bridge.Engine.Timeouts.Close = time.Second // a client that polls no more, as its session has ended, takes no goodbye
 	}
-	if o.bridge.MaxConnsPerSession == 0 {
-		o.bridge.MaxConnsPerSession = -1
+	if o.bridge.Limits.MaxConnsPerSession == 0 {
+		o.bridge.Limits.MaxConnsPerSession = -1
 	}
 	o.bridge.Engine.Limits.MaxConnsPerIP = -1
 	o.bridge.Engine.Limits.ConnRatePerIP = -1
-	o.bridge.EventsPerSecond = -1
+	o.bridge.Limits.EventsPerSecond = -1
 	s.io = socketbridge.New(o.bridge)
 	if o.before != nil {
 		o.before(s.app)

@@ -110,7 +110,7 @@ func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
 	if ns.server.recovery != nil {
 		s.trail = new(trail)
 	}
-	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.MaxInbox
+	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.Limits.MaxInbox
 	return s
 }
 
@@ -244,7 +244,7 @@ func (s *Socket) Join(rooms ...string) error {
 	if gone {
 		return ErrDisconnected
 	}
-	return s.ns.rooms.join(s, rooms, s.server().cfg.MaxRooms)
+	return s.ns.rooms.join(s, rooms, s.server().cfg.Limits.MaxRooms)
 }
 
 // Leave takes the socket out of rooms. It stays in the room of its own ID and in

@@ -29,7 +29,7 @@ func TestA5_RotationLogsNobodyOut(t *testing.T) {
 	st := memory.New()
 	t.Cleanup(func() { _ = st.Close() })
 	node := func(secrets ...[]byte) *site {
-		s := newSite(t, options{sessions: fibersession.Config{Storage: st, UserKey: "user", Secrets: secrets}}).users()
+		s := newSite(t, options{sessions: fibersession.Config{Storage: st, UserKey: "user", Cookie: fibersession.Cookie{Secrets: secrets}}}).users()
 		s.app.Get("/who", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
 		return s.serve()
 	}
@@ -95,7 +95,7 @@ func TestA5_HandshakeReplacesTheCookie(t *testing.T) {
 	st := memory.New()
 	t.Cleanup(func() { _ = st.Close() })
 	config := func(secrets ...[]byte) options {
-		return options{sessions: fibersession.Config{Storage: st, UserKey: "user", Secrets: secrets}}
+		return options{sessions: fibersession.Config{Storage: st, UserKey: "user", Cookie: fibersession.Cookie{Secrets: secrets}}}
 	}
 	old, next := newSite(t, config(secret(1))).users().serve(), newSite(t, config(secret(2), secret(1))).users().serve()
 	for name, header := range map[string]http.Header{
@@ -137,7 +137,7 @@ func TestC7_CookieParser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url, sessions: fibersession.Config{UserKey: "user", KeyLookup: "cookie:sid", CookieFormat: stamped{}}}).users().serve()
+		s := newSite(t, options{storage: url, sessions: fibersession.Config{UserKey: "user", KeyLookup: "cookie:sid", Cookie: fibersession.Cookie{Format: stamped{}}}}).users().serve()
 		a := s.loggedIn("ann")
 		name, value, _ := strings.Cut(a.cookie(), "=")
 		id, ok := strings.CutPrefix(value, "app7~")

@@ -24,7 +24,7 @@ const CookieEvent = "fiberbridge:cookie"
 
 // Ticket returns a ticket for the session of a request, with which a page or an app
 // that sends no cookie joins a namespace once: in Socket.IO's auth option, as
-// {ticket: "…"} (Config.TicketField). See fibersession.Store.Ticket for what it is
+// {ticket: "…"}. See fibersession.Store.Ticket for what it is
 // bound to. ErrNoSession without Config.Sessions.
 func (s *Server) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	if s.cfg.Sessions == nil || engineio.CookiesIgnored(c) {
@@ -129,7 +129,7 @@ func (s *Socket) ticket() (ticket string, given bool) {
 	if err := json.Unmarshal(s.auth, &fields); err != nil {
 		return "", false // it was checked to be an object
 	}
-	raw, given := fields[s.server().cfg.TicketField]
+	raw, given := fields[ticketField]
 	if !given || string(raw) == "null" {
 		return "", false
 	}
@@ -149,7 +149,7 @@ func (s *Socket) redeem(ticket string) error {
 	}
 	l := &lifted{handle: h, epoch: h.Epoch()}
 	if name := h.Pseudonym("count"); s.client.lifted == nil || s.client.lifted.name != name {
-		if !srv.perSession.add(name, srv.cfg.MaxConnsPerSession) {
+		if !srv.perSession.add(name, srv.cfg.Limits.MaxConnsPerSession) {
 			h.Release()
 			return errTooManySockets
 		}

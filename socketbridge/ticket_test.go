@@ -191,8 +191,8 @@ func TestBadInput_Identity(t *testing.T) {
 	t.Cleanup(func() { _ = flaky.Close() })
 	var log testlog.Log
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: flaky, Secrets: [][]byte{secret(1)}}}).serve()
-	hasty := members(t, options{sessions: fibersession.Config{Storage: flaky, Secrets: [][]byte{secret(1)}, TicketTTL: time.Millisecond}}).serve()
+	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: flaky, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}}}).serve()
+	hasty := members(t, options{sessions: fibersession.Config{Storage: flaky, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, Timeouts: fibersession.Timeouts{Ticket: time.Millisecond}}}).serve()
 	a, bob := s.loggedIn("ann"), s.loggedIn("bob")
 	bystanders := []*nodetest.Client{
 		bob.connect(n, "/members", nodetest.Options{Transports: []string{"polling"}}),

@@ -38,7 +38,7 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			sessions := fibersession.Config{IdleTimeout: idle, AbsoluteTimeout: absolute, TouchInterval: interval}
+			sessions := fibersession.Config{Expiration: idle, Timeouts: fibersession.Timeouts{Absolute: absolute, TouchInterval: interval}}
 			inTimeOn(t, sessions, tt.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 				begin := time.Now()
 				ended := make(chan time.Duration, sockets)
@@ -106,7 +106,7 @@ func TestN4_OfficialClient(t *testing.T) {
 	stores(t, func(t *testing.T, url string) {
 		for _, off := range []bool{false, true} {
 			t.Run(fmt.Sprintf("switched off %v", off), func(t *testing.T) {
-				s := newSite(t, options{storage: url, sessions: fibersession.Config{TouchInterval: 1}, bridge: socketbridge.Config{DisableTouch: off}}).life()
+				s := newSite(t, options{storage: url, sessions: fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: 1}}, bridge: socketbridge.Config{DisableTouch: off}}).life()
 				s.io.On("deadline", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Deadline().UnixNano()) })
 				s.serve()
 				c := s.member().connect(n, "/", nodetest.Options{})
@@ -131,7 +131,7 @@ func TestN4_OfficialClient(t *testing.T) {
 func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 	t.Parallel()
 	const sockets = 2000
-	inTimeOn(t, fibersession.Config{IdleTimeout: time.Hour, Recheck: -1}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
+	inTimeOn(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 		h := lift(t, store, map[string]any{"n": 1})
 		root := again(t, store, h)
 		defer root.Release()

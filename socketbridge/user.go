@@ -114,7 +114,7 @@ func (u User) Disconnect() error {
 
 // OnPresence adds a handler that is told when a user comes and goes: online when the
 // user's first socket, in any namespace, is there, and offline when the last has been
-// gone for Config.PresenceGrace: the first and last on this node, or with
+// gone for Config.Presence.Grace: the first and last on this node, or with
 // Config.Adapter on all nodes, of which one is told. For one user the calls alternate,
 // one at a time and in order, unless the store lost what it knew; for several they
 // overlap. What happens while a handler runs is told by where it ended. Handlers run

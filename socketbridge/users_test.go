@@ -94,7 +94,7 @@ func TestPresence_GraceIsExact(t *testing.T) {
 // for one who is there.
 func TestPresence_OneTimerForAUser(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{MaxConnsPerUser: -1}, func(s *Server, say func(when, want string)) {
+	presence(t, Config{Limits: Limits{MaxConnsPerUser: -1}}, func(s *Server, say func(when, want string)) {
 		clients := make([]client, 1000)
 		for i := range clients {
 			_ = s.users.enter("ann", &clients[i])
@@ -113,7 +113,7 @@ func TestPresence_OneTimerForAUser(t *testing.T) {
 
 func TestPresence_WithoutGrace(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{PresenceGrace: -1}, func(s *Server, say func(when, want string)) {
+	presence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
 		c := &client{}
 		for range 2 {
 			_ = s.users.enter("ann", c)
@@ -127,7 +127,7 @@ func TestPresence_WithoutGrace(t *testing.T) {
 // At the end nobody is waited for, and everybody is told of.
 func TestPresence_Shutdown(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{PresenceGrace: time.Hour}, func(s *Server, say func(when, want string)) {
+	presence(t, Config{Presence: Presence{Grace: time.Hour}}, func(s *Server, say func(when, want string)) {
 		c := &client{}
 		_ = s.users.enter("ann", c)
 		s.users.leave("ann", c)
@@ -147,7 +147,7 @@ func TestPresence_Shutdown(t *testing.T) {
 // own user is told by where it ended. One that panics is told again.
 func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{PresenceGrace: -1}, func(s *Server, say func(when, want string)) {
+	presence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
 		hold := make(chan struct{})
 		running, most := 0, 0
 		var mu sync.Mutex
@@ -188,7 +188,7 @@ func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 // A handler may use everything, also what it is told of.
 func TestPresence_HandlersMayCallBack(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{PresenceGrace: -1}, func(s *Server, say func(when, want string)) {
+	presence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
 		c, other := &client{}, &client{}
 		s.OnPresence(func(user string, online bool) {
 			s.User(user).Online()
@@ -212,7 +212,7 @@ func TestPresence_HandlersMayCallBack(t *testing.T) {
 func TestPresence_Alternates(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := New(Config{Logger: slog.New(slog.DiscardHandler), PresenceGrace: time.Millisecond})
+		s := New(Config{Logger: slog.New(slog.DiscardHandler), Presence: Presence{Grace: time.Millisecond}})
 		var mu sync.Mutex
 		last := map[string]bool{}
 		s.OnPresence(func(user string, online bool) {

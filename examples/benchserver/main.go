@@ -40,7 +40,7 @@ func main() {
 }
 
 func newApp(store storage.Storage) *fiber.App {
-	sessions := fibersession.New(fibersession.Config{Storage: store, IdleTimeout: time.Hour})
+	sessions := fibersession.New(fibersession.Config{Storage: store, Expiration: time.Hour})
 	engine := engineio.ConfigDefault
 	engine.Limits.MaxConnsPerIP = -1 // all load comes from one address
 	engine.Limits.ConnRatePerIP = -1
@@ -54,9 +54,7 @@ func newApp(store storage.Storage) *fiber.App {
 		// The contract asks for a reload before "incr" and "read" only.
 		Mode:               socketbridge.SessionPerConnection,
 		Engine:             engine,
-		EventsPerSecond:    -1,
-		BytesPerSecond:     -1,
-		MaxConnsPerSession: -1,
+		Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1, MaxConnsPerSession: -1},
 		Logger:             slog.New(slog.DiscardHandler),
 	})
 

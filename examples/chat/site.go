@@ -37,8 +37,8 @@ func newSite(cfg nodeConfig, store storage.Storage) (*site, error) {
 	s.sessions = fibersession.New(fibersession.Config{
 		Storage:     store,
 		UserKey:     "user", // the session's value that says whose it is
-		IdleTimeout: 24 * time.Hour,
-		Insecure:    cfg.Insecure,
+		Expiration: 24 * time.Hour,
+		Cookie: fibersession.Cookie{Insecure:    cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{
 		Sessions: s.sessions,

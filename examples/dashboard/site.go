@@ -48,9 +48,9 @@ func newSite(cfg Config, store storage.Storage, db *sql.DB) (*site, error) {
 		Storage:         store,
 		Prefix:          "dashboard:",
 		UserKey:         "user", // the session's value that says whose it is
-		IdleTimeout:     memberIdle,
-		AbsoluteTimeout: memberLife,
-		Insecure:        cfg.Insecure,
+		Expiration:     memberIdle,
+		Timeouts: fibersession.Timeouts{Absolute: memberLife},
+		Cookie: fibersession.Cookie{Insecure:        cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{Sessions: s.sessions})
 

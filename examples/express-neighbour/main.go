@@ -68,7 +68,7 @@ func newApp(store storage.Storage, cfg config) (*fiber.App, *socketbridge.Server
 	sessions := fibersession.New(fibersession.Config{
 		Storage: store,
 		Express: &fibersession.Express{Secrets: cfg.secrets},
-		Recheck: time.Second, // how soon sockets hear of what Express did, with nothing said
+		Tracking: fibersession.Tracking{Recheck: time.Second}, // how soon sockets hear of what Express did, with nothing said
 		UserKey: "user",
 	})
 	io := socketbridge.New(socketbridge.Config{Sessions: sessions})

@@ -165,7 +165,7 @@ func TestE4_Expiry(t *testing.T) {
 	stores(t, func(t *testing.T, url string) {
 		s := newSite(t, options{
 			storage: url,
-			session: fibersession.Config{AbsoluteTimeout: time.Second},
+			session: fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: time.Second}},
 			setup: func(s *site) {
 				s.io.Use(func(c *socketbridge.Connect) error {
 					if c.Session().Get("user") == nil {

@@ -85,9 +85,9 @@ func newSite(t testing.TB, o options) *site {
 	s.sessions = fibersession.New(o.session)
 	o.bridge.Sessions, o.bridge.Logger = s.sessions, silent
 	o.bridge.Engine.Limits.MaxConnsPerIP, o.bridge.Engine.Limits.ConnRatePerIP = -1, -1
-	o.bridge.MaxConnsPerSession, o.bridge.BytesPerSecond = -1, -1
-	if o.bridge.EventsPerSecond == 0 {
-		o.bridge.EventsPerSecond = -1
+	o.bridge.Limits.MaxConnsPerSession, o.bridge.Limits.BytesPerSecond = -1, -1
+	if o.bridge.Limits.EventsPerSecond == 0 {
+		o.bridge.Limits.EventsPerSecond = -1
 	}
 	s.io = socketbridge.New(o.bridge)
 	if o.before != nil {

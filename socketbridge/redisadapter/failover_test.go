@@ -88,7 +88,7 @@ func newSite(t *testing.T, url, prefix string) *site {
 func sessions(t *testing.T, url string) *fibersession.Store {
 	t.Helper()
 	st := storage.MustOpen(url)
-	store := fibersession.New(fibersession.Config{Storage: st, StorageTimeout: 5 * time.Second, Recheck: -1})
+	store := fibersession.New(fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 5 * time.Second}, Tracking: fibersession.Tracking{Recheck: -1}})
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)

@@ -45,7 +45,7 @@ func serveWith(t *testing.T, redis string, cfg redisadapter.Config, recovery soc
 	store := storage.MustOpen(redis)
 	silent := slog.New(slog.DiscardHandler)
 	cfg.Logger = silent
-	io := socketbridge.New(socketbridge.Config{Adapter: redisadapter.For(store, cfg), Logger: silent, RequestTimeout: 20 * time.Second, Recovery: recovery})
+	io := socketbridge.New(socketbridge.Config{Adapter: redisadapter.For(store, cfg), Logger: silent, Timeouts: socketbridge.Timeouts{Request: 20 * time.Second}, Recovery: recovery})
 	for _, name := range []string{"/", "/chat"} {
 		io.Of(name).OnConnection(func(s *socketbridge.Socket) {
 			var auth struct {
