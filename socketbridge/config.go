@@ -304,10 +304,3 @@ func refuse(name, why string) { setting.Refuse(field(name), why) }
 
 // field is the full name of a field of Config in messages.
 func field(name string) string { return "socketbridge: Config." + name }
-
-// orDefault replaces what is not positive.
-func orDefault[T ~int | ~int64 | ~uint8](v *T, def T) {
-	if *v <= 0 {
-		*v = def
-	}
-}
