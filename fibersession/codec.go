@@ -1,55 +1,29 @@
 package fibersession
 
-import "fmt"
+import "github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 
-// Codec turns a session's values into bytes and back. It must be safe for
-// concurrent use and must not keep or change what it is given; Decode's result
-// shares no memory with data. A value that it cannot encode is ErrUnsupportedType,
-// with the key and the type in the error's text.
-type Codec interface {
-	Encode(values map[string]any) ([]byte, error)
-	Decode(data []byte) (map[string]any, error)
-}
+// Codec encodes and decodes a session's values. It must be safe for concurrent use and
+// must not keep or change its arguments. Decode's result shares no memory with data.
+// Encode returns ErrUnsupportedType for a value that it cannot encode, with the key and
+// the type in the error's text.
+type Codec = codec.Codec
 
-// maxDepth bounds how deep values nest in both codecs.
-const maxDepth = 64
+// Typed is the default Codec. A decoded value has exactly the type that was encoded:
+// Go's basic types, time.Time (its zone as an offset), time.Duration, []byte, and slices
+// and maps of these, any among them, nested. Map keys are strings, integers or bools.
+// Types given to Register go through gob. Every other type, pointers and named types
+// included, is ErrUnsupportedType. Values nest at most 64 deep and take at most 4 MiB.
+//
+// The zero value is ready to use. Its methods are Encode and Decode (see Codec) and
+//
+//	func (c *Typed) Register(v any)
+//
+// which makes values of v's type storable. Call it before the codec is used.
+// Store.RegisterType does the same for the store's own codec.
+type Typed = codec.Typed
 
-// The codec's mark in the envelope: bytes of one codec are never given to another.
-const (
-	codecOther byte = iota
-	codecTyped
-	codecJSON
-)
-
-func codecMark(c Codec) byte {
-	switch c.(type) {
-	case *Typed:
-		return codecTyped
-	case JSON, *JSON:
-		return codecJSON
-	default:
-		return codecOther
-	}
-}
-
-// encodeValues and decodeValues contain panics of a codec and of the methods of
-// users' types that it calls, such as MarshalJSON.
-func encodeValues(c Codec, values map[string]any) (data []byte, err error) {
-	defer containPanic("encoded", &err)
-	return c.Encode(values)
-}
-
-func decodeValues(c Codec, data []byte) (values map[string]any, err error) {
-	defer containPanic("decoded", &err)
-	values, err = c.Decode(data)
-	if values == nil && err == nil {
-		values = map[string]any{}
-	}
-	return values, err
-}
-
-func containPanic(what string, err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("fibersession: panic while values were %s: %v", what, p)
-	}
-}
+// JSON is a Codec that writes one JSON object. Decoded values have the types that JSON
+// has: nil, bool, string, []any, map[string]any, and numbers as int if they are integers
+// in its range, else as float64. A []byte is decoded as a base64 string. Values nest at
+// most 64 deep. The zero value is ready to use.
+type JSON = codec.JSON

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
 func sampleEnvelope() envelope {
@@ -14,7 +16,7 @@ func sampleEnvelope() envelope {
 			revision: 7, epoch: 2, created: at, expiry: at.Add(time.Hour), absolute: at.Add(24 * time.Hour),
 			idle: time.Hour, lineage: lineage{1, 2, 3},
 		},
-		kind: kindLive, codec: codecTyped, owner: fingerprintOf("id"), payload: []byte("values"),
+		kind: kindLive, codec: codec.MarkTyped, owner: fingerprintOf("id"), payload: []byte("values"),
 	}
 }
 

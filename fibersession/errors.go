@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -43,7 +44,7 @@ var (
 
 	// ErrTooLarge says that a change would exceed Config.Limits.MaxSize or
 	// a key length of 256 bytes. The stored session is unchanged.
-	ErrTooLarge = errors.New("fibersession: session is too large")
+	ErrTooLarge = codec.ErrTooLarge
 
 	// ErrTooManyKeys says that a change would exceed Config.Limits.MaxKeys. The stored
 	// session is unchanged.
@@ -52,7 +53,7 @@ var (
 	// ErrUnsupportedType says that a value cannot be stored; its text names the
 	// key and the type. Give a value of the type to Store.RegisterType at start.
 	// The stored session is unchanged.
-	ErrUnsupportedType = errors.New("fibersession: value of an unsupported type")
+	ErrUnsupportedType = codec.ErrUnsupportedType
 
 	// ErrReservedKey says that express-session keeps the key for itself: see Express.
 	// The stored session is unchanged.

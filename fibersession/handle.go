@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
 // Handle is a session without a request: for sockets and work in the background.
@@ -194,16 +196,16 @@ func (h *Handle) Get(key string) any {
 	case err != nil:
 		return nil
 	case !unsaved:
-		return clone(cur.values[key])
+		return codec.CopyOut(cur.values[key])
 	case c.kind == changeDelete:
 		return nil
 	}
-	return clone(c.value)
+	return codec.CopyOut(c.value)
 }
 
 // Set gives key a copy of v, for this handle; Save stores it.
 func (h *Handle) Set(key string, v any) {
-	h.change(key, change{kind: changeSet, value: own(v)})
+	h.change(key, change{kind: changeSet, value: codec.CopyIn(v)})
 }
 
 // Delete removes key, for this handle; Save stores that.

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
 // place is where a session is kept: what stands for its ID in the store.
@@ -64,7 +66,7 @@ func (l *sealed) destination(to fingerprint) place {
 }
 
 func (l *sealed) seal(p place, m meta, values map[string]any) ([]byte, error) {
-	data, err := encodeValues(l.codec, values)
+	data, err := codec.Encode(l.codec, values)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +90,7 @@ func (l *sealed) open(p place, data []byte) (meta, map[string]any, error) {
 	case len(e.payload) > l.maxSize:
 		return meta{}, nil, fmt.Errorf("%w of a size within the limit", errEnvelope)
 	}
-	values, err := decodeValues(l.codec, e.payload)
+	values, err := codec.Decode(l.codec, e.payload)
 	return e.meta, values, err
 }
 
@@ -106,7 +108,7 @@ func (l *sealed) met(m meta, _ time.Time) meta { return m }
 // builtin is the layout of Fiber's middleware/session: the ID is the key, and the
 // value is a gob map that knows nothing of limits.
 type builtin struct {
-	codec   builtinCodec
+	codec   codec.Builtin
 	idle    time.Duration
 	maxSize int
 }
@@ -118,7 +120,7 @@ func (l *builtin) place(id string) place {
 func (l *builtin) destination(to fingerprint) place { return place{owner: to} }
 
 func (l *builtin) seal(_ place, _ meta, values map[string]any) ([]byte, error) {
-	data, err := encodeValues(l.codec, values)
+	data, err := codec.Encode(l.codec, values)
 	if err == nil && len(data) > l.maxSize {
 		err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), l.maxSize)
 	}
@@ -131,7 +133,7 @@ func (l *builtin) open(p place, data []byte) (meta, map[string]any, error) {
 	if len(data) > l.maxSize {
 		return meta{}, nil, fmt.Errorf("%w of a size within the limit", errEnvelope)
 	}
-	values, err := decodeValues(l.codec, data)
+	values, err := codec.Decode(l.codec, data)
 	now := time.Now()
 	m := meta{revision: 1, created: now, expiry: now.Add(l.idle), idle: l.idle}
 	m.lineage = l.lineage(p, lineage{})

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 	"github.com/valyala/fasthttp"
 )
 
@@ -131,7 +132,7 @@ func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
 }
 
 func encodeValue(v any) (data []byte, err error) {
-	defer containPanic("encoded", &err)
+	defer codec.ContainPanic("encoded", &err)
 	return encodeJSON(v)
 }
 

@@ -1,6 +1,10 @@
 package fibersession
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
+)
 
 // prepare checks that changes can be stored, before they meet anybody else's: what
 // one handle does wrong fails that handle alone. It returns them with the values as
@@ -25,8 +29,8 @@ func (s *Store) prepare(ch changes) (changes, error) {
 	if coded == nil {
 		return ch, nil
 	}
-	codec := s.codec()
-	data, err := encodeValues(codec, coded)
+	c := s.codec()
+	data, err := codec.Encode(c, coded)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +40,7 @@ func (s *Store) prepare(ch changes) (changes, error) {
 	if s.typed != nil {
 		return ch, nil // what it takes, it gives back the same
 	}
-	back, err := decodeValues(codec, data)
+	back, err := codec.Decode(c, data)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +69,7 @@ func (s *Store) keeps(v any) bool {
 
 func (s *Store) codec() Codec {
 	if s.cfg.Builtin {
-		return builtinCodec{}
+		return codec.Builtin{}
 	}
 	if s.cfg.Express != nil {
 		return JSON{}

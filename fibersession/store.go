@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -84,7 +85,7 @@ func (s *Store) newLayout() layout {
 		s.cfg.Codec = new(Typed)
 	}
 	s.typed, _ = s.cfg.Codec.(*Typed)
-	return &sealed{prefix: s.prefix(), codec: s.cfg.Codec, mark: codecMark(s.cfg.Codec), maxSize: s.cfg.Limits.MaxSize}
+	return &sealed{prefix: s.prefix(), codec: s.cfg.Codec, mark: codec.Mark(s.cfg.Codec), maxSize: s.cfg.Limits.MaxSize}
 }
 
 // prefix is what all keys of this store begin with.

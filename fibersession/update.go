@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
 // Tx is what a function given to Update works on: the newest revision of the
@@ -32,17 +34,17 @@ func (tx *Tx) Get(key string) any {
 		if c.kind == changeDelete {
 			return nil
 		}
-		return clone(c.value)
+		return codec.CopyOut(c.value)
 	}
 	if tx.reads == nil {
 		tx.reads = make(map[string]struct{})
 	}
 	tx.reads[key] = struct{}{}
-	return clone(tx.values[key])
+	return codec.CopyOut(tx.values[key])
 }
 
 // Set gives key a value.
-func (tx *Tx) Set(key string, v any) { tx.change(key, change{kind: changeSet, value: own(v)}) }
+func (tx *Tx) Set(key string, v any) { tx.change(key, change{kind: changeSet, value: codec.CopyIn(v)}) }
 
 // Delete removes key.
 func (tx *Tx) Delete(key string) { tx.change(key, change{kind: changeDelete}) }

@@ -25,6 +25,7 @@ var floors = map[string]int{
 	"socketbridge/internal/siopacket":      0,
 	"socketbridge/internal/wsframe":        0,
 	"socketbridge/internal/serial":         0,
+	"fibersession/internal/codec":          0,
 	"storage/memory":                       1,
 	"storage/redis":                        1,
 	"storage/storagetest":                  1,

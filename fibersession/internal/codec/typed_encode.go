@@ -1,4 +1,4 @@
-package fibersession
+package codec
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package fibersession
+package codec
 
 import (
 	"bytes"
@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// builtinCodec is the form of Fiber's middleware/session: a bare gob map.
-type builtinCodec struct{}
+// Builtin is the form of Fiber's middleware/session: a bare gob map.
+type Builtin struct{}
 
-func (builtinCodec) Encode(values map[string]any) ([]byte, error) {
+func (Builtin) Encode(values map[string]any) ([]byte, error) {
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).Encode(&values); err == nil {
 		return b.Bytes(), nil
@@ -23,7 +23,7 @@ func (builtinCodec) Encode(values map[string]any) ([]byte, error) {
 	return nil, ErrUnsupportedType
 }
 
-func (builtinCodec) Decode(data []byte) (map[string]any, error) {
+func (Builtin) Decode(data []byte) (map[string]any, error) {
 	if err := checkGob(data); err != nil {
 		return nil, err
 	}

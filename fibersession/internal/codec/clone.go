@@ -1,4 +1,4 @@
-package fibersession
+package codec
 
 import (
 	"reflect"
@@ -13,8 +13,8 @@ import (
 // no codec would take (it is too deep, or a channel) comes back as it is and is
 // refused when it is saved.
 
-// own returns a copy of what a session is given.
-func own(v any) any {
+// CopyIn returns a copy of what a session is given.
+func CopyIn(v any) any {
 	switch v := v.(type) {
 	case string:
 		return strings.Clone(v)
@@ -24,9 +24,9 @@ func own(v any) any {
 	return copier{strings: true}.copy(v)
 }
 
-// clone returns a copy of what a session gives out. Its strings are shared: nobody
+// CopyOut returns a copy of what a session gives out. Its strings are shared: nobody
 // can change them.
-func clone(v any) any { return copier{}.copy(v) }
+func CopyOut(v any) any { return copier{}.copy(v) }
 
 type copier struct {
 	strings bool // copy strings too
