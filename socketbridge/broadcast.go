@@ -73,7 +73,7 @@ func (s *Socket) ToSession() Broadcast {
 // Socket.IO for Node, nobody is.
 func (b Broadcast) To(rooms ...string) Broadcast {
 	if len(rooms) == 0 {
-		rooms = []string{nobody}
+		rooms = []string{emptyRoom}
 	}
 	b.to = slices.Concat(b.to, rooms)
 	return b
@@ -243,7 +243,7 @@ func (b Broadcast) Join(rooms ...string) error {
 			errs = append(errs, err)
 		}
 	}
-	if checkRooms(rooms) == nil {
+	if checkRoomNames(rooms) == nil {
 		errs = append(errs, b.tell(adapter.Join, rooms, false))
 	}
 	return errors.Join(errs...)

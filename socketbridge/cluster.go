@@ -82,9 +82,6 @@ func (n *Namespace) Nodes(ctx context.Context) (int, error) {
 	return n.server.cluster.adapter.Nodes(ctx, n.name)
 }
 
-// Nodes returns how many nodes serve the default namespace. See Namespace.Nodes.
-func (s *Server) Nodes(ctx context.Context) (int, error) { return s.root.Nodes(ctx) }
-
 // message returns a message to the sockets of other nodes that b addresses, or nil
 // when there can be none.
 func (b Broadcast) message(kind adapter.Kind) *adapter.Message {
@@ -94,12 +91,12 @@ func (b Broadcast) message(kind adapter.Kind) *adapter.Message {
 	m := &adapter.Message{
 		Kind:       kind,
 		Namespace:  b.ns.name,
-		Except:     without(b.except, nobody),
+		Except:     without(b.except, emptyRoom),
 		Volatile:   b.flags&transport.Volatile != 0,
 		NoCompress: b.noCompress,
 		Timeout:    b.timeout,
 	}
-	if m.Rooms = without(b.to, nobody); len(m.Rooms) == 0 && len(b.to) > 0 {
+	if m.Rooms = without(b.to, emptyRoom); len(m.Rooms) == 0 && len(b.to) > 0 {
 		return nil
 	}
 	if b.from != nil {

@@ -142,12 +142,6 @@ func (n *Namespace) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	return n.Broadcast().FetchSockets(ctx)
 }
 
-// FetchSockets returns the sockets of the default namespace on all nodes. See
-// Broadcast.FetchSockets.
-func (s *Server) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
-	return s.root.FetchSockets(ctx)
-}
-
 // FetchSockets returns the user's sockets on all nodes. See Broadcast.FetchSockets.
 func (u User) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	var (

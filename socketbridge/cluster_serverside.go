@@ -30,7 +30,7 @@ func (s *serverSide) start(n *Namespace) {
 	s.queue.Start(func(batch []func()) { // Server.Shutdown waits for it: each item is counted in running
 		for _, fn := range batch {
 			n.server.guard("OnServerSideEmit", fn)
-			n.server.running.end()
+			n.server.running.Done()
 		}
 	})
 }
@@ -95,12 +95,6 @@ func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Nam
 	return n
 }
 
-// OnServerSideEmit adds a handler to the default namespace. See
-// Namespace.OnServerSideEmit.
-func (s *Server) OnServerSideEmit(event string, fn func(e *ServerEvent)) {
-	s.root.OnServerSideEmit(event, fn)
-}
-
 // ServerSideEmit sends an event to the servers of all other nodes, not to sockets.
 // Without an adapter there is nobody, and nothing happens. Its errors are those of
 // Broadcast.Emit.
@@ -110,12 +104,6 @@ func (n *Namespace) ServerSideEmit(event string, args ...any) error {
 		return err
 	}
 	return n.server.publish(m)
-}
-
-// ServerSideEmit sends an event to the servers of all other nodes. See
-// Namespace.ServerSideEmit.
-func (s *Server) ServerSideEmit(event string, args ...any) error {
-	return s.root.ServerSideEmit(event, args...)
 }
 
 // ServerSideEmitWithAck sends an event to the servers of all other nodes and
@@ -145,12 +133,6 @@ func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, arg
 	return answers, err
 }
 
-// ServerSideEmitWithAck asks the servers of all other nodes. See
-// Namespace.ServerSideEmitWithAck.
-func (s *Server) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
-	return s.root.ServerSideEmitWithAck(ctx, event, args...)
-}
-
 // serverSideMessage returns nil when there are no other nodes.
 func (n *Namespace) serverSideMessage(event string, args []any) (*adapter.Message, error) {
 	msgs, err := encodeEvent(n.name, event, 0, false, args)
@@ -175,14 +157,14 @@ func (c *cluster) serverSide(ns *Namespace, m *adapter.Message, reply func(adapt
 		return false
 	}
 	e := &ServerEvent{packet: packet, args: packet.AppendArgs(nil), reply: reply, asked: reply != nil}
-	c.server.running.begin()
+	c.server.running.Add()
 	err = ns.serverSide.queue.Push(func() {
 		for _, fn := range handlers {
 			c.server.guard("OnServerSideEmit", func() { fn(e) })
 		}
 	})
 	if err != nil {
-		c.server.running.end()
+		c.server.running.Done()
 		c.server.log.Warn("socketbridge: an event of another node's server was dropped", "namespace", ns.name, "error", err)
 	}
 	return err == nil

@@ -55,15 +55,15 @@ type Config struct {
 	Freshness fibersession.Freshness
 
 	// OnExpiry decides what happens to a socket whose session expired, such as
-	// Always(FateReconnect). FateStay counts as FateDisconnect. It must not block.
+	// Always(ActionReconnect). ActionStay counts as ActionDisconnect. It must not block.
 	//
-	// Optional. Default: nil, Always(FateDisconnect)
+	// Optional. Default: nil, Always(ActionDisconnect)
 	OnExpiry Policy
 
 	// OnRegenerate decides what happens to a socket whose session got a new ID
 	// (Regenerate, Login). It must not block and can be called more than once.
 	//
-	// Optional. Default: nil, Always(FateStay): the socket follows its session
+	// Optional. Default: nil, Always(ActionStay): the socket follows its session
 	OnRegenerate Policy
 
 	// DisableTouch keeps events from extending the idle timeout of their session: only

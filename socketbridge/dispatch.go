@@ -1,12 +1,8 @@
 package socketbridge
 
 import (
-	"context"
 	"errors"
 	"log/slog"
-	"time"
-
-	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
 // handle takes one event all the way: session, middlewares, listeners, save,
@@ -46,31 +42,6 @@ func (s *Socket) run(p *Packet) (err error) {
 // errDropped ends a packet of a socket that the server has disconnected: nobody is
 // told of it.
 var errDropped = errors.New("socketbridge: the event came too late")
-
-// check sees that nothing of the user's runs for a session that has ended, or for a
-// socket that has: also for one that ended while the packet waited, or while its
-// session was reloaded.
-func (p *Packet) check() error {
-	s := p.socket
-	if s.session == nil {
-		return p.late()
-	}
-	if err := s.current(); err != nil {
-		return err
-	}
-	if s.mode == SessionPerPacket {
-		if err := p.reload(s.server().cfg.Freshness); err != nil {
-			return err
-		}
-	}
-	if err := p.touch(); err != nil {
-		return err
-	}
-	if err := s.current(); err != nil {
-		return err
-	}
-	return p.late()
-}
 
 // late says whether the server has ended the packet's socket.
 func (p *Packet) late() error {
@@ -113,24 +84,6 @@ func (p *Packet) listen() error {
 		return errs[0]
 	}
 	return errors.Join(errs...)
-}
-
-// save writes what the packet's handlers changed in the session.
-func (s *Socket) save(p *Packet) error {
-	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
-		return nil
-	}
-	return errors.Join(saveChanged(p.session, p.came), saveChanged(s.session, p.came))
-}
-
-// saveChanged is bounded by the store's own timeout, and not by the socket's life:
-// what a handler changed is stored also when its client has just gone.
-func saveChanged(h *fibersession.Handle, since time.Time) error {
-	if h == nil || !h.Changed() {
-		return nil
-	}
-	h.Waiting(since)
-	return h.Save(context.Background())
 }
 
 // failed tells the socket's error handlers, and ends a socket whose session has.

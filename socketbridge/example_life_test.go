@@ -12,7 +12,7 @@ import (
 func ExampleNamespace_OnInvalidSession() {
 	io := socketbridge.New(socketbridge.Config{
 		Sessions: fibersession.New(),
-		OnExpiry: socketbridge.Always(socketbridge.FateReconnect), // back as a visitor
+		OnExpiry: socketbridge.Always(socketbridge.ActionReconnect), // back as a visitor
 	})
 	io.Of("/members").RequireSession().OnInvalidSession(func(s *socketbridge.Socket, err error) {
 		switch {
@@ -41,12 +41,12 @@ func ExampleNamespace_OnSessionChange() {
 func ExampleAlways() {
 	socketbridge.New(socketbridge.Config{
 		Sessions: fibersession.New(),
-		OnExpiry: socketbridge.Always(socketbridge.FateDisconnect),
-		OnRegenerate: func(s *socketbridge.Socket) socketbridge.Fate {
+		OnExpiry: socketbridge.Always(socketbridge.ActionDisconnect),
+		OnRegenerate: func(s *socketbridge.Socket) socketbridge.Action {
 			if s.Namespace().Name() == "/settings" {
-				return socketbridge.FateReconnect
+				return socketbridge.ActionReconnect
 			}
-			return socketbridge.FateStay
+			return socketbridge.ActionStay
 		},
 	})
 }

@@ -20,7 +20,7 @@ import (
 // What docs/lifecycle.md says of events that run, wait or come when something happens
 // to their session.
 
-var leaveAnew = socketbridge.Always(socketbridge.FateDisconnect)
+var leaveAnew = socketbridge.Always(socketbridge.ActionDisconnect)
 
 // enders are what may happen.
 var enders = map[string]struct {

@@ -113,17 +113,17 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 			back   bool
 		}{
 			{"by default", nil, "io server disconnect", false},
-			{"disconnect", socketbridge.Always(socketbridge.FateDisconnect), "io server disconnect", false},
-			{"reconnect", socketbridge.Always(socketbridge.FateReconnect), "transport close", true},
-			{"stay is no answer", socketbridge.Always(socketbridge.FateStay), "io server disconnect", false},
-			{"a panic", func(*socketbridge.Socket) socketbridge.Fate { panic("mine") }, "io server disconnect", false},
-			{"a function", func(s *socketbridge.Socket) socketbridge.Fate {
+			{"disconnect", socketbridge.Always(socketbridge.ActionDisconnect), "io server disconnect", false},
+			{"reconnect", socketbridge.Always(socketbridge.ActionReconnect), "transport close", true},
+			{"stay is no answer", socketbridge.Always(socketbridge.ActionStay), "io server disconnect", false},
+			{"a panic", func(*socketbridge.Socket) socketbridge.Action { panic("mine") }, "io server disconnect", false},
+			{"a function", func(s *socketbridge.Socket) socketbridge.Action {
 				var auth struct{ Back bool }
 				_ = s.Auth(&auth)
 				if auth.Back {
-					return socketbridge.FateReconnect
+					return socketbridge.ActionReconnect
 				}
-				return socketbridge.FateDisconnect
+				return socketbridge.ActionDisconnect
 			}, "transport close", true},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -349,14 +349,14 @@ func TestN5_OrTheyComeAnew(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url, bridge: socketbridge.Config{OnRegenerate: func(s *socketbridge.Socket) socketbridge.Fate {
+		s := newSite(t, options{storage: url, bridge: socketbridge.Config{OnRegenerate: func(s *socketbridge.Socket) socketbridge.Action {
 			switch s.Namespace().Name() {
 			case "/stay":
-				return socketbridge.FateStay
+				return socketbridge.ActionStay
 			case "/reconnect":
-				return socketbridge.FateReconnect
+				return socketbridge.ActionReconnect
 			}
-			return socketbridge.FateDisconnect
+			return socketbridge.ActionDisconnect
 		}}}).life()
 		s.io.Of("/none").SetMode(socketbridge.SessionNone)
 		for _, name := range []string{"/stay", "/reconnect"} {

@@ -13,33 +13,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
-// Handler handles an event, or stands before a handler as a middleware: then it
-// goes on with p.Next, as Fiber's own handlers do. An error ends the packet: it
-// goes to the socket's error handlers, or to the log when there are none, and a client
-// that asked for an answer and has none is told: see EventError.
-type Handler func(p *Packet) error
-
-// chain is what one call of On adds: middlewares and a handler.
-type chain []Handler
-
-// withChain returns m with one more chain for event. It copies: readers of the old
-// map are not disturbed.
-func withChain(m map[string][]chain, event string, handlers []Handler) map[string][]chain {
-	if len(handlers) == 0 {
-		panic("socketbridge: On needs a handler")
-	}
-	if siopacket.Reserved(event) {
-		panic("socketbridge: event name " + event + " is reserved; use OnConnection, OnDisconnecting or OnDisconnect")
-	}
-	next := make(map[string][]chain, len(m)+1)
-	for k, v := range m {
-		next[k] = v
-	}
-	old := next[event]
-	next[event] = append(old[:len(old):len(old)], handlers)
-	return next
-}
-
 // Packet is one event on its way through middlewares and handlers. It belongs to
 // the goroutine that runs them; only Ack may be called from another one, also
 // after the handler has returned. It is not reused: it may be kept.
@@ -81,17 +54,6 @@ const (
 
 // Socket returns the socket that the event came from.
 func (p *Packet) Socket() *Socket { return p.socket }
-
-// Session returns the socket's session, for this packet: what is set through it is
-// saved when the handler returns (but in SessionManual), before the answer is sent.
-// It is nil when the namespace shares no session.
-func (p *Packet) Session() *fibersession.Handle {
-	if p.session == nil && p.socket.session != nil {
-		p.session = p.socket.session.Fork()
-		p.session.Waiting(p.came)
-	}
-	return p.session
-}
 
 // Context ends when the server disconnects the socket, or when the client has gone
 // and everything it sent before was handled. Socket.Done tells of the client's

@@ -37,10 +37,6 @@ const PlainAcks = "fiberbridge.acks"
 // form by EmitWithAck. EmitWithAck to any other plain client returns ErrNoAcks.
 func (n *Namespace) WebSocket() fiber.Handler { return n.server.engine.Plain(n.Plain()) }
 
-// WebSocket returns the handler of a route that serves plain WebSockets as sockets
-// of the default namespace. See Namespace.WebSocket.
-func (s *Server) WebSocket() fiber.Handler { return s.root.WebSocket() }
-
 // Plain returns the namespace as what admits connections of plain messages, for a
 // transport of one's own. See Namespace.WebSocket.
 func (n *Namespace) Plain() transport.Acceptor { return plainAcceptor{n} }

@@ -157,7 +157,7 @@ func (l *remains) in(rooms []string) {
 	l.meant = make(map[string]bool, len(rooms))
 	for _, name := range rooms {
 		l.meant[name] = true
-		if name != l.id && !strings.HasPrefix(name, ownRooms) {
+		if name != l.id && !strings.HasPrefix(name, reservedPrefix) {
 			l.rooms = append(l.rooms, name)
 		}
 	}

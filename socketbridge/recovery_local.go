@@ -50,9 +50,6 @@ type share struct {
 	places []uint64 // oldest first
 }
 
-// everybody is the share of what is sent to all. No room has that name.
-const everybody = ownRooms + "everybody"
-
 // sentOverhead is what an event costs beside its bytes, roughly.
 const sentOverhead = 200
 

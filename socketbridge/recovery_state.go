@@ -77,14 +77,14 @@ func (s *Socket) takeKept(pid string, who owner) *remains {
 	}
 	rooms := r.Rooms
 	if left.foreign { // the bridge's own rooms are not for others to name
-		rooms = others(rooms)
+		rooms = appRooms(rooms)
 	}
 	left.in(rooms)
 	left.meant[left.id] = true
 	if err == nil {
-		err = checkRooms(left.rooms)
+		err = checkRoomNames(left.rooms)
 	}
-	if err != nil || left.id == "" || len(left.id) > maxPID || strings.HasPrefix(left.id, ownRooms) || len(left.rooms) > s.server().cfg.Limits.MaxRooms {
+	if err != nil || left.id == "" || len(left.id) > maxPID || strings.HasPrefix(left.id, reservedPrefix) || len(left.rooms) > s.server().cfg.Limits.MaxRooms {
 		s.log().Warn("socketbridge: a client gets a new socket: what is kept of it is malformed", "error", err)
 		return nil
 	}

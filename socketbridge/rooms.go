@@ -6,10 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 )
-
-const maxRoomName = 256
 
 // rooms says which sockets of this node are where, for one namespace. Rooms exist
 // while somebody is in them. The zero value is ready.
@@ -80,25 +77,10 @@ func (r *rooms) leaveAll(s *Socket) {
 	s.seats = seats{}
 }
 
-// checkRooms says whether an app may join rooms of these names.
-func checkRooms(names []string) error {
-	for _, name := range names {
-		if name == "" || len(name) > maxRoomName || strings.HasPrefix(name, ownRooms) || !utf8.ValidString(name) {
-			return ErrRoomName
-		}
-	}
-	return nil
-}
-
-// others returns names without the bridge's own.
-func others(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, ownRooms) })
-}
-
 // join adds s to names: all of them, or none when an app may not join one, or when it
 // would then be in more than limit rooms, the bridge's own apart.
 func (r *rooms) join(s *Socket, names []string, limit int) error {
-	if err := checkRooms(names); err != nil {
+	if err := checkRoomNames(names); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -150,7 +132,7 @@ func (r *rooms) add(s *Socket, name string) {
 	} else if s.seats.index(rm) >= 0 {
 		return
 	}
-	if strings.HasPrefix(name, ownRooms) {
+	if strings.HasPrefix(name, reservedPrefix) {
 		s.seats.own++
 	}
 	s.seats.list = append(s.seats.list, seat{rm, len(rm.list)})
@@ -176,7 +158,7 @@ func (r *rooms) drop(s *Socket, i int) {
 	end := len(s.seats.list) - 1
 	s.seats.list[i], s.seats.list[end] = s.seats.list[end], seat{}
 	s.seats.list = s.seats.list[:end]
-	if strings.HasPrefix(rm.name, ownRooms) {
+	if strings.HasPrefix(rm.name, reservedPrefix) {
 		s.seats.own--
 	}
 	if rm.lent.Swap(false) {

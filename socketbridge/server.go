@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -44,7 +45,7 @@ type Server struct {
 	recovery   *recovery  // nil when there is none
 
 	closing atomic.Bool
-	running activity // inbox workers and connects: whatever runs user code
+	running serial.Group // inbox workers and connects: whatever runs user code
 
 	clientsMu sync.Mutex
 	clients   map[*client]struct{}
@@ -139,7 +140,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			ns.past.close()
 		}
 	}
-	err := s.running.wait(ctx)
+	err := s.running.Wait(ctx)
 	if err != nil {
 		for _, c := range s.allClients() {
 			c.abort(transport.ShuttingDown)
@@ -147,14 +148,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.engine.Shutdown(ctx))
 	if err == nil {
-		err = s.running.wait(ctx) // the disconnect handlers
+		err = s.running.Wait(ctx) // the disconnect handlers
 	}
 	err = errors.Join(err, s.cluster.close(ctx))
 	s.presence.close(ctx)
 	if err != nil {
 		return err
 	}
-	return s.running.wait(ctx) // what other nodes still asked for
+	return s.running.Wait(ctx) // what other nodes still asked for
 }
 
 func (s *Server) allClients() []*client {
@@ -194,44 +195,3 @@ func (s *Server) Stats() Stats {
 	}
 	return st
 }
-
-// Use adds a connect middleware to the default namespace. See Namespace.Use.
-func (s *Server) Use(mw ...ConnectHandler) { s.root.Use(mw...) }
-
-// OnConnection adds a connection handler to the default namespace. See
-// Namespace.OnConnection.
-func (s *Server) OnConnection(fn func(*Socket)) { s.root.OnConnection(fn) }
-
-// RequireSession has the default namespace refuse clients without a stored session.
-// See Namespace.RequireSession.
-func (s *Server) RequireSession() { s.root.RequireSession() }
-
-// OnInvalidSession adds a handler for sockets of the default namespace whose session
-// is no good. See Namespace.OnInvalidSession.
-func (s *Server) OnInvalidSession(fn func(s *Socket, err error)) { s.root.OnInvalidSession(fn) }
-
-// OnSessionChange adds a handler for changes of the sessions of the default
-// namespace's sockets. See Namespace.OnSessionChange.
-func (s *Server) OnSessionChange(fn func(s *Socket, keys []string)) { s.root.OnSessionChange(fn) }
-
-// On adds an event chain for all sockets of the default namespace. See Namespace.On.
-func (s *Server) On(event string, chain ...Handler) { s.root.On(event, chain...) }
-
-// Emit sends an event to all sockets of the default namespace.
-func (s *Server) Emit(event string, args ...any) error { return s.root.Emit(event, args...) }
-
-// To addresses the sockets of the default namespace that are in any of rooms.
-func (s *Server) To(rooms ...string) Broadcast { return s.root.To(rooms...) }
-
-// In is another word for To.
-func (s *Server) In(rooms ...string) Broadcast { return s.root.To(rooms...) }
-
-// Except addresses the sockets of the default namespace that are in none of rooms.
-func (s *Server) Except(rooms ...string) Broadcast { return s.root.Except(rooms...) }
-
-// ToSession addresses all sockets of a session in the default namespace: the tabs
-// of one browser. ref is a *fibersession.Session or *fibersession.Handle.
-func (s *Server) ToSession(ref SessionRef) Broadcast { return s.root.ToSession(ref) }
-
-// Sockets returns the sockets of the default namespace on this node.
-func (s *Server) Sockets() []*Socket { return s.root.Sockets() }

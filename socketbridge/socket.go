@@ -36,7 +36,7 @@ type Socket struct {
 	muted    atomic.Bool   // broadcasts pass it by: its session is no good, and it is about to end
 	inbox    inbox
 	acks     pendingAcks
-	life     span
+	life     serial.Context
 	gone     serial.Signal // fired when it is disconnected
 	data     Data
 	seats    seats
@@ -157,7 +157,7 @@ func (s *Socket) Data() *Data { return &s.data }
 
 // Context ends when the server disconnects the socket, or when the client has gone
 // and everything that it sent before was handled.
-func (s *Socket) Context() context.Context { return s.life.context() }
+func (s *Socket) Context() context.Context { return s.life.Get() }
 
 // Done is closed as soon as the socket is disconnected.
 func (s *Socket) Done() <-chan struct{} { return s.gone.Done() }
@@ -249,7 +249,7 @@ func (s *Socket) Join(rooms ...string) error {
 
 // Leave takes the socket out of rooms. It stays in the room of its own ID and in
 // those of its session and user.
-func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, others(rooms)) }
+func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, appRooms(rooms)) }
 
 // Rooms returns the rooms that the socket is in: first that of its own ID, the
 // others sorted.

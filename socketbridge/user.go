@@ -2,36 +2,6 @@ package socketbridge
 
 import "errors"
 
-// ownRooms begins the names of the rooms that the bridge itself keeps. An app can
-// neither join nor leave them: a room's name may come from a client, and who could
-// join a user's room would read that user's messages.
-const ownRooms = "fiberbridge:"
-
-// nobody is a room that is always empty.
-const nobody = ownRooms + "nobody"
-
-// userRoom is the room that all sockets of a user are in. Its name is a hash of the
-// user's ID, which can thus have any form and length.
-func (n *Namespace) userRoom(id string) string {
-	if id == "" || n.server.cfg.Sessions == nil {
-		return nobody
-	}
-	return ownRooms + "user:" + n.server.cfg.Sessions.UserPseudonym(id, "room")
-}
-
-// userRooms never returns none, which would address everybody.
-func (n *Namespace) userRooms(ids []string) []string {
-	rooms := []string{nobody}
-	for _, id := range ids {
-		rooms = append(rooms, n.userRoom(id))
-	}
-	return rooms
-}
-
-// ToUser addresses the sockets of users in the default namespace, with all their
-// tabs and devices. See Namespace.ToUser.
-func (s *Server) ToUser(ids ...string) Broadcast { return s.root.ToUser(ids...) }
-
 // ToUser addresses the sockets of users in this namespace, with all their tabs and
 // devices. An ID is the text of what fibersession.Config.UserKey holds: "5" for the
 // integer 5. Without IDs, and for "", nobody is addressed.

@@ -135,7 +135,7 @@ func (us *users) tell(id string, u *user) {
 	case u.telling:
 	case u.told != u.here() && us.matter():
 		u.telling = true
-		us.server.running.begin()
+		us.server.running.Add()
 		go us.inform(id, u) // ends when there is no more news; Server.Shutdown waits for it
 	default:
 		u.told = u.here()
@@ -146,7 +146,7 @@ func (us *users) tell(id string, u *user) {
 // inform tells the handlers of one user's comings and goings. While they run, those
 // that cancel each other out are not kept: handlers learn where it ended.
 func (us *users) inform(id string, u *user) {
-	defer us.server.running.end()
+	defer us.server.running.Done()
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	for u.told != u.here() {

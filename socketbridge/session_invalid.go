@@ -79,7 +79,7 @@ func (s *Socket) receive(err error) bool {
 
 // unavailable tells the handlers that the store failed for an event.
 func (s *Socket) unavailable(err error) {
-	if storeFailed(err) && !s.life.ended() {
+	if storeFailed(err) && !s.life.Canceled() {
 		s.tellInvalid(err)
 	}
 }

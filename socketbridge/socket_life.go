@@ -51,33 +51,6 @@ func (s *Socket) connect() {
 	}
 }
 
-// liftSession gives the socket its handle of the connection's session.
-func (s *Socket) liftSession() error {
-	if s.mode == SessionNone {
-		if s.settings.required {
-			return ErrSessionMissing
-		}
-		return nil
-	}
-	if ticket, given := s.ticket(); given {
-		if err := s.redeem(ticket); err != nil {
-			return err
-		}
-		s.epoch.Store(s.ticketed.epoch)
-	} else {
-		h, err := s.client.session()
-		if err != nil {
-			return err
-		}
-		s.session = h
-		s.epoch.Store(s.client.lifted.epoch)
-	}
-	if s.settings.required && s.session.Fresh() {
-		return ErrSessionMissing
-	}
-	return s.current()
-}
-
 // saveAfterConnect saves what connect middlewares or handlers changed.
 func (s *Socket) saveAfterConnect() error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
@@ -227,7 +200,7 @@ func (s *Socket) end(reason Reason, discard bool) {
 		stop()
 	}
 	if discard {
-		s.life.end()
+		s.life.Cancel()
 	}
 	s.acks.close()
 	s.inbox.close(discard)
@@ -268,7 +241,7 @@ func (s *Socket) finish(wasConnected bool) {
 		r.keep(s, left)
 	}
 	s.finished.Fire()
-	s.life.end()
+	s.life.Cancel()
 	s.client.forget(s, true)
 	s.client.release()
 	if s.ticketed != nil {
@@ -281,7 +254,7 @@ func (s *Socket) finish(wasConnected bool) {
 func (s *Socket) forced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == ended && s.life.ended()
+	return s.state == ended && s.life.Canceled()
 }
 
 var _ transport.Receiver = (*client)(nil)

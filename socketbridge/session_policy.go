@@ -7,32 +7,32 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Fate is what becomes of a socket when something happens to its session.
-type Fate uint8
+// Action is what becomes of a socket when something happens to its session.
+type Action uint8
 
 const (
-	// FateStay leaves the socket as it is.
-	FateStay Fate = iota + 1
-	// FateDisconnect disconnects the socket: its client hears "io server disconnect"
+	// ActionStay leaves the socket as it is.
+	ActionStay Action = iota + 1
+	// ActionDisconnect disconnects the socket: its client hears "io server disconnect"
 	// and does not come back by itself.
-	FateDisconnect
-	// FateReconnect closes the client's connection with all its namespaces: the
+	ActionDisconnect
+	// ActionReconnect closes the client's connection with all its namespaces: the
 	// client hears "transport close" and comes back by itself, with the cookie that
 	// its browser then has.
-	FateReconnect
+	ActionReconnect
 )
 
 // Policy decides the fate of one socket. See Config.OnExpiry and Config.OnRegenerate.
-type Policy func(s *Socket) Fate
+type Policy func(s *Socket) Action
 
 // Always returns a policy that is the same for all sockets.
-func Always(f Fate) Policy { return func(*Socket) Fate { return f } }
+func Always(f Action) Policy { return func(*Socket) Action { return f } }
 
 // decide asks a policy. One that panics, or says nothing, costs the socket its place.
-func (s *Socket) decide(name string, ask Policy) Fate {
-	fate := FateDisconnect
+func (s *Socket) decide(name string, ask Policy) Action {
+	fate := ActionDisconnect
 	s.guard(name, func() {
-		if f := ask(s); f >= FateStay && f <= FateReconnect {
+		if f := ask(s); f >= ActionStay && f <= ActionReconnect {
 			fate = f
 		}
 	})
@@ -40,28 +40,14 @@ func (s *Socket) decide(name string, ask Policy) Fate {
 }
 
 // depart ends the socket as decided.
-func (s *Socket) depart(f Fate) {
-	if f != FateReconnect {
+func (s *Socket) depart(f Action) {
+	if f != ActionReconnect {
 		s.Disconnect()
 		return
 	}
 	s.client.forget(s, true) // what its client still sends is no offence
 	s.end(transport.TransportClose, true)
 	s.client.conn.Close(transport.TransportClose)
-}
-
-// current says why nothing may run for the socket's session any more, or nil.
-func (s *Socket) current() error {
-	if s.session == nil {
-		return nil
-	}
-	if err := s.session.Err(); err != nil {
-		return err
-	}
-	if s.server().cfg.OnRegenerate == nil || s.session.Epoch() == s.epoch.Load() {
-		return nil
-	}
-	return s.renewed() // nobody has told of the new ID yet
 }
 
 // renewed does what is to be done when the session has a new ID. It is ErrRenewed
@@ -73,13 +59,13 @@ func (s *Socket) renewed() error {
 	}
 	epoch := s.session.Epoch()
 	fate := s.decide("OnRegenerate", ask)
-	if fate == FateStay {
+	if fate == ActionStay {
 		s.epoch.Store(epoch)
 		return nil
 	}
 	if s.Connected() {
 		s.depart(fate)
-	} else if fate == FateReconnect {
+	} else if fate == ActionReconnect {
 		s.client.conn.Close(transport.TransportClose)
 	}
 	return ErrRenewed // for connect to refuse it
@@ -96,7 +82,7 @@ func (s *Socket) lapse(cause error) {
 	}
 	s.lapsed = true
 	s.mu.Unlock()
-	fate := FateDisconnect
+	fate := ActionDisconnect
 	if ask := s.server().cfg.OnExpiry; ask != nil && errors.Is(cause, fibersession.ErrExpired) {
 		fate = s.decide("OnExpiry", ask)
 	}
@@ -106,9 +92,9 @@ func (s *Socket) lapse(cause error) {
 	}
 	s.muted.Store(true)
 	s.inbox.close(true)
-	s.server().running.begin()
+	s.server().running.Add()
 	go func() { // apart from the inbox, whose handler may take its time; Server.Shutdown waits for it
-		defer s.server().running.end()
+		defer s.server().running.Done()
 		s.tellInvalid(cause)
 		s.depart(fate)
 	}()

@@ -17,13 +17,6 @@ type SessionRef interface {
 	Pseudonym(label string) string
 }
 
-// sessionRooms begins the names of the rooms of sessions.
-const sessionRooms = ownRooms + "session:"
-
-// sessionRoom is the room that all sockets of a session are in. Its name is keyed
-// by the session's lineage: it outlives a new ID, and an ID is never in it.
-func sessionRoom(ref SessionRef) string { return sessionRooms + ref.Pseudonym("room") }
-
 // lifted is what a handshake leaves for its connection: the session, or why there
 // is none. Only a namespace that shares the session minds the latter.
 type lifted struct {
