@@ -10,7 +10,7 @@ import (
 
 // state is the one shared copy of a session on this node, while somebody holds
 // it. Handles and fronts are small values over it. All that it does with the
-// store goes through its rounds (round.go), one at a time, so that the store's
+// store goes through its rounds (state_commit.go), one at a time, so that the store's
 // answers are never applied out of order.
 type state struct {
 	store *Store

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -129,20 +127,6 @@ func (s *Store) delist(ctx context.Context, st *state) {
 		return
 	}
 	_ = s.index.RemoveMember(ctx, s.userSet(user), s.member(st.place()))
-}
-
-// bounded bounds one wait for the storage.
-func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(outliving(ctx), s.cfg.Timeouts.Storage)
-}
-
-// outliving returns ctx, or another one for a request's own: Fiber's c.Context() is
-// used again by the next request while what was derived from it may still be read.
-func outliving(ctx context.Context) context.Context {
-	if _, ok := ctx.(*fasthttp.RequestCtx); ok {
-		return context.Background()
-	}
-	return ctx
 }
 
 // entries returns the places that the index has of a user.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // patience is a context that ends at a time. Unlike context.WithDeadline it sets no
@@ -56,4 +58,18 @@ func (p *patience) Err() error {
 	}
 	<-p.Done() // what says that it has ended must not be ahead of Done
 	return p.arm().Err()
+}
+
+// bounded bounds one wait for the storage.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(outliving(ctx), s.cfg.Timeouts.Storage)
+}
+
+// outliving returns ctx, or another one for a request's own: Fiber's c.Context() is
+// used again by the next request while what was derived from it may still be read.
+func outliving(ctx context.Context) context.Context {
+	if _, ok := ctx.(*fasthttp.RequestCtx); ok {
+		return context.Background()
+	}
+	return ctx
 }
