@@ -13,23 +13,22 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-var errClient = errors.New("redisadapter: the sharded format needs a *redis.Client or a *redis.ClusterClient")
-
-// Adapter links one server with others through Redis. It is an adapter.Adapter and an
-// adapter.RoomWatcher, for one socketbridge.Server.
+// Adapter connects one socketbridge.Server with others through Redis. It implements
+// adapter.Adapter and adapter.RoomWatcher. Its methods are safe for concurrent use; Run is
+// called once.
 type Adapter struct {
-	cfg       Config
-	client    goredis.UniversalClient
-	link      link
-	rooms     rooms
-	answering chan struct{} // a place for each question that is worked on
-	working   sync.WaitGroup
+	cfg         Config
+	client      goredis.UniversalClient
+	link        link
+	localRooms  roomCounts
+	answerSlots chan struct{}  // holds one element for each request that is being answered
+	answering   sync.WaitGroup // goroutines that answer requests
 
-	mu         sync.Mutex // guards what follows; nothing is called under it
+	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	node       adapter.Node
 	ctx        context.Context
 	namespaces map[string]bool
-	questions  map[string]*question
+	requests   map[string]*pendingRequest // by request ID
 }
 
 var (
@@ -37,56 +36,64 @@ var (
 	_ adapter.RoomWatcher = (*Adapter)(nil)
 )
 
-// New returns an adapter on a client, which it neither changes nor closes. The client
-// should not retry (MaxRetries: -1): what is published again may arrive twice. New
-// panics when the configuration contradicts itself.
+// New returns an adapter for one of the pub/sub modes. For Config.Mode Streams, use
+// NewStreams. It neither changes nor closes the client. The client should not retry
+// (MaxRetries: -1), because a retried publish can be delivered twice. The sharded modes
+// need a *redis.Client or a *redis.ClusterClient.
 //
-// Streams are made by NewStreams.
+// New panics if the client is nil or the configuration is invalid.
 func New(client goredis.UniversalClient, config ...Config) *Adapter {
-	a := newAdapter(client, config...)
-	switch a.cfg.Mode {
+	return newPubSub(client, newConfig("", config...))
+}
+
+func newPubSub(client goredis.UniversalClient, cfg Config) *Adapter {
+	a := newAdapter(client, cfg)
+	switch cfg.Mode {
 	case Classic:
 		a.link = newClassicLink(a)
 	case Streams:
-		panic("redisadapter: New with Config.Mode Streams; use NewStreams")
+		panic("redisadapter: Config.Mode is Streams: New supports the pub/sub modes only; use NewStreams")
 	default:
 		a.link = newShardedLink(a)
 	}
 	return a
 }
 
-func newAdapter(client goredis.UniversalClient, config ...Config) *Adapter {
+// newAdapter returns an adapter without a link. The configuration has its defaults.
+func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 	if client == nil {
-		panic("redisadapter: New(nil)")
+		panic("redisadapter: the Redis client is nil")
 	}
-	a := &Adapter{
-		cfg:        configDefault(config...),
-		client:     client,
-		namespaces: make(map[string]bool),
-		questions:  make(map[string]*question),
+	return &Adapter{
+		cfg:         cfg,
+		client:      client,
+		answerSlots: make(chan struct{}, cfg.MaxAnswers),
+		namespaces:  make(map[string]bool),
+		requests:    make(map[string]*pendingRequest),
 	}
-	a.answering = make(chan struct{}, a.cfg.MaxAnswers)
-	return a
 }
 
-// For returns an adapter on the Redis that a storage is on (storage.Open with
-// redis://, redis-sentinel:// or redis-cluster://; also a view of it), on the storage's
-// own client, or nil when it is on none: then a program runs on its own. The storage is
-// to be closed after the server's Shutdown.
+// For returns an adapter that uses the client of a storage on Redis: one that was opened
+// with redis://, redis-sentinel:// or redis-cluster://, or a view of it such as
+// storage.Prefix. For any other storage it returns nil, and the server runs without other
+// nodes. Close the storage after the server's Shutdown.
+//
+// With Config.Mode Streams, For returns a *StreamsAdapter, otherwise an *Adapter. It
+// panics if the configuration is invalid.
 func For(s storage.Basic, config ...Config) adapter.Adapter {
 	prefix := ""
 	for s != nil {
-		if on, ok := s.(interface {
+		if p, ok := s.(interface{ Prefix() string }); ok {
+			prefix = p.Prefix() + prefix
+		}
+		if onRedis, ok := s.(interface {
 			Conn() goredis.UniversalClient
 		}); ok {
-			if p, ok := s.(interface{ Prefix() string }); ok {
-				prefix = p.Prefix() + prefix
-			}
-			cfg := withPrefix(prefix, config)
+			cfg := newConfig(prefix, config...)
 			if cfg.Mode == Streams {
-				return NewStreams(on.Conn(), cfg)
+				return newStreams(onRedis.Conn(), cfg)
 			}
-			return New(on.Conn(), cfg)
+			return newPubSub(onRedis.Conn(), cfg)
 		}
 		view, ok := s.(interface {
 			Unwrap() storage.Basic
@@ -94,38 +101,19 @@ func For(s storage.Basic, config ...Config) adapter.Adapter {
 		if !ok {
 			return nil
 		}
-		if p, ok := s.(interface{ Prefix() string }); ok {
-			prefix = p.Prefix() + prefix
-		}
 		s = view.Unwrap()
 	}
 	return nil
 }
 
-// withPrefix gives the default keys the storage's prefix, so that apps that share a
-// Redis by their prefixes do not share their messages.
-func withPrefix(prefix string, config []Config) Config {
-	var cfg Config
-	if len(config) > 0 {
-		cfg = config[0]
-	}
-	if cfg.Key == "" {
-		cfg.Key = prefix + ConfigDefault.Key
-	}
-	if cfg.SessionKey == "" {
-		cfg.SessionKey = prefix + ConfigDefault.SessionKey
-	}
-	return cfg
-}
-
 // Open implements adapter.Adapter.
 func (a *Adapter) Open(namespace string) {
 	a.mu.Lock()
-	node, was := a.node, a.namespaces[namespace]
+	node, isOpen := a.node, a.namespaces[namespace]
 	a.namespaces[namespace] = true
 	a.mu.Unlock()
-	if node != nil && !was {
-		a.link.open(namespace, node.ID())
+	if node != nil && !isOpen {
+		a.link.subscribe(namespace, node.ID())
 	}
 }
 
@@ -139,27 +127,28 @@ func (a *Adapter) Run(ctx context.Context, n adapter.Node) error {
 	}
 	a.mu.Unlock()
 	for _, ns := range namespaces {
-		a.link.open(ns, n.ID())
+		a.link.subscribe(ns, n.ID())
 	}
 	a.link.run(ctx)
-	a.working.Wait()
+	a.answering.Wait()
 	return ctx.Err()
 }
 
 // RoomOpened implements adapter.RoomWatcher.
 func (a *Adapter) RoomOpened(namespace, room string, private bool) {
-	a.rooms.add(namespace, room, 1)
-	a.link.room(namespace, room, private, true)
+	a.localRooms.add(namespace, room, 1)
+	a.link.roomChanged(namespace, room, private, true)
 }
 
 // RoomClosed implements adapter.RoomWatcher.
 func (a *Adapter) RoomClosed(namespace, room string, private bool) {
-	a.rooms.add(namespace, room, -1)
-	a.link.room(namespace, room, private, false)
+	a.localRooms.add(namespace, room, -1)
+	a.link.roomChanged(namespace, room, private, false)
 }
 
-// ready says whether something can be sent at all.
-func (a *Adapter) ready(ctx context.Context) error {
+// checkRunning returns adapter.ErrClosed if the adapter is not running, and
+// adapter.ErrUnavailable if ctx has ended.
+func (a *Adapter) checkRunning(ctx context.Context) error {
 	a.mu.Lock()
 	running := a.ctx
 	a.mu.Unlock()
@@ -174,17 +163,18 @@ func (a *Adapter) ready(ctx context.Context) error {
 
 // Publish implements adapter.Adapter.
 func (a *Adapter) Publish(ctx context.Context, m *adapter.Message) error {
-	if err := a.ready(ctx); err != nil {
+	if err := a.checkRunning(ctx); err != nil {
 		return err
 	}
-	return a.send(ctx, m, "")
+	return a.sendMessage(ctx, m, "")
 }
 
-func (a *Adapter) send(ctx context.Context, m *adapter.Message, requestID string) error {
+// sendMessage encodes and publishes a message. With a requestID, other nodes respond.
+func (a *Adapter) sendMessage(ctx context.Context, m *adapter.Message, requestID string) error {
 	a.mu.Lock()
 	uid := a.node.ID()
 	a.mu.Unlock()
-	channel, data, err := a.link.message(m, uid, requestID)
+	channel, data, err := a.link.encodeMessage(m, uid, requestID)
 	if err != nil {
 		return err
 	}
@@ -197,88 +187,97 @@ func (a *Adapter) publish(ctx context.Context, namespace, channel string, data [
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
-	return explain(a.link.send(ctx, namespace, channel, data))
+	return publishError(a.link.publish(ctx, namespace, channel, data))
 }
 
-// Nodes implements adapter.Adapter. A node counts when it is subscribed; one that
-// died without closing its connection counts until Redis notices.
+// Nodes implements adapter.Adapter. With pub/sub, it counts subscribed nodes: a node that
+// died without closing its connection counts until Redis notices. With Streams, it counts
+// the nodes that sent something within Config.HeartbeatTimeout.
 func (a *Adapter) Nodes(ctx context.Context, namespace string) (int, error) {
-	if err := a.ready(ctx); err != nil {
+	if err := a.checkRunning(ctx); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
-	n, err := a.link.nodes(ctx, namespace)
+	n, err := a.link.countNodes(ctx, namespace)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 	}
 	return n, nil
 }
 
-// errUnsent is an error of something before a publish.
-type errUnsent struct{ error }
+// notSentError is an error that occurred before a command was sent.
+type notSentError struct{ error }
 
-func (e errUnsent) Unwrap() error { return e.error }
+func (e notSentError) Unwrap() error { return e.error }
 
-// explain turns what go-redis says of a publish into what is then known: that nothing
-// happened only where that is certain.
-func explain(err error) error {
+// publishError wraps an error of go-redis in adapter.ErrUnavailable if the command
+// certainly had no effect, and in adapter.ErrUnknownOutcome otherwise.
+func publishError(err error) error {
 	if err == nil {
 		return nil
 	}
 	var (
-		answer goredis.Error
-		dial   *net.OpError
-		unsent errUnsent
+		refused goredis.Error
+		network *net.OpError
+		notSent notSentError
 	)
 	switch {
-	case errors.As(err, &answer), // Redis refused
-		errors.As(err, &unsent),
-		errors.As(err, &dial) && dial.Op == "dial",
+	case errors.As(err, &refused), // Redis replied with an error
+		errors.As(err, &notSent),
+		errors.As(err, &network) && network.Op == "dial",
 		errors.Is(err, goredis.ErrClosed), errors.Is(err, goredis.ErrPoolTimeout), errors.Is(err, goredis.ErrPoolExhausted):
 		return fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: %w", adapter.ErrUnknownOutcome, err)
 }
 
-// read handles what came from Redis.
-func (a *Adapter) read(data []byte, parse func() (*frame, error)) {
+// receive decodes what arrived from Redis and dispatches it.
+func (a *Adapter) receive(data []byte, decode func() (*frame, error)) {
 	if len(data) > a.cfg.MaxMessage {
-		a.cfg.Logger.Warn("redisadapter: a message was dropped: it is too large", "bytes", len(data), "limit", a.cfg.MaxMessage)
+		a.logTooLarge(len(data))
 		return
 	}
-	f, err := parse()
+	f, err := decode()
 	switch {
 	case err != nil:
-		a.cfg.Logger.Warn("redisadapter: a message was dropped", "error", err)
+		a.logMalformed(err)
 	case f.message != nil:
-		a.asked(f)
+		a.handleMessage(f)
 	default:
-		a.replied(f)
+		a.handleReply(f)
 	}
 }
 
-// rooms counts for what rooms this node has sockets: a room may be opened as a
-// socket's own and as one that others have joined.
-type rooms struct {
-	mu sync.Mutex
-	m  map[[2]string]int
+func (a *Adapter) logTooLarge(size int) {
+	a.cfg.Logger.Warn("redisadapter: dropped a message that is larger than Config.MaxMessage", "bytes", size, "limit", a.cfg.MaxMessage)
 }
 
-func (r *rooms) add(namespace, room string, n int) {
+func (a *Adapter) logMalformed(err error) {
+	a.cfg.Logger.Warn("redisadapter: dropped a malformed message", "error", err)
+}
+
+// roomCounts tracks the rooms in which this node has sockets. It counts, because a room
+// can be open twice: as one socket's own room and as a room that other sockets joined.
+type roomCounts struct {
+	mu     sync.Mutex
+	counts map[[2]string]int // by namespace and room
+}
+
+func (r *roomCounts) add(namespace, room string, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.m == nil {
-		r.m = make(map[[2]string]int)
+	if r.counts == nil {
+		r.counts = make(map[[2]string]int)
 	}
 	key := [2]string{namespace, room}
-	if r.m[key] += n; r.m[key] <= 0 {
-		delete(r.m, key)
+	if r.counts[key] += n; r.counts[key] <= 0 {
+		delete(r.counts, key)
 	}
 }
 
-func (r *rooms) has(namespace, room string) bool {
+func (r *roomCounts) has(namespace, room string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.m[[2]string{namespace, room}] > 0
+	return r.counts[[2]string{namespace, room}] > 0
 }

@@ -22,27 +22,39 @@ const (
 	classicAck
 )
 
-// classic is the format of createAdapter, with the names of its channels.
-type classic struct {
-	key    string
-	shared bool // replies go to the channel that all hear
+// classicFormat is the format of createAdapter: its channel names, broadcasts, requests
+// and responses.
+type classicFormat struct {
+	key             string
+	sharedResponses bool // see Config.SharedResponses
 }
 
-func (c classic) broadcasts(namespace string) string { return c.key + "#" + namespace + "#" }
-func (c classic) requests(namespace string) string   { return c.key + "-request#" + namespace + "#" }
-func (c classic) replies(namespace string) string    { return c.key + "-response#" + namespace + "#" }
+func (c classicFormat) broadcastChannel(namespace string) string {
+	return c.key + "#" + namespace + "#"
+}
 
-func (c classic) repliesTo(namespace, uid string) string { return c.replies(namespace) + uid + "#" }
+func (c classicFormat) requestChannel(namespace string) string {
+	return c.key + "-request#" + namespace + "#"
+}
 
-// request is everything that a request or a reply may hold.
+func (c classicFormat) responseChannel(namespace string) string {
+	return c.key + "-response#" + namespace + "#"
+}
+
+// nodeResponseChannel is the channel for responses to node uid alone.
+func (c classicFormat) nodeResponseChannel(namespace, uid string) string {
+	return c.responseChannel(namespace) + uid + "#"
+}
+
+// classicRequest has the members of all requests and responses.
 type classicRequest struct {
-	UID       name            `json:"uid"`
-	RequestID name            `json:"requestId"`
+	UID       looseString     `json:"uid"`
+	RequestID looseString     `json:"requestId"`
 	Type      *int            `json:"type"`
-	Opts      *options        `json:"opts"`
+	Opts      *wireOptions    `json:"opts"`
 	Rooms     json.RawMessage `json:"rooms"`
 	Room      json.RawMessage `json:"room"`
-	Sid       name            `json:"sid"`
+	Sid       looseString     `json:"sid"`
 	Close     any             `json:"close"`
 	Data      json.RawMessage `json:"data"`
 	Packet    json.RawMessage `json:"packet"`
@@ -51,10 +63,10 @@ type classicRequest struct {
 	Sockets     json.RawMessage `json:"sockets"`
 }
 
-// message writes what m is on the wire.
-func (c classic) message(m *adapter.Message, uid, requestID string) (channel string, data []byte, err error) {
+// encodeMessage encodes a message and returns the channel on which to publish it.
+func (c classicFormat) encodeMessage(m *adapter.Message, uid, requestID string) (channel string, data []byte, err error) {
 	if m.Kind == adapter.Broadcast && requestID == "" {
-		channel = c.broadcasts(m.Namespace)
+		channel = c.broadcastChannel(m.Namespace)
 		if len(m.Rooms) == 1 {
 			channel += m.Rooms[0] + "#"
 		}
@@ -74,7 +86,7 @@ func (c classic) message(m *adapter.Message, uid, requestID string) (channel str
 		text = append(fmt.Appendf(text, `%d,"packet":`, classicBroadcast), appendPacket(nil, m)...)
 		text = append(appendOptions(append(text, `,"opts":`...), m, true), '}')
 		data, err = msgpack.Append(nil, text, m.Payload.Attachments)
-		return c.requests(m.Namespace), data, err
+		return c.requestChannel(m.Namespace), data, err
 	case adapter.Join:
 		text = appendOptions(fmt.Appendf(text, `%d,"opts":`, classicJoin), m, false)
 		text = appendNames(append(text, `,"rooms":`...), m.Targets)
@@ -91,17 +103,18 @@ func (c classic) message(m *adapter.Message, uid, requestID string) (channel str
 	case adapter.ServerSide:
 		text = append(fmt.Appendf(text, `%d,"data":`, classicServerSide), m.Payload.JSON...)
 	default:
-		return "", nil, fmt.Errorf("%w: kind %d", errWire, m.Kind)
+		return "", nil, fmt.Errorf("%w: kind %d", errMalformed, m.Kind)
 	}
-	data, err = pack(append(text, '}'), m.Payload.Attachments)
-	return c.requests(m.Namespace), data, err
+	data, err = encode(append(text, '}'), m.Payload.Attachments)
+	return c.requestChannel(m.Namespace), data, err
 }
 
-// reply writes a reply to the question f.
-func (c classic) reply(f *frame, r *adapter.Reply) (channel string, data []byte, err error) {
-	channel = c.replies(f.message.Namespace)
-	if !c.shared && f.uid != "" {
-		channel = c.repliesTo(f.message.Namespace, f.uid)
+// encodeReply encodes a reply to the request f and returns the channel on which to publish
+// it.
+func (c classicFormat) encodeReply(f *frame, r *adapter.Reply) (channel string, data []byte, err error) {
+	channel = c.responseChannel(f.message.Namespace)
+	if !c.sharedResponses && f.uid != "" {
+		channel = c.nodeResponseChannel(f.message.Namespace, f.uid)
 	}
 	text := appendText([]byte(`{"requestId":`), f.requestID)
 	var attachments [][]byte
@@ -127,32 +140,32 @@ func (c classic) reply(f *frame, r *adapter.Reply) (channel string, data []byte,
 	case r.Kind == adapter.Listed:
 		text = appendNames(append(text, `,"rooms":`...), r.Rooms)
 	}
-	data, err = pack(append(text, '}'), attachments)
+	data, err = encode(append(text, '}'), attachments)
 	return channel, data, err
 }
 
-// done is the reply to a request of an older version for one socket.
-func (c classic) done(f *frame) (channel string, data []byte) {
-	return c.replies(f.message.Namespace), append(appendText([]byte(`{"requestId":`), f.requestID), '}')
+// encodeConfirmation encodes the response to a request of an older server for one socket.
+func (c classicFormat) encodeConfirmation(f *frame) (channel string, data []byte) {
+	return c.responseChannel(f.message.Namespace), append(appendText([]byte(`{"requestId":`), f.requestID), '}')
 }
 
-// readBroadcast reads what came on a channel of broadcasts.
-func (c classic) readBroadcast(namespace string, data []byte) (*frame, error) {
+// decodeBroadcast decodes what arrived on a broadcast channel.
+func (c classicFormat) decodeBroadcast(namespace string, data []byte) (*frame, error) {
 	text, attachments, err := msgpack.JSON(data, msgpack.Limits{})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errWire, err)
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	var parts []json.RawMessage
 	if err := unmarshal(text, &parts); err != nil {
 		return nil, err
 	}
 	if len(parts) < 3 {
-		return nil, fmt.Errorf("%w: broadcast of %d parts", errWire, len(parts))
+		return nil, fmt.Errorf("%w: broadcast has %d parts, want 3", errMalformed, len(parts))
 	}
 	var (
-		uid  name
-		p    *packet
-		opts *options
+		uid  looseString
+		p    *wirePacket
+		opts *wireOptions
 	)
 	for i, v := range []any{&uid, &p, &opts} {
 		if err := unmarshal(parts[i], v); err != nil {
@@ -160,15 +173,15 @@ func (c classic) readBroadcast(namespace string, data []byte) (*frame, error) {
 		}
 	}
 	f := &frame{uid: string(uid), message: &adapter.Message{Kind: adapter.Broadcast, Namespace: namespace}}
-	if err := opts.address(f.message); err != nil {
+	if err := opts.apply(f.message); err != nil {
 		return nil, err
 	}
-	return f, p.event(f.message, attachments)
+	return f, p.setPayload(f.message, attachments)
 }
 
-// readRequest reads what came on a channel of requests.
-func (c classic) readRequest(namespace string, data []byte) (*frame, error) {
-	text, attachments, err := parse(data)
+// decodeRequest decodes what arrived on a request channel.
+func (c classicFormat) decodeRequest(namespace string, data []byte) (*frame, error) {
+	text, attachments, err := decode(data)
 	if err != nil {
 		return nil, err
 	}
@@ -177,61 +190,61 @@ func (c classic) readRequest(namespace string, data []byte) (*frame, error) {
 		return nil, err
 	}
 	if r.Type == nil {
-		return nil, fmt.Errorf("%w: request without type", errWire)
+		return nil, fmt.Errorf("%w: request has no type", errMalformed)
 	}
 	m := &adapter.Message{Namespace: namespace}
 	f := &frame{uid: string(r.UID), requestID: string(r.RequestID), message: m}
 	switch *r.Type {
 	case classicSockets:
 		m.Kind, f.idsOnly = adapter.Fetch, true
-		return f, optional(r.Rooms, &m.Rooms)
+		return f, unmarshalOptional(r.Rooms, &m.Rooms)
 	case classicAllRooms:
 		m.Kind = adapter.ListRooms
 		return f, nil
 	case classicJoin, classicLeave, classicDisconnect:
 		m.Kind = map[int]adapter.Kind{classicJoin: adapter.Join, classicLeave: adapter.Leave, classicDisconnect: adapter.Disconnect}[*r.Type]
 		m.Close = r.Close == true
-		return f, r.target(f)
+		return f, r.setTarget(f)
 	case classicFetch:
 		m.Kind = adapter.Fetch
-		return f, r.Opts.address(m)
+		return f, r.Opts.apply(m)
 	case classicServerSide:
 		m.Kind = adapter.ServerSide
 		m.Payload = adapter.Payload{JSON: r.Data, Attachments: attachments}
 		return f, nil
 	case classicBroadcast:
 		m.Kind = adapter.Broadcast
-		if err := r.Opts.address(m); err != nil {
+		if err := r.Opts.apply(m); err != nil {
 			return nil, err
 		}
-		var p *packet
-		if err := optional(r.Packet, &p); err != nil {
+		var p *wirePacket
+		if err := unmarshalOptional(r.Packet, &p); err != nil {
 			return nil, err
 		}
-		return f, p.event(m, attachments)
+		return f, p.setPayload(m, attachments)
 	default:
-		return nil, fmt.Errorf("%w: request type %d", errWire, *r.Type)
+		return nil, fmt.Errorf("%w: request has the unknown type %d", errMalformed, *r.Type)
 	}
 }
 
-// target reads whom a Join, Leave or Disconnect is for: sockets by an address or, in
-// older versions, one by its ID.
-func (r *classicRequest) target(f *frame) error {
+// setTarget sets the sockets that a Join, Leave or Disconnect addresses: those selected by
+// options or, in older versions, one socket by its ID.
+func (r *classicRequest) setTarget(f *frame) error {
 	if r.Opts != nil {
-		var rooms []name
-		err := optional(r.Rooms, &rooms)
-		f.message.Targets = texts(rooms)
-		f.requestID = "" // nobody waits
+		var rooms []looseString
+		err := unmarshalOptional(r.Rooms, &rooms)
+		f.message.Targets = toStrings(rooms)
+		f.requestID = "" // the sender expects no reply
 		if err != nil {
 			return err
 		}
-		return r.Opts.address(f.message)
+		return r.Opts.apply(f.message)
 	}
 	if r.Sid == "" {
-		return fmt.Errorf("%w: request for nobody", errWire)
+		return fmt.Errorf("%w: request without options and without a socket ID", errMalformed)
 	}
-	var room name
-	if err := optional(r.Room, &room); err != nil {
+	var room looseString
+	if err := unmarshalOptional(r.Room, &room); err != nil {
 		return err
 	}
 	f.sid, f.message.Rooms = string(r.Sid), []string{string(r.Sid)}
@@ -241,18 +254,10 @@ func (r *classicRequest) target(f *frame) error {
 	return nil
 }
 
-// optional reads a member that may be missing.
-func optional(text json.RawMessage, v any) error {
-	if len(text) == 0 {
-		return nil
-	}
-	return unmarshal(text, v)
-}
-
-// readReply reads what came on a channel of replies. Most replies do not say what
-// they are: see answerTo.
-func (c classic) readReply(data []byte) (*frame, error) {
-	text, attachments, err := parse(data)
+// decodeResponse decodes what arrived on a response channel. Most responses do not contain
+// their type: see replyTo.
+func (c classicFormat) decodeResponse(data []byte) (*frame, error) {
+	text, attachments, err := decode(data)
 	if err != nil {
 		return nil, err
 	}
@@ -267,34 +272,35 @@ func (c classic) readReply(data []byte) (*frame, error) {
 	case *r.Type == classicClientCount:
 		f.reply = &adapter.Reply{Kind: adapter.Counted, Clients: max(r.ClientCount, 0)}
 	case *r.Type == classicAck:
-		f.reply = answered(r.Packet, attachments)
+		f.reply = answeredReply(r.Packet, attachments)
 	case *r.Type == classicServerSide:
-		f.reply = answered(r.Data, attachments)
+		f.reply = answeredReply(r.Data, attachments)
 	default:
 		f.raw = text
 	}
 	return f, nil
 }
 
-// answerTo reads a reply that does not say what it is, to a question of kind k. Where
-// it holds nothing that can be used, the node has replied all the same.
-func (f *frame) answerTo(k adapter.Kind) *adapter.Reply {
+// replyTo returns the reply to a request of kind k. If the response does not contain its
+// type, it is decoded as a response to that kind. A response without usable content is
+// still a reply, because its node is not going to send another one.
+func (f *frame) replyTo(k adapter.Kind) *adapter.Reply {
 	if f.reply != nil {
 		return f.reply
 	}
 	switch k {
 	case adapter.Fetch:
 		var r struct {
-			Sockets []socket `json:"sockets"`
+			Sockets []wireSocket `json:"sockets"`
 		}
 		_ = json.Unmarshal(f.raw, &r)
-		return described(r.Sockets)
+		return fetchedReply(r.Sockets)
 	case adapter.ListRooms:
 		var r struct {
-			Rooms []name `json:"rooms"`
+			Rooms []looseString `json:"rooms"`
 		}
 		_ = json.Unmarshal(f.raw, &r)
-		return &adapter.Reply{Kind: adapter.Listed, Rooms: texts(r.Rooms)}
+		return &adapter.Reply{Kind: adapter.Listed, Rooms: toStrings(r.Rooms)}
 	default:
 		return nil
 	}

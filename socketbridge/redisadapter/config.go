@@ -1,47 +1,51 @@
 package redisadapter
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 )
 
-// Mode is what an Adapter speaks.
+// Mode is the wire format that an Adapter uses.
 type Mode uint8
 
 const (
 	// Classic is the format of createAdapter: plain pub/sub, which every Redis
-	// has. On a Redis Cluster each message goes to all nodes of it.
+	// supports. A Redis Cluster forwards each message to all of its nodes.
 	Classic Mode = iota + 1
-	// Sharded is the format of createShardedAdapter: sharded pub/sub (Redis 7),
-	// with a channel for each room that is no socket's own (its subscriptionMode
-	// "dynamic", which is its default). A node hears nothing of rooms that it does
-	// not have.
+	// Sharded is the format of createShardedAdapter: sharded pub/sub (Redis 7) with
+	// one channel for each room, except for the rooms that hold a single socket under
+	// its own ID. This is Node's subscriptionMode "dynamic", its default. A node does
+	// not receive broadcasts to rooms in which it has no sockets.
 	Sharded
 	// ShardedStatic is Sharded with one channel per namespace (subscriptionMode
 	// "static").
 	ShardedStatic
-	// ShardedPrivate is Sharded with a channel for each room, those of the sockets'
-	// own IDs included (subscriptionMode "dynamic-private").
+	// ShardedPrivate is Sharded with a channel for each room, including the rooms of
+	// the sockets' own IDs (subscriptionMode "dynamic-private").
 	ShardedPrivate
-	// Streams is the format of @socket.io/redis-streams-adapter, for For: it then
-	// returns what NewStreams does.
+	// Streams is the format of @socket.io/redis-streams-adapter. For returns a
+	// *StreamsAdapter in this mode; New does not support it.
 	Streams
 )
 
-// Config says how an Adapter uses its Redis. All nodes of a cluster need the same Mode
-// and Key.
+var modeNames = [...]string{Classic: "Classic", Sharded: "Sharded", ShardedStatic: "ShardedStatic", ShardedPrivate: "ShardedPrivate", Streams: "Streams"}
+
+// Config configures an Adapter. All nodes of a cluster need the same Mode and Key. A zero
+// field means its default. New, NewStreams and For panic if a field is out of range or
+// contradicts another one.
 type Config struct {
-	// Mode is the format.
+	// Mode is the wire format.
 	//
-	// Optional. Default: Classic
+	// Optional. Default: Classic; with NewStreams: Streams
 	Mode Mode
 
-	// Key begins the names of all channels: the option key (channelPrefix when
-	// sharded) of Node's adapters. For streams, it is the name of the stream
-	// (streamName). The databases of a Redis share their channels: two
-	// apps on one Redis need different keys.
+	// Key is the prefix of all channel names: the option key (channelPrefix when
+	// sharded) of Node's adapters. With Streams it is the name of the stream
+	// (streamName). Channels are shared by all databases of a Redis, so two apps on
+	// one Redis need different keys.
 	//
-	// Optional. Default: "socket.io", after the storage's prefix with For
+	// Optional. Default: "socket.io"; For puts the storage's prefix before it
 	Key string
 
 	// Timeout bounds each exchange with Redis.
@@ -49,52 +53,55 @@ type Config struct {
 	// Optional. Default: 3 * time.Second
 	Timeout time.Duration
 
-	// AnswerTimeout bounds how long this node works on an answer to another one.
+	// AnswerTimeout bounds how long this node works on a request of another node.
 	//
 	// Optional. Default: 1 * time.Minute
 	AnswerTimeout time.Duration
 
-	// MaxAnswers is how many questions of other nodes are worked on at a time; what
-	// comes beyond is not answered, and logged.
+	// MaxAnswers is how many requests of other nodes this node works on at once.
+	// Further requests are not answered, and logged.
 	//
 	// Optional. Default: 1024
 	MaxAnswers int
 
-	// MaxMessage is the largest message in bytes, in both directions. A larger one
-	// is not sent, or dropped and logged.
+	// MaxMessage is the largest message in bytes, in both directions. A larger
+	// message is not sent (adapter.ErrTooLarge); if it is received, it is dropped and
+	// logged.
 	//
 	// Optional. Default: 16 << 20
 	MaxMessage int
 
-	// SharedResponses publishes replies on the channel that all nodes hear, and not on
-	// that of who asked: what Node's adapters do without
-	// publishOnSpecificResponseChannel. Both are heard by all versions since 7.2.
+	// SharedResponses publishes responses on the channel that all nodes subscribe to,
+	// not on the requesting node's own channel. Node's adapters do so without the
+	// option publishOnSpecificResponseChannel. All versions since 7.2 listen on both.
+	// Classic only.
 	//
 	// Optional. Default: false
 	SharedResponses bool
 
-	// MaxLen is about how many entries a stream keeps: the option maxLen of Node's
-	// adapter. The events of all namespaces count, and the heartbeats, two of each
-	// node in a namespace in 10 seconds.
+	// MaxLen is the approximate number of entries that the stream keeps: the option
+	// maxLen of Node's adapter. The events of all namespaces count. So do heartbeats:
+	// each node adds two per namespace in 10 seconds. Streams only.
 	//
 	// Optional. Default: 10_000
 	MaxLen int64
 
-	// SessionKey begins the keys under which streams keep sockets that may come back
-	// to any server: the option sessionKeyPrefix. Those that belong to a session are
-	// kept under Key and ":recovery:" instead, where servers of Node do not look.
+	// SessionKey is the prefix of the keys that hold the state of disconnected
+	// sockets which may resume on any server: the option sessionKeyPrefix. Sockets
+	// that belong to a session are stored under Key and ":recovery:" instead, where
+	// servers for Node do not look. Streams only.
 	//
-	// Optional. Default: "sio:session:", after the storage's prefix with For
+	// Optional. Default: "sio:session:"; For puts the storage's prefix before it
 	SessionKey string
 
-	// Heartbeat is how often a node of a stream says that it is there: the option
-	// heartbeatInterval.
+	// Heartbeat is the interval of a node's heartbeats: the option heartbeatInterval.
+	// Streams only.
 	//
 	// Optional. Default: 5 * time.Second
 	Heartbeat time.Duration
 
-	// HeartbeatTimeout is how long a node of a stream counts when nothing is heard
-	// of it.
+	// HeartbeatTimeout is how long a node is counted after its last message. It must
+	// be longer than Heartbeat. Streams only.
 	//
 	// Optional. Default: 10 * time.Second
 	HeartbeatTimeout time.Duration
@@ -105,7 +112,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// ConfigDefault is what an Adapter uses where Config says nothing.
+// ConfigDefault holds the defaults of Config.
 var ConfigDefault = Config{
 	Mode:          Classic,
 	Key:           "socket.io",
@@ -120,46 +127,51 @@ var ConfigDefault = Config{
 	HeartbeatTimeout: 10 * time.Second,
 }
 
-func configDefault(config ...Config) Config {
+// newConfig returns the given configuration, or the zero one, with its defaults filled
+// in. The prefix goes before the default keys, so that apps which share a Redis by their
+// storage prefixes do not receive each other's messages. It panics if a field is out of
+// range or contradicts another one.
+func newConfig(prefix string, config ...Config) Config {
 	var cfg Config
 	if len(config) > 0 {
 		cfg = config[0]
 	}
+	if cfg.Mode > Streams {
+		panic(fmt.Sprintf("redisadapter: Config.Mode is %d: it must be one of the Mode constants (0 means the default, %s)", cfg.Mode, modeNames[ConfigDefault.Mode]))
+	}
 	if cfg.Mode == 0 {
 		cfg.Mode = ConfigDefault.Mode
 	}
-	if cfg.Mode > Streams {
-		panic("redisadapter: Config.Mode is none of the Mode constants")
-	}
 	if cfg.Key == "" {
-		cfg.Key = ConfigDefault.Key
-	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = ConfigDefault.Timeout
-	}
-	if cfg.AnswerTimeout <= 0 {
-		cfg.AnswerTimeout = ConfigDefault.AnswerTimeout
-	}
-	if cfg.MaxAnswers <= 0 {
-		cfg.MaxAnswers = ConfigDefault.MaxAnswers
-	}
-	if cfg.MaxMessage <= 0 {
-		cfg.MaxMessage = ConfigDefault.MaxMessage
-	}
-	if cfg.MaxLen <= 0 {
-		cfg.MaxLen = ConfigDefault.MaxLen
+		cfg.Key = prefix + ConfigDefault.Key
 	}
 	if cfg.SessionKey == "" {
-		cfg.SessionKey = ConfigDefault.SessionKey
+		cfg.SessionKey = prefix + ConfigDefault.SessionKey
 	}
-	if cfg.Heartbeat <= 0 {
-		cfg.Heartbeat = ConfigDefault.Heartbeat
-	}
-	if cfg.HeartbeatTimeout <= 0 {
-		cfg.HeartbeatTimeout = ConfigDefault.HeartbeatTimeout
+	setDefault("Timeout", &cfg.Timeout, ConfigDefault.Timeout)
+	setDefault("AnswerTimeout", &cfg.AnswerTimeout, ConfigDefault.AnswerTimeout)
+	setDefault("MaxAnswers", &cfg.MaxAnswers, ConfigDefault.MaxAnswers)
+	setDefault("MaxMessage", &cfg.MaxMessage, ConfigDefault.MaxMessage)
+	setDefault("MaxLen", &cfg.MaxLen, ConfigDefault.MaxLen)
+	setDefault("Heartbeat", &cfg.Heartbeat, ConfigDefault.Heartbeat)
+	setDefault("HeartbeatTimeout", &cfg.HeartbeatTimeout, ConfigDefault.HeartbeatTimeout)
+	if cfg.HeartbeatTimeout <= cfg.Heartbeat {
+		// Other nodes would stop counting this one between two of its heartbeats.
+		panic(fmt.Sprintf("redisadapter: Config.HeartbeatTimeout is %v: it must be longer than Config.Heartbeat, which is %v (0 means the default, %v)",
+			cfg.HeartbeatTimeout, cfg.Heartbeat, ConfigDefault.HeartbeatTimeout))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
 	return cfg
+}
+
+// setDefault replaces a zero by its default and panics if the value is negative.
+func setDefault[T time.Duration | int | int64](field string, value *T, byDefault T) {
+	if *value < 0 {
+		panic(fmt.Sprintf("redisadapter: Config.%s is %v: it must be positive (0 means the default, %v)", field, *value, byDefault))
+	}
+	if *value == 0 {
+		*value = byDefault
+	}
 }

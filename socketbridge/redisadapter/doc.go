@@ -1,22 +1,31 @@
-// Package redisadapter links servers through Redis, in the wire format of
-// @socket.io/redis-adapter 8: servers of Socket.IO for Node may be in the same cluster,
-// and @socket.io/redis-emitter reaches the sockets of all.
+// Package redisadapter connects the nodes of a cluster through Redis. It uses the wire
+// formats of @socket.io/redis-adapter 8 and @socket.io/redis-streams-adapter 0.2, so
+// Socket.IO servers for Node can join the same cluster. In Classic mode,
+// @socket.io/redis-emitter reaches the sockets of all nodes.
 //
 //	store := storage.MustOpen(os.Getenv("STORAGE")) // memory:// or redis://…
 //	io := socketbridge.New(socketbridge.Config{
 //		Sessions: fibersession.New(fibersession.Config{Storage: store}),
-//		Adapter:  redisadapter.For(store), // none for memory://
+//		Adapter:  redisadapter.For(store), // nil for memory://
 //	})
 //
-// Three ideas. The two formats, classic and sharded, are pure functions between
-// messages and bytes (classic.go, cluster.go): what a wire says is in one place each.
-// What a node subscribes to is a set of names that may change at any time; listeners
-// see that Redis knows, now and after each reconnect (listener.go, shards.go). And
-// Redis pub/sub is lossy: a node that is not connected misses what is published, and
-// hears again as soon as it is back.
+// There are three families of modes, and each has its own files:
 //
-// It stores nothing in Redis, and does not recover missed messages. NewStreams does:
-// it speaks through a Redis stream, in the format of @socket.io/redis-streams-adapter
-// 0.2, which keeps events for a while, so that a node that was away reads on where it
-// was and a client may come back to any node (entry.go, streamlink.go, streams.go).
+//   - Classic: plain pub/sub. It works on every Redis.
+//   - Sharded, ShardedStatic, ShardedPrivate: sharded pub/sub of Redis 7. On a Redis
+//     Cluster a message reaches only the Redis nodes that need it.
+//   - Streams: a Redis stream, made by NewStreams or For. It is a replay log.
+//
+// Pub/sub is lossy: a node misses everything that is published while it is disconnected
+// from Redis, and resubscribes as soon as it is back. The pub/sub modes store nothing in
+// Redis and cannot recover missed messages. A stream keeps broadcasts for a while: a node
+// that was disconnected reads on from its last entry, and a client can resume its
+// connection on any node.
+//
+// For maintainers: the wire formats are pure functions between messages and bytes
+// (wire.go, wire_cluster.go, classic_wire.go, sharded_wire.go, streams_entry.go). A link
+// (link.go) combines a format with the channels or the stream that carry it (classic.go,
+// sharded.go, streams_link.go). A subscriber (subscriber.go) keeps one connection
+// subscribed to a changing set of channels. Adapter (adapter.go, request.go, response.go)
+// is what all modes share.
 package redisadapter

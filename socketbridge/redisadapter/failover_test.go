@@ -20,29 +20,30 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// site is two nodes on one Redis: a cluster of adapters of each kind that broadcasts all
-// the time, and a session that one node watches and the other changes.
-type site struct {
-	t        *testing.T
-	traffics map[string]*traffic
-	watched  *fibersession.Handle
-	changed  *fibersession.Handle
-	pause    func()
+// failoverSetup is the workload during a failover: for each mode family a cluster of two
+// nodes that broadcast all the time, and a session that one store watches and another one
+// changes all the time.
+type failoverSetup struct {
+	t           *testing.T
+	loads       map[string]*load
+	watched     *fibersession.Handle
+	changed     *fibersession.Handle
+	stopChanges func()
 }
 
-// newSite begins with all that; everything of one key and of the storage's prefix is in
-// one slot of a cluster.
-func newSite(t *testing.T, url, prefix string) *site {
+// newFailoverSetup starts the workload. On a Redis Cluster, the prefix can put all its keys
+// and channels into one slot.
+func newFailoverSetup(t *testing.T, url, prefix string) *failoverSetup {
 	t.Helper()
-	s := &site{t: t, traffics: make(map[string]*traffic)}
-	for name, mode := range kinds {
-		s.traffics[name] = newTraffic(t, redisadapter.Config{Mode: mode, Key: prefix + name}, url, url)
+	s := &failoverSetup{t: t, loads: make(map[string]*load)}
+	for name, mode := range modeFamilies {
+		s.loads[name] = newLoad(t, redisadapter.Config{Mode: mode, Key: prefix + name}, url, url)
 	}
 	storePrefix := "?prefix="
 	if strings.Contains(url, "?") {
 		storePrefix = "&prefix="
 	}
-	a, b := sessions(t, url+storePrefix+prefix), sessions(t, url+storePrefix+prefix)
+	a, b := newStore(t, url+storePrefix+prefix), newStore(t, url+storePrefix+prefix)
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/", func(c *fiber.Ctx) (err error) {
 		s.watched, err = a.Lift(c)
@@ -62,30 +63,30 @@ func newSite(t *testing.T, url, prefix string) *site {
 	}
 	t.Cleanup(s.changed.Release)
 	stop, done := make(chan struct{}), make(chan struct{})
-	go func() { // pause waits for done
+	go func() { // stopChanges waits for done
 		defer close(done)
 		for {
 			select {
 			case <-stop:
 				return
 			case <-time.After(5 * time.Millisecond):
-				_, _ = s.changed.Incr(context.Background(), "n", 1) // progress looks whether any succeed
+				_, _ = s.changed.Incr(context.Background(), "n", 1) // may fail; waitForProgress checks that changes succeed again
 			}
 		}
 	}()
-	s.pause = sync.OnceFunc(func() {
+	s.stopChanges = sync.OnceFunc(func() {
 		close(stop)
 		<-done
 	})
-	t.Cleanup(s.pause)
-	for _, tr := range s.traffics {
-		tr.begin()
+	t.Cleanup(s.stopChanges)
+	for _, l := range s.loads {
+		l.start()
 	}
 	return s
 }
 
-// sessions is a store that asks nobody what it has not been told.
-func sessions(t *testing.T, url string) *fibersession.Store {
+// newStore returns a store that relies on notifications: it does not recheck sessions.
+func newStore(t *testing.T, url string) *fibersession.Store {
 	t.Helper()
 	st := storage.MustOpen(url)
 	store := fibersession.New(fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 5 * time.Second}, Tracking: fibersession.Tracking{Recheck: -1}})
@@ -98,74 +99,75 @@ func sessions(t *testing.T, url string) *fibersession.Store {
 	return store
 }
 
-// progress waits until everybody hears everybody, and the session's watcher of a change
-// that was made after this began. It returns from where on the messages were sent.
-func (s *site) progress(what string) (marks map[string][]int) {
+// waitForProgress waits until all nodes receive from each other, and until the session's
+// watcher has seen a change that was made after the call. It returns the number of each
+// node's next message.
+func (s *failoverSetup) waitForProgress(phase string) (marks map[string][]int) {
 	s.t.Helper()
 	began := time.Now()
 	var took []string
 	marks = make(map[string][]int)
-	for name, tr := range s.traffics {
-		tr.progress(what + ": " + name)
-		marks[name] = tr.mark()
+	for name, l := range s.loads {
+		l.waitForProgress(phase + ": " + name)
+		marks[name] = l.nextNumbers()
 		took = append(took, name+" "+time.Since(began).Round(time.Millisecond).String())
 	}
 	var n int
-	wait(s.t, what+": the session changes", func() string {
+	waitFor(s.t, phase+": the session can be changed", func() string {
 		var err error
 		n, err = s.changed.Incr(s.t.Context(), "n", 1)
 		return errText(err)
 	})
-	wait(s.t, what+": the session's watcher is told", func() string {
+	waitFor(s.t, phase+": the watcher has the change", func() string {
 		if got := fibersession.Value[int](s.watched, "n"); got < n {
-			return fmt.Sprint(got, " of ", n)
+			return fmt.Sprint("it has ", got, " of ", n)
 		}
 		return ""
 	})
-	s.t.Logf("%s: %s, the session %v", what, strings.Join(took, ", "), time.Since(began).Round(time.Millisecond))
+	s.t.Logf("%s: %s, session %v", phase, strings.Join(took, ", "), time.Since(began).Round(time.Millisecond))
 	return marks
 }
 
-// end checks what was heard. All of a stream must have come from the marks on.
-func (s *site) end(marks map[string][]int) {
+// finish stops the workload and checks what was received; see load.check for the marks.
+func (s *failoverSetup) finish(marks map[string][]int) {
 	s.t.Helper()
-	s.pause()
-	for name, tr := range s.traffics {
-		tr.end()
+	s.stopChanges()
+	for name, l := range s.loads {
+		l.drain()
 		s.t.Log(name)
-		tr.check(marks[name])
+		l.check(marks[name])
 	}
 }
 
-// A master fails, and the Sentinels put its replica in its place, while two nodes
-// broadcast and change a session: they follow. What was written to the master last may
-// be lost with it.
+// A master fails and the Sentinel promotes its replica, while two nodes broadcast and change
+// a session. Both follow to the new master. Writes that the old master had not replicated
+// may be lost, so messages are checked from the failover on.
 func TestSentinelFailsOver(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(*redistest.Server){
-		"killed":       (*redistest.Server).Kill,
-		"stands still": (*redistest.Server).Pause,
+		"killed": (*redistest.Server).Kill,
+		"paused": (*redistest.Server).Pause,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := redistest.StartFailover(t)
-			s := newSite(t, f.URL(), "app:")
-			s.progress("before")
-			f.WaitForReplication() // else the session itself may be lost
+			s := newFailoverSetup(t, f.URL(), "app:")
+			s.waitForProgress("before the failover")
+			f.WaitForReplication() // otherwise the session itself could be lost
 			fail(f.Master)
 			f.Replica.WaitForMaster()
-			marks := s.progress("after it")
-			if name == "stands still" {
-				f.Master.Resume() // and is made the other's replica
-				s.progress("when it is back")
+			marks := s.waitForProgress("after the failover")
+			if name == "paused" {
+				f.Master.Resume() // the Sentinel makes it a replica of the new master
+				s.waitForProgress("after the old master is back")
 			}
-			s.end(marks)
+			s.finish(marks)
 		})
 	}
 }
 
-// A master of a Redis Cluster gives way to its replica, and later fails, while two nodes
-// broadcast and change a session.
+// A master of a Redis Cluster hands its slots to a replica and later gets them back when the
+// replica fails, while two nodes broadcast and change a session.
 func TestClusterFailsOver(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, "--cluster-node-timeout", "3000")
@@ -173,50 +175,50 @@ func TestClusterFailsOver(t *testing.T) {
 	master := cluster.Masters[i]
 	replica := cluster.AddReplica(master, "--cluster-node-timeout", "3000")
 	url := "redis-cluster://" + cluster.Masters[(i+1)%3].Addr()
-	s := newSite(t, url, "{app}")
-	s.progress("before")
+	s := newFailoverSetup(t, url, "{app}")
+	s.waitForProgress("before the failover")
 	replica.Do("cluster", "failover")
 	replica.WaitForMaster()
-	s.progress("after it")
+	s.waitForProgress("after the failover")
 	master.WaitForReplica()
 	replica.Kill()
 	master.WaitForMaster()
-	s.end(s.progress("after the replica's end"))
+	s.finish(s.waitForProgress("after the replica has failed"))
 }
 
-// Slots of a Redis Cluster move from master to master while nodes broadcast: a stream
-// loses nothing and brings nothing twice, and channels are subscribed to where they are.
+// Slots of a Redis Cluster move between masters while nodes broadcast. A stream loses no
+// message and delivers none twice, and subscriptions follow their channels.
 func TestClusterSlotsMove(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	for name, mode := range kinds {
+	for name, mode := range modeFamilies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := "{" + name + "}"
 			slot, i := cluster.Slot(key)
 			from, to := cluster.Masters[i], cluster.Masters[(i+1)%3]
-			tr := newTraffic(t, redisadapter.Config{Mode: mode, Key: key}, cluster.URL(), cluster.URL())
-			tr.begin()
-			tr.progress("before")
+			l := newLoad(t, redisadapter.Config{Mode: mode, Key: key}, cluster.URL(), cluster.URL())
+			l.start()
+			l.waitForProgress("before")
 			for range 3 {
 				cluster.BeginMigration(slot, from, to)
-				tr.progress("while it is about to move")
+				l.waitForProgress("while the slot is migrating")
 				if mode == redisadapter.Streams {
 					host, port, _ := net.SplitHostPort(to.Addr())
 					from.Do("migrate", host, port, key, "0", "5000")
-					tr.progress("when the stream has moved, and the slot has not")
+					l.waitForProgress("after the stream has moved, before the slot has")
 				}
 				cluster.EndMigration(slot, from, to)
-				t.Logf("all heard each other %v after a slot moved", tr.progress("after it"))
+				t.Logf("all nodes received from each other %v after the slot moved", l.waitForProgress("after the slot has moved"))
 				from, to = to, from
 			}
-			tr.end()
-			tr.check(make([]int, 2))
+			l.drain()
+			l.check(make([]int, 2))
 		})
 	}
 }
 
-// A channel that moves takes nothing along from other channels of its connection.
+// When the slot of a channel moves, the other channels of its connection lose no message.
 func TestClusterOtherChannelsStay(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
@@ -228,42 +230,43 @@ func TestClusterOtherChannelsStay(t *testing.T) {
 			room, slot = name, s
 		}
 	}
-	tr := newTraffic(t, redisadapter.Config{Mode: redisadapter.Sharded, Key: "app"}, cluster.URL(), cluster.URL())
-	for _, w := range tr.talkers {
-		w.Adapter.(adapter.RoomWatcher).RoomOpened("/", room, false)
+	l := newLoad(t, redisadapter.Config{Mode: redisadapter.Sharded, Key: "app"}, cluster.URL(), cluster.URL())
+	for _, n := range l.nodes {
+		n.Adapter.(adapter.RoomWatcher).RoomOpened("/", room, false)
 	}
 	n := 0
-	reach := func() {
+	waitForRoom := func() {
 		t.Helper()
-		wait(t, "the room is heard", func() string {
+		waitFor(t, "broadcasts to the room arrive", func() string {
 			n++
 			text := fmt.Sprint("room ", n)
-			err := tr.talkers[0].Publish(t.Context(), &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{room}, Payload: adapter.Payload{JSON: fmt.Appendf(nil, `["%s"]`, text)}})
-			time.Sleep(5 * time.Millisecond) // no word of what is not heard
-			tr.talkers[1].mu.Lock()
-			defer tr.talkers[1].mu.Unlock()
-			if !slices.Contains(tr.talkers[1].heard, text) {
-				return "nothing came: " + errText(err)
+			err := l.nodes[0].Publish(t.Context(), &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{room}, Payload: adapter.Payload{JSON: fmt.Appendf(nil, `["%s"]`, text)}})
+			time.Sleep(5 * time.Millisecond) // nothing tells the sender whether the message arrives
+			l.nodes[1].mu.Lock()
+			defer l.nodes[1].mu.Unlock()
+			if !slices.Contains(l.nodes[1].received, text) {
+				return "nothing arrived: " + errText(err)
 			}
 			return ""
 		})
 	}
-	reach()
-	tr.begin()
+	waitForRoom()
+	l.start()
 	from, to := cluster.Masters[home], cluster.Masters[(home+1)%3]
 	for range 6 {
 		cluster.BeginMigration(slot, from, to)
 		cluster.EndMigration(slot, from, to)
-		tr.progress("the others")
-		reach()
+		l.waitForProgress("the other channels")
+		waitForRoom()
 		from, to = to, from
 	}
-	tr.end()
-	tr.complete = true
-	tr.check(make([]int, 2))
+	l.drain()
+	l.lossless = true
+	l.check(make([]int, 2))
 }
 
-// A message whose answer is lost is of unknown outcome, and is not sent again.
+// If the reply of Redis to a message is lost, the outcome is unknown and the message is not
+// sent again.
 func TestClusterLosesAnAnswer(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
@@ -275,30 +278,30 @@ func TestClusterLosesAnAnswer(t *testing.T) {
 		m.Do("config", "set", "cluster-announce-port", port)
 	}
 	for _, m := range cluster.Masters {
-		m.WaitFor("all are known by their other addresses", func(answer string) bool {
-			return !slices.ContainsFunc(cluster.Addrs(), func(addr string) bool { return strings.Contains(answer, addr+"@") })
+		m.WaitFor("all nodes are known by their proxies' addresses", func(reply string) bool {
+			return !slices.ContainsFunc(cluster.Addrs(), func(addr string) bool { return strings.Contains(reply, addr+"@") })
 		}, "cluster", "nodes")
 	}
 	url := "redis-cluster://" + networks[0].Addr()
-	for name, mode := range kinds {
+	for name, mode := range modeFamilies {
 		t.Run(name, func(t *testing.T) {
 			key := "{" + name + "}"
 			_, i := cluster.Slot(key)
-			tr := newTraffic(t, redisadapter.Config{Mode: mode, Key: key}, url, url)
-			a, b := tr.talkers[0], tr.talkers[1]
-			tr.begin()
-			tr.progress("before")
-			tr.pause()
-			networks[i].DropReply(fmt.Sprintf("%d %d", a.number, a.next))
+			l := newLoad(t, redisadapter.Config{Mode: mode, Key: key}, url, url)
+			a, b := l.nodes[0], l.nodes[1]
+			l.start()
+			l.waitForProgress("before")
+			l.stop()
+			networks[i].DropReply(fmt.Sprintf("%d %d", a.index, a.next))
 			n := a.next
-			a.talk(t)
-			if a.fates[n] != "unknown" {
-				t.Errorf("it is %s", a.fates[n])
+			a.send(t)
+			if a.outcomes[n] != outcomeUnknown {
+				t.Errorf("the outcome is %q, want %q", a.outcomes[n], outcomeUnknown)
 			}
-			tr.end()
-			tr.check(make([]int, 2))
-			if all := b.numbers(0); mode == redisadapter.Streams && !slices.Contains(all, n) {
-				t.Errorf("it was not sent: the test shows nothing: %v", all)
+			l.drain()
+			l.check(make([]int, 2))
+			if all := b.receivedFrom(0); mode == redisadapter.Streams && !slices.Contains(all, n) {
+				t.Errorf("the message was not executed, so the test proves nothing: node 1 received %v", all)
 			}
 		})
 	}

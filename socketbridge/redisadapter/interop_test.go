@@ -5,187 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
-	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage"
-	_ "github.com/fiberbridge/fiberbridge/storage/redis"
 )
 
-// mixed is a cluster of two servers of ours and one of Node's, each with one client of
-// each namespace, in the rooms "all" and "a", "b" or "c".
-type mixed struct {
-	t       *testing.T
-	a, b    *socketbridge.Server
-	c       *nodetest.ClusterServer
-	clients []*nodetest.Client // of a, b and c
-	ids     []string
-}
-
-// serve listens with a server whose sockets join the rooms of their auth option.
-func serve(t *testing.T, redis string, cfg redisadapter.Config) (*socketbridge.Server, string) {
-	t.Helper()
-	return serveWith(t, redis, cfg, socketbridge.Recovery{})
-}
-
-// serveWith is serve with recovery.
-func serveWith(t *testing.T, redis string, cfg redisadapter.Config, recovery socketbridge.Recovery) (*socketbridge.Server, string) {
-	t.Helper()
-	store := storage.MustOpen(redis)
-	silent := slog.New(slog.DiscardHandler)
-	cfg.Logger = silent
-	io := socketbridge.New(socketbridge.Config{Adapter: redisadapter.For(store, cfg), Logger: silent, Timeouts: socketbridge.Timeouts{Request: 20 * time.Second}, Recovery: recovery})
-	for _, name := range []string{"/", "/chat"} {
-		io.Of(name).OnConnection(func(s *socketbridge.Socket) {
-			var auth struct {
-				Rooms []string
-				Data  map[string]any
-			}
-			err := errors.Join(s.Auth(&auth), s.Join(auth.Rooms...))
-			for k, v := range auth.Data {
-				err = errors.Join(err, s.Data().Share(k, v))
-			}
-			if err = errors.Join(err, s.Emit("ready")); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // its goroutine ends so much later
-	app.Use(io.Handler())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = app.Listener(ln) }() // ShutdownWithContext, below, waits for it
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := errors.Join(io.Shutdown(ctx), app.ShutdownWithContext(ctx), store.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return io, "http://" + ln.Addr().String()
-}
-
-func newMixed(t *testing.T, cfg redisadapter.Config, node nodetest.ClusterOptions) (*mixed, *nodetest.Node, string) {
-	t.Helper()
-	n := nodetest.Start(t)
-	redis := redistest.Start(t).URL()
-	node.Redis = redis
-	m := &mixed{t: t, c: n.Cluster(t, node)}
-	var urlA, urlB string
-	m.a, urlA = serve(t, redis, cfg)
-	m.b, urlB = serve(t, redis, cfg)
-	for _, ns := range []string{"/", "/chat"} {
-		m.found(ns, 3)
-	}
-	for i, url := range []string{urlA, urlB, m.c.URL} {
-		c := n.Connect(t, url, nodetest.Options{Auth: map[string]any{"rooms": []string{"all", string(rune('a' + i))}, "data": map[string]any{"n": i}}})
-		c.MustNext("ready")
-		c.Answer("ask", fmt.Sprint(i), "more")
-		c.Answer("ask binary", nodetest.Binary{byte(i)})
-		m.clients = append(m.clients, c)
-		m.ids = append(m.ids, c.State().ID)
-	}
-	m.settle()
-	return m, n, redis
-}
-
-// found waits until all nodes know that there are count.
-func (m *mixed) found(namespace string, count int) {
-	m.t.Helper()
-	wait(m.t, fmt.Sprintf("%d nodes find each other", count), func() string {
-		a, errA := m.a.Of(namespace).Nodes(m.t.Context())
-		b, errB := m.b.Of(namespace).Nodes(m.t.Context())
-		var c int
-		m.c.Run(m.t, namespace, "return await nsp.adapter.serverCount()", &c)
-		if a != count || b != count || c != count {
-			return fmt.Sprint(a, errA, b, errB, c)
-		}
-		return ""
-	})
-}
-
-// settle waits until each room has been heard from each node: where rooms have
-// channels, they take effect some time after somebody joined.
-func (m *mixed) settle() {
-	m.t.Helper()
-	for i, room := range []string{"a", "b", "c"} {
-		for j := range 3 {
-			name := fmt.Sprintf("settled %d", j)
-			wait(m.t, "room "+room+" is heard", func() string {
-				m.emit(j, room, name)
-				ctx, cancel := context.WithTimeout(m.t.Context(), 100*time.Millisecond)
-				defer cancel()
-				if _, err := m.clients[i].Next(ctx, name); err != nil {
-					return err.Error()
-				}
-				return ""
-			})
-		}
-	}
-}
-
-// emit emits to a room from node i.
-func (m *mixed) emit(i int, room, event string) {
-	m.t.Helper()
-	switch i {
-	case 0, 1:
-		if err := []*socketbridge.Server{m.a, m.b}[i].To(room).Emit(event); err != nil {
-			m.t.Fatal(err)
-		}
-	default:
-		m.c.Run(m.t, "/", "nsp.to(args[0]).emit(args[1])", nil, room, event)
-	}
-}
-
-// wait waits until check has nothing to say.
-func wait(t *testing.T, what string, check func() string) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		problem := check()
-		if problem == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %s", what, problem)
-		}
-		time.Sleep(5 * time.Millisecond) // Redis tells nobody
-	}
-}
-
-// hit checks which clients an event reaches, once each: want is some of "abc". The
-// event "end" follows from the same node on the same way.
-func (m *mixed) hit(want, event string, args string, end func()) {
-	m.t.Helper()
-	end()
-	for i, c := range m.clients {
-		c.MustNext("end")
-		n := c.Waiting(event)
-		if wanted := strings.Contains(want, string(rune('a'+i))); wanted && n == 1 {
-			if got := c.MustNext(event).String(); got != args {
-				m.t.Errorf("client %c got %s%s, want %s", 'a'+i, event, got, args)
-			}
-		} else if wanted || n > 0 {
-			m.t.Errorf("client %c got %s %d times, wanted: %v", 'a'+i, event, n, wanted)
-		}
-	}
-}
-
-// variants are the formats and options in which a cluster may speak.
+// variants returns the formats and options that both sides support.
 func variants() map[string]struct {
 	ours redisadapter.Config
 	node nodetest.ClusterOptions
@@ -206,13 +37,13 @@ func variants() map[string]struct {
 	}
 }
 
-// TestMixedCluster has our servers and Node's in one cluster, in both directions.
+// Servers of ours and of Node's form one cluster, in every format and in both directions.
 func TestMixedCluster(t *testing.T) {
 	t.Parallel()
 	for name, v := range variants() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, _, _ := newMixed(t, v.ours, v.node)
+			m, _, _ := newMixedCluster(t, v.ours, v.node)
 			m.t.Run("broadcasts of ours", func(t *testing.T) { m.with(t).broadcastsOfOurs() })
 			m.t.Run("broadcasts of Node's", func(t *testing.T) { m.with(t).broadcastsOfNodes() })
 			m.t.Run("fetchSockets", func(t *testing.T) { m.with(t).fetchSockets() })
@@ -224,16 +55,9 @@ func TestMixedCluster(t *testing.T) {
 	}
 }
 
-// with is the same cluster for a part of the test.
-func (m *mixed) with(t *testing.T) *mixed {
-	part := *m
-	part.t = t
-	return &part
-}
-
 const binaryJSON = `{"$binary":"AQL/"}`
 
-func (m *mixed) broadcastsOfOurs() {
+func (m *mixedCluster) broadcastsOfOurs() {
 	arg := map[string]any{"text": "é😀", "n": []any{1, -2.5, nil, true}}
 	const argJSON = `[{"n":[1,-2.5,null,true],"text":"é😀"}]`
 	for _, tt := range []struct {
@@ -241,7 +65,7 @@ func (m *mixed) broadcastsOfOurs() {
 		to   socketbridge.Broadcast
 		want string
 	}{
-		{"everybody", m.a.Of("/").Broadcast(), "abc"},
+		{"all sockets", m.a.Of("/").Broadcast(), "abc"},
 		{"a room", m.a.To("c"), "c"},
 		{"two rooms", m.a.To("b", "c"), "bc"},
 		{"all and one of them", m.a.To("all", "c"), "abc"},
@@ -253,15 +77,15 @@ func (m *mixed) broadcastsOfOurs() {
 		{"volatile", m.a.To("all").Volatile(), "abc"},
 		{"uncompressed", m.a.To("all").Compress(false), "abc"},
 		{"local", m.a.To("all").Local(), "a"},
-		{"nobody", m.a.To("elsewhere"), ""},
+		{"an empty room", m.a.To("elsewhere"), ""},
 	} {
 		m.t.Run(tt.name, func(t *testing.T) {
 			m := m.with(t)
 			if err := tt.to.Emit("news", arg); err != nil {
 				t.Fatal(err)
 			}
-			// Where rooms have channels of their own, each end goes the way of the event.
-			m.hit(tt.want, "news", argJSON, func() {
+			// If rooms have their own channels, each "end" uses the same one as the event.
+			m.expect(tt.want, "news", argJSON, func() {
 				for _, room := range []string{"a", "b", "c"} {
 					m.emit(0, room, "end")
 				}
@@ -271,24 +95,16 @@ func (m *mixed) broadcastsOfOurs() {
 	if err := m.a.To("all").Emit("bin", []byte{1, 2, 255}, map[string]any{"x": []byte{}}); err != nil {
 		m.t.Fatal(err)
 	}
-	m.hit("abc", "bin", `[`+binaryJSON+`,{"x":{"$binary":""}}]`, func() { m.ends(0) })
+	m.expect("abc", "bin", `[`+binaryJSON+`,{"x":{"$binary":""}}]`, func() { m.emitEnd(0) })
 	if err := m.a.Of("/chat").Emit("other"); err != nil {
 		m.t.Fatal(err)
 	}
-	m.hit("", "other", "", func() { m.ends(0) })
+	m.expect("", "other", "", func() { m.emitEnd(0) })
 }
 
-// ends sends the event "end" from node i to each client.
-func (m *mixed) ends(i int) {
-	m.t.Helper()
-	for _, room := range []string{"a", "b", "c"} {
-		m.emit(i, room, "end")
-	}
-}
-
-func (m *mixed) broadcastsOfNodes() {
+func (m *mixedCluster) broadcastsOfNodes() {
 	for _, tt := range []struct{ name, emit, want string }{
-		{"everybody", `nsp.emit("news", ...args)`, "abc"},
+		{"all sockets", `nsp.emit("news", ...args)`, "abc"},
 		{"a room", `nsp.to("b").emit("news", ...args)`, "b"},
 		{"two rooms", `nsp.to(["b", "c"]).emit("news", ...args)`, "bc"},
 		{"a room except", `nsp.to("all").except("b").emit("news", ...args)`, "ac"},
@@ -302,36 +118,36 @@ func (m *mixed) broadcastsOfNodes() {
 		m.t.Run(tt.name, func(t *testing.T) {
 			m := m.with(t)
 			m.c.Run(t, "/", tt.emit, nil, map[string]any{"text": "é😀", "n": []any{1, 9007199254740991, nil}}, []byte{1, 2, 255})
-			m.hit(tt.want, "news", `[{"n":[1,9007199254740991,null],"text":"é😀"},`+binaryJSON+`]`, func() { m.ends(2) })
+			m.expect(tt.want, "news", `[{"n":[1,9007199254740991,null],"text":"é😀"},`+binaryJSON+`]`, func() { m.emitEnd(2) })
 		})
 	}
 }
 
-func (m *mixed) fetchSockets() {
+func (m *mixedCluster) fetchSockets() {
 	all, err := m.a.FetchSockets(m.t.Context())
 	if err != nil || len(all) != 3 {
-		m.t.Fatalf("%d sockets, %v", len(all), err)
+		m.t.Fatalf("fetched %d sockets, %v, want 3", len(all), err)
 	}
 	for _, r := range all {
 		i := slices.Index(m.ids, r.ID())
 		var n int
 		if err := r.Data("n", &n); err != nil || n != i {
-			m.t.Errorf("socket %d has the data %d, %v", i, n, err)
+			m.t.Errorf("socket %d has the data %d, %v, want %d", i, n, err, i)
 		}
 		if !slices.Contains(r.Rooms(), "all") || !slices.Contains(r.Rooms(), r.ID()) {
-			m.t.Errorf("socket %d is in %q", i, r.Rooms())
+			m.t.Errorf("socket %d is in the rooms %q, want all and its own among them", i, r.Rooms())
 		}
 		if hs := r.Handshake(); !strings.Contains(hs.Address, "127.0.0.1") || time.Since(hs.Time) > time.Hour || !strings.HasPrefix(hs.Header["host"], "127.0.0.1:") {
-			m.t.Errorf("socket %d: %+v", i, hs)
+			m.t.Errorf("socket %d has the handshake %+v", i, hs)
 		}
 	}
 	some, err := m.b.To("c").FetchSockets(m.t.Context())
 	if err != nil || len(some) != 1 || some[0].ID() != m.ids[2] {
-		m.t.Fatalf("%v, %v", some, err)
+		m.t.Fatalf("sockets in the room c: %v, %v, want client c's", some, err)
 	}
 	answer, err := some[0].EmitWithAck(m.t.Context(), "ask")
 	if err != nil || string(answer.Args()[0]) != `"2"` {
-		m.t.Errorf("%s, %v", answer.Args(), err)
+		m.t.Errorf("client c answered %s, %v, want 2", answer.Args(), err)
 	}
 	var got []struct {
 		ID        string
@@ -344,23 +160,23 @@ func (m *mixed) fetchSockets() {
 	m.c.Run(m.t, "/", `return (await nsp.in("all").fetchSockets()).map((s) => ({
 		id: s.id, rooms: [...s.rooms], data: s.data, address: s.handshake.address, issued: s.handshake.issued, userAgent: "host" in s.handshake.headers && s.handshake.query.x === undefined && s.handshake.auth.y === undefined }))`, &got)
 	if len(got) != 3 {
-		m.t.Fatalf("Node fetched %d sockets", len(got))
+		m.t.Fatalf("Node fetched %d sockets, want 3", len(got))
 	}
 	for _, s := range got {
 		i := slices.Index(m.ids, s.ID)
 		if s.Data["n"] != i || !slices.Contains(s.Rooms, "all") || !slices.Contains(s.Rooms, s.ID) || !strings.Contains(s.Address, "127.0.0.1") || s.Issued < 1e12 || !s.UserAgent {
-			m.t.Errorf("Node fetched %+v", s)
+			m.t.Errorf("Node fetched the socket %+v", s)
 		}
 	}
 	rooms, err := m.a.Of("/").AllRooms(m.t.Context())
 	for _, want := range append([]string{"all", "a", "b", "c"}, m.ids...) {
 		if !slices.Contains(rooms, want) {
-			m.t.Errorf("rooms %q, %v: no %s", rooms, err, want)
+			m.t.Errorf("rooms are %q, %v: %s is missing", rooms, err, want)
 		}
 	}
 }
 
-func (m *mixed) acks() {
+func (m *mixedCluster) acks() {
 	answers := func(all []socketbridge.Answer, err error) string {
 		if err != nil {
 			m.t.Fatal(err)
@@ -377,13 +193,13 @@ func (m *mixed) acks() {
 		return strings.Join(texts, ",")
 	}
 	if got := answers(m.a.To("all").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask", 1)); got != "0,1,2" {
-		m.t.Errorf("answers of %s", got)
+		m.t.Errorf("got the answers of clients %q", got)
 	}
 	if got := answers(m.a.Except("a").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask", []byte{1})); got != "1,2" {
-		m.t.Errorf("answers of %s", got)
+		m.t.Errorf("got the answers of clients %q", got)
 	}
 	if got := answers(m.a.To("elsewhere").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask")); got != "" {
-		m.t.Errorf("answers of %s", got)
+		m.t.Errorf("got the answers of clients %q", got)
 	}
 	all, err := m.a.To("all").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask binary")
 	if err != nil || len(all) != 3 {
@@ -398,11 +214,11 @@ func (m *mixed) acks() {
 		sum += int(b[0])
 	}
 	if sum != 3 {
-		m.t.Errorf("the binary answers sum up to %d", sum)
+		m.t.Errorf("the binary answers have the sum %d, want 3", sum)
 	}
-	// One does not answer: the others' answers are returned when the time is over.
+	// One client does not answer: the other answers are returned after the timeout.
 	timeout := 200 * time.Millisecond
-	wait(m.t, "the answers that come are returned", func() string {
+	waitFor(m.t, "the answers before the timeout are returned", func() string {
 		timeout *= 2
 		m.clients[0].Answer("some", "here")
 		m.clients[2].Answer("some", "here")
@@ -411,7 +227,7 @@ func (m *mixed) acks() {
 			m.t.Fatalf("%v, %v", all, err)
 		}
 		if len(all) < 2 {
-			return fmt.Sprint(len(all))
+			return fmt.Sprint(len(all), " answers")
 		}
 		return ""
 	})
@@ -419,25 +235,25 @@ func (m *mixed) acks() {
 	m.c.Run(m.t, "/", `return await nsp.timeout(20000).emitWithAck("ask", 1)`, &got)
 	slices.Sort(got)
 	if strings.Join(got, ",") != "0,1,2" {
-		m.t.Errorf("Node got answers of %q", got)
+		m.t.Errorf("Node got the answers of clients %q", got)
 	}
 	var bins []nodetest.Binary
 	m.c.Run(m.t, "/", `return await nsp.except("c").timeout(20000).emitWithAck("ask binary", args[0])`, &bins, []byte{7})
 	if len(bins) != 2 || len(bins[0]) != 1 || bins[0][0]+bins[1][0] != 1 {
-		m.t.Errorf("Node got %v", bins)
+		m.t.Errorf("Node got the binary answers %v", bins)
 	}
 	m.c.Run(m.t, "/", `return await nsp.to("elsewhere").timeout(20000).emitWithAck("ask")`, &got)
 	if len(got) != 0 {
-		m.t.Errorf("Node got answers of %q", got)
+		m.t.Errorf("Node got the answers of clients %q", got)
 	}
 }
 
-func (m *mixed) serverSideEmit() {
-	heard := make(chan string, 10)
+func (m *mixedCluster) serverSideEmit() {
+	events := make(chan string, 10)
 	for name, io := range map[string]*socketbridge.Server{"a": m.a, "b": m.b} {
 		io.OnServerSideEmit("tell", func(e *socketbridge.ServerEvent) {
 			args, _ := json.Marshal(e.Args())
-			heard <- fmt.Sprintf("%s %s %v", name, args, e.WantsAck())
+			events <- fmt.Sprintf("%s %s %v", name, args, e.WantsAck())
 		})
 		io.OnServerSideEmit("who", func(e *socketbridge.ServerEvent) {
 			if err := e.Ack(name); err != nil {
@@ -451,17 +267,17 @@ func (m *mixed) serverSideEmit() {
 	}
 	next := func() string {
 		select {
-		case text := <-heard:
+		case text := <-events:
 			return text
 		case <-time.After(30 * time.Second):
-			m.t.Fatal("nothing was heard")
+			m.t.Fatal("no server-side event arrived")
 			return ""
 		}
 	}
 	if got, want := next(), `b [{"x":1},"y"] false`; got != want {
-		m.t.Errorf("heard %s, want %s", got, want)
+		m.t.Errorf("the event is %s, want %s", got, want)
 	}
-	wait(m.t, "Node hears", func() string {
+	waitFor(m.t, "Node receives the event", func() string {
 		var got json.RawMessage
 		m.c.Run(m.t, "/", `return heard`, &got)
 		if string(got) != `[[{"x":1},"y"]]` {
@@ -473,7 +289,7 @@ func (m *mixed) serverSideEmit() {
 	got := []string{next(), next()}
 	slices.Sort(got)
 	if !slices.Equal(got, []string{`a [1,"é"] false`, `b [1,"é"] false`}) {
-		m.t.Errorf("heard %q", got)
+		m.t.Errorf("the events are %q", got)
 	}
 	answers, err := m.a.ServerSideEmitWithAck(m.t.Context(), "who")
 	var names []string
@@ -486,117 +302,62 @@ func (m *mixed) serverSideEmit() {
 	}
 	slices.Sort(names)
 	if err != nil || strings.Join(names, "") != "bc" {
-		m.t.Errorf("answers of %q, %v", names, err)
+		m.t.Errorf("servers %q answered, %v, want b and c", names, err)
 	}
 	m.c.Run(m.t, "/", `return (await nsp.serverSideEmitWithAck("who")).sort()`, &names)
 	if strings.Join(names, "") != "ab" {
-		m.t.Errorf("Node got answers of %q", names)
+		m.t.Errorf("Node got the answers of servers %q, want a and b", names)
 	}
 }
 
-// rooms waits until client i's socket is in these rooms beside its own, as both ends
-// of the cluster see it.
-func (m *mixed) rooms(i int, want ...string) {
-	m.t.Helper()
-	slices.Sort(want)
-	wait(m.t, fmt.Sprintf("client %d is in %q", i, want), func() string {
-		var got []string
-		all, err := m.a.To(m.ids[i]).FetchSockets(m.t.Context())
-		for _, r := range all {
-			got = append(got, r.Rooms()...)
-		}
-		got = slices.DeleteFunc(got, func(room string) bool { return room == m.ids[i] })
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			return fmt.Sprint(got, err)
-		}
-		return ""
-	})
-}
-
-func (m *mixed) joinLeave() {
+func (m *mixedCluster) joinLeave() {
 	if err := m.a.Of("/").Broadcast().Join("by a", "too"); err != nil {
 		m.t.Fatal(err)
 	}
 	for i, own := range []string{"a", "b", "c"} {
-		m.rooms(i, own, "all", "by a", "too")
+		m.waitForSocketRooms(i, own, "all", "by a", "too")
 	}
 	if err := m.a.To("b", "c").Except("b").Leave("by a"); err != nil {
 		m.t.Fatal(err)
 	}
-	m.rooms(2, "c", "all", "too")
-	m.rooms(1, "b", "all", "by a", "too")
+	m.waitForSocketRooms(2, "c", "all", "too")
+	m.waitForSocketRooms(1, "b", "all", "by a", "too")
 	m.c.Run(m.t, "/", `nsp.in(["a", "b"]).except("b").socketsJoin(["by c"]); nsp.socketsLeave("too")`, nil)
-	m.rooms(0, "a", "all", "by a", "by c")
-	m.rooms(1, "b", "all", "by a")
-	m.rooms(2, "c", "all")
+	m.waitForSocketRooms(0, "a", "all", "by a", "by c")
+	m.waitForSocketRooms(1, "b", "all", "by a")
+	m.waitForSocketRooms(2, "c", "all")
 }
 
-func (m *mixed) disconnect() {
+func (m *mixedCluster) disconnect() {
 	if err := m.a.To("c").Disconnect(false); err != nil {
 		m.t.Fatal(err)
 	}
 	if got := m.clients[2].MustNext(nodetest.Disconnected).String(); got != `["io server disconnect"]` {
-		m.t.Errorf("client c: %s", got)
+		m.t.Errorf("client c was disconnected with %s", got)
 	}
 	m.c.Run(m.t, "/", `nsp.in("b").disconnectSockets(true)`, nil)
 	m.clients[1].MustNext(nodetest.Disconnected)
 	m.c.Run(m.t, "/", `nsp.in("all").disconnectSockets()`, nil)
 	if got := m.clients[0].MustNext(nodetest.Disconnected).String(); got != `["io server disconnect"]` {
-		m.t.Errorf("client a: %s", got)
+		m.t.Errorf("client a was disconnected with %s", got)
 	}
 	for _, c := range m.clients[:2] {
 		if n := c.Waiting(nodetest.Disconnected); n != 0 {
-			m.t.Errorf("disconnected %d times more", n)
+			m.t.Errorf("a client got %d more disconnect events", n)
 		}
 	}
 }
 
-// TestEmitter has @socket.io/redis-emitter reach our sockets.
-func TestEmitter(t *testing.T) {
-	t.Parallel()
-	m, n, redis := newMixed(t, redisadapter.Config{}, nodetest.ClusterOptions{})
-	e := n.Emitter(t, redis, nil)
-	for _, tt := range []struct{ name, emit, want string }{
-		{"everybody", `emitter.emit("news", ...args)`, "abc"},
-		{"a room", `emitter.to("a").emit("news", ...args)`, "a"},
-		{"two rooms except", `emitter.to(["a", "b"]).except("a").emit("news", ...args)`, "b"},
-		{"a socket", `emitter.in("` + m.ids[1] + `").emit("news", ...args)`, "b"},
-		{"volatile and uncompressed", `emitter.volatile.compress(false).emit("news", ...args)`, "abc"},
-		{"another namespace", `emitter.of("/chat").emit("news", ...args)`, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			m := m.with(t)
-			e.Run(t, tt.emit+`; for (const room of "abc") emitter.to(room).emit("end")`, "x", []byte{1, 2, 255})
-			m.hit(tt.want, "news", `["x",`+binaryJSON+`]`, func() {})
-		})
-	}
-	heard := make(chan string, 1)
-	m.a.OnServerSideEmit("tell", func(e *socketbridge.ServerEvent) { heard <- string(e.Args()[0]) })
-	e.Run(t, `emitter.serverSideEmit("tell", {x: 1})`)
-	if got := <-heard; got != `{"x":1}` {
-		t.Errorf("heard %s", got)
-	}
-	e.Run(t, `emitter.in("all").socketsJoin(["new"]); emitter.in("a").socketsLeave("all")`)
-	m.rooms(0, "a", "new")
-	m.rooms(1, "b", "all", "new")
-	m.rooms(2, "c", "all", "new")
-	e.Run(t, `emitter.in("new").disconnectSockets(true)`)
-	for _, c := range m.clients {
-		c.MustNext(nodetest.Disconnected)
-	}
-}
-
-// A node of ours that ends leaves no hole: the others no longer count it.
+// The other nodes do not count a server of ours after its shutdown.
 func TestMixedCluster_NodeLeaves(t *testing.T) {
 	t.Parallel()
-	m, _, _ := newMixed(t, redisadapter.Config{}, nodetest.ClusterOptions{})
+	m, _, _ := newMixedCluster(t, redisadapter.Config{}, nodetest.ClusterOptions{})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := m.b.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the others are two", func() string {
+	waitFor(t, "the other two nodes count 2", func() string {
 		n, err := m.a.Nodes(t.Context())
 		var c int
 		m.c.Run(t, "/", "return await nsp.adapter.serverCount()", &c)
@@ -606,9 +367,9 @@ func TestMixedCluster_NodeLeaves(t *testing.T) {
 		return ""
 	})
 	if all, err := m.a.FetchSockets(t.Context()); err != nil || len(all) != 2 {
-		t.Errorf("%d sockets, %v", len(all), err)
+		t.Errorf("fetched %d sockets, %v, want 2", len(all), err)
 	}
 	if err := m.b.ServerSideEmit("late"); !errors.Is(err, adapter.ErrClosed) {
-		t.Errorf("a node that has left: %v", err)
+		t.Errorf("ServerSideEmit after Shutdown: %v, want ErrClosed", err)
 	}
 }

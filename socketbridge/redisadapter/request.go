@@ -12,26 +12,26 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// maxReplies is how many replies to one question may wait to be read.
+// maxReplies is how many unread replies to one request are buffered.
 const maxReplies = 100_000
 
-// question is a message that was asked and whose replies are coming in.
-type question struct {
+// pendingRequest collects the replies to a request of this node.
+type pendingRequest struct {
 	kind adapter.Kind
+	wake chan struct{} // has an element when replies were added
 
-	mu      sync.Mutex
-	replies []*adapter.Reply
-	lost    bool
-	wake    chan struct{}
+	mu       sync.Mutex
+	replies  []*adapter.Reply // received, not yet dequeued
+	overflow bool             // replies were dropped
 }
 
-// add takes a reply. It does not wait.
-func (q *question) add(r *adapter.Reply) {
+// enqueue adds a reply. It does not block.
+func (q *pendingRequest) enqueue(r *adapter.Reply) {
 	q.mu.Lock()
 	if len(q.replies) < maxReplies {
 		q.replies = append(q.replies, r)
 	} else {
-		q.lost = true
+		q.overflow = true
 	}
 	q.mu.Unlock()
 	select {
@@ -40,78 +40,80 @@ func (q *question) add(r *adapter.Reply) {
 	}
 }
 
-// take returns what has come.
-func (q *question) take() (replies []*adapter.Reply, lost bool) {
+// dequeue returns all buffered replies.
+func (q *pendingRequest) dequeue() (replies []*adapter.Reply, overflow bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	replies, q.replies = q.replies, nil
-	return replies, q.lost
+	return replies, q.overflow
 }
 
-// newID returns what nobody else can have drawn, and who hears it cannot guess the next.
-func newID() string {
+// newRequestID returns an ID that is unique and that nodes cannot predict from earlier ones.
+func newRequestID() string {
 	var b [8]byte
-	rand.Read(b[:]) // never fails: it ends the program instead
+	rand.Read(b[:]) // never returns an error: it crashes the program instead
 	return hex.EncodeToString(b[:])
 }
 
-// Ask implements adapter.Adapter. Replies are awaited from as many nodes as Redis
-// counts at the beginning: one that dies meanwhile is waited for until ctx ends.
+// Ask implements adapter.Adapter. It expects replies from as many nodes as Redis counts
+// when the request starts. If one of them dies meanwhile, Ask waits until ctx ends.
 func (a *Adapter) Ask(ctx context.Context, m *adapter.Message) iter.Seq2[*adapter.Reply, error] {
 	return func(yield func(*adapter.Reply, error) bool) {
-		if err := a.ready(ctx); err != nil {
+		if err := a.checkRunning(ctx); err != nil {
 			yield(nil, err)
 			return
 		}
-		others, err := a.others(ctx, m.Namespace)
+		others, err := a.countOthers(ctx, m.Namespace)
 		if err != nil || others == 0 {
 			if err != nil {
 				yield(nil, err)
 			}
 			return
 		}
-		q, id := &question{kind: m.Kind, wake: make(chan struct{}, 1)}, newID()
+		q, id := &pendingRequest{kind: m.Kind, wake: make(chan struct{}, 1)}, newRequestID()
 		a.mu.Lock()
-		a.questions[id] = q
+		a.requests[id] = q
 		a.mu.Unlock()
 		defer func() {
 			a.mu.Lock()
-			delete(a.questions, id)
+			delete(a.requests, id)
 			a.mu.Unlock()
 		}()
-		if err := a.send(ctx, m, id); err != nil {
+		if err := a.sendMessage(ctx, m, id); err != nil {
 			yield(nil, err)
 			return
 		}
-		a.collect(ctx, q, others, yield)
+		a.yieldReplies(ctx, q, others, yield)
 	}
 }
 
-// others returns how many other nodes there are. When this node would not hear them,
-// because it has just begun or its connection has just broken, it waits for that.
-func (a *Adapter) others(ctx context.Context, namespace string) (int, error) {
+// countOthers returns the number of other nodes. If this node cannot receive replies yet,
+// because it has just started or its connection has just broken, countOthers waits until
+// it can.
+func (a *Adapter) countOthers(ctx context.Context, namespace string) (int, error) {
 	n, err := a.Nodes(ctx, namespace)
-	if err != nil || a.link.hears(namespace) {
+	if err != nil || a.link.receivesReplies(namespace) {
 		return max(n-1, 0), err
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for !a.link.hears(namespace) {
+	for !a.link.receivesReplies(namespace) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%w: replies could not be heard at present", adapter.ErrUnavailable)
+			return 0, fmt.Errorf("%w: this node cannot receive replies at present", adapter.ErrUnavailable)
 		}
 	}
 	n, err = a.Nodes(ctx, namespace)
 	return max(n-1, 0), err
 }
 
-func (a *Adapter) collect(ctx context.Context, q *question, others int, yield func(*adapter.Reply, error) bool) {
+// yieldReplies yields replies until all other nodes have replied in full.
+func (a *Adapter) yieldReplies(ctx context.Context, q *pendingRequest, others int, yield func(*adapter.Reply, error) bool) {
 	for complete := adapter.NewComplete(q.kind, others); ; {
-		replies, lost := q.take()
+		replies, overflow := q.dequeue()
 		for _, r := range replies {
 			complete.Add(r)
 			if !yield(r, nil) {
@@ -121,8 +123,8 @@ func (a *Adapter) collect(ctx context.Context, q *question, others int, yield fu
 		if complete.Done() {
 			return
 		}
-		if lost {
-			yield(nil, fmt.Errorf("%w: more than %d came at a time", adapter.ErrIncomplete, maxReplies))
+		if overflow {
+			yield(nil, fmt.Errorf("%w: more than %d replies arrived before they were read", adapter.ErrIncomplete, maxReplies))
 			return
 		}
 		select {
@@ -134,25 +136,26 @@ func (a *Adapter) collect(ctx context.Context, q *question, others int, yield fu
 	}
 }
 
-// replied hands a reply to who waits for it. What nobody waits for is ignored.
-func (a *Adapter) replied(f *frame) {
+// handleReply adds a reply to the request it belongs to. It ignores replies to requests
+// that have ended.
+func (a *Adapter) handleReply(f *frame) {
 	a.mu.Lock()
-	q := a.questions[f.requestID]
+	q := a.requests[f.requestID]
 	a.mu.Unlock()
 	if q == nil {
 		return
 	}
-	r := f.answerTo(q.kind)
+	r := f.replyTo(q.kind)
 	if r == nil {
 		return
 	}
 	if q.kind == adapter.ListRooms && r.Kind == adapter.Fetched {
 		r = roomsOf(r)
 	}
-	q.add(r)
+	q.enqueue(r)
 }
 
-// roomsOf makes a list of rooms of the sockets that are in them.
+// roomsOf converts a Fetched reply into a Listed reply with the rooms of its sockets.
 func roomsOf(r *adapter.Reply) *adapter.Reply {
 	seen := make(map[string]bool)
 	list := &adapter.Reply{Kind: adapter.Listed}
@@ -165,64 +168,4 @@ func roomsOf(r *adapter.Reply) *adapter.Reply {
 		}
 	}
 	return list
-}
-
-// asked takes a message of another node: it is delivered, or answered by a goroutine of
-// its own.
-func (a *Adapter) asked(f *frame) {
-	a.mu.Lock()
-	node, ctx := a.node, a.ctx
-	a.mu.Unlock()
-	if node == nil || f.uid == node.ID() {
-		return
-	}
-	if f.requestID == "" || f.sid != "" {
-		node.Deliver(f.message)
-		if f.sid != "" && f.requestID != "" && a.rooms.has(f.message.Namespace, f.sid) {
-			a.work(ctx, f, a.done)
-		}
-		return
-	}
-	a.work(ctx, f, a.answer)
-}
-
-// work does something for another node, unless too much is done already.
-func (a *Adapter) work(ctx context.Context, f *frame, do func(ctx context.Context, f *frame)) {
-	select {
-	case a.answering <- struct{}{}:
-	default:
-		a.cfg.Logger.Warn("redisadapter: a question of another node is not answered: there are too many", "limit", a.cfg.MaxAnswers)
-		return
-	}
-	a.working.Go(func() { // ends with ctx or AnswerTimeout; Run waits
-		defer func() { <-a.answering }()
-		ctx, cancel := context.WithTimeout(ctx, a.cfg.AnswerTimeout)
-		defer cancel()
-		do(ctx, f)
-	})
-}
-
-func (a *Adapter) answer(ctx context.Context, f *frame) {
-	a.mu.Lock()
-	node := a.node
-	a.mu.Unlock()
-	for r := range node.Answer(ctx, f.message) {
-		channel, data, err := a.link.reply(f, node.ID(), r)
-		if err == nil {
-			err = a.publish(ctx, f.message.Namespace, channel, data)
-		}
-		if err != nil && ctx.Err() == nil {
-			a.cfg.Logger.Warn("redisadapter: a reply to another node was not sent", "error", err)
-		}
-	}
-}
-
-// done tells an older node that what it wanted of one socket is done.
-func (a *Adapter) done(ctx context.Context, f *frame) {
-	if l, ok := a.link.(*classicLink); ok {
-		channel, data := l.done(f)
-		if err := a.publish(ctx, f.message.Namespace, channel, data); err != nil && ctx.Err() == nil {
-			a.cfg.Logger.Warn("redisadapter: a reply to another node was not sent", "error", err)
-		}
-	}
 }

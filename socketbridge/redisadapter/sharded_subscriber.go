@@ -9,94 +9,96 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// shards listens on sharded channels: on a Redis Cluster, each at the node that has
-// its slot, with one connection to each such node. A single Redis is a cluster of one.
-type shards struct {
-	client goredis.UniversalClient
-	got    func(m *goredis.Message)
+// shardedSubscriber subscribes to sharded channels. On a Redis Cluster, each channel is
+// subscribed to at the Redis node that has its slot, over one connection per Redis node. A
+// single Redis is treated as a cluster of one node.
+type shardedSubscriber struct {
+	client    goredis.UniversalClient
+	onMessage func(m *goredis.Message)
 
-	wake    chan struct{}
-	running sync.WaitGroup // listeners
+	wake    chan struct{}  // has an element when a channel must be routed
+	running sync.WaitGroup // the nodes' subscribers
 
-	mu    sync.Mutex // guards what follows; nothing is called under it
-	want  map[string]bool
-	dirty map[string]struct{}
-	stale bool                 // a slot has moved, or a node has gone
-	at    map[string]*listener // where a channel is subscribed to
-	nodes map[*goredis.Client]*listener
+	mu     sync.Mutex // guards the fields below; nothing is called while it is held
+	wanted map[string]bool
+	dirty  map[string]struct{}             // channels that must be routed
+	stale  bool                            // a slot has moved or a connection has ended
+	placed map[string]*subscriber          // where each channel is subscribed to
+	nodes  map[*goredis.Client]*subscriber // one for each Redis node
 }
 
-func newShards(client goredis.UniversalClient, got func(*goredis.Message)) *shards {
-	return &shards{
-		client: client,
-		got:    got,
-		wake:   make(chan struct{}, 1),
-		want:   make(map[string]bool),
-		dirty:  make(map[string]struct{}),
-		at:     make(map[string]*listener),
-		nodes:  make(map[*goredis.Client]*listener),
+func newShardedSubscriber(client goredis.UniversalClient, onMessage func(*goredis.Message)) *shardedSubscriber {
+	return &shardedSubscriber{
+		client:    client,
+		onMessage: onMessage,
+		wake:      make(chan struct{}, 1),
+		wanted:    make(map[string]bool),
+		dirty:     make(map[string]struct{}),
+		placed:    make(map[string]*subscriber),
+		nodes:     make(map[*goredis.Client]*subscriber),
 	}
 }
 
-// set changes what is wanted. It does not wait.
-func (s *shards) set(wanted bool, names ...string) {
+// set adds channels to the wanted set or removes them. It does not block.
+func (s *shardedSubscriber) set(wanted bool, names ...string) {
 	s.mu.Lock()
 	for _, n := range names {
-		if s.want[n] == wanted {
+		if s.wanted[n] == wanted {
 			continue
 		}
 		if wanted {
-			s.want[n] = true
+			s.wanted[n] = true
 		} else {
-			delete(s.want, n)
+			delete(s.wanted, n)
 		}
 		s.dirty[n] = struct{}{}
 	}
 	s.mu.Unlock()
-	s.poke()
+	s.notify()
 }
 
-func (s *shards) poke() {
+// notify makes run route channels.
+func (s *shardedSubscriber) notify() {
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is awake already
+	default: // already notified
 	}
 }
 
-// hears says whether Redis has confirmed a channel.
-func (s *shards) hears(name string) bool {
+// isConfirmed reports whether Redis has confirmed a subscription.
+func (s *shardedSubscriber) isConfirmed(name string) bool {
 	s.mu.Lock()
-	l := s.at[name]
+	sub := s.placed[name]
 	s.mu.Unlock()
-	return l != nil && l.hears(name)
+	return sub != nil && sub.isConfirmed(name)
 }
 
-// run listens until ctx ends.
-func (s *shards) run(ctx context.Context) {
+// run receives until ctx ends.
+func (s *shardedSubscriber) run(ctx context.Context) {
 	defer s.running.Wait()
-	for pause := minPause; ctx.Err() == nil; {
+	for backoff := minBackoff; ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
 		}
-		s.relearn(ctx)
-		if s.route(ctx) {
-			pause = minPause
+		s.reloadStaleSlots(ctx)
+		if s.routeDirty(ctx) {
+			backoff = minBackoff
 			continue
 		}
-		select { // a slot has no node at present, or Redis is away
+		select { // a slot has no Redis node at present, or Redis cannot be reached
 		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-time.After(jittered(backoff)):
 		}
-		pause = min(2*pause, maxPause)
-		s.poke()
+		backoff = min(2*backoff, maxBackoff)
+		s.notify()
 	}
 }
 
-// relearn looks up the slots when they have changed. It waits a little, as the cluster's
-// nodes learn of it one after the other.
-func (s *shards) relearn(ctx context.Context) {
+// reloadStaleSlots reloads the slot map if it is stale. It waits for minBackoff first,
+// because the nodes of a Redis Cluster learn about a change one after the other.
+func (s *shardedSubscriber) reloadStaleSlots(ctx context.Context) {
 	s.mu.Lock()
 	stale := s.stale
 	s.stale = false
@@ -106,102 +108,103 @@ func (s *shards) relearn(ctx context.Context) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(minPause):
-		relearn(ctx, s.client)
+	case <-time.After(minBackoff):
+		reloadSlots(ctx, s.client)
 	}
 }
 
-// route gives each channel that has changed to the listener of its node. It reports
-// whether all have one.
-func (s *shards) route(ctx context.Context) bool {
+// routeDirty assigns each dirty channel to the subscriber of its Redis node. It reports
+// whether all of them have one.
+func (s *shardedSubscriber) routeDirty(ctx context.Context) bool {
 	s.mu.Lock()
 	names := make([]string, 0, len(s.dirty))
 	for n := range s.dirty {
 		names = append(names, n)
 	}
 	s.mu.Unlock()
-	all := true
+	complete := true
 	for _, n := range names {
-		node, err := owner(ctx, s.client, n)
+		node, err := slotOwner(ctx, s.client, n)
 		if err != nil {
-			all = false
+			complete = false
 			if ctx.Err() != nil {
 				return false
 			}
 			continue
 		}
-		s.place(ctx, n, node)
+		s.assign(ctx, n, node)
 	}
-	return all
+	return complete
 }
 
-// place has a channel listened to at its node alone, or nowhere when it is not wanted.
-func (s *shards) place(ctx context.Context, name string, node *goredis.Client) {
+// assign subscribes to a channel at one Redis node only, or unsubscribes from it if it is
+// not wanted.
+func (s *shardedSubscriber) assign(ctx context.Context, name string, node *goredis.Client) {
 	s.mu.Lock()
 	delete(s.dirty, name)
-	was := s.at[name]
-	var now *listener
-	if s.want[name] {
+	before := s.placed[name]
+	var now *subscriber
+	if s.wanted[name] {
 		if now = s.nodes[node]; now == nil {
-			now = s.listen(ctx, node)
+			now = s.startNode(ctx, node)
 		}
-		s.at[name] = now
+		s.placed[name] = now
 	} else {
-		delete(s.at, name)
+		delete(s.placed, name)
 	}
 	s.mu.Unlock()
-	if was != nil && was != now {
-		was.set(false, channel{shard, name})
+	if before != nil && before != now {
+		before.set(false, subscription{byShard, name})
 	}
 	if now != nil {
-		now.set(true, channel{shard, name})
+		now.set(true, subscription{byShard, name})
 	}
 }
 
-// listen begins to listen at a node. The caller holds the lock.
-func (s *shards) listen(ctx context.Context, node *goredis.Client) *listener {
+// startNode starts the subscriber of a Redis node. The caller holds s.mu.
+func (s *shardedSubscriber) startNode(ctx context.Context, node *goredis.Client) *subscriber {
 	_, cluster := s.client.(*goredis.ClusterClient)
-	l := newListener()
-	l.connect = func(ctx context.Context) *goredis.PubSub { return node.SSubscribe(ctx) }
-	l.got, l.apart, l.once, l.moved = s.got, cluster, true, s.again
-	s.nodes[node] = l
-	s.running.Go(func() { // ends with ctx or its connection; run waits
-		l.run(ctx)
-		s.ended(ctx, node, l)
+	sub := newSubscriber()
+	sub.connect = func(ctx context.Context) *goredis.PubSub { return node.SSubscribe(ctx) }
+	sub.onMessage, sub.onMoved, sub.perChannel, sub.singleUse = s.onMessage, s.reroute, cluster, true
+	s.nodes[node] = sub
+	s.running.Go(func() { // ends with ctx or its connection; run waits for it
+		sub.run(ctx)
+		s.rerouteAll(ctx, node, sub)
 	})
-	return l
+	return sub
 }
 
-// again looks anew for the node of a channel.
-func (s *shards) again(name string) {
+// reroute assigns a channel anew, because its slot has moved.
+func (s *shardedSubscriber) reroute(name string) {
 	s.mu.Lock()
-	if l := s.at[name]; l != nil {
-		delete(s.at, name)
-		defer l.set(false, channel{shard, name})
+	if sub := s.placed[name]; sub != nil {
+		delete(s.placed, name)
+		defer sub.set(false, subscription{byShard, name})
 	}
 	s.dirty[name], s.stale = struct{}{}, true
 	s.mu.Unlock()
-	s.poke()
+	s.notify()
 }
 
-// ended looks anew for the nodes of all channels of a listener whose connection broke.
-func (s *shards) ended(ctx context.Context, node *goredis.Client, l *listener) {
+// rerouteAll assigns all channels of a subscriber anew, because its connection has ended.
+func (s *shardedSubscriber) rerouteAll(ctx context.Context, node *goredis.Client, sub *subscriber) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-time.After(minPause + rand.N(10*minPause)): // a node that is down is not asked all the time
+	case <-time.After(minBackoff + rand.N(10*minBackoff)): // bounds the attempts to reach a Redis node that is down
 	}
 	s.mu.Lock()
 	s.stale = true
-	if s.nodes[node] == l {
+	if s.nodes[node] == sub {
 		delete(s.nodes, node)
 	}
-	for name, at := range s.at {
-		if at == l {
-			delete(s.at, name)
+	for name, placed := range s.placed {
+		if placed == sub {
+			delete(s.placed, name)
 			s.dirty[name] = struct{}{}
 		}
 	}
 	s.mu.Unlock()
-	s.poke()
+	s.notify()
 }

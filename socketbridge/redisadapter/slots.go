@@ -8,35 +8,38 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// maxHops bounds how often a command follows a slot that moves.
-const maxHops = 5
+var errClientType = errors.New("redisadapter: the sharded modes need a *redis.Client or a *redis.ClusterClient")
 
-// owner returns the node that has the slot of a key or sharded channel, as far as is
-// known. A single Redis has all.
-func owner(ctx context.Context, client goredis.UniversalClient, key string) (*goredis.Client, error) {
+// maxRedirects is how many redirections of a Redis Cluster a command follows.
+const maxRedirects = 5
+
+// slotOwner returns the Redis node that has the slot of a key or sharded channel, as far
+// as the client knows. A single Redis has all slots.
+func slotOwner(ctx context.Context, client goredis.UniversalClient, key string) (*goredis.Client, error) {
 	switch c := client.(type) {
 	case *goredis.ClusterClient:
 		return c.MasterForKey(ctx, key)
 	case *goredis.Client:
 		return c, nil
 	default:
-		return nil, errClient
+		return nil, errClientType
 	}
 }
 
-// once sends a command to the node that has the slot of a key, and follows a slot that
-// has moved. go-redis' cluster client does so too, but it also sends again what may
-// have been done, when only the answer was lost: others would be told twice.
-func once(ctx context.Context, client goredis.UniversalClient, key string, command func(goredis.Cmdable) goredis.Cmder) error {
+// sendOnce sends a command to the Redis node that has the slot of a key and follows
+// redirections. go-redis's cluster client does so too, but it also repeats a command whose
+// reply was lost. Such a command may have been executed, and other nodes would receive the
+// message twice.
+func sendOnce(ctx context.Context, client goredis.UniversalClient, key string, command func(goredis.Cmdable) goredis.Cmder) error {
 	cluster, ok := client.(*goredis.ClusterClient)
 	if !ok {
 		return command(client).Err()
 	}
-	node, err := owner(ctx, client, key)
+	node, err := slotOwner(ctx, client, key)
 	if err != nil {
-		return errUnsent{err}
+		return notSentError{err}
 	}
-	for hop, ask := 0, false; ; hop++ {
+	for redirects, ask := 0, false; ; redirects++ {
 		if ask {
 			_, err = node.Pipelined(ctx, func(p goredis.Pipeliner) error {
 				p.Do(ctx, "asking")
@@ -51,30 +54,30 @@ func once(ctx context.Context, client goredis.UniversalClient, key string, comma
 			addr, moved = goredis.IsMovedError(err)
 		}
 		switch {
-		case err == nil || hop == maxHops:
+		case err == nil || redirects == maxRedirects:
 			return err
-		case ask, moved: // nothing was done
+		case ask, moved: // the command was not executed
 			if node = masterAt(ctx, cluster, addr); node == nil {
 				return err
 			}
 		default:
-			if answer := goredis.Error(nil); !errors.As(err, &answer) {
-				cluster.ReloadState(ctx) // perhaps another node has been promoted
+			if reply := goredis.Error(nil); !errors.As(err, &reply) {
+				cluster.ReloadState(ctx) // a replica may have been promoted
 			}
 			return err
 		}
 	}
 }
 
-// masterAt asks the cluster for its masters and returns the one at an address, whose
-// host is empty when it is that of the node which named it.
+// masterAt reloads the cluster's state and returns the master at an address. The host of
+// the address is empty if it is the host of the Redis node that sent the redirection.
 func masterAt(ctx context.Context, cluster *goredis.ClusterClient, addr string) (found *goredis.Client) {
 	masters := make(chan *goredis.Client, 1)
 	_ = cluster.ForEachMaster(ctx, func(_ context.Context, node *goredis.Client) error {
-		if own := node.Options().Addr; own == addr || strings.HasPrefix(addr, ":") && strings.HasSuffix(own, addr) {
+		if nodeAddr := node.Options().Addr; nodeAddr == addr || strings.HasPrefix(addr, ":") && strings.HasSuffix(nodeAddr, addr) {
 			select {
 			case masters <- node:
-			default: // another with the same port
+			default: // another master has the same port
 			}
 		}
 		return nil
@@ -86,9 +89,9 @@ func masterAt(ctx context.Context, cluster *goredis.ClusterClient, addr string) 
 	return found
 }
 
-// relearn has a cluster's slots looked up, and waits until they have been.
-func relearn(ctx context.Context, client goredis.UniversalClient) {
+// reloadSlots reloads the slot map of a Redis Cluster and waits for it.
+func reloadSlots(ctx context.Context, client goredis.UniversalClient) {
 	if cluster, ok := client.(*goredis.ClusterClient); ok {
-		_ = masterAt(ctx, cluster, "") // go-redis asks anew for it
+		_ = masterAt(ctx, cluster, "") // go-redis reloads its state for ForEachMaster
 	}
 }

@@ -2,22 +2,18 @@ package redisadapter
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/msgpack"
 )
 
-// StreamsAdapter is an Adapter that speaks through a Redis stream, in the format of
-// @socket.io/redis-streams-adapter 0.2, and so is an adapter.Log too: clients get their
-// sockets back on any node (socketbridge.Config.Recovery). Nodes that are away for a
-// moment miss nothing.
+// StreamsAdapter is an Adapter that uses a Redis stream, in the format of
+// @socket.io/redis-streams-adapter 0.2. The stream is a replay log, so a StreamsAdapter
+// implements adapter.Log as well: a client can resume its connection on any node
+// (socketbridge.Config.Recovery), and a node that loses its connection to Redis for a
+// moment misses nothing.
 type StreamsAdapter struct {
 	*Adapter
 	stream *streamLink
@@ -28,14 +24,28 @@ var (
 	_ adapter.RoomWatcher = (*StreamsAdapter)(nil)
 )
 
-// NewStreams is New for a stream, and for Redis 5 or newer. Config.Mode may be left
-// out. While it runs, the adapter uses one connection of the client's pool.
+// NewStreams returns an adapter that uses a Redis stream. It needs Redis 5 or newer.
+// Config.Mode is Streams or 0. While it runs, the adapter occupies one connection of the
+// client's pool. It neither changes nor closes the client. The client should not retry
+// (MaxRetries: -1), because a retried command can add an event twice.
+//
+// NewStreams panics if the client is nil or the configuration is invalid.
 func NewStreams(client goredis.UniversalClient, config ...Config) *StreamsAdapter {
 	var cfg Config
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	cfg.Mode = Streams
+	if cfg.Mode == 0 {
+		cfg.Mode = Streams
+	}
+	cfg = newConfig("", cfg)
+	if cfg.Mode != Streams {
+		panic(fmt.Sprintf("redisadapter: Config.Mode is %s: NewStreams supports Streams only (0 means Streams); use New", modeNames[cfg.Mode]))
+	}
+	return newStreams(client, cfg)
+}
+
+func newStreams(client goredis.UniversalClient, cfg Config) *StreamsAdapter {
 	a := newAdapter(client, cfg)
 	l := newStreamLink(a)
 	a.link = l
@@ -44,10 +54,10 @@ func NewStreams(client goredis.UniversalClient, config ...Config) *StreamsAdapte
 
 // Append implements adapter.Log.
 func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
-	if err := s.ready(ctx); err != nil {
+	if err := s.checkRunning(ctx); err != nil {
 		return err
 	}
-	channel, data, err := s.stream.message(m, "", "")
+	kind, data, err := s.stream.encodeMessage(m, "", "")
 	if err != nil {
 		return err
 	}
@@ -56,12 +66,12 @@ func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	id, err := s.stream.add(ctx, m.Namespace, channel, data, true)
+	id, err := s.stream.add(ctx, m.Namespace, kind, data, true)
 	if err != nil {
-		return explain(err)
+		return publishError(err)
 	}
-	if at, ok := placeOf(id); ok {
-		s.stream.await(ctx, at)
+	if place, ok := parseEntryID(id); ok {
+		s.stream.waitForPlace(ctx, place)
 	}
 	return nil
 }
@@ -70,45 +80,46 @@ func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
 func (s *StreamsAdapter) Position() uint64 {
 	s.stream.mu.Lock()
 	defer s.stream.mu.Unlock()
-	return s.stream.last
+	return s.stream.lastPlace
 }
 
 // Place implements adapter.Log.
-func (s *StreamsAdapter) Place(offset string) (uint64, bool) { return placeOf(offset) }
+func (s *StreamsAdapter) Place(offset string) (uint64, bool) { return parseEntryID(offset) }
 
-// Since implements adapter.Log. The stream must still have the entry at the place: it
-// is trimmed from its beginning, so that it has all that came after.
+// Since implements adapter.Log. It returns adapter.ErrNotKept unless the stream still has
+// the entry at the given place. A stream is trimmed from its beginning, so that entry
+// proves that all later ones are there too.
 func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
 	key := s.cfg.Key
-	var at, newest *goredis.XMessageSliceCmd
+	var start, newest *goredis.XMessageSliceCmd
 	_, err := s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		at = p.XRangeN(ctx, key, idOf(after), idOf(after), 1)
+		start = p.XRangeN(ctx, key, formatEntryID(after), formatEntryID(after), 1)
 		newest = p.XRevRangeN(ctx, key, "+", "-", 1)
 		return nil
 	})
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
-	case len(at.Val()) == 0 || len(newest.Val()) == 0:
+	case len(start.Val()) == 0 || len(newest.Val()) == 0:
 		return 0, adapter.ErrNotKept
 	}
-	end, ok := placeOf(newest.Val()[0].ID)
+	end, ok := parseEntryID(newest.Val()[0].ID)
 	if !ok {
 		return 0, adapter.ErrNotKept
 	}
 	for from := after; from < end; {
-		page, err := s.client.XRangeN(ctx, key, idOf(from+1), idOf(end), readCount).Result()
+		page, err := s.client.XRangeN(ctx, key, formatEntryID(from+1), formatEntryID(end), pageSize).Result()
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 		}
 		if len(page) == 0 {
-			return 0, adapter.ErrNotKept // it was trimmed meanwhile
+			return 0, adapter.ErrNotKept // trimmed since the first query
 		}
-		for _, one := range page {
-			if from, ok = placeOf(one.ID); !ok {
+		for _, raw := range page {
+			if from, ok = parseEntryID(raw.ID); !ok {
 				return 0, adapter.ErrNotKept
 			}
-			if m := keptMessage(namespace, one); m != nil && !yield(m) {
+			if m := replayable(namespace, raw); m != nil && !yield(m) {
 				return 0, nil
 			}
 		}
@@ -116,104 +127,18 @@ func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint
 	return end, nil
 }
 
-// keptMessage reads an entry that is an event of a namespace and kept, or returns nil.
-func keptMessage(namespace string, one goredis.XMessage) *adapter.Message {
-	e, err := readEntry(one.Values)
+// replayable returns the message of an entry if clients of the namespace receive it when
+// they resume, or nil.
+func replayable(namespace string, raw goredis.XMessage) *adapter.Message {
+	e, err := decodeEntry(raw.Values)
 	if err != nil || e.namespace != namespace || e.kind != clusterBroadcast {
 		return nil
 	}
 	f, err := e.frame()
-	if err != nil || !f.keeps() {
+	if err != nil || !f.isReplayable() {
 		return nil
 	}
-	f.message.Offset = one.ID
-	f.message.Place, _ = placeOf(one.ID)
+	f.message.Offset = raw.ID
+	f.message.Place, _ = parseEntryID(raw.ID)
 	return f.message
-}
-
-// session is what Node's adapter keeps of a socket, and what this one adds.
-type session struct {
-	ID    name            `json:"sid"`
-	PID   string          `json:"pid"`
-	Rooms []name          `json:"rooms"`
-	Data  json.RawMessage `json:"data"`
-	Ours  *sessionOurs    `json:"fiberbridge,omitempty"`
-}
-
-type sessionOurs struct {
-	Namespace string `json:"nsp"`
-	Owner     string `json:"owner"`
-	State     string `json:"state"`
-}
-
-// sessionKey is where the remains of a socket are: what belongs to nobody in
-// particular, where servers of Node find it too. Those know no owners.
-func (s *StreamsAdapter) sessionKey(pid, owner string) string {
-	if owner == "" {
-		return s.cfg.SessionKey + pid
-	}
-	return s.cfg.Key + ":recovery:" + pid
-}
-
-// Keep implements adapter.Log.
-func (s *StreamsAdapter) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
-	v := session{ID: name(r.ID), PID: r.PID, Data: r.Data}
-	for _, room := range r.Rooms {
-		v.Rooms = append(v.Rooms, name(room))
-	}
-	if r.State != nil {
-		v.Ours = &sessionOurs{Namespace: r.Namespace, Owner: r.Owner, State: string(r.State)}
-	}
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	data, err := msgpack.Append(nil, text, nil)
-	if err != nil {
-		return err
-	}
-	err = s.client.Set(ctx, s.sessionKey(r.PID, r.Owner), base64.StdEncoding.EncodeToString(data), max(ttl, time.Millisecond)).Err()
-	if err != nil {
-		return explain(err)
-	}
-	return nil
-}
-
-// takeScript deletes a key when it still has the value that was read: of many who read
-// it, one takes it.
-var takeScript = goredis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
-
-// Take implements adapter.Log.
-func (s *StreamsAdapter) Take(ctx context.Context, namespace, pid, owner string) (*adapter.RecoveryState, error) {
-	key := s.sessionKey(pid, owner)
-	value, err := s.client.Get(ctx, key).Result()
-	if errors.Is(err, goredis.Nil) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
-	}
-	text, _, err := parse64(value)
-	if err != nil {
-		return nil, err
-	}
-	var v session
-	if err := unmarshal(text, &v); err != nil {
-		return nil, err
-	}
-	r := &adapter.RecoveryState{PID: v.PID, ID: string(v.ID), Rooms: texts(v.Rooms), Data: object(v.Data)}
-	if v.Ours != nil {
-		r.Namespace, r.Owner, r.State = v.Ours.Namespace, v.Ours.Owner, []byte(v.Ours.State)
-	}
-	if r.PID != pid || r.Owner != owner || v.Ours != nil && r.Namespace != namespace {
-		return nil, nil
-	}
-	taken, err := takeScript.Run(ctx, s.client, []string{key}, value).Int()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
-	}
-	if taken == 0 {
-		return nil, nil
-	}
-	return r, nil
 }

@@ -10,56 +10,49 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/msgpack"
 )
 
-// The message types by which nodes count each other.
-const (
-	clusterHello = 1 // a node has come: the others are to say that they are there
-	clusterBeat  = 2
-	clusterBye   = 13
-)
-
 // The fields of an entry of the stream.
 const (
 	fieldUID       = "uid"
 	fieldNamespace = "nsp"
 	fieldType      = "type"
 	fieldData      = "data"
-	fieldOwn       = "own" // ours: who wrote it wants to be delivered it too
+	fieldLoopback  = "own" // not in Node's format: the entry is delivered to its sender as well
 )
 
-// entry is an entry of the stream, in the format of @socket.io/redis-streams-adapter:
-// the parts of a cluster message in a field each.
-type entry struct {
+// streamEntry is an entry of the stream in the format of @socket.io/redis-streams-adapter:
+// a cluster message with one field for each of its parts.
+type streamEntry struct {
 	uid, namespace string
 	kind           int
-	data           []byte // JSON, or MessagePack in base64, or nothing
-	own            bool
+	data           []byte // JSON, or MessagePack in base64, or empty
+	loopback       bool   // the entry is delivered to its sender as well
 }
 
-// values are the fields as XADD takes them.
-func (e *entry) values() []any {
+// values returns the fields as arguments of XADD.
+func (e *streamEntry) values() []any {
 	v := []any{fieldUID, e.uid, fieldNamespace, e.namespace, fieldType, strconv.Itoa(e.kind)}
 	if len(e.data) > 0 {
 		v = append(v, fieldData, e.data)
 	}
-	if e.own {
-		v = append(v, fieldOwn, "1")
+	if e.loopback {
+		v = append(v, fieldLoopback, "1")
 	}
 	return v
 }
 
-func readEntry(values map[string]any) (*entry, error) {
+func decodeEntry(values map[string]any) (*streamEntry, error) {
 	text := func(name string) string { s, _ := values[name].(string); return s }
-	e := &entry{uid: text(fieldUID), namespace: text(fieldNamespace), data: []byte(text(fieldData)), own: text(fieldOwn) != ""}
+	e := &streamEntry{uid: text(fieldUID), namespace: text(fieldNamespace), data: []byte(text(fieldData)), loopback: text(fieldLoopback) != ""}
 	var err error
 	if e.kind, err = strconv.Atoi(text(fieldType)); err != nil {
-		return nil, fmt.Errorf("%w: message type %q", errWire, text(fieldType))
+		return nil, fmt.Errorf("%w: message type %q", errMalformed, text(fieldType))
 	}
 	return e, nil
 }
 
-// frame reads what an entry says that is more than a sign of life.
-func (e *entry) frame() (*frame, error) {
-	text, attachments, err := parse64(string(e.data))
+// frame decodes an entry that is not a heartbeat.
+func (e *streamEntry) frame() (*frame, error) {
+	text, attachments, err := decodeBase64(string(e.data))
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +63,13 @@ func (e *entry) frame() (*frame, error) {
 	return d.frame(e.uid, e.namespace, e.kind, attachments)
 }
 
-// keeps says whether a frame is an event that who comes back is sent again.
-func (f *frame) keeps() bool {
+// isReplayable reports whether a frame is an event that clients receive when they resume.
+func (f *frame) isReplayable() bool {
 	return f.message != nil && f.message.Kind == adapter.Broadcast && f.requestID == "" && !f.message.Volatile
 }
 
-// pack64 writes JSON as it is, or as MessagePack in base64 when it has attachments.
-func pack64(text []byte, attachments [][]byte) ([]byte, error) {
+// encodeBase64 returns JSON unchanged or, if there are attachments, MessagePack in base64.
+func encodeBase64(text []byte, attachments [][]byte) ([]byte, error) {
 	if len(attachments) == 0 {
 		return text, nil
 	}
@@ -87,42 +80,43 @@ func pack64(text []byte, attachments [][]byte) ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(nil, data), nil
 }
 
-// parse64 reads what pack64 wrote.
-func parse64(data string) (text []byte, attachments [][]byte, err error) {
+// decodeBase64 is the inverse of encodeBase64.
+func decodeBase64(data string) (text []byte, attachments [][]byte, err error) {
 	if strings.HasPrefix(data, "{") {
-		return parse([]byte(data))
+		return decode([]byte(data))
 	}
 	raw, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errWire, err)
+		return nil, nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	if text, attachments, err = msgpack.JSON(raw, msgpack.Limits{}); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errWire, err)
+		return nil, nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	return text, attachments, nil
 }
 
-// seqBits are the bits of a place for the second part of an ID, which counts the
-// entries of one millisecond. The first part fits until the year 2109.
+// An entry's ID is "<milliseconds>-<sequence>". Its place (see adapter.Log) has both
+// numbers in one uint64: the sequence, which counts the entries of one millisecond, in the
+// lower seqBits. The milliseconds fit until the year 2109.
 const seqBits = 22
 
-// placeOf makes a place of an entry's ID.
-func placeOf(id string) (uint64, bool) {
-	a, b, ok := strings.Cut(id, "-")
-	if !ok || !digits(a) || !digits(b) {
+// parseEntryID returns the place of an entry's ID. It reports whether the ID has one.
+func parseEntryID(id string) (place uint64, ok bool) {
+	ms, seq, ok := strings.Cut(id, "-")
+	if !ok || !isDigits(ms) || !isDigits(seq) {
 		return 0, false
 	}
-	ms, err := strconv.ParseUint(a, 10, 64-seqBits)
+	high, err := strconv.ParseUint(ms, 10, 64-seqBits)
 	if err != nil {
 		return 0, false
 	}
-	seq, err := strconv.ParseUint(b, 10, seqBits)
-	return ms<<seqBits | seq, err == nil
+	low, err := strconv.ParseUint(seq, 10, seqBits)
+	return high<<seqBits | low, err == nil
 }
 
-func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// idOf makes an entry's ID of a place.
-func idOf(place uint64) string {
+// formatEntryID is the inverse of parseEntryID.
+func formatEntryID(place uint64) string {
 	return strconv.FormatUint(place>>seqBits, 10) + "-" + strconv.FormatUint(place&(1<<seqBits-1), 10)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 )
 
-// road passes connections on to one of several servers, as it is told.
-type road struct {
+// switchingProxy forwards connections to a server that the test can switch.
+type switchingProxy struct {
 	net.Listener
 	mu     sync.Mutex
 	target string
@@ -26,32 +26,32 @@ type road struct {
 	wg     sync.WaitGroup
 }
 
-func newRoad(t *testing.T) *road {
+func newSwitchingProxy(t *testing.T) *switchingProxy {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &road{Listener: ln}
+	r := &switchingProxy{Listener: ln}
 	r.wg.Go(func() { // ends with the listener; waited for below
 		for {
 			c, err := r.Accept()
 			if err != nil {
 				return
 			}
-			r.wg.Go(func() { r.pass(c) }) // ends with the connection; waited for below
+			r.wg.Go(func() { r.forward(c) }) // ends with the connection; waited for below
 		}
 	})
 	t.Cleanup(func() {
 		_ = ln.Close()
-		r.cut("")
+		r.switchTo("")
 		r.wg.Wait()
 	})
 	return r
 }
 
-// cut breaks all connections, and leads to another server.
-func (r *road) cut(url string) {
+// switchTo breaks all connections and forwards new ones to the server at a URL.
+func (r *switchingProxy) switchTo(url string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.target = strings.TrimPrefix(url, "http://")
@@ -61,7 +61,7 @@ func (r *road) cut(url string) {
 	r.conns = nil
 }
 
-func (r *road) pass(in net.Conn) {
+func (r *switchingProxy) forward(in net.Conn) {
 	defer func() { _ = in.Close() }()
 	r.mu.Lock()
 	r.conns = append(r.conns, in)
@@ -71,7 +71,7 @@ func (r *road) pass(in net.Conn) {
 	if err != nil {
 		return
 	}
-	r.wg.Go(func() { // ends when out does
+	r.wg.Go(func() { // ends with out; newSwitchingProxy's cleanup waits for it
 		_, _ = io.Copy(in, out)
 		_ = in.Close()
 	})
@@ -79,15 +79,15 @@ func (r *road) pass(in net.Conn) {
 	_ = out.Close()
 }
 
-// keptFor says whether a value of the store is about a socket.
-func keptFor(value, id string) bool {
+// isStateOf reports whether a value in Redis is the state of a socket.
+func isStateOf(value, id string) bool {
 	raw, err := base64.StdEncoding.DecodeString(value)
 	return err == nil && bytes.Contains(raw, []byte(id))
 }
 
-// A client of the namespace /, which shares no sessions, comes back from Node's server
-// to ours and from ours to Node's, with its ID, rooms and data, and gets what both sent
-// meanwhile, once and in order.
+// A client without a session resumes on our server after a connection to Node's, and the
+// other way round. It keeps its socket's ID, rooms and data, and receives the events that
+// both servers sent meanwhile, once and in order.
 func TestStreams_RecoveryWithNode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -95,22 +95,22 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 	node := n.Cluster(t, nodetest.ClusterOptions{Redis: redis.URL(), Streams: true, Options: map[string]any{
 		"connectionStateRecovery": map[string]any{"maxDisconnectionDuration": 60_000},
 	}})
-	ours, url := serveWith(t, redis.URL(), redisadapter.Config{Mode: redisadapter.Streams}, socketbridge.Recovery{Window: time.Minute})
-	wait(t, "two nodes find each other", func() string {
+	ours, url := startServerWithRecovery(t, redis.URL(), redisadapter.Config{Mode: redisadapter.Streams}, socketbridge.Recovery{Window: time.Minute})
+	waitFor(t, "the two nodes find each other", func() string {
 		got, err := ours.Nodes(t.Context())
 		var theirs int
 		node.Run(t, "/", "return await nsp.adapter.serverCount()", &theirs)
 		if got != 2 || theirs != 2 || err != nil {
-			return "not yet"
+			return fmt.Sprint("ours counts ", got, err, ", Node counts ", theirs)
 		}
 		return ""
 	})
 	client := newClient(t, redis.Addr())
-	for name, way := range map[string][2]string{"from Node": {node.URL, url}, "to Node": {url, node.URL}} {
+	for name, urls := range map[string][2]string{"from Node": {node.URL, url}, "to Node": {url, node.URL}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRoad(t)
-			r.cut(way[0])
+			r := newSwitchingProxy(t)
+			r.switchTo(urls[0])
 			room := "room " + name
 			c := n.Connect(t, "http://"+r.Addr().String(), nodetest.Options{
 				Transports: []string{"websocket"},
@@ -118,7 +118,7 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 			})
 			c.MustNext("ready")
 			id := c.State().ID
-			if way[0] == url {
+			if urls[0] == url {
 				ours.Of("/").Socket(id).Data().Set("name", "x")
 			} else {
 				node.Run(t, "/", `nsp.sockets.get(args[0]).data.name = "x"`, nil, id)
@@ -127,52 +127,52 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.MustNext("note")
-			r.cut(way[1])
+			r.switchTo(urls[1])
 			c.MustNext(nodetest.Disconnected)
-			wait(t, "what remains of the socket is kept", func() string {
+			waitFor(t, "the state of the socket is stored", func() string {
 				keys, err := client.Keys(t.Context(), "sio:session:*").Result()
 				for _, key := range keys {
-					if v, err := client.Get(t.Context(), key).Result(); err == nil && keptFor(v, id) {
+					if v, err := client.Get(t.Context(), key).Result(); err == nil && isStateOf(v, id) {
 						return ""
 					}
 				}
-				return fmt.Sprint("not yet ", keys, err)
+				return fmt.Sprint("stored keys: ", keys, err)
 			})
 			if err := ours.To(room).Emit("note", 2, []byte{1, 2}); err != nil {
 				t.Fatal(err)
 			}
 			node.Run(t, "/", `nsp.to(args[0]).emit("note", 3); nsp.to("elsewhere").emit("note", 0)`, nil, room)
-			wait(t, "Node's event is in the stream", func() string {
+			waitFor(t, "Node's events are in the stream", func() string {
 				all, err := client.XRevRangeN(t.Context(), "socket.io", "+", "-", 20).Result()
 				for _, e := range all {
 					if data, _ := e.Values["data"].(string); strings.Contains(data, "elsewhere") && strings.Contains(data, `"note",0`) {
 						return ""
 					}
 				}
-				return fmt.Sprint("not yet ", err)
+				return fmt.Sprint("not added: ", err)
 			})
 			c.Reconnect()
 			if st := c.State(); !st.Recovered || st.ID != id {
-				t.Errorf("it came back as %+v, was %s", st, id)
+				t.Errorf("the client resumed as %+v, want the socket %s", st, id)
 			}
 			if err := ours.To(room).Emit("note", 4); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range []string{"2,{\"$binary\":\"AQI=\"}", "3", "4"} {
 				if got := c.MustNext("note").String(); !strings.HasPrefix(got, "["+want) {
-					t.Errorf("got %s, want %s", got, want)
+					t.Errorf("got the event %s, want %s", got, want)
 				}
 			}
-			if way[1] == url {
+			if urls[1] == url {
 				s := ours.Of("/").Socket(id)
 				if s == nil || s.Data().Get("name") != "x" || !s.Recovered() {
-					t.Error("its data did not come along")
+					t.Error("the socket's data was not restored on our server")
 				}
 			} else {
 				var name string
 				node.Run(t, "/", `return nsp.sockets.get(args[0]).data.name`, &name, id)
 				if name != "x" {
-					t.Errorf("its data did not come along: %q", name)
+					t.Errorf("on Node's server, the socket's data has the name %q, want x", name)
 				}
 			}
 		})

@@ -11,259 +11,265 @@ import (
 )
 
 const (
-	// maxSilence is how long a subscription may be quiet until it is given up.
+	// maxSilence is how long a connection may be silent before it counts as dead.
 	maxSilence = 5 * time.Second
-	// beats is how often it is looked at in this time. One that is quiet is asked whether
-	// it is alive.
-	beats = 5
-	// minPause and maxPause bound the pauses between attempts to connect.
-	minPause = 20 * time.Millisecond
-	maxPause = time.Second
+	// checksPerSilence is how often a silent connection is checked within maxSilence.
+	// The first check sends a ping.
+	checksPerSilence = 5
+	// minBackoff and maxBackoff bound the pauses between attempts to reconnect.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = time.Second
 )
 
-// way is how a channel is subscribed to.
-type way uint8
+// jittered returns a random duration between half of a backoff and all of it, so that
+// nodes do not reconnect at the same moment.
+func jittered(backoff time.Duration) time.Duration { return backoff/2 + rand.N(backoff/2) }
+
+// subscriptionKind is the command with which a channel is subscribed to.
+type subscriptionKind uint8
 
 const (
-	plain way = iota
-	pattern
-	shard
+	byName    subscriptionKind = iota // SUBSCRIBE
+	byPattern                         // PSUBSCRIBE
+	byShard                           // SSUBSCRIBE
 )
 
-// channel is one thing to subscribe to.
-type channel struct {
-	way  way
+// subscription is a channel or pattern to subscribe to.
+type subscription struct {
+	kind subscriptionKind
 	name string
 }
 
-// listener keeps one connection subscribed to a changing set of channels. Its set may
-// be changed before it runs.
-type listener struct {
-	connect func(ctx context.Context) *goredis.PubSub
-	got     func(m *goredis.Message)
-	apart   bool          // one command for each channel: they are in different slots
-	once    bool          // it ends with its connection
-	silence time.Duration // maxSilence, but in tests
-	moved   func(name string)
+// subscriber keeps one connection subscribed to a changing set of channels, and
+// reconnects with a backoff. The set may be changed before run is called.
+type subscriber struct {
+	connect    func(ctx context.Context) *goredis.PubSub
+	onMessage  func(m *goredis.Message)
+	onMoved    func(name string) // called for a sharded channel whose slot left the connection's Redis node; may be nil
+	perChannel bool              // send one command for each channel, because their slots differ
+	singleUse  bool              // run returns when its first connection ends
+	maxSilence time.Duration     // the constant, except in tests
 
-	wake  chan struct{}
-	heard atomic.Bool
+	wake  chan struct{} // has an element when the wanted set changed
+	alive atomic.Bool   // something arrived since the last check
 
-	mu    sync.Mutex // guards what follows; nothing is called under it
-	want  map[channel]bool
-	dirty map[channel]struct{}
-	known map[string]bool // what Redis has confirmed on the present connection
-	left  map[string]int  // sharded channels that it was told to leave there, and has not answered
-	ps    *goredis.PubSub
+	mu           sync.Mutex // guards the fields below; nothing is called while it is held
+	wanted       map[subscription]bool
+	dirty        map[subscription]struct{} // changed since the last flush
+	confirmed    map[string]bool           // subscriptions that Redis has confirmed on the current connection
+	unsubscribed map[string]int            // sharded channels: SUNSUBSCRIBE commands that Redis has not confirmed yet
 }
 
-func newListener() *listener {
-	return &listener{
-		silence: maxSilence,
-		wake:    make(chan struct{}, 1),
-		want:    make(map[channel]bool),
-		dirty:   make(map[channel]struct{}),
-		known:   make(map[string]bool),
-		left:    make(map[string]int),
+func newSubscriber() *subscriber {
+	return &subscriber{
+		maxSilence:   maxSilence,
+		wake:         make(chan struct{}, 1),
+		wanted:       make(map[subscription]bool),
+		dirty:        make(map[subscription]struct{}),
+		confirmed:    make(map[string]bool),
+		unsubscribed: make(map[string]int),
 	}
 }
 
-// set changes what is wanted. It does not wait.
-func (l *listener) set(wanted bool, channels ...channel) {
-	l.mu.Lock()
+// set adds channels to the wanted set or removes them. It does not block.
+func (s *subscriber) set(wanted bool, channels ...subscription) {
+	s.mu.Lock()
 	for _, c := range channels {
-		if l.want[c] == wanted {
+		if s.wanted[c] == wanted {
 			continue
 		}
 		if wanted {
-			l.want[c] = true
+			s.wanted[c] = true
 		} else {
-			delete(l.want, c)
+			delete(s.wanted, c)
 		}
-		l.dirty[c] = struct{}{}
+		s.dirty[c] = struct{}{}
 	}
-	l.mu.Unlock()
-	l.poke()
+	s.mu.Unlock()
+	s.notify()
 }
 
-func (l *listener) poke() {
+// notify makes maintain flush.
+func (s *subscriber) notify() {
 	select {
-	case l.wake <- struct{}{}:
-	default: // it is awake already
+	case s.wake <- struct{}{}:
+	default: // already notified
 	}
 }
 
-// hears says whether Redis has confirmed a channel.
-func (l *listener) hears(name string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.known[name]
+// isConfirmed reports whether Redis has confirmed a subscription.
+func (s *subscriber) isConfirmed(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.confirmed[name]
 }
 
-// run listens until ctx ends, or until the connection does when it is to be used once.
-func (l *listener) run(ctx context.Context) {
-	for pause := minPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
-		if l.session(ctx) {
-			pause = minPause
+// run receives until ctx ends or, with singleUse, until the connection ends.
+func (s *subscriber) run(ctx context.Context) {
+	for backoff := minBackoff; ctx.Err() == nil; backoff = min(2*backoff, maxBackoff) {
+		if s.runConnection(ctx) {
+			backoff = minBackoff
 		}
-		if l.once {
+		if s.singleUse {
 			return
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause/2)): // jitter: not all nodes at once
+		case <-time.After(jittered(backoff)):
 		}
 	}
 }
 
-// session listens on one connection until it ends. It reports whether it ever worked.
-func (l *listener) session(ctx context.Context) (worked bool) {
+// runConnection receives on one connection until it ends. It reports whether anything
+// arrived.
+func (s *subscriber) runConnection(ctx context.Context) (worked bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	ps := l.connect(ctx)
-	l.mu.Lock()
-	l.ps = ps
-	clear(l.known)
-	clear(l.left)
-	clear(l.dirty)
-	for c := range l.want {
-		l.dirty[c] = struct{}{}
+	ps := s.connect(ctx)
+	s.mu.Lock()
+	clear(s.confirmed)
+	clear(s.unsubscribed)
+	clear(s.dirty)
+	for c := range s.wanted {
+		s.dirty[c] = struct{}{}
 	}
-	l.mu.Unlock()
-	l.poke()
-	var writing sync.WaitGroup
-	writing.Go(func() { // ends with ctx; waited for below
-		l.write(ctx, ps)
-		_ = ps.Close() // wakes Receive
+	s.mu.Unlock()
+	s.notify()
+	var maintaining sync.WaitGroup
+	maintaining.Go(func() { // ends with ctx; waited for below
+		s.maintain(ctx, ps)
+		_ = ps.Close() // unblocks Receive
 	})
 	for {
 		msg, err := ps.Receive(ctx)
-		if l.moved != nil && goredis.HasErrorPrefix(err, "MOVED") { // the answer to a subscription
-			l.stray()
+		if s.onMoved != nil && goredis.HasErrorPrefix(err, "MOVED") { // the reply to an SSUBSCRIBE or SUNSUBSCRIBE
+			s.moveUnconfirmed()
 			continue
 		}
 		if err != nil {
 			break
 		}
 		worked = true
-		l.heard.Store(true)
-		l.take(msg)
+		s.alive.Store(true)
+		s.handle(msg)
 	}
 	cancel()
-	writing.Wait()
-	l.mu.Lock()
-	clear(l.known)
-	l.mu.Unlock()
+	maintaining.Wait()
+	s.mu.Lock()
+	clear(s.confirmed)
+	s.mu.Unlock()
 	return worked
 }
 
-// stray gives up the channels that Redis has not confirmed: the slot of one of them,
-// which it does not name, is another node's.
-func (l *listener) stray() {
-	l.mu.Lock()
-	clear(l.left) // perhaps it was the answer to one of them
-	var lost []string
-	for c := range l.want {
-		if c.way == shard && !l.known[c.name] {
-			lost = append(lost, c.name)
+// moveUnconfirmed calls onMoved for all sharded channels that Redis has not confirmed. A
+// MOVED error means that the slot of one of them belongs to another Redis node, but does
+// not name the channel.
+func (s *subscriber) moveUnconfirmed() {
+	s.mu.Lock()
+	clear(s.unsubscribed) // the error may be the reply to one of these commands
+	var unconfirmed []string
+	for c := range s.wanted {
+		if c.kind == byShard && !s.confirmed[c.name] {
+			unconfirmed = append(unconfirmed, c.name)
 		}
 	}
-	l.mu.Unlock()
-	for _, name := range lost {
-		l.moved(name)
+	s.mu.Unlock()
+	for _, name := range unconfirmed {
+		s.onMoved(name)
 	}
 }
 
-// take handles one thing that Redis sent.
-func (l *listener) take(msg any) {
+// handle handles a message or a confirmation.
+func (s *subscriber) handle(msg any) {
 	switch m := msg.(type) {
 	case *goredis.Message:
-		l.got(m)
+		s.onMessage(m)
 	case *goredis.Subscription:
 		switch m.Kind {
 		case "subscribe", "psubscribe", "ssubscribe":
-			l.mu.Lock()
-			l.known[m.Channel] = true
-			l.mu.Unlock()
+			s.mu.Lock()
+			s.confirmed[m.Channel] = true
+			s.mu.Unlock()
 		case "sunsubscribe":
-			l.mu.Lock()
-			delete(l.known, m.Channel)
-			lost := l.want[channel{shard, m.Channel}]
-			if l.left[m.Channel] > 0 { // it answers; since then the channel may be wanted again
-				l.left[m.Channel]--
-				lost = false
+			s.mu.Lock()
+			delete(s.confirmed, m.Channel)
+			moved := s.wanted[subscription{byShard, m.Channel}]
+			if s.unsubscribed[m.Channel] > 0 { // the reply to a command; the channel may be wanted again by now
+				s.unsubscribed[m.Channel]--
+				moved = false
 			}
-			if l.left[m.Channel] == 0 {
-				delete(l.left, m.Channel)
+			if s.unsubscribed[m.Channel] == 0 {
+				delete(s.unsubscribed, m.Channel)
 			}
-			l.mu.Unlock()
-			if lost && l.moved != nil {
-				l.moved(m.Channel) // its slot has moved to another node
+			s.mu.Unlock()
+			if moved && s.onMoved != nil {
+				s.onMoved(m.Channel) // Redis unsubscribed it, because its slot moved to another Redis node
 			}
 		}
 	}
 }
 
-// write tells Redis what is wanted and looks after the connection's health, until ctx
-// ends or the connection fails.
-func (l *listener) write(ctx context.Context, ps *goredis.PubSub) {
-	ticker := time.NewTicker(l.silence / beats)
+// maintain sends subscription changes to Redis and checks the connection, until ctx ends
+// or the connection fails.
+func (s *subscriber) maintain(ctx context.Context, ps *goredis.PubSub) {
+	ticker := time.NewTicker(s.maxSilence / checksPerSilence)
 	defer ticker.Stop()
-	quiet := 0 // beats in a row
+	silentChecks := 0 // in a row
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.wake:
-			if l.flush(ctx, ps) != nil {
+		case <-s.wake:
+			if s.flush(ctx, ps) != nil {
 				return
 			}
 		case <-ticker.C:
-			if quiet++; l.heard.Swap(false) {
-				quiet = 0
+			if silentChecks++; s.alive.Swap(false) {
+				silentChecks = 0
 			}
-			if quiet > beats || quiet == 1 && ps.Ping(ctx) != nil {
-				return // it does not answer
+			if silentChecks > checksPerSilence || silentChecks == 1 && ps.Ping(ctx) != nil {
+				return // the connection is dead
 			}
 		}
 	}
 }
 
-// flush subscribes to and unsubscribes from what has changed.
-func (l *listener) flush(ctx context.Context, ps *goredis.PubSub) error {
-	l.mu.Lock()
-	add, drop := make(map[way][]string), make(map[way][]string)
-	for c := range l.dirty {
-		if l.want[c] {
-			add[c.way] = append(add[c.way], c.name)
+// flush subscribes to and unsubscribes from the channels that changed.
+func (s *subscriber) flush(ctx context.Context, ps *goredis.PubSub) error {
+	s.mu.Lock()
+	add, remove := make(map[subscriptionKind][]string), make(map[subscriptionKind][]string)
+	for c := range s.dirty {
+		if s.wanted[c] {
+			add[c.kind] = append(add[c.kind], c.name)
 		} else {
-			drop[c.way] = append(drop[c.way], c.name)
-			delete(l.known, c.name)
-			if c.way == shard {
-				l.left[c.name]++
+			remove[c.kind] = append(remove[c.kind], c.name)
+			delete(s.confirmed, c.name)
+			if c.kind == byShard {
+				s.unsubscribed[c.name]++
 			}
 		}
 	}
-	clear(l.dirty)
-	l.mu.Unlock()
-	// Patterns first: who counts the subscribers of a channel may then publish.
+	clear(s.dirty)
+	s.mu.Unlock()
+	// Patterns come first: once another node counts this one as a subscriber of a
+	// channel, its broadcasts must arrive here.
 	for _, step := range []struct {
 		names []string
 		do    func(context.Context, ...string) error
 	}{
-		{drop[plain], ps.Unsubscribe}, {drop[pattern], ps.PUnsubscribe}, {drop[shard], ps.SUnsubscribe},
-		{add[pattern], ps.PSubscribe}, {add[plain], ps.Subscribe}, {add[shard], ps.SSubscribe},
+		{remove[byName], ps.Unsubscribe}, {remove[byPattern], ps.PUnsubscribe}, {remove[byShard], ps.SUnsubscribe},
+		{add[byPattern], ps.PSubscribe}, {add[byName], ps.Subscribe}, {add[byShard], ps.SSubscribe},
 	} {
 		if len(step.names) == 0 {
-			continue // without names, all would be unsubscribed
+			continue // an unsubscribe command without names would unsubscribe from everything
 		}
-		if !l.apart {
+		if !s.perChannel {
 			if err := step.do(ctx, step.names...); err != nil {
 				return err
 			}
 			continue
 		}
-		for _, n := range step.names {
-			if err := step.do(ctx, n); err != nil {
+		for _, name := range step.names {
+			if err := step.do(ctx, name); err != nil {
 				return err
 			}
 		}

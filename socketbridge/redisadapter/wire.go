@@ -11,58 +11,66 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/msgpack"
 )
 
-// errWire says that bytes from Redis are no message of the format.
-var errWire = errors.New("redisadapter: malformed message")
+// errMalformed is the error for data from Redis that does not follow the wire format.
+var errMalformed = errors.New("redisadapter: malformed message")
 
-// frame is one thing on the wire: a message, or a reply.
+// frame is one decoded wire value: a message or a reply.
 type frame struct {
-	uid       string // of the node that sent it; "emitter", or "" when it says nothing
-	requestID string // "" for a message that nobody answers
+	uid       string // of the sending node; "emitter"; or "" if the format does not say
+	requestID string // "" for a message without replies
 	message   *adapter.Message
 	reply     *adapter.Reply
 
-	// What only the classic format has.
-	idsOnly bool   // of a question: only the IDs of the sockets are wanted
-	sid     string // of an older request for one socket, which wants a plain "done"
-	raw     []byte // a reply whose kind depends on the question
+	// The fields below are used by the classic format only.
+	idsOnly bool   // the request wants only the IDs of the sockets
+	sid     string // the socket of an older server's request, which expects a confirmation
+	raw     []byte // a response whose kind depends on its request
 }
 
-// parse returns a wire value as JSON, with its attachments beside it. Both formats
-// write JSON, which begins with a brace, or MessagePack, which never does.
-func parse(data []byte) (text []byte, attachments [][]byte, err error) {
+// decode returns a wire value as JSON, with its attachments beside it. All formats
+// contain either JSON, which starts with a brace, or MessagePack, which never does.
+func decode(data []byte) (text []byte, attachments [][]byte, err error) {
 	if len(data) > 0 && data[0] == '{' {
 		if !json.Valid(data) {
-			return nil, nil, errWire
+			return nil, nil, errMalformed
 		}
 		return data, nil, nil
 	}
 	text, attachments, err = msgpack.JSON(data, msgpack.Limits{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errWire, err)
+		return nil, nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	return text, attachments, nil
 }
 
-// unmarshal reads JSON whose form another program decides.
-func unmarshal(text []byte, v any) error {
-	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%w: %w", errWire, err)
-	}
-	return nil
-}
-
-// pack writes JSON as it is, or as MessagePack when it has attachments.
-func pack(text []byte, attachments [][]byte) ([]byte, error) {
+// encode returns a wire value: JSON, or MessagePack if there are attachments.
+func encode(text []byte, attachments [][]byte) ([]byte, error) {
 	if len(attachments) == 0 {
 		return text, nil
 	}
 	return msgpack.Append(nil, text, attachments)
 }
 
-// name is a room or an ID, for which JavaScript takes numbers too.
-type name string
+// unmarshal decodes JSON of another program. Its errors wrap errMalformed.
+func unmarshal(text []byte, v any) error {
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	return nil
+}
 
-func (n *name) UnmarshalJSON(text []byte) error {
+// unmarshalOptional is unmarshal for a JSON member that may be missing.
+func unmarshalOptional(text json.RawMessage, v any) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return unmarshal(text, v)
+}
+
+// looseString is a room or an ID. JavaScript programs may write it as a number.
+type looseString string
+
+func (n *looseString) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '"' {
 		return json.Unmarshal(text, (*string)(n))
 	}
@@ -70,11 +78,12 @@ func (n *name) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &num); err != nil {
 		return err
 	}
-	*n = name(num)
+	*n = looseString(num)
 	return nil
 }
 
-func texts(names []name) []string {
+// toStrings converts names to strings. It keeps nil.
+func toStrings(names []looseString) []string {
 	if names == nil {
 		return nil
 	}
@@ -85,11 +94,11 @@ func texts(names []name) []string {
 	return all
 }
 
-// options address sockets. They are nil when they are missing, which must not be
-// taken for everybody.
-type options struct {
-	Rooms  []name `json:"rooms"`
-	Except []name `json:"except"`
+// wireOptions select the sockets that a message addresses. Missing options are nil and
+// must be refused: they would address all sockets.
+type wireOptions struct {
+	Rooms  []looseString `json:"rooms"`
+	Except []looseString `json:"except"`
 	Flags  *struct {
 		Volatile any `json:"volatile"`
 		Compress any `json:"compress"`
@@ -97,11 +106,12 @@ type options struct {
 	} `json:"flags"`
 }
 
-func (o *options) address(m *adapter.Message) error {
+// apply sets the address and the flags of m.
+func (o *wireOptions) apply(m *adapter.Message) error {
 	if o == nil {
-		return fmt.Errorf("%w: no options", errWire)
+		return fmt.Errorf("%w: no options", errMalformed)
 	}
-	m.Rooms, m.Except = texts(o.Rooms), texts(o.Except)
+	m.Rooms, m.Except = toStrings(o.Rooms), toStrings(o.Except)
 	if o.Flags == nil {
 		return nil
 	}
@@ -113,7 +123,7 @@ func (o *options) address(m *adapter.Message) error {
 	return nil
 }
 
-// appendOptions writes the address and flags of a message.
+// appendOptions appends the address of a message and, with flags, its flags.
 func appendOptions(dst []byte, m *adapter.Message, flags bool) []byte {
 	dst = appendNames(append(dst, `{"rooms":`...), m.Rooms)
 	dst = appendNames(append(dst, `,"except":`...), m.Except)
@@ -148,30 +158,30 @@ func appendNames(dst []byte, names []string) []byte {
 	return append(dst, ']')
 }
 
-// appendText writes a JSON string.
+// appendText appends a JSON string.
 func appendText(dst []byte, s string) []byte {
 	text, err := json.Marshal(s)
 	if err != nil {
-		return append(dst, `""`...) // a string can always be encoded
+		return append(dst, `""`...) // unreachable: every string can be encoded
 	}
 	return append(dst, text...)
 }
 
-// packet is an event as Node's servers pass it on.
-type packet struct {
+// wirePacket is an event in the form in which Node's servers forward it.
+type wirePacket struct {
 	Type json.RawMessage `json:"type"`
 	Data json.RawMessage `json:"data"`
 	NSP  *string         `json:"nsp"`
 }
 
-// event takes the packet's payload into m. The types are those of an event and of a
-// binary event, which older emitters write.
-func (p *packet) event(m *adapter.Message, attachments [][]byte) error {
+// setPayload sets the payload of m. It accepts the packet types of an event (2) and of a
+// binary event (5), which older emitters write.
+func (p *wirePacket) setPayload(m *adapter.Message, attachments [][]byte) error {
 	switch {
 	case p == nil || string(p.Type) != "2" && string(p.Type) != "5" || len(p.Data) == 0 || p.Data[0] != '[':
-		return fmt.Errorf("%w: packet that is no event", errWire)
+		return fmt.Errorf("%w: packet is not an event", errMalformed)
 	case p.NSP == nil && m.Namespace != "/", p.NSP != nil && *p.NSP != m.Namespace:
-		return fmt.Errorf("%w: packet of another namespace", errWire)
+		return fmt.Errorf("%w: packet of another namespace", errMalformed)
 	}
 	m.Payload = adapter.Payload{JSON: p.Data, Attachments: attachments}
 	return nil
@@ -182,7 +192,7 @@ func appendPacket(dst []byte, m *adapter.Message) []byte {
 	return append(appendText(append(dst, `,"nsp":`...), m.Namespace), '}')
 }
 
-// appendSockets writes descriptions of sockets.
+// appendSockets appends the descriptions of sockets.
 func appendSockets(dst []byte, sockets []adapter.Socket) []byte {
 	dst = append(dst, '[')
 	for i, s := range sockets {
@@ -190,39 +200,41 @@ func appendSockets(dst []byte, sockets []adapter.Socket) []byte {
 			dst = append(dst, ',')
 		}
 		dst = appendText(append(dst, `{"id":`...), s.ID)
-		dst = append(append(dst, `,"handshake":`...), object(s.Handshake)...)
+		dst = append(append(dst, `,"handshake":`...), orEmptyObject(s.Handshake)...)
 		dst = appendNames(append(dst, `,"rooms":`...), s.Rooms)
-		dst = append(append(append(dst, `,"data":`...), object(s.Data)...), '}')
+		dst = append(append(append(dst, `,"data":`...), orEmptyObject(s.Data)...), '}')
 	}
 	return append(dst, ']')
 }
 
-func object(text []byte) []byte {
+// orEmptyObject returns text, or an empty JSON object if there is none.
+func orEmptyObject(text []byte) []byte {
 	if len(text) == 0 {
 		return []byte("{}")
 	}
 	return text
 }
 
-// socket is what Node's servers say of theirs.
-type socket struct {
-	ID        name            `json:"id"`
+// wireSocket is a server's description of one of its sockets.
+type wireSocket struct {
+	ID        looseString     `json:"id"`
 	Handshake json.RawMessage `json:"handshake"`
-	Rooms     []name          `json:"rooms"`
+	Rooms     []looseString   `json:"rooms"`
 	Data      json.RawMessage `json:"data"`
 }
 
-func described(sockets []socket) *adapter.Reply {
+// fetchedReply returns the reply to a Fetch.
+func fetchedReply(sockets []wireSocket) *adapter.Reply {
 	r := &adapter.Reply{Kind: adapter.Fetched}
 	for _, s := range sockets {
-		r.Sockets = append(r.Sockets, adapter.Socket{ID: string(s.ID), Rooms: texts(s.Rooms), Handshake: s.Handshake, Data: s.Data})
+		r.Sockets = append(r.Sockets, adapter.Socket{ID: string(s.ID), Rooms: toStrings(s.Rooms), Handshake: s.Handshake, Data: s.Data})
 	}
 	return r
 }
 
-// first is the first element of a payload's array, or nil. Node's servers pass on one
-// argument of an answer.
-func first(p adapter.Payload) json.RawMessage {
+// firstElement returns the first element of a payload's array, or nil if it is empty.
+// Node's servers forward only the first argument of an answer.
+func firstElement(p adapter.Payload) json.RawMessage {
 	d := json.NewDecoder(bytes.NewReader(p.JSON))
 	var v json.RawMessage
 	if _, err := d.Token(); err != nil || !d.More() || d.Decode(&v) != nil {
@@ -231,18 +243,19 @@ func first(p adapter.Payload) json.RawMessage {
 	return v
 }
 
-// appendAnswer writes a member of that name with the first argument, unless there is
-// none.
+// appendAnswer appends a JSON member with the first argument of an answer. It appends
+// nothing if the answer has no arguments.
 func appendAnswer(dst []byte, member string, p adapter.Payload) (text []byte, attachments [][]byte) {
-	v := first(p)
+	v := firstElement(p)
 	if v == nil {
 		return dst, nil
 	}
 	return append(append(append(append(dst, `,"`...), member...), `":`...), v...), p.Attachments
 }
 
-// answered is an answer of one argument or, when that is missing, of none.
-func answered(v json.RawMessage, attachments [][]byte) *adapter.Reply {
+// answeredReply returns an answer with the argument v, or without arguments if v is
+// missing.
+func answeredReply(v json.RawMessage, attachments [][]byte) *adapter.Reply {
 	p := adapter.Payload{JSON: []byte("[]")}
 	if len(v) > 0 {
 		p.JSON = append(append([]byte{'['}, v...), ']')
