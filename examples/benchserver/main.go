@@ -1,15 +1,19 @@
-// Benchserver serves the contract of the project's load generator: a session over
-// HTTP and over sockets, one room that everybody is in, and nothing else. Its
-// settings come from the environment: PORT, STORE (memory or redis), REDIS_URL,
-// FRESHNESS (strict, the default, or tracked: how the session is reloaded), and PPROF
-// (an address for profiles; none when empty).
+// Benchserver is the server that the project's load generator measures. It has sessions
+// over HTTP and over sockets, and one room that all sockets join. Environment variables
+// configure it:
+//
+//   - PORT: the port to listen on, at 127.0.0.1
+//   - STORE: memory (the default) or redis
+//   - REDIS_URL: the Redis of STORE=redis
+//   - FRESHNESS: strict (the default) or tracked, how the session is reloaded
+//   - PPROF: an address that serves profiles; none if empty
 package main
 
 import (
 	"log"
 	"log/slog"
 	"net/http"
-	_ "net/http/pprof" // served on PPROF only
+	_ "net/http/pprof" // on http.DefaultServeMux, which only PPROF serves
 	"os"
 	"strconv"
 	"time"
@@ -42,7 +46,7 @@ func main() {
 func newApp(store storage.Storage) *fiber.App {
 	sessions := fibersession.New(fibersession.Config{Storage: store, Expiration: time.Hour})
 	engine := engineio.ConfigDefault
-	engine.Limits.MaxConnsPerIP = -1 // all load comes from one address
+	engine.Limits.MaxConnsPerIP = -1 // the load generator connects from one address
 	engine.Limits.ConnRatePerIP = -1
 	freshness := fibersession.Strict
 	if os.Getenv("FRESHNESS") == "tracked" {
@@ -51,7 +55,7 @@ func newApp(store storage.Storage) *fiber.App {
 	io := socketbridge.New(socketbridge.Config{
 		Sessions:  sessions,
 		Freshness: freshness,
-		// The contract asks for a reload before "incr" and "read" only.
+		// The load generator expects fresh sessions for "incr" and "read" only.
 		Mode:               socketbridge.SessionPerConnection,
 		Engine:             engine,
 		Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1, MaxConnsPerSession: -1},

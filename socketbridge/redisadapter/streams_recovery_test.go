@@ -32,46 +32,46 @@ func newSwitchingProxy(t *testing.T) *switchingProxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &switchingProxy{Listener: ln}
-	r.wg.Go(func() { // ends with the listener; waited for below
+	p := &switchingProxy{Listener: ln}
+	p.wg.Go(func() { // ends with the listener; waited for below
 		for {
-			c, err := r.Accept()
+			c, err := p.Accept()
 			if err != nil {
 				return
 			}
-			r.wg.Go(func() { r.forward(c) }) // ends with the connection; waited for below
+			p.wg.Go(func() { p.forward(c) }) // ends with the connection; waited for below
 		}
 	})
 	t.Cleanup(func() {
 		_ = ln.Close()
-		r.switchTo("")
-		r.wg.Wait()
+		p.switchTo("")
+		p.wg.Wait()
 	})
-	return r
+	return p
 }
 
 // switchTo breaks all connections and forwards new ones to the server at a URL.
-func (r *switchingProxy) switchTo(url string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.target = strings.TrimPrefix(url, "http://")
-	for _, c := range r.conns {
+func (p *switchingProxy) switchTo(url string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = strings.TrimPrefix(url, "http://")
+	for _, c := range p.conns {
 		_ = c.Close()
 	}
-	r.conns = nil
+	p.conns = nil
 }
 
-func (r *switchingProxy) forward(in net.Conn) {
+func (p *switchingProxy) forward(in net.Conn) {
 	defer func() { _ = in.Close() }()
-	r.mu.Lock()
-	r.conns = append(r.conns, in)
-	target := r.target
-	r.mu.Unlock()
+	p.mu.Lock()
+	p.conns = append(p.conns, in)
+	target := p.target
+	p.mu.Unlock()
 	out, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
-	r.wg.Go(func() { // ends with out; newSwitchingProxy's cleanup waits for it
+	p.wg.Go(func() { // ends with out; newSwitchingProxy's cleanup waits for it
 		_, _ = io.Copy(in, out)
 		_ = in.Close()
 	})
@@ -109,10 +109,10 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 	for name, urls := range map[string][2]string{"from Node": {node.URL, url}, "to Node": {url, node.URL}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newSwitchingProxy(t)
-			r.switchTo(urls[0])
+			proxy := newSwitchingProxy(t)
+			proxy.switchTo(urls[0])
 			room := "room " + name
-			c := n.Connect(t, "http://"+r.Addr().String(), nodetest.Options{
+			c := n.Connect(t, "http://"+proxy.Addr().String(), nodetest.Options{
 				Transports: []string{"websocket"},
 				Auth:       map[string]any{"rooms": []string{room}},
 			})
@@ -127,7 +127,7 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.MustNext("note")
-			r.switchTo(urls[1])
+			proxy.switchTo(urls[1])
 			c.MustNext(nodetest.Disconnected)
 			waitFor(t, "the state of the socket is stored", func() string {
 				keys, err := client.Keys(t.Context(), "sio:session:*").Result()
