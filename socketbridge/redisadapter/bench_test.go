@@ -55,7 +55,7 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 // BenchmarkBroadcast measures the CPU time of a broadcast in a cluster: redis-µs/op for
-// Redis, and nodes-µs/op for all nodes together. One node sends, and no node has sockets.
+// Redis, and nodes-µs/op for all nodes together. One node sends; no sockets are connected.
 // The difference between 2 and 10 nodes is the cost of receiving at 8 nodes.
 func BenchmarkBroadcast(b *testing.B) {
 	for name, mode := range modeFamilies {
@@ -107,7 +107,7 @@ type countingNode struct {
 
 func (c *countingNode) Deliver(*adapter.Message) { c.received.Add(1) }
 
-// startBenchReceiver runs a node that has a socket in the room "room".
+// startBenchReceiver runs a node that subscribes to the room "room".
 func startBenchReceiver(b *testing.B, client goredis.UniversalClient, cfg redisadapter.Config, received *atomic.Int64) adapter.Adapter {
 	b.Helper()
 	c := &countingNode{testNode: testNode{Adapter: newAdapter(client, cfg), id: rand.Text()}, received: received}

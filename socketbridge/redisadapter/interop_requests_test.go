@@ -54,7 +54,7 @@ func (m *mixedCluster) fetchSockets() {
 	for _, s := range got {
 		i := slices.Index(m.ids, s.ID)
 		if s.Data["n"] != i || !slices.Contains(s.Rooms, "all") || !slices.Contains(s.Rooms, s.ID) || !strings.Contains(s.Address, "127.0.0.1") || s.Issued < 1e12 || !s.UserAgent {
-			m.t.Errorf("Node fetched the socket %+v", s)
+			m.t.Errorf("Node fetched the socket %+v, which lacks something", s)
 		}
 	}
 	rooms, err := m.a.Of("/").AllRooms(m.t.Context())
@@ -82,23 +82,23 @@ func (m *mixedCluster) acks() {
 		return strings.Join(texts, ",")
 	}
 	if got := answers(m.a.To("all").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask", 1)); got != "0,1,2" {
-		m.t.Errorf("got the answers of clients %q", got)
+		m.t.Errorf("got the answers of clients %q, want 0, 1 and 2", got)
 	}
 	if got := answers(m.a.Except("a").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask", []byte{1})); got != "1,2" {
-		m.t.Errorf("got the answers of clients %q", got)
+		m.t.Errorf("got the answers of clients %q, want 1 and 2", got)
 	}
 	if got := answers(m.a.To("elsewhere").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask")); got != "" {
-		m.t.Errorf("got the answers of clients %q", got)
+		m.t.Errorf("got the answers of clients %q, want none", got)
 	}
 	all, err := m.a.To("all").Timeout(20*time.Second).EmitWithAck(m.t.Context(), "ask binary")
 	if err != nil || len(all) != 3 {
-		m.t.Fatalf("%v, %v", all, err)
+		m.t.Fatalf("binary answers are %v, %v, want 3", all, err)
 	}
 	sum := 0
 	for _, a := range all {
 		var b []byte
 		if err := a.Bind(&b); err != nil || len(b) != 1 {
-			m.t.Fatalf("%v, %v", b, err)
+			m.t.Fatalf("binary answer is %v, %v, want one byte", b, err)
 		}
 		sum += int(b[0])
 	}
@@ -113,7 +113,7 @@ func (m *mixedCluster) acks() {
 		m.clients[2].Answer("some", "here")
 		all, err := m.a.To("all").Timeout(timeout).EmitWithAck(m.t.Context(), "some")
 		if !errors.Is(err, socketbridge.ErrAckTimeout) || len(all) > 2 {
-			m.t.Fatalf("%v, %v", all, err)
+			m.t.Fatalf("answers are %v, %v, want at most 2 and ErrAckTimeout", all, err)
 		}
 		if len(all) < 2 {
 			return fmt.Sprint(len(all), " answers")
@@ -124,16 +124,16 @@ func (m *mixedCluster) acks() {
 	m.c.Run(m.t, "/", `return await nsp.timeout(20000).emitWithAck("ask", 1)`, &got)
 	slices.Sort(got)
 	if strings.Join(got, ",") != "0,1,2" {
-		m.t.Errorf("Node got the answers of clients %q", got)
+		m.t.Errorf("Node got the answers of clients %q, want 0, 1 and 2", got)
 	}
 	var bins []nodetest.Binary
 	m.c.Run(m.t, "/", `return await nsp.except("c").timeout(20000).emitWithAck("ask binary", args[0])`, &bins, []byte{7})
 	if len(bins) != 2 || len(bins[0]) != 1 || bins[0][0]+bins[1][0] != 1 {
-		m.t.Errorf("Node got the binary answers %v", bins)
+		m.t.Errorf("Node got the binary answers %v, want those of clients a and b", bins)
 	}
 	m.c.Run(m.t, "/", `return await nsp.to("elsewhere").timeout(20000).emitWithAck("ask")`, &got)
 	if len(got) != 0 {
-		m.t.Errorf("Node got the answers of clients %q", got)
+		m.t.Errorf("Node got the answers of clients %q, want none", got)
 	}
 }
 
@@ -178,7 +178,7 @@ func (m *mixedCluster) serverSideEmit() {
 	got := []string{next(), next()}
 	slices.Sort(got)
 	if !slices.Equal(got, []string{`a [1,"é"] false`, `b [1,"é"] false`}) {
-		m.t.Errorf("the events are %q", got)
+		m.t.Errorf("the events are %q, want [1,\"é\"] on a and b", got)
 	}
 	answers, err := m.a.ServerSideEmitWithAck(m.t.Context(), "who")
 	var names []string

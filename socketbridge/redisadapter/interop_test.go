@@ -143,13 +143,13 @@ func (m *mixedCluster) disconnect() {
 		m.t.Fatal(err)
 	}
 	if got := m.clients[2].MustNext(nodetest.Disconnected).String(); got != `["io server disconnect"]` {
-		m.t.Errorf("client c was disconnected with %s", got)
+		m.t.Errorf("client c was disconnected with %s, want the reason io server disconnect", got)
 	}
 	m.c.Run(m.t, "/", `nsp.in("b").disconnectSockets(true)`, nil)
 	m.clients[1].MustNext(nodetest.Disconnected)
 	m.c.Run(m.t, "/", `nsp.in("all").disconnectSockets()`, nil)
 	if got := m.clients[0].MustNext(nodetest.Disconnected).String(); got != `["io server disconnect"]` {
-		m.t.Errorf("client a was disconnected with %s", got)
+		m.t.Errorf("client a was disconnected with %s, want the reason io server disconnect", got)
 	}
 	for _, c := range m.clients[:2] {
 		if n := c.Waiting(nodetest.Disconnected); n != 0 {

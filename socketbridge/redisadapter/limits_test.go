@@ -21,7 +21,7 @@ func TestMaxMessage(t *testing.T) {
 	waitForDelivery(t, a, b)
 	large := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["` + strings.Repeat("x", 2000) + `"]`)}}
 	if err := a.Publish(t.Context(), large); !errors.Is(err, adapter.ErrTooLarge) {
-		t.Errorf("Publish: %v", err)
+		t.Errorf("Publish returned %v, want ErrTooLarge", err)
 	}
 	if err := b.Publish(t.Context(), large); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestMaxMessage(t *testing.T) {
 		select {
 		case got = <-a.received:
 			if len(got) > 1000 {
-				t.Errorf("received a message of %d bytes", len(got))
+				t.Errorf("received a message of %d bytes, MaxMessage is 1000", len(got))
 			}
 		case <-time.After(30 * time.Second):
 			t.Fatal("the message after the large one did not arrive")

@@ -48,7 +48,7 @@ func TestRedisIsAway(t *testing.T) {
 			waitFor(t, "Publish returns ErrUnavailable", func() string {
 				err := a.Publish(t.Context(), m)
 				if !errors.Is(err, adapter.ErrUnavailable) && !errors.Is(err, adapter.ErrUnknownOutcome) {
-					t.Fatalf("Publish: %v", err)
+					t.Fatalf("Publish returned %v, want ErrUnavailable or ErrUnknownOutcome", err)
 				}
 				if !errors.Is(err, adapter.ErrUnavailable) {
 					return err.Error() // the outcome of the first ones is unknown: their connection broke
@@ -56,11 +56,11 @@ func TestRedisIsAway(t *testing.T) {
 				return ""
 			})
 			if _, err := a.Nodes(t.Context(), "/"); !errors.Is(err, adapter.ErrUnavailable) {
-				t.Errorf("Nodes: %v", err)
+				t.Errorf("Nodes returned %v, want ErrUnavailable", err)
 			}
 			for _, err := range a.Ask(t.Context(), m) {
 				if !errors.Is(err, adapter.ErrUnavailable) {
-					t.Errorf("Ask: %v", err)
+					t.Errorf("Ask yielded %v, want ErrUnavailable", err)
 				}
 			}
 			server.Restart()

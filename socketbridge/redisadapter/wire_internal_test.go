@@ -82,7 +82,7 @@ func TestWireRefused(t *testing.T) {
 		t.Run(tt.wire+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
 			if f, err := decoders[tt.wire]([]byte(tt.data)); !errors.Is(err, errMalformed) {
-				t.Errorf("got %+v, %v", f, err)
+				t.Errorf("decoded as %+v, %v, want errMalformed", f, err)
 			}
 		})
 	}
@@ -93,19 +93,19 @@ func TestWireOfOthers(t *testing.T) {
 	t.Parallel()
 	f, err := decoders["broadcast"]([]byte(pack(`["emitter",{"type":5,"data":["e"],"nsp":"/a"},{"rooms":[1,"b",2.5],"except":null,"flags":{"volatile":true,"compress":false,"timeout":1500,"local":null}}]`)))
 	if err != nil || f.uid != "emitter" || strings.Join(f.message.Rooms, ",") != "1,b,2.5" || !f.message.Volatile || !f.message.NoCompress || f.message.Timeout.Milliseconds() != 1500 {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("broadcast of an emitter: decoded as %+v, %v", f, err)
 	}
 	f, err = decoders["request"]([]byte(`{"type":0,"uid":"x","requestId":"q","rooms":["r"]}`))
 	if err != nil || !f.idsOnly || f.message.Kind != adapter.Fetch || len(f.message.Rooms) != 1 {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("request for socket IDs: decoded as %+v, %v", f, err)
 	}
 	_, data, err := classicFormat{}.encodeReply(f, &adapter.Reply{Kind: adapter.Fetched, Sockets: []adapter.Socket{{ID: "s"}}})
 	if want := `{"requestId":"q","sockets":["s"]}`; err != nil || string(data) != want {
-		t.Errorf("%s, %v, want %s", data, err, want)
+		t.Errorf("reply with socket IDs is %s, %v, want %s", data, err, want)
 	}
 	f, err = decoders["request"]([]byte(`{"type":2,"uid":"x","requestId":"q","sid":"s","room":"r"}`))
 	if err != nil || f.sid != "s" || f.requestID != "q" || len(f.message.Rooms) != 1 || f.message.Rooms[0] != "s" || f.message.Targets[0] != "r" {
-		t.Errorf("%+v, %v", f, err)
+		t.Errorf("join request of an older version: decoded as %+v, %v", f, err)
 	}
 	for kind, text := range map[adapter.Kind]string{adapter.Fetch: `{"requestId":"q","sockets":{"no":"array"}}`, adapter.ListRooms: `{"requestId":"q"}`} {
 		f, err = decoders["reply"]([]byte(text))
@@ -138,7 +138,7 @@ func FuzzWire(f *testing.F) {
 			in, err := read(data)
 			if err != nil {
 				if !errors.Is(err, errMalformed) {
-					t.Errorf("%s: %v", wire, err)
+					t.Errorf("%s: error %v does not wrap errMalformed", wire, err)
 				}
 				continue
 			}
