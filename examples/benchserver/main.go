@@ -56,10 +56,10 @@ func newApp(store storage.Storage) *fiber.App {
 		Sessions:  sessions,
 		Freshness: freshness,
 		// The load generator expects fresh sessions for "incr" and "read" only.
-		Mode:               socketbridge.SessionPerConnection,
-		Engine:             engine,
+		Mode:   socketbridge.SessionPerConnection,
+		Engine: engine,
 		Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1, MaxConnsPerSession: -1},
-		Logger:             slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
