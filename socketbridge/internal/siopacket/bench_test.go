@@ -31,7 +31,7 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
-// BenchmarkEcho is all that this package has to do with an echoed event.
+// BenchmarkEcho measures all the work of this package for one echoed event.
 func BenchmarkEcho(b *testing.B) {
 	in := []byte(`212["echo","hello, it is a quarter past eight"]`)
 	var d Decoder

@@ -6,33 +6,33 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bound what one packet of a peer may hold. A field that is not positive
-// has its default.
+// Limits bound the size of a received packet. A field that is not positive has its
+// default.
 type Limits struct {
-	// MaxAttachments is the largest number of attachments of one packet
+	// MaxAttachments is the maximum number of attachments of a packet
 	// (CVE-2026-33151).
 	//
 	// Optional. Default: 10
 	MaxAttachments int
-	// MaxAttachmentBytes is the largest sum of the attachments of one packet, in
+	// MaxAttachmentBytes is the maximum total size of a packet's attachments, in
 	// bytes.
 	//
 	// Optional. Default: 1000000
 	MaxAttachmentBytes int
-	// MaxNamespace is the longest name of a namespace, in bytes.
+	// MaxNamespace is the maximum length of a namespace's name, in bytes.
 	//
 	// Optional. Default: 256
 	MaxNamespace int
-	// MaxEventName is the longest event name, in bytes with escapes resolved.
+	// MaxEventName is the maximum length of an event name, in bytes after unescaping.
 	//
 	// Optional. Default: 256
 	MaxEventName int
-	// MaxArgs is the largest number of arguments of an event, its name apart, or
-	// of an answer.
+	// MaxArgs is the maximum number of arguments of an event, not counting its name,
+	// or of an ack.
 	//
 	// Optional. Default: 64
 	MaxArgs int
-	// MaxDepth is the deepest nesting of JSON; the array of arguments is 1.
+	// MaxDepth is the maximum nesting depth of JSON; the array of arguments is 1.
 	//
 	// Optional. Default: 128
 	MaxDepth int
@@ -52,35 +52,35 @@ func orDefault(n, def int) int {
 	return def
 }
 
-// Decoder turns the messages of one connection into packets: it decodes text and
-// joins the binary messages that belong to it. Its zero value works with the
-// default Limits. It is not safe for concurrent use.
+// Decoder decodes the messages of one connection: it decodes the text of packets
+// and joins the binary messages that follow, the attachments, to them. Its zero
+// value is ready to use with the default Limits. It is not safe for concurrent use.
 //
-// After an error the peer cannot be understood any more: what was pending is
-// dropped, and the connection should be closed.
+// After an error the Decoder discards the pending packet, and the connection should
+// be closed, because the rest of the peer's input can no longer be interpreted.
 type Decoder struct {
 	// Limits may be set before the first message.
 	Limits Limits
 
-	namespace string   // the last one, so that naming it again allocates nothing
-	pending   *pending // a packet that waits for attachments, or nil
+	namespace string   // of the last packet, so that repeating it does not allocate
+	pending   *pending // the packet whose attachments are incomplete, or nil
 }
 
 type pending struct {
 	packet Packet
-	bytes  int // sum of the attachments so far
+	bytes  int // total size of the attachments so far
 }
 
-// Pending tells whether a packet waits for attachments.
+// Pending reports whether a packet is waiting for attachments.
 func (d *Decoder) Pending() bool { return d.pending != nil }
 
-// Text takes a text message. With ok, p is a whole packet; without, and without
-// an error, its attachments are still to come. It does not keep data. Errors wrap
-// ErrSyntax, ErrLimit or ErrSequence.
+// Text decodes a text message. If ok is true, p is a complete packet. If ok is false
+// and err is nil, the packet's attachments must follow. Text does not retain data.
+// Errors wrap ErrSyntax, ErrLimit or ErrSequence.
 func (d *Decoder) Text(data []byte) (p Packet, ok bool, err error) {
 	if d.pending != nil {
 		d.pending = nil
-		return Packet{}, false, errTextInside
+		return Packet{}, false, errTextBeforeAttachments
 	}
 	attachments := 0
 	if p, attachments, err = d.text(data); err != nil {
@@ -94,12 +94,12 @@ func (d *Decoder) Text(data []byte) (p Packet, ok bool, err error) {
 	return p, true, nil
 }
 
-// Binary takes a binary message: the next attachment of the pending packet. The
-// results are those of Text. A binary message that nothing waits for is an error
+// Binary adds a binary message, the next attachment, to the pending packet. Its
+// results are those of Text. A binary message without a pending packet is an error
 // (CVE-2026-69185).
 func (d *Decoder) Binary(data []byte) (p Packet, ok bool, err error) {
 	if d.pending == nil {
-		return Packet{}, false, errNoneAwaits
+		return Packet{}, false, errUnexpectedAttachment
 	}
 	w := d.pending
 	if w.bytes += len(data); w.bytes > d.Limits.attachmentBytes() {
@@ -114,7 +114,7 @@ func (d *Decoder) Binary(data []byte) (p Packet, ok bool, err error) {
 	return w.packet, true, nil
 }
 
-// text decodes the text of a packet, and says how many attachments follow it.
+// text decodes the text of a packet and returns the number of attachments that follow.
 func (d *Decoder) text(data []byte) (p Packet, attachments int, err error) {
 	if len(data) == 0 || data[0] < '0' || data[0] > '6' {
 		return p, 0, errType
@@ -138,8 +138,8 @@ func (d *Decoder) text(data []byte) (p Packet, attachments int, err error) {
 	return p, attachments, d.payload(&p, rest, attachments)
 }
 
-// attachments reads `<count>-`. At least one: a packet that says it is binary and
-// has none would leave the decoder waiting (CVE-2026-69185).
+// attachments reads `<count>-`. A count of 0 is an error, because a binary packet
+// without attachments would leave the decoder waiting (CVE-2026-69185).
 func (d *Decoder) attachments(data []byte) (n int, rest []byte, err error) {
 	i := 0
 	for ; i < len(data) && isDigit(data[i]); i++ {
@@ -153,14 +153,14 @@ func (d *Decoder) attachments(data []byte) (n int, rest []byte, err error) {
 	return n, data[i+1:], nil
 }
 
-// readNamespace reads `/name,`. Its end may be the end of the text, and a query
-// part behind it, which older clients send, means nothing.
+// readNamespace reads `/name,`. The comma may be missing at the end of the text.
+// Older clients append a query to the name, which is ignored.
 func (d *Decoder) readNamespace(p *Packet, data []byte) (rest []byte, err error) {
 	p.Namespace = "/"
 	if len(data) == 0 || data[0] != '/' {
 		return data, nil
 	}
-	// A long text without a comma is not searched beyond the limit.
+	// Search for the comma only up to the limit, however long the text is.
 	limit := min(len(data), d.Limits.namespace()+1)
 	end := slices.Index(data[:limit], ',')
 	switch {
@@ -189,7 +189,7 @@ func (d *Decoder) readNamespace(p *Packet, data []byte) (rest []byte, err error)
 	return rest, nil
 }
 
-// readID reads an acknowledgement id. An Ack has to have one.
+// readID reads an acknowledgement ID, which is optional except in an Ack.
 func readID(p *Packet, data []byte) (rest []byte, err error) {
 	i := 0
 	for ; i < len(data) && isDigit(data[i]); i++ {
@@ -204,7 +204,7 @@ func readID(p *Packet, data []byte) (rest []byte, err error) {
 	return data[i:], nil
 }
 
-// payload checks the JSON that ends the text, and keeps a copy of it.
+// payload validates the JSON at the end of the text and copies it to p.
 func (d *Decoder) payload(p *Packet, data []byte, attachments int) error {
 	if len(data) == 0 {
 		if p.Type == Connect || p.Type == Disconnect {
@@ -264,16 +264,16 @@ func (d *Decoder) payload(p *Packet, data []byte, attachments int) error {
 	return nil
 }
 
-// readName finds the name of an event: the first element of its array. It has to
-// be a string (CVE-2023-32695); the reference takes numbers too, which no client
-// of this protocol sends.
+// readName reads the name of an event, the first element of its array. It must be a
+// string (CVE-2023-32695). The JavaScript parser also accepts numbers, which no
+// client of this protocol version sends.
 func (d *Decoder) readName(p *Packet) error {
 	start := skipSpace(p.Data, 1)
 	if p.Data[start] != '"' {
 		return errEventName
 	}
 	end := skipString(p.Data, start)
-	// An escape takes six bytes for one at most.
+	// An escape sequence has at most six bytes per byte of the name.
 	if end-start-2 > 6*d.Limits.eventName() {
 		return errLongEventName
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// decode gives all messages, string as text and []byte as binary, to d.
+// decode passes the messages to d: strings as text, []byte as binary.
 func decode(d *Decoder, messages ...any) (p Packet, ok bool, err error) {
 	for _, m := range messages {
 		switch m := m.(type) {
@@ -71,30 +71,30 @@ func TestText(t *testing.T) {
 			in := []byte(tt.text)
 			p, ok, err := d.Text(in)
 			if err != nil || !ok || d.Pending() {
-				t.Fatalf("%v, %v, pending %v", ok, err, d.Pending())
+				t.Fatalf("ok %v, error %v, pending %v", ok, err, d.Pending())
 			}
 			for i := range in {
 				in[i] = '!' // the packet owns its memory
 			}
 			if p.Header != tt.want {
-				t.Errorf("header %+v, want %+v", p.Header, tt.want)
+				t.Errorf("header is %+v, want %+v", p.Header, tt.want)
 			}
 			if string(p.Name) != tt.event || string(p.Data) != tt.data || (p.Data == nil) != (tt.data == "") {
-				t.Errorf("event %q, data %q", p.Name, p.Data)
+				t.Errorf("event name is %q, data is %q", p.Name, p.Data)
 			}
 			var args []string
 			for _, arg := range p.AppendArgs(nil) {
 				args = append(args, string(arg))
 			}
 			if !reflect.DeepEqual(args, tt.args) {
-				t.Errorf("arguments %q, want %q", args, tt.args)
+				t.Errorf("arguments are %q, want %q", args, tt.args)
 			}
 		})
 	}
 }
 
-// Malformed packets, each with the class of its error. The advisories are those
-// of other implementations that had trouble with the like.
+// Malformed packets and the class of the error for each. The CVEs are of other
+// implementations that mishandled similar packets.
 func TestTextRefused(t *testing.T) {
 	t.Parallel()
 	nest := func(open, close string, n int) string { return strings.Repeat(open, n) + strings.Repeat(close, n) }
@@ -213,7 +213,7 @@ func TestTextRefused(t *testing.T) {
 			var d Decoder
 			p, ok, err := d.Text([]byte(tt.text))
 			if !errors.Is(err, tt.want) || ok || !reflect.DeepEqual(p, Packet{}) || d.Pending() {
-				t.Errorf("%+v, %v, %v, pending %v; want %v", p, ok, err, d.Pending(), tt.want)
+				t.Errorf("got %+v, ok %v, error %v, pending %v; want error %v", p, ok, err, d.Pending(), tt.want)
 			}
 			if err != nil && len(err.Error()) > 100 {
 				t.Errorf("the error quotes its input: %v", err)
@@ -222,7 +222,7 @@ func TestTextRefused(t *testing.T) {
 	}
 }
 
-// Each limit at its value, which is the last that is accepted.
+// Each limit accepts a value that is equal to it and rejects the next one.
 func TestLimitsAreExact(t *testing.T) {
 	t.Parallel()
 	small := Limits{MaxAttachments: 2, MaxAttachmentBytes: 10, MaxNamespace: 8, MaxEventName: 4, MaxArgs: 3, MaxDepth: 4}
@@ -262,7 +262,7 @@ func TestLimitsAreExact(t *testing.T) {
 				d := Decoder{Limits: tt.limits}
 				_, ok, err := d.Text([]byte(tt.text(n)))
 				if accepted := ok || d.Pending(); accepted != (n <= tt.at) || errors.Is(err, ErrLimit) != (n > tt.at) {
-					t.Errorf("%d: accepted %v, %v", n, accepted, err)
+					t.Errorf("%d: accepted %v, error %v", n, accepted, err)
 				}
 			}
 		})
@@ -270,12 +270,12 @@ func TestLimitsAreExact(t *testing.T) {
 
 	t.Run("bytes of attachments", func(t *testing.T) {
 		t.Parallel()
-		for first, want := range map[int]bool{9: true, 10: true, 11: false} { // in all, with the second
+		for first, want := range map[int]bool{9: true, 10: true, 11: false} { // the second attachment adds its size
 			d := Decoder{Limits: small}
 			_, ok, err := decode(&d, `52-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`,
 				bytes.Repeat([]byte{1}, first-4), []byte("four"))
 			if ok != want || errors.Is(err, ErrLimit) == want || d.Pending() {
-				t.Errorf("%d bytes: %v, %v", first, ok, err)
+				t.Errorf("%d bytes: ok %v, error %v", first, ok, err)
 			}
 		}
 	})
@@ -287,26 +287,26 @@ func TestAttachments(t *testing.T) {
 	first := []byte{1, 2}
 	p, ok, err := decode(&d, `52-/a,3["e",{"_placeholder":true,"num":1},{"x":[{"num":0,"_placeholder":true}]}]`, first)
 	if ok || err != nil || !d.Pending() || !reflect.DeepEqual(p, Packet{}) {
-		t.Fatalf("with one of two attachments: %+v, %v, %v", p, ok, err)
+		t.Fatalf("after one of two attachments: %+v, ok %v, error %v", p, ok, err)
 	}
-	first[0] = 9 // it was copied
+	first[0] = 9 // the decoder made a copy
 	p, ok, err = d.Binary(nil)
 	if !ok || err != nil || d.Pending() {
-		t.Fatalf("with both attachments: %v, %v", ok, err)
+		t.Fatalf("after both attachments: ok %v, error %v", ok, err)
 	}
 	if want := (Header{Type: Event, Namespace: "/a", ID: 3, HasID: true}); p.Header != want || string(p.Name) != "e" {
-		t.Errorf("%+v %q, want %+v", p.Header, p.Name, want)
+		t.Errorf("got %+v %q, want %+v", p.Header, p.Name, want)
 	}
 	if !reflect.DeepEqual(p.Attachments, [][]byte{{1, 2}, {}}) {
-		t.Errorf("attachments %v", p.Attachments)
+		t.Errorf("attachments are %v", p.Attachments)
 	}
-	// The next packet does not see them.
+	// The next packet has no attachments.
 	next, ok, err := d.Text([]byte(`2["f"]`))
 	if !ok || err != nil || next.Attachments != nil {
-		t.Errorf("the next packet is %+v, %v, %v", next, ok, err)
+		t.Errorf("next packet is %+v, ok %v, error %v", next, ok, err)
 	}
 	if p, ok, err := decode(&d, `61-7[{"_placeholder":true,"num":0}]`, []byte("x")); !ok || err != nil || p.Type != Ack || p.ID != 7 {
-		t.Errorf("a binary ack is %+v, %v, %v", p, ok, err)
+		t.Errorf("binary ack is %+v, ok %v, error %v", p, ok, err)
 	}
 }
 
@@ -328,7 +328,7 @@ func TestMessagesOutOfTurn(t *testing.T) {
 			t.Parallel()
 			var d Decoder
 			if _, ok, err := decode(&d, tt.messages...); ok || !errors.Is(err, ErrSequence) || d.Pending() {
-				t.Errorf("%v, %v, pending %v", ok, err, d.Pending())
+				t.Errorf("ok %v, error %v, pending %v", ok, err, d.Pending())
 			}
 		})
 	}
@@ -346,16 +346,16 @@ func TestAppendArgs(t *testing.T) {
 	if len(got) != 3 || string(got[0]) != "kept" || string(got[1]) != "1" || string(got[2]) != "[2]" {
 		t.Errorf("got %s", got)
 	}
-	_ = append(got[1], '!') // an argument cannot grow into the next
+	_ = append(got[1], '!') // must not overwrite the next argument
 	if string(p.Data) != `["e",1,[2]]` {
-		t.Errorf("the payload became %s", p.Data)
+		t.Errorf("the payload changed to %s", p.Data)
 	}
 	for _, text := range []string{`0{"a":[1]}`, `1`, `4"x"`} {
 		if p, _, err := d.Text([]byte(text)); err != nil || p.AppendArgs(nil) != nil {
-			t.Errorf("%s has arguments, %v", text, err)
+			t.Errorf("%s has arguments, or error %v", text, err)
 		}
 	}
-	// A packet of the caller's own, made of any bytes, is walked without a panic.
+	// AppendArgs must not panic on a Packet that the Decoder did not validate.
 	for _, data := range []string{"", "[", "x", `["a`, `["a"}`, `[[[`, "[1 2", "[,,", `["a",1`} {
 		p := Packet{Header: Header{Type: Event}, Data: []byte(data)}
 		p.AppendArgs(nil)

@@ -15,19 +15,19 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
-// difference is one kind of input that ours refuses and the reference accepts.
+// difference is a kind of input that our decoder rejects and the reference accepts.
 type difference struct {
 	name, why string
 	is        func(c compared) bool
 	example   []any
 }
 
-// compared is one sequence that the two disagree about.
+// compared is a sequence of messages on which the decoder and the reference disagree.
 type compared struct {
-	text string                // the text message that ours refused
-	err  error                 // how
-	node nodetest.ParsedPacket // what the reference made of it, if it made a packet
-	gave bool                  // whether it did
+	text string                // the text message that our decoder rejected
+	err  error                 // our decoder's error
+	node nodetest.ParsedPacket // the reference's packet, if gave is set
+	gave bool                  // whether the reference produced a packet
 }
 
 var (
@@ -40,7 +40,7 @@ var (
 	deep       = regexp.MustCompile(`(\[\s*){60,}|(\{"a":){60,}`)
 )
 
-// differences is everything on which the two do not agree: always ours refuses.
+// differences lists all disagreements. In each our decoder is the one that rejects.
 var differences = []difference{
 	{"no type", "Number(\"\") and Number(\" \") are 0, a CONNECT, in JavaScript",
 		func(c compared) bool { return strings.TrimLeft(c.text, " \t\n") != c.text || c.text == "" },
@@ -52,20 +52,20 @@ var differences = []difference{
 				return false
 			}
 			_, number := a[0].(float64)
-			return number || a[0] == nil // a number beyond float64 is null in what Node tells
+			return number || a[0] == nil // JSON.stringify prints a number beyond float64 as null
 		}, []any{`2[1,"a"]`}},
 	{"event name is empty", "a name has 1 to 256 bytes",
 		func(c compared) bool {
 			return c.gave && strings.HasPrefix(strings.TrimLeft(string(c.node.Data), "[ "), `""`)
 		},
 		[]any{`2[""]`}},
-	{"event or answer without an array", "its handlers would get arguments that nobody sent",
+	{"event or ack without an array", "its handlers would get arguments that the client did not send",
 		func(c compared) bool { return c.gave && c.node.Type > 1 && c.node.Data == nil },
 		[]any{`2`}},
-	{"answer without an id", "nobody can be waiting for it",
+	{"ack without an id", "no emit can be waiting for it",
 		func(c compared) bool { return c.gave && c.node.Type == 3 && c.node.ID == nil },
 		[]any{`3[]`}},
-	{"id of another packet than an event or an answer", "it means nothing",
+	{"id of a packet that is neither event nor ack", "it has no meaning",
 		func(c compared) bool { return hasID.MatchString(c.text) },
 		[]any{`012{}`}},
 	{"id of more than 15 digits", "JavaScript could not hold it exactly",
@@ -74,10 +74,10 @@ var differences = []difference{
 	{"white space in or for an id", "Number(\" \") is 0 in JavaScript",
 		func(c compared) bool { return oddID.MatchString(c.text) },
 		[]any{`2 ["e"]`}},
-	{"white space behind the payload", "nothing may follow it",
+	{"white space after the payload", "nothing may follow it",
 		func(c compared) bool { return c.text != strings.TrimRight(c.text, " \t\r\n") },
 		[]any{`2["e"] `}},
-	{"count of attachments in another form", "Number() takes \"1.0\", \"01\", \" 1\", \"1e0\" and \"0x1\" for 1",
+	{"count of attachments in another form", "Number() accepts \"1.0\", \"01\", \" 1\", \"1e0\" and \"0x1\" as 1",
 		func(c compared) bool {
 			m := oddCount.FindStringSubmatch(c.text)
 			return m != nil && !plainCount.MatchString(m[1])
@@ -103,10 +103,10 @@ var differences = []difference{
 		[]any{`2["e",` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]`}},
 }
 
-// TestDifferential gives the same messages to the reference and to ours: packets,
-// and packets with a few bytes changed. Both accept, with the same result, or both
-// refuse, but for the listed differences. The environment variable DIFFERENTIAL
-// asks for so many instead of 20,000, and for others each time.
+// TestDifferential passes the same messages to our decoder and to the reference:
+// valid packets, and packets with a few changed bytes. Both must accept with the same
+// result or both must reject, except for the listed differences. To run more than
+// the default 20,000 sequences, with a random seed, set DIFFERENTIAL to their number.
 func TestDifferential(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -149,7 +149,7 @@ func TestDifferential(t *testing.T) {
 	for _, d := range differences {
 		t.Logf("%7d  %s: %s", seen[d.name], d.name, d.why)
 		if seen[d.name] == 0 {
-			t.Errorf("the difference %q did not show: is it still one?", d.name)
+			t.Errorf("the difference %q did not occur: remove it if it no longer exists", d.name)
 		}
 	}
 	for _, how := range []string{"accepted", "refused", "pending"} {
@@ -159,7 +159,7 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
-// compare gives one sequence to ours too, and tells what both made of it.
+// compare passes a sequence to our decoder too and returns the common outcome.
 func compare(t *testing.T, sequence []any, node nodetest.Parsed, seen map[string]int) string {
 	t.Helper()
 	var d siopacket.Decoder
@@ -184,12 +184,12 @@ func compare(t *testing.T, sequence []any, node nodetest.Parsed, seen map[string
 		}
 	}
 	if err == nil && node.Error != "" {
-		t.Errorf("%q: ours accepts, the reference says %q", sequence, node.Error)
+		t.Errorf("%q: our decoder accepts, the reference rejects: %q", sequence, node.Error)
 		return ""
 	}
 	for i, p := range packets {
 		if i == len(node.Packets) {
-			t.Errorf("%q: ours gave more packets", sequence)
+			t.Errorf("%q: our decoder returned more packets than the reference", sequence)
 			return ""
 		}
 		if diff := unequal(p, node.Packets[i]); diff != "" {
@@ -198,7 +198,7 @@ func compare(t *testing.T, sequence []any, node nodetest.Parsed, seen map[string
 	}
 	switch {
 	case err == nil && (len(packets) != len(node.Packets) || d.Pending() != (node.Pending != nil)):
-		t.Errorf("%q: ours gave %d packets, pending %v; the reference %+v", sequence, len(packets), d.Pending(), node)
+		t.Errorf("%q: our decoder returned %d packets, pending %v; the reference %+v", sequence, len(packets), d.Pending(), node)
 		return ""
 	case err == nil && d.Pending():
 		return "pending"
@@ -207,7 +207,7 @@ func compare(t *testing.T, sequence []any, node nodetest.Parsed, seen map[string
 	case node.Error != "" && len(packets) == len(node.Packets):
 		return "refused"
 	}
-	// Ours refused what the reference took, now or later.
+	// Our decoder rejected input that the reference accepts, at once or later.
 	c := compared{text: refused, err: err}
 	if len(node.Packets) > len(packets) {
 		c.node, c.gave = node.Packets[len(packets)], true
@@ -220,13 +220,13 @@ func compare(t *testing.T, sequence []any, node nodetest.Parsed, seen map[string
 			return "different"
 		}
 	}
-	t.Errorf("%q: ours says %v, the reference %+v", sequence, err, node)
+	t.Errorf("%q: our decoder returned error %v, the reference %+v", sequence, err, node)
 	return ""
 }
 
-// unequal tells in what a packet differs from the reference's.
+// unequal describes how a packet differs from the reference's, or returns "".
 func unequal(p siopacket.Packet, node nodetest.ParsedPacket) string {
-	namespace, _, _ := strings.Cut(node.Namespace, "?") // which its server does, not its parser
+	namespace, _, _ := strings.Cut(node.Namespace, "?") // Socket.IO strips the query in its server, not in its parser
 	if int(p.Type) != node.Type || p.Namespace != namespace || p.HasID != (node.ID != nil) || p.HasID && float64(p.ID) != *node.ID {
 		return fmt.Sprintf("header %+v, the reference %+v", p.Header, node)
 	}
@@ -252,7 +252,7 @@ func unequal(p siopacket.Packet, node nodetest.ParsedPacket) string {
 	return ""
 }
 
-// seedSequences are what mutations begin with: all that was recorded, and more.
+// seedSequences returns the sequences to mutate: all recorded packets and a few more.
 func seedSequences(t *testing.T) [][]any {
 	t.Helper()
 	var out [][]any
@@ -278,8 +278,8 @@ func seedSequences(t *testing.T) [][]any {
 	return out
 }
 
-// mutate changes a few characters of a sequence's text, or its messages. The text
-// stays UTF-8: Node would have replaced anything else before its parser saw it.
+// mutate changes a few characters of a sequence's text, or its order. The text
+// stays UTF-8, because Node would replace invalid UTF-8 before its parser sees it.
 func mutate(rng *rand.Rand, seed []any) []any {
 	const alphabet = `0123456789-+.eE/,:[]{}"\ untrfalsbdis_?#é😀` + "\t\n\x00\x7f"
 	pieces := []string{`{"_placeholder":true,"num":0}`, `{"_placeholder":true,"num":1}`, `"_placeholder"`, `true`, `null`, `"num"`, `[]`, `{}`, `,1`, `51-`, `/n,`, `\u0041`, `"connect"`, `999999999999999`}
@@ -291,10 +291,10 @@ func mutate(rng *rand.Rand, seed []any) []any {
 		j := min(len(text), i+rng.IntN(4))
 		var insert []rune
 		switch rng.IntN(6) {
-		case 0: // only delete
+		case 0: // delete only
 		case 1:
 			insert = []rune(pieces[rng.IntN(len(pieces))])
-		case 2: // twice
+		case 2: // duplicate
 			insert = append(append([]rune{}, text[i:j]...), text[i:j]...)
 		default:
 			j = min(j, i+rng.IntN(2))

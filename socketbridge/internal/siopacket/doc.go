@@ -1,6 +1,6 @@
-// Package siopacket is the codec of Socket.IO protocol 5: the packets inside the
-// messages of an Engine.IO connection, in both directions. It does no I/O, starts
-// nothing and knows no socket.
+// Package siopacket encodes and decodes Socket.IO protocol 5 packets: the contents
+// of the messages of an Engine.IO connection. It does no I/O, starts no goroutines
+// and knows nothing about sockets.
 //
 //	var d siopacket.Decoder // one per connection
 //	p, ok, err := d.Text([]byte(`2/chat,7["say","hello"]`))
@@ -13,22 +13,35 @@
 //	text, attachments, err := siopacket.Append(nil, answer, "said")
 //	// text `3/chat,7["said"]`
 //
-// Three ideas:
+// Where to look:
 //
-//   - Everything is checked when a packet arrives and nothing is decoded: grammar,
-//     JSON, UTF-8, limits, placeholders, in one pass. Arguments stay raw until a
-//     handler says of which Go type it wants them.
-//   - A packet owns its memory: the one copy that is made of the payload is the one
-//     that its way to a handler needs anyway.
-//   - Binary is []byte: wherever one stands in an emitted value it leaves as an
-//     attachment, and an attachment arrives in whichever []byte or any it is bound to.
+//   - Decoder.Text (decode.go) decodes the text of a packet.
+//   - Decoder.Binary (decode.go) joins the binary messages that follow, the
+//     attachments, to their packet.
+//   - Unmarshal (unmarshal.go) stores one argument, with its attachments, in a Go value.
+//   - Append, AppendRaw and AppendPayload (encode.go) encode a packet.
+//   - attachment_markers.go and attachment_rewrite.go carry attachments through
+//     encoding/json, in both directions.
+//   - json_scan.go validates JSON and finds the placeholders of attachments.
 //
-// It is stricter than the JavaScript parser where being lenient has led to
-// trouble: an event name is a string and not a number, an Ack has an id, events
-// and answers have an array, nothing may stand behind the payload, each attachment
-// has exactly one placeholder, and every length and count has a limit. The
-// differential test lists all differences.
+// Design:
 //
-// It does not decide what to do with a packet: which namespaces exist, which acks
-// are awaited, and how long half a packet may be waited for is the core's matter.
+//   - A packet is validated in full when it arrives: grammar, JSON, UTF-8, limits
+//     and placeholders, in one pass. Its arguments stay raw JSON until a handler
+//     asks for them as a Go type.
+//   - A packet owns its memory. The payload is copied once, which a handler that
+//     runs on another goroutine needs in any case.
+//   - Binary data is []byte. Every []byte in an emitted value is sent as an
+//     attachment, and a received attachment is stored in the []byte or any that
+//     the argument is unmarshaled into.
+//
+// The decoder is stricter than the JavaScript parser where that parser's leniency
+// has caused security bugs: an event name must be a string and not a number, an
+// Ack must have an ID, events and acks must have an array, no bytes may follow the
+// payload, each attachment must have exactly one placeholder, and every length and
+// count has a limit. differential_test.go lists all differences.
+//
+// The package does not decide how to handle a packet. The socketbridge package
+// knows which namespaces exist and which acks are pending, and times out packets
+// whose attachments do not arrive.
 package siopacket

@@ -11,30 +11,30 @@ import (
 	"unicode/utf8"
 )
 
-// maxAttachments is how many attachments Append makes of one packet at most:
-// clients of today refuse more, and close their connection.
+// maxAttachments is the maximum number of attachments that Append creates for one
+// packet. Current clients close the connection if a packet has more.
 const maxAttachments = 10
 
 // maxEncodeDepth bounds the nesting of []any and map[string]any, which may
 // contain themselves.
 const maxEncodeDepth = 1000
 
-// Append appends the text of a packet to dst and returns it with the attachments
-// that are to follow it as binary messages.
+// Append appends the text of a packet to dst. It returns the text and the
+// attachments, which the caller must send after it as binary messages.
 //
-// For an Event args are its name and its arguments, for an Ack its arguments. A
-// Connect or ConnectError has one argument at most, which is its payload, and a
-// Disconnect none.
+// For an Event, args are its name and its arguments; for an Ack, its arguments. A
+// Connect or ConnectError has at most one argument, its payload, and a Disconnect
+// has none.
 //
-// Values are encoded as encoding/json does it, but HTML is not escaped, and
-// every []byte, however deep in slices, maps, structs and pointers, becomes an
-// attachment, as a Buffer does in JavaScript; a nil []byte is null. Two places
-// keep encoding/json's base64: inside a type with its own MarshalJSON or
-// MarshalText, and behind an embedded pointer to an unexported struct. A
-// json.RawMessage passes through as it is, once it was found to be valid.
+// Values are encoded as encoding/json does, with two differences: HTML is not
+// escaped, and every []byte, at any depth in slices, maps, structs and pointers,
+// becomes an attachment, like a Buffer in JavaScript. A nil []byte is null. A []byte
+// stays base64 in two cases: inside a type with its own MarshalJSON or MarshalText
+// method, and behind an embedded pointer to an unexported struct. A json.RawMessage
+// is validated and then copied unchanged.
 //
-// The attachments share memory with args. Errors wrap ErrUnsupported or ErrLimit,
-// and dst is then returned as it was.
+// The attachments share memory with args. Errors wrap ErrUnsupported or ErrLimit;
+// Append then returns dst unchanged.
 func Append(dst []byte, h Header, args ...any) (text []byte, attachments [][]byte, err error) {
 	start := len(dst)
 	e := encoder{buf: appendHeader(grow(dst, sizeHint(h, args)), h)}
@@ -44,36 +44,36 @@ func Append(dst []byte, h Header, args ...any) (text []byte, attachments [][]byt
 		err = e.array(args, 1)
 	case Connect, ConnectError:
 		if len(args) > 1 {
-			return dst, nil, fmt.Errorf("%w: %d payloads of one packet", ErrUnsupported, len(args))
+			return dst, nil, fmt.Errorf("%w: packet of this type has at most one payload, not %d", ErrUnsupported, len(args))
 		}
 		for _, arg := range args {
 			err = e.value(arg, 1)
 		}
 		if err == nil && e.attachments != nil {
-			err = fmt.Errorf("%w: attachments of a packet that is no event or answer", ErrUnsupported)
+			err = fmt.Errorf("%w: only events and acks can have attachments", ErrUnsupported)
 		}
 	default:
 		if len(args) > 0 {
-			err = fmt.Errorf("%w: payload of a packet that has none", ErrUnsupported)
+			err = fmt.Errorf("%w: packet of this type has no payload", ErrUnsupported)
 		}
 	}
 	if err != nil {
 		return dst, nil, err
 	}
 	if len(e.attachments) > 0 {
-		if err = e.finish(start, payload); err != nil {
+		if err = e.makeBinary(start, payload); err != nil {
 			return dst, nil, err
 		}
 	}
 	return e.buf, e.attachments, nil
 }
 
-// maxHeader is what a header, its namespace apart, and the brackets of the payload
-// take at most.
+// maxHeader is the maximum size of a header without its namespace, including the
+// brackets of the payload.
 const maxHeader = len("510-,18446744073709551615[]")
 
-// sizeHint guesses the size of a packet's text, so that one allocation does for
-// most.
+// sizeHint estimates the size of a packet's text, so that most packets need a
+// single allocation.
 func sizeHint(h Header, args []any) int {
 	n := maxHeader + len(h.Namespace)
 	for _, arg := range args {
@@ -89,8 +89,8 @@ func sizeHint(h Header, args []any) int {
 	return n
 }
 
-// grow makes room for n more bytes. (slices.Grow allocates twice under the race
-// detector, where allocations are counted too.)
+// grow ensures capacity for n more bytes. slices.Grow allocates twice under the race
+// detector, which would break the tests that count allocations.
 func grow(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
@@ -98,9 +98,9 @@ func grow(dst []byte, n int) []byte {
 	return append(make([]byte, 0, len(dst)+n), dst...)
 }
 
-// AppendRaw appends the text of an Event or Ack whose arguments are JSON that is
-// known to be valid, such as what AppendArgs gave, and without attachments. Of an
-// Event the first is the name. It checks nothing and allocates only to grow dst, once.
+// AppendRaw appends the text of an Event or Ack without attachments. The arguments
+// must be valid JSON, for example from AppendArgs; the first argument of an Event is
+// its name. AppendRaw checks nothing and allocates at most once, to grow dst.
 func AppendRaw(dst []byte, h Header, args ...json.RawMessage) []byte {
 	size := maxHeader + len(h.Namespace)
 	for _, arg := range args {
@@ -116,8 +116,22 @@ func AppendRaw(dst []byte, h Header, args ...json.RawMessage) []byte {
 	return append(dst, ']')
 }
 
-// AppendString appends s as a JSON string that JavaScript reads as well.
-// Invalid UTF-8 becomes U+FFFD.
+// AppendPayload appends the text of an Event or Ack. The payload must be an encoded
+// JSON array, and attachments is the number of binary messages that follow.
+// AppendPayload checks nothing: validate payloads from other sources by passing the
+// resulting text to a Decoder.
+func AppendPayload(dst []byte, h Header, payload []byte, attachments int) []byte {
+	dst = grow(dst, maxHeader+len(h.Namespace)+len(payload))
+	if attachments == 0 {
+		return append(appendHeader(dst, h), payload...)
+	}
+	dst = append(dst, '0'+byte(h.Type)+byte(BinaryEvent-Event))
+	dst = append(strconv.AppendInt(dst, int64(attachments), 10), '-')
+	return append(appendNamespaceAndID(dst, h), payload...)
+}
+
+// AppendString appends s as a JSON string literal that is also valid JavaScript.
+// It replaces invalid UTF-8 with U+FFFD.
 func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -156,18 +170,19 @@ func AppendString(dst []byte, s string) []byte {
 	return append(append(dst, s[from:]...), '"')
 }
 
-// appendHeader writes the type as if there were no attachments: whether there
-// are any is known after the payload, and most packets have none.
+// appendHeader appends the header of a packet without attachments. Whether there are
+// attachments is known only after encoding the payload, and most packets have none;
+// makeBinary patches the header if there are.
 func appendHeader(dst []byte, h Header) []byte {
 	t := h.Type
 	if t == BinaryEvent || t == BinaryAck {
 		t -= BinaryEvent - Event
 	}
-	return appendRest(append(dst, '0'+byte(t)), h)
+	return appendNamespaceAndID(append(dst, '0'+byte(t)), h)
 }
 
-// appendRest writes what follows the type and the count of attachments.
-func appendRest(dst []byte, h Header) []byte {
+// appendNamespaceAndID appends the part of the header after the type and the attachment count.
+func appendNamespaceAndID(dst []byte, h Header) []byte {
 	if h.Namespace != "" && h.Namespace != "/" {
 		dst = append(append(dst, h.Namespace...), ',')
 	}
@@ -182,17 +197,17 @@ type encoder struct {
 	attachments [][]byte
 }
 
-// finish makes a binary packet of what was written from start on.
-func (e *encoder) finish(start, payload int) error {
+// makeBinary turns the packet that begins at start into a binary packet.
+func (e *encoder) makeBinary(start, payload int) error {
 	n := len(e.attachments)
 	if n > maxAttachments {
-		return fmt.Errorf("%w: %d attachments, clients take %d", ErrLimit, n, maxAttachments)
+		return fmt.Errorf("%w: %d attachments; clients accept at most %d", ErrLimit, n, maxAttachments)
 	}
-	// A value that looks like a placeholder, perhaps another client's, would take
-	// an attachment's place, or make the receivers close their connections.
+	// A value that looks like a placeholder, perhaps sent by another client, would
+	// be replaced by an attachment, or make receivers close their connections.
 	s := scanner{data: e.buf[payload:], maxDepth: math.MaxInt, attachments: n}
 	if _, err := s.value(0, 0); err != nil || len(s.found) != n {
-		return fmt.Errorf("%w: an argument looks like the placeholder of an attachment", ErrUnsupported)
+		return fmt.Errorf("%w: an argument looks like an attachment placeholder", ErrUnsupported)
 	}
 	e.buf[start] += byte(BinaryEvent - Event)
 	count := append(strconv.AppendInt(make([]byte, 0, 3), int64(n), 10), '-')
@@ -258,7 +273,7 @@ func (e *encoder) array(values []any, depth int) error {
 	return nil
 }
 
-// object writes the keys in order, so that equal values give equal bytes.
+// object encodes the keys in sorted order, so that equal values have equal encodings.
 func (e *encoder) object(m map[string]any, depth int) error {
 	e.buf = append(e.buf, '{')
 	for i, key := range slices.Sorted(maps.Keys(m)) {
@@ -301,11 +316,11 @@ func appendPlaceholder(dst []byte, num int) []byte {
 	return append(strconv.AppendInt(dst, int64(num), 10), '}')
 }
 
-// reflect encodes every other type by encoding/json, with a stand-in for each
-// []byte, which is then replaced by its placeholder.
+// reflect encodes all other types with encoding/json. Each []byte is encoded as a
+// marker, which is then replaced by its placeholder.
 func (e *encoder) reflect(v any) error {
-	var s standIns
-	w := rewriter{leaf: s.takeOut}
+	var s markers
+	w := rewriter{leaf: s.replaceBytes}
 	rv, changed := w.value(reflect.ValueOf(v), 0)
 	if w.err != nil {
 		return w.err
@@ -321,19 +336,19 @@ func (e *encoder) reflect(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	e.buf = buf.b[:len(buf.b)-1] // Encode ends with a newline
+	e.buf = buf.b[:len(buf.b)-1] // without the newline that Encode adds
 	if changed {
-		e.replace(from, &s)
+		e.replaceMarkers(from, &s)
 	}
 	return nil
 }
 
-// replace puts placeholders for the stand-ins that are in the text from from on.
-func (e *encoder) replace(from int, s *standIns) {
+// replaceMarkers replaces the markers after from with placeholders.
+func (e *encoder) replaceMarkers(from int, s *markers) {
 	text := slices.Clone(e.buf[from:])
 	e.buf = e.buf[:from]
 	for {
-		at, num, ok := s.find(text)
+		at, num, ok := s.findMarker(text)
 		if !ok {
 			break
 		}
@@ -344,7 +359,7 @@ func (e *encoder) replace(from int, s *standIns) {
 	e.buf = append(e.buf, text...)
 }
 
-// jsonBuffer is an io.Writer that appends.
+// jsonBuffer is an io.Writer that appends to b.
 type jsonBuffer struct{ b []byte }
 
 func (b *jsonBuffer) Write(p []byte) (int, error) {

@@ -40,12 +40,12 @@ type base64er []byte
 
 func (b base64er) MarshalText() ([]byte, error) { return []byte("own:" + string(b)), nil }
 
-// sealed has a form of its own.
+// sealed implements json.Marshaler.
 type sealed struct{ B []byte }
 
 func (s sealed) MarshalJSON() ([]byte, error) { return AppendString(nil, "sealed:"+string(s.B)), nil }
 
-// reader has a form of its own for reading only, writer for writing only.
+// reader customizes only its decoding, writer only its encoding.
 type (
 	reader struct{ B []byte }
 	writer []byte
@@ -54,7 +54,7 @@ type (
 func (*reader) UnmarshalJSON([]byte) error    { return nil }
 func (w writer) MarshalText() ([]byte, error) { return w, nil }
 
-// child knows its parent, which knows its child; JSON is not told.
+// child and its parent form a cycle that encoding/json does not follow.
 type child struct {
 	Parent *child `json:"-"`
 	Child  *child
@@ -104,7 +104,7 @@ func TestAppend(t *testing.T) {
 		{"binary", event, []any{"e", []byte("x")}, `51-["e",{"_placeholder":true,"num":0}]`, []string{"x"}},
 		{"binary ack", Header{Type: Ack, Namespace: "/a", ID: 12, HasID: true}, []any{[]byte("x")},
 			`61-/a,12[{"_placeholder":true,"num":0}]`, []string{"x"}},
-		{"named by its binary type", Header{Type: BinaryEvent}, []any{"e", []byte("x")}, `51-["e",{"_placeholder":true,"num":0}]`, []string{"x"}},
+		{"header with a binary type", Header{Type: BinaryEvent}, []any{"e", []byte("x")}, `51-["e",{"_placeholder":true,"num":0}]`, []string{"x"}},
 		{"binary type without attachments", Header{Type: BinaryAck, ID: 1, HasID: true}, []any{"x"}, `31["x"]`, nil},
 		{"empty binary", event, []any{"e", []byte{}}, `51-["e",{"_placeholder":true,"num":0}]`, []string{""}},
 		{"binary in any and map", event, []any{"e", []any{[]byte("x"), map[string]any{"a": []byte("y")}}},
@@ -113,7 +113,7 @@ func TestAppend(t *testing.T) {
 		{"a type with its own JSON", event, []any{"e", sealed{[]byte("x")}, []any{&sealed{[]byte("y")}}}, `2["e","sealed:x",["sealed:y"]]`, nil},
 		{"a type with its own way of reading", event, []any{"e", reader{[]byte("x")}},
 			`51-["e",{"B":{"_placeholder":true,"num":0}}]`, []string{"x"}},
-		{"a circle that JSON does not see", event, []any{"e", family},
+		{"a cycle that JSON does not follow", event, []any{"e", family},
 			`51-["e",{"Child":{"Child":null,"B":{"_placeholder":true,"num":0}},"B":null}]`, []string{"x"}},
 		{"a type with its own text", event, []any{"e", base64er("x")}, `2["e","own:x"]`, nil},
 		{"structs", event, []any{"e", bag{Name: "n", Bin: []byte("1"), Hidden: []byte("no"), own: []byte("no"), Ptr: &inner{[]byte("2")},
@@ -226,7 +226,7 @@ func TestAppendRaw(t *testing.T) {
 	}
 }
 
-// Strings are read back as they were by encoding/json.
+// encoding/json decodes the literals of AppendString to the original strings.
 func TestAppendString(t *testing.T) {
 	t.Parallel()
 	var all strings.Builder

@@ -18,8 +18,8 @@ var textSeeds = []string{
 	"2[\"\xff\"]", `2["\ud800"]`, strings.Repeat("[", 200), `2["e",` + strings.Repeat("[", 130) + strings.Repeat("]", 130) + `]`,
 }
 
-// FuzzDecodeText: nothing panics, what is accepted keeps every promise of Packet
-// and of the Limits, and comes through the encoder and the decoder unchanged.
+// FuzzDecodeText checks that nothing panics, that every accepted packet satisfies the
+// documentation of Packet and Limits, and that it survives encoding and decoding.
 func FuzzDecodeText(f *testing.F) {
 	for _, s := range textSeeds {
 		f.Add([]byte(s), []byte("attachment"))
@@ -28,11 +28,11 @@ func FuzzDecodeText(f *testing.F) {
 		var d Decoder
 		p, ok, err := d.Text(text)
 		if err != nil && (ok || d.Pending()) {
-			t.Fatalf("%v, but ok %v, pending %v", err, ok, d.Pending())
+			t.Fatalf("error %v with ok %v, pending %v", err, ok, d.Pending())
 		}
 		for n := 0; d.Pending(); n++ {
 			if n == 10 {
-				t.Fatal("it waits for more than 10 attachments")
+				t.Fatal("a packet with more than 10 attachments was accepted")
 			}
 			if p, ok, err = d.Binary(attachment); err != nil {
 				if (n+1)*len(attachment) <= 1_000_000 {
@@ -45,7 +45,7 @@ func FuzzDecodeText(f *testing.F) {
 			return
 		}
 		if !ok {
-			t.Fatal("neither a packet, nor pending, nor an error")
+			t.Fatal("no packet, no error, and nothing pending")
 		}
 		checkPacket(t, p)
 
@@ -55,15 +55,15 @@ func FuzzDecodeText(f *testing.F) {
 		}
 		q, ok, err := d.Text(again)
 		if err != nil || !ok || q.Header != p.Header || !bytes.Equal(q.Name, p.Name) {
-			t.Fatalf("%s again: %+v, %v, %v", again, q, ok, err)
+			t.Fatalf("decoding %s again: %+v, ok %v, error %v", again, q, ok, err)
 		}
 		if !reflect.DeepEqual(elements(p), elements(q)) {
-			t.Fatalf("the arguments of %s became those of %s", p.Data, q.Data)
+			t.Fatalf("the arguments of %s changed to those of %s", p.Data, q.Data)
 		}
 	})
 }
 
-// elements are the elements of a packet's array, the name of an event among them.
+// elements returns the elements of a packet's array, including the name of an event.
 func elements(p Packet) []json.RawMessage {
 	if p.Type == Event {
 		p.Type = Ack
@@ -117,15 +117,15 @@ func checkPacket(t *testing.T, p Packet) {
 		} else if json.Unmarshal(got[i], &v) == nil {
 			t.Fatalf("argument %s: %v", got[i], err)
 		} else {
-			return // a number beyond float64
+			return // a number that float64 cannot hold
 		}
 	}
 	checkArrived(t, p.Data, all, len(p.Attachments))
 }
 
-// checkArrived: v, made of raw, holds n attachments. Of a key that stands twice in
-// an object only the last value is kept; then there are fewer colons than there
-// were, each attachment's two not counted.
+// checkArrived checks that v, decoded from raw, contains n attachments. If a key
+// occurs twice in an object, only the last value is kept. The decoded value then has
+// fewer colons than raw, not counting the two of each placeholder.
 func checkArrived(t *testing.T, raw []byte, v any, n int) {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -134,7 +134,7 @@ func checkArrived(t *testing.T, raw []byte, v any, n int) {
 	}
 	dropped := bytes.Count(raw, []byte(":")) > bytes.Count(text, []byte(":"))+2*n
 	if found := countBytes(v); found > n || found < n && !dropped {
-		t.Fatalf("%d of %d attachments were found in %s", found, n, raw)
+		t.Fatalf("found %d of %d attachments of %s", found, n, raw)
 	}
 }
 
@@ -154,7 +154,7 @@ func countBytes(v any) (n int) {
 	return n
 }
 
-// FuzzScan: the scanner takes exactly what encoding/json takes.
+// FuzzScan checks that the scanner accepts exactly what encoding/json accepts.
 func FuzzScan(f *testing.F) {
 	for _, s := range textSeeds {
 		f.Add([]byte(strings.TrimLeft(s, "0123456789-/")))
@@ -174,16 +174,16 @@ func FuzzScan(f *testing.F) {
 				continue
 			}
 			if from := skipSpace(data, 0); skipValue(data, from) != end {
-				t.Fatalf("%q ends at %d, but skipValue says %d", data, end, skipValue(data, from))
+				t.Fatalf("%q ends at %d, skipValue returned %d", data, end, skipValue(data, from))
 			}
 		}
 		p := Packet{Header: Header{Type: Event}, Data: data}
-		p.AppendArgs(nil) // of any bytes, without a panic
+		p.AppendArgs(nil) // must not panic on any bytes
 	})
 }
 
-// FuzzRoundTrip: a value that the fuzzer chose is encoded, decoded and bound to
-// the same value.
+// FuzzRoundTrip encodes a generated value, decodes it and checks that unmarshaling
+// returns the same value.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add("event", "/", uint64(0), false, []byte{})
 	f.Add("e", "/chat", uint64(7), true, []byte("\x05\x03\x00\x02hi\x04\x01k\x06\x03bin"))
@@ -235,14 +235,14 @@ func FuzzRoundTrip(f *testing.F) {
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("got  %#v\nwant %#v\nfrom %s", got, want, text)
 		}
-		// The same values as a struct's fields, which go another way.
+		// The same values as struct fields, which are encoded by reflection.
 		type row struct {
 			Values []any
 			Bytes  []byte
 		}
 		text, attachments, err = Append(nil, h, event, row{want, []byte("b")})
 		if err != nil {
-			return // one attachment more may be one too many
+			return // the packet may have reached the limit of attachments
 		}
 		if p, ok, err = d.Text(text); err != nil || ok {
 			t.Fatalf("%s: %v, %v", text, ok, err)
@@ -260,11 +260,11 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// chooser makes values of the kinds that encoding/json makes in an any.
+// chooser generates values of the types that encoding/json stores in an any.
 type chooser struct {
 	left      []byte
-	binary    int  // how many []byte it made
-	lookalike bool // it made something like a placeholder
+	binary    int  // number of []byte generated
+	lookalike bool // generated an object that looks like a placeholder
 }
 
 func (g *chooser) next() byte {
@@ -313,8 +313,8 @@ func (g *chooser) value(depth int) any {
 	}
 }
 
-// FuzzUnmarshal: whatever the argument and the type, nothing panics, no stand-in
-// is left behind, and without an error all attachments that fit have arrived.
+// FuzzUnmarshal checks, for any argument and type, that nothing panics, that no
+// marker remains, and that without an error all attachments that fit are stored.
 func FuzzUnmarshal(f *testing.F) {
 	for _, s := range []string{ph0, ph1, `[` + ph0 + `,` + ph1 + `]`, `{"a":` + ph0 + `,"Any":[` + ph1 + `]}`, `{"name":` + ph0 + `}`,
 		`{"list":[` + ph0 + `],"map":{"k":` + ph1 + `},"ptr":{"b":null}}`, `"x"`, `{"_placeholder":true,"num":2}`, `[` + ph0, `{"raw":` + ph0 + `}`} {
@@ -335,14 +335,14 @@ func FuzzUnmarshal(f *testing.F) {
 			if err := Unmarshal(raw, attachments, into); err != nil {
 				continue
 			}
-			// What came out can be sent on. A stand-in left in it would be a string
-			// that the input does not hold.
+			// The result can be encoded again. A remaining marker would appear as a
+			// string that is not in the input.
 			text, _, err := Append(nil, Header{Type: Ack, HasID: true}, into)
 			if err != nil {
 				continue
 			}
 			if len(text) > 64*(len(raw)+len(zero)+len(one))+1024 {
-				t.Fatalf("%s became %s", raw, text)
+				t.Fatalf("%s changed to %s", raw, text)
 			}
 		}
 	})

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Type is the kind of a packet: the first character of its text.
+// Type is the kind of a packet, encoded as the first character of its text.
 type Type uint8
 
 // The types of Socket.IO protocol 5.
@@ -15,47 +15,47 @@ const (
 	Event
 	Ack
 	ConnectError
-	// BinaryEvent and BinaryAck are the forms that Event and Ack have on the wire
-	// when they carry attachments. The Decoder gives Event and Ack for them, and
-	// Append chooses them by itself.
+	// BinaryEvent and BinaryAck are the wire types of an Event and an Ack that
+	// carry attachments. The Decoder returns Event and Ack instead, and Append
+	// chooses the wire type from the arguments.
 	BinaryEvent
 	BinaryAck
 )
 
-// Header is what stands before a packet's payload.
+// Header is the part of a packet before its payload.
 type Header struct {
 	Type Type
-	// Namespace begins with a slash. Empty means "/" to Append; the Decoder never
-	// leaves it empty.
+	// Namespace begins with a slash. Append treats "" as "/"; the Decoder never
+	// returns "".
 	Namespace string
-	// ID is the acknowledgement id of an Event that wants an answer, and of every
-	// Ack. It counts when HasID is set. At most 15 decimal digits, so that every
-	// client can hold it exactly in a float64.
+	// ID is the acknowledgement ID of an Ack, or of an Event that requests one. It
+	// is valid only if HasID is set. The Decoder accepts at most 15 decimal digits,
+	// so that every client can hold the ID exactly in a float64.
 	ID    uint64
 	HasID bool
 }
 
-// Packet is one whole packet as the Decoder gives it. It shares no memory with
-// what the Decoder was given, so it may be kept and changed.
+// Packet is a complete packet, as returned by the Decoder. It shares no memory with
+// the Decoder's input, so callers may keep and modify it.
 type Packet struct {
 	Header
-	// Name is the name of an Event, with JSON's escapes resolved; nil for the
-	// other types. It may share memory with Data. It is bytes and not a string so
-	// that looking up its handlers, m[string(p.Name)], allocates nothing.
+	// Name is the name of an Event with JSON escapes resolved, and nil for other
+	// types. It may share memory with Data. It is a []byte because the handler
+	// lookup m[string(p.Name)] then does not allocate.
 	Name []byte
-	// Data is the payload as it was sent, checked and not decoded: the array of an
-	// Event or Ack (with placeholders for attachments), the object of a Connect or
-	// nil, the object or string of a ConnectError, nil for a Disconnect.
+	// Data is the validated, undecoded payload: the array of an Event or Ack (with
+	// placeholders for attachments), the object of a Connect or nil, the object or
+	// string of a ConnectError, and nil for a Disconnect.
 	Data []byte
-	// Attachments are the binary messages that followed, by placeholder number.
+	// Attachments are the binary messages of the packet, indexed by placeholder number.
 	Attachments [][]byte
 
-	args int // how many arguments Data holds, to size AppendArgs
+	args int // number of arguments in Data; sizes the slice in AppendArgs
 }
 
-// AppendArgs appends the arguments of an Event (without its name) or an Ack to
-// dst, each as raw JSON that shares memory with p.Data. Nothing is decoded. For
-// another type it appends nothing.
+// AppendArgs appends the arguments of an Event (without its name) or of an Ack to
+// dst, each as raw JSON that shares memory with p.Data. It appends nothing for
+// packets of other types.
 func (p *Packet) AppendArgs(dst []json.RawMessage) []json.RawMessage {
 	if p.Type != Event && p.Type != Ack {
 		return dst
@@ -78,8 +78,8 @@ func (p *Packet) AppendArgs(dst []json.RawMessage) []json.RawMessage {
 	}
 }
 
-// Reserved tells whether name is kept for the library itself, so that no
-// application may emit it and no client may send it.
+// Reserved reports whether the protocol reserves the event name. Applications must
+// not emit reserved names, and clients must not send them.
 func Reserved(name string) bool {
 	switch name {
 	case "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener":

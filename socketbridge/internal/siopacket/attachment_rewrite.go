@@ -16,30 +16,31 @@ var (
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// rewriter walks what encoding/json would walk of a Go value, and replaces leaves.
+// rewriter walks a Go value the way encoding/json does and replaces leaves.
 type rewriter struct {
-	// leaf gives the replacement of a value, if there is one.
+	// leaf returns the replacement of a value, if there is one.
 	leaf func(reflect.Value) (reflect.Value, bool)
-	// decoding walks what was decoded into: what pointers, slices and maps refer to
-	// is changed in place. Without it, what is to be encoded is walked: they are
-	// cloned on the way to a change, and the value stays as it was.
+	// decoding selects the mode. When set, the walk covers a decoded value and
+	// modifies the targets of pointers, slices and maps in place. Otherwise the
+	// value is about to be encoded and must not change, so the walk clones whatever
+	// contains a replaced leaf.
 	decoding bool
 	err      error
 }
 
-// value returns v, or what is to stand in its place.
+// value returns v, or its replacement.
 func (w *rewriter) value(v reflect.Value, depth int) (_ reflect.Value, changed bool) {
 	if !v.IsValid() || w.err != nil {
 		return v, false
 	}
 	if depth > maxEncodeDepth {
-		w.err = fmt.Errorf("%w: values nested deeper than %d, or in a circle", ErrLimit, maxEncodeDepth)
+		w.err = fmt.Errorf("%w: value is cyclic or nested deeper than %d", ErrLimit, maxEncodeDepth)
 		return v, false
 	}
 	if isScalar(v.Kind()) {
 		return v, false
 	}
-	if w.hasOwnJSON(v.Type()) {
+	if w.hasCustomJSON(v.Type()) {
 		return v, false
 	}
 	if to, ok := w.leaf(v); ok {
@@ -133,7 +134,7 @@ func (w *rewriter) mapping(v reflect.Value, depth int) (reflect.Value, bool) {
 }
 
 // fields walks the fields of v, which is top itself or a struct embedded in it
-// at index. Out becomes a copy of top when the first change needs one.
+// at index. On the first change, out becomes a copy of top.
 func (w *rewriter) fields(top, v reflect.Value, index []int, out *reflect.Value, depth int) {
 	t := v.Type()
 	for i := range t.NumField() {
@@ -144,7 +145,7 @@ func (w *rewriter) fields(top, v reflect.Value, index []int, out *reflect.Value,
 		}
 		at := append(index[:len(index):len(index)], i)
 		if !f.IsExported() {
-			// The exported fields of an embedded struct are the outer one's.
+			// The exported fields of an embedded struct are promoted to the outer struct.
 			if f.Anonymous && f.Type.Kind() == reflect.Struct {
 				w.fields(top, v.Field(i), at, out, depth+1)
 			}
@@ -152,7 +153,7 @@ func (w *rewriter) fields(top, v reflect.Value, index []int, out *reflect.Value,
 		}
 		field := v.Field(i)
 		if omitsEmpty(tag) && field.Kind() == reflect.Slice && field.Len() == 0 {
-			continue // as a stand-in it would not be empty
+			continue // a marker would not be empty
 		}
 		to, changed := w.value(field, depth+1)
 		if !changed {
@@ -168,7 +169,7 @@ func (w *rewriter) fields(top, v reflect.Value, index []int, out *reflect.Value,
 
 func (w *rewriter) set(slot, to reflect.Value) {
 	if !to.Type().AssignableTo(slot.Type()) {
-		w.err = fmt.Errorf("%w: an attachment where the Go type is %s", ErrUnsupported, slot.Type())
+		w.err = fmt.Errorf("%w: cannot store an attachment in a Go value of type %s", ErrUnsupported, slot.Type())
 		return
 	}
 	slot.Set(to)
@@ -187,15 +188,15 @@ func omitsEmpty(tag string) bool {
 
 func isScalar(k reflect.Kind) bool { return k >= reflect.Bool && k <= reflect.Complex128 }
 
-// isBytes tells whether t is a slice of bytes, which encoding/json writes as base64.
+// isBytes reports whether t is a slice of bytes, which encoding/json encodes as base64.
 func isBytes(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem() == reflect.TypeFor[byte]()
 }
 
-// hasOwnJSON tells whether t decides itself how it is written, or read. A
-// json.RawMessage does too, but is looked into; and an interface or a pointer is
-// what it refers to.
-func (w *rewriter) hasOwnJSON(t reflect.Type) bool {
+// hasCustomJSON reports whether t implements its own JSON encoding or decoding. It
+// reports false for json.RawMessage, which is searched for markers, and for
+// interfaces and pointers, whose targets are examined instead.
+func (w *rewriter) hasCustomJSON(t reflect.Type) bool {
 	if t == rawMessageType || t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer {
 		return false
 	}

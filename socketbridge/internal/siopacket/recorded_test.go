@@ -13,7 +13,7 @@ import (
 
 const wireFile = "testdata/wire/packets.json"
 
-// recorded is a packet and what socket.io-parser wrote of it.
+// recorded is a packet with the messages that socket.io-parser encoded it to.
 type recorded struct {
 	Name      string
 	Type      siopacket.Type
@@ -31,7 +31,7 @@ func (r recorded) header() siopacket.Header {
 	return h
 }
 
-// messages returns the text and the attachments.
+// messages returns the text and the attachments of the recorded packet.
 func (r recorded) messages(t *testing.T) (text string, attachments [][]byte) {
 	t.Helper()
 	if err := json.Unmarshal(r.Messages[0], &text); err != nil {
@@ -47,7 +47,7 @@ func (r recorded) messages(t *testing.T) (text string, attachments [][]byte) {
 	return text, attachments
 }
 
-// value is JSON as Go values, with []byte for binary data.
+// value decodes JSON to Go values, with []byte for binary data.
 func value(t *testing.T, raw json.RawMessage) any {
 	t.Helper()
 	if raw == nil {
@@ -98,7 +98,7 @@ func readWire(t *testing.T) []recorded {
 	return out
 }
 
-// What the reference wrote is read as what it was given.
+// The decoder recovers the values that the reference encoded.
 func TestWireDecode(t *testing.T) {
 	t.Parallel()
 	for _, r := range readWire(t) {
@@ -126,8 +126,8 @@ func TestWireDecode(t *testing.T) {
 	}
 }
 
-// content is a packet's payload as Go values, through all of the package's ways
-// to it.
+// content returns a packet's payload as Go values, using every decoding function of
+// the package.
 func content(t *testing.T, p siopacket.Packet) any {
 	t.Helper()
 	unmarshal := func(raw []byte) (v any) {
@@ -152,7 +152,7 @@ func content(t *testing.T, p siopacket.Packet) any {
 	return all
 }
 
-// Ours writes the same values in the same bytes.
+// The encoder writes the same bytes as the reference for the same values.
 func TestWireEncode(t *testing.T) {
 	t.Parallel()
 	for _, r := range readWire(t) {
@@ -186,7 +186,7 @@ func TestWireEncode(t *testing.T) {
 	}
 }
 
-// The recording is what the pinned version of the reference writes.
+// The recording matches what the pinned version of the reference writes.
 func TestWireIsCurrent(t *testing.T) {
 	t.Parallel()
 	file, err := os.ReadFile(wireFile)
@@ -201,6 +201,6 @@ func TestWireIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(was, is) {
-		t.Error("run `node record-wire.mjs` in internal/nodetest, and look at what changed")
+		t.Error("the recording is stale: run `node record-wire.mjs` in internal/nodetest and review the diff")
 	}
 }

@@ -1,22 +1,22 @@
 package siopacket
 
-// scanner checks JSON without decoding it: the grammar of RFC 8259 and the depth
-// of nesting. Its methods take the index where a value begins and return the
-// index behind it. Whether the text is UTF-8 is asked once, elsewhere.
+// scanner validates JSON without decoding it: the grammar of RFC 8259 and the depth
+// of nesting. Its methods take the index of a value's first byte and return the
+// index after its last. The caller checks UTF-8 separately, once for the whole text.
 type scanner struct {
 	data     []byte
 	maxDepth int
 
-	// attachments is how many there are. With more than none, objects are looked
-	// at for being placeholders, and found collects them in the order they stand.
+	// attachments is the number of attachments of the packet. If it is positive,
+	// the scanner looks for placeholders and appends them to found, in order.
 	attachments int
 	found       []placeholder
 }
 
-// placeholder is where an attachment belongs: the object data[start:end].
+// placeholder is the position of an attachment: the object data[start:end].
 type placeholder struct{ start, end, num int }
 
-// value checks the value that begins at i, inside depth open brackets.
+// value checks the value that begins at i, nested depth levels deep.
 func (s *scanner) value(i, depth int) (int, error) {
 	if i >= len(s.data) {
 		return i, errJSON
@@ -41,7 +41,7 @@ func (s *scanner) value(i, depth int) (int, error) {
 	return i, errJSON
 }
 
-// array also counts the elements.
+// array checks the array that begins at i and returns its number of elements.
 func (s *scanner) array(i, depth int) (end, n int, err error) {
 	if depth > s.maxDepth {
 		return i, 0, errDeep
@@ -107,7 +107,7 @@ func (s *scanner) object(i, depth int) (int, error) {
 		case '}':
 			i++
 			if ph.marked {
-				return i, s.place(ph, start, i)
+				return i, s.addPlaceholder(ph, start, i)
 			}
 			return i, nil
 		default:
@@ -183,11 +183,11 @@ func (s *scanner) literal(i int, word string) (int, error) {
 	return i, errJSON
 }
 
-// placeholderFields is what an object has of {"_placeholder":true,"num":N}.
+// placeholderFields holds what was seen of {"_placeholder":true,"num":N} in an object.
 type placeholderFields struct {
 	keys   int
-	marked bool   // it has "_placeholder": true, so the reference takes it for one
-	num    []byte // the value of "num", raw
+	marked bool   // has "_placeholder":true, which makes it a placeholder to the JavaScript parser
+	num    []byte // the raw value of "num"
 }
 
 func (f *placeholderFields) add(key, val []byte) {
@@ -200,10 +200,10 @@ func (f *placeholderFields) add(key, val []byte) {
 	}
 }
 
-// place records a placeholder. It has to be exactly the object that clients
-// send, with a number of its own within the attachments: what the number is
-// taken for elsewhere differs between implementations (CVE-2022-2421).
-func (s *scanner) place(f placeholderFields, start, end int) error {
+// addPlaceholder records a placeholder. It accepts only the exact object that
+// clients send, with a unique number that is less than the number of attachments:
+// implementations disagree on how to interpret any other number (CVE-2022-2421).
+func (s *scanner) addPlaceholder(f placeholderFields, start, end int) error {
 	if f.keys != 2 || len(f.num) == 0 || len(f.num) > 9 || f.num[0] == '0' && len(f.num) > 1 {
 		return errPlaceholder
 	}
@@ -217,7 +217,7 @@ func (s *scanner) place(f placeholderFields, start, end int) error {
 	if num >= s.attachments {
 		return errPlaceholder
 	}
-	for _, p := range s.found { // at most as many as there are attachments
+	for _, p := range s.found { // never longer than the number of attachments
 		if p.num == num {
 			return errPlaceholder
 		}
@@ -226,8 +226,8 @@ func (s *scanner) place(f placeholderFields, start, end int) error {
 	return nil
 }
 
-// keyIs tells whether the quoted key of checked JSON is the plain word, which has
-// letters and underscores only: those have no escape but \u.
+// keyIs reports whether the quoted key, which is valid JSON, equals plain. plain
+// consists of letters and underscores, which JSON can escape only as \u00XX.
 func keyIs(quoted []byte, plain string) bool {
 	i := 1
 	for _, want := range []byte(plain) {
@@ -240,14 +240,14 @@ func keyIs(quoted []byte, plain string) bool {
 			i += 5
 		}
 		if c != want {
-			return false // the closing quote among others, so i stays inside
+			return false // also at the closing quote, so i stays in range
 		}
 	}
 	return quoted[i] == '"'
 }
 
-// skipValue returns the index behind the value that begins at i, in JSON that
-// was checked before. On other input it ends somewhere within data.
+// skipValue returns the index after the value that begins at i in valid JSON. For
+// invalid input it returns some index within data.
 func skipValue(data []byte, i int) int {
 	depth := 0
 	for i < len(data) {
@@ -264,7 +264,7 @@ func skipValue(data []byte, i int) int {
 		case ',', ':', ' ', '\t', '\n', '\r':
 			i++
 			continue
-		default: // a number or a word
+		default: // a number or a literal
 			for i < len(data) && !isDelimiter(data[i]) {
 				i++
 			}

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// These tests count what the whole process allocates, so none of them is parallel.
+// These tests measure the allocations of the whole process, so none of them is parallel.
 
-// The way of an echo: one copy of the payload, and the answer into a buffer that
-// is there.
+// An echo allocates only the copy of the payload; the answer is appended to an
+// existing buffer.
 func TestAllocationsOfAnEcho(t *testing.T) {
 	d := Decoder{}
 	args := make([]json.RawMessage, 0, 4)
@@ -40,7 +40,7 @@ func TestAllocationsOfAppend(t *testing.T) {
 			t.Fatal(err)
 		}
 	}); n != 0 {
-		t.Errorf("%v allocations, want none", n)
+		t.Errorf("%v allocations, want 0", n)
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		if _, _, err := Append(nil, Header{Type: Event, Namespace: "/a"}, args...); err != nil {
@@ -51,7 +51,7 @@ func TestAllocationsOfAppend(t *testing.T) {
 	}
 }
 
-// allocated is how many bytes f allocates.
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -60,8 +60,8 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// Whatever a peer sends, at most three times as much is allocated for it. All are
-// a megabyte, which is what a message may have.
+// No input makes the decoder allocate more than three times its size. Each input is
+// 1 MB, the maximum size of a message.
 func TestAllocationIsBounded(t *testing.T) {
 	const size = 1_000_000
 	fill := func(begin, repeat, end string) string {
@@ -93,7 +93,7 @@ func TestAllocationIsBounded(t *testing.T) {
 			in := []byte(tt.text)
 			var d Decoder
 			if n := allocated(func() { _, _, _ = d.Text(in) }); n > 3*size {
-				t.Errorf("%d bytes of input, %d allocated", len(in), n)
+				t.Errorf("%d bytes allocated for %d bytes of input", n, len(in))
 			}
 		})
 	}
@@ -111,11 +111,11 @@ func TestAllocationIsBounded(t *testing.T) {
 				}
 			}
 		}); n > 3*size {
-			t.Errorf("%d allocated", n)
+			t.Errorf("%d bytes allocated", n)
 		}
 	})
 
-	t.Run("attachments that nobody awaits", func(t *testing.T) {
+	t.Run("attachments without a packet", func(t *testing.T) {
 		var d Decoder
 		big := bytes.Repeat([]byte{1}, size)
 		if n := allocated(func() {
@@ -123,7 +123,7 @@ func TestAllocationIsBounded(t *testing.T) {
 				_, _, _ = d.Binary(big)
 			}
 		}); n > 1000 {
-			t.Errorf("%d allocated", n)
+			t.Errorf("%d bytes allocated", n)
 		}
 	})
 }

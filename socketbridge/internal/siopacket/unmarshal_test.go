@@ -100,7 +100,7 @@ func TestUnmarshalRefused(t *testing.T) {
 	}
 }
 
-// With no attachments a placeholder is what it looks like: plain data.
+// Without attachments, an object that looks like a placeholder is plain data.
 func TestUnmarshalPlainPlaceholder(t *testing.T) {
 	t.Parallel()
 	var got any
@@ -112,7 +112,7 @@ func TestUnmarshalPlainPlaceholder(t *testing.T) {
 	}
 }
 
-// What the target already holds stays where it is.
+// Pointers in the target keep pointing to the same values.
 func TestUnmarshalKeepsPointers(t *testing.T) {
 	t.Parallel()
 	in := &inner{}
@@ -125,9 +125,9 @@ func TestUnmarshalKeepsPointers(t *testing.T) {
 	}
 }
 
-// A string of the peer's is never taken for an attachment: what stands in for one
-// is drawn anew for each call.
-func TestStandInsAreSecret(t *testing.T) {
+// A string from the peer is never mistaken for an attachment, because the random
+// prefix of the markers is new in each call.
+func TestMarkersAreUnguessable(t *testing.T) {
 	t.Parallel()
 	var seen seer
 	for range 2 {
@@ -135,8 +135,8 @@ func TestStandInsAreSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(seen) != 2 || seen[0] == seen[1] || len(seen[0]) != len(`[""]`)+standInChars {
-		t.Fatalf("saw %q", seen)
+	if len(seen) != 2 || seen[0] == seen[1] || len(seen[0]) != len(`[""]`)+markerChars {
+		t.Fatalf("UnmarshalJSON received %q", seen)
 	}
 	var got []any
 	raw := strings.TrimSuffix(seen[0], "]") + "," + ph0 + "]"
@@ -144,11 +144,11 @@ func TestStandInsAreSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := got[0].(string); !ok {
-		t.Errorf("an old stand-in became %v", got[0])
+		t.Errorf("a marker of an earlier call was replaced by %v", got[0])
 	}
 }
 
-// seer keeps the JSON that encoding/json gives it.
+// seer records the JSON that encoding/json passes to it.
 type seer []string
 
 func (s *seer) UnmarshalJSON(text []byte) error {
