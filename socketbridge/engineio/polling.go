@@ -84,7 +84,7 @@ func (c *conn) takePoll() (batch []packet, farewell eiopacket.Type, pacing bool)
 	case c.state.Load() == closed:
 		farewell = c.farewell
 	default:
-		if batch = c.out.Take(nil); len(batch) == 0 && c.release {
+		if batch = c.out.Drain(nil); len(batch) == 0 && c.release {
 			farewell = eiopacket.Noop
 		}
 	}

@@ -1,15 +1,16 @@
-// Package eiopacket is the wire form of Engine.IO protocol 4: packets, and the
-// bodies of long-polling requests. It is pure: no I/O, no state, no copies.
+// Package eiopacket encodes and decodes Engine.IO protocol 4: single packets, and the
+// bodies of long-polling requests. It does no I/O and keeps no state.
 //
 //	for p, err := range eiopacket.Payload(body) {
-//		if err != nil { … }              // and nothing follows
-//		handle(p.Type, p.Binary, p.Data) // Data is valid during this turn only
+//		if err != nil { … }              // the last iteration
+//		handle(p.Type, p.Binary, p.Data) // Data is valid until the next iteration
 //	}
 //	body = eiopacket.AppendPayload(body, p)
 //
-// A text frame of a WebSocket is one packet (Decode, Append); a binary frame is a
-// binary message and needs no codec. A polling body is packets joined by 0x1E; it
-// is read packet by packet, so that a body of a million separators costs nothing.
+// Decode and Append handle one packet, which is also a text frame of a WebSocket. A
+// binary frame is a binary message and needs no codec. Payload and AppendPayload
+// handle polling bodies: packets joined by the separator 0x1E. Payload decodes one
+// packet at a time, so a body of a million separators allocates no memory.
 //
-// What the data of a message means is the business of others.
+// The contents of messages are Socket.IO packets: see package siopacket.
 package eiopacket

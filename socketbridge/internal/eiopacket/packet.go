@@ -14,40 +14,40 @@ type Type byte
 
 // The packet types of Engine.IO protocol 4.
 const (
-	Open    Type = '0' // the server's answer to a handshake, with JSON
+	Open    Type = '0' // the server's answer to a handshake, as JSON
 	Close   Type = '1'
-	Ping    Type = '2' // from the server; from a client only as the probe of an upgrade
+	Ping    Type = '2' // from the server; from a client only to probe an upgrade
 	Pong    Type = '3'
 	Message Type = '4'
-	Upgrade Type = '5' // the client moves to the transport that it was sent on
+	Upgrade Type = '5' // the client switches to the transport that carries the packet
 	Noop    Type = '6'
 )
 
-// Separator stands between the packets of a polling body.
+// Separator separates the packets of a polling body.
 const Separator = 0x1E
 
-// binary stands before a binary message in base64, in place of a type.
+// binary replaces the type of a binary message in base64.
 const binary = 'b'
 
-// ErrPacket says that a packet cannot be understood.
+// ErrPacket is wrapped by all decoding errors.
 var ErrPacket = errors.New("eiopacket: invalid packet")
 
-// Packet is one packet. Binary is true only for messages.
+// Packet is a decoded packet. Binary is set only for messages.
 type Packet struct {
 	Type   Type
 	Binary bool
 	Data   []byte
 }
 
-// Decode reads one packet from text. The packet's data is part of text, or for a
-// base64 message new memory. It returns an error that wraps ErrPacket for
-// anything else than a known type and correct base64.
+// Decode decodes one packet from text. The packet's data is part of text, except for
+// a base64 message, which is decoded into new memory. Decode returns an error that
+// wraps ErrPacket if the type is unknown or the base64 is invalid.
 func Decode(text []byte) (Packet, error) {
 	p, _, err := decode(text, nil)
 	return p, err
 }
 
-// Append appends p in text form.
+// Append appends the text form of p to dst.
 func Append(dst []byte, p Packet) []byte {
 	if p.Binary {
 		dst = append(dst, binary)
@@ -57,10 +57,9 @@ func Append(dst []byte, p Packet) []byte {
 	return append(dst, p.Data...)
 }
 
-// Payload iterates over the packets of a polling body. A packet's data is valid
-// until the next turn. A packet that cannot be understood yields an error that
-// wraps ErrPacket, and is the last turn. An empty body is one empty packet, which
-// is an error.
+// Payload iterates over the packets of a polling body. A packet's data is valid until
+// the next iteration. An invalid packet yields an error that wraps ErrPacket and ends
+// the iteration. An empty body is one empty packet, and so an error.
 func Payload(body []byte) iter.Seq2[Packet, error] {
 	return func(yield func(Packet, error) bool) {
 		var scratch []byte
@@ -77,12 +76,12 @@ func Payload(body []byte) iter.Seq2[Packet, error] {
 	}
 }
 
-// Count returns the number of packets in a polling body, as separators tell it.
+// Count returns the number of packets in a polling body by counting separators.
 func Count(body []byte) int { return bytes.Count(body, []byte{Separator}) + 1 }
 
-// AppendPayload appends p to a polling body, after a separator when the body is
-// not empty. The data of a text message must not contain Separator; the caller
-// sees to it.
+// AppendPayload appends p to a polling body, preceded by a separator if the body is
+// not empty. The caller ensures that the data of a text message does not contain
+// Separator.
 func AppendPayload(body []byte, p Packet) []byte {
 	if len(body) > 0 {
 		body = append(body, Separator)
@@ -90,10 +89,10 @@ func AppendPayload(body []byte, p Packet) []byte {
 	return Append(body, p)
 }
 
-// decode reads base64 into scratch, and returns it.
+// decode decodes base64 into scratch, growing it if needed, and returns it.
 func decode(text, scratch []byte) (Packet, []byte, error) {
 	if len(text) == 0 {
-		return Packet{}, scratch, fmt.Errorf("%w: it is empty", ErrPacket)
+		return Packet{}, scratch, fmt.Errorf("%w: empty packet", ErrPacket)
 	}
 	switch t := text[0]; {
 	case t >= byte(Open) && t <= byte(Noop):
@@ -110,8 +109,8 @@ func decode(text, scratch []byte) (Packet, []byte, error) {
 
 var errNewline = errors.New("a line break in base64")
 
-// decodeBase64 takes the standard alphabet with padding, as clients send it. The
-// decoder of the standard library would skip line breaks, which nobody sends.
+// decodeBase64 accepts the standard alphabet with padding, as clients send it. It
+// rejects line breaks, which the standard library's decoder would skip.
 func decodeBase64(text, scratch []byte) ([]byte, error) {
 	if bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
 		return nil, errNewline

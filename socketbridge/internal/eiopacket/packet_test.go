@@ -10,7 +10,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
 )
 
-// packets of every type in wire form: both directions must agree on these bytes.
+// Packets of every type with their encodings, for the tests of both directions.
 var wire = []struct {
 	name   string
 	text   string
@@ -36,7 +36,7 @@ func TestDecode(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := eiopacket.Decode([]byte(tt.text))
 			if err != nil || !equal(got, tt.packet) {
-				t.Errorf("%q is %+v, %v", tt.text, got, err)
+				t.Errorf("%q decodes to %+v, error %v", tt.text, got, err)
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func TestAppend(t *testing.T) {
 	for _, tt := range wire {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := eiopacket.Append([]byte("before "), tt.packet); string(got) != "before "+tt.text {
-				t.Errorf("it is written as %q", got)
+				t.Errorf("encodes to %q", got)
 			}
 		})
 	}
@@ -68,7 +68,7 @@ func TestDecode_Refuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if p, err := eiopacket.Decode([]byte(tt.text)); !errors.Is(err, eiopacket.ErrPacket) {
-				t.Errorf("%q is %+v, %v", tt.text, p, err)
+				t.Errorf("%q decodes to %+v, error %v", tt.text, p, err)
 			}
 		})
 	}
@@ -80,17 +80,17 @@ func TestPayload(t *testing.T) {
 		body = eiopacket.AppendPayload(body, tt.packet)
 	}
 	if n := eiopacket.Count(body); n != len(wire) {
-		t.Errorf("Count is %d, not %d", n, len(wire))
+		t.Errorf("Count returned %d, want %d", n, len(wire))
 	}
 	i := 0
 	for p, err := range eiopacket.Payload(body) {
 		if err != nil || !equal(p, wire[i].packet) {
-			t.Errorf("packet %d (%s) is %+v, %v", i, wire[i].name, p, err)
+			t.Errorf("packet %d (%s) is %+v, error %v", i, wire[i].name, p, err)
 		}
 		i++
 	}
 	if i != len(wire) {
-		t.Errorf("%d packets came out of %d", i, len(wire))
+		t.Errorf("got %d packets, want %d", i, len(wire))
 	}
 }
 
@@ -117,13 +117,13 @@ func TestPayload_StopsAtTheFirstError(t *testing.T) {
 				}
 			}
 			if good != tt.before || bad != 1 {
-				t.Errorf("%d packets and %d errors, not %d and one", good, bad, tt.before)
+				t.Errorf("got %d packets and %d errors, want %d and 1", good, bad, tt.before)
 			}
 		})
 	}
 }
 
-// CVE-2026-32689 is a poll of eight million separators that became as many parts.
+// CVE-2026-32689: a body of eight million separators was split into as many strings.
 func TestPayload_SeparatorsCostNothing(t *testing.T) {
 	body := bytes.Repeat([]byte{eiopacket.Separator}, 1_000_000)
 	messages := []byte(strings.Repeat("4\x1e", 500_000) + "4")
@@ -136,13 +136,13 @@ func TestPayload_SeparatorsCostNothing(t *testing.T) {
 			}
 		}
 	})
-	if allocs > 100 { // some are the runtime's own
-		t.Errorf("%v allocations for a megabyte of separators", allocs)
+	if allocs > 100 { // the runtime allocates too
+		t.Errorf("%v allocations for 1 MB of separators", allocs)
 	}
 }
 
-// Binary packets of one body share their memory: a megabyte of them needs no more
-// than the largest.
+// The binary packets of a body are decoded into the same memory, so that a body of
+// 1 MB allocates only as much as its largest packet needs.
 func TestPayload_BinaryUsesItsMemoryAgain(t *testing.T) {
 	body := []byte(strings.Repeat("bAQIDBA==\x1e", 10_000) + "bAQIDBA==")
 	allocs := testing.AllocsPerRun(3, func() {
@@ -171,12 +171,12 @@ func FuzzPacket(f *testing.F) {
 		p, err := eiopacket.Decode(text)
 		if err != nil {
 			if !errors.Is(err, eiopacket.ErrPacket) {
-				t.Fatalf("an error of another kind: %v", err)
+				t.Fatalf("error does not wrap ErrPacket: %v", err)
 			}
 			return
 		}
 		if again := eiopacket.Append(nil, p); !bytes.Equal(again, text) {
-			t.Fatalf("%q came back as %q", text, again)
+			t.Fatalf("%q was encoded again as %q", text, again)
 		}
 	})
 }
@@ -191,7 +191,7 @@ func FuzzPayload(f *testing.F) {
 		n, failed := 0, false
 		for p, err := range eiopacket.Payload(body) {
 			if failed {
-				t.Fatal("a packet after an error")
+				t.Fatal("got a packet after an error")
 			}
 			n++
 			if failed = err != nil; !failed {
@@ -199,10 +199,10 @@ func FuzzPayload(f *testing.F) {
 			}
 		}
 		if n > eiopacket.Count(body) {
-			t.Fatalf("%d packets, and Count says %d", n, eiopacket.Count(body))
+			t.Fatalf("got %d packets, Count returned %d", n, eiopacket.Count(body))
 		}
 		if !failed && !bytes.Equal(again, body) {
-			t.Fatalf("%q came back as %q", body, again)
+			t.Fatalf("%q was encoded again as %q", body, again)
 		}
 	})
 }

@@ -10,18 +10,18 @@ import (
 	"strconv"
 )
 
-// maxDepth bounds the nesting of what is written.
+// maxDepth bounds the nesting of the JSON text.
 const maxDepth = 1100
 
-// Append appends the MessagePack form of a JSON text to dst. With attachments, an
-// object {"_placeholder":true,"num":i} stands for attachment i. On an error dst is
-// returned as it was.
+// Append appends the MessagePack form of a JSON text to dst. If there are attachments,
+// an object {"_placeholder":true,"num":i} is replaced by attachment i. On an error
+// Append returns dst unchanged.
 func Append(dst, text []byte, attachments [][]byte) ([]byte, error) {
 	w := writer{text: text, out: dst, attachments: attachments}
-	w.space()
+	w.skipSpace()
 	err := w.value(0)
-	if w.space(); err == nil && w.pos != len(text) {
-		err = w.bad("text after the value")
+	if w.skipSpace(); err == nil && w.pos != len(text) {
+		err = w.syntaxError("text after the value")
 	}
 	if err != nil {
 		return dst, err
@@ -29,7 +29,7 @@ func Append(dst, text []byte, attachments [][]byte) ([]byte, error) {
 	return w.out, nil
 }
 
-// writer is on its way through text.
+// writer converts text to MessagePack, starting at pos.
 type writer struct {
 	text        []byte
 	pos         int
@@ -37,11 +37,11 @@ type writer struct {
 	attachments [][]byte
 }
 
-func (w *writer) bad(what string) error {
+func (w *writer) syntaxError(what string) error {
 	return fmt.Errorf("%w: %s at byte %d", ErrSyntax, what, w.pos)
 }
 
-func (w *writer) space() {
+func (w *writer) skipSpace() {
 	for w.pos < len(w.text) {
 		switch w.text[w.pos] {
 		case ' ', '\t', '\n', '\r':
@@ -52,8 +52,8 @@ func (w *writer) space() {
 	}
 }
 
-// take moves on when c is next.
-func (w *writer) take(c byte) bool {
+// skip advances past the next byte if it is c, and reports whether it was.
+func (w *writer) skip(c byte) bool {
 	if w.pos < len(w.text) && w.text[w.pos] == c {
 		w.pos++
 		return true
@@ -66,7 +66,7 @@ func (w *writer) value(depth int) error {
 		return fmt.Errorf("%w: nested deeper than %d", ErrLimit, maxDepth)
 	}
 	if w.pos == len(w.text) {
-		return w.bad("no value")
+		return w.syntaxError("missing value")
 	}
 	switch w.text[w.pos] {
 	case '{':
@@ -81,52 +81,52 @@ func (w *writer) value(depth int) error {
 	case '"':
 		return w.string()
 	case 't':
-		return w.word("true", 0xc3)
+		return w.literal("true", 0xc3)
 	case 'f':
-		return w.word("false", 0xc2)
+		return w.literal("false", 0xc2)
 	case 'n':
-		return w.word("null", 0xc0)
+		return w.literal("null", 0xc0)
 	default:
 		return w.number()
 	}
 }
 
-func (w *writer) word(word string, code byte) error {
+func (w *writer) literal(word string, code byte) error {
 	if !bytes.HasPrefix(w.text[w.pos:], []byte(word)) {
-		return w.bad("no value")
+		return w.syntaxError("invalid value")
 	}
 	w.pos += len(word)
 	w.out = append(w.out, code)
 	return nil
 }
 
-// container writes an array or a map. Its length is known at its end: the header for
-// a short one is written before, and a longer one put in its place.
+// container writes an array or a map. Its length is known only at its end, so it
+// writes the header of a short container first and widens it if needed.
 func (w *writer) container(depth int, end, short, long byte) error {
 	w.pos++
 	start, n := len(w.out), 0
 	w.out = append(w.out, short)
-	w.space()
-	for !w.take(end) {
+	w.skipSpace()
+	for !w.skip(end) {
 		if n > 0 {
-			if !w.take(',') {
-				return w.bad("no comma")
+			if !w.skip(',') {
+				return w.syntaxError("missing comma")
 			}
-			w.space()
+			w.skipSpace()
 		}
 		if end == '}' {
 			if err := w.string(); err != nil {
 				return err
 			}
-			if w.space(); !w.take(':') {
-				return w.bad("no colon")
+			if w.skipSpace(); !w.skip(':') {
+				return w.syntaxError("missing colon")
 			}
-			w.space()
+			w.skipSpace()
 		}
 		if err := w.value(depth + 1); err != nil {
 			return err
 		}
-		w.space()
+		w.skipSpace()
 		n++
 	}
 	switch {
@@ -144,15 +144,15 @@ func (w *writer) container(depth int, end, short, long byte) error {
 	return nil
 }
 
-// widen makes room for n more bytes of the header at start.
+// widen inserts n bytes into the header at start.
 func (w *writer) widen(start, n int) {
 	w.out = append(w.out, make([]byte, n)...)
 	copy(w.out[start+1+n:], w.out[start+1:])
 }
 
 func (w *writer) string() error {
-	if !w.take('"') {
-		return w.bad("no string")
+	if !w.skip('"') {
+		return w.syntaxError("missing string")
 	}
 	start, plain := w.pos, true
 	for ; w.pos < len(w.text); w.pos++ {
@@ -161,30 +161,30 @@ func (w *writer) string() error {
 			raw := w.text[start:w.pos]
 			w.pos++
 			if plain {
-				w.put(len(raw), 0xa0, 32, 0xd9)
+				w.header(len(raw), 0xa0, 32, 0xd9)
 				w.out = append(w.out, raw...)
 				return nil
 			}
 			var s string
 			if err := json.Unmarshal(w.text[start-1:w.pos], &s); err != nil {
-				return w.bad("no string")
+				return w.syntaxError("invalid string")
 			}
-			w.put(len(s), 0xa0, 32, 0xd9)
+			w.header(len(s), 0xa0, 32, 0xd9)
 			w.out = append(w.out, s...)
 			return nil
 		case c == '\\':
 			plain = false
 			w.pos++
 		case c < ' ':
-			return w.bad("control character")
+			return w.syntaxError("control character")
 		}
 	}
-	return w.bad("no end of a string")
+	return w.syntaxError("unterminated string")
 }
 
-// put writes the header of n bytes: the short form below limit, or one of three
-// sizes. A limit of 0 means that there is no short form.
-func (w *writer) put(n int, short byte, limit int, long byte) {
+// header writes the header of n bytes: the short form if n is less than limit, or one
+// of three longer forms. A limit of 0 means that there is no short form.
+func (w *writer) header(n int, short byte, limit int, long byte) {
 	switch {
 	case n < limit:
 		w.out = append(w.out, short|byte(n))
@@ -197,8 +197,8 @@ func (w *writer) put(n int, short byte, limit int, long byte) {
 	}
 }
 
-// number writes an integer in its shortest form and everything else as a float64,
-// which is what JavaScript has.
+// number writes an integer in its shortest form. It writes all other numbers as
+// float64, the number type of JavaScript.
 func (w *writer) number() error {
 	start, integer := w.pos, true
 scan:
@@ -222,10 +222,10 @@ scan:
 			return nil
 		}
 	}
-	f, err := strconv.ParseFloat(token, 64) // out of range, it is infinite, as in JavaScript
+	f, err := strconv.ParseFloat(token, 64) // infinite if out of range, as in JavaScript
 	if err != nil && !errors.Is(err, strconv.ErrRange) || token[0] == '+' {
 		w.pos = start
-		return w.bad("no value")
+		return w.syntaxError("invalid value")
 	}
 	w.out = binary.BigEndian.AppendUint64(append(w.out, 0xcb), math.Float64bits(f))
 	return nil
@@ -254,10 +254,10 @@ func (w *writer) integer(i int64) {
 	}
 }
 
-// maxPlaceholder is the length in bytes from which on an object is no placeholder.
+// maxPlaceholder is the maximum size of a placeholder object, in bytes.
 const maxPlaceholder = 128
 
-// attachment writes the attachment that the object at pos stands for, if it does.
+// attachment writes the attachment if the object at pos is a placeholder.
 func (w *writer) attachment() (done bool, err error) {
 	window := w.text[w.pos:min(w.pos+maxPlaceholder, len(w.text))]
 	end := bytes.IndexByte(window, '}')
@@ -272,10 +272,10 @@ func (w *writer) attachment() (done bool, err error) {
 		return false, nil
 	}
 	if *p.Num < 0 || *p.Num >= len(w.attachments) {
-		return false, w.bad("placeholder without attachment")
+		return false, w.syntaxError("placeholder without attachment")
 	}
 	b := w.attachments[*p.Num]
-	w.put(len(b), 0, 0, 0xc4)
+	w.header(len(b), 0, 0, 0xc4)
 	w.out = append(w.out, b...)
 	w.pos += end + 1
 	return true, nil

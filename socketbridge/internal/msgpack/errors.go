@@ -3,8 +3,8 @@ package msgpack
 import "errors"
 
 var (
-	// ErrSyntax says that the input is no JSON, or no MessagePack.
+	// ErrSyntax is wrapped by errors about input that is not valid JSON or MessagePack.
 	ErrSyntax = errors.New("msgpack: malformed input")
-	// ErrLimit says that the input passes a limit.
-	ErrLimit = errors.New("msgpack: limit passed")
+	// ErrLimit is wrapped by errors about input that exceeds a limit.
+	ErrLimit = errors.New("msgpack: limit exceeded")
 )

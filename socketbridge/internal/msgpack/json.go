@@ -10,21 +10,21 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
-// Limits bound what JSON takes. A field that is not positive has its default.
+// Limits bound the input of JSON. A field that is not positive has its default.
 type Limits struct {
-	// MaxDepth is the deepest nesting.
+	// MaxDepth is the maximum nesting depth.
 	//
 	// Optional. Default: 1000
 	MaxDepth int
-	// MaxAttachments is the largest number of binary values.
+	// MaxAttachments is the maximum number of binary values.
 	//
 	// Optional. Default: 1000
 	MaxAttachments int
 }
 
-// JSON returns the JSON text of a MessagePack value and its binary values, for each of
-// which the text has a placeholder. Attachments share memory with data. A timestamp
-// becomes the text that a Date has in JSON, NaN and infinite become null.
+// JSON converts a MessagePack value to JSON text and its binary values, each of which
+// is a placeholder in the text. Attachments share memory with data. A timestamp
+// becomes the string of a JavaScript Date in JSON; NaN and infinities become null.
 func JSON(data []byte, l Limits) (text []byte, attachments [][]byte, err error) {
 	r := reader{data: data, limits: l, out: make([]byte, 0, len(data)+len(data)/4+16)}
 	if r.limits.MaxDepth <= 0 {
@@ -37,12 +37,12 @@ func JSON(data []byte, l Limits) (text []byte, attachments [][]byte, err error) 
 		return nil, nil, err
 	}
 	if r.pos != len(data) {
-		return nil, nil, r.bad("bytes after the value")
+		return nil, nil, r.syntaxError("bytes after the value")
 	}
 	return r.out, r.attachments, nil
 }
 
-// reader is on its way through data.
+// reader converts data to JSON, starting at pos.
 type reader struct {
 	data        []byte
 	pos         int
@@ -51,21 +51,21 @@ type reader struct {
 	attachments [][]byte
 }
 
-func (r *reader) bad(what string) error {
+func (r *reader) syntaxError(what string) error {
 	return fmt.Errorf("%w: %s at byte %d", ErrSyntax, what, r.pos)
 }
 
-// next returns n bytes. It compares before it adds: n may be anything.
+// next returns the next n bytes. n may be any value: the bounds check cannot overflow.
 func (r *reader) next(n uint64) ([]byte, error) {
 	if n > uint64(len(r.data)-r.pos) {
-		return nil, r.bad("input ends early")
+		return nil, r.syntaxError("unexpected end of input")
 	}
 	b := r.data[r.pos : r.pos+int(n) : r.pos+int(n)]
 	r.pos += int(n)
 	return b, nil
 }
 
-// number reads an unsigned number of size bytes.
+// number reads an unsigned big-endian number of size bytes.
 func (r *reader) number(size int) (uint64, error) {
 	b, err := r.next(uint64(size))
 	var n uint64
@@ -88,7 +88,7 @@ func (r *reader) value(depth int) error {
 		r.out = strconv.AppendUint(r.out, code, 10)
 		return nil
 	case code < 0x90:
-		return r.mapping(code&0x0f, depth)
+		return r.object(code&0x0f, depth)
 	case code < 0xa0:
 		return r.array(code&0x0f, depth)
 	case code < 0xc0:
@@ -100,7 +100,7 @@ func (r *reader) value(depth int) error {
 	return r.long(byte(code), depth)
 }
 
-// long reads a value whose length, or which itself, follows its code.
+// long reads a value whose code is followed by its length or its contents.
 func (r *reader) long(code byte, depth int) error {
 	switch code {
 	case 0xc0:
@@ -113,7 +113,7 @@ func (r *reader) long(code byte, depth int) error {
 		r.out = append(r.out, "true"...)
 		return nil
 	case 0xc1:
-		return r.bad("unknown type")
+		return r.syntaxError("unknown type")
 	}
 	n, err := r.number(sizes[code-0xc4])
 	if err != nil {
@@ -145,12 +145,12 @@ func (r *reader) long(code byte, depth int) error {
 	case 0xdc, 0xdd:
 		return r.array(n, depth)
 	case 0xde, 0xdf:
-		return r.mapping(n, depth)
+		return r.object(n, depth)
 	}
 	return nil
 }
 
-// sizes are how many bytes of length or value follow the codes from 0xc4 on.
+// sizes is the number of bytes of length or value that follow each code from 0xc4 on.
 var sizes = [...]int{
 	1, 2, 4, // bin
 	1, 2, 4, // ext
@@ -177,7 +177,7 @@ func (r *reader) float(f float64, bits int) {
 		return
 	}
 	if f == 0 {
-		f = 0 // and not -0, which JSON.stringify does not write either
+		f = 0 // clear the sign of -0, as JSON.stringify does
 	}
 	r.out = strconv.AppendFloat(r.out, f, 'g', -1, bits)
 }
@@ -196,9 +196,9 @@ func (r *reader) array(n uint64, depth int) error {
 	return nil
 }
 
-// mapping writes an object. Keys that are numbers become their text, as JavaScript
-// has it; others than texts and numbers are refused.
-func (r *reader) mapping(n uint64, depth int) error {
+// object writes an object. Keys that are numbers become strings, as in JavaScript.
+// Other keys that are not strings are an error.
+func (r *reader) object(n uint64, depth int) error {
 	r.out = append(r.out, '{')
 	for i := range n {
 		if i > 0 {
@@ -213,7 +213,7 @@ func (r *reader) mapping(n uint64, depth int) error {
 		case c == '-' || c >= '0' && c <= '9':
 			r.out = siopacket.AppendString(r.out[:start], string(r.out[start:]))
 		default:
-			return r.bad("key that is no text")
+			return r.syntaxError("key is neither a string nor a number")
 		}
 		r.out = append(r.out, ':')
 		if err := r.value(depth + 1); err != nil {
@@ -238,8 +238,8 @@ func (r *reader) binary(n uint64) error {
 	return nil
 }
 
-// extension reads what is no type of MessagePack's own: a timestamp, an ArrayBuffer
-// in notepack's older form, or anything else as its number and its bytes.
+// extension reads an extension type: a timestamp, an ArrayBuffer in notepack.io's
+// older form, or any other type, which becomes an array of its number and its bytes.
 func (r *reader) extension(n uint64) error {
 	kind, err := r.number(1)
 	if err != nil {
@@ -275,7 +275,7 @@ func (r *reader) timestamp(n uint64) error {
 	case 12:
 		nsec, sec = int64(binary.BigEndian.Uint32(b)), int64(binary.BigEndian.Uint64(b[4:]))
 	default:
-		return r.bad("timestamp")
+		return r.syntaxError("invalid timestamp")
 	}
 	t := time.Unix(sec, nsec).UTC()
 	if t.Year() < 0 || t.Year() > 9999 {

@@ -11,7 +11,7 @@ import (
 
 const ph = `{"_placeholder":true,"num":`
 
-// What notepack.io 3.0.1 writes, and the JSON of it, in both directions.
+// The encodings of notepack.io 3.0.1 and the JSON of the same values, in both directions.
 func TestWire(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -67,7 +67,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// What other writers may send.
+// Encodings that notepack.io does not write but other libraries may.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, data, want string }{
@@ -139,7 +139,8 @@ func TestAppendRefused(t *testing.T) {
 	}
 }
 
-// A placeholder may have any form that JSON allows; what only looks like one is data.
+// Placeholders are recognized in any form that JSON allows. Objects that only resemble
+// a placeholder are data.
 func TestAppendPlaceholders(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -168,13 +169,13 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		if !json.Valid(text) {
-			t.Fatalf("%q became %s", data, text)
+			t.Fatalf("%q was converted to %s", data, text)
 		}
 		if len(text) > 6*len(data)+40*len(attachments)+32 {
-			t.Errorf("%d bytes became %d", len(data), len(text))
+			t.Errorf("%d bytes were converted to %d bytes", len(data), len(text))
 		}
-		// What was read is written and read again as the same, unless it has what looks
-		// like a placeholder and is none.
+		// Converting the result back and forth again gives the same text, unless it
+		// contains an object that resembles a placeholder.
 		if bytes.Count(text, []byte("placeholder")) != len(attachments) {
 			return
 		}
@@ -184,7 +185,7 @@ func FuzzJSON(f *testing.F) {
 		}
 		text2, attachments2, err := JSON(again, Limits{})
 		if err != nil || !bytes.Equal(text, text2) || len(attachments) != len(attachments2) {
-			t.Errorf("%s became %s, %v", text, text2, err)
+			t.Errorf("%s changed to %s, error %v", text, text2, err)
 		}
 	})
 }
@@ -202,7 +203,7 @@ func FuzzAppend(f *testing.F) {
 			return
 		}
 		if out, _, err := JSON(data, Limits{}); err != nil && !errors.Is(err, ErrLimit) || err == nil && !json.Valid(out) {
-			t.Errorf("%s became %s, %v", text, out, err)
+			t.Errorf("%s was converted to %s, error %v", text, out, err)
 		}
 	})
 }

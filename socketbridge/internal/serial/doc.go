@@ -1,18 +1,22 @@
-// Package serial runs work in order without keeping a goroutine for it.
+// Package serial runs work in order without keeping a goroutine for each queue.
 //
 //	var q serial.Queue[message]
 //	q.MaxItems = 1024
 //	q.Start(func(batch []message) { write(batch) })
 //	if err := q.Push(m); err != nil { … }   // never blocks
-//	q.Close()                               // nothing runs any more
+//	q.Close()                               // returns when the worker has ended
 //
-// Three ideas: a worker goroutine lives only while there is work, so that ten
-// thousand idle queues cost no stack; the worker is given all that waits at once,
-// so that the work can be done together; what is in work counts against the limits
-// until it is done, so that a queue's bounds bound memory.
+// Queue (queue.go) is a bounded queue with a worker:
 //
-// A Signal is the same economy for an event that happens once: its channel is made for
-// who waits.
+//   - The worker goroutine lives only while there is work, so ten thousand idle
+//     queues need no stacks.
+//   - The worker gets all waiting items as one batch, so that it can process them
+//     together.
+//   - Items count against the limits until they have been processed, so the limits
+//     bound the queue's memory.
 //
-// It does not order the work of several queues, and it does not recover panics.
+// Signal (signal.go) is an event that happens once. It creates its channel only when
+// a goroutine waits for it.
+//
+// The package does not order work across queues, and it does not recover panics.
 package serial

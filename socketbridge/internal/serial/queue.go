@@ -6,50 +6,52 @@ import (
 )
 
 var (
-	// ErrFull says that a limit would be passed; nothing was queued.
+	// ErrFull means that the items would exceed a limit. Nothing was queued.
 	ErrFull = errors.New("serial: queue is full")
-	// ErrClosed says that the queue was sealed or closed; nothing was queued.
+	// ErrClosed means that the queue is sealed or closed. Nothing was queued.
 	ErrClosed = errors.New("serial: queue is closed")
 )
 
-// keep is the largest capacity that an idle queue holds on to.
-const keep = 16
+// maxIdleCap is the maximum capacity of the slices that an idle queue retains.
+const maxIdleCap = 16
 
-// Queue is a bounded first-in-first-out queue. Until Start it only holds items,
-// for Take; from Start on a worker takes them. The zero value works and has no
-// limits. The exported fields must not change once the queue is in use. All
-// methods are safe for concurrent use.
+// Queue is a bounded first-in-first-out queue. Before Start, items only accumulate,
+// and Drain removes them. After Start, a worker goroutine processes them. The zero
+// value is ready to use and has no limits. The exported fields must not change once
+// the queue is in use. All methods are safe for concurrent use.
 type Queue[T any] struct {
-	// MaxItems bounds the number of items that wait or are in work. 0: no limit.
+	// MaxItems is the maximum number of items that wait or are being processed. 0
+	// means no limit.
 	MaxItems int
-	// MaxSize bounds the sum of their sizes, but for one Push when there is nothing
-	// else: what is too large for an empty queue could never be sent. 0: no limit.
+	// MaxSize is the maximum sum of the sizes of these items. A Push to an empty
+	// queue may exceed it, because otherwise a larger item could never be sent. 0
+	// means no limit.
 	MaxSize int
-	// Size returns the size of an item. It must give the same answer each time,
-	// and must not call the queue. Nil: every size is 0.
+	// Size returns the size of an item. It must return the same size each time and
+	// must not call the queue. If it is nil, every size is 0.
 	Size func(T) int
 
 	mu      sync.Mutex
 	items   []T
-	spare   []T // the last batch's memory, for the next one
-	count   int // of items, and of the batch in work
+	spare   []T // the last batch's slice, reused for the next one
+	count   int // items that wait or are being processed
 	size    int
 	work    func([]T)
-	working bool
-	sealed  bool          // no more pushes
-	idle    chan struct{} // closed when the worker ends; nil when nobody waits
+	running bool
+	sealed  bool          // Push returns ErrClosed
+	ended   chan struct{} // closed when the worker ends; nil until Close waits for it
 }
 
-// Push queues items together, after all that was queued before: all of them, or
-// none and ErrFull or ErrClosed. It never blocks.
+// Push appends items to the queue: either all of them, or none and it returns ErrFull
+// or ErrClosed. It never blocks.
 func (q *Queue[T]) Push(items ...T) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.push(items)
 }
 
-// PushIdle is Push for items that are not worth waiting for: it returns ErrFull
-// unless nothing waits and nothing is in work.
+// PushIdle is like Push, but returns ErrFull unless the queue is empty and no item is
+// being processed. It is for items that are not worth queueing.
 func (q *Queue[T]) PushIdle(items ...T) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,8 +61,8 @@ func (q *Queue[T]) PushIdle(items ...T) error {
 	return q.push(items)
 }
 
-// Seal queues the last items, whatever the limits; everything pushed later is
-// refused. It does nothing when the queue is sealed already.
+// Seal appends the last items, regardless of the limits. Later pushes return
+// ErrClosed. Seal does nothing if the queue is already sealed.
 func (q *Queue[T]) Seal(last ...T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,28 +72,28 @@ func (q *Queue[T]) Seal(last ...T) {
 	}
 }
 
-// Take moves all that waits to the end of dst. It must not be called after Start.
-func (q *Queue[T]) Take(dst []T) []T {
+// Drain moves all waiting items to the end of dst. It must not be called after Start.
+func (q *Queue[T]) Drain(dst []T) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	dst = append(dst, q.items...)
 	clear(q.items)
 	q.items, q.count, q.size = q.items[:0], 0, 0
-	if cap(q.items) > keep {
+	if cap(q.items) > maxIdleCap {
 		q.items = nil
 	}
 	return dst
 }
 
-// Len returns how many items wait or are in work.
+// Len returns the number of items that wait or are being processed.
 func (q *Queue[T]) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.count
 }
 
-// Start gives the queue its worker. Work is called with all that waits, one call
-// at a time; the batch is valid during the call only. Start may be called once.
+// Start makes a worker process the queue. It calls work with all waiting items, one
+// call at a time. The batch is valid only during the call. Start may be called once.
 func (q *Queue[T]) Start(work func(batch []T)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -99,24 +101,24 @@ func (q *Queue[T]) Start(work func(batch []T)) {
 	q.wake()
 }
 
-// Close drops what waits, refuses what comes and returns when the work that was
-// going on is done. It must not be called by the work itself.
+// Close drops all waiting items, seals the queue and waits until the running call of
+// the work function, if any, has returned. The work function must not call Close.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	q.sealed = true
 	q.count -= len(q.items)
 	q.size -= q.sum(q.items)
 	q.items = nil
-	if !q.working {
+	if !q.running {
 		q.mu.Unlock()
 		return
 	}
-	if q.idle == nil {
-		q.idle = make(chan struct{})
+	if q.ended == nil {
+		q.ended = make(chan struct{})
 	}
-	idle := q.idle
+	ended := q.ended
 	q.mu.Unlock()
-	<-idle
+	<-ended
 }
 
 func (q *Queue[T]) push(items []T) error {
@@ -141,8 +143,8 @@ func (q *Queue[T]) add(items []T, size int) {
 }
 
 func (q *Queue[T]) wake() {
-	if q.work != nil && !q.working && len(q.items) > 0 {
-		q.working = true
+	if q.work != nil && !q.running && len(q.items) > 0 {
+		q.running = true
 		go q.run() // Close waits for it
 	}
 }
@@ -161,14 +163,14 @@ func (q *Queue[T]) run() {
 		q.mu.Lock()
 		q.count -= len(batch)
 		q.size -= size
-		if cap(batch) <= keep {
+		if cap(batch) <= maxIdleCap {
 			q.spare = batch[:0]
 		}
 	}
-	q.working = false
-	if q.idle != nil {
-		close(q.idle)
-		q.idle = nil
+	q.running = false
+	if q.ended != nil {
+		close(q.ended)
+		q.ended = nil
 	}
 	q.mu.Unlock()
 }

@@ -23,10 +23,10 @@ func TestQueue_KeepsTheOrderOfEachSender(t *testing.T) {
 	var q serial.Queue[[2]int]
 	last := make(map[int]int)
 	got := 0
-	q.Start(func(batch [][2]int) { // one call at a time, or the race detector speaks
+	q.Start(func(batch [][2]int) { // the race detector reports calls that overlap
 		for _, item := range batch {
 			if item[1] != last[item[0]] {
-				t.Errorf("sender %d: item %d came in place of %d", item[0], item[1], last[item[0]])
+				t.Errorf("sender %d: got item %d, want %d", item[0], item[1], last[item[0]])
 			}
 			last[item[0]]++
 			got++
@@ -46,11 +46,11 @@ func TestQueue_KeepsTheOrderOfEachSender(t *testing.T) {
 	flush(&q)
 	q.Close()
 	if got != senders*each {
-		t.Errorf("%d items were handled, not %d", got, senders*each)
+		t.Errorf("%d items were processed, want %d", got, senders*each)
 	}
 }
 
-// flush waits until everything that was pushed is done.
+// flush waits until all pushed items have been processed.
 func flush[T any](q *serial.Queue[T]) {
 	for q.Len() > 0 {
 		runtime.Gosched()
@@ -82,23 +82,23 @@ func TestQueue_Limits(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := q.Push(tt.then...); !errors.Is(err, tt.want) {
-				t.Errorf("Push returned %v, not %v", err, tt.want)
+				t.Errorf("Push returned %v, want %v", err, tt.want)
 			}
 			want := len(tt.first)
 			if tt.want == nil {
 				want += len(tt.then)
 			}
-			if got := q.Take(nil); len(got) != want {
-				t.Errorf("%d items are queued, not %d: all or none", len(got), want)
+			if got := q.Drain(nil); len(got) != want {
+				t.Errorf("%d items are queued, want %d: Push must queue all or none", len(got), want)
 			}
 			if err := q.Push(tt.first...); err != nil {
-				t.Errorf("an empty queue refused: %v", err)
+				t.Errorf("Push to an empty queue returned %v", err)
 			}
 		})
 	}
 }
 
-// What is being worked on is still memory.
+// Items that are being processed still occupy memory.
 func TestQueue_WorkCountsAgainstTheLimits(t *testing.T) {
 	q := serial.Queue[int]{MaxItems: 2}
 	begun, end := make(chan struct{}), make(chan struct{})
@@ -108,15 +108,15 @@ func TestQueue_WorkCountsAgainstTheLimits(t *testing.T) {
 	}
 	<-begun
 	if err := q.Push(3); !errors.Is(err, serial.ErrFull) {
-		t.Errorf("two items are in work, and a third was taken: %v", err)
+		t.Errorf("Push returned %v while two items were being processed", err)
 	}
 	if err := q.PushIdle(3); !errors.Is(err, serial.ErrFull) {
-		t.Errorf("PushIdle while there is work: %v", err)
+		t.Errorf("PushIdle returned %v while items were being processed", err)
 	}
 	end <- struct{}{}
 	flush(&q)
 	if err := q.PushIdle(3); err != nil {
-		t.Errorf("PushIdle while there is none: %v", err)
+		t.Errorf("PushIdle returned %v on an idle queue", err)
 	}
 	<-begun
 	end <- struct{}{}
@@ -134,7 +134,7 @@ func TestQueue_Seal(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			q := serial.Queue[string]{MaxItems: 2} // the last item fits always
+			q := serial.Queue[string]{MaxItems: 2} // Seal ignores the limit
 			if err := q.Push("a", "b"); err != nil {
 				t.Fatal(err)
 			}
@@ -145,8 +145,8 @@ func TestQueue_Seal(t *testing.T) {
 			if err := q.PushIdle("c"); !errors.Is(err, serial.ErrClosed) {
 				t.Errorf("PushIdle returned %v", err)
 			}
-			if got := q.Take([]string{}); !slices.Equal(got, tt.want) {
-				t.Errorf("queued is %q, not %q", got, tt.want)
+			if got := q.Drain([]string{}); !slices.Equal(got, tt.want) {
+				t.Errorf("queued items are %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -170,25 +170,26 @@ func TestQueue_CloseWaitsForTheWorkAndDropsTheRest(t *testing.T) {
 		}
 		wg.Wait()
 		if waited := time.Since(begin); waited != time.Hour {
-			t.Errorf("Close waited %v, not as long as the work", waited)
+			t.Errorf("Close returned after %v, before the work was done", waited)
 		}
 		if !slices.Equal(done, []int{1}) {
 			t.Errorf("done is %v", done)
 		}
 		q.Seal(3)
 		if q.Len() != 0 {
-			t.Error("a closed queue took an item")
+			t.Error("Push to a closed queue succeeded")
 		}
 	})
 }
 
-// workers counts the goroutines of queues in this test binary.
+// workers returns the number of running workers of all queues in this test binary.
 func workers() int {
 	all := make([]byte, 1<<20)
-	return bytes.Count(all[:runtime.Stack(all, true)], []byte(".run(")) // its frame stands once in each stack
+	return bytes.Count(all[:runtime.Stack(all, true)], []byte(".run(")) // once in each worker's stack
 }
 
-// An idle queue must cost no goroutine. It runs alone: it counts those of all queues.
+// An idle queue has no goroutine. The test is not parallel because it counts the workers
+// of all queues.
 func TestQueue_WorkerLivesOnlyWhileThereIsWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queues := make([]serial.Queue[int], 100)
@@ -198,7 +199,7 @@ func TestQueue_WorkerLivesOnlyWhileThereIsWork(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := workers(); n != 0 {
-			t.Errorf("%d workers are left", n)
+			t.Errorf("%d workers are running, want 0", n)
 		}
 		hold := make(chan struct{})
 		var busy serial.Queue[int]
@@ -206,7 +207,7 @@ func TestQueue_WorkerLivesOnlyWhileThereIsWork(t *testing.T) {
 		_ = busy.Push(1)
 		synctest.Wait()
 		if n := workers(); n != 1 {
-			t.Errorf("%d workers are seen, and one is at work", n)
+			t.Errorf("%d workers are running, want 1", n)
 		}
 		close(hold)
 	})
@@ -221,7 +222,7 @@ func TestQueue_BatchIsForgotten(t *testing.T) {
 	<-begun
 	q.Close()
 	if kept[0] != nil {
-		t.Error("the queue still holds what is done")
+		t.Error("the queue retains a processed item")
 	}
 }
 

@@ -2,8 +2,8 @@ package serial
 
 import "sync"
 
-// Signal says that something has happened, once and for ever. The zero value is ready,
-// and is small: the channel is made when somebody asks for it. All methods are safe
+// Signal is an event that happens at most once. The zero value is ready to use. It is
+// small because its channel is created on the first call of Done. All methods are safe
 // for concurrent use.
 type Signal struct {
 	mu    sync.Mutex
@@ -11,7 +11,7 @@ type Signal struct {
 	fired bool
 }
 
-// Fire says that it has happened. A second call does nothing.
+// Fire marks the event as having happened. Later calls do nothing.
 func (s *Signal) Fire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -21,7 +21,7 @@ func (s *Signal) Fire() {
 	s.fired = true
 }
 
-// Done returns a channel that is closed as soon as it has happened.
+// Done returns a channel that is closed when the event has happened.
 func (s *Signal) Done() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

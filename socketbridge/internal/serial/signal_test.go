@@ -17,15 +17,15 @@ func TestSignal(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		var s Signal
 		if asked && happened(&s) {
-			t.Error("it happened before Fire")
+			t.Error("Done is closed before Fire")
 		}
 		s.Fire()
 		s.Fire()
 		if !happened(&s) {
-			t.Error("it did not happen")
+			t.Error("Done is not closed after Fire")
 		}
 		if ch := s.Done(); ch != s.Done() {
-			t.Error("the channel changes")
+			t.Error("Done returned another channel")
 		}
 	}
 }

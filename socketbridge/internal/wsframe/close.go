@@ -17,11 +17,11 @@ const (
 	InternalError   uint16 = 1011
 )
 
-// NoStatus stands for a close frame without a code. It is never on the wire.
+// NoStatus means that a close frame has no code. It is never sent.
 const NoStatus uint16 = 1005
 
-// CodeOf returns the close code for an error of this package, and ProtocolError
-// for any other.
+// CodeOf returns the close code of an error of this package, and ProtocolError for
+// any other error.
 func CodeOf(err error) uint16 {
 	var e *Error
 	if errors.As(err, &e) {
@@ -30,7 +30,7 @@ func CodeOf(err error) uint16 {
 	return ProtocolError
 }
 
-// AppendClose appends a close frame. NoStatus gives one without a payload.
+// AppendClose appends a close frame. With NoStatus the frame has no payload.
 func AppendClose(dst []byte, code uint16) []byte {
 	if code == NoStatus {
 		return Append(dst, Close, nil)
@@ -38,32 +38,32 @@ func AppendClose(dst []byte, code uint16) []byte {
 	return Append(dst, Close, binary.BigEndian.AppendUint16(nil, code))
 }
 
-// ParseClose reads the payload of a close frame: its code, or NoStatus when it is
-// empty. A payload of one byte, a code that must not be sent, and a reason that
-// is not UTF-8 are errors.
+// ParseClose returns the code in the payload of a close frame, or NoStatus if the
+// payload is empty. It returns an error if the payload is one byte, if the code must
+// not be sent, or if the reason is not UTF-8.
 func ParseClose(payload []byte) (uint16, error) {
 	switch {
 	case len(payload) == 0:
 		return NoStatus, nil
 	case len(payload) == 1:
-		return 0, protocolError("a close code of one byte")
+		return 0, protocolError("close payload of one byte")
 	}
 	code := binary.BigEndian.Uint16(payload)
 	if !sendable(code) {
-		return 0, protocolError("a close code that must not be sent")
+		return 0, protocolError("close code that must not be sent")
 	}
 	if !utf8.Valid(payload[2:]) {
-		return 0, &Error{Code: InvalidData, Text: "a close reason is not UTF-8"}
+		return 0, &Error{Code: InvalidData, Text: "close reason is not UTF-8"}
 	}
 	return code, nil
 }
 
-// sendable knows the codes of section 7.4 and those registered with IANA since.
+// sendable reports whether a peer may send code: see section 7.4 and IANA's registry.
 func sendable(code uint16) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
 		return true
-	case code >= 3000 && code <= 4999: // libraries, applications
+	case code >= 3000 && code <= 4999: // for libraries and applications
 		return true
 	}
 	return false

@@ -13,7 +13,7 @@ import (
 
 var key = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// frame builds a frame as a client sends it.
+// frame encodes a frame as a client sends it.
 func frame(fin bool, op wsframe.Opcode, payload string) string {
 	b := wsframe.AppendHeader(nil, wsframe.Header{Fin: fin, Op: op, Masked: true, Key: key, Length: uint64(len(payload))})
 	masked := []byte(payload)
@@ -21,13 +21,13 @@ func frame(fin bool, op wsframe.Opcode, payload string) string {
 	return string(append(b, masked...))
 }
 
-// whole and the others are the frames of most cases.
+// whole, begin, more and end encode a complete message or one of its fragments.
 func whole(op wsframe.Opcode, payload string) string { return frame(true, op, payload) }
 func begin(op wsframe.Opcode, payload string) string { return frame(false, op, payload) }
 func more(payload string) string                     { return frame(false, wsframe.Continuation, payload) }
 func end(payload string) string                      { return frame(true, wsframe.Continuation, payload) }
 
-// bits sets bits of a frame's first byte.
+// bits sets additional bits in a frame's first byte.
 func bits(b byte, frame string) string { return string(frame[0]|b) + frame[1:] }
 
 const (
@@ -38,9 +38,9 @@ const (
 	closing = wsframe.Close
 )
 
-// cases are the rules of RFC 6455 for what a client sends, in the order of the
-// Autobahn suite, whose numbers they carry. got lists what comes out, as opcode
-// and payload; code is the close code of the error at the end, or 0.
+// cases are the rules of RFC 6455 for clients, in the order of the Autobahn suite and
+// with its numbers. got lists the decoded messages as opcode and payload; code is the
+// close code of the final error, or 0.
 var cases = []struct {
 	name string
 	in   string
@@ -61,7 +61,7 @@ var cases = []struct {
 	{"2.3 ping with bytes", whole(ping, "\x00\xff\xfe"), "9:\x00\xff\xfe", 0},
 	{"2.4 ping of 125", whole(ping, strings.Repeat("\xfe", 125)), "9:" + strings.Repeat("\xfe", 125), 0},
 	{"2.5 ping of 126", whole(ping, strings.Repeat("\xfe", 126)), "", 1002},
-	{"2.7 a pong that nobody asked for", whole(pong, "x"), "10:x", 0},
+	{"2.7 an unsolicited pong", whole(pong, "x"), "10:x", 0},
 	{"2.10 ten pings", strings.Repeat(whole(ping, "p"), 3), "9:p 9:p 9:p", 0},
 
 	{"3.1 RSV1", bits(0x40, whole(text, "x")), "", 1002},
@@ -84,7 +84,7 @@ var cases = []struct {
 	{"5.2 pong in two fragments", begin(pong, "a") + end("b"), "", 1002},
 	{"5.3 text in two fragments", begin(text, "a") + end("b"), "1:ab", 0},
 	{"5.6 a ping between fragments", begin(text, "a") + whole(ping, "p") + end("b"), "9:p 1:ab", 0},
-	{"5.9 a continuation of nothing", end("a"), "", 1002},
+	{"5.9 a continuation without a message", end("a"), "", 1002},
 	{"5.10 and with more to come", more("a"), "", 1002},
 	{"5.12 a continuation after a whole message", whole(text, "a") + end("b"), "1:a", 1002},
 	{"5.15 a continuation after a joined message", begin(text, "a") + end("b") + more("c"), "1:ab", 1002},
@@ -151,27 +151,27 @@ func TestDecoder(t *testing.T) {
 	for _, tt := range cases {
 		for _, chunk := range []int{len(tt.in), 1, 7} {
 			if chunk != len(tt.in) && len(tt.in) > 20_000 {
-				continue // as slow as it is uninteresting
+				continue // too slow
 			}
 			t.Run(fmt.Sprintf("%s/in chunks of %d", tt.name, chunk), func(t *testing.T) {
 				t.Parallel()
 				got, err := decode(&wsframe.Decoder{MaxMessage: limit}, []byte(tt.in), chunk)
 				if got != tt.got {
-					t.Errorf("it is %.200q, not %.200q", got, tt.got)
+					t.Errorf("decoded %.200q, want %.200q", got, tt.got)
 				}
 				var code uint16
 				if err != nil {
 					code = wsframe.CodeOf(err)
 				}
 				if code != tt.code {
-					t.Errorf("the error is %v, not one with close code %d", err, tt.code)
+					t.Errorf("error is %v, want close code %d", err, tt.code)
 				}
 			})
 		}
 	}
 }
 
-// decode feeds bytes as they come from a network.
+// decode passes in to d in chunks, as they would arrive from a network.
 func decode(d *wsframe.Decoder, in []byte, chunk int) (string, error) {
 	var got []string
 	var buf []byte
@@ -195,7 +195,7 @@ func decode(d *wsframe.Decoder, in []byte, chunk int) (string, error) {
 	return strings.Join(got, " "), nil
 }
 
-// A length must be judged before its bytes are waited for.
+// A frame is rejected by its header, without waiting for its payload.
 func TestDecoder_JudgesTheHeaderAlone(t *testing.T) {
 	tests := []struct {
 		name string
@@ -213,7 +213,7 @@ func TestDecoder_JudgesTheHeaderAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := decode(&wsframe.Decoder{MaxMessage: limit}, []byte(tt.in), len(tt.in))
 			if err == nil || wsframe.CodeOf(err) != tt.code {
-				t.Errorf("the error is %v, not one with close code %d", err, tt.code)
+				t.Errorf("error is %v, want close code %d", err, tt.code)
 			}
 		})
 	}
@@ -273,7 +273,7 @@ func TestParseClose(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := wsframe.ParseClose(tt.payload)
 			if got != tt.want || (err != nil) != (tt.wrong != 0) || err != nil && wsframe.CodeOf(err) != tt.wrong {
-				t.Errorf("it is %d, %v", got, err)
+				t.Errorf("got %d, error %v", got, err)
 			}
 		})
 	}
@@ -297,14 +297,14 @@ func TestAppend(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if string(tt.got) != tt.want {
-				t.Errorf("it is %q, not %q", tt.got, tt.want)
+				t.Errorf("got %q, want %q", tt.got, tt.want)
 			}
 		})
 	}
 }
 
 func TestMask(t *testing.T) {
-	for n := range 100 { // across the steps of the loop
+	for n := range 100 { // covers all steps of the loop
 		b := []byte(strings.Repeat("x", n))
 		wsframe.Mask(key, b)
 		for i, c := range b {
@@ -317,16 +317,16 @@ func TestMask(t *testing.T) {
 	b := []byte("\x7f\x9f\x4d\x51\x58")
 	wsframe.Mask(key, b)
 	if string(b) != "Hello" {
-		t.Errorf("the RFC's example is %q", b)
+		t.Errorf("the example of the RFC gives %q", b)
 	}
 }
 
 func TestCodeOf(t *testing.T) {
 	if c := wsframe.CodeOf(fmt.Errorf("read: %w", &wsframe.Error{Code: 1009})); c != 1009 {
-		t.Errorf("of a wrapped error: %d", c)
+		t.Errorf("CodeOf a wrapped error returned %d", c)
 	}
 	if c := wsframe.CodeOf(errors.New("other")); c != 1002 {
-		t.Errorf("of another error: %d", c)
+		t.Errorf("CodeOf another error returned %d", c)
 	}
 }
 
@@ -346,14 +346,14 @@ func FuzzFrame(f *testing.F) {
 		d = wsframe.Decoder{MaxMessage: limit}
 		some, someErr := decode(&d, bytes.Clone(in), chunk)
 		if all != some || (allErr == nil) != (someErr == nil) {
-			t.Fatalf("as a whole %q, %v; in chunks of %d %q, %v", all, allErr, chunk, some, someErr)
+			t.Fatalf("in one piece %q, error %v; in chunks of %d %q, error %v", all, allErr, chunk, some, someErr)
 		}
 		if allErr != nil && wsframe.CodeOf(allErr) != wsframe.CodeOf(someErr) {
-			t.Fatalf("%v, and in chunks %v", allErr, someErr)
+			t.Fatalf("error in one piece %v, in chunks %v", allErr, someErr)
 		}
 		if h, n, err := wsframe.ParseHeader(in); err == nil && n > 0 {
 			if again := wsframe.AppendHeader(nil, h); !bytes.Equal(again, in[:n]) {
-				t.Fatalf("header %x came back as %x", in[:n], again)
+				t.Fatalf("header %x was encoded again as %x", in[:n], again)
 			}
 		}
 	})

@@ -1,6 +1,6 @@
-// Package wsframe is the wire form of WebSocket (RFC 6455), seen from a server:
-// frames, masking, close codes, and how frames join to messages. It is pure: no
-// I/O, no goroutine, no clock.
+// Package wsframe implements the framing of WebSocket (RFC 6455) for a server:
+// frames, masking, close codes, and the joining of fragments to messages. It does no
+// I/O, starts no goroutines and reads no clock.
 //
 //	d := wsframe.Decoder{MaxMessage: 1_000_000}
 //	for {
@@ -12,10 +12,18 @@
 //	}
 //	out = wsframe.Append(out, wsframe.Text, data)
 //
-// Three ideas: many frames are taken from one buffer without copying; a length is
-// judged when its header is read, before a byte of it is kept; everything that
-// the RFC forbids a client is an error with the close code that it names.
+// Where to look: Decoder (decoder.go) reads messages, ParseHeader, Append and Mask
+// (frame.go) handle single frames, and CodeOf, AppendClose and ParseClose (close.go)
+// handle close codes.
 //
-// Extensions are not spoken, so their bits are errors. The opening handshake is
-// not here.
+// Design:
+//
+//   - Many frames are decoded from one buffer without copying.
+//   - A frame's length is checked when its header arrives, before any of the payload
+//     is buffered.
+//   - Everything that the RFC forbids a client to send is an error, with the close
+//     code that the RFC specifies.
+//
+// Extensions are not supported, so their reserved bits are errors. The opening
+// handshake is in package engineio.
 package wsframe

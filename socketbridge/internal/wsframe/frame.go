@@ -17,19 +17,19 @@ const (
 	Ping         Opcode = 9
 	Pong         Opcode = 10
 
-	// None is no opcode: there is no frame.
+	// None is not a valid opcode. It means that there is no frame.
 	None Opcode = 0xFF
 )
 
 func (o Opcode) control() bool { return o >= Close }
 
-// MaxHeader is the size of the longest header of a masked frame.
+// MaxHeader is the maximum size of the header of a masked frame, in bytes.
 const MaxHeader = 14
 
-// maxControl is the largest payload of a control frame (section 5.5).
+// maxControl is the maximum payload of a control frame (section 5.5), in bytes.
 const maxControl = 125
 
-// Header is what stands before a frame's payload.
+// Header is a decoded frame header.
 type Header struct {
 	Fin    bool
 	Op     Opcode
@@ -38,17 +38,17 @@ type Header struct {
 	Length uint64 // below 2^63
 }
 
-// ParseHeader reads a header and returns its size, or 0 when b does not hold all
-// of it. Reserved bits, reserved opcodes, control frames that are fragmented or
-// too long, and lengths of 2^63 and more are errors as soon as they can be seen.
-// Longer forms of a length than needed are errors too (section 5.2: "the minimal
-// number of bytes MUST be used").
+// ParseHeader decodes a header and returns its size, or 0 if b does not hold all of
+// it. Reserved bits, reserved opcodes, fragmented or too long control frames, and
+// lengths of 2^63 or more are errors, reported as soon as the deciding byte is in b. So
+// is a length that is not in its shortest form (section 5.2: "the minimal number of
+// bytes MUST be used").
 func ParseHeader(b []byte) (h Header, n int, err error) {
 	if len(b) == 0 {
 		return h, 0, nil
 	}
 	if b[0]&0x70 != 0 {
-		return h, 0, protocolError("a reserved bit is set")
+		return h, 0, protocolError("reserved bit is set")
 	}
 	h.Fin = b[0]&0x80 != 0
 	h.Op = Opcode(b[0] & 0x0F)
@@ -56,10 +56,10 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 	case Continuation, Text, Binary:
 	case Close, Ping, Pong:
 		if !h.Fin {
-			return h, 0, protocolError("a control frame is fragmented")
+			return h, 0, protocolError("control frame is fragmented")
 		}
 	default:
-		return h, 0, protocolError("the opcode is reserved")
+		return h, 0, protocolError("reserved opcode")
 	}
 	if len(b) < 2 {
 		return h, 0, nil
@@ -67,7 +67,7 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 	h.Masked = b[1]&0x80 != 0
 	length := uint64(b[1] & 0x7F)
 	if h.Op.control() && length > maxControl {
-		return h, 0, protocolError("a control frame is too long")
+		return h, 0, protocolError("control frame is too long")
 	}
 	n = 2
 	switch length {
@@ -77,7 +77,7 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 		}
 		length, n = uint64(binary.BigEndian.Uint16(b[2:])), 4
 		if length < 126 {
-			return h, 0, protocolError("a length is not in its shortest form")
+			return h, 0, protocolError("length is not in its shortest form")
 		}
 	case 127:
 		if len(b) < 10 {
@@ -85,10 +85,10 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 		}
 		length, n = binary.BigEndian.Uint64(b[2:]), 10
 		if length>>63 != 0 {
-			return h, 0, protocolError("a length has its top bit set")
+			return h, 0, protocolError("length has its top bit set")
 		}
 		if length <= 0xFFFF {
-			return h, 0, protocolError("a length is not in its shortest form")
+			return h, 0, protocolError("length is not in its shortest form")
 		}
 	}
 	h.Length = length
@@ -102,7 +102,7 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 	return h, n, nil
 }
 
-// AppendHeader appends h in its shortest form.
+// AppendHeader appends h, with its length in the shortest form.
 func AppendHeader(dst []byte, h Header) []byte {
 	first := byte(h.Op)
 	if h.Fin {
@@ -128,14 +128,13 @@ func AppendHeader(dst []byte, h Header) []byte {
 	return dst
 }
 
-// Append appends a whole frame as a server sends it: final and not masked.
+// Append appends a frame as a server sends it: final and unmasked.
 func Append(dst []byte, op Opcode, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Op: op, Length: uint64(len(payload))})
 	return append(dst, payload...)
 }
 
-// Mask applies key to b, of which the first byte is at the start of the payload
-// (section 5.3). Masking and unmasking are the same.
+// Mask masks or unmasks b, the beginning of a payload, with key (section 5.3).
 func Mask(key [4]byte, b []byte) {
 	k := uint64(binary.LittleEndian.Uint32(key[:]))
 	k |= k << 32
@@ -157,7 +156,7 @@ func Mask(key [4]byte, b []byte) {
 
 func protocolError(text string) error { return &Error{Code: ProtocolError, Text: text} }
 
-// Error is what a peer did wrong, and the close code to tell it with.
+// Error is a violation of the protocol by the peer, with the close code to send.
 type Error struct {
 	Code uint16
 	Text string
