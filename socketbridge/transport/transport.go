@@ -1,10 +1,25 @@
-// Package transport is the contract between what carries messages (Engine.IO
-// over polling or WebSocket, or another WebSocket layer) and the core that gives
-// them meaning. It holds types only and imports the standard library only, so
-// that a transport and the core can each be tested without the other.
+// Package transport defines the contract between a transport, which carries messages
+// (Engine.IO over polling or WebSocket, or another WebSocket library), and the core,
+// package socketbridge, which interprets them. It contains only types and imports only
+// the standard library, so that a transport and the core can be tested without each
+// other.
 //
-// A transport owns reading: it reads, and calls the core. The core never reads;
-// it sends, and sending never blocks.
+// # Implementing a transport
+//
+// For each client that connects, a transport must:
+//
+//  1. Create a Conn, with the Handshake of the HTTP request, and pass it to
+//     Acceptor.Accept. If Accept returns an error, the transport refuses the client.
+//  2. Read messages and pass each to the returned Receiver's Receive, one at a time.
+//     The core never reads from the network, so a Receive that blocks slows the client
+//     down.
+//  3. Queue the messages of Conn.Send without blocking, and write them in order.
+//  4. Detect the end of the connection, call Receiver.Closed once, and then close the
+//     channel of Conn.Done.
+//
+// Package engineio implements the transports of Socket.IO clients, and package contribws
+// one on top of another library. Run transporttest.TestConn in the tests of a transport:
+// it is the conformance suite of this contract.
 package transport
 
 import (
@@ -15,113 +30,113 @@ import (
 )
 
 var (
-	// ErrClosed says that the connection has ended or is ending. What was given
-	// to Send was not queued.
+	// ErrClosed means that the connection is closed or closing. Send queued nothing.
 	ErrClosed = errors.New("transport: connection is closed")
 
-	// ErrQueueFull says that the peer does not keep up: its outbound queue is at
-	// its limit. Nothing of the call was queued, and the connection is being
-	// closed (but for a volatile message, which is only dropped).
+	// ErrQueueFull means that the peer reads too slowly and its outbound queue is at its
+	// limit. Send queued nothing. The transport closes the connection, except after a
+	// volatile message, which is only dropped.
 	ErrQueueFull = errors.New("transport: outbound queue is full")
 )
 
-// Message is one undecoded message in either direction.
+// Message is one undecoded message, in either direction.
 type Message struct {
-	// Binary tells a binary message from a text one.
+	// Binary reports whether the message is binary; otherwise it is text.
 	Binary bool
-	// Data is the payload, without any framing of the transport. See Receiver and
-	// Conn for how long it may be used.
+	// Data is the payload without the transport's framing. Receiver and Conn document
+	// how long it is valid.
 	Data []byte
 }
 
-// Flags qualify one Send.
+// Flags modify a call of Send.
 type Flags uint8
 
 const (
-	// Volatile messages are dropped when they would have to wait: the connection
-	// is not ready to write at once, or its queue is not empty.
+	// Volatile drops the messages if they would have to wait: if the connection cannot
+	// write at once, or if its queue is not empty.
 	Volatile Flags = 1 << iota
 )
 
-// Reason says why a connection or a socket ended, in Socket.IO's own words.
+// Reason is the reason why a connection or a socket ended, as Socket.IO names it.
 type Reason string
 
-// The reasons that a transport gives.
+// The reasons that transports use.
 const (
-	TransportClose Reason = "transport close"      // the peer closed, or its network did
+	TransportClose Reason = "transport close"      // the peer closed the connection, or its network failed
 	TransportError Reason = "transport error"      // reading, writing or framing failed
-	PingTimeout    Reason = "ping timeout"         // no pong in time
-	ParseError     Reason = "parse error"          // the peer sent what cannot be understood
-	ForcedClose    Reason = "forced close"         // the core closed it
-	Refused        Reason = "refused"              // the core did not let it in, and has said why
-	ShuttingDown   Reason = "server shutting down" // the whole server ends
+	PingTimeout    Reason = "ping timeout"         // no pong arrived in time
+	ParseError     Reason = "parse error"          // the peer sent invalid data
+	ForcedClose    Reason = "forced close"         // the core closed the connection
+	Refused        Reason = "refused"              // the core refused the client and has sent it the reason
+	ShuttingDown   Reason = "server shutting down" // the server is shutting down
 )
 
-// Handshake is what is kept of the HTTP request that opened a connection: copies,
-// which share no memory with the request and never change. The Cookie header is
-// not among the headers: its values are in Cookies, without the session's.
+// Handshake is a copy of the HTTP request that opened a connection. It shares no memory
+// with the request and never changes. The Cookie header is omitted: its values are in
+// Cookies, without the session cookie.
 type Handshake struct {
 	Time   time.Time
 	Method string
 	Path   string
 	Host   string
-	// RemoteIP is the peer's address as Fiber sees it (its trusted-proxy
-	// settings apply).
+	// RemoteIP is the peer's address according to Fiber, which applies its settings
+	// for trusted proxies.
 	RemoteIP string
-	// Secure is true when the request came over TLS, as Fiber sees it.
+	// Secure reports whether the request used TLS, according to Fiber.
 	Secure  bool
 	Header  http.Header
 	Query   url.Values
 	Cookies map[string]string
-	// Locals are the request's locals that have a string key, as the app's own
-	// middlewares set them. Strings and byte slices are copies.
+	// Locals are the request's locals with string keys, as set by the app's
+	// middlewares. Strings and byte slices are copied.
 	Locals map[string]any
-	// Lifted is what the core took from the request while it lasted (its
-	// session). It is opaque to transports.
+	// Lifted is the value that the core extracted from the request: the session.
+	// Transports do not interpret it.
 	Lifted any
 }
 
-// Conn is one live connection to one client, from its handshake to its end,
-// through an upgrade of its transport. All methods are safe for concurrent use,
-// and none of them blocks.
+// Conn is a connection to one client, from its handshake to its end. It survives an
+// upgrade of the transport. All methods are safe for concurrent use, and none blocks.
 type Conn interface {
-	// ID is the connection's ID (Engine.IO's sid): a secret between the two ends.
+	// ID returns the connection's ID, the sid of Engine.IO. It is a secret between the
+	// client and the server.
 	ID() string
-	// Transport names what carries the connection at present: "polling" or
-	// "websocket".
+	// Transport returns the name of the current transport: "polling" or "websocket".
 	Transport() string
-	// Handshake tells the request that opened the connection. It may be made anew
-	// for each call, and must not be changed.
+	// Handshake returns the request that opened the connection. Each call may return a
+	// new value. The caller must not modify it.
 	Handshake() *Handshake
-	// Lifted returns Handshake().Lifted, at no cost.
+	// Lifted returns Handshake().Lifted without allocating.
 	Lifted() any
-	// Send queues msgs, together and in order, after all that was queued before.
-	// All of them are queued or none: ErrClosed, ErrQueueFull. The transport keeps
-	// the Data of each message until it is written: the caller must not change it
-	// afterwards, and may give the same Data to many connections.
+	// Send appends msgs to the outbound queue as one group, in order. It queues all of
+	// them, or none and returns ErrClosed or ErrQueueFull. The transport retains each
+	// Data until it has been written, so the caller must not modify it after the call.
+	// The same Data may be sent on many connections.
 	Send(f Flags, msgs ...Message) error
-	// Close ends the connection after what is queued was written, or a short
-	// while passed. It returns at once. Only the first call counts.
+	// Close closes the connection once the queued messages have been written or a short
+	// timeout has expired. It returns immediately. Calls after the first do nothing.
 	Close(r Reason)
-	// Done is closed when nothing of the connection runs any more.
+	// Done returns a channel that is closed when all goroutines of the connection have
+	// ended.
 	Done() <-chan struct{}
 }
 
-// Receiver is the core's end of a connection. Its calls never overlap.
+// Receiver handles the messages of one connection; the core implements it. The
+// transport never calls it concurrently.
 type Receiver interface {
-	// Receive takes the next message, on the connection's reading goroutine. Its
-	// Data is valid during the call only. It may wait (that is how a client that
-	// sends faster than it is served is slowed down), and while it waits, no ping
-	// timeout is counted against the client. An error ends the connection with
-	// ParseError.
+	// Receive handles the next message, on the connection's reading goroutine. Data is
+	// valid only during the call. Receive may block, to slow down a client that sends
+	// too fast; the client cannot time out meanwhile. If Receive returns an error, the
+	// transport closes the connection with ParseError.
 	Receive(m Message) error
-	// Closed is called once, after the last Receive.
+	// Closed is called once, after the last Receive. cause is the error that ended the
+	// connection, or nil.
 	Closed(r Reason, cause error)
 }
 
-// Acceptor admits connections; the core is one.
+// Acceptor accepts connections; the core implements it.
 type Acceptor interface {
-	// Accept is called when the handshake is complete and the connection can
-	// send. An error refuses the connection.
+	// Accept is called when the handshake is complete and the connection can send. If
+	// it returns an error, the transport refuses the client.
 	Accept(c Conn) (Receiver, error)
 }

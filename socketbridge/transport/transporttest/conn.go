@@ -10,29 +10,29 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Conn is an in-memory transport.Conn whose peer is the test. Make it with
-// NewConn or Connect. All methods are safe for concurrent use.
+// Conn is an in-memory transport.Conn whose client is the test. Create it with NewConn
+// or Connect. All methods are safe for concurrent use.
 type Conn struct {
-	id   string
-	hs   *transport.Handshake
-	turn chan struct{} // holds one token; who has it may call the receiver
-	done chan struct{}
+	id    string
+	hs    *transport.Handshake
+	token chan struct{} // holds one token; its owner may call the receiver
+	done  chan struct{}
 
-	sent journal[transport.Message]
+	sent recording[transport.Message]
 
 	mu        sync.Mutex
 	transport string
 	receiver  transport.Receiver
-	limit     int  // of messages that Next has not taken; 0: none
-	ready     bool // a volatile message would be written at once
+	limit     int  // maximum number of messages not yet returned by Next; 0 means none
+	ready     bool // volatile messages are accepted
 	closed    bool
-	told      bool // the receiver's Closed was called
+	notified  bool // the receiver's Closed has been called
 	reason    transport.Reason
 	cause     error
 }
 
-// NewConn returns an open connection that was opened by the given request; nil
-// stands for a plain GET from 192.0.2.1 (a documentation address).
+// NewConn returns an open connection with the given handshake. If hs is nil, it uses a
+// plain GET from 192.0.2.1, an address reserved for documentation.
 func NewConn(hs *transport.Handshake) *Conn {
 	if hs == nil {
 		hs = &transport.Handshake{Time: time.Now(), Method: "GET", Path: "/socket.io/", Host: "example.com", RemoteIP: "192.0.2.1"}
@@ -40,17 +40,17 @@ func NewConn(hs *transport.Handshake) *Conn {
 	c := &Conn{
 		id:        rand.Text(),
 		hs:        hs,
-		turn:      make(chan struct{}, 1),
+		token:     make(chan struct{}, 1),
 		done:      make(chan struct{}),
 		transport: "websocket",
 		ready:     true,
 	}
-	c.turn <- struct{}{}
+	c.token <- struct{}{}
 	return c
 }
 
-// Connect makes a connection and gives it to the acceptor. When the acceptor
-// refuses it, the connection has ended and the acceptor's error is returned.
+// Connect creates a connection and passes it to the acceptor. If the acceptor refuses
+// it, Connect closes the connection and returns it with the acceptor's error.
 func Connect(a transport.Acceptor, hs *transport.Handshake) (*Conn, error) {
 	c := NewConn(hs)
 	r, err := a.Accept(c)
@@ -62,8 +62,8 @@ func Connect(a transport.Acceptor, hs *transport.Handshake) (*Conn, error) {
 	return c, nil
 }
 
-// Attach sets the receiver, for tests that call Accept themselves. A connection
-// that was closed before tells its receiver now.
+// Attach sets the receiver, for tests that call Accept themselves. If the connection is
+// already closed, Attach calls the receiver's Closed.
 func (c *Conn) Attach(r transport.Receiver) {
 	c.mu.Lock()
 	c.receiver = r
@@ -74,8 +74,8 @@ func (c *Conn) Attach(r transport.Receiver) {
 	}
 	<-c.done
 	c.mu.Lock()
-	late := !c.told
-	c.told = true
+	late := !c.notified
+	c.notified = true
 	c.mu.Unlock()
 	if late {
 		r.Closed(c.Reason())
@@ -85,41 +85,40 @@ func (c *Conn) Attach(r transport.Receiver) {
 // ID returns a random ID.
 func (c *Conn) ID() string { return c.id }
 
-// Handshake returns the request that NewConn was given.
+// Handshake returns the handshake that was passed to NewConn.
 func (c *Conn) Handshake() *transport.Handshake { return c.hs }
 
-// Lifted returns what came with the handshake.
+// Lifted returns the Lifted field of the handshake.
 func (c *Conn) Lifted() any { return c.hs.Lifted }
 
-// Done is closed after Receiver.Closed has returned.
+// Done returns a channel that is closed after Receiver.Closed has returned.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Transport returns "websocket", or what SetTransport said.
+// Transport returns "websocket", or the name set by SetTransport.
 func (c *Conn) Transport() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.transport
 }
 
-// SetTransport plays an upgrade.
+// SetTransport sets the transport's name, to simulate an upgrade.
 func (c *Conn) SetTransport(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.transport = name
 }
 
-// Limit makes the peer slow: when n messages wait for Next, further ones are
-// refused with ErrQueueFull and the connection is closed with TransportError.
-// Volatile messages are dropped from the half of n on. 0, as at the start, is no
-// limit.
+// Limit simulates a slow peer: if more than n messages wait for Next, Send returns
+// ErrQueueFull and closes the connection with TransportError. Volatile messages are
+// dropped when more than n/2 messages would wait. The default, 0, means no limit.
 func (c *Conn) Limit(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.limit = n
 }
 
-// SetReady tells whether a volatile message can be written at once; at the start
-// it can. One that cannot is dropped with ErrQueueFull.
+// SetReady sets whether the connection accepts volatile messages; by default it does.
+// Otherwise Send drops them and returns ErrQueueFull.
 func (c *Conn) SetReady(ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,33 +148,33 @@ func (c *Conn) Send(f transport.Flags, msgs ...transport.Message) error {
 	return nil
 }
 
-// Close ends the connection from the core's side.
+// Close closes the connection from the core's side.
 func (c *Conn) Close(r transport.Reason) { c.end(r, nil) }
 
-// Leave ends the connection from the peer's side and returns when the receiver
-// was told.
+// Leave closes the connection from the client's side. It returns when the receiver's
+// Closed has returned.
 func (c *Conn) Leave(r transport.Reason, cause error) {
 	c.end(r, cause)
 	<-c.done
 }
 
-// Text delivers a text message from the peer; it returns when Receive has. An
-// error of the receiver ends the connection with ParseError, and is returned.
+// Text sends a text message from the client. It returns when Receive has returned. If
+// Receive returns an error, Text closes the connection with ParseError and returns it.
 func (c *Conn) Text(data string) error {
 	return c.Deliver(transport.Message{Data: []byte(data)})
 }
 
-// Binary delivers a binary message from the peer.
+// Binary sends a binary message from the client. It is like Text otherwise.
 func (c *Conn) Binary(data []byte) error {
 	return c.Deliver(transport.Message{Binary: true, Data: slices.Clone(data)})
 }
 
-// Deliver delivers m from the peer; calls that overlap wait for each other. After
-// the call m.Data is overwritten, so that a receiver that kept it is found out.
-// It returns ErrClosed when the connection has ended.
+// Deliver sends m from the client. Concurrent calls run one after the other. After
+// Receive has returned, Deliver overwrites m.Data, so that tests detect a receiver that
+// retains it. It returns ErrClosed if the connection is closed.
 func (c *Conn) Deliver(m transport.Message) error {
-	<-c.turn
-	defer func() { c.turn <- struct{}{} }()
+	<-c.token
+	defer func() { c.token <- struct{}{} }()
 	c.mu.Lock()
 	r, closed := c.receiver, c.closed
 	c.mu.Unlock()
@@ -192,22 +191,23 @@ func (c *Conn) Deliver(m transport.Message) error {
 	return err
 }
 
-// Next returns the next message that the core sent, in order. It waits for one
-// until ctx ends, and returns ErrClosed when the connection ended and all was
-// taken.
-func (c *Conn) Next(ctx context.Context) (transport.Message, error) { return c.sent.take(ctx) }
+// Next returns the next message that the core sent, in order. It waits for a message
+// until ctx ends. It returns ErrClosed if the connection is closed and Next has returned
+// all messages.
+func (c *Conn) Next(ctx context.Context) (transport.Message, error) { return c.sent.dequeue(ctx) }
 
-// Sent returns all messages that were sent so far, taken by Next or not.
+// Sent returns all messages sent so far, including those that Next has returned.
 func (c *Conn) Sent() []transport.Message { return c.sent.all() }
 
-// Reason returns why the connection ended, and "" while it is open.
+// Reason returns the reason and the cause of the connection's end, or "" and nil while
+// it is open.
 func (c *Conn) Reason() (transport.Reason, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.reason, c.cause
 }
 
-// end closes the connection once; the receiver is told after its last Receive.
+// end closes the connection once. It calls the receiver's Closed after the last Receive.
 func (c *Conn) end(reason transport.Reason, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,16 +216,16 @@ func (c *Conn) end(reason transport.Reason, cause error) {
 	}
 	c.closed, c.reason, c.cause = true, reason, cause
 	c.sent.end()
-	go func() { // Done waits for it
-		<-c.turn
+	go func() { // closes done
+		<-c.token
 		c.mu.Lock()
 		r := c.receiver
-		c.told = r != nil
+		c.notified = r != nil
 		c.mu.Unlock()
 		if r != nil {
 			r.Closed(reason, cause)
 		}
 		close(c.done)
-		c.turn <- struct{}{}
+		c.token <- struct{}{}
 	}()
 }

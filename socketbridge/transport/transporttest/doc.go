@@ -1,17 +1,16 @@
-// Package transporttest helps to test both sides of package transport without a
-// network.
+// Package transporttest tests both sides of package transport without a network.
 //
-// The core is tested with a Conn, an in-memory connection whose peer is the test:
+// To test the core, use Conn: an in-memory connection whose client is the test.
 //
 //	conn, err := transporttest.Connect(core, nil)
-//	err = conn.Text(`0`)                 // what the client sends
-//	m, err := conn.Next(ctx)             // what the core sent
+//	err = conn.Text(`0`)                 // the client sends a message
+//	m, err := conn.Next(ctx)             // the client receives the answer
 //	conn.Leave(transport.PingTimeout, nil)
 //
-// A transport is tested with a Recorder, an Acceptor that keeps what it is told
-// and notices calls that overlap, and with TestConn, the suite that every
-// transport of this module passes.
+// To test a transport, use TestConn, the conformance suite that all transports of this
+// module pass. It is built on Recorder, an Acceptor that records messages and detects
+// calls that overlap.
 //
-// The package keeps nothing between tests and starts no goroutine that a test
-// cannot wait for: a Conn's ends before its Done is closed.
+// The package keeps no global state. The one goroutine that a Conn starts ends before
+// its Done channel is closed.
 package transporttest

@@ -10,20 +10,20 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Recorder is an Acceptor that keeps what it is told. The zero value accepts every
-// connection and every message. Its fields must not change once it is in use.
+// Recorder is an Acceptor that records connections and their messages. The zero value
+// accepts every connection and every message. Its fields must not change once it is in
+// use.
 type Recorder struct {
-	// OnAccept, if it is set, is called by Accept; an error refuses the
-	// connection.
+	// OnAccept, if set, is called by Accept. An error refuses the connection.
 	OnAccept func(c transport.Conn) error
-	// OnReceive, if it is set, is called by Receive after the message was kept;
-	// Receive returns what it does.
+	// OnReceive, if set, is called by Receive after the message has been recorded.
+	// Receive returns its error.
 	OnReceive func(a *Accepted, m transport.Message) error
 
-	accepted journal[*Accepted]
+	accepted recording[*Accepted]
 }
 
-// Accept admits a connection.
+// Accept records the connection and returns its *Accepted.
 func (r *Recorder) Accept(c transport.Conn) (transport.Receiver, error) {
 	if r.OnAccept != nil {
 		if err := r.OnAccept(c); err != nil {
@@ -35,29 +35,30 @@ func (r *Recorder) Accept(c transport.Conn) (transport.Receiver, error) {
 	return a, nil
 }
 
-// Next returns the next connection that was accepted. It waits until ctx ends.
-func (r *Recorder) Next(ctx context.Context) (*Accepted, error) { return r.accepted.take(ctx) }
+// Next returns the next accepted connection, in order. It waits for one until ctx ends.
+func (r *Recorder) Next(ctx context.Context) (*Accepted, error) { return r.accepted.dequeue(ctx) }
 
-// All returns all connections that were accepted so far.
+// All returns all connections accepted so far.
 func (r *Recorder) All() []*Accepted { return r.accepted.all() }
 
-// Accepted is the receiver of one connection. It keeps copies of what it is given.
+// Accepted is the Receiver of one connection. It records copies of the messages, and
+// calls that violate the contract of package transport.
 type Accepted struct {
 	Conn transport.Conn
 
 	recorder *Recorder
-	received journal[transport.Message]
+	received recording[transport.Message]
 
-	mu     sync.Mutex
-	inside int // calls that run
-	closed chan struct{}
-	reason transport.Reason
-	cause  error
-	ends   int
-	broken error // the first breach of the contract
+	mu        sync.Mutex
+	running   int // number of calls that are running
+	closed    chan struct{}
+	reason    transport.Reason
+	cause     error
+	ends      int
+	violation error // the first violation of the contract
 }
 
-// Receive keeps a message.
+// Receive records a copy of m.
 func (a *Accepted) Receive(m transport.Message) error {
 	defer a.enter("Receive")()
 	copied := transport.Message{Binary: m.Binary, Data: slices.Clone(m.Data)}
@@ -68,7 +69,7 @@ func (a *Accepted) Receive(m transport.Message) error {
 	return nil
 }
 
-// Closed keeps the end.
+// Closed records the end of the connection.
 func (a *Accepted) Closed(r transport.Reason, cause error) {
 	defer a.enter("Closed")()
 	a.mu.Lock()
@@ -84,17 +85,19 @@ func (a *Accepted) Closed(r transport.Reason, cause error) {
 	}
 }
 
-// Next returns the next message that the connection brought, in order. It waits
-// until ctx ends, and returns ErrClosed after the last one of a connection that
-// has ended.
-func (a *Accepted) Next(ctx context.Context) (transport.Message, error) { return a.received.take(ctx) }
+// Next returns the next message of the client, in order. It waits for one until ctx
+// ends. It returns ErrClosed if the connection has ended and Next has returned all
+// messages.
+func (a *Accepted) Next(ctx context.Context) (transport.Message, error) {
+	return a.received.dequeue(ctx)
+}
 
-// Received returns all messages so far.
+// Received returns all messages received so far.
 func (a *Accepted) Received() []transport.Message { return a.received.all() }
 
-// End waits until the connection has ended and nothing of it runs any more. It
-// returns what Closed was called with, and an error when ctx ended first, or when
-// the transport broke the contract: calls that overlapped or came too late.
+// End waits until the connection's Done channel is closed and returns the arguments of
+// Closed. It returns an error if ctx ends first, or if the transport violated the
+// contract with overlapping or late calls.
 func (a *Accepted) End(ctx context.Context) (r transport.Reason, cause, err error) {
 	select {
 	case <-a.Conn.Done():
@@ -104,33 +107,33 @@ func (a *Accepted) End(ctx context.Context) (r transport.Reason, cause, err erro
 	select {
 	case <-a.closed:
 	default:
-		return "", nil, errors.New("transporttest: Done is closed, and Closed was not called")
+		return "", nil, errors.New("transporttest: Done is closed but Closed was not called")
 	}
 	return a.reason, a.cause, a.Err()
 }
 
-// Err returns how the transport broke the contract, or nil.
+// Err returns the first violation of the contract by the transport, or nil.
 func (a *Accepted) Err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.broken
+	return a.violation
 }
 
-// enter notices calls that must not be.
-func (a *Accepted) enter(what string) (leave func()) {
+// enter records a violation if the call overlaps another one or follows Closed.
+func (a *Accepted) enter(what string) (exit func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.inside++
+	a.running++
 	switch {
-	case a.broken != nil:
-	case a.inside > 1:
-		a.broken = fmt.Errorf("transporttest: %s was called while another call ran", what)
+	case a.violation != nil:
+	case a.running > 1:
+		a.violation = fmt.Errorf("transporttest: %s was called while another call was running", what)
 	case a.ends > 0:
-		a.broken = fmt.Errorf("transporttest: %s was called after Closed", what)
+		a.violation = fmt.Errorf("transporttest: %s was called after Closed", what)
 	}
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.inside--
+		a.running--
 	}
 }

@@ -14,28 +14,29 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Peer is a client of the transport under test. Its methods are called by one
-// goroutine at a time, but for Close. It must read from the network in Next only,
-// so that a client that does not read can be played.
+// Peer is a client of the transport under test. The suite calls its methods from one
+// goroutine at a time, except for Close. A Peer must read from the network only in Next,
+// so that the suite can simulate a client that does not read.
 type Peer interface {
-	// Send sends one message and returns when the network has taken it.
+	// Send sends one message. It returns when the network has accepted it.
 	Send(ctx context.Context, m transport.Message) error
-	// Next returns the next message from the server, and any error when the
-	// connection has ended.
+	// Next returns the next message from the server, or any error once the connection
+	// has ended.
 	Next(ctx context.Context) (transport.Message, error)
-	// Close leaves as a client of this transport properly does.
+	// Close closes the connection properly, as clients of this transport do.
 	Close() error
 }
 
-// Dial opens a connection to a server of the transport under test that gives its
-// connections to a. It returns an error when the connection was refused, if the
-// transport can tell. What it started ends with the test.
+// Dial connects to a server of the transport under test that passes its connections to
+// a. If the transport can tell that a refused the connection, Dial returns an error. The
+// server and the client must end with the test.
 type Dial func(tb testing.TB, a transport.Acceptor) (Peer, error)
 
-// patience bounds each test; one that passes never needs it.
-const patience = 30 * time.Second
+// testTimeout bounds each test. A conforming transport needs far less.
+const testTimeout = 30 * time.Second
 
-// TestConn checks that a transport keeps the contract of package transport.
+// TestConn is the conformance suite: it checks that a transport satisfies the contract
+// of package transport. Each rule is a parallel subtest.
 func TestConn(t *testing.T, dial Dial) {
 	tests := []struct {
 		name string
@@ -47,7 +48,7 @@ func TestConn(t *testing.T, dial Dial) {
 		{"messages of one Send stay together", testTogether},
 		{"receiving waits and does not overlap", testBackpressure},
 		{"close delivers what is queued", testCloseDrains},
-		{"only the first close counts", testFirstClose},
+		{"calls of Close after the first do nothing", testFirstClose},
 		{"close inside Receive", testCloseInside},
 		{"the client leaves", testLeave},
 		{"an error of the receiver", testReceiveError},
@@ -58,7 +59,7 @@ func TestConn(t *testing.T, dial Dial) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 			defer cancel()
 			tt.run(t, ctx, dial)
 		})
@@ -75,7 +76,7 @@ func connect(t *testing.T, ctx context.Context, dial Dial, r *Recorder) (Peer, *
 	t.Cleanup(func() { _ = p.Close() })
 	a, err := r.Next(ctx)
 	if err != nil {
-		t.Fatalf("the connection was not accepted: %v", err)
+		t.Fatalf("connection was not accepted: %v", err)
 	}
 	return p, a
 }
@@ -85,17 +86,17 @@ func testIdentity(t *testing.T, ctx context.Context, dial Dial) {
 	_, a := connect(t, ctx, dial, r)
 	_, b := connect(t, ctx, dial, &Recorder{})
 	if a.Conn.ID() == "" || a.Conn.ID() == b.Conn.ID() {
-		t.Error("two connections need two IDs")
+		t.Error("IDs must be unique and not empty")
 	}
 	if a.Conn.Transport() == "" {
-		t.Error("the transport has no name")
+		t.Error("Transport returned an empty name")
 	}
 	if first := a.Conn.Handshake(); first == nil || !reflect.DeepEqual(first, a.Conn.Handshake()) || !reflect.DeepEqual(first.Lifted, a.Conn.Lifted()) {
-		t.Error("the handshake must be there and stay the same")
+		t.Error("Handshake must not be nil and must not change")
 	}
 }
 
-// sizes of messages around the borders of frames and buffers.
+// sizes are message sizes around the limits of frame headers and buffers.
 var sizes = []int{0, 1, 124, 125, 126, 127, 4095, 4096, 8191, 8192, 65534, 65535, 65536, 300_000}
 
 func testMessages(t *testing.T, ctx context.Context, dial Dial) {
@@ -119,7 +120,7 @@ func testMessages(t *testing.T, ctx context.Context, dial Dial) {
 				t.Fatalf("binary %v, %d bytes: next: %v", binary, size, err)
 			}
 			if got.Binary != binary || !bytes.Equal(got.Data, m.Data) {
-				t.Fatalf("binary %v, %d bytes came back as binary %v, %d bytes", binary, size, got.Binary, len(got.Data))
+				t.Fatalf("sent binary %v, %d bytes; the echo is binary %v, %d bytes", binary, size, got.Binary, len(got.Data))
 			}
 		}
 	}
@@ -140,9 +141,9 @@ func testOrder(t *testing.T, ctx context.Context, dial Dial) {
 		}
 	}
 	for i := range n {
-		expect(t, ctx, p, i)
+		wantMessage(t, ctx, p, i)
 		if m, err := a.Next(ctx); err != nil || string(m.Data) != fmt.Sprint(i) {
-			t.Fatalf("the server got %q, %v in place of %d", m.Data, err, i)
+			t.Fatalf("server received %q, error %v; want %d", m.Data, err, i)
 		}
 	}
 }
@@ -174,7 +175,7 @@ func testTogether(t *testing.T, ctx context.Context, dial Dial) {
 		for range group - 1 {
 			m, err := p.Next(ctx)
 			if err != nil || !bytes.Equal(m.Data, first.Data) {
-				t.Fatalf("%q, %v stands inside the group of %q", m.Data, err, first.Data)
+				t.Fatalf("got %q, error %v inside the group of %q", m.Data, err, first.Data)
 			}
 		}
 	}
@@ -199,12 +200,12 @@ func testBackpressure(t *testing.T, ctx context.Context, dial Dial) {
 		}
 	}()
 	if m, err := a.Next(ctx); err != nil || string(m.Data) != "0" {
-		t.Fatalf("the server got %q, %v", m.Data, err)
+		t.Fatalf("server received %q, error %v", m.Data, err)
 	}
 	close(hold)
 	for i := 1; i < n; i++ {
 		if m, err := a.Next(ctx); err != nil || string(m.Data) != fmt.Sprint(i) {
-			t.Fatalf("the server got %q, %v in place of %d", m.Data, err, i)
+			t.Fatalf("server received %q, error %v; want %d", m.Data, err, i)
 		}
 	}
 	if err := <-sent; err != nil {
@@ -225,16 +226,16 @@ func testCloseDrains(t *testing.T, ctx context.Context, dial Dial) {
 	}
 	a.Conn.Close(transport.ForcedClose)
 	if err := a.Conn.Send(0, text(n)); !errors.Is(err, transport.ErrClosed) {
-		t.Errorf("Send after Close returned %v, not ErrClosed", err)
+		t.Errorf("Send after Close returned %v, want ErrClosed", err)
 	}
 	for i := range n {
-		expect(t, ctx, p, i)
+		wantMessage(t, ctx, p, i)
 	}
 	if m, err := p.Next(ctx); err == nil {
-		t.Errorf("a closed connection delivered %q", m.Data)
+		t.Errorf("client received %q after the connection was closed", m.Data)
 	}
 	_ = p.Close()
-	expectEnd(t, ctx, a, transport.ForcedClose)
+	wantEnd(t, ctx, a, transport.ForcedClose)
 }
 
 func testFirstClose(t *testing.T, ctx context.Context, dial Dial) {
@@ -243,7 +244,7 @@ func testFirstClose(t *testing.T, ctx context.Context, dial Dial) {
 	a.Conn.Close(transport.ForcedClose)
 	_, _ = p.Next(ctx)
 	_ = p.Close()
-	expectEnd(t, ctx, a, transport.ShuttingDown)
+	wantEnd(t, ctx, a, transport.ShuttingDown)
 }
 
 func testCloseInside(t *testing.T, ctx context.Context, dial Dial) {
@@ -259,11 +260,11 @@ func testCloseInside(t *testing.T, ctx context.Context, dial Dial) {
 		t.Fatal(err)
 	}
 	if m, err := p.Next(ctx); err != nil || string(m.Data) != "bye" {
-		t.Errorf("the client got %q, %v", m.Data, err)
+		t.Errorf("client received %q, error %v", m.Data, err)
 	}
 	_, _ = p.Next(ctx)
 	_ = p.Close()
-	expectEnd(t, ctx, a, transport.ForcedClose)
+	wantEnd(t, ctx, a, transport.ForcedClose)
 }
 
 func testLeave(t *testing.T, ctx context.Context, dial Dial) {
@@ -274,12 +275,12 @@ func testLeave(t *testing.T, ctx context.Context, dial Dial) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	expectEnd(t, ctx, a, transport.TransportClose)
+	wantEnd(t, ctx, a, transport.TransportClose)
 	if len(a.Received()) != 1 {
-		t.Errorf("%d messages in place of the one that was sent before", len(a.Received()))
+		t.Errorf("server received %d messages, want the 1 that was sent before the end", len(a.Received()))
 	}
 	if err := a.Conn.Send(0, text(1)); !errors.Is(err, transport.ErrClosed) {
-		t.Errorf("Send after the end returned %v, not ErrClosed", err)
+		t.Errorf("Send after the end returned %v, want ErrClosed", err)
 	}
 }
 
@@ -287,13 +288,13 @@ func testReceiveError(t *testing.T, ctx context.Context, dial Dial) {
 	refuse := errors.New("refused")
 	r := &Recorder{OnReceive: func(*Accepted, transport.Message) error { return refuse }}
 	p, a := connect(t, ctx, dial, r)
-	_ = p.Send(ctx, text(1)) // some transports answer that it was refused
+	_ = p.Send(ctx, text(1)) // fails on transports that confirm each message
 	_, _ = p.Next(ctx)
 	_ = p.Close()
 	if _, cause, _ := a.End(ctx); !errors.Is(cause, refuse) {
-		t.Errorf("the cause is %v, not the receiver's error", cause)
+		t.Errorf("cause is %v, want the receiver's error", cause)
 	}
-	expectEnd(t, ctx, a, transport.ParseError)
+	wantEnd(t, ctx, a, transport.ParseError)
 }
 
 func testRefuse(t *testing.T, ctx context.Context, dial Dial) {
@@ -306,7 +307,7 @@ func testRefuse(t *testing.T, ctx context.Context, dial Dial) {
 	if err == nil {
 		defer p.Close()
 		if _, err = p.Next(ctx); err == nil {
-			t.Error("a refused connection delivered a message")
+			t.Error("client received a message on a refused connection")
 		}
 	}
 	select {
@@ -314,10 +315,10 @@ func testRefuse(t *testing.T, ctx context.Context, dial Dial) {
 		select {
 		case <-c.Done():
 		case <-ctx.Done():
-			t.Error("a refused connection goes on")
+			t.Error("refused connection was not closed")
 		}
 	case <-ctx.Done():
-		t.Error("the acceptor was not asked")
+		t.Error("Accept was not called")
 	}
 }
 
@@ -329,9 +330,9 @@ func testSlow(t *testing.T, ctx context.Context, dial Dial) {
 		err = a.Conn.Send(0, big)
 	}
 	if !errors.Is(err, transport.ErrQueueFull) {
-		t.Fatalf("a queue that nobody empties took a gigabyte, or failed with %v", err)
+		t.Fatalf("sending 1 GB to a client that does not read returned %v, want ErrQueueFull", err)
 	}
-	expectEnd(t, ctx, a, transport.TransportError)
+	wantEnd(t, ctx, a, transport.TransportError)
 }
 
 func testVolatile(t *testing.T, ctx context.Context, dial Dial) {
@@ -342,10 +343,10 @@ func testVolatile(t *testing.T, ctx context.Context, dial Dial) {
 		err = a.Conn.Send(transport.Volatile, big)
 	}
 	if !errors.Is(err, transport.ErrQueueFull) {
-		t.Fatalf("volatile messages to a client that does not read: %v", err)
+		t.Fatalf("volatile messages to a client that does not read: got %v, want ErrQueueFull", err)
 	}
 	if err := a.Conn.Send(0, transport.Message{Data: []byte("last")}); err != nil {
-		t.Fatalf("dropping a volatile message must not end the connection: %v", err)
+		t.Fatalf("Send after a dropped volatile message returned %v", err)
 	}
 	for {
 		m, err := p.Next(ctx)
@@ -356,29 +357,29 @@ func testVolatile(t *testing.T, ctx context.Context, dial Dial) {
 			return
 		}
 		if strings.Trim(string(m.Data), "x") != "" || len(m.Data) != len(big.Data) {
-			t.Fatalf("the client got %d bytes that were not sent", len(m.Data))
+			t.Fatalf("client received %d bytes that were not sent", len(m.Data))
 		}
 	}
 }
 
 func text(i int) transport.Message { return transport.Message{Data: fmt.Append(nil, i)} }
 
-// expect wants the client to get text(i).
-func expect(t *testing.T, ctx context.Context, p Peer, i int) {
+// wantMessage checks that the client receives text(i) next.
+func wantMessage(t *testing.T, ctx context.Context, p Peer, i int) {
 	t.Helper()
 	if m, err := p.Next(ctx); err != nil || m.Binary || string(m.Data) != fmt.Sprint(i) {
-		t.Fatalf("the client got %.20q, %v in place of %d", m.Data, err, i)
+		t.Fatalf("client received %.20q, error %v; want %d", m.Data, err, i)
 	}
 }
 
-// expectEnd wants the connection to end, in order, and for the reason.
-func expectEnd(t *testing.T, ctx context.Context, a *Accepted, want transport.Reason) {
+// wantEnd checks that the connection ends for the reason, without contract violations.
+func wantEnd(t *testing.T, ctx context.Context, a *Accepted, want transport.Reason) {
 	t.Helper()
 	got, _, err := a.End(ctx)
 	if err != nil {
-		t.Fatalf("the end: %v", err)
+		t.Fatalf("waiting for the end of the connection: %v", err)
 	}
 	if got != want {
-		t.Errorf("the connection ended with %q, not %q", got, want)
+		t.Errorf("connection ended with reason %q, want %q", got, want)
 	}
 }

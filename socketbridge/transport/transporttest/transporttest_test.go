@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memoryPeer is the client's view of a Conn.
+// memoryPeer is the Peer of an in-memory Conn.
 type memoryPeer struct{ c *transporttest.Conn }
 
 func (p memoryPeer) Send(_ context.Context, m transport.Message) error {
@@ -33,10 +33,10 @@ func dialMemory(_ testing.TB, a transport.Acceptor) (transporttest.Peer, error) 
 
 func TestConn(t *testing.T) { transporttest.TestConn(t, dialMemory) }
 
-// A recorder that does not notice a broken contract would let every transport pass.
-func TestRecorder_NoticesWhatMustNotBe(t *testing.T) {
+// If the Recorder missed violations of the contract, every transport would pass.
+func TestRecorder_DetectsViolations(t *testing.T) {
 	ctx := t.Context()
-	open := func() (*transporttest.Recorder, *transporttest.Accepted, *transporttest.Conn) {
+	connect := func() (*transporttest.Recorder, *transporttest.Accepted, *transporttest.Conn) {
 		r := &transporttest.Recorder{}
 		c, err := transporttest.Connect(r, nil)
 		if err != nil {
@@ -49,37 +49,37 @@ func TestRecorder_NoticesWhatMustNotBe(t *testing.T) {
 		return r, a, c
 	}
 	t.Run("overlap", func(t *testing.T) {
-		r, a, c := open()
-		inside, leave := make(chan struct{}), make(chan struct{})
+		r, a, c := connect()
+		entered, release := make(chan struct{}), make(chan struct{})
 		r.OnReceive = func(*transporttest.Accepted, transport.Message) error {
-			inside <- struct{}{}
-			<-leave
+			entered <- struct{}{}
+			<-release
 			return nil
 		}
 		go c.Text("1")
-		<-inside
+		<-entered
 		go a.Receive(transport.Message{})
-		<-inside
-		close(leave)
+		<-entered
+		close(release)
 		c.Leave(transport.TransportClose, nil)
 		if a.Err() == nil {
-			t.Error("two calls at the same time were not noticed")
+			t.Error("overlapping calls were not detected")
 		}
 	})
 	t.Run("after the end", func(t *testing.T) {
-		_, a, c := open()
+		_, a, c := connect()
 		c.Leave(transport.TransportClose, nil)
 		a.Receive(transport.Message{})
 		if a.Err() == nil {
-			t.Error("a message after the end was not noticed")
+			t.Error("a Receive after Closed was not detected")
 		}
 	})
 	t.Run("two ends", func(t *testing.T) {
-		_, a, c := open()
+		_, a, c := connect()
 		c.Leave(transport.TransportClose, nil)
 		a.Closed(transport.TransportClose, nil)
 		if a.Err() == nil {
-			t.Error("a second end was not noticed")
+			t.Error("a second call of Closed was not detected")
 		}
 	})
 }
@@ -98,15 +98,15 @@ func TestConn_DataIsOverwrittenAfterReceive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(kept) == "secret" {
-		t.Error("a receiver that keeps the data of a message is not found out")
+		t.Error("the data of a message was not overwritten after Receive")
 	}
 	c.Leave(transport.TransportClose, nil)
 	if err := c.Text("late"); !errors.Is(err, transport.ErrClosed) {
-		t.Errorf("a message after the end: %v", err)
+		t.Errorf("Text after the end returned %v, want ErrClosed", err)
 	}
 }
 
-func TestConn_ClosedDuringAcceptTellsItsReceiver(t *testing.T) {
+func TestConn_ClosedDuringAcceptCallsClosed(t *testing.T) {
 	r := &transporttest.Recorder{OnAccept: func(c transport.Conn) error {
 		c.Close(transport.ForcedClose)
 		return nil
@@ -116,6 +116,6 @@ func TestConn_ClosedDuringAcceptTellsItsReceiver(t *testing.T) {
 	}
 	reason, _, err := r.All()[0].End(t.Context())
 	if reason != transport.ForcedClose || err != nil {
-		t.Errorf("it was told %q, %v", reason, err)
+		t.Errorf("Closed was called with reason %q, error %v", reason, err)
 	}
 }
