@@ -3,25 +3,26 @@ package adapter
 import "errors"
 
 var (
-	// ErrUnavailable says that a message could not be sent: no other node has it.
+	// ErrUnavailable means that the message could not be sent. No other node has received
+	// it.
 	ErrUnavailable = errors.New("adapter: other nodes cannot be reached")
 
-	// ErrUnknownOutcome says that a message was sent and what carries it did not
-	// confirm it: other nodes may have it or not.
+	// ErrUnknownOutcome means that the message was sent but not confirmed. Other nodes may
+	// or may not have received it.
 	ErrUnknownOutcome = errors.New("adapter: outcome of a publish is unknown")
 
-	// ErrIncomplete says that a node's replies did not all come in time: what came
-	// is good, and something is missing.
+	// ErrIncomplete means that some replies did not arrive in time. The replies that did
+	// arrive are valid.
 	ErrIncomplete = errors.New("adapter: not all nodes have replied")
 
-	// ErrTooLarge says that a message is larger than the adapter carries. Nothing
-	// was sent.
+	// ErrTooLarge means that the message exceeds the adapter's size limit. Nothing was
+	// sent.
 	ErrTooLarge = errors.New("adapter: message is too large")
 
-	// ErrNotKept says that a Log does not keep all of what was asked for: part of it
-	// is too old, or was never there.
-	ErrNotKept = errors.New("adapter: not all of it is kept")
+	// ErrNotKept means that a Log no longer stores all of the requested messages, or never
+	// did.
+	ErrNotKept = errors.New("adapter: log does not store all of the requested messages")
 
-	// ErrClosed says that the adapter does not run any more. Nothing was sent.
+	// ErrClosed means that the adapter is not running. Nothing was sent.
 	ErrClosed = errors.New("adapter: closed")
 )

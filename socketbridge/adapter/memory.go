@@ -9,29 +9,29 @@ import (
 	"sync/atomic"
 )
 
-// Memory links servers of one process: for tests, and for an app that has several.
-// It is also the model of what an Adapter does. Make one with NewMemory, and give
-// each server an adapter of its own with Join.
+// Memory links several servers in one process, for tests and for apps that run more than
+// one. Create it with NewMemory and each server's adapter with Join. The adapters
+// implement Adapter and Log, and are the reference for both.
 type Memory struct {
 	mu    sync.Mutex
-	links []*memoryLink // that run
+	links []*memoryLink // the adapters whose Run is running
 
 	log memoryLog
 }
 
-// NewMemory returns a link between no servers yet.
+// NewMemory returns a Memory without servers.
 func NewMemory() *Memory { return &Memory{} }
 
-// Join returns the adapter of one more server.
+// Join returns an adapter for one more server. It also implements Log.
 func (m *Memory) Join() Adapter { return &memoryLink{hub: m, open: make(map[string]bool)} }
 
-// memoryLink is one server's end. hub.mu guards what changes.
+// memoryLink is the adapter of one server. hub.mu guards its mutable fields.
 type memoryLink struct {
 	hub  *Memory
 	open map[string]bool
 	node Node
 	ctx  context.Context
-	read atomic.Uint64 // the place up to which it has been delivered all
+	read atomic.Uint64 // the place up to which all messages have been delivered
 }
 
 func (l *memoryLink) Open(namespace string) {
@@ -54,7 +54,7 @@ func (l *memoryLink) Run(ctx context.Context, n Node) error {
 	return ctx.Err()
 }
 
-// others returns the running nodes that serve a namespace, but this one.
+// others returns all other running nodes that serve a namespace.
 func (l *memoryLink) others(ctx context.Context, namespace string) ([]*memoryPeer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -73,7 +73,7 @@ func (l *memoryLink) others(ctx context.Context, namespace string) ([]*memoryPee
 	return others, nil
 }
 
-// memoryPeer is another node and how long it lives.
+// memoryPeer is another node. ctx ends when the node stops.
 type memoryPeer struct {
 	node Node
 	ctx  context.Context
@@ -98,7 +98,7 @@ func (l *memoryLink) Ask(ctx context.Context, m *Message) iter.Seq2[*Reply, erro
 		replies := make(chan *Reply)
 		var answering sync.WaitGroup
 		for _, other := range others {
-			answering.Go(func() { other.answer(asking, m, replies) }) // ends with asking; waited for below
+			answering.Go(func() { other.answer(asking, m, replies) }) // ends with asking; the deferred Wait waits for it
 		}
 		defer answering.Wait()
 		defer stop()
@@ -117,8 +117,7 @@ func (l *memoryLink) Ask(ctx context.Context, m *Message) iter.Seq2[*Reply, erro
 	}
 }
 
-// answer passes on a node's replies while somebody waits for them and the node
-// lives.
+// answer sends the node's replies to replies until ctx ends or the node stops.
 func (p *memoryPeer) answer(ctx context.Context, m *Message, replies chan<- *Reply) {
 	answering, stop := context.WithCancel(ctx)
 	defer stop()

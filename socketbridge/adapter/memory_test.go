@@ -26,17 +26,17 @@ func TestMemoryLog(t *testing.T) {
 	adaptertest.RunLog(t, func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join })
 }
 
-// A log is bounded, and says what it does not know any more.
+// The log is bounded. It reports when requested messages are no longer stored.
 func TestMemoryLog_Bounded(t *testing.T) {
 	t.Parallel()
 	l := adapter.NewMemory().Join().(adapter.Log)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- l.Run(ctx, idle{}) }() // ends with ctx; waited for below
+	go func() { ended <- l.Run(ctx, idle{}) }() // ends with ctx; the deferred function waits for it
 	defer func() { cancel(); <-ended }()
 	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/"}
 	for errors.Is(l.Append(ctx, m), adapter.ErrClosed) {
-		runtime.Gosched() // it does not run yet
+		runtime.Gosched() // Run has not started yet
 	}
 	for range 10_000 {
 		if err := l.Append(ctx, m); err != nil {
@@ -62,11 +62,11 @@ func TestMemoryLog_Bounded(t *testing.T) {
 		}
 	}
 	if left != 10_000 {
-		t.Errorf("the remains of %d are kept", left)
+		t.Errorf("%d recovery states are stored, want 10,000", left)
 	}
 }
 
-// idle is a node to which nothing matters.
+// idle is a node that ignores all messages.
 type idle struct{ adapter.Node }
 
 func (idle) Deliver(*adapter.Message) {}

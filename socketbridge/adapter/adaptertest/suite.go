@@ -1,11 +1,3 @@
-// Package adaptertest has the tests that every adapter.Adapter has to pass:
-//
-//	func TestAdapter(t *testing.T) {
-//		adaptertest.Run(t, func(t *testing.T) func() adapter.Adapter {
-//			hub := adapter.NewMemory()
-//			return hub.Join // one more node of the same cluster
-//		})
-//	}
 package adaptertest
 
 import (
@@ -13,39 +5,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"crypto/rand"
-
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// patience is how long a test waits for what has to happen.
-const patience = 30 * time.Second
-
-// Run runs the suite. Cluster begins a new cluster of nobody and returns what makes
-// adapters of its nodes.
+// Run runs the suite. cluster starts a new cluster without nodes. It returns a function that
+// creates the adapter of one more node. Each rule is a parallel subtest.
 func Run(t *testing.T, cluster func(t *testing.T) func() adapter.Adapter) {
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, func() adapter.Adapter)
 	}{
 		{"messages", testMessages},
-		{"not to oneself, nor to other namespaces", testReach},
+		{"delivery to other nodes of the namespace only", testReach},
 		{"order", testOrder},
 		{"a large message", testLarge},
 		{"replies", testReplies},
-		{"an answer may come late", testLateAnswer},
+		{"an answer after the other replies", testLateAnswer},
 		{"a node that does not reply", testIncomplete},
-		{"a reader that loses interest", testLeave},
-		{"alone", testAlone},
-		{"nodes come and go", testNodes},
-		{"many at a time", testConcurrent},
+		{"an iteration that stops early", testStopEarly},
+		{"a single node", testAlone},
+		{"nodes start and stop", testNodes},
+		{"concurrent calls", testConcurrent},
 		{"rooms", testRooms},
 		{"after the end", testEnd},
 	} {
@@ -56,189 +42,11 @@ func Run(t *testing.T, cluster func(t *testing.T) func() adapter.Adapter) {
 	}
 }
 
-// node is a node without a server.
-type node struct {
-	adapter.Adapter
-	t      *testing.T
-	id     string
-	got    chan *adapter.Message
-	answer func(ctx context.Context, m *adapter.Message, yield func(*adapter.Reply) bool)
-	stop   context.CancelFunc
-	done   chan error
-}
-
-func (n *node) ID() string                 { return n.id }
-func (n *node) Deliver(m *adapter.Message) { n.got <- m }
-
-func (n *node) Answer(ctx context.Context, m *adapter.Message) iter.Seq[*adapter.Reply] {
-	return func(yield func(*adapter.Reply) bool) {
-		if n.answer != nil {
-			n.answer(ctx, m, yield)
-		}
-	}
-}
-
-// start starts count nodes that serve / and /chat, and waits until they have found
-// each other.
-func start(t *testing.T, join func() adapter.Adapter, count int) []*node {
-	t.Helper()
-	nodes := make([]*node, count)
-	for i := range nodes {
-		nodes[i] = newNode(t, join())
-		nodes[i].run()
-	}
-	for _, n := range nodes {
-		n.await("/", count)
-		n.await("/chat", count)
-		n.room("a", false, true)
-	}
-	for _, n := range nodes {
-		nodes[0].hear(n, "a")
-	}
-	// What was published so far has come when these have, each on its way.
-	nodes[0].publish(news("a", `["room"]`))
-	nodes[0].publish(news("", `["all"]`))
-	for _, n := range nodes[1:] {
-		for room, all := false, false; !room || !all; {
-			switch string(n.next().Payload.JSON) {
-			case `["room"]`:
-				room = true
-			case `["all"]`:
-				all = true
-			}
-		}
-	}
-	return nodes
-}
-
-// room opens or closes a room on a node.
-func (n *node) room(name string, private, open bool) {
-	w, ok := n.Adapter.(adapter.RoomWatcher)
-	switch {
-	case !ok:
-	case open:
-		w.RoomOpened("/", name, private)
-	default:
-		w.RoomClosed("/", name, private)
-	}
-}
-
-// hear publishes to a room until it arrives at another node: a room takes effect some
-// time after it was opened.
-func (n *node) hear(other *node, room string) {
-	n.t.Helper()
-	if n == other {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		n.publish(news(room, `["for `+room+`"]`))
-		select {
-		case m := <-other.got:
-			if string(m.Payload.JSON) == `["for `+room+`"]` {
-				return
-			}
-		case <-tick.C:
-		case <-ctx.Done():
-			n.t.Fatalf("nothing comes for %q", room)
-		}
-	}
-}
-
-func newNode(t *testing.T, a adapter.Adapter) *node {
-	n := &node{Adapter: a, t: t, id: rand.Text(), got: make(chan *adapter.Message, 10_000), done: make(chan error, 1)}
-	n.Open("/")
-	n.Open("/chat")
-	n.Open("/chat") // nothing
-	return n
-}
-
-func (n *node) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	n.stop = cancel
-	go func() { n.done <- n.Run(ctx, n) }() // ends with ctx; end waits for it
-	n.t.Cleanup(n.end)
-}
-
-func (n *node) end() {
-	n.stop()
-	select {
-	case err := <-n.done:
-		if !errors.Is(err, context.Canceled) {
-			n.t.Errorf("Run ended with %v", err)
-		}
-		n.done <- err
-	case <-time.After(patience):
-		n.t.Error("Run does not end")
-	}
-}
-
-// await waits until count nodes serve the namespace.
-func (n *node) await(namespace string, count int) {
-	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		got, err := n.Nodes(ctx, namespace)
-		if err == nil && got == count {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			n.t.Fatalf("%d nodes (%v), want %d", got, err, count)
-		case <-tick.C:
-		}
-	}
-}
-
-func (n *node) publish(m *adapter.Message) {
-	n.t.Helper()
-	if err := n.Publish(n.t.Context(), m); err != nil {
-		n.t.Fatalf("Publish: %v", err)
-	}
-}
-
-// next returns the next message that came.
-func (n *node) next() *adapter.Message {
-	n.t.Helper()
-	select {
-	case m := <-n.got:
-		return m
-	case <-time.After(patience):
-		n.t.Fatal("no message came")
-		return nil
-	}
-}
-
-// show writes a message as text, for comparison: what adapters need not keep apart
-// looks the same.
-func show(m *adapter.Message) string {
-	return fmt.Sprintf("kind %d %s to %q except %q volatile %v nocompress %v timeout %v event %s %x targets %q close %v",
-		m.Kind, m.Namespace, m.Rooms, m.Except, m.Volatile, m.NoCompress, m.Timeout, m.Payload.JSON, m.Payload.Attachments, m.Targets, m.Close)
-}
-
-func event(text string, attachments ...[]byte) adapter.Payload {
-	return adapter.Payload{JSON: []byte(text), Attachments: attachments}
-}
-
-func news(room string, text string) *adapter.Message {
-	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: event(text)}
-	if room != "" {
-		m.Rooms = []string{room}
-	}
-	return m
-}
-
 func testMessages(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	const ph = `{"_placeholder":true,"num":`
 	for _, m := range []*adapter.Message{
-		news("", `["e"]`),
+		broadcastTo("", `["e"]`),
 		{Kind: adapter.Broadcast, Namespace: "/chat", Rooms: []string{"a", "b"}, Except: []string{"c"}, Volatile: true, NoCompress: true,
 			Payload: event(`["e",1,-1,127,128,-32,-33,255,256,65535,65536,-129,-32769,4294967296,-2147483649,9007199254740991,1.5,-0.25,1e+300,true,false,null,"","é😀\n",{},[],{"a":{"b":[1,{"c":"d"}]}}]`)},
 		{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{"a"}, Payload: event(`["bin",`+ph+`0},{"x":[`+ph+`1}]}]`, []byte{0, 1, 255}, []byte{})},
@@ -254,7 +62,7 @@ func testMessages(t *testing.T, join func() adapter.Adapter) {
 	} {
 		nodes[0].publish(m)
 		for _, n := range nodes[1:] {
-			if got, want := show(n.next()), show(m); got != want {
+			if got, want := format(n.next()), format(m); got != want {
 				t.Errorf("got  %.400s\nwant %.400s", got, want)
 			}
 		}
@@ -264,8 +72,8 @@ func testMessages(t *testing.T, join func() adapter.Adapter) {
 func testReach(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
 	nodes[0].publish(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/elsewhere", Payload: event(`["lost"]`)})
-	nodes[0].publish(news("", `["first"]`))
-	nodes[1].publish(news("", `["second"]`))
+	nodes[0].publish(broadcastTo("", `["first"]`))
+	nodes[1].publish(broadcastTo("", `["second"]`))
 	if got := string(nodes[1].next().Payload.JSON); got != `["first"]` {
 		t.Errorf("got %s", got)
 	}
@@ -274,12 +82,12 @@ func testReach(t *testing.T, join func() adapter.Adapter) {
 	}
 }
 
-// What one goroutine publishes in one way arrives in its order.
+// What one goroutine publishes to the same rooms arrives in order.
 func testOrder(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	const count = 300
 	for i := range count {
-		nodes[0].publish(news("", fmt.Sprintf(`["e",%d]`, i)))
+		nodes[0].publish(broadcastTo("", fmt.Sprintf(`["e",%d]`, i)))
 	}
 	for _, n := range nodes[1:] {
 		for i := range count {
@@ -295,58 +103,13 @@ func testLarge(t *testing.T, join func() adapter.Adapter) {
 	big := bytes.Repeat([]byte("0123456789"), 100_000)
 	nodes[0].publish(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: event(`["e",{"_placeholder":true,"num":0}]`, big)})
 	if got := nodes[1].next(); len(got.Payload.Attachments) != 1 || !bytes.Equal(got.Payload.Attachments[0], big) {
-		t.Errorf("a message of %d bytes came", len(got.Payload.JSON))
-	}
-}
-
-// collect returns all replies as text, sorted, and the error.
-func (n *node) collect(ctx context.Context, m *adapter.Message) (string, error) {
-	var all []string
-	var err error
-	for r, e := range n.Ask(ctx, m) {
-		if e != nil {
-			err = e
-			continue
-		}
-		all = append(all, showReply(r))
-	}
-	slices.Sort(all)
-	return strings.Join(all, " | "), err
-}
-
-func showReply(r *adapter.Reply) string {
-	switch r.Kind {
-	case adapter.Counted:
-		return fmt.Sprintf("count %d", r.Clients)
-	case adapter.Answered:
-		return fmt.Sprintf("answer %s %x", r.Payload.JSON, r.Payload.Attachments)
-	case adapter.Fetched:
-		text := "sockets"
-		for _, s := range r.Sockets {
-			text += fmt.Sprintf(" %s %q %s %s", s.ID, s.Rooms, s.Handshake, s.Data)
-		}
-		return text
-	case adapter.Listed:
-		return fmt.Sprintf("rooms %q", r.Rooms)
-	default:
-		return fmt.Sprintf("kind %d", r.Kind)
-	}
-}
-
-// replying yields the same replies to everything.
-func replying(replies ...*adapter.Reply) func(context.Context, *adapter.Message, func(*adapter.Reply) bool) {
-	return func(_ context.Context, _ *adapter.Message, yield func(*adapter.Reply) bool) {
-		for _, r := range replies {
-			if !yield(r) {
-				return
-			}
-		}
+		t.Errorf("a message with %d attachments arrived, want the one that was sent", len(got.Payload.Attachments))
 	}
 }
 
 func testReplies(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	const ph = `{"_placeholder":true,"num":0}`
 	for _, tt := range []struct {
@@ -382,31 +145,31 @@ func testReplies(t *testing.T, join func() adapter.Adapter) {
 				nodes[1+i].answer = func(ctx context.Context, m *adapter.Message, yield func(*adapter.Reply) bool) {
 					reply := replying(replies...)
 					if m.Kind == adapter.Fetch && tt.ask.Kind == adapter.ListRooms {
-						// An adapter may read the rooms off the sockets.
+						// An adapter may derive the rooms from the descriptions of the sockets.
 						reply = replying(&adapter.Reply{Kind: adapter.Fetched, Sockets: []adapter.Socket{{ID: "x", Rooms: replies[0].Rooms}}})
-						asked <- show(tt.ask)
+						asked <- format(tt.ask)
 					} else {
-						asked <- show(m)
+						asked <- format(m)
 					}
 					reply(ctx, m, yield)
 				}
 			}
-			nodes[0].answer = func(context.Context, *adapter.Message, func(*adapter.Reply) bool) { t.Error("a node asked itself") }
+			nodes[0].answer = func(context.Context, *adapter.Message, func(*adapter.Reply) bool) { t.Error("the node asked itself") }
 			tt.ask.Namespace = "/"
 			got, err := nodes[0].collect(ctx, tt.ask)
 			if err != nil || got != tt.want {
 				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
 			}
 			for range 2 {
-				if got, want := <-asked, show(tt.ask); got != want {
-					t.Errorf("asked %s\nwant  %s", got, want)
+				if got, want := <-asked, format(tt.ask); got != want {
+					t.Errorf("node was asked %s\nwant           %s", got, want)
 				}
 			}
 		})
 	}
 }
 
-// Replies are passed on as they come, and not when all are there.
+// Ask yields each reply when it arrives, without waiting for the others.
 func testLateAnswer(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
 	release := make(chan struct{})
@@ -415,14 +178,14 @@ func testLateAnswer(t *testing.T, join func() adapter.Adapter) {
 		<-release
 		yield(&adapter.Reply{Kind: adapter.Answered, Payload: event(`["late"]`)})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	var got []string
 	for r, err := range nodes[0].Ask(ctx, &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Timeout: time.Minute, Payload: event(`["e"]`)}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, showReply(r))
+		got = append(got, formatReply(r))
 		if r.Kind == adapter.Counted {
 			close(release)
 		}
@@ -444,15 +207,15 @@ func testIncomplete(t *testing.T, join func() adapter.Adapter) {
 			last = err
 			continue
 		}
-		got = append(got, showReply(r))
-		cancel() // the time is over before the other has replied
+		got = append(got, formatReply(r))
+		cancel() // before the other node has replied
 	}
 	if !errors.Is(last, adapter.ErrIncomplete) || !errors.Is(last, context.Canceled) || len(got) != 1 {
-		t.Errorf("%q, %v", got, last)
+		t.Errorf("got replies %q, error %v", got, last)
 	}
 }
 
-func testLeave(t *testing.T, join func() adapter.Adapter) {
+func testStopEarly(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	for _, n := range nodes[1:] {
 		n.answer = func(ctx context.Context, m *adapter.Message, yield func(*adapter.Reply) bool) {
@@ -469,33 +232,33 @@ func testLeave(t *testing.T, join func() adapter.Adapter) {
 			break
 		}
 		if n != 1 {
-			t.Fatalf("%d replies", n)
+			t.Fatalf("got %d replies, want 1", n)
 		}
 	}
 }
 
 func testAlone(t *testing.T, join func() adapter.Adapter) {
 	n := start(t, join, 1)[0]
-	n.publish(news("", `["e"]`))
+	n.publish(broadcastTo("", `["e"]`))
 	for _, k := range []adapter.Kind{adapter.Broadcast, adapter.Fetch, adapter.ListRooms, adapter.ServerSide} {
 		if got, err := n.collect(t.Context(), &adapter.Message{Kind: k, Namespace: "/", Payload: event(`["e"]`)}); got != "" || err != nil {
-			t.Errorf("kind %d: %s, %v", k, got, err)
+			t.Errorf("kind %d: got replies %s, error %v", k, got, err)
 		}
 	}
 }
 
 func testNodes(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
-	nodes[2].end()
-	nodes[0].await("/", 2)
+	nodes[2].shutDown()
+	nodes[0].waitForNodes("/", 2)
 	late := newNode(t, join())
 	late.run()
-	nodes[0].await("/", 3)
-	late.await("/", 3)
-	late.Open("/late") // after Run has begun
-	late.await("/late", 1)
+	nodes[0].waitForNodes("/", 3)
+	late.waitForNodes("/", 3)
+	late.Open("/late") // while Run is running
+	late.waitForNodes("/late", 1)
 	nodes[0].Open("/late")
-	late.await("/late", 2)
+	late.waitForNodes("/late", 2)
 	nodes[0].publish(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/late", Payload: event(`["e"]`)})
 	if got := late.next().Namespace; got != "/late" {
 		t.Errorf("got %s", got)
@@ -507,14 +270,14 @@ func testConcurrent(t *testing.T, join func() adapter.Adapter) {
 	for _, n := range nodes {
 		n.answer = replying(&adapter.Reply{Kind: adapter.Fetched, Sockets: []adapter.Socket{{ID: n.id}}})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	const each = 20
 	var wg sync.WaitGroup
 	for i, n := range nodes {
 		for g := range each {
-			wg.Go(func() { // waited for below
-				n.publishOrFail(ctx, news("", fmt.Sprintf(`["e",%d,%d]`, i, g)))
+			wg.Go(func() { // the Wait below waits for it
+				n.publishOrFail(ctx, broadcastTo("", fmt.Sprintf(`["e",%d,%d]`, i, g)))
 				var from []string
 				for r, err := range n.Ask(ctx, &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
 					if err != nil {
@@ -526,7 +289,7 @@ func testConcurrent(t *testing.T, join func() adapter.Adapter) {
 					}
 				}
 				if len(from) != 2 || from[0] == from[1] || slices.Contains(from, n.id) {
-					t.Errorf("replies of %q to %s", from, n.id)
+					t.Errorf("node %[2]s got replies from %[1]q", from, n.id)
 				}
 			})
 		}
@@ -538,48 +301,42 @@ func testConcurrent(t *testing.T, join func() adapter.Adapter) {
 			seen[string(n.next().Payload.JSON)] = true
 		}
 		if len(seen) != 2*each {
-			t.Errorf("%d different messages, want %d", len(seen), 2*each)
+			t.Errorf("got %d different messages, want %d", len(seen), 2*each)
 		}
 	}
 }
 
-func (n *node) publishOrFail(ctx context.Context, m *adapter.Message) {
-	if err := n.Publish(ctx, m); err != nil {
-		n.t.Errorf("Publish: %v", err)
-	}
-}
-
-// A node hears what is for the rooms that it has, whether it follows rooms or not.
+// A node receives the messages for its rooms, whether or not its adapter watches rooms.
 func testRooms(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
 	const id = "Y2hhcmFjdGVycyAyMA=="
-	nodes[1].room("room", false, true)
-	nodes[1].room(id, true, true)
-	nodes[1].room(id, false, true) // somebody joins the room of a socket's ID
-	nodes[0].hear(nodes[1], "room")
-	nodes[0].hear(nodes[1], id)
-	nodes[1].room(id, false, false)
-	nodes[0].hear(nodes[1], id)
-	for range 20 { // whatever the order of events is, the last one counts
-		nodes[1].room("room", false, false)
-		nodes[1].room("room", false, true)
+	nodes[1].setRoom("room", false, true)
+	nodes[1].setRoom(id, true, true)
+	nodes[1].setRoom(id, false, true) // another socket joins the room of a socket's ID
+	nodes[0].waitForRoom(nodes[1], "room")
+	nodes[0].waitForRoom(nodes[1], id)
+	nodes[1].setRoom(id, false, false)
+	nodes[0].waitForRoom(nodes[1], id)
+	for range 20 { // only the final state counts
+		nodes[1].setRoom("room", false, false)
+		nodes[1].setRoom("room", false, true)
 	}
-	nodes[0].hear(nodes[1], "room")
-	nodes[0].hear(nodes[1], "")
+	nodes[0].waitForRoom(nodes[1], "room")
+	nodes[0].waitForRoom(nodes[1], "")
 }
 
 func testEnd(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
-	nodes[1].end()
-	if err := nodes[1].Publish(t.Context(), news("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
-		t.Errorf("Publish: %v", err)
+	nodes[1].shutDown()
+	if err := nodes[1].Publish(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("Publish after the end returned %v, want ErrClosed", err)
 	}
 	if _, err := nodes[1].collect(t.Context(), &adapter.Message{Kind: adapter.ListRooms, Namespace: "/"}); !errors.Is(err, adapter.ErrClosed) {
-		t.Errorf("Ask: %v", err)
+		t.Errorf("Ask after the end returned %v, want ErrClosed", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := nodes[0].Publish(ended, news("", `["e"]`)); !errors.Is(err, adapter.ErrUnavailable) {
-		t.Errorf("Publish with a context that has ended: %v", err)
+	if err := nodes[0].Publish(ended, broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrUnavailable) {
+		t.Errorf("Publish with a canceled context returned %v, want ErrUnavailable", err)
 	}
 }

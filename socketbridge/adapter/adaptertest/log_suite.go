@@ -11,17 +11,17 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// RunLog runs the suite for an adapter that is an adapter.Log, beside Run. Cluster is as
-// for Run.
+// RunLog runs the suite for the methods of adapter.Log, in addition to Run. cluster has the
+// same meaning as for Run.
 func RunLog(t *testing.T, cluster func(t *testing.T) func() adapter.Adapter) {
 	for _, tt := range []struct {
 		name string
 		test func(*testing.T, func() adapter.Adapter)
 	}{
 		{"one order", testLogOrder},
-		{"to oneself", testLogSelf},
-		{"since", testSince},
-		{"remains", testRemains},
+		{"delivery to the own node", testLogSelf},
+		{"messages since a place", testSince},
+		{"recovery state", testRecoveryState},
 		{"after the end", testLogEnd},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -40,17 +40,17 @@ func (n *node) append(m *adapter.Message) {
 	}
 }
 
-// All nodes are delivered what several append at a time in one order, each once, and
-// places say which.
+// Messages that several nodes append concurrently are delivered to all nodes in the same
+// order, each once, with increasing places.
 func testLogOrder(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	const each = 50
 	var appending sync.WaitGroup
 	for i, n := range nodes {
 		for g := range 2 {
-			appending.Go(func() { // waited for below
+			appending.Go(func() { // the Wait below waits for it
 				for k := range each {
-					n.append(news("", fmt.Sprintf(`["e",%d]`, 1000*(2*i+g)+k)))
+					n.append(broadcastTo("", fmt.Sprintf(`["e",%d]`, 1000*(2*i+g)+k)))
 				}
 			})
 		}
@@ -60,34 +60,34 @@ func testLogOrder(t *testing.T, join func() adapter.Adapter) {
 		last := map[int]int{}
 		var place uint64
 		for k := range 6 * each {
-			m := n.kept()
+			m := n.nextLogged()
 			at, ok := n.log().Place(m.Offset)
 			if m.Place <= place || !ok || at != m.Place {
-				t.Fatalf("place %d (offset %q: %d, %v) after %d", m.Place, m.Offset, at, ok, place)
+				t.Fatalf("message has place %d after %d; its offset %q is parsed as %d, %v", m.Place, place, m.Offset, at, ok)
 			}
 			place = m.Place
 			text := string(m.Payload.JSON) + m.Offset
 			if i == 0 {
 				want = append(want, text)
 			} else if text != want[k] {
-				t.Fatalf("node %d got %s as number %d, node 0 got %s", i, text, k, want[k])
+				t.Fatalf("message %d is %s on node %d, %s on node 0", k, text, i, want[k])
 			}
 			var number int
 			if _, err := fmt.Sscanf(string(m.Payload.JSON), `["e",%d]`, &number); err != nil {
 				t.Fatal(err)
 			}
 			if next, seen := last[number/1000]; seen && number != next+1 || !seen && number%1000 != 0 {
-				t.Fatalf("%d after %d", number, next)
+				t.Fatalf("got event %d after event %d of the same sender", number, next)
 			}
 			last[number/1000] = number
 		}
-		n.awaitPosition(place)
+		n.waitForPosition(place)
 	}
 	appending.Wait()
 }
 
-// kept returns the next message of the log that came.
-func (n *node) kept() *adapter.Message {
+// nextLogged returns the next delivered message that is in the log.
+func (n *node) nextLogged() *adapter.Message {
 	n.t.Helper()
 	for {
 		if m := n.next(); m.Place > 0 && string(m.Payload.JSON) != `["started"]` && string(m.Payload.JSON) != `["for a"]` {
@@ -96,42 +96,42 @@ func (n *node) kept() *adapter.Message {
 	}
 }
 
-// awaitPosition waits until the node has been delivered what has a place.
-func (n *node) awaitPosition(place uint64) {
+// waitForPosition waits until everything up to place has been delivered to the node.
+func (n *node) waitForPosition(place uint64) {
 	n.t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for n.log().Position() < place {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			n.t.Fatalf("the node is at %d, not at %d", n.log().Position(), place)
+			n.t.Fatalf("Position is %d, want %d", n.log().Position(), place)
 		}
 	}
 }
 
-// Append returns when the node itself has been delivered; Publish does not deliver to it.
+// Append returns after the delivery to its own node. Publish does not deliver to its own node.
 func testLogSelf(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
 	n := nodes[0]
 	for i := range 50 {
-		n.publish(news("", `["published"]`))
-		n.append(news("a", fmt.Sprintf(`["e",%d]`, i)))
+		n.publish(broadcastTo("", `["published"]`))
+		n.append(broadcastTo("a", fmt.Sprintf(`["e",%d]`, i)))
 		select {
-		case m := <-n.got:
+		case m := <-n.delivered:
 			if got := string(m.Payload.JSON); got != fmt.Sprintf(`["e",%d]`, i) || m.Place == 0 || len(m.Rooms) != 1 {
-				t.Fatalf("got %s", show(m))
+				t.Fatalf("got %s", format(m))
 			}
 		default:
-			t.Fatal("Append has returned before the node was delivered")
+			t.Fatal("Append returned before the message was delivered to the node")
 		}
 	}
-	volatile := news("", `["volatile"]`)
+	volatile := broadcastTo("", `["volatile"]`)
 	volatile.Volatile = true
 	nodes[1].publish(volatile)
 	if m := n.next(); m.Place != 0 || m.Offset != "" {
-		t.Errorf("a volatile message has the offset %q", m.Offset)
+		t.Errorf("volatile message has offset %q, want none", m.Offset)
 	}
 }
 
@@ -147,13 +147,13 @@ func testSince(t *testing.T, join func() adapter.Adapter) {
 	binary := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{"a"}, Except: []string{"x"},
 		Payload: event(`["bin",{"_placeholder":true,"num":0}]`, []byte{1, 2})}
 	nodes[0].append(binary)
-	first := nodes[0].kept()
-	if got := nodes[1].kept(); show(got) != show(first) || show(got) != show(binary) {
-		t.Errorf("got %s and %s", show(first), show(got))
+	first := nodes[0].nextLogged()
+	if got := nodes[1].nextLogged(); format(got) != format(first) || format(got) != format(binary) {
+		t.Errorf("got %s on node 0, %s on node 1", format(first), format(got))
 	}
-	const count = 250 // more than one exchange with a server brings
+	const count = 250 // enough for several round trips to a server
 	for i := range count {
-		nodes[i%2].append(news("", fmt.Sprintf(`["e",%d]`, i)))
+		nodes[i%2].append(broadcastTo("", fmt.Sprintf(`["e",%d]`, i)))
 		if i%50 == 0 {
 			nodes[0].append(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/chat", Payload: event(`["elsewhere"]`)})
 			nodes[0].publish(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Volatile: true, Payload: event(`["volatile"]`)})
@@ -162,43 +162,43 @@ func testSince(t *testing.T, join func() adapter.Adapter) {
 	for _, n := range nodes {
 		all, end, err := since(n, first.Place)
 		if err != nil || len(all) != count {
-			t.Fatalf("%d messages, %v", len(all), err)
+			t.Fatalf("Since yielded %d messages, want %d; error %v", len(all), count, err)
 		}
 		for i, m := range all {
 			if string(m.Payload.JSON) != fmt.Sprintf(`["e",%d]`, i) || m.Place == 0 || m.Offset == "" {
-				t.Fatalf("number %d is %s at %q", i, show(m), m.Offset)
+				t.Fatalf("message %d is %s with offset %q", i, format(m), m.Offset)
 			}
 		}
 		if more, again, err := since(n, end); err != nil || len(more) != 0 || again != end {
-			t.Errorf("after the end: %d messages, end %d after %d, %v", len(more), again, end, err)
+			t.Errorf("Since at the end %[3]d yielded %[1]d messages and returned end %[2]d, error %[4]v", len(more), again, end, err)
 		}
-		n.awaitPosition(all[count-1].Place)
+		n.waitForPosition(all[count-1].Place)
 		if got, _, err := since(n, all[count-2].Place); err != nil || len(got) != 1 {
-			t.Errorf("after the last but one: %d, %v", len(got), err)
+			t.Errorf("Since before the last message yielded %d messages, error %v", len(got), err)
 		}
 	}
 	asked := 0
 	if end, err := nodes[0].log().Since(t.Context(), "/", first.Place, func(*adapter.Message) bool { asked++; return false }); asked != 1 || end != 0 || err != nil {
-		t.Errorf("a reader that has enough: %d messages, %d, %v", asked, end, err)
+		t.Errorf("Since with a yield that returns false: %d calls, end %d, error %v", asked, end, err)
 	}
 	for _, place := range []uint64{first.Place + 1<<50, 1<<64 - 1} {
 		if _, _, err := since(nodes[0], place); !errors.Is(err, adapter.ErrNotKept) {
-			t.Errorf("after %d: %v", place, err)
+			t.Errorf("Since place %d returned %v, want ErrNotKept", place, err)
 		}
 	}
 	for _, offset := range []string{"", "x", "-", "-1", "1-", "1-x", "m-", "m-x", "99999999999999999999-1", "1-99999999999999999999"} {
 		if place, ok := nodes[0].log().Place(offset); ok {
-			t.Errorf("offset %q is place %d", offset, place)
+			t.Errorf("Place accepted offset %q as %d", offset, place)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := nodes[0].log().Since(ended, "/", first.Place, func(*adapter.Message) bool { return true }); !errors.Is(err, adapter.ErrUnavailable) {
-		t.Errorf("with a context that has ended: %v", err)
+		t.Errorf("Since with a canceled context returned %v, want ErrUnavailable", err)
 	}
 }
 
-func testRemains(t *testing.T, join func() adapter.Adapter) {
+func testRecoveryState(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
 	ctx := t.Context()
 	want := &adapter.RecoveryState{Namespace: "/", PID: "pid", ID: "sid", Rooms: []string{"sid", "é"}, Owner: "me",
@@ -221,14 +221,14 @@ func testRemains(t *testing.T, join func() adapter.Adapter) {
 		}
 		for _, n := range nodes {
 			if got := take(n, "/", "pid", "another") + take(n, "/chat", "pid", owner) + take(n, "/", "other", owner); got != "" {
-				t.Errorf("somebody else took %s", got)
+				t.Errorf("Take with another owner, namespace or private ID returned %s", got)
 			}
 		}
-		// However many try, one gets it.
+		// Only one of several concurrent calls gets the state.
 		got := make(chan string, 8)
 		var taking sync.WaitGroup
 		for i := range 8 {
-			taking.Go(func() { got <- take(nodes[i%2], "/", "pid", owner) }) // waited for below
+			taking.Go(func() { got <- take(nodes[i%2], "/", "pid", owner) }) // the Wait below waits for it
 		}
 		taking.Wait()
 		close(got)
@@ -243,36 +243,36 @@ func testRemains(t *testing.T, join func() adapter.Adapter) {
 	if err := nodes[0].log().Keep(ctx, want, time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	// Only the time can tell; it is over long before patience is.
+	// Real time must pass. 25 ms is long after the ttl of 1 ms.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for range 5 {
 		<-tick.C
 	}
 	if got := take(nodes[0], "/", "pid", ""); got != "" {
-		t.Errorf("kept too long: %s", got)
+		t.Errorf("Take after the ttl returned %s", got)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := nodes[0].log().Keep(ended, want, time.Minute); err == nil {
-		t.Error("Keep with a context that has ended")
+		t.Error("Keep with a canceled context returned no error")
 	}
 	if _, err := nodes[0].log().Take(ended, "/", "pid", ""); err == nil {
-		t.Error("Take with a context that has ended")
+		t.Error("Take with a canceled context returned no error")
 	}
 }
 
 func testLogEnd(t *testing.T, join func() adapter.Adapter) {
-	unborn := join().(adapter.Log)
-	if err := unborn.Append(t.Context(), news("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
-		t.Errorf("Append before Run: %v", err)
+	notRunning := join().(adapter.Log)
+	if err := notRunning.Append(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("Append before Run returned %v, want ErrClosed", err)
 	}
-	if place := unborn.Position(); place != 0 {
-		t.Errorf("at %d before Run", place)
+	if place := notRunning.Position(); place != 0 {
+		t.Errorf("Position before Run is %d, want 0", place)
 	}
 	n := start(t, join, 1)[0]
-	n.end()
-	if err := n.log().Append(t.Context(), news("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
-		t.Errorf("Append: %v", err)
+	n.shutDown()
+	if err := n.log().Append(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("Append after the end returned %v, want ErrClosed", err)
 	}
 }

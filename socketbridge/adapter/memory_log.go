@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// maxKept is how many messages a Memory's log keeps, and how many sockets' remains.
+// maxKept is the maximum number of messages, and of RecoveryStates, that a Memory stores.
 const maxKept = 10_000
 
-// memoryLog is what the servers of a Memory keep together.
+// memoryLog is the log that the servers of a Memory share.
 type memoryLog struct {
-	// order is held while a message gets its place and is delivered to all, which
-	// never waits.
+	// order is held while a message gets its place and is delivered to all nodes, so that
+	// all see the same order. Deliver does not block.
 	order sync.Mutex
 
-	mu   sync.Mutex // guards what follows
-	list []*Message // oldest first; of places without a gap
-	last uint64
-	gone map[string]keptRemains // by private ID
+	mu     sync.Mutex // guards the fields below
+	list   []*Message // oldest first, with consecutive places
+	last   uint64
+	states map[string]storedState // by private ID
 }
 
-type keptRemains struct {
+type storedState struct {
 	*RecoveryState
 	until time.Time
 }
 
 var _ Log = (*memoryLink)(nil)
 
-// begin lets a node begin at the log's end: it is delivered what comes after.
+// begin starts a node at the end of the log.
 func (log *memoryLog) begin(l *memoryLink) {
 	log.order.Lock()
 	defer log.order.Unlock()
@@ -97,7 +97,7 @@ func (l *memoryLink) Since(ctx context.Context, namespace string, after uint64, 
 	log.mu.Lock()
 	list, end := log.list, log.last
 	log.mu.Unlock()
-	first := end - uint64(len(list)) // the place before the oldest
+	first := end - uint64(len(list)) // the place before the oldest message
 	if after < first || after > end {
 		return 0, ErrNotKept
 	}
@@ -118,23 +118,23 @@ func (l *memoryLink) Keep(ctx context.Context, r *RecoveryState, ttl time.Durati
 	log.mu.Lock()
 	defer log.mu.Unlock()
 	now := time.Now()
-	if len(log.gone) >= maxKept {
-		for pid, old := range log.gone {
+	if len(log.states) >= maxKept {
+		for pid, old := range log.states {
 			if !now.Before(old.until) {
-				delete(log.gone, pid)
+				delete(log.states, pid)
 			}
 		}
-		for pid := range log.gone {
-			if len(log.gone) < maxKept {
+		for pid := range log.states {
+			if len(log.states) < maxKept {
 				break
 			}
-			delete(log.gone, pid)
+			delete(log.states, pid)
 		}
 	}
-	if log.gone == nil {
-		log.gone = make(map[string]keptRemains)
+	if log.states == nil {
+		log.states = make(map[string]storedState)
 	}
-	log.gone[r.PID] = keptRemains{r, now.Add(ttl)}
+	log.states[r.PID] = storedState{r, now.Add(ttl)}
 	return nil
 }
 
@@ -146,11 +146,11 @@ func (l *memoryLink) Take(ctx context.Context, namespace, pid, owner string) (*R
 	log := &l.hub.log
 	log.mu.Lock()
 	defer log.mu.Unlock()
-	r, ok := log.gone[pid]
+	r, ok := log.states[pid]
 	if !ok || r.Namespace != namespace || r.Owner != owner {
 		return nil, nil
 	}
-	delete(log.gone, pid)
+	delete(log.states, pid)
 	if !time.Now().Before(r.until) {
 		return nil, nil
 	}
