@@ -14,8 +14,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// The client, as this repository's server serves it, against that server, in the
-// browser.
+// The client that socketbridge serves works with socketbridge, in a browser.
 func TestAgainstTheBridge(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -45,18 +44,18 @@ func TestAgainstTheBridge(t *testing.T) {
 			`, transport, &got)
 			if got.Transport != transport || got.Second != got.First+1 || len(got.Bytes) != 2 || got.Bytes[1] != 255 ||
 				got.Refused != "not you 7" || got.Reason != "io server disconnect" || got.Pushed != "hello" {
-				t.Errorf("%+v", got)
+				t.Errorf("page received %+v", got)
 			}
 		})
 	}
 	var count string
 	page.Eval(`return (await fetch("/count")).text()`, nil, &count)
 	if count != "4" {
-		t.Errorf("over HTTP the session's count is %s, want 4", count)
+		t.Errorf("count read over HTTP is %s, want 4", count)
 	}
 }
 
-// bridge serves an app with sessions and sockets, and returns its URL.
+// bridge starts an app with sessions and sockets and returns its URL.
 func bridge(t *testing.T) string {
 	t.Helper()
 	silent := slog.New(slog.DiscardHandler)
@@ -102,7 +101,7 @@ func bridge(t *testing.T) string {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	go func() { // waited for at the test's end
+	go func() { // the cleanup waits for it
 		defer close(ended)
 		_ = app.Listener(ln)
 	}()

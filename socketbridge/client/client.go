@@ -1,6 +1,6 @@
-// Package client holds a small client for pages: one ES module without
-// dependencies that a server can serve next to its sockets, so that a page works
-// with no network beyond that server.
+// Package client contains a small client for web pages: one ES module without
+// dependencies. The server serves it next to its sockets, so that a page needs no other
+// host.
 //
 //	<script type="module">
 //	import { connect } from "/socket.io/fiberbridge.mjs";
@@ -9,14 +9,14 @@
 //	await socket.emitWithAck("incr", 1);
 //	</script>
 //
-// It speaks Engine.IO 4 and Socket.IO 5, as the official client does, which works
-// with the same servers and offers more: an upgrade from polling, several
-// transports to choose from, older browsers. What differs is said at the top of
-// fiberbridge.mjs.
+// It speaks Engine.IO 4 and Socket.IO 5, like the official client. The official client
+// works with the same servers and has more features: upgrades from polling, more
+// transports, older browsers. The top of fiberbridge.mjs lists the differences.
 //
-// Where no cookie travels, connectWithSession fetches a ticket for each connect, and
-// sessionAuth does so for the official client (session.mjs). Classic is the same for
-// pages without modules: the functions are then in the global fiberbridge.
+// For pages that cannot send the session cookie, connectWithSession fetches a ticket
+// before each connect, and sessionAuth does the same for the official client
+// (session.mjs). Classic is the same client for pages without modules; it defines the
+// global fiberbridge.
 package client
 
 import (
@@ -35,28 +35,28 @@ var (
 	session []byte
 )
 
-// Script is the client: an ES module, to be served as text/javascript. It must
-// not be changed.
+// Script is the client as an ES module, to be served as text/javascript. It must not be
+// modified.
 var Script = module()
 
-// Classic is the client for a <script> without type="module". It must not be changed.
+// Classic is the client for a <script> without type="module". It must not be modified.
 var Classic = classic(Script)
 
-// Hash names this version of Script, and ClassicHash that of Classic: 16 characters
-// for a URL that always means the same content.
+// Hash identifies this version of Script, and ClassicHash that of Classic: 16 characters,
+// for use in a URL whose content never changes.
 var (
 	Hash        = hash(Script)
 	ClassicHash = hash(Classic)
 )
 
-// ETag names this version of Script, quoted as the HTTP header wants it (RFC 9110,
-// section 8.8.3); ClassicETag that of Classic.
+// ETag identifies this version of Script, quoted as in the HTTP header (RFC 9110, section
+// 8.8.3), and ClassicETag that of Classic.
 var (
 	ETag        = `"` + Hash + `"`
 	ClassicETag = `"` + ClassicHash + `"`
 )
 
-// module joins the sources: the second one without the line that imports the first.
+// module joins the two sources, without the second one's import of the first.
 func module() []byte {
 	rest := regexp.MustCompile(`(?m)^import .* from "\./fiberbridge\.mjs";\n`).ReplaceAll(session, nil)
 	return append(append(bytes.Clone(core), "\n// ---- session.mjs ----\n\n"...), rest...)
@@ -64,7 +64,7 @@ func module() []byte {
 
 var exported = regexp.MustCompile(`(?m)^export ((?:async )?(?:function|class|const) (\w+))`)
 
-// classic puts a module into a function, and what it exports into a global.
+// classic wraps a module in a function and assigns its exports to a global.
 func classic(module []byte) []byte {
 	var names []string
 	for _, match := range exported.FindAllSubmatch(module, -1) {

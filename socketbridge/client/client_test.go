@@ -10,29 +10,29 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/client"
 )
 
-func own(transports ...string) nodetest.Options {
+func ownClient(transports ...string) nodetest.Options {
 	return nodetest.Options{Version: "own", Transports: transports}
 }
 
-// The reference server is what the client is measured against.
+// The client works with the reference server.
 func TestAgainstTheReferenceServer(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	url := n.Serve(t, nil, nil)
 	for _, transport := range []string{"websocket", "polling"} {
 		t.Run(transport, func(t *testing.T) {
-			c := n.Connect(t, url, own(transport))
+			c := n.Connect(t, url, ownClient(transport))
 			if s := c.State(); s.ID == "" || !s.Connected || s.Transport != transport {
-				t.Errorf("connected as %+v", s)
+				t.Errorf("state after connecting is %+v", s)
 			}
 
 			t.Run("acknowledgements both ways", func(t *testing.T) {
 				c.Answer("question", "yes", 2)
 				if got, want := c.MustCall("ask", "question", 1).String(), `[null,"yes",2]`; got != want {
-					t.Errorf("answered %s, want %s", got, want)
+					t.Errorf("answer is %s, want %s", got, want)
 				}
 				if got := c.MustNext("question").String(); got != "[1]" {
-					t.Errorf("asked %s", got)
+					t.Errorf("server asked %s", got)
 				}
 			})
 			t.Run("binary both ways", func(t *testing.T) {
@@ -40,11 +40,11 @@ func TestAgainstTheReferenceServer(t *testing.T) {
 				want := `[{"$binary":"AAEC"},{"a":[{"$binary":"AP8="},"text",null]},{"$binary":""}]`
 				args := []any{[]byte{0, 1, 2}, nested, []byte{}}
 				if got := c.MustCall("echo", args...).String(); got != want {
-					t.Errorf("the answer is %s, want %s", got, want)
+					t.Errorf("answer is %s, want %s", got, want)
 				}
 				c.Emit("back", append([]any{"returned"}, args...)...)
 				if got := c.MustNext("returned").String(); got != want {
-					t.Errorf("the event has %s, want %s", got, want)
+					t.Errorf("event has %s, want %s", got, want)
 				}
 			})
 			t.Run("text", func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestAgainstTheReferenceServer(t *testing.T) {
 				var got string
 				c.MustCall("echo", odd).Bind(t, &got)
 				if got != odd {
-					t.Errorf("echo gave %q", got)
+					t.Errorf("echo returned %q", got)
 				}
 			})
 			t.Run("order", func(t *testing.T) {
@@ -62,13 +62,13 @@ func TestAgainstTheReferenceServer(t *testing.T) {
 				for i := range 50 {
 					var got int
 					if c.MustNext("number").Bind(t, &got); got != i {
-						t.Fatalf("number %d came as the %dth", got, i)
+						t.Fatalf("event %d has number %d", i, got)
 					}
 				}
 			})
 			c.Close()
 			if got := c.MustNext(nodetest.Disconnected).String(); got != `["io client disconnect"]` {
-				t.Errorf("disconnected because of %s", got)
+				t.Errorf("disconnect reason is %s", got)
 			}
 			c.Reconnect()
 			c.MustCall("echo")
@@ -81,7 +81,7 @@ func TestHandshake(t *testing.T) {
 	n := nodetest.Start(t)
 	url := n.Serve(t, nil, nil)
 	for _, transport := range []string{"websocket", "polling"} {
-		o := own(transport)
+		o := ownClient(transport)
 		o.Auth, o.Query, o.Cookie = map[string]string{"who": "me"}, map[string]string{"q": "x y&z"}, "a=1"
 		var got struct {
 			Auth, Query map[string]string
@@ -89,7 +89,7 @@ func TestHandshake(t *testing.T) {
 		}
 		n.Connect(t, url, o).MustCall("handshake").Bind(t, &got)
 		if got.Auth["who"] != "me" || got.Query["q"] != "x y&z" || got.Cookie != "a=1" {
-			t.Errorf("over %s the server saw %+v", transport, got)
+			t.Errorf("server received %+v over %s", got, transport)
 		}
 	}
 }
@@ -98,10 +98,10 @@ func TestNamespaces(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	url := n.Serve(t, nil, nil)
-	chat := n.Connect(t, url+"/chat", own())
+	chat := n.Connect(t, url+"/chat", ownClient())
 	root := chat.Of("/", nil)
 	if a, b := chat.State().ID, root.State().ID; a == b || a == "" || b == "" {
-		t.Errorf("the namespaces have the IDs %q and %q", a, b)
+		t.Errorf("the namespaces have the IDs %q and %q, want two different ones", a, b)
 	}
 	root.MustCall("echo")
 
@@ -112,25 +112,25 @@ func TestNamespaces(t *testing.T) {
 	}
 	refused.MustNext(nodetest.ConnectError).Bind(t, &why)
 	if why.Message != "not authorized" || why.Data.Code != 7 {
-		t.Errorf("refused with %+v", why)
+		t.Errorf("connect_error is %+v", why)
 	}
 	refused.SetAuth(map[string]string{"token": "let me in"})
 	refused.Reconnect()
 
 	unknown := chat.DialOf("/nowhere", nil)
 	if got := unknown.MustNext(nodetest.ConnectError).String(); !strings.Contains(got, "Invalid namespace") {
-		t.Errorf("an unknown namespace is refused with %s", got)
+		t.Errorf("connect_error of an unknown namespace is %s", got)
 	}
 
 	root.Emit("leave")
 	if got := root.MustNext(nodetest.Disconnected).String(); got != `["io server disconnect"]` {
-		t.Errorf("disconnected because of %s", got)
+		t.Errorf("disconnect reason is %s", got)
 	}
-	chat.MustCall("echo") // which is still there
+	chat.MustCall("echo") // still connected
 }
 
-// A socket that leaves before its CONNECT was answered, and comes back, sends no
-// second CONNECT: servers close the connection of a client that does.
+// A socket that disconnects before the answer to its CONNECT, and connects again, must not
+// send a second CONNECT: servers close the connection of a client that does.
 func TestLeavingWhileJoining(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -141,19 +141,19 @@ func TestLeavingWhileJoining(t *testing.T) {
 		await new Promise((done) => root.once("connect", done));
 		root.on("disconnect", (reason) => { throw new Error(reason); });
 		const chat = root.of("/chat");
-		await null; // it has sent its CONNECT
+		await null; // the CONNECT has been sent
 		chat.disconnect().connect();
 		await new Promise((done) => chat.once("connect", done));
 		chat.disconnect();
-		await root.emitWithAck("echo"); // the reference server wants a breath between leaving and joining
+		await root.emitWithAck("echo"); // the reference server needs time between disconnect and connect
 		const again = root.of("/chat");
 		await null;
-		again.disconnect(); // and does not come back: the server is told
+		again.disconnect(); // for good: the client sends a DISCONNECT when the answer arrives
 		await root.emitWithAck("echo", 1);
 		return root.id && !again.connected ? "fine" : "lost";
 	`, nil, &got)
 	if got != "fine" || page.Waiting("error") > 0 {
-		t.Errorf("got %q, and %d errors", got, page.Waiting("error"))
+		t.Errorf("got %q with %d page errors", got, page.Waiting("error"))
 	}
 }
 
@@ -163,25 +163,25 @@ func TestComesBack(t *testing.T) {
 	url := n.Serve(t, nil, nil)
 	for _, transport := range []string{"websocket", "polling"} {
 		t.Run(transport, func(t *testing.T) {
-			o := own(transport)
+			o := ownClient(transport)
 			o.Reconnect = true
 			c := n.Connect(t, url, o)
 			before := c.State().ID
 			c.Emit("drop")
 			if got := c.MustNext(nodetest.Disconnected).String(); got != `["transport close"]` {
-				t.Errorf("disconnected because of %s", got)
+				t.Errorf("disconnect reason is %s", got)
 			}
-			c.Emit("back", "kept", 1) // waits until there is a connection
+			c.Emit("back", "kept", 1) // buffered until the client has reconnected
 			c.MustNext(nodetest.Connected)
 			c.MustNext("kept")
 			if after := c.State().ID; after == before || after == "" {
-				t.Errorf("came back as %q, was %q", after, before)
+				t.Errorf("ID is %q after reconnecting, was %q", after, before)
 			}
 		})
 	}
 }
 
-// An acknowledgement that cannot come any more is an error at once.
+// An acknowledgement that can no longer arrive fails at once.
 func TestPendingAcknowledgements(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -219,7 +219,7 @@ func TestListeners(t *testing.T) {
 		socket.on("e", twice).once("e", (n) => heard.push("once" + n)).on("*", (name, n) => heard.push(name + n));
 		socket.on("f", () => { throw new Error("a listener's own"); }).on("f", () => heard.push("f"));
 		for (const [name, n] of [["e", 1], ["e", 2], ["f", 3]]) socket.emit("back", name, n);
-		await socket.emitWithAck("echo"); // behind the three
+		await socket.emitWithAck("echo"); // answered after the three events
 		socket.off("e", twice).off("*");
 		socket.emit("echo", 5, (n) => { throw new Error("a callback's own " + n); });
 		socket.emit("back", "e", 4);
@@ -227,17 +227,17 @@ func TestListeners(t *testing.T) {
 		return heard.join(" ");
 	`, nil, &got)
 	if want := "e1 on1 once1 e2 on2 f3 f"; got != want {
-		t.Errorf("heard %q, want %q", got, want)
+		t.Errorf("listeners recorded %q, want %q", got, want)
 	}
 	for _, want := range []string{"Error: a listener's own", "Error: a callback's own 5"} {
 		if got := page.MustNext("error"); got != want {
-			t.Errorf("the page's error is %q, want %q", got, want)
+			t.Errorf("page error is %q, want %q", got, want)
 		}
 	}
 }
 
-// One socket's listener may use another socket of the same connection, of which
-// it is not yet told that it is gone.
+// A disconnect listener may use another socket of the same connection, whose own
+// disconnect listeners have not run yet.
 func TestSocketsThatEndTogether(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -253,15 +253,15 @@ func TestSocketsThatEndTogether(t *testing.T) {
 		}));
 		root.emit("drop");
 		const how = await lost;
-		await Promise.all([root, chat].map((socket) => socket.emitWithAck("echo", 1))); // both come back
+		await Promise.all([root, chat].map((socket) => socket.emitWithAck("echo", 1))); // both reconnect
 		return how;
 	`, nil, &got)
 	if got != "socket has been disconnected" || page.Waiting("error") > 0 {
-		t.Errorf("the answer is %q, and there are %d errors", got, page.Waiting("error"))
+		t.Errorf("error is %q, with %d page errors", got, page.Waiting("error"))
 	}
 }
 
-// A server that cannot be understood, or that has gone silent, is left.
+// The client closes the connection to a server that sends invalid data or no pings.
 func TestBadServers(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -286,22 +286,22 @@ func TestBadServers(t *testing.T) {
 		{"close", []any{open, connect, "1"}, "transport close"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := n.Dial(t, n.Script(t, tt.send...), own("websocket"))
+			c := n.Dial(t, n.Script(t, tt.send...), ownClient("websocket"))
 			c.MustNext(nodetest.Connected)
 			if got := c.MustNext(nodetest.Disconnected).String(); got != `["`+tt.want+`"]` {
-				t.Errorf("disconnected because of %s, want %s", got, tt.want)
+				t.Errorf("disconnect reason is %s, want %s", got, tt.want)
 			}
 		})
 	}
 }
 
-// Without a WebSocket the client polls.
+// The client falls back to polling if the server does not support WebSocket.
 func TestFallsBackToPolling(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	c := n.Connect(t, n.Serve(t, map[string]any{"transports": []string{"polling"}}, nil), own())
+	c := n.Connect(t, n.Serve(t, map[string]any{"transports": []string{"polling"}}, nil), ownClient())
 	if got := c.State().Transport; got != "polling" {
-		t.Errorf("connected over %q", got)
+		t.Errorf("transport is %q, want polling", got)
 	}
 	c.MustCall("echo")
 }
@@ -309,38 +309,38 @@ func TestFallsBackToPolling(t *testing.T) {
 func TestConnectErrors(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	c := n.Dial(t, "http://127.0.0.1:1/", own())
+	c := n.Dial(t, "http://127.0.0.1:1/", ownClient())
 	c.MustNext(nodetest.ConnectError)
 
 	url := n.Serve(t, map[string]any{"path": "/elsewhere/"}, nil)
-	c = n.Dial(t, url, own("polling"))
+	c = n.Dial(t, url, ownClient("polling"))
 	var why struct{ Status int }
 	if c.MustNext(nodetest.ConnectError).Bind(t, &why); why.Status != 404 {
-		t.Errorf("the status is %d", why.Status)
+		t.Errorf("status is %d, want 404", why.Status)
 	}
-	o := own()
+	o := ownClient()
 	o.Path = "/elsewhere/"
 	n.Connect(t, url, o)
 
-	o = own()
+	o = ownClient()
 	o.Reconnect = true
 	o.Extra = map[string]any{"reconnectionAttempts": 2}
 	c = n.Dial(t, "http://127.0.0.1:1/", o)
-	for range 3 { // the first and two more
+	for range 3 { // the first attempt and two more
 		c.MustNext(nodetest.ConnectError)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := c.Next(ctx, nodetest.ConnectError); err == nil {
-		t.Error("it tried again after the last attempt")
+		t.Error("the client tried again after the last attempt")
 	}
 }
 
-// What cannot be put into one request is sent in several.
+// Events that exceed the limit of one request are sent in several.
 func TestLargePollingBodies(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	c := n.Connect(t, n.Serve(t, map[string]any{"maxHttpBufferSize": 3000}, nil), own("polling"))
+	c := n.Connect(t, n.Serve(t, map[string]any{"maxHttpBufferSize": 3000}, nil), ownClient("polling"))
 	text := strings.Repeat("é", 400)
 	for i := range 20 {
 		c.Emit("back", "large", i, text)
@@ -348,13 +348,13 @@ func TestLargePollingBodies(t *testing.T) {
 	for i := range 20 {
 		var got int
 		if c.MustNext("large").Bind(t, &got); got != i {
-			t.Fatalf("%d came as the %dth", got, i)
+			t.Fatalf("event %d has number %d", i, got)
 		}
 	}
 }
 
-// openPage opens a page of the reference server in Chromium, with the client's
-// connect in window.
+// openPage opens a page of the reference server in Chromium. window.connect is the client's
+// connect.
 func openPage(t *testing.T, n *nodetest.Node, options map[string]any) *nodetest.Page {
 	t.Helper()
 	html := `<!doctype html><title>t</title><script type="module">
@@ -369,7 +369,7 @@ func openPage(t *testing.T, n *nodetest.Node, options map[string]any) *nodetest.
 	return n.Browser(t).Open(url + "/")
 }
 
-// In the browser that it is made for.
+// The client works in a browser.
 func TestChromium(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -391,13 +391,13 @@ func TestChromium(t *testing.T) {
 			socket.disconnect();
 			return { transport, bytes: [...new Uint8Array(back)], type: back.constructor.name, cookie };
 		`, transport, &got)
-		// A poll that is on its way may find its connection closed by the goodbye,
-		// which browsers log; so this is asked of the WebSocket only.
+		// Closing can interrupt a pending poll, and browsers log that as an error. So
+		// only WebSocket must be free of errors.
 		if transport == "websocket" && page.Waiting("error") > 0 {
-			t.Errorf("the page has the error %s", page.MustNext("error"))
+			t.Errorf("page error: %s", page.MustNext("error"))
 		}
 		if got.Transport != transport || len(got.Bytes) != 2 || got.Bytes[1] != 255 || got.Type != "ArrayBuffer" || got.Cookie != "seen=1" {
-			t.Errorf("over %s the page got %+v", transport, got)
+			t.Errorf("over %s the page received %+v", transport, got)
 		}
 	}
 }
@@ -408,7 +408,7 @@ func TestChromiumOffline(t *testing.T) {
 	html := `<!doctype html><p id="state"></p><script type="module">
 		import { connect } from "/fiberbridge.mjs";
 		const show = (text) => { document.getElementById("state").textContent = text; };
-		// Waiting would take a minute: it is the "online" event that brings it back.
+		// The retry delay is a minute, so only the "online" event can reconnect in time.
 		const socket = connect("/", { reconnectionDelay: 60000, reconnectionDelayMax: 60000, randomizationFactor: 0 });
 		socket.on("connect", () => show("here as " + socket.id)).on("disconnect", (reason) => show("gone: " + reason));
 	</script>`
@@ -424,13 +424,13 @@ func TestChromiumOffline(t *testing.T) {
 	page.WaitText("#state", "gone: transport close")
 	b.SetOffline(false)
 	if after := page.WaitText("#state", "here"); after == before {
-		t.Error("it came back as the same socket")
+		t.Error("ID is unchanged after reconnecting")
 	}
 }
 
 func TestETag(t *testing.T) {
 	t.Parallel()
 	if len(client.Script) == 0 || !strings.HasPrefix(client.ETag, `"`) || len(client.ETag) != 18 {
-		t.Errorf("ETag %s of %d bytes", client.ETag, len(client.Script))
+		t.Errorf("ETag is %s, Script has %d bytes", client.ETag, len(client.Script))
 	}
 }

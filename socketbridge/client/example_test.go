@@ -10,11 +10,11 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/client"
 )
 
-// The bridge serves the script by itself; this is how another server would.
+// socketbridge serves the script itself. Another server would serve it like this.
 func Example() {
 	serve := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache") // kept, and asked about again
+		w.Header().Set("Cache-Control", "no-cache") // cached, but revalidated with the ETag
 		w.Header().Set("ETag", client.ETag)
 		http.ServeContent(w, r, "fiberbridge.mjs", time.Time{}, bytes.NewReader(client.Script))
 	}

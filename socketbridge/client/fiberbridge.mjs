@@ -1,32 +1,31 @@
-// A Socket.IO v5 / Engine.IO v4 client in one file, without dependencies.
+// A Socket.IO 5 / Engine.IO 4 client in one file, without dependencies.
 //
 //   import { connect } from "/socket.io/fiberbridge.mjs";
 //   const socket = connect();
 //   socket.on("count", (n) => show(n));
 //   const n = await socket.timeout(5000).emitWithAck("incr", 1);
 //
-// The words are those of the official client, which works with the same servers.
-// Different here: the WebSocket is tried first, and polling only when that fails;
-// of() shares a connection between namespaces; binary data is an ArrayBuffer or a
-// view of one (of a Blob, send `await blob.arrayBuffer()`), and arrives as an
-// ArrayBuffer.
+// The API is that of the official client, which works with the same servers. Differences: this
+// client tries WebSocket first, and polling only if that fails; of() shares one connection
+// between namespaces; binary data is sent as an ArrayBuffer or a view of one (for a Blob, send
+// `await blob.arrayBuffer()`) and received as an ArrayBuffer.
 
 /**
  * @typedef {object} Options
- * @property {string} [path] where the server answers. Default: "/socket.io/"
+ * @property {string} [path] the path of the server. Default: "/socket.io/"
  * @property {("websocket"|"polling")[]} [transports] tried in this order. Default: both
- * @property {object|(() => object|Promise<object>)} [auth] sent at each connect. Default: nothing
- * @property {Record<string,string>} [query] added to the URL of each request. Default: nothing
- * @property {boolean} [autoConnect] connect without being asked. Default: true
- * @property {boolean} [reconnection] come back after the connection was lost. Default: true
- * @property {number} [reconnectionAttempts] give up after so many in a row. Default: Infinity
- * @property {number} [reconnectionDelay] ms before the first attempt, doubled each time. Default: 1000
- * @property {number} [reconnectionDelayMax] ms that the delay grows to. Default: 5000
- * @property {number} [randomizationFactor] the delay varies by this share. Default: 0.5
- * @property {number} [timeout] ms for one transport to shake hands. Default: 20000
+ * @property {object|(() => object|Promise<object>)} [auth] sent with each connect. Default: none
+ * @property {Record<string,string>} [query] added to the URL of each request. Default: none
+ * @property {boolean} [autoConnect] connect immediately. Default: true
+ * @property {boolean} [reconnection] reconnect when the connection is lost. Default: true
+ * @property {number} [reconnectionAttempts] maximum number of failed attempts in a row. Default: Infinity
+ * @property {number} [reconnectionDelay] ms before the first attempt, doubled after each. Default: 1000
+ * @property {number} [reconnectionDelayMax] maximum of the delay, in ms. Default: 5000
+ * @property {number} [randomizationFactor] random variation of the delay, as a fraction of it. Default: 0.5
+ * @property {number} [timeout] ms for the handshake of one transport. Default: 20000
  * @property {boolean} [withCredentials] send cookies to another origin. Default: false
- * @property {typeof WebSocket} [WebSocket] for where there is none, or another. Default: the global one
- * @property {typeof fetch} [fetch] likewise
+ * @property {typeof WebSocket} [WebSocket] used instead of the global WebSocket
+ * @property {typeof fetch} [fetch] used instead of the global fetch
  */
 
 const defaults = {
@@ -36,7 +35,7 @@ const defaults = {
 };
 
 /**
- * Connects to a namespace: the path of the URL.
+ * Connects to the namespace that is the path of the URL.
  * @param {string|Options} [url] "/chat", "https://example.com/chat"; or the options. Default: the page's origin, namespace "/"
  * @param {Options} [options]
  * @returns {Socket}
@@ -50,43 +49,43 @@ export function connect(url = "/", options = {}) {
 
 // ---- Socket.IO packets ----
 
-const CONNECT = 0, DISCONNECT = 1, EVENT = 2, ACK = 3, CONNECT_ERROR = 4, BINARY = 3; // BINARY: from EVENT or ACK to its binary form
+const CONNECT = 0, DISCONNECT = 1, EVENT = 2, ACK = 3, CONNECT_ERROR = 4, BINARY = 3; // BINARY: offset from EVENT or ACK to its binary type
 const reserved = new Set(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "*"]);
 
-/** Encodes a packet as its text and the buffers that follow it. */
+/** Encodes a packet as its text followed by its buffers. */
 function encode({ type, namespace, id, data }) {
   const buffers = [];
-  const json = data === undefined ? "" : JSON.stringify(takeBuffers(data, buffers));
+  const json = data === undefined ? "" : JSON.stringify(extractBuffers(data, buffers));
   const head = buffers.length ? `${type + BINARY}${buffers.length}-` : `${type}`;
   return [head + (namespace === "/" ? "" : `${namespace},`) + (id ?? "") + json, ...buffers];
 }
 
-/** Copies a value with a numbered placeholder for each buffer in it. */
-function takeBuffers(value, buffers) {
+/** Returns a copy of value with a numbered placeholder for each buffer in it. */
+function extractBuffers(value, buffers) {
   if (value === null || typeof value !== "object") return value;
   if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
     return { _placeholder: true, num: buffers.push(value) - 1 };
   }
   if (globalThis.Blob && value instanceof Blob) throw new TypeError("send `await blob.arrayBuffer()` of a Blob");
-  if (Array.isArray(value)) return value.map((v) => takeBuffers(v, buffers));
+  if (Array.isArray(value)) return value.map((v) => extractBuffers(v, buffers));
   if (typeof value.toJSON === "function") return value;
-  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, takeBuffers(v, buffers)]));
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, extractBuffers(v, buffers)]));
 }
 
-/** Puts the buffers where their placeholders stand. */
-function putBuffers(value, buffers) {
+/** Replaces the placeholders in value with the buffers. */
+function restoreBuffers(value, buffers) {
   if (value === null || typeof value !== "object") return value;
   if (value._placeholder === true) {
     if (!Number.isInteger(value.num) || !(value.num in buffers)) throw new Error("illegal attachments");
     return buffers[value.num];
   }
-  for (const key of Object.keys(value)) value[key] = putBuffers(value[key], buffers);
+  for (const key of Object.keys(value)) value[key] = restoreBuffers(value[key], buffers);
   return value;
 }
 
 const grammar = /^([0-6])(?:(\d{1,2})-)?(?:(\/[^,]*)(?:,|$))?(\d{1,15})?([^]*)$/;
 
-/** Decodes the text of a packet; `awaits` is how many buffers follow. */
+/** Decodes the text of a packet; `awaiting` is the number of buffers that follow. */
 function decode(text) {
   const match = grammar.exec(text);
   if (!match) throw new Error("malformed packet");
@@ -98,7 +97,7 @@ function decode(text) {
     namespace,
     id: id === undefined ? undefined : Number(id),
     data: json ? JSON.parse(json) : undefined,
-    awaits: Number(count ?? 0),
+    awaiting: Number(count ?? 0),
     buffers: [],
   };
   if ((packet.type === EVENT || packet.type === ACK) && !Array.isArray(packet.data)) throw new Error("malformed packet");
@@ -107,13 +106,13 @@ function decode(text) {
 
 // ---- transports ----
 //
-// A transport is { name, send(packets), close(goodbye) }. It tells packets (a
-// string, or an ArrayBuffer for a binary message) by on.packet, and that it ended
-// by on.closed. With a goodbye, close() sends what is queued and tells the server.
+// A transport is { name, send(packets), close(graceful) }. It calls on.packet for each
+// received packet (a string, or an ArrayBuffer for a binary message), and on.closed when it
+// ends. With graceful, close() sends the queued packets and a close packet to the server.
 
 function webSocket(url, options, on) {
   const WS = options.WebSocket ?? globalThis.WebSocket;
-  if (!WS) throw new Error("there is no WebSocket here");
+  if (!WS) throw new Error("WebSocket is not available");
   const ws = new WS(url("websocket").replace(/^http/, "ws"));
   ws.binaryType = "arraybuffer";
   ws.onmessage = ({ data }) => on.packet(data);
@@ -122,9 +121,9 @@ function webSocket(url, options, on) {
   return {
     name: "websocket",
     send: (packets) => packets.forEach((packet) => ws.send(packet)),
-    close() { // which is a goodbye of its own
+    close() { // always graceful: the WebSocket has its own close handshake
       ws.onmessage = ws.onclose = null;
-      ws.onerror = () => {}; // closing before it opened is an error to some
+      ws.onerror = () => {}; // some implementations report an error when closed before they open
       ws.close();
     },
   };
@@ -141,7 +140,7 @@ function polling(url, options, on) {
 
   async function request(more) {
     const response = await fetch(url("polling"), { credentials, cache: "no-store", ...more });
-    if (!response.ok) throw Object.assign(new Error(`polling answered ${response.status}`), { status: response.status });
+    if (!response.ok) throw Object.assign(new Error(`polling request failed with status ${response.status}`), { status: response.status });
     return response.text();
   }
   async function receive() {
@@ -154,9 +153,9 @@ function polling(url, options, on) {
   async function post() {
     if (posting) return;
     posting = true;
-    await null; // what is sent in one turn shares a request
+    await null; // packets that are sent in one turn of the event loop share a request
     while (queue.length) {
-      // As many packets as the server takes at once, but one at least.
+      // As many packets as the server accepts in one request, but at least one.
       let body = queue.shift();
       while (queue.length && body.length + 1 + queue[0].length <= transport.maxBody) body += SEPARATOR + queue.shift();
       await request({ method: "POST", body, headers: { "Content-Type": "text/plain;charset=UTF-8" } });
@@ -167,14 +166,14 @@ function polling(url, options, on) {
 
   const transport = {
     name: "polling",
-    maxBody: Infinity, // characters; the connection learns the true limit at the handshake
+    maxBody: Infinity, // in characters; set from the handshake
     send(packets) {
       queue.push(...packets.map((p) => (typeof p === "string" ? p : "b" + toBase64(p))));
       post().catch(fail);
     },
-    close(goodbye) {
+    close(graceful) {
       closed = true;
-      if (goodbye) return transport.send(["1"]); // which also ends the pending request
+      if (graceful) return transport.send(["1"]); // the server then ends the pending poll too
       queue.length = 0;
       reading.abort();
     },
@@ -194,21 +193,21 @@ const fromBase64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))
 
 const transports = { websocket: webSocket, polling };
 
-// ---- the connection: handshake, heartbeat, coming back ----
+// ---- the connection: handshake, heartbeat, reconnection ----
 
 class Connection {
-  /** @type {Map<string, Socket>} those that want to be connected, by namespace */
+  /** @type {Map<string, Socket>} the active sockets, by namespace */
   sockets = new Map();
   #origin;
   #options;
   #transport = null;
   #state = "closed"; // "opening", "open"
   #sid = null;
-  #joining = new Set(); // namespaces whose CONNECT was not answered yet
-  #pending = null; // a packet that awaits buffers
+  #joining = new Set(); // namespaces whose CONNECT has not been answered
+  #pending = null; // a packet whose buffers are incomplete
   #attempts = 0;
-  #pingWait; // ms within which a ping has to come
-  #handshake; // timers
+  #pingWait; // ms until the next ping must arrive
+  #handshake; // this and the next two: timers
   #heartbeat;
   #retry;
   #offline = () => this.#state === "open" && this.#end("transport close", new Error("offline"));
@@ -239,14 +238,14 @@ class Connection {
   }
 
   join(namespace, data) {
-    if (this.#joining.has(namespace)) return; // its answer is for whoever is there by then
+    if (this.#joining.has(namespace)) return; // the pending answer is for the namespace's current socket
     this.#joining.add(namespace);
     this.send(encode({ type: CONNECT, namespace, data }));
   }
 
-  /** Sends what encode() gave; buffers go as binary messages of their own. */
+  /** Sends the result of encode(): the buffers become separate binary messages. */
   send(messages) {
-    // There is no transport when a listener is just being told that it is gone.
+    // The transport is null while the sockets' disconnect listeners run.
     this.#transport?.send(messages.map((m) => (typeof m === "string" ? `4${m}` : m)));
   }
 
@@ -261,12 +260,12 @@ class Connection {
     this.#try(this.#options.transports);
   }
 
-  /** Tries the transports in turn, until one shakes hands. */
+  /** Tries the transports in turn until a handshake succeeds. */
   #try([name, ...others]) {
     this.#state = "opening";
     let transport = null;
     const closed = (reason, error) => {
-      if (this.#transport !== transport) return; // it was dropped before
+      if (this.#transport !== transport) return; // already dropped
       if (this.#state === "open" || !others.length) return this.#end(reason, error);
       this.#drop();
       this.#try(others);
@@ -311,7 +310,7 @@ class Connection {
     this.#state = "open";
     this.#attempts = 0;
     this.#pingWait = pingInterval + pingTimeout;
-    if (maxPayload) this.#transport.maxBody = Math.floor(maxPayload / 3); // a character takes three bytes at most
+    if (maxPayload) this.#transport.maxBody = Math.floor(maxPayload / 3); // at most three bytes per character
     this.#awaitPing();
     for (const socket of [...this.sockets.values()]) socket._opened();
   }
@@ -324,31 +323,31 @@ class Connection {
   #message(data) {
     let packet = this.#pending;
     if (typeof data === "string") {
-      if (packet) throw new Error("text in the middle of attachments");
+      if (packet) throw new Error("text message before the packet's attachments");
       packet = decode(data);
     } else {
-      if (!packet) throw new Error("an attachment that no packet awaits");
+      if (!packet) throw new Error("binary message without a packet");
       packet.buffers.push(data);
     }
-    this.#pending = packet.buffers.length < packet.awaits ? packet : null;
+    this.#pending = packet.buffers.length < packet.awaiting ? packet : null;
     if (this.#pending) return;
-    if (packet.awaits) packet.data = putBuffers(packet.data, packet.buffers);
+    if (packet.awaiting) packet.data = restoreBuffers(packet.data, packet.buffers);
     const { type, namespace } = packet;
     if (type === CONNECT || type === CONNECT_ERROR) this.#joining.delete(namespace);
     const socket = this.sockets.get(namespace);
     if (socket) socket._packet(packet);
-    else if (type === CONNECT) this.send(encode({ type: DISCONNECT, namespace })); // it left meanwhile
+    else if (type === CONNECT) this.send(encode({ type: DISCONNECT, namespace })); // the socket has disconnected meanwhile
   }
 
-  /** Closes the transport, if there is one, and forgets it. */
-  #drop(goodbye = false) {
+  /** Closes the transport, if there is one, and resets the connection. */
+  #drop(graceful = false) {
     const transport = this.#transport;
     clearTimeout(this.#handshake);
     clearTimeout(this.#heartbeat);
     this.#transport = this.#pending = null;
     this.#state = "closed";
     this.#joining.clear();
-    transport?.close(goodbye);
+    transport?.close(graceful);
     this.#sid = null;
   }
 
@@ -366,7 +365,7 @@ class Connection {
 
 // ---- a socket: one client in one namespace ----
 
-/** Calls what the page gave. What that throws is its own affair, and not the connection's. */
+/** Calls a callback of the page. Its exceptions are reported, but do not affect the connection. */
 function call(callback, ...args) {
   try {
     callback(...args);
@@ -379,22 +378,22 @@ export class Socket {
   /** The socket's ID while it is connected. @type {string|undefined} */
   id;
   connected = false;
-  /** True when the server gave it back what it was before the connection broke, with what it missed. */
+  /** Whether the server restored the state of the previous connection and sent the missed events. */
   recovered = false;
   /** @type {string} */
   namespace;
-  /** Sent at each connect; may be changed in between. */
+  /** Sent with each connect. May be changed between connects. */
   auth;
   #connection;
   #listeners = new Map();
   #acks = new Map(); // by id: { resolve, reject }
   #lastAck = 0;
-  #buffer = []; // what was emitted while not connected
-  #turn = 0; // counts the times it was opened or left
-  #pid; // by which the server knows it again, when it recovers connections
-  #offset; // where the last event was in what the server sent
+  #buffer = []; // messages emitted while not connected
+  #epoch = 0; // incremented whenever the socket opens or closes
+  #pid; // the private ID with which the server recovers the socket
+  #offset; // the offset of the last received event
 
-  /** Use connect() or of(). */
+  /** Use connect() or of() instead. */
   constructor(connection, namespace, { auth, autoConnect = true }) {
     this.#connection = connection;
     this.namespace = namespace;
@@ -402,7 +401,7 @@ export class Socket {
     if (autoConnect) this.connect();
   }
 
-  /** True while it is connected or will come back by itself. */
+  /** True while it is connected or will reconnect. */
   get active() {
     return this.#connection.sockets.get(this.namespace) === this;
   }
@@ -417,7 +416,7 @@ export class Socket {
     return this;
   }
 
-  /** Another namespace over the same connection. @param {Pick<Options, "auth"|"autoConnect">} [options] */
+  /** Returns the socket of another namespace, over the same connection. @param {Pick<Options, "auth"|"autoConnect">} [options] */
   of(namespace, options = {}) {
     return this.#connection.sockets.get(namespace) ?? new Socket(this.#connection, namespace, options);
   }
@@ -430,7 +429,7 @@ export class Socket {
     return this;
   }
 
-  /** Calls listener at each event; "*" hears all that the server emits, with the name first. */
+  /** Calls listener for each event. A listener of "*" gets all events of the server, with the name first. */
   on(event, listener) {
     if (!this.#listeners.has(event)) this.#listeners.set(event, []);
     this.#listeners.get(event).push({ listener });
@@ -443,7 +442,7 @@ export class Socket {
     return this;
   }
 
-  /** Removes a listener, all of an event, or all. */
+  /** Removes a listener, all listeners of an event, or all listeners. */
   off(event, listener) {
     if (event === undefined) this.#listeners.clear();
     else if (listener === undefined) this.#listeners.delete(event);
@@ -451,19 +450,19 @@ export class Socket {
     return this;
   }
 
-  /** Emits an event; a function as the last argument is called with the answer. While not connected, it waits. */
+  /** Emits an event. If the last argument is a function, it is called with the answer. Events are buffered while not connected. */
   emit(event, ...args) {
     const answer = typeof args.at(-1) === "function" ? args.pop() : null;
     this.#emit(event, args, answer && { resolve: (values) => call(answer, ...values), reject() {} });
     return this;
   }
 
-  /** Emits an event and resolves with the answer's first value. It rejects when the connection is lost meanwhile. */
+  /** Emits an event and resolves with the first value of the answer. Rejects if the connection is lost before. */
   emitWithAck(event, ...args) {
     return new Promise((resolve, reject) => this.#emit(event, args, { resolve: ([value]) => resolve(value), reject }));
   }
 
-  /** For one emit: an answer within ms. A callback gets an Error or null first; emitWithAck rejects. */
+  /** Sets the ms within which the answer to one emit must arrive. A callback gets an Error or null first; emitWithAck rejects. */
   timeout(ms) {
     return {
       emit: (event, ...args) => {
@@ -479,7 +478,7 @@ export class Socket {
   #emit(event, args, ack, ms) {
     if (reserved.has(event)) throw new Error(`"${event}" is a reserved event name`);
     const id = ack ? this.#lastAck++ : undefined;
-    // Encoded now, so that it is as it was, and what cannot be sent throws here.
+    // Encode now: later changes to the arguments have no effect, and encoding errors are thrown here.
     const message = { id, ack, encoded: encode({ type: EVENT, namespace: this.namespace, id, data: [event, ...args] }) };
     if (ack && ms !== undefined) {
       ack.timer = setTimeout(() => {
@@ -497,41 +496,41 @@ export class Socket {
     this.#connection.send(encoded);
   }
 
-  #tell(event, ...args) {
+  #dispatch(event, ...args) {
     for (const entry of [...(this.#listeners.get(event) ?? [])]) {
       if (entry.once) this.off(event, entry.listener);
       call(entry.listener, ...args);
     }
   }
 
-  /** The function that answers an event, once, and over the same connection only. */
+  /** Returns the function that answers an event: once, and only over the current connection. */
   #answerer(id) {
-    const turn = this.#turn;
+    const epoch = this.#epoch;
     let done = false;
     return (...values) => {
-      if (done || turn !== this.#turn) return;
+      if (done || epoch !== this.#epoch) return;
       done = true;
       this.#connection.send(encode({ type: ACK, namespace: this.namespace, id, data: values }));
     };
   }
 
-  // What the connection calls.
+  // Called by the connection.
 
   async _opened() {
-    const turn = ++this.#turn;
+    const epoch = ++this.#epoch;
     try {
       const auth = typeof this.auth === "function" ? await this.auth() : this.auth;
       const back = this.#pid && { pid: this.#pid, offset: this.#offset };
-      if (turn === this.#turn) this.#connection.join(this.namespace, back ? { ...back, ...auth } : auth ?? undefined);
-    } catch (error) { // the auth function's, or of a value that is no JSON
-      if (turn !== this.#turn) return;
+      if (epoch === this.#epoch) this.#connection.join(this.namespace, back ? { ...back, ...auth } : auth ?? undefined);
+    } catch (error) { // from the auth function, or because auth cannot be encoded
+      if (epoch !== this.#epoch) return;
       this.#connection.detach(this);
       this._failed(error);
     }
   }
 
   _closed(reason) {
-    this.#turn++;
+    this.#epoch++;
     for (const { reject, timer } of this.#acks.values()) {
       clearTimeout(timer);
       reject(new Error("socket has been disconnected"));
@@ -540,11 +539,11 @@ export class Socket {
     if (!this.connected) return;
     this.connected = false;
     this.id = undefined;
-    this.#tell("disconnect", reason);
+    this.#dispatch("disconnect", reason);
   }
 
   _failed(error) {
-    this.#tell("connect_error", error);
+    this.#dispatch("connect_error", error);
   }
 
   _packet({ type, id, data }) {
@@ -556,7 +555,7 @@ export class Socket {
         this.#pid = data?.pid;
         this.connected = true;
         for (const message of this.#buffer.splice(0)) this.#send(message);
-        return this.#tell("connect");
+        return this.#dispatch("connect");
       case DISCONNECT:
         this.#connection.detach(this);
         return this._closed("io server disconnect");
@@ -566,8 +565,8 @@ export class Socket {
       case EVENT:
         if (id !== undefined) data.push(this.#answerer(id));
         else if (this.#pid && typeof data.at(-1) === "string") this.#offset = data.at(-1);
-        this.#tell("*", ...data);
-        return this.#tell(...data);
+        this.#dispatch("*", ...data);
+        return this.#dispatch(...data);
       case ACK: {
         const ack = this.#acks.get(id);
         if (!ack) return;

@@ -1,5 +1,5 @@
-// A session where no cookie travels: on a page of another site, or in an app. The
-// page fetches a ticket, which is good for one connect, for each of them.
+// Sessions for pages that cannot send the session cookie: a page of another site, or an
+// app. For each connect, the client fetches a ticket that is valid for one connect.
 //
 //   const socket = connectWithSession();                       // this file's client
 //   const socket = io({ auth: fiberbridge.sessionAuth() });    // the official client
@@ -7,17 +7,17 @@ import { connect } from "./fiberbridge.mjs";
 
 /**
  * @typedef {object} TicketOptions
- * @property {string} [ticketURL] where tickets are given. Default: "/socket.io/ticket", of the page's origin
- * @property {Record<string,string>} [ticketHeaders] sent there, such as a bearer token. Default: none
- * @property {string} [ticketField] the server's Config.TicketField. Default: "ticket"
- * @property {object|(() => object|Promise<object>)} [auth] sent along with the ticket. Default: nothing
- * @property {typeof fetch} [fetch] for where there is none, or another. Default: the global one
+ * @property {string} [ticketURL] where the server issues tickets. Default: "/socket.io/ticket", of the page's origin
+ * @property {Record<string,string>} [ticketHeaders] headers for the ticket request, such as a bearer token. Default: none
+ * @property {string} [ticketField] the field of auth that carries the ticket; must match the server. Default: "ticket"
+ * @property {object|(() => object|Promise<object>)} [auth] more fields for auth. Default: none
+ * @property {typeof fetch} [fetch] used instead of the global fetch
  */
 
 /**
- * connect(), with the session of the page's origin: each time that a socket connects,
- * a ticket is fetched before. When its session gets a new ID, the new cookie too.
- * @param {string|(Options & TicketOptions)} [url] as of connect()
+ * Like connect(), but with the session of the page's origin. It fetches a ticket before each
+ * connect. When the session gets a new ID, it also fetches the new cookie.
+ * @param {string|(Options & TicketOptions)} [url] as for connect()
  * @param {Options & TicketOptions} [options]
  * @returns {Socket}
  */
@@ -30,36 +30,37 @@ export function connectWithSession(url = "/", options = {}) {
 }
 
 /**
- * What a client takes as its `auth`: a function that fetches a ticket for each connect.
- * A visitor without a session connects without one. When no ticket can be had, the
- * server refuses the socket: connect_error has the code "ticket_invalid" in its data.
+ * Returns a function for the `auth` option of this client or the official one. It fetches a
+ * ticket for each connect. A visitor without a session connects without a ticket. If no ticket
+ * can be fetched, the server refuses the socket: connect_error has the code "ticket_invalid" in
+ * its data.
  * @param {TicketOptions} [options]
  * @returns {(done?: (auth: object) => void) => Promise<object>|void}
  */
 export function sessionAuth(options = {}) {
   const { ticketURL = "/socket.io/ticket", ticketField = "ticket", auth } = options;
-  async function withTicket(wanted) {
-    const ticket = await fetchTicket(ticketURL, options, wanted);
+  async function withTicket(isLatest) {
+    const ticket = await fetchTicket(ticketURL, options, isLatest);
     const more = typeof auth === "function" ? await auth() : auth;
     return ticket === null ? { ...more } : { ...more, [ticketField]: ticket };
   }
-  const turns = new WeakMap(); // by socket: a connect that was given up must not answer for the next
-  const nobody = {};
-  return function (done) { // called by each client as a method of its socket
-    const socket = this ?? nobody, turn = (turns.get(socket) ?? 0) + 1;
-    turns.set(socket, turn);
-    const wanted = () => turns.get(socket) === turn;
-    if (!done) return withTicket(wanted);
-    // The official client waits for its callback for ever, so that it is called in any case.
-    const tell = (auth) => wanted() && done(auth);
-    withTicket(wanted).then(tell, () => tell({ [ticketField]: "" }));
+  const calls = new WeakMap(); // by socket: an abandoned connect must not answer a later one
+  const anonymous = {};
+  return function (done) { // both clients call it as a method of the socket
+    const socket = this ?? anonymous, call = (calls.get(socket) ?? 0) + 1;
+    calls.set(socket, call);
+    const isLatest = () => calls.get(socket) === call;
+    if (!done) return withTicket(isLatest);
+    // The official client waits for the callback without a timeout, so always call it.
+    const finish = (auth) => isLatest() && done(auth);
+    withTicket(isLatest).then(finish, () => finish({ [ticketField]: "" }));
   };
 }
 
-const ticketTries = 5;
+const maxTicketAttempts = 5;
 
-/** Resolves with a ticket, "" when none is to be had, or null for a visitor without a session. */
-async function fetchTicket(url, options, wanted) {
+/** Resolves with a ticket, with "" if it cannot get one, or with null if the visitor has no session. */
+async function fetchTicket(url, options, isLatest) {
   const fetch = options.fetch ?? globalThis.fetch;
   for (let attempt = 1; ; attempt++) {
     let response = null;
@@ -67,18 +68,18 @@ async function fetchTicket(url, options, wanted) {
       response = await fetch(new URL(url, globalThis.location?.href), {
         method: "POST", credentials: "include", cache: "no-store", headers: options.ticketHeaders ?? {},
       });
-    } catch {} // the network is away: so is the socket, soon
+    } catch {} // the network failed; the socket will notice too
     if (response?.ok) return (await response.json()).ticket;
     if (response?.status === 401) return null;
-    const passing = !response || response.status === 429 || response.status >= 500;
-    if (!passing || attempt === ticketTries || !wanted()) return "";
+    const transient = !response || response.status === 429 || response.status >= 500;
+    if (!transient || attempt === maxTicketAttempts || !isLatest()) return "";
     await new Promise((done) => setTimeout(done, 250 * 2 ** attempt));
   }
 }
 
 /**
- * Has the page fetch its new cookie when the server sends it the URL (SendCookie).
- * @param {Socket} socket of this file's client or the official one
+ * Fetches the session's new cookie when the server sends its URL (SendCookie).
+ * @param {Socket} socket of this client or the official one
  * @param {{server?: string, path?: string, fetch?: typeof fetch}} [options] server: the socket's origin
  * @returns {Socket} the socket
  */
@@ -86,7 +87,7 @@ export function followCookie(socket, options = {}) {
   const server = options.server ?? socket.io?.uri ?? globalThis.location?.href;
   const start = `${folder(options.path ?? socket.io?.opts?.path)}cookie/`;
   socket.on("fiberbridge:cookie", (url) => {
-    // An app may let others choose an event's name: fetch nothing else than such a URL.
+    // An app may let other users choose event names, so accept only URLs of this form.
     if (typeof url !== "string" || !url.startsWith(start) || !/^[\w-]{43}$/.test(url.slice(start.length))) return;
     const fetch = options.fetch ?? globalThis.fetch;
     fetch(new URL(url, server), { method: "POST", credentials: "include", cache: "no-store" }).catch(() => {});
@@ -94,7 +95,7 @@ export function followCookie(socket, options = {}) {
   return socket;
 }
 
-/** The path with a slash at its end, which clients leave out as they like. */
+/** Appends a slash to the path, which clients may omit. */
 function folder(path = "/socket.io/") {
   return path.endsWith("/") ? path : `${path}/`;
 }

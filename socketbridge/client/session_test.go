@@ -6,8 +6,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
-// How tickets are fetched, by a fetch of the test's own: what comes of each answer, and
-// that a connect which was given up answers for no other.
+// sessionAuth handles every response of the ticket endpoint, here from a fake fetch. An
+// abandoned connect does not answer a later one.
 func TestSessionAuth(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -59,35 +59,35 @@ func TestSessionAuth(t *testing.T) {
 	same("with a function", got.Again, "ticket", "t2", "room", 2.0)
 	same("a visitor", got.Visitor, "room", 3.0)
 	same("refused", got.Refused, "ticket", "")
-	same("after failures that pass", got.Later, "ticket", "t3")
+	same("after transient failures", got.Later, "ticket", "t3")
 	same("as a promise", got.Own, "ticket", "t4")
 	same("another field", got.Custom, "pass", "t5")
 	if got.Tries["good"] != 1 || got.Tries["visitor"] != 1 || got.Tries["refused"] != 1 || got.Tries["later"] != 3 {
-		t.Errorf("tries: %v", got.Tries)
+		t.Errorf("numbers of attempts are %v", got.Tries)
 	}
 	if got.First.Method != "POST" || got.First.Credentials != "include" || got.First.Cache != "no-store" || got.Headers["Authorization"] != "Bearer x" {
-		t.Errorf("asked with %+v, %v", got.First, got.Headers)
+		t.Errorf("ticket request is %+v with headers %v", got.First, got.Headers)
 	}
 
-	var turns []string
+	var received []string
 	page.Eval(prelude+`
 		const waiting = [];
 		const auth = sessionAuth({ fetch: () => new Promise((done) => waiting.push(done)) });
-		const told = [], socket = {}, other = {};
-		auth.call(socket, (a) => told.push("first " + a.ticket));
-		auth.call(other, (a) => told.push("other " + a.ticket));
-		auth.call(socket, (a) => told.push("second " + a.ticket)); // the first connect was given up
+		const received = [], socket = {}, other = {};
+		auth.call(socket, (a) => received.push("first " + a.ticket));
+		auth.call(other, (a) => received.push("other " + a.ticket));
+		auth.call(socket, (a) => received.push("second " + a.ticket)); // abandons the first connect
 		waiting[2](answer(200, "t2"));
 		waiting[0](answer(200, "t0"));
 		waiting[1](answer(200, "t1"));
-		while (told.length < 2) await new Promise((done) => setTimeout(done));
+		while (received.length < 2) await new Promise((done) => setTimeout(done));
 		await new Promise((done) => setTimeout(done));
-		return told.sort();`, nil, &turns)
-	if len(turns) != 2 || turns[0] != "other t1" || turns[1] != "second t2" {
-		t.Errorf("told %q", turns)
+		return received.sort();`, nil, &received)
+	if len(received) != 2 || received[0] != "other t1" || received[1] != "second t2" {
+		t.Errorf("auth callbacks received %q", received)
 	}
 
-	// An app may let others choose an event's name: nothing but such a URL is fetched.
+	// An app may let other users choose event names, so followCookie fetches only cookie URLs.
 	var fetched []string
 	page.Eval(prelude+`
 		let listener;
@@ -98,6 +98,6 @@ func TestSessionAuth(t *testing.T) {
 			"https://evil.example/", "/logout", "/socket.io/cookie/" + "%".repeat(43), 7, null, undefined, { toString: () => "/logout" }, ["/logout"]]) listener(url);
 		return asked.map(({ url }) => url);`, nil, &fetched)
 	if len(fetched) != 1 || fetched[0] != "https://live.example/socket.io/cookie/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" {
-		t.Errorf("fetched %q", fetched)
+		t.Errorf("followCookie fetched %q, want only the cookie URL", fetched)
 	}
 }
