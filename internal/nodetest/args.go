@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// Binary is binary data on its way to Node or from it, anywhere inside an
-// argument. A []byte that is an argument itself is sent as Binary too.
+// Binary is binary data that is exchanged with Node, at any depth inside an argument. A
+// []byte that is itself an argument is sent as Binary too.
 type Binary []byte
 
 type binaryJSON struct {
 	Base64 *[]byte `json:"$binary"`
 }
 
-// MarshalJSON writes the form that the driver understands.
+// MarshalJSON encodes b in the form that the driver expects.
 func (b Binary) MarshalJSON() ([]byte, error) {
 	data := []byte(b)
 	if data == nil {
@@ -23,8 +23,8 @@ func (b Binary) MarshalJSON() ([]byte, error) {
 	return json.Marshal(binaryJSON{&data})
 }
 
-// UnmarshalJSON reads the form that the driver writes. Anything else is an error,
-// so that binary data and a string are never taken for each other.
+// UnmarshalJSON decodes the form that the driver writes. Anything else is an error, so
+// that binary data and strings cannot be confused.
 func (b *Binary) UnmarshalJSON(text []byte) error {
 	var v binaryJSON
 	if err := json.Unmarshal(text, &v); err != nil || v.Base64 == nil {
@@ -34,15 +34,15 @@ func (b *Binary) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Args are arguments that came from Node, each as JSON.
+// Args are arguments received from Node, each as JSON.
 type Args []json.RawMessage
 
-// Bind stores the arguments in what ptrs point to, in order, and ends the test
-// when there are fewer or one does not fit. More are ignored.
+// Bind stores the arguments in the values that ptrs point to, in order. It ends the test
+// if there are too few arguments, or if one does not fit. It ignores additional arguments.
 func (a Args) Bind(t testing.TB, ptrs ...any) {
 	t.Helper()
 	if len(a) < len(ptrs) {
-		t.Fatalf("nodetest: %d arguments, want %d: %s", len(a), len(ptrs), a)
+		t.Fatalf("nodetest: got %d arguments, want at least %d: %s", len(a), len(ptrs), a)
 	}
 	for i, p := range ptrs {
 		if err := json.Unmarshal(a[i], p); err != nil {
@@ -51,7 +51,7 @@ func (a Args) Bind(t testing.TB, ptrs ...any) {
 	}
 }
 
-// String is the arguments as one JSON array, for comparing and for messages.
+// String returns the arguments as one JSON array, for comparisons and messages.
 func (a Args) String() string {
 	if a == nil {
 		return "[]"
@@ -63,7 +63,7 @@ func (a Args) String() string {
 	return string(text)
 }
 
-// outgoing prepares arguments for the driver.
+// outgoing converts arguments to the form that the driver expects.
 func outgoing(args []any) []any {
 	out := make([]any, len(args))
 	for i, arg := range args {

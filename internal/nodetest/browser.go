@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// Browser is a headless Chromium with a fresh profile.
+// Browser is a headless Chromium with a new profile.
 type Browser struct {
 	n *Node
 	t testing.TB
 	*Context
 }
 
-// Context is a set of pages that share cookies and nothing with other contexts,
-// as a private window does.
+// Context is a set of pages that share cookies with each other but not with other
+// contexts, like a private window.
 type Context struct {
 	n      *Node
 	t      testing.TB
 	number int
 }
 
-// Page is one tab. Its methods end the test when they fail.
+// Page is one tab. Its methods end the test if they fail.
 type Page struct {
 	n      *Node
 	t      testing.TB
 	number int
-	box    *inbox
+	queue  *eventQueue
 }
 
-// Cookie is a cookie as the browser keeps it.
+// Cookie is a cookie as stored by the browser.
 type Cookie struct {
 	Name     string  `json:"name"`
 	Value    string  `json:"value"`
@@ -43,9 +43,9 @@ type Cookie struct {
 	SameSite string  `json:"sameSite"`
 }
 
-// Browser returns the process's Chromium with a context of its own: its program
-// is that of the environment variable CHROMIUM, or /usr/bin/chromium. When it is
-// missing, the test fails if CI is set, and is skipped otherwise.
+// Browser starts Chromium, or returns the one that is running, with a new context. The
+// program is the environment variable CHROMIUM or /usr/bin/chromium. If it is missing, the
+// test fails if CI is set, and is skipped otherwise.
 func (n *Node) Browser(t testing.TB) *Browser {
 	t.Helper()
 	program := os.Getenv("CHROMIUM")
@@ -55,7 +55,7 @@ func (n *Node) Browser(t testing.TB) *Browser {
 	if _, err := os.Stat(program); err != nil {
 		missing(t, "Chromium", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a cold start on a busy machine
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // allows for a cold start on a busy machine
 	defer cancel()
 	if err := n.do(ctx, "browser", map[string]any{"executable": program}, nil); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func (n *Node) Browser(t testing.TB) *Browser {
 	return b
 }
 
-// NewContext opens another context. Options are those of Playwright's newContext.
+// NewContext creates a context. options are those of Playwright's newContext.
 func (b *Browser) NewContext(options map[string]any) *Context {
 	b.t.Helper()
 	c := &Context{n: b.n, t: b.t}
@@ -74,26 +74,26 @@ func (b *Browser) NewContext(options map[string]any) *Context {
 	return c
 }
 
-// Open opens url in a new tab and waits until it is loaded. When the test fails, what
-// the page did is logged.
+// Open opens url in a new tab and waits until it has loaded. If the test fails, the page's
+// activity is logged.
 func (c *Context) Open(url string) *Page {
 	c.t.Helper()
 	p := &Page{n: c.n, t: c.t}
-	p.number, p.box = c.n.number()
+	p.number, p.queue = c.n.number()
 	c.t.Cleanup(p.explain)
 	c.n.must(c.t, "open", map[string]any{"context": c.number, "page": p.number, "url": url}, nil)
 	return p
 }
 
-// explain logs the page's journal when the test has failed.
+// explain logs the page's journal if the test has failed.
 func (p *Page) explain() {
 	if p.t.Failed() {
 		p.t.Logf("page %d, by UTC:\n%s", p.number, strings.Join(p.journal(), "\n"))
 	}
 }
 
-// journal is what the page did so far: its requests, what came over WebSockets, its
-// console, and what it shows.
+// journal returns the page's activity so far: its requests, its WebSocket traffic and its
+// console output, followed by its visible text.
 func (p *Page) journal() (lines []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
@@ -111,7 +111,7 @@ func (c *Context) Cookies(url string) []Cookie {
 	return out
 }
 
-// SetOffline takes the network from the context's pages, or gives it back.
+// SetOffline disconnects the context's pages from the network, or reconnects them.
 func (c *Context) SetOffline(offline bool) {
 	c.t.Helper()
 	c.n.must(c.t, "offline", map[string]any{"context": c.number, "offline": offline}, nil)
@@ -132,10 +132,10 @@ func (p *Page) Reload() { p.t.Helper(); p.do("reload", nil) }
 // Close closes the tab.
 func (p *Page) Close() { p.t.Helper(); p.do("closePage", nil) }
 
-// Click clicks the element that a CSS selector names, once it can be clicked.
+// Click clicks the element that matches a CSS selector, once it can be clicked.
 func (p *Page) Click(selector string) { p.t.Helper(); p.do("click", nil, "selector", selector) }
 
-// Fill types text into an input, in place of what it holds.
+// Fill replaces the text of an input.
 func (p *Page) Fill(selector, text string) {
 	p.t.Helper()
 	p.do("fill", nil, "selector", selector, "text", text)
@@ -155,7 +155,7 @@ func (p *Page) Text(selector string) string {
 	return text
 }
 
-// Count returns how many elements a selector names.
+// Count returns the number of elements that match a selector.
 func (p *Page) Count(selector string) int {
 	p.t.Helper()
 	var n int
@@ -163,8 +163,8 @@ func (p *Page) Count(selector string) int {
 	return n
 }
 
-// WaitText waits until an element that the selector names contains text, and
-// returns all of its text.
+// WaitText waits until an element that matches the selector contains text, and returns its
+// whole text.
 func (p *Page) WaitText(selector, text string) string {
 	p.t.Helper()
 	var got string
@@ -172,24 +172,24 @@ func (p *Page) WaitText(selector, text string) string {
 	return got
 }
 
-// Screenshot writes a picture of the whole page to a PNG file. A relative path
-// begins at the driver's folder, so give an absolute one.
+// Screenshot writes an image of the whole page to a PNG file. Use an absolute path:
+// relative ones start at the driver's folder.
 func (p *Page) Screenshot(path string) { p.t.Helper(); p.do("screenshot", nil, "path", path) }
 
-// Eval runs the body of an async function in the page, with the argument arg,
-// and stores what it returns in result unless that is nil.
+// Eval runs body as the body of an async function in the page, with the argument arg. It
+// stores the returned value in result unless result is nil.
 func (p *Page) Eval(body string, arg, result any) {
 	p.t.Helper()
 	p.do("evaluate", result, "body", body, "arg", arg)
 }
 
-// MustNext takes the page's next "console" line or "error" (an exception that
-// nobody caught, or console.error), and waits for one.
+// MustNext returns the page's next "console" message or "error" (an uncaught exception or
+// a console.error), in order, and waits for it. It ends the test after Timeout.
 func (p *Page) MustNext(event string) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
-	h, err := p.box.take(ctx, event)
+	h, err := p.queue.take(ctx, event)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -198,8 +198,9 @@ func (p *Page) MustNext(event string) string {
 	return text
 }
 
-// Waiting tells how many "console" lines or "error"s nobody took yet.
-func (p *Page) Waiting(event string) int { return p.box.count(event) }
+// Waiting returns the number of "console" messages or "error"s that MustNext has not
+// returned.
+func (p *Page) Waiting(event string) int { return p.queue.count(event) }
 
 func (p *Page) do(op string, result any, pairs ...any) {
 	p.t.Helper()

@@ -28,50 +28,50 @@ func TestBrowser(t *testing.T) {
 	p.Fill("#name", "you")
 	p.Click("#go")
 	if got := p.WaitText("#out", "hello"); got != "hello you" {
-		t.Errorf("the page says %q", got)
+		t.Errorf("the page shows %q", got)
 	}
 	if got := p.Text("#out"); got != "hello you" {
-		t.Errorf("the page says %q", got)
+		t.Errorf("the page shows %q", got)
 	}
 	if got := p.MustNext("console"); got != "clicked" {
-		t.Errorf("the console says %q", got)
+		t.Errorf("console message is %q", got)
 	}
 	p.Press("#name", "Enter")
 	if got := p.MustNext("error"); got != "Error: boom" {
-		t.Errorf("the error is %q", got)
+		t.Errorf("page error is %q", got)
 	}
 	var sum int
 	p.Eval("return await Promise.resolve(arg.a + arg.b)", map[string]int{"a": 1, "b": 2}, &sum)
 	if sum != 3 || p.Count("button") != 1 {
-		t.Errorf("sum %d, buttons %d", sum, p.Count("button"))
+		t.Errorf("sum is %d, number of buttons %d", sum, p.Count("button"))
 	}
 
 	journal := strings.Join(p.journal(), "\n")
 	for _, want := range []string{"GET " + url, "200 after", "is at " + url, "console.log: clicked", "uncaught: Error: boom", "hello you"} {
 		if !strings.Contains(journal, want) {
-			t.Errorf("the journal does not tell %q:\n%s", want, journal)
+			t.Errorf("the journal does not contain %q:\n%s", want, journal)
 		}
 	}
 
 	picture := filepath.Join(t.TempDir(), "page.png")
 	p.Screenshot(picture)
 	if data, err := os.ReadFile(picture); err != nil || len(data) < 8 || string(data[1:4]) != "PNG" {
-		t.Errorf("no picture: %v", err)
+		t.Errorf("Screenshot wrote no PNG: %v", err)
 	}
 
-	// Tabs of a context share cookies, and other contexts do not.
+	// The tabs of a context share cookies; other contexts have their own.
 	second := b.Open(url + "/")
 	other := b.NewContext(nil)
-	stranger := other.Open(url + "/")
+	third := other.Open(url + "/")
 	var cookies [3]string
-	for i, tab := range []*Page{p, second, stranger} {
+	for i, tab := range []*Page{p, second, third} {
 		tab.Eval("return document.cookie", nil, &cookies[i])
 	}
 	if cookies[0] != cookies[1] || cookies[0] == cookies[2] || cookies[0] == "" {
 		t.Errorf("cookies are %q", cookies)
 	}
 	if got := b.Cookies(url); len(got) != 1 || "seen="+got[0].Value != cookies[0] {
-		t.Errorf("the context's cookies are %+v", got)
+		t.Errorf("Cookies returned %+v", got)
 	}
 	p.Reload()
 	p.Goto(url + "/")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The events that a Client tells besides those that the server emits.
+// Events of the client itself, in addition to those that the server emits.
 const (
 	Connected        = "connect"           // {id, transport, recovered}
 	ConnectError     = "connect_error"     // {message, data, type, status, body}
@@ -16,26 +16,26 @@ const (
 	ReconnectAttempt = "reconnect_attempt" // its number
 )
 
-// Options are how a client connects.
+// Options configure a client.
 type Options struct {
-	// Version is that of socket.io-client, "4.8" or "4.0", or "own" for the client
-	// of this repository. That one has no upgrade, Cut and SendRaw.
+	// Version is the version of socket.io-client, "4.8" or "4.0", or "own" for this
+	// repository's client, which does not support upgrades, Cut and SendRaw.
 	//
 	// Optional. Default: "4.8"
 	Version string
-	// Transports are tried in order: "polling", "websocket".
+	// Transports are tried in this order: "polling", "websocket".
 	//
-	// Optional. Default: the client's own: polling, then an upgrade
+	// Optional. Default: the client's default: polling, then an upgrade
 	Transports []string
-	// Path is where the server answers.
+	// Path is the path of the server.
 	//
 	// Optional. Default: "/socket.io/"
 	Path string
-	// Cookie is the Cookie header of every request.
+	// Cookie is the Cookie header of each request.
 	//
 	// Optional. Default: ""
 	Cookie string
-	// Header holds further headers of every request.
+	// Header contains additional headers of each request.
 	//
 	// Optional. Default: nil
 	Header map[string]string
@@ -43,15 +43,15 @@ type Options struct {
 	//
 	// Optional. Default: nil
 	Auth any
-	// Query is added to the URL of every request.
+	// Query is added to the URL of each request.
 	//
 	// Optional. Default: nil
 	Query map[string]string
-	// Reconnect lets the client come back by itself.
+	// Reconnect makes the client reconnect when the connection is lost.
 	//
 	// Optional. Default: false
 	Reconnect bool
-	// Extra holds further options by the client's own names; they win.
+	// Extra contains additional options of the client. They override the others.
 	//
 	// Optional. Default: nil
 	Extra map[string]any
@@ -78,28 +78,28 @@ func (o Options) encode() map[string]any {
 	return m
 }
 
-// Client is one socket of a real socket.io-client: one client in one namespace.
+// Client is one socket of a real client: one connection to one namespace.
 type Client struct {
 	n      *Node
 	t      testing.TB
 	number int
-	box    *inbox
+	queue  *eventQueue
 }
 
-// State is what a Client is at the moment.
+// State is the current state of a Client.
 type State struct {
-	ID        string `json:"id"`        // the socket's
-	Engine    string `json:"engine"`    // the connection's
+	ID        string `json:"id"`        // of the socket
+	Engine    string `json:"engine"`    // ID of the connection
 	Transport string `json:"transport"` // "" unless connected
 	Connected bool   `json:"connected"`
 	Recovered bool   `json:"recovered"`
 }
 
-// Dial begins to connect and returns at once. The namespace is the path of url.
+// Dial starts to connect and returns immediately. The namespace is the path of url.
 func (n *Node) Dial(t testing.TB, url string, o Options) *Client {
 	t.Helper()
 	c := &Client{n: n, t: t}
-	c.number, c.box = n.number()
+	c.number, c.queue = n.number()
 	if o.Version == "" {
 		o.Version = "4.8"
 	}
@@ -107,8 +107,8 @@ func (n *Node) Dial(t testing.TB, url string, o Options) *Client {
 	return c
 }
 
-// Connect is Dial that waits until the client is connected, and ends the test
-// when it is refused. It takes the event Connected.
+// Connect is like Dial, but waits until the client is connected, and ends the test if the
+// server refuses it. It consumes the event Connected.
 func (n *Node) Connect(t testing.TB, url string, o Options) *Client {
 	t.Helper()
 	c := n.Dial(t, url, o)
@@ -116,7 +116,7 @@ func (n *Node) Connect(t testing.TB, url string, o Options) *Client {
 	return c
 }
 
-// Of connects to another namespace over the same connection, and waits for it.
+// Of connects to another namespace over the same connection and waits for it.
 func (c *Client) Of(namespace string, auth any) *Client {
 	c.t.Helper()
 	o := c.DialOf(namespace, auth)
@@ -124,11 +124,11 @@ func (c *Client) Of(namespace string, auth any) *Client {
 	return o
 }
 
-// DialOf is Of that returns at once.
+// DialOf is like Of, but returns immediately.
 func (c *Client) DialOf(namespace string, auth any) *Client {
 	c.t.Helper()
 	o := &Client{n: c.n, t: c.t}
-	o.number, o.box = c.n.number()
+	o.number, o.queue = c.n.number()
 	c.n.must(c.t, "of", o.command("parent", c.number, "namespace", namespace, "auth", auth), nil)
 	return o
 }
@@ -137,23 +137,23 @@ func (c *Client) mustConnect() {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
-	h, err := c.box.take(ctx, Connected, ConnectError)
+	h, err := c.queue.take(ctx, Connected, ConnectError)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	if h.event == ConnectError {
-		c.t.Fatalf("nodetest: connection refused: %s", h.args)
+		c.t.Fatalf("nodetest: server refused the connection: %s", h.args)
 	}
 }
 
-// Next takes the earliest of an event's occurrences that nobody took yet, and
-// waits for one. The events of the client itself are named by constants.
+// Next returns the next occurrence of an event, in order, and waits for it. The events of
+// the client itself have constants.
 func (c *Client) Next(ctx context.Context, event string) (Args, error) {
-	h, err := c.box.take(ctx, event)
+	h, err := c.queue.take(ctx, event)
 	return h.args, err
 }
 
-// MustNext is Next within Timeout; it ends the test when nothing comes.
+// MustNext is like Next, but ends the test if the event does not occur within Timeout.
 func (c *Client) MustNext(event string) Args {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
@@ -165,11 +165,11 @@ func (c *Client) MustNext(event string) Args {
 	return args
 }
 
-// Waiting tells how many occurrences of an event nobody took yet. To see that
-// something did not come, first wait for something that would come after it.
-func (c *Client) Waiting(event string) int { return c.box.count(event) }
+// Waiting returns the number of occurrences of an event that Next has not returned. To
+// check that an event did not occur, first wait for an event that would have followed it.
+func (c *Client) Waiting(event string) int { return c.queue.count(event) }
 
-// Emit emits an event without waiting for anything.
+// Emit emits an event without an acknowledgement.
 func (c *Client) Emit(event string, args ...any) {
 	c.t.Helper()
 	c.n.must(c.t, "emit", c.command("event", event, "args", outgoing(args)), nil)
@@ -186,7 +186,7 @@ func (c *Client) Call(ctx context.Context, event string, args ...any) (Args, err
 	return out, err
 }
 
-// MustCall is Call within Timeout; it ends the test when no answer comes.
+// MustCall is like Call, but ends the test if there is no answer within Timeout.
 func (c *Client) MustCall(event string, args ...any) Args {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
@@ -198,14 +198,14 @@ func (c *Client) MustCall(event string, args ...any) Args {
 	return out
 }
 
-// Answer makes the client answer every further occurrence of an event that asks
-// for an acknowledgement. Without, it never answers.
+// Answer sets the acknowledgement that the client sends for each later occurrence of an
+// event. By default the client sends none.
 func (c *Client) Answer(event string, args ...any) {
 	c.t.Helper()
 	c.n.must(c.t, "answer", c.command("event", event, "args", outgoing(args)), nil)
 }
 
-// State asks the client what it is.
+// State returns the current state of the client.
 func (c *Client) State() State {
 	c.t.Helper()
 	var s State
@@ -213,13 +213,13 @@ func (c *Client) State() State {
 	return s
 }
 
-// SetAuth changes what the next CONNECT carries.
+// SetAuth sets the auth of the next CONNECT.
 func (c *Client) SetAuth(auth any) {
 	c.t.Helper()
 	c.n.must(c.t, "auth", c.command("auth", auth), nil)
 }
 
-// SetHeader changes what the requests of the next connection carry.
+// SetHeader sets a header of the requests of the next connection.
 func (c *Client) SetHeader(name, value string) {
 	c.t.Helper()
 	c.n.must(c.t, "header", c.command("name", name, "value", value), nil)
@@ -231,21 +231,21 @@ func (c *Client) Close() {
 	c.n.must(c.t, "disconnect", c.command(), nil)
 }
 
-// Reconnect connects again after Close, and waits for it.
+// Reconnect connects again after Close and waits for it.
 func (c *Client) Reconnect() {
 	c.t.Helper()
 	c.n.must(c.t, "reconnect", c.command(), nil)
 	c.mustConnect()
 }
 
-// Cut closes the transport without a goodbye.
+// Cut closes the transport without a close packet or close handshake.
 func (c *Client) Cut() {
 	c.t.Helper()
 	c.n.must(c.t, "cut", c.command(), nil)
 }
 
-// SendRaw sends messages as they are, a string as text and a []byte as binary,
-// past everything that the client would refuse to send.
+// SendRaw sends messages unchanged, strings as text and []byte as binary, including those
+// that the client would refuse to send.
 func (c *Client) SendRaw(messages ...any) {
 	c.t.Helper()
 	c.n.must(c.t, "engineSend", c.command("args", outgoing(messages)), nil)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Every way to connect, with both versions of the client.
+// All ways to connect work with both versions of the client.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	n := Start(t)
@@ -29,13 +29,13 @@ func TestClients(t *testing.T) {
 				var connected struct{ ID, Transport string }
 				c.MustNext(Connected).Bind(t, &connected)
 				if connected.ID == "" {
-					t.Error("connected without an id")
+					t.Error("socket has no ID")
 				}
 				if tt.name != "upgrade" {
 					if connected.Transport != tt.name {
-						t.Errorf("connected over %s", connected.Transport)
+						t.Errorf("transport is %s, want %s", connected.Transport, tt.name)
 					}
-				} else { // which may be done by now, or not
+				} else { // the upgrade may be complete already
 					if got := c.MustNext(Upgraded).String(); got != `["websocket"]` {
 						t.Errorf("upgraded to %s", got)
 					}
@@ -49,19 +49,19 @@ func TestClients(t *testing.T) {
 				)
 				c.MustCall("echo", 5, data, map[string]any{"deep": Binary(data)}).Bind(t, &number, &bin, &nested)
 				if number != 5 || !bytes.Equal(bin, data) || !bytes.Equal(nested.Deep, data) {
-					t.Errorf("echo gave %d, %x, %x", number, bin, nested.Deep)
+					t.Errorf("echo returned %d, %x, %x", number, bin, nested.Deep)
 				}
 
 				c.Answer("question", "yes", data)
 				if got, want := c.MustCall("ask", "question", 1).String(), `[null,"yes",{"$binary":"AAH/gA=="}]`; got != want {
-					t.Errorf("the answer is %s, want %s", got, want)
+					t.Errorf("answer is %s, want %s", got, want)
 				}
 				if got := c.MustNext("question").String(); got != "[1]" {
-					t.Errorf("asked %s", got)
+					t.Errorf("server asked %s", got)
 				}
 				c.Close()
 				if got := c.MustNext(Disconnected).String(); got != `["io client disconnect"]` {
-					t.Errorf("disconnected because of %s", got)
+					t.Errorf("disconnect reason is %s", got)
 				}
 			})
 		}
@@ -75,9 +75,9 @@ func TestEventsAreKeptInOrder(t *testing.T) {
 	for i := range 3 {
 		c.Emit("back", "number", i)
 	}
-	c.MustCall("echo") // behind the three
+	c.MustCall("echo") // answered after the three events
 	if got := c.Waiting("number"); got != 3 {
-		t.Errorf("%d events wait, want 3", got)
+		t.Errorf("%d events are waiting, want 3", got)
 	}
 	for i, want := range []string{"[0]", "[1]", "[2]"} {
 		if got := c.MustNext("number").String(); got != want {
@@ -103,7 +103,7 @@ func TestHandshake(t *testing.T) {
 				}
 				c.MustCall("handshake").Bind(t, &got)
 				if got.Cookie != "a=1; b=2" || got.Auth["who"] != "me" || got.Query["q"] != "x" {
-					t.Errorf("the server saw %+v", got)
+					t.Errorf("server received %+v", got)
 				}
 			})
 		}
@@ -117,7 +117,7 @@ func TestNamespaces(t *testing.T) {
 	c := n.Connect(t, url, Options{})
 	chat := c.Of("/chat", nil)
 	if a, b := c.State(), chat.State(); a.Engine != b.Engine || a.ID == b.ID || a.Engine == "" {
-		t.Errorf("two namespaces of one connection are %+v and %+v", a, b)
+		t.Errorf("states of two namespaces on one connection are %+v and %+v", a, b)
 	}
 
 	refused := c.DialOf("/admin", nil)
@@ -127,7 +127,7 @@ func TestNamespaces(t *testing.T) {
 	}
 	refused.MustNext(ConnectError).Bind(t, &why)
 	if why.Message != "not authorized" || why.Data.Code != 7 {
-		t.Errorf("refused with %+v", why)
+		t.Errorf("connect_error is %+v", why)
 	}
 	refused.SetAuth(map[string]string{"token": "let me in"})
 	refused.Close()
@@ -135,7 +135,7 @@ func TestNamespaces(t *testing.T) {
 
 	chat.Emit("leave")
 	if got := chat.MustNext(Disconnected).String(); got != `["io server disconnect"]` {
-		t.Errorf("disconnected because of %s", got)
+		t.Errorf("disconnect reason is %s", got)
 	}
 	if !c.State().Connected {
 		t.Error("the other namespace is disconnected too")
@@ -149,12 +149,12 @@ func TestReconnect(t *testing.T) {
 	before := c.State()
 	c.Emit("drop")
 	if got := c.MustNext(Disconnected).String(); got != `["transport close"]` {
-		t.Errorf("disconnected because of %s", got)
+		t.Errorf("disconnect reason is %s", got)
 	}
 	c.MustNext(ReconnectAttempt)
 	c.MustNext(Connected)
 	if after := c.State(); after.ID == before.ID || !after.Connected {
-		t.Errorf("before %+v, after %+v", before, after)
+		t.Errorf("state is %+v before and %+v after reconnecting", before, after)
 	}
 	c.Cut()
 	c.MustNext(Disconnected)
@@ -177,7 +177,7 @@ func TestSendRaw(t *testing.T) {
 			c := n.Connect(t, url, Options{Transports: []string{"websocket"}})
 			c.SendRaw(tt.send...)
 			if got := c.MustNext(Disconnected).String(); got != tt.want {
-				t.Errorf("disconnected because of %s, want %s", got, tt.want)
+				t.Errorf("disconnect reason is %s, want %s", got, tt.want)
 			}
 		})
 	}
@@ -192,13 +192,13 @@ func TestFailures(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := c.Call(ctx, "silent"); err == nil {
-		t.Error("a call that nobody answers succeeded")
+		t.Error("Call succeeded without an answer")
 	}
 	if _, err := c.Next(ctx, "never"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("waiting for what never comes gave %v", err)
+		t.Errorf("Next returned %v for an event that did not occur", err)
 	}
 	if err := n.do(t.Context(), "nonsense", nil, nil); err == nil || !strings.Contains(err.Error(), "nonsense") {
-		t.Errorf("an unknown command gave %v", err)
+		t.Errorf("an unknown command returned %v", err)
 	}
 
 	refused := n.Dial(t, "http://127.0.0.1:1/", Options{})
@@ -212,31 +212,31 @@ func TestFetch(t *testing.T) {
 	url := n.Serve(t, nil, map[string]File{"/hello": {Type: "text/plain", Body: &body}})
 	got, err := n.Fetch(t.Context(), Request{URL: url + "/hello", Header: map[string]string{"Cookie": "a=1"}})
 	if err != nil || got.Status != 200 || string(got.Body) != "hello" || got.Header["content-type"] != "text/plain" {
-		t.Errorf("fetched %+v, %v", got, err)
+		t.Errorf("fetched %+v, error %v", got, err)
 	}
 }
 
-// What Node prints as an error, and its death, reach those who wait.
+// When the process ends unexpectedly, pending calls return ErrEnded and the test fails.
 func TestProcessEnds(t *testing.T) {
 	t.Parallel()
 	rec := &recorder{TB: t}
 	n := Start(rec)
 	c := &Client{n: n, t: t}
-	c.number, c.box = n.number()
+	c.number, c.queue = n.number()
 	n.cmd.Process.Kill()
 	if _, err := c.Next(t.Context(), "anything"); !errors.Is(err, ErrEnded) {
-		t.Errorf("waiting for an event gave %v", err)
+		t.Errorf("Next returned %v, want ErrEnded", err)
 	}
 	<-n.done
 	if err := n.do(t.Context(), "state", nil, nil); !errors.Is(err, ErrEnded) {
-		t.Errorf("a command gave %v", err)
+		t.Errorf("do returned %v, want ErrEnded", err)
 	}
 	if !rec.failed {
-		t.Error("the test of a process that died did not fail")
+		t.Error("the test did not fail although the process was killed")
 	}
 }
 
-// recorder is a test whose failures are expected.
+// recorder is a testing.TB that records failures.
 type recorder struct {
 	testing.TB
 	failed bool // written before Node.done is closed
@@ -253,19 +253,19 @@ func TestMissingToolsFailInCI(t *testing.T) {
 			t.Setenv("PATH", "")
 			stub := &outcome{TB: t}
 			ended := make(chan struct{})
-			go func() { // waited for below; Fatalf and Skipf end it
+			go func() { // Fatalf and Skipf end it
 				defer close(ended)
 				Start(stub)
 			}()
 			<-ended
 			if stub.how != tt.want {
-				t.Errorf("a missing node is %q, want %q", stub.how, tt.want)
+				t.Errorf("without node the test ended with %q, want %q", stub.how, tt.want)
 			}
 		})
 	}
 }
 
-// outcome notes how a test was ended.
+// outcome is a testing.TB that records how the test was ended.
 type outcome struct {
 	testing.TB
 	how string

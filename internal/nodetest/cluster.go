@@ -2,40 +2,40 @@ package nodetest
 
 import "testing"
 
-// ClusterOptions are how a server of socket.io takes part in a cluster.
+// ClusterOptions configure a Socket.IO server in a cluster.
 type ClusterOptions struct {
-	// Redis is the URL of the Redis. Required.
+	// Redis is the URL of the Redis server. Required.
 	Redis string
-	// Sharded uses createShardedAdapter and not createAdapter.
+	// Sharded selects createShardedAdapter instead of createAdapter.
 	//
 	// Optional. Default: false
 	Sharded bool
-	// Streams uses @socket.io/redis-streams-adapter.
+	// Streams selects @socket.io/redis-streams-adapter.
 	//
 	// Optional. Default: false
 	Streams bool
-	// Options holds options of the server.
+	// Options contains the options of the server.
 	//
 	// Optional. Default: nil
 	Options map[string]any
-	// Adapter holds the options of the adapter.
+	// Adapter contains the options of the adapter.
 	//
 	// Optional. Default: nil
 	Adapter map[string]any
 }
 
-// ClusterServer is a server of socket.io with @socket.io/redis-adapter, on a port of its
-// own. Its namespaces are / and /chat. A client that connects is put into the rooms of
-// its auth option ({"rooms":[…],"data":{…}}) and is then sent the event "ready".
+// ClusterServer is a Socket.IO server with @socket.io/redis-adapter, on its own port. It has
+// the namespaces / and /chat. A client joins the rooms of its auth option
+// ({"rooms":[…],"data":{…}}) and then receives the event "ready".
 type ClusterServer struct {
-	// URL is where it listens.
+	// URL is the server's address.
 	URL string
 
 	n      *Node
 	number int
 }
 
-// Cluster starts a server that takes part in a cluster.
+// Cluster starts a Socket.IO server that is part of a cluster.
 func (n *Node) Cluster(t testing.TB, o ClusterOptions) *ClusterServer {
 	t.Helper()
 	c := &ClusterServer{n: n}
@@ -44,28 +44,28 @@ func (n *Node) Cluster(t testing.TB, o ClusterOptions) *ClusterServer {
 	return c
 }
 
-// Run runs the body of an async JavaScript function with the variables io, nsp (the
-// namespace), heard (an array that stays with the server) and args, and stores what it
-// returns in result, unless that is nil.
+// Run runs script as the body of an async JavaScript function with the variables io, nsp
+// (the namespace), heard (an array that persists until the server is closed) and args. It
+// stores the returned value in result unless result is nil.
 func (c *ClusterServer) Run(t testing.TB, namespace, script string, result any, args ...any) {
 	t.Helper()
 	c.n.must(t, "clusterRun", map[string]any{"server": c.number, "namespace": namespace, "script": script, "args": outgoing(args)}, result)
 }
 
-// Close ends the server.
+// Close stops the server.
 func (c *ClusterServer) Close(t testing.TB) {
 	t.Helper()
 	c.n.must(t, "clusterClose", map[string]any{"server": c.number}, nil)
 }
 
-// Emitter is an emitter of @socket.io/redis-emitter: it reaches the sockets of a
-// cluster from outside.
+// Emitter is an emitter of @socket.io/redis-emitter, which sends to the sockets of a cluster
+// without being part of it.
 type Emitter struct {
 	n      *Node
 	number int
 }
 
-// Emitter makes an emitter; options are those of its constructor.
+// Emitter creates an emitter. options are those of its constructor.
 func (n *Node) Emitter(t testing.TB, redis string, options map[string]any) *Emitter {
 	t.Helper()
 	e := &Emitter{n: n}
@@ -74,8 +74,8 @@ func (n *Node) Emitter(t testing.TB, redis string, options map[string]any) *Emit
 	return e
 }
 
-// Run runs the body of an async JavaScript function with the variables emitter and
-// args.
+// Run runs script as the body of an async JavaScript function with the variables emitter
+// and args.
 func (e *Emitter) Run(t testing.TB, script string, args ...any) {
 	t.Helper()
 	e.n.must(t, "emitterRun", map[string]any{"server": e.number, "script": script, "args": outgoing(args)}, nil)

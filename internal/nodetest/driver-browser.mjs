@@ -1,4 +1,4 @@
-// Headless Chromium. One browser for the process; contexts have their own cookies.
+// Headless Chromium: one browser per process. Each context has its own cookies.
 import { chromium } from "playwright-core";
 import { Journal } from "./journal.mjs";
 
@@ -25,7 +25,7 @@ function page({ page: number }) {
 
 export const ops = {
   async browser({ executable }) {
-    // A fresh profile each time, removed when the browser ends.
+    // Each launch has a new profile, which is removed when the browser closes.
     browser ??= await chromium.launch({ executablePath: executable, headless: true, args: flags });
     return browser.version();
   },
@@ -36,12 +36,12 @@ export const ops = {
   },
   async open({ context, page: number, url }, write) {
     const made = await contexts.get(context).newPage();
-    const tell = (event, text) => write({ client: number, event, args: [text] });
+    const report = (event, text) => write({ client: number, event, args: [text] });
     made.on("console", (message) => {
-      if (message.location().url.endsWith("/favicon.ico")) return; // browsers ask for it unasked
-      tell(message.type() === "error" ? "error" : "console", message.text());
+      if (message.location().url.endsWith("/favicon.ico")) return; // every browser requests it
+      report(message.type() === "error" ? "error" : "console", message.text());
     });
-    made.on("pageerror", (error) => tell("error", String(error)));
+    made.on("pageerror", (error) => report("error", String(error)));
     pages.set(number, made);
     journals.set(number, new Journal(made));
     await made.goto(url);
@@ -61,8 +61,8 @@ export const ops = {
     return locator.innerText();
   },
   screenshot: (command) => page(command).screenshot({ path: command.path, fullPage: true }).then(() => null),
-  // An expression and not a function: a page's Content-Security-Policy does not
-  // stop it. The argument is `arg`, and the body may await.
+  // Pass an expression instead of a function: a page's Content-Security-Policy does not
+  // block it. The argument is `arg`, and the body may await.
   evaluate: (command) =>
     page(command).evaluate(`(async (arg) => {${command.body}})(${JSON.stringify(command.arg ?? null)})`),
   cookies: ({ context, url }) => contexts.get(context).cookies(url),

@@ -1,7 +1,7 @@
-// Real socket.io-client instances, of both versions, and our own client.
+// Instances of both versions of socket.io-client, and of this repository's client.
 import { io as io48 } from "socket.io-client";
 import { io as io40 } from "socket.io-client-40";
-import { io as own } from "./driver-own.mjs";
+import { io as own } from "./driver-fiberbridge.mjs";
 
 const versions = { 4.8: io48, "4.0": io40, own };
 const clients = new Map(); // number -> { socket, answers }
@@ -12,19 +12,19 @@ function get({ client }) {
   return found;
 }
 
-// watch reports everything that happens to a socket.
+// watch reports all events of a socket.
 function watch(number, socket, write) {
   const answers = new Map();
-  const tell = (event, ...args) => write({ client: number, event, args });
+  const report = (event, ...args) => write({ client: number, event, args });
   const transport = () => socket.io.engine?.transport?.name ?? "";
   clients.set(number, { socket, answers });
-  // Each connection has an engine of its own; it may upgrade before CONNECT is answered.
-  socket.io.on("open", () => socket.io.engine.on("upgrade", (t) => tell("upgrade", t.name)));
+  // Each connection has its own engine, which may upgrade before CONNECT is answered.
+  socket.io.on("open", () => socket.io.engine.on("upgrade", (t) => report("upgrade", t.name)));
   socket.on("connect", () =>
-    tell("connect", { id: socket.id, transport: transport(), recovered: socket.recovered ?? false }),
+    report("connect", { id: socket.id, transport: transport(), recovered: socket.recovered ?? false }),
   );
   socket.on("connect_error", (error) =>
-    tell("connect_error", {
+    report("connect_error", {
       message: error.message,
       data: error.data ?? null,
       type: error.type ?? "",
@@ -32,11 +32,11 @@ function watch(number, socket, write) {
       body: error.context?.responseText ?? "",
     }),
   );
-  socket.on("disconnect", (reason) => tell("disconnect", reason));
-  socket.io.on("reconnect_attempt", (n) => tell("reconnect_attempt", n));
+  socket.on("disconnect", (reason) => report("disconnect", reason));
+  socket.io.on("reconnect_attempt", (n) => report("reconnect_attempt", n));
   socket.onAny((event, ...args) => {
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
-    tell(event, ...args);
+    report(event, ...args);
     if (ack && answers.has(event)) ack(...answers.get(event));
   });
 }
@@ -75,16 +75,16 @@ export const ops = {
     return new Promise((resolve, reject) => {
       const answer = (...args) => resolve(args);
       if (!command.timeout) return socket.emit(command.event, ...command.args, answer);
-      // 4.0 has no timeout(): the driver's own does for both.
+      // Version 4.0 has no timeout(), so use a timer for all.
       const timer = setTimeout(() => reject(new Error("operation has timed out")), command.timeout);
       socket.emit(command.event, ...command.args, (...args) => (clearTimeout(timer), answer(...args)));
     });
   },
   answer: (command) => void get(command).answers.set(command.event, command.args),
   disconnect: (command) => void get(command).socket.disconnect(),
-  // The transport's end without a goodbye, as when the network goes away.
+  // Closes the transport without a close packet, like a network failure.
   cut: (command) => void get(command).socket.io.engine.transport.close(),
-  // What the client's engine would never send by itself.
+  // Sends messages that the client itself would not send.
   engineSend(command) {
     const { socket } = get(command);
     for (const message of command.args) socket.io.engine.write(message);

@@ -1,5 +1,6 @@
-// Servers of socket.io in a cluster by @socket.io/redis-adapter or
-// @socket.io/redis-streams-adapter, and the emitter of @socket.io/redis-emitter. Their packages are imported when they are first asked for.
+// Socket.IO servers in a cluster with @socket.io/redis-adapter or
+// @socket.io/redis-streams-adapter, and emitters of @socket.io/redis-emitter. The packages
+// are imported on first use.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
@@ -16,7 +17,7 @@ async function connect(url, ...more) {
   return clients;
 }
 
-// The streams adapter 0.2 does not work with redis 5, whose clients read in another way.
+// The streams adapter 0.2 does not work with clients of redis 5, so use ioredis.
 async function openStream(url, options) {
   const { createAdapter } = await import("@socket.io/redis-streams-adapter");
   const { Redis } = await import("ioredis");
@@ -26,8 +27,8 @@ async function openStream(url, options) {
 }
 
 export const ops = {
-  // A server whose namespaces / and /chat are in the cluster. A socket joins the rooms
-  // of its auth option, and keeps its data.
+  // Starts a server with the namespaces / and /chat. Each socket joins the rooms of its
+  // auth option and stores its data.
   async cluster({ server, redis, sharded, streams, adapter, options }) {
     const { createAdapter, createShardedAdapter } = await import("@socket.io/redis-adapter");
     const [pub, sub] = await connect(redis, "sub");
@@ -55,8 +56,8 @@ export const ops = {
     });
     return `http://127.0.0.1:${http.address().port}`;
   },
-  // Runs the body of an async function with io, the namespace, a list that stays with
-  // the server, and the arguments.
+  // Runs the body of an async function with io, the namespace, a list that persists until
+  // the server is closed, and the arguments.
   async clusterRun({ server, namespace, script, args }) {
     const { io, heard } = servers.get(server);
     return await new AsyncFunction("io", "nsp", "heard", "args", script)(io, io.of(namespace), heard, args);

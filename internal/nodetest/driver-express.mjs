@@ -1,5 +1,5 @@
-// A real Express app with express-session over connect-redis, and the packages that
-// sign its cookies. They are imported when they are first asked for.
+// An Express app with express-session over connect-redis, and the packages that sign its
+// cookies. The packages are imported on first use.
 const apps = new Map(); // number -> close
 
 async function start({ server, redis, secrets, session, store, passport: withPassport }) {
@@ -36,10 +36,10 @@ async function start({ server, redis, secrets, session, store, passport: withPas
   return `http://127.0.0.1:${http.address().port}`;
 }
 
-const gates = new Map(); // name -> { arrived, leave }
+const gates = new Map(); // name -> { entered, released }
 
 function gate(name) {
-  if (!gates.has(name)) gates.set(name, { arrived: latch(), leave: latch() });
+  if (!gates.has(name)) gates.set(name, { entered: latch(), released: latch() });
   return gates.get(name);
 }
 
@@ -48,7 +48,7 @@ function latch() {
   return { passed: new Promise((resolve) => (open = resolve)), open };
 }
 
-// done answers when a callback of express-session came without an error.
+// done returns a callback for express-session that sends the response, or passes on the error.
 const done = (response, next) => (error) => (error ? next(error) : response.json("done"));
 
 function routes(app) {
@@ -73,23 +73,23 @@ function routes(app) {
   );
   app.post("/express/regenerate", ({ session }, response, next) => session.regenerate(done(response, next)));
   app.post("/express/logout", ({ session }, response, next) => session.destroy(done(response, next)));
-  // A request that holds its session, as it was loaded, until it is let go.
+  // Holds a request, with its session loaded, until /express/release is called.
   app.post("/express/hold/:name", async ({ session, params, body }, response) => {
-    gate(params.name).arrived.open();
-    await gate(params.name).leave.passed;
+    gate(params.name).entered.open();
+    await gate(params.name).released.passed;
     response.json(Object.assign(session, body));
   });
   app.get("/express/held/:name", async ({ params }, response) => {
-    await gate(params.name).arrived.passed;
+    await gate(params.name).entered.passed;
     response.json("done");
   });
   app.post("/express/release/:name", ({ params }, response) => {
-    gate(params.name).leave.open();
+    gate(params.name).released.open();
     response.json("done");
   });
 }
 
-// passport logs in without asking for a password: the session is what is tested.
+// passport logs in without a password, because only the session is tested.
 async function passport(app) {
   const { default: passport } = await import("passport");
   passport.serializeUser((user, then) => then(null, user.id));
@@ -104,13 +104,13 @@ async function passport(app) {
 
 export const ops = {
   express: start,
-  // The Cookie header that express-session's packages make of an ID.
+  // Returns the Cookie header for an ID, as express-session's packages create it.
   async expressSign({ name, value, secret }) {
     const { sign } = await import("cookie-signature");
     const { serialize } = await import("cookie");
     return serialize(name, "s:" + sign(value, secret));
   },
-  // What they read from a Cookie header: the ID, or false.
+  // Returns the ID that the same packages read from a Cookie header, or false.
   async expressUnsign({ name, header, secrets }) {
     const { unsign } = await import("cookie-signature");
     const { parse } = await import("cookie");
@@ -122,7 +122,7 @@ export const ops = {
     }
     return false;
   },
-  // The keys that a session of theirs has of its own.
+  // Returns the keys that express-session itself uses in a session.
   async expressReserved() {
     const { default: expressSession } = await import("express-session");
     const own = new expressSession.Session({ sessionID: "x" });

@@ -1,8 +1,8 @@
-// The reference parser, for tests that compare ours with it.
+// The reference parser, for the tests that compare package siopacket with it.
 import { Decoder } from "socket.io-parser";
 import { record } from "./record-wire.mjs";
 
-// Gives one sequence of messages to a fresh decoder.
+// Passes one sequence of messages to a new decoder.
 function parse(messages) {
   const decoder = new Decoder();
   const packets = [];

@@ -1,13 +1,13 @@
-// A small server on the reference implementation, for tests of this bench and
-// of our browser client.
+// A small server of the reference implementation, for the tests of this package and of
+// this repository's client.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { Server } from "socket.io";
 import { WebSocketServer } from "ws";
 
-const servers = new Map(); // number -> what close() closes
+const servers = new Map(); // number -> server
 
-// The events every namespace of the server knows.
+// The event handlers of every namespace.
 function listen(socket) {
   socket.on("echo", (...args) => args.pop()(...args));
   socket.on("back", (event, ...args) => socket.emit(event, ...args));
@@ -42,8 +42,8 @@ export const ops = {
     servers.set(server, io);
     return `http://127.0.0.1:${http.address().port}`;
   },
-  // A server that says what it is told to, message by message, after a client
-  // connected, and nothing on its own: no ping, no answer.
+  // A server that sends the given messages to each client, and nothing else: no pings and
+  // no answers.
   async script({ server, messages }) {
     const ws = new WebSocketServer({ host: "127.0.0.1", port: 0 });
     ws.on("connection", (connection) => messages.forEach((message) => connection.send(message)));

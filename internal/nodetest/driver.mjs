@@ -1,11 +1,11 @@
-// The Node side of package nodetest: one JSON object a line in each direction.
+// The Node side of package nodetest: one JSON object per line in each direction.
 //
 //   in:  {"id":1,"op":"emit","client":3,...}
 //   out: {"id":1,"result":...} or {"id":1,"error":"..."}     the answer to a command
 //        {"client":3,"event":"name","args":[...]}             an event, as it happens
 //
-// Binary data is {"$binary":"<base64>"} in both directions. The process ends when
-// its standard input does.
+// Binary data is {"$binary":"<base64>"} in both directions. The process ends when its
+// standard input is closed.
 import { createInterface } from "node:readline";
 import * as clients from "./driver-clients.mjs";
 import * as servers from "./driver-servers.mjs";
@@ -20,8 +20,8 @@ export function write(line) {
   process.stdout.write(JSON.stringify(line, pack) + "\n");
 }
 
-// pack writes binary data in the form above. `this[key]` is the value before
-// Buffer's own toJSON had its way with it.
+// pack encodes binary data in the form above. `this[key]` is the value before Buffer's
+// toJSON converted it.
 function pack(key, value) {
   const original = this[key];
   if (original instanceof ArrayBuffer) return { $binary: Buffer.from(original).toString("base64") };

@@ -2,5 +2,5 @@ package nodetest
 
 import "errors"
 
-// ErrEnded says that the Node process has ended, so that nothing more will come.
+// ErrEnded means that the Node process has ended. There will be no more events and answers.
 var ErrEnded = errors.New("nodetest: the Node process has ended")

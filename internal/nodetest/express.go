@@ -2,30 +2,30 @@ package nodetest
 
 import "testing"
 
-// ExpressOptions are how an Express app keeps its sessions.
+// ExpressOptions configure the sessions of an Express app.
 type ExpressOptions struct {
-	// Redis is the URL of the Redis. Required.
+	// Redis is the URL of the Redis server. Required.
 	Redis string
-	// Secrets are express-session's. Required.
+	// Secrets are the secrets of express-session. Required.
 	Secrets []string
-	// Session holds further options of express-session.
+	// Session contains additional options of express-session.
 	//
 	// Optional. Default: nil, so resave and saveUninitialized are false
 	Session map[string]any
-	// Store holds further options of connect-redis.
+	// Store contains additional options of connect-redis.
 	//
 	// Optional. Default: nil
 	Store map[string]any
-	// Passport mounts passport: POST /passport/login/:id and /passport/logout, and GET
-	// /passport, which answers with the user.
+	// Passport enables passport, with the routes POST /passport/login/:id, POST
+	// /passport/logout, and GET /passport, which returns the user.
 	//
 	// Optional. Default: false
 	Passport bool
 }
 
-// Express starts an Express app with express-session over connect-redis on a free port
-// and returns its URL. Its routes are those of driver-express.mjs: GET /express answers
-// with the session, the others change it.
+// Express starts an Express app with express-session over connect-redis on a free port and
+// returns its URL. driver-express.mjs defines its routes: GET /express returns the session,
+// the others modify it.
 func (n *Node) Express(t testing.TB, o ExpressOptions) string {
 	t.Helper()
 	number, _ := n.number()
@@ -36,8 +36,8 @@ func (n *Node) Express(t testing.TB, o ExpressOptions) string {
 	return url
 }
 
-// ExpressSign returns the Cookie header that express-session's packages (cookie and
-// cookie-signature) make of a session ID.
+// ExpressSign returns the Cookie header for a session ID, as created by the packages cookie
+// and cookie-signature of express-session.
 func (n *Node) ExpressSign(t testing.TB, name, id, secret string) string {
 	t.Helper()
 	var header string
@@ -45,8 +45,8 @@ func (n *Node) ExpressSign(t testing.TB, name, id, secret string) string {
 	return header
 }
 
-// ExpressUnsign returns the session ID that they read from a Cookie header; ok is false
-// for none.
+// ExpressUnsign returns the session ID in a Cookie header, as read by the same packages. ok
+// is false if there is none.
 func (n *Node) ExpressUnsign(t testing.TB, name, header string, secrets ...string) (id string, ok bool) {
 	t.Helper()
 	var v any
@@ -55,7 +55,7 @@ func (n *Node) ExpressUnsign(t testing.TB, name, header string, secrets ...strin
 	return id, ok
 }
 
-// ExpressReserved returns the keys that a session of express-session has of its own.
+// ExpressReserved returns the keys that express-session itself uses in a session.
 func (n *Node) ExpressReserved(t testing.TB) []string {
 	t.Helper()
 	var all []string

@@ -1,5 +1,5 @@
-// What a page did and met with, for whoever has to find out why a test failed.
-const most = 300; // lines; the first ones are dropped
+// Records the activity of a page, to explain why a test failed.
+const maxLines = 300; // older lines are dropped
 
 const short = (text) => (text.length > 300 ? `${text.slice(0, 300)} …` : text).replaceAll("\x1e", " | ");
 
@@ -9,22 +9,22 @@ export class Journal {
 
   constructor(page) {
     this.#page = page;
-    const began = new Map(); // requests under way
-    const took = (request) => `${Date.now() - (began.get(request) ?? Date.now())} ms`;
+    const started = new Map(); // pending request -> time in ms
+    const elapsed = (request) => `${Date.now() - (started.get(request) ?? Date.now())} ms`;
     page.on("console", (message) => this.#add(`console.${message.type()}: ${message.text()}`));
     page.on("pageerror", (error) => this.#add(`uncaught: ${error}`));
     page.on("framenavigated", (frame) => this.#add(`is at ${frame.url()}`));
     page.on("crash", () => this.#add("crashed"));
     page.on("request", (request) => {
-      began.set(request, Date.now());
+      started.set(request, Date.now());
       this.#add(`${request.method()} ${request.url()} ${request.postData() ?? ""}`);
     });
     page.on("response", (response) => {
       const request = response.request();
-      this.#add(`${response.status()} after ${took(request)} to ${request.method()} ${request.url()}`);
+      this.#add(`${response.status()} after ${elapsed(request)} to ${request.method()} ${request.url()}`);
     });
     page.on("requestfailed", (request) => {
-      this.#add(`failed after ${took(request)}: ${request.failure()?.errorText}: ${request.method()} ${request.url()}`);
+      this.#add(`failed after ${elapsed(request)}: ${request.failure()?.errorText}: ${request.method()} ${request.url()}`);
     });
     page.on("websocket", (ws) => {
       this.#add(`WebSocket ${ws.url()}`);
@@ -37,10 +37,10 @@ export class Journal {
 
   #add(line) {
     this.#lines.push(`${new Date().toISOString().slice(11, 23)} ${short(line)}`);
-    if (this.#lines.length > most) this.#lines.shift();
+    if (this.#lines.length > maxLines) this.#lines.shift();
   }
 
-  /** The lines so far, and what the page shows now. */
+  /** Returns the recorded lines, followed by the visible text of the page. */
   async report() {
     const page = this.#page;
     const shows = page.isClosed() ? "(closed)" : await page.locator("body").innerText({ timeout: 5000 }).catch(String);

@@ -14,25 +14,25 @@ import (
 	"time"
 )
 
-// Timeout is how long the methods wait that take no context.
+// Timeout bounds the methods that take no context.
 const Timeout = 20 * time.Second
 
-// closeTimeout is how long the process may take to end by itself.
+// closeTimeout is the time that the process has to end after its standard input is closed.
 const closeTimeout = 10 * time.Second
 
-// Node is one Node process. It is safe for concurrent use, but for methods that
-// end the test: those belong to the test's own goroutine, as with testing.T.
+// Node is a Node process. It is safe for concurrent use, except for methods that end the
+// test, which must be called on the test's goroutine, like those of testing.T.
 type Node struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	done  chan struct{} // closed when the process has ended and its output was read
+	done  chan struct{} // closed when the process has ended and its output has been read
 
 	mu      sync.Mutex
 	lastID  int
-	lastObj int                   // numbers of clients, pages, contexts, servers
-	waiting map[int]chan<- answer // by command ID; nil when the process has ended
-	inboxes map[int]*inbox        // by client or page number
-	writing sync.Mutex            // held for one line into stdin
+	lastObj int                   // last number of a client, page, context or server
+	waiting map[int]chan<- answer // by command ID; nil once the process has ended
+	queues  map[int]*eventQueue   // by client or page number
+	writing sync.Mutex            // held while writing a line to stdin
 }
 
 type answer struct {
@@ -45,8 +45,8 @@ type answer struct {
 	Args   Args   `json:"args"`
 }
 
-// Start starts a Node process that ends with the test. When Node or its packages
-// are missing, it fails the test if CI is set, and skips it otherwise.
+// Start starts a Node process that ends with the test. If Node or its packages are missing,
+// the test fails if CI is set, and is skipped otherwise.
 func Start(t testing.TB) *Node {
 	t.Helper()
 	dir := Dir(t)
@@ -80,18 +80,18 @@ func Start(t testing.TB) *Node {
 		stdin:   stdin,
 		done:    make(chan struct{}),
 		waiting: map[int]chan<- answer{},
-		inboxes: map[int]*inbox{},
+		queues:  map[int]*eventQueue{},
 	}
 	logged := make(chan struct{})
-	go func() { // waited for by the goroutine below
+	go func() { // the goroutine below waits for it
 		defer close(logged)
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			t.Logf("node: %s", lines.Text())
 		}
-		_, _ = io.Copy(io.Discard, stderr) // behind a line too long to log
+		_, _ = io.Copy(io.Discard, stderr) // after a line that is too long for the Scanner
 	}()
-	go func() { // waited for by stop, through n.done
+	go func() { // stop waits for it through n.done
 		defer close(n.done)
 		n.read(t, stdout)
 		<-logged
@@ -103,32 +103,32 @@ func Start(t testing.TB) *Node {
 	return n
 }
 
-// Dir is the folder of the driver and its node_modules.
+// Dir returns the folder of the driver and its node_modules.
 func Dir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatalf("nodetest: %v", err)
 	}
-	// A test runs in its package's folder, somewhere below the module's; an example
-	// that is a module of its own lies below it too.
+	// A test runs in its package's folder, which is below the root of the repository.
+	// That is also true of examples that are separate modules.
 	for root := dir; ; root = filepath.Dir(root) {
 		driver := filepath.Join(root, "internal", "nodetest")
 		if _, err := os.Stat(filepath.Join(driver, "driver.mjs")); err == nil {
 			return driver
 		}
 		if root == filepath.Dir(root) {
-			t.Fatalf("nodetest: no internal/nodetest above %s", dir)
+			t.Fatalf("nodetest: no folder internal/nodetest in any parent of %s", dir)
 		}
 	}
 }
 
-// missing ends the test: with a failure where everything is expected to be
-// there, and with a skip that names what is missing elsewhere.
+// missing ends the test because a tool is missing: as failed if CI is set, otherwise as
+// skipped.
 func missing(t testing.TB, what string, err error) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
-		t.Fatalf("nodetest: %s is missing, and CI is set: %v", what, err)
+		t.Fatalf("nodetest: %s is missing although CI is set: %v", what, err)
 	}
 	t.Skipf("nodetest: %s is missing: %v", what, err)
 }
@@ -144,7 +144,7 @@ func (n *Node) stop() {
 	}
 }
 
-// read hands on the lines of the process until it ends.
+// read dispatches the lines of the process until it ends.
 func (n *Node) read(t testing.TB, stdout io.Reader) {
 	lines := json.NewDecoder(stdout)
 	for {
@@ -156,13 +156,13 @@ func (n *Node) read(t testing.TB, stdout io.Reader) {
 			break
 		}
 		n.mu.Lock()
-		reply, box := n.waiting[a.ID], n.inboxes[a.Client]
+		reply, queue := n.waiting[a.ID], n.queues[a.Client]
 		delete(n.waiting, a.ID)
 		n.mu.Unlock()
 		if reply != nil {
 			reply <- a
-		} else if box != nil {
-			box.put(a.Event, a.Args)
+		} else if queue != nil {
+			queue.put(a.Event, a.Args)
 		}
 	}
 	n.mu.Lock()
@@ -171,13 +171,12 @@ func (n *Node) read(t testing.TB, stdout io.Reader) {
 		close(reply)
 	}
 	n.waiting = nil
-	for _, box := range n.inboxes {
-		box.close()
+	for _, queue := range n.queues {
+		queue.close()
 	}
 }
 
-// do sends a command and waits for its answer, which it stores in result unless
-// that is nil.
+// do sends a command, waits for its answer, and stores it in result unless result is nil.
 func (n *Node) do(ctx context.Context, op string, command map[string]any, result any) error {
 	reply := make(chan answer, 1)
 	n.mu.Lock()
@@ -226,7 +225,7 @@ func (n *Node) do(ctx context.Context, op string, command map[string]any, result
 	}
 }
 
-// must is do within Timeout, for commands that are expected to succeed.
+// must is like do with Timeout, but ends the test on an error.
 func (n *Node) must(t testing.TB, op string, command map[string]any, result any) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
@@ -236,15 +235,15 @@ func (n *Node) must(t testing.TB, op string, command map[string]any, result any)
 	}
 }
 
-// number gives a new client, page, context or server its number, and an inbox.
-func (n *Node) number() (int, *inbox) {
-	box := newInbox()
+// number returns a number and an event queue for a new client, page, context or server.
+func (n *Node) number() (int, *eventQueue) {
+	queue := newEventQueue()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lastObj++
-	n.inboxes[n.lastObj] = box
+	n.queues[n.lastObj] = queue
 	if n.waiting == nil {
-		box.close()
+		queue.close()
 	}
-	return n.lastObj, box
+	return n.lastObj, queue
 }

@@ -5,26 +5,26 @@ import (
 	"testing"
 )
 
-// Parsed is what the reference parser made of one sequence of messages.
+// Parsed is the result of the reference parser for one sequence of messages.
 type Parsed struct {
-	// Error is its error's text, at whichever message; "" for none.
+	// Error is the text of the parser's error, or "".
 	Error string `json:"error"`
-	// Pending is the packet that waits for attachments, if one does.
+	// Pending is the packet whose attachments are incomplete, or nil.
 	Pending *ParsedPacket `json:"pending"`
-	// Packets are the packets that it gave before.
+	// Packets are the complete packets before the error.
 	Packets []ParsedPacket `json:"packets"`
 }
 
-// ParsedPacket is one packet, with Binary for each attachment in its Data.
+// ParsedPacket is a packet. Attachments in its Data are Binary.
 type ParsedPacket struct {
 	Type      int             `json:"type"`
 	Namespace string          `json:"nsp"`
 	ID        *float64        `json:"id"`
-	Data      json.RawMessage `json:"data"` // nil when there is none
+	Data      json.RawMessage `json:"data"` // nil if there is none
 }
 
-// Parse gives each sequence of messages, a string as text and Binary as binary,
-// to a new decoder of socket.io-parser.
+// Parse passes each sequence of messages, strings as text and Binary as binary, to a new
+// decoder of socket.io-parser.
 func (n *Node) Parse(t testing.TB, sequences [][]any) []Parsed {
 	t.Helper()
 	var out []Parsed
@@ -32,7 +32,7 @@ func (n *Node) Parse(t testing.TB, sequences [][]any) []Parsed {
 	return out
 }
 
-// RecordWire returns what record-wire.mjs writes.
+// RecordWire returns the output of record-wire.mjs.
 func (n *Node) RecordWire(t testing.TB) json.RawMessage {
 	t.Helper()
 	var out json.RawMessage

@@ -1,6 +1,6 @@
-// Records what the reference parser writes for a list of packets. Run by itself,
-// it writes ../../socketbridge/internal/siopacket/testdata/wire/packets.json; a test compares that file
-// with what it would write today.
+// Records the encodings of a list of packets by the reference parser. When run directly, it
+// writes ../../socketbridge/internal/siopacket/testdata/wire/packets.json. A test compares
+// that file with the current output.
 import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Encoder, PacketType } from "socket.io-parser";
@@ -8,7 +8,7 @@ import { Encoder, PacketType } from "socket.io-parser";
 const { CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR } = PacketType;
 const bytes = (...values) => Buffer.from(values);
 
-// Keys are in alphabetical order, because ours are.
+// Keys are in alphabetical order, as package siopacket encodes them.
 const packets = {
   "connect": { type: CONNECT, nsp: "/" },
   "connect with auth": { type: CONNECT, nsp: "/", data: { token: "t", user: { id: 7 } } },
@@ -53,7 +53,7 @@ export function record() {
   const encoder = new Encoder();
   return Object.entries(packets).map(([name, { type, nsp, id, data }]) => ({
     name, type, nsp, id, data,
-    messages: encoder.encode({ type, nsp, id, data: copy(data) }), // which changes what it is given
+    messages: encoder.encode({ type, nsp, id, data: copy(data) }), // a copy, because the encoder modifies its input
   }));
 }
 

@@ -1,9 +1,9 @@
-// Our own browser client in Node, in the shape that the driver knows from the
-// official one. It has no upgrade, and its engine is its own affair.
+// This repository's client in Node, with the parts of the official client's API that the
+// driver uses. It does not support upgrades, and hides its engine.
 import WebSocket from "ws";
 import { connect } from "../../socketbridge/client/fiberbridge.mjs";
 
-function shaped(socket) {
+function withOfficialAPI(socket) {
   socket.onAny = (listener) => socket.on("*", listener);
   socket.io = {
     on() {},
@@ -14,7 +14,7 @@ function shaped(socket) {
       },
       close() {},
     },
-    socket: (namespace, { auth }) => shaped(socket.of(namespace, { auth, autoConnect: false })),
+    socket: (namespace, { auth }) => withOfficialAPI(socket.of(namespace, { auth, autoConnect: false })),
   };
   return socket;
 }
@@ -26,5 +26,5 @@ export function io(url, { extraHeaders: headers, ...options }) {
     }
   }
   const fetcher = (url, init) => fetch(url, { ...init, headers: { ...init.headers, ...headers } });
-  return shaped(connect(url, { WebSocket: Dialer, fetch: fetcher, ...options }));
+  return withOfficialAPI(connect(url, { WebSocket: Dialer, fetch: fetcher, ...options }));
 }
