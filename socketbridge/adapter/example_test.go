@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -71,6 +72,31 @@ func ExampleAdapter() {
 	// Output:
 	// node-b: rooms [chat], event ["say","hello"]
 	// reply: [room of node-b]
+}
+
+// A Log delivers appended broadcasts to all nodes, including its own, and replays them.
+func ExampleLog() {
+	ctx, cancel := context.WithCancel(context.Background())
+	log := adapter.NewMemory().Join().(adapter.Log)
+	log.Open("/")
+	ended := make(chan error, 1)
+	go func() { ended <- log.Run(ctx, printer{"node-a"}) }() // ends with ctx
+
+	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["news",1]`)}}
+	for errors.Is(log.Append(ctx, m), adapter.ErrClosed) {
+		time.Sleep(time.Millisecond) // until Run has started
+	}
+	end, err := log.Since(ctx, "/", 0, func(m *adapter.Message) bool {
+		fmt.Printf("replay %s: %s\n", m.Offset, m.Payload.JSON)
+		return true
+	})
+	fmt.Println(end, err)
+	cancel()
+	<-ended
+	// Output:
+	// node-a: rooms [], event ["news",1]
+	// replay m-1: ["news",1]
+	// 1 <nil>
 }
 
 // The implementation of Ask uses a Complete to recognize the last reply.

@@ -15,8 +15,12 @@
 //   - Items count against the limits until they have been processed, so the limits
 //     bound the queue's memory.
 //
-// Signal (signal.go) is an event that happens once. It creates its channel only when
-// a goroutine waits for it.
+// The other types are small building blocks for objects of which there are many:
+//
+//   - Signal (signal.go) is an event that happens once. Its channel is created only
+//     when a goroutine waits for the event.
+//   - Context (context.go) is a context that is created on first use.
+//   - Group (group.go) counts running tasks and can be waited for with a context.
 //
 // The package does not order work across queues, and it does not recover panics.
 package serial

@@ -24,10 +24,10 @@ type difference struct {
 
 // compared is a sequence of messages on which the decoder and the reference disagree.
 type compared struct {
-	text string                // the text message that our decoder rejected
-	err  error                 // our decoder's error
-	node nodetest.ParsedPacket // the reference's packet, if gave is set
-	gave bool                  // whether the reference produced a packet
+	text     string                // the text message that our decoder rejected
+	err      error                 // our decoder's error
+	node     nodetest.ParsedPacket // the reference's packet, if produced is set
+	produced bool                  // whether the reference produced a packet
 }
 
 var (
@@ -48,7 +48,7 @@ var differences = []difference{
 	{"event name is a number", "no client of this protocol sends one, and handlers are registered by strings",
 		func(c compared) bool {
 			var a []any
-			if !c.gave || c.node.Type != 2 || json.Unmarshal(c.node.Data, &a) != nil || len(a) == 0 {
+			if !c.produced || c.node.Type != 2 || json.Unmarshal(c.node.Data, &a) != nil || len(a) == 0 {
 				return false
 			}
 			_, number := a[0].(float64)
@@ -56,14 +56,14 @@ var differences = []difference{
 		}, []any{`2[1,"a"]`}},
 	{"event name is empty", "a name has 1 to 256 bytes",
 		func(c compared) bool {
-			return c.gave && strings.HasPrefix(strings.TrimLeft(string(c.node.Data), "[ "), `""`)
+			return c.produced && strings.HasPrefix(strings.TrimLeft(string(c.node.Data), "[ "), `""`)
 		},
 		[]any{`2[""]`}},
 	{"event or ack without an array", "its handlers would get arguments that the client did not send",
-		func(c compared) bool { return c.gave && c.node.Type > 1 && c.node.Data == nil },
+		func(c compared) bool { return c.produced && c.node.Type > 1 && c.node.Data == nil },
 		[]any{`2`}},
 	{"ack without an id", "no emit can be waiting for it",
-		func(c compared) bool { return c.gave && c.node.Type == 3 && c.node.ID == nil },
+		func(c compared) bool { return c.produced && c.node.Type == 3 && c.node.ID == nil },
 		[]any{`3[]`}},
 	{"id of a packet that is neither event nor ack", "it has no meaning",
 		func(c compared) bool { return hasID.MatchString(c.text) },
@@ -90,13 +90,13 @@ var differences = []difference{
 		[]any{`0/` + strings.Repeat("n", 300)}},
 	{"event name over the limit", "Limits.MaxEventName",
 		func(c compared) bool {
-			return len(c.text) > 256 && c.gave && strings.Index(string(c.node.Data[2:]), `"`) > 256
+			return len(c.text) > 256 && c.produced && strings.Index(string(c.node.Data[2:]), `"`) > 256
 		},
 		[]any{`2["` + strings.Repeat("n", 300) + `"]`}},
 	{"arguments over the limit", "Limits.MaxArgs",
 		func(c compared) bool {
 			var a []any
-			return c.gave && json.Unmarshal(c.node.Data, &a) == nil && len(a) > 64
+			return c.produced && json.Unmarshal(c.node.Data, &a) == nil && len(a) > 64
 		}, []any{`2["e"` + strings.Repeat(",1", 65) + `]`}},
 	{"nesting over the limit", "Limits.MaxDepth",
 		func(c compared) bool { return deep.MatchString(c.text) },
@@ -210,9 +210,9 @@ func compare(t *testing.T, sequence []any, node nodetest.Parsed, seen map[string
 	// Our decoder rejected input that the reference accepts, at once or later.
 	c := compared{text: refused, err: err}
 	if len(node.Packets) > len(packets) {
-		c.node, c.gave = node.Packets[len(packets)], true
+		c.node, c.produced = node.Packets[len(packets)], true
 	} else if node.Pending != nil {
-		c.node, c.gave = *node.Pending, true
+		c.node, c.produced = *node.Pending, true
 	}
 	for _, diff := range differences {
 		if diff.is(c) {
