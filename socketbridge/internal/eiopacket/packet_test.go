@@ -27,7 +27,7 @@ var wire = []struct {
 	{"upgrade", "5", eiopacket.Packet{Type: eiopacket.Upgrade}},
 	{"noop", "6", eiopacket.Packet{Type: eiopacket.Noop}},
 	{"binary", "bAQIDBA==", eiopacket.Packet{Type: eiopacket.Message, Binary: true, Data: []byte{1, 2, 3, 4}}},
-	{"binary without padding to do", "bAQID", eiopacket.Packet{Type: eiopacket.Message, Binary: true, Data: []byte{1, 2, 3}}},
+	{"binary that needs no padding", "bAQID", eiopacket.Packet{Type: eiopacket.Message, Binary: true, Data: []byte{1, 2, 3}}},
 	{"empty binary", "b", eiopacket.Packet{Type: eiopacket.Message, Binary: true}},
 }
 
@@ -61,9 +61,9 @@ func TestDecode_Refuses(t *testing.T) {
 		{"base64 of another alphabet", "b_-_-"},
 		{"base64 that is cut", "bAQIDB"},
 		{"base64 without its padding", "bAQIDBA"},
-		{"base64 with bits to spare", "bAQIDBB=="},
+		{"base64 with non-zero trailing bits", "bAQIDBB=="},
 		{"base64 with a line break", "bAQID\nBAUG"},
-		{"base64 and more", "bAQIDBA==x"},
+		{"bytes after the base64", "bAQIDBA==x"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

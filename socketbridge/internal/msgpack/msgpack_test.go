@@ -79,7 +79,7 @@ func TestJSON(t *testing.T) {
 		{"date", "\xd6\xff\x00\x00\x00\x01", `"1970-01-01T00:00:01.000Z"`},
 		{"date with milliseconds", "\xd7\xff\x1d\xcd\x65\x00\x00\x00\x00\x01", `"1970-01-01T00:00:01.125Z"`},
 		{"date before 1970", "\xc7\x0c\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff", `"1969-12-31T23:59:59.000Z"`},
-		{"date of another age", "\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff", `null`},
+		{"date after the year 9999", "\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff", `null`},
 		{"ArrayBuffer", "\xc7\x01\x00a", ph + `0}`},
 		{"extension", "\xd4\x05a", `[5,` + ph + `0}]`},
 		{"invalid UTF-8", "\xa2a\xff", `"a` + "\ufffd" + `"`},
