@@ -251,7 +251,7 @@ func (r *round) lifetime(at place) {
 	if ended != nil || cur.fresh() || !cur.expired(now) {
 		return
 	}
-	l, ok := s.store.base.(storage.Lifetime)
+	l, ok := s.store.base.(storage.TTLReader)
 	if !ok {
 		return
 	}

@@ -113,7 +113,7 @@ func (s *state) tracked() bool {
 // late says whether the feed is in time, and notes until when it was complete.
 func (t *tracker) late() bool {
 	t.mu.Lock()
-	w, _ := t.watch.(storage.Punctual)
+	w, _ := t.watch.(storage.LagReporter)
 	t.mu.Unlock()
 	if w == nil {
 		return false

@@ -1,11 +1,10 @@
-// Package storage keeps bytes under keys, with what sharing a session between
-// HTTP requests, sockets and nodes needs beyond Fiber's own storage: a value is
-// replaced only if it is still the one that was read, and who watches a key hears
-// of its changes.
+// Package storage stores bytes under keys. It adds to Fiber's storage what sharing
+// a session between HTTP requests, sockets and nodes needs: compare-and-swap, and
+// notifications when a watched key changes.
 //
 //	s, err := storage.Open("redis://:password@localhost:6379/0?prefix=shop:")
 //	if err != nil {
-//		return err // says what to change; never carries the password
+//		return err // says what to change; never contains the password
 //	}
 //	defer s.Close()
 //
@@ -15,30 +14,31 @@
 //	}
 //	_, err = s.CompareAndSwap(ctx, "counter", item.Revision, next(item.Value), time.Hour)
 //	if errors.Is(err, storage.ErrConflict) {
-//		// somebody was faster: load again and retry
+//		// another caller wrote first: load again and retry
 //	}
 //
-// Three ideas carry it:
+// The main concepts:
 //
-//   - A [Storage] is a fiber.Storage too ([Basic]), so one value serves sessions,
-//     csrf, limiter and cache; and [From] makes a Storage of any fiber.Storage.
-//   - A [Revision] names the content of one key. It is computed from the content,
-//     so a plain Set by somebody else changes it as well.
-//   - Errors say what is known: [ErrConflict] and [ErrUnavailable] mean that
-//     nothing was changed, [ErrUnknownOutcome] that a write may have happened.
+//   - A [Storage] is also a fiber.Storage ([Basic]), so one value serves sessions,
+//     csrf, limiter and cache. [From] turns any fiber.Storage into a Storage.
+//   - A [Revision] identifies the content of one key. It is computed from the
+//     content, so a plain Set by other code changes it too.
+//   - Errors state what is known: after [ErrConflict] and [ErrUnavailable] nothing
+//     was changed, after [ErrUnknownOutcome] a write may or may not have happened.
 //
-// Open finds a storage by the scheme of a URL, as database/sql finds a driver: a
-// driver's package registers its schemes when it is imported.
+// [Open] selects the driver by the scheme of a URL, as database/sql selects one by
+// name. A driver's package registers its schemes when it is imported:
 //
 //	scheme                            import                                          for
 //	memory://                         github.com/fiberbridge/fiberbridge/storage/memory  one process
 //	redis:// redis-sentinel://        github.com/fiberbridge/fiberbridge/storage/redis   several nodes
 //	redis-cluster:// (rediss… = TLS)
 //
-// A driver of your own is a type with the methods of Storage, or a fiber.Storage given
-// to From; package storagetest holds the tests that it should pass.
+// To write a driver, implement Storage, or implement fiber.Storage and pass it to
+// From. Package storagetest is the conformance suite that a driver should pass.
 //
-// What it does not do: transactions over several keys, queries, encryption, and
-// guarantees beyond those of the store (an acknowledged write on Redis can be lost
-// when the server loses its memory or fails over, as its persistence is set).
+// The package does not provide transactions over several keys, queries, encryption,
+// or guarantees beyond those of the store. Redis, for example, can lose an
+// acknowledged write when it fails over or loses its memory, depending on its
+// persistence settings.
 package storage

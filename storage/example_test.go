@@ -10,19 +10,18 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// increment adds one to the number at key and loses no addition, however many
-// others do the same.
+// increment adds one to the number at key. Concurrent increments are all counted.
 func increment(ctx context.Context, s storage.Storage, key string) (int, error) {
 	for {
 		item, err := s.Load(ctx, key)
 		if err != nil && !errors.Is(err, storage.ErrNotFound) {
 			return 0, err
 		}
-		n, _ := strconv.Atoi(string(item.Value)) // 0 when absent, and its revision is Absent
+		n, _ := strconv.Atoi(string(item.Value)) // 0 if the key does not exist; its revision is then Absent
 		n++
 		_, err = s.CompareAndSwap(ctx, key, item.Revision, []byte(strconv.Itoa(n)), time.Hour)
 		if errors.Is(err, storage.ErrConflict) {
-			continue // somebody was faster
+			continue // another caller wrote first
 		}
 		return n, err
 	}
@@ -43,13 +42,31 @@ func Example() {
 	// 3 <nil>
 }
 
-// A driver takes part when its package is imported; the error names the line.
+// A driver is available once its package is imported. The error has the missing
+// line.
 func ExampleOpen() {
 	_, err := storage.Open("redis://:secret@localhost:6379/0")
 	fmt.Println(err)
 	// Output:
 	// storage: unknown scheme "redis": add the line
 	// 	import _ "github.com/fiberbridge/fiberbridge/storage/redis"
+}
+
+// From adds compare-and-swap, among other things, to any fiber.Storage.
+func ExampleFrom() {
+	var fiberStorage storage.Basic = &naive{} // any fiber.Storage
+	s := storage.From(fiberStorage)
+	defer s.Close()
+
+	ctx := context.Background()
+	first, _ := s.CompareAndSwap(ctx, "title", storage.Absent, []byte("Shoes"), time.Hour)
+	_, err := s.CompareAndSwap(ctx, "title", first, []byte("Boots"), time.Hour)
+	fmt.Println(err)
+	_, err = s.CompareAndSwap(ctx, "title", first, []byte("Socks"), time.Hour)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// storage: revision conflict
 }
 
 func ExamplePrefix() {
@@ -59,7 +76,7 @@ func ExamplePrefix() {
 	_ = shop.Set("title", []byte("Shoes"), 0)
 	_ = blog.Set("title", []byte("Thoughts"), 0)
 
-	_ = shop.Reset() // clears shop: alone
+	_ = shop.Reset() // removes only the keys that begin with shop:
 
 	title, _ := blog.Get("title")
 	fmt.Printf("%s\n", title)
@@ -69,8 +86,8 @@ func ExamplePrefix() {
 func ExampleFeed() {
 	s := storage.From(&naive{})
 	defer s.Close()
-	told := make(chan storage.Change)
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
+	changes := make(chan storage.Change)
+	w, err := s.(storage.Feed).Watch(func(c storage.Change) { changes <- c })
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -82,13 +99,13 @@ func ExampleFeed() {
 	}
 	_ = s.Set("title", []byte("News"), 0)
 
-	switch c := <-told; c.Kind {
+	switch c := <-changes; c.Kind {
 	case storage.Written:
 		fmt.Printf("%s is now %s\n", c.Key, c.Item.Value)
 	case storage.Removed:
-		fmt.Println(c.Key, "is gone")
+		fmt.Println(c.Key, "was removed")
 	case storage.Gap:
-		fmt.Println("load again what matters")
+		fmt.Println("changes may have been missed: load the keys again")
 	}
 	// Output: title is now News
 }

@@ -11,30 +11,30 @@ import (
 	"time"
 )
 
-// From makes a Storage of any fiber.Storage. A Basic that is a Storage already is
-// returned as it is.
+// From turns any fiber.Storage into a Storage. It returns b itself if b already is
+// a Storage.
 //
-// What a Basic lacks is made good with locks of this process: each call is atomic
-// among the callers of the Storage that From returned, and its feed tells of
-// their changes. It can promise nothing about anybody else: another process, a
-// second From over the same Basic, or code that calls the Basic itself is neither
-// held off by the locks nor heard by the feed. So wrap once, share the result,
-// and use a storage with locks of its own (storage/redis) for several processes.
+// From adds atomicity with locks of this process: calls are atomic among the
+// callers of the returned Storage, and its feed reports their changes. Other
+// writers are neither blocked by the locks nor reported by the feed: another
+// process, a second From over the same Basic, or code that calls the Basic
+// directly. So call From once and share the result. For several processes, use a
+// storage that is atomic itself (storage/redis).
 //
-// Calls end with their context although a Basic knows none; Get, Set, Delete and
-// Reset, which have none, take as long as the Basic does. A write that is
-// given up while the Basic has it returns ErrUnknownOutcome, and keeps its lock
-// until the Basic answers, so that it cannot overwrite a later one: if the Basic
-// never answers, one 64th of the keys stays unavailable. At most 256 calls wait
-// for the Basic at a time; more wait their turn. A panic of the Basic becomes an
-// error. A Basic that has gofiber's GetWithContext, SetWithContext and
-// DeleteWithContext is called through these.
+// Calls end with their context, although a Basic takes none. Get, Set, Delete and
+// Reset have no context and take as long as the Basic does. A write that is
+// abandoned while the Basic executes it returns ErrUnknownOutcome. It keeps its
+// lock until the Basic returns, so that it cannot overwrite a later write: if the
+// Basic never returns, one 64th of the keys stays unavailable. At most 256 calls
+// are in the Basic at a time; further calls wait. A panic of the Basic becomes an
+// error. From uses GetWithContext, SetWithContext and DeleteWithContext, which
+// newer gofiber storages have, if b has all of them.
 //
-// The result is also a Feed, an Index (each set is one value in the Basic, under
-// its name + ":members", and costs its size per change) and a PrefixResetter (if
-// the Basic can list its keys with gofiber's Keys method; otherwise ResetPrefix
-// returns errors.ErrUnsupported). Closing it closes b, waits for the calls that
-// b still has, and ends its watches. From panics when b is nil.
+// The result is also a Feed, an Index and a PrefixResetter. The Index stores each
+// set as one value, under its name + ":members", and rewrites it on each change.
+// ResetPrefix needs gofiber's Keys method to list the keys; without it, it returns
+// errors.ErrUnsupported. Close closes b, waits for the calls that are in b, and
+// closes the watches. From panics if b is nil.
 func From(b Basic) Storage {
 	if b == nil {
 		panic("storage: From(nil)")
@@ -45,21 +45,21 @@ func From(b Basic) Storage {
 	return newLocal(b)
 }
 
-// local is a Storage over a Basic, with locks of this process.
+// local is a Storage over a Basic, with in-process locks.
 type local struct {
-	basic  Basic
-	ctx    contextual // basic, if it takes contexts; else nil
-	prompt bool       // basic never waits for I/O
-	seed   maphash.Seed
-	hub    hub
+	basic       Basic
+	ctx         contextual // basic, if its methods take a context; else nil
+	nonBlocking bool       // basic is NonBlocking
+	seed        maphash.Seed
+	feed        localFeed
 
-	stripes [stripes]stripe
-	slots   chan struct{} // one for each call that the backend has
-	closed  chan struct{}
-	close   func() error
+	locks  [stripeCount]ctxLock
+	slots  chan struct{} // one token for each call in the backend
+	closed chan struct{}
+	close  func() error
 }
 
-// contextual is what the newer gofiber storages have beside fiber.Storage.
+// contextual has the methods that newer gofiber storages add to fiber.Storage.
 type contextual interface {
 	GetWithContext(ctx context.Context, key string) ([]byte, error)
 	SetWithContext(ctx context.Context, key string, val []byte, exp time.Duration) error
@@ -70,37 +70,36 @@ func newLocal(b Basic) *local {
 	s := &local{
 		basic:  b,
 		seed:   maphash.MakeSeed(),
-		slots:  make(chan struct{}, maxInBackend),
+		slots:  make(chan struct{}, maxBackendCalls),
 		closed: make(chan struct{}),
 	}
 	s.ctx, _ = b.(contextual)
-	_, s.prompt = b.(Prompt)
-	for i := range s.stripes {
-		s.stripes[i] = make(stripe, 1)
+	_, s.nonBlocking = b.(NonBlocking)
+	for i := range s.locks {
+		s.locks[i] = make(ctxLock, 1)
 	}
-	s.close = sync.OnceValue(s.shut)
+	s.close = sync.OnceValue(s.shutdown)
 	return s
 }
 
-// revision is a hash of the content, so that a plain Set of the same key by
-// another middleware changes it too. It need not outlive the process: neither do
-// the locks.
+// revision hashes the content, so that a plain Set by another middleware changes
+// the revision too. The hash is valid only in this process, as the locks are.
 func (s *local) revision(val []byte) Revision {
 	if len(val) == 0 {
 		return Absent
 	}
-	rev := s.sum(val)
+	rev := s.hash(val)
 	return Revision(rev[:])
 }
 
-func (s *local) sum(val []byte) (rev [8]byte) {
+func (s *local) hash(val []byte) (rev [8]byte) {
 	binary.NativeEndian.PutUint64(rev[:], maphash.Bytes(s.seed, val))
 	return rev
 }
 
 func (s *local) Load(ctx context.Context, key string) (Item, error) {
 	if key == "" {
-		return Item{}, s.absent(ctx)
+		return Item{}, s.notFound(ctx)
 	}
 	return do(s, ctx, nil, func(c *call) (Item, error) {
 		val, err := c.get(key)
@@ -114,14 +113,14 @@ func (s *local) Load(ctx context.Context, key string) (Item, error) {
 	})
 }
 
-// Holds implements Checker for a Basic that never waits.
+// Holds implements Checker. It returns false for a Basic that may block.
 func (s *local) Holds(key string, rev Revision) (held bool) {
-	if !s.prompt || rev == Absent || s.ready(context.Background()) != nil {
+	if !s.nonBlocking || rev == Absent || s.ready(context.Background()) != nil {
 		return false
 	}
 	defer func() {
 		if recover() != nil {
-			held = false // Load says what is wrong
+			held = false // Load returns the error
 		}
 	}()
 	c := call{s: s, ctx: context.Background()}
@@ -129,7 +128,7 @@ func (s *local) Holds(key string, rev Revision) (held bool) {
 	if err != nil || val == nil {
 		return false
 	}
-	now := s.sum(val)
+	now := s.hash(val)
 	return string(now[:]) == string(rev)
 }
 
@@ -138,7 +137,7 @@ func (s *local) CompareAndSwap(ctx context.Context, key string, old Revision, va
 		return Absent, err
 	}
 	key, val = strings.Clone(key), clone(val)
-	return do(s, ctx, s.stripe(key), func(c *call) (Revision, error) {
+	return do(s, ctx, s.lockOf(key), func(c *call) (Revision, error) {
 		now, err := c.peek(key)
 		if err != nil {
 			return Absent, err
@@ -152,9 +151,9 @@ func (s *local) CompareAndSwap(ctx context.Context, key string, old Revision, va
 
 func (s *local) CompareAndDelete(ctx context.Context, key string, old Revision) error {
 	if key == "" {
-		return s.absent(ctx)
+		return s.notFound(ctx)
 	}
-	_, err := do(s, ctx, s.stripe(key), func(c *call) (struct{}, error) {
+	_, err := do(s, ctx, s.lockOf(key), func(c *call) (struct{}, error) {
 		now, err := c.peek(key)
 		switch {
 		case err != nil:
@@ -174,9 +173,9 @@ func (s *local) Touch(ctx context.Context, key string, ttl time.Duration) error 
 		return errNegativeTTL(ttl)
 	}
 	if key == "" {
-		return s.absent(ctx)
+		return s.notFound(ctx)
 	}
-	_, err := do(s, ctx, s.stripe(key), func(c *call) (struct{}, error) {
+	_, err := do(s, ctx, s.lockOf(key), func(c *call) (struct{}, error) {
 		now, err := c.get(key)
 		if err != nil {
 			return struct{}{}, err
@@ -205,7 +204,7 @@ func (s *local) Set(key string, val []byte, exp time.Duration) error {
 		return errNegativeTTL(exp)
 	}
 	key, val = strings.Clone(key), clone(val)
-	_, err := do(s, context.Background(), s.stripe(key), func(c *call) (Revision, error) {
+	_, err := do(s, context.Background(), s.lockOf(key), func(c *call) (Revision, error) {
 		return c.set(key, val, exp)
 	})
 	return err
@@ -215,19 +214,19 @@ func (s *local) Delete(key string) error {
 	if key == "" {
 		return nil
 	}
-	_, err := do(s, context.Background(), s.stripe(key), func(c *call) (struct{}, error) {
+	_, err := do(s, context.Background(), s.lockOf(key), func(c *call) (struct{}, error) {
 		return struct{}{}, c.delete(key)
 	})
 	return err
 }
 
-// Reset removes all keys of the Basic. No other write runs meanwhile, so that a
-// swap that began before cannot bring its key back.
+// Reset removes all keys of the Basic. It holds all locks, so that a swap that began
+// earlier cannot restore its key.
 func (s *local) Reset() error {
-	return s.exclusively(context.Background(), func(c *call) error {
-		c.begin()
+	return s.withAllLocks(context.Background(), func(c *call) error {
+		c.startWrite()
 		err := c.s.basic.Reset()
-		s.hub.gapAll()
+		s.feed.publishGapToAll()
 		return unknownOutcome(err)
 	})
 }
@@ -259,21 +258,21 @@ func (s *local) ResetPrefix(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// Close closes the Basic once, and waits.
+// Close closes the Basic once, and waits for the calls in it.
 func (s *local) Close() error { return s.close() }
 
-func (s *local) shut() error {
+func (s *local) shutdown() error {
 	close(s.closed)
-	err := contain(func() error { return s.basic.Close() })
-	for range cap(s.slots) { // each slot is taken when its call has ended
+	err := catchPanic(func() error { return s.basic.Close() })
+	for range cap(s.slots) { // a slot becomes free when its call has ended
 		s.slots <- struct{}{}
 	}
-	s.hub.close()
+	s.feed.close()
 	return err
 }
 
-// absent answers calls for the empty key, which is never there.
-func (s *local) absent(ctx context.Context) error {
+// notFound is the result of calls for the empty key, which never exists.
+func (s *local) notFound(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}

@@ -31,44 +31,44 @@ func TestFromSuiteWithContexts(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &contextual{}) })
 }
 
-func TestFromSuiteOfAPromptBasic(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &prompt{}) })
+func TestFromSuiteOfANonBlockingBasic(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &nonBlocking{}) })
 }
 
-// prompt is a naive storage that promises never to wait.
-type prompt struct {
+// nonBlocking is a naive storage that is storage.NonBlocking.
+type nonBlocking struct {
 	naive
 	broken atomic.Bool
 }
 
-func (*prompt) Prompt() {}
+func (*nonBlocking) NonBlocking() {}
 
-func (p *prompt) Get(key string) ([]byte, error) {
+func (p *nonBlocking) Get(key string) ([]byte, error) {
 	if p.broken.Load() {
 		panic("broken")
 	}
 	return p.naive.Get(key)
 }
 
-// Whoever asks whether a key holds a revision gets no worse than "load and see".
+// Holds returns false whenever it cannot check the revision without waiting.
 func TestFromChecker(t *testing.T) {
 	t.Parallel()
-	broken := &prompt{}
+	broken := &nonBlocking{}
 	for name, tt := range map[string]struct {
 		s    storage.Storage
 		want bool
 	}{
-		"prompt":         {open(t, &prompt{}), true},
-		"it may wait":    {open(t, &naive{}), false},
-		"a view":         {storage.Prefix(open(t, &prompt{}), "app:"), true},
-		"view of a bare": {storage.Prefix(bare{open(t, &prompt{})}, "app:"), false},
-		"it panics":      {open(t, broken), false},
+		"non-blocking": {open(t, &nonBlocking{}), true},
+		"blocking":     {open(t, &naive{}), false},
+		"a view":       {storage.Prefix(open(t, &nonBlocking{}), "app:"), true},
+		"view of bare": {storage.Prefix(bare{open(t, &nonBlocking{})}, "app:"), false},
+		"panics":       {open(t, broken), false},
 	} {
 		rev, err := tt.s.CompareAndSwap(t.Context(), "k", storage.Absent, []byte("v"), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		broken.broken.Store(name == "it panics")
+		broken.broken.Store(name == "panics")
 		if got := tt.s.(storage.Checker).Holds("k", rev); got != tt.want {
 			t.Errorf("%s: Holds = %v, want %v", name, got, tt.want)
 		}
@@ -81,10 +81,10 @@ func TestPrefixSuite(t *testing.T) {
 	storagetest.TestFeed(t, view)
 	storagetest.TestIndex(t, view)
 	storagetest.TestReset(t, view)
-	storagetest.TestChecker(t, func(t *testing.T) storage.Storage { return storage.Prefix(open(t, &prompt{}), "app:") })
+	storagetest.TestChecker(t, func(t *testing.T) storage.Storage { return storage.Prefix(open(t, &nonBlocking{}), "app:") })
 }
 
-// contextual is a naive storage with gofiber's methods for contexts.
+// contextual is a naive storage with gofiber's context methods.
 type contextual struct {
 	naive
 	calls atomic.Int32
@@ -114,7 +114,7 @@ func (c *contextual) DeleteWithContext(ctx context.Context, key string) error {
 	return c.Delete(key)
 }
 
-func TestFromGivesContextsOn(t *testing.T) {
+func TestFromPassesContexts(t *testing.T) {
 	t.Parallel()
 	b := &contextual{}
 	s := open(t, b)
@@ -126,11 +126,11 @@ func TestFromGivesContextsOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := b.calls.Load(); got != 4 {
-		t.Errorf("%d calls with a context, want 4", got)
+		t.Errorf("%d calls had a context, want 4", got)
 	}
 }
 
-func TestFromReturnsAStorageAsItIs(t *testing.T) {
+func TestFromReturnsAStorageUnchanged(t *testing.T) {
 	t.Parallel()
 	s := open(t, &naive{})
 	if storage.From(s) != s {
@@ -144,15 +144,15 @@ func TestFromReturnsAStorageAsItIs(t *testing.T) {
 	storage.From(nil)
 }
 
-// What the backend does wrong must be named, and must leave the key usable.
+// A failure of the backend is returned as an error, and leaves the key usable.
 func TestD8_BackendErrorsReleaseTheKey(t *testing.T) {
 	fail := func(string) error { return errBackend }
 	panics := func(string) error { panic("backend is broken") }
 	tests := []struct {
-		name string
-		harm func(*naive)
-		call func(context.Context, storage.Storage) error
-		want error
+		name         string
+		breakBackend func(*naive)
+		call         func(context.Context, storage.Storage) error
+		want         error
 	}{
 		{"load, get fails", func(b *naive) { b.onGet = fail }, loads, storage.ErrUnavailable},
 		{"load, get panics", func(b *naive) { b.onGet = panics }, loads, storage.ErrUnavailable},
@@ -177,14 +177,14 @@ func TestD8_BackendErrorsReleaseTheKey(t *testing.T) {
 			if err := s.Set("k", []byte("v"), 0); err != nil {
 				t.Fatal(err)
 			}
-			tt.harm(b)
+			tt.breakBackend(b)
 			if err := tt.call(t.Context(), s); !errors.Is(err, tt.want) {
-				t.Errorf("%v, want %v", err, tt.want)
+				t.Errorf("error %v, want %v", err, tt.want)
 			}
 			b.onGet, b.onSet, b.onDelete = nil, nil, nil
-			for range 2 { // hangs if a lock or a slot was kept
+			for range 2 { // hangs if a lock or a slot was not released
 				if err := tt.call(t.Context(), s); errors.Is(err, tt.want) {
-					t.Errorf("afterwards: %v", err)
+					t.Errorf("with the backend repaired: %v", err)
 				}
 			}
 		})
@@ -214,22 +214,22 @@ func addsMember(ctx context.Context, s storage.Storage) error {
 	return s.(storage.Index).AddMember(ctx, "set", "m", 0)
 }
 
-// gate stops a backend until it is opened, and counts who came.
+// gate blocks the calls of a backend until it is opened, and counts them.
 type gate struct {
-	came  atomic.Int32
-	opens chan struct{}
+	calls  atomic.Int32
+	opened chan struct{}
 }
 
-func newGate() *gate { return &gate{opens: make(chan struct{})} }
+func newGate() *gate { return &gate{opened: make(chan struct{})} }
 
 func (g *gate) wait(string) error {
-	g.came.Add(1)
-	<-g.opens
+	g.calls.Add(1)
+	<-g.opened
 	return nil
 }
 
 func TestFromEndsWithTheContext(t *testing.T) {
-	t.Run("before the write: certainly nothing happens, then or later", func(t *testing.T) {
+	t.Run("before the write: nothing is written, then or later", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g, sets := newGate(), atomic.Int32{}
 			s := open(t, &naive{onGet: g.wait, onSet: func(string) error { sets.Add(1); return nil }})
@@ -237,14 +237,14 @@ func TestFromEndsWithTheContext(t *testing.T) {
 			if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, storage.ErrUnknownOutcome) {
 				t.Errorf("%v, want ErrUnavailable and the context's error", err)
 			}
-			close(g.opens)
+			close(g.opened)
 			synctest.Wait()
 			if sets.Load() != 0 {
-				t.Error("it was written after the caller had been told that it was not")
+				t.Error("the value was written after the call had returned ErrUnavailable")
 			}
 		})
 	})
-	t.Run("during the write: unknown, and the key waits for it", func(t *testing.T) {
+	t.Run("during the write: unknown outcome, and the key stays locked", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate()
 			s := open(t, &naive{onSet: g.wait})
@@ -252,15 +252,15 @@ func TestFromEndsWithTheContext(t *testing.T) {
 			if !errors.Is(err, storage.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v, want ErrUnknownOutcome and the context's error", err)
 			}
-			// A second writer must not be overtaken by the first.
+			// The first write must not overwrite that of a second writer.
 			_, err = s.CompareAndSwap(brief(t), "k", storage.Absent, []byte("second"), 0)
 			if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknownOutcome) {
-				t.Errorf("while the first is unknown: %v, want ErrUnavailable", err)
+				t.Errorf("while the first write hangs: %v, want ErrUnavailable", err)
 			}
-			close(g.opens)
+			close(g.opened)
 			synctest.Wait()
 			if item, err := s.Load(t.Context(), "k"); err != nil || string(item.Value) != "late" {
-				t.Errorf("%q, %v, want the late value", item.Value, err)
+				t.Errorf("Load = %q, %v, want the late value", item.Value, err)
 			}
 		})
 	})
@@ -271,19 +271,19 @@ func TestFromEndsWithTheContext(t *testing.T) {
 			if _, err := s.Load(brief(t), "k"); !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("%v, want ErrUnavailable", err)
 			}
-			close(g.opens)
+			close(g.opened)
 		})
 	})
 }
 
-// brief is a context that ends soon, in the time of a bubble.
+// brief returns a context that ends after one second of the bubble's clock.
 func brief(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func TestFromBoundsWhatABackendThatHangsCanHold(t *testing.T) {
+func TestFromBoundsCallsInAHangingBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		s := open(t, &naive{onGet: g.wait})
@@ -296,10 +296,10 @@ func TestFromBoundsWhatABackendThatHangsCanHold(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := g.came.Load(); got != 256 {
+		if got := g.calls.Load(); got != 256 {
 			t.Errorf("%d calls in the backend, want 256", got)
 		}
-		close(g.opens)
+		close(g.opened)
 	})
 }
 
@@ -319,12 +319,12 @@ func TestFromCloseWaitsForTheBackend(t *testing.T) {
 			t.Error("Close returned while the backend had a call")
 		default:
 		}
-		close(g.opens)
+		close(g.opened)
 		<-closed
 	})
 }
 
-// A swap that read before a Reset must not bring its key back after it.
+// A swap that has read before a Reset must not restore its key after it.
 func TestFromResetWaitsForWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
@@ -334,10 +334,10 @@ func TestFromResetWaitsForWriters(t *testing.T) {
 		wg.Go(func() { // waited for below
 			_, swapErr = s.CompareAndSwap(context.Background(), "k", storage.Absent, []byte("v"), 0)
 		})
-		synctest.Wait() // it has read, and is about to write
+		synctest.Wait() // the swap has read, and is about to write
 		wg.Go(func() { resetErr = s.Reset() })
 		synctest.Wait()
-		close(g.opens)
+		close(g.opened)
 		wg.Wait()
 		if swapErr != nil || resetErr != nil {
 			t.Fatal(swapErr, resetErr)
@@ -348,12 +348,12 @@ func TestFromResetWaitsForWriters(t *testing.T) {
 	})
 }
 
-// Fiber uses the memory of its strings again for the next request.
+// Fiber reuses the memory of its strings for the next request.
 func TestD19_FromKeepsKeysOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := open(t, &naive{})
-	told := make(chan string, 3)
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c.Key })
+	changed := make(chan string, 3)
+	w, err := s.(storage.Feed).Watch(func(c storage.Change) { changed <- c.Key })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,13 +388,13 @@ func TestD19_FromKeepsKeysOfItsOwn(t *testing.T) {
 	if err := s.Set("watch", []byte("v"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if k := <-told; k != "watch" {
-		t.Errorf("told of %q, want watch", k)
+	if k := <-changed; k != "watch" {
+		t.Errorf("notified of %q, want watch", k)
 	}
 }
 
-func TestFromFeedTellsGaps(t *testing.T) {
-	t.Run("when its buffer runs over", func(t *testing.T) {
+func TestFromFeedReportsGaps(t *testing.T) {
+	t.Run("when its queue overflows", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, &naive{})
 		first, release := make(chan struct{}), make(chan struct{})
@@ -422,7 +422,7 @@ func TestFromFeedTellsGaps(t *testing.T) {
 			}
 		}
 		set("first")
-		<-first // the function is stopped with this one; what follows waits
+		<-first // the callback blocks on this change; later changes are queued
 		for range 3000 {
 			set("many")
 		}
@@ -434,24 +434,24 @@ func TestFromFeedTellsGaps(t *testing.T) {
 			if c.Kind == storage.Gap {
 				gaps++
 				if i != 1 {
-					t.Errorf("Gap at place %d, want before what was kept", i)
+					t.Errorf("Gap at index %d, want 1, before the changes that were kept", i)
 				}
 			}
 		}
 		if gaps != 1 || len(changes) > 1100 {
-			t.Errorf("%d changes with %d gaps, want at most 1,100 with one", len(changes), gaps)
+			t.Errorf("%d changes with %d gaps, want at most 1,100 changes with one Gap", len(changes), gaps)
 		}
 	})
 	for name, b := range map[string]*naive{
 		"when the outcome of a write is unknown": {onSet: func(string) error { return errBackend }},
 		"when a write panics":                    {onSet: func(string) error { panic("broken") }},
-		"when everything was reset":              {},
+		"when all keys are reset":                {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, b)
-			told := make(chan storage.Change, 1)
-			w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
+			changes := make(chan storage.Change, 1)
+			w, err := s.(storage.Feed).Watch(func(c storage.Change) { changes <- c })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -465,14 +465,14 @@ func TestFromFeedTellsGaps(t *testing.T) {
 			} else if err := s.Reset(); err != nil {
 				t.Fatal(err)
 			}
-			if c := <-told; c.Kind != storage.Gap {
-				t.Errorf("told %+v, want a Gap", c)
+			if c := <-changes; c.Kind != storage.Gap {
+				t.Errorf("notified of %+v, want a Gap", c)
 			}
 		})
 	}
 }
 
-func TestFromWithoutKeysCannotResetAPart(t *testing.T) {
+func TestFromWithoutKeysCannotResetAPrefix(t *testing.T) {
 	t.Parallel()
 	s := open(t, struct{ storage.Basic }{&naive{}})
 	if err := s.Set("app:k", []byte("v"), 0); err != nil {
@@ -482,11 +482,12 @@ func TestFromWithoutKeysCannotResetAPart(t *testing.T) {
 		t.Errorf("%v, want errors.ErrUnsupported", err)
 	}
 	if _, err := s.Load(t.Context(), "app:k"); err != nil {
-		t.Errorf("a refused reset removed the key: %v", err)
+		t.Errorf("the refused Reset removed the key: %v", err)
 	}
 }
 
-// The choice of the revision's hash; see docs/decisions.md.
+// BenchmarkRevision is the measurement behind the hash of a Revision; see
+// docs/decisions.md.
 func BenchmarkRevision(b *testing.B) {
 	val := make([]byte, 1024)
 	seed := maphash.MakeSeed()

@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// Driver opens the storages of one or several URL schemes. Its package calls
-// Register when it is imported.
+// Driver opens storages for one or more URL schemes. Its package calls Register in
+// an init function.
 type Driver interface {
-	// Schemes are the schemes it serves, in lower case: "redis", "rediss".
+	// Schemes returns the URL schemes of the driver, in lower case: "redis", "rediss".
 	Schemes() []string
-	// Open opens the storage that the URL names and makes sure that it answers.
-	// It returns within a bounded time. Its errors wrap ErrBadURL or
-	// ErrUnavailable and never carry the URL's password.
+	// Open opens the storage at url and verifies that it answers. It returns within
+	// a bounded time. Its errors wrap ErrBadURL or ErrUnavailable, and never contain
+	// the URL's password.
 	Open(url string) (Storage, error)
 }
 
@@ -25,9 +25,9 @@ var (
 	drivers   = map[string]Driver{}
 )
 
-// ours are the packages of this module that serve a scheme, for the advice in
-// ErrUnknownScheme.
-var ours = map[string]string{
+// bundled maps schemes to the package of this module that serves them, for the hint
+// in ErrUnknownScheme.
+var bundled = map[string]string{
 	"memory":          "memory",
 	"redis":           "redis",
 	"rediss":          "redis",
@@ -37,9 +37,9 @@ var ours = map[string]string{
 	"rediss-cluster":  "redis",
 }
 
-// Register makes a driver known to Open, for all of its schemes. It panics when
-// d is nil or when one of the schemes is taken: both are mistakes in the program.
-// It is safe for concurrent use and meant for init functions.
+// Register makes a driver available to Open, for all of its schemes. It is meant for
+// init functions and safe for concurrent use. It panics if d is nil or if one of the
+// schemes already has a driver.
 func Register(d Driver) {
 	if d == nil {
 		panic("storage: Register(nil)")
@@ -48,13 +48,13 @@ func Register(d Driver) {
 	defer driversMu.Unlock()
 	for _, scheme := range d.Schemes() {
 		if _, taken := drivers[scheme]; taken {
-			panic(fmt.Sprintf("storage: Register: scheme %q has a driver already", scheme))
+			panic(fmt.Sprintf("storage: Register: scheme %q already has a driver", scheme))
 		}
 		drivers[scheme] = d
 	}
 }
 
-// Schemes returns what Open can open at present, sorted.
+// Schemes returns the registered schemes, sorted.
 func Schemes() []string {
 	driversMu.RLock()
 	defer driversMu.RUnlock()
@@ -66,12 +66,12 @@ func Schemes() []string {
 	return all
 }
 
-// Open opens the storage that rawURL names, with the driver that registered its
-// scheme: "memory://", "redis://user:password@host:6379/0". The driver's package
-// must be imported (import _ "…/storage/redis"); ErrUnknownScheme names the line
-// that is missing. Other errors wrap ErrBadURL or ErrUnavailable; none carries
-// the URL's password. Open never panics, and takes as long as the driver's
-// documented limit at most.
+// Open opens the storage at rawURL with the driver that registered its scheme:
+// "memory://", "redis://user:password@host:6379/0". The driver's package must be
+// imported (import _ "…/storage/redis"); otherwise Open returns ErrUnknownScheme,
+// with the missing import line for a driver of this module. Other errors wrap
+// ErrBadURL or ErrUnavailable. No error contains the URL's password. Open never
+// panics, and returns within the driver's documented time limit.
 func Open(rawURL string) (s Storage, err error) {
 	scheme, _, ok := strings.Cut(rawURL, "://")
 	if !ok || !isScheme(scheme) {
@@ -83,15 +83,15 @@ func Open(rawURL string) (s Storage, err error) {
 	driver := drivers[scheme]
 	driversMu.RUnlock()
 	if driver == nil {
-		if pkg, known := ours[scheme]; known {
+		if pkg, known := bundled[scheme]; known {
 			return nil, fmt.Errorf("%w %q: add the line\n\timport _ \"github.com/fiberbridge/fiberbridge/storage/%s\"",
 				ErrUnknownScheme, scheme, pkg)
 		}
-		return nil, fmt.Errorf("%w %q: is its driver's package imported? Known here: %s",
+		return nil, fmt.Errorf("%w %q: is its driver's package imported? Registered schemes: %s",
 			ErrUnknownScheme, scheme, strings.Join(Schemes(), ", "))
 	}
 
-	// Many constructors of storages panic when their server is down.
+	// Many storage constructors panic if their server is down.
 	defer func() {
 		if p := recover(); p != nil {
 			s, err = nil, fmt.Errorf("%w: the driver of %q panicked: %s", ErrUnavailable, scheme, redact(fmt.Sprint(p), rawURL))
@@ -104,17 +104,17 @@ func Open(rawURL string) (s Storage, err error) {
 	return s, nil
 }
 
-// MustOpen is Open for the start of a program: it panics with Open's error.
+// MustOpen is Open for program start-up: it panics with the text of Open's error.
 func MustOpen(rawURL string) Storage {
 	s, err := Open(rawURL)
 	if err != nil {
-		panic(err.Error()) // the text, so that printing the panic cannot unfold more
+		panic(err.Error()) // the text only: printing the error could unwrap the driver's own
 	}
 	return s
 }
 
-// isScheme reports whether s has the form of RFC 3986, section 3.1. What has not
-// may be a password at the wrong place, and so is never repeated in an error.
+// isScheme reports whether s is a scheme by RFC 3986, section 3.1. Anything else may
+// be a misplaced password, so Open does not repeat it in an error.
 func isScheme(s string) bool {
 	for i, c := range []byte(s) {
 		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
@@ -125,7 +125,7 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// openError is a driver's error with the secrets taken out of its text.
+// openError is a driver's error with the secrets redacted from its text.
 type openError struct {
 	err  error
 	text string
@@ -136,31 +136,31 @@ func (e *openError) Unwrap() error { return e.err }
 
 const redacted = "xxxxx"
 
-// secretInQuery finds the values of options that are secrets by their name.
+// secretInQuery matches the values of options whose name suggests a secret.
 var secretInQuery = regexp.MustCompile(`(?i)[?&][^=&#]*(?:pass|secret|token|key)[^=&#]*=([^&#]*)`)
 
-// redact takes the secrets of rawURL out of text: the password, as written and
-// as meant, and the options that are secrets by their name. It is the last line
-// of defence: drivers are asked not to write secrets in the first place.
+// redact replaces the secrets of rawURL in text: the password, both as written and
+// percent-decoded, and the values that secretInQuery finds. It is the second line of
+// defence: a driver must not put secrets into errors in the first place.
 func redact(text, rawURL string) string {
 	var secrets []string
 	_, rest, _ := strings.Cut(rawURL, "://")
-	// The password may hold any of "/?#@" when its author did not escape it, so
-	// what stands before each "@" is taken for user and password.
+	// An unescaped password may contain any of "/?#@", so the text before each "@"
+	// counts as user and password.
 	for at, c := range []byte(rest) {
 		if c != '@' {
 			continue
 		}
 		user, password, ok := strings.Cut(rest[:at], ":")
 		if !ok {
-			password = user // a token, perhaps
+			password = user // possibly a token
 		}
 		secrets = append(secrets, password)
 	}
 	for _, m := range secretInQuery.FindAllStringSubmatch(rawURL, -1) {
 		secrets = append(secrets, m[1])
 	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // none is cut by a part of it
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // longest first, so that no secret is cut by a part of itself
 	for _, secret := range secrets {
 		if secret == "" {
 			continue

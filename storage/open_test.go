@@ -9,7 +9,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// talkative is a driver that does with its URL what a driver must not.
+// talkative is a driver that, against the rules, writes its URL into its errors.
 type talkative struct{}
 
 func (talkative) Schemes() []string { return []string{"talkative", "talkatives"} }
@@ -31,11 +31,11 @@ func TestOpen(t *testing.T) {
 	tests := []struct {
 		name, url string
 		want      error
-		text      string // is in the error's
+		text      string // part of the error's text
 	}{
-		{"known", "talkative://host", nil, ""},
+		{"registered", "talkative://host", nil, ""},
 		{"another scheme of the driver", "talkatives://", nil, ""},
-		{"schemes know no case", "TalkATive://host", nil, ""},
+		{"schemes ignore case", "TalkATive://host", nil, ""},
 		{"empty", "", storage.ErrBadURL, "memory://"},
 		{"no scheme", "localhost:6379", storage.ErrBadURL, "must begin with a scheme"},
 		{"odd scheme", "se cret://", storage.ErrBadURL, ""},
@@ -53,17 +53,17 @@ func TestOpen(t *testing.T) {
 			t.Parallel()
 			s, err := storage.Open(tt.url)
 			if !errors.Is(err, tt.want) {
-				t.Fatalf("%v, want %v", err, tt.want)
+				t.Fatalf("error %v, want %v", err, tt.want)
 			}
 			if err == nil {
 				_ = s.Close()
 				return
 			}
 			if s != nil {
-				t.Error("a storage beside the error")
+				t.Error("Open returned both a storage and an error")
 			}
 			if !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("text %q, want %q in it and no password", err, tt.text)
+				t.Errorf("error %q, want it to contain %q and no password", err, tt.text)
 			}
 		})
 	}
@@ -73,20 +73,20 @@ func TestMustOpenPanicsWithoutThePassword(t *testing.T) {
 	t.Parallel()
 	defer func() {
 		if text := fmt.Sprintf("%+v", recover()); !strings.Contains(text, "cannot connect") || strings.Contains(text, "hunter2") {
-			t.Errorf("panic %q", text)
+			t.Errorf("panic %q, want the reason without the password", text)
 		}
 	}()
 	storage.MustOpen("talkative://user:hunter2@host/fail")
 }
 
-func TestRegisterRefuses(t *testing.T) {
+func TestRegisterPanics(t *testing.T) {
 	t.Parallel()
-	for name, driver := range map[string]storage.Driver{"nil": nil, "a scheme that is taken": talkative{}} {
+	for name, driver := range map[string]storage.Driver{"nil": nil, "scheme already registered": talkative{}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			defer func() {
 				if recover() == nil {
-					t.Error("it did not panic")
+					t.Error("Register did not panic")
 				}
 			}()
 			storage.Register(driver)
@@ -94,7 +94,7 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 }
 
-// Whatever stands where a password stands must not come out again.
+// No text in the place of a password may appear in an error.
 func FuzzOpenKeepsThePassword(f *testing.F) {
 	for _, password := range []string{"hunter2!", "p%40ss%2Fword", "a/b?c#d@e", "ünïcode", "with space", "100%", "p:a:s:s", "%zz%zz", "a+b+c"} {
 		f.Add(password, true)
@@ -106,18 +106,18 @@ func FuzzOpenKeepsThePassword(f *testing.F) {
 			how = "panic"
 		}
 		if len(password) < 4 || strings.Contains("xxxxx", password) {
-			t.Skip("too short to tell from other text")
+			t.Skip("too short to distinguish from other text")
 		}
 		urls := []string{"talkative://user:" + password + "@host/" + how, password + "://host"}
-		if !strings.Contains(password, ":") { // what stands before a colon is a user's name
+		if !strings.Contains(password, ":") { // the part before the colon would be the user name
 			urls = append(urls, "talkative://"+password+"@host/"+how)
 		}
 		for _, url := range urls {
 			s, err := storage.Open(url)
 			if err != nil {
-				// What is a scheme by its form is no password.
-				if text := err.Error(); !errors.Is(err, storage.ErrUnknownScheme) && strings.Contains(without(text), password) {
-					t.Errorf("%q holds the password of %q", text, url)
+				// A password with the form of a scheme is treated as one.
+				if text := err.Error(); !errors.Is(err, storage.ErrUnknownScheme) && strings.Contains(withoutFixedText(text), password) {
+					t.Errorf("error %q contains the password of %q", text, url)
 				}
 				continue
 			}
@@ -126,9 +126,9 @@ func FuzzOpenKeepsThePassword(f *testing.F) {
 	})
 }
 
-// without takes the words of the package and of the driver out of an error's text,
-// among which a "password" may be found by chance.
-func without(text string) string {
+// withoutFixedText removes the fixed texts of the package and the driver from an
+// error, because they may contain a fuzzed "password" by chance.
+func withoutFixedText(text string) string {
 	for _, own := range []string{
 		"storage: store is unavailable: cannot connect to talkative://user:",
 		"storage: store is unavailable: cannot connect to talkative://",

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Prefix returns a view of s in which every key, set and watched key begins with
-// prefix, so that several apps share one storage safely. An empty prefix returns
-// s itself.
+// Prefix returns a view of s that prepends prefix to every key, set and watched
+// key, so that several apps can share one storage. With an empty prefix it returns
+// s itself. It panics if s is nil.
 //
-// Reset of the view clears its prefix alone (it needs the base's PrefixResetter;
-// without it, it returns errors.ErrUnsupported and removes nothing). Close of the
-// view does nothing: the base belongs to who opened it. Let no prefix be the
-// beginning of another's: end each with a separator ("shop:").
+// Reset of the view removes only its own keys. It needs a base that implements
+// PrefixResetter; otherwise it returns errors.ErrUnsupported and removes nothing.
+// Close of the view does nothing: the code that opened the base closes it. No
+// prefix may begin with another one, so end each with a separator ("shop:").
 func Prefix(s Storage, prefix string) Storage {
 	if s == nil {
 		panic("storage: Prefix(nil)")
@@ -27,20 +27,20 @@ func Prefix(s Storage, prefix string) Storage {
 	return &view{base: s, prefix: prefix}
 }
 
-// view is a base whose names carry a prefix.
+// view is the Storage that Prefix returns.
 type view struct {
 	base   Storage
 	prefix string
 }
 
-// Unwrap returns the base, for what a storage can do beside being one.
+// Unwrap returns the base, for type assertions on it.
 func (v *view) Unwrap() Basic { return v.base }
 
-// Prefix returns what the view adds to the base's names.
+// Prefix returns the prefix of the view.
 func (v *view) Prefix() string { return v.prefix }
 
-// name returns the base's name for key. The empty key stays empty: it is no key
-// in the view either.
+// name returns the base's name for key. The empty key stays empty, because it is
+// invalid in the view too.
 func (v *view) name(key string) string {
 	if key == "" {
 		return ""
@@ -135,25 +135,26 @@ func (v *view) Members(ctx context.Context, set string) iter.Seq2[string, error]
 	return x.Members(ctx, v.name(set))
 }
 
-// Holds implements Checker for a base that does.
+// Holds implements Checker. It returns false if the base does not implement it.
 func (v *view) Holds(key string, rev Revision) bool {
 	c, ok := v.base.(Checker)
 	return ok && key != "" && c.Holds(v.name(key), rev)
 }
 
+// TTL implements TTLReader.
 func (v *view) TTL(ctx context.Context, key string) (time.Duration, error) {
-	l, ok := v.base.(Lifetime)
+	r, ok := v.base.(TTLReader)
 	if !ok {
 		return 0, v.unsupported("TTL")
 	}
-	return l.TTL(ctx, v.name(key))
+	return r.TTL(ctx, v.name(key))
 }
 
 func (v *view) unsupported(method string) error {
-	return fmt.Errorf("storage: %s: %T has no such ability: %w", method, v.base, errors.ErrUnsupported)
+	return fmt.Errorf("storage: %s: %T does not implement it: %w", method, v.base, errors.ErrUnsupported)
 }
 
-// viewWatch watches the base's names for the view's keys.
+// viewWatch translates the view's keys to the base's names.
 type viewWatch struct {
 	Watch
 	view *view
@@ -165,10 +166,10 @@ func (w *viewWatch) Add(ctx context.Context, keys ...string) error {
 
 func (w *viewWatch) Remove(keys ...string) { w.Watch.Remove(w.names(keys)...) }
 
-// Lag implements Punctual for a base that does.
+// Lag implements LagReporter. It knows no bound if the base's watch does not.
 func (w *viewWatch) Lag() (time.Duration, bool) {
-	if p, ok := w.Watch.(Punctual); ok {
-		return p.Lag()
+	if r, ok := w.Watch.(LagReporter); ok {
+		return r.Lag()
 	}
 	return 0, false
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-func TestPrefixOfABaseWithoutAbilities(t *testing.T) {
+func TestPrefixOfABaseWithoutOptionalInterfaces(t *testing.T) {
 	t.Parallel()
 	v := storage.Prefix(bare{open(t, &naive{})}, "app:")
 	ctx := t.Context()
@@ -31,7 +31,7 @@ func TestPrefixOfABaseWithoutAbilities(t *testing.T) {
 	}
 }
 
-// A view of a view: prefixes add up, and the inner Reset stays within both.
+// In a view of a view, the prefixes concatenate, and Reset removes only keys under both.
 func TestPrefixOfAPrefix(t *testing.T) {
 	t.Parallel()
 	base := open(t, &naive{})
@@ -43,14 +43,14 @@ func TestPrefixOfAPrefix(t *testing.T) {
 		}
 	}
 	if val, _ := base.Get("app:sess:k"); string(val) != "v" {
-		t.Error("the key is not under both prefixes")
+		t.Error("the key does not have both prefixes")
 	}
 	if err := inner.Reset(); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"k": true, "app:k": true, "app:sess:k": false} {
 		if val, _ := base.Get(name); (val != nil) != want {
-			t.Errorf("%s there: %v, want %v", name, val != nil, want)
+			t.Errorf("after the inner Reset: %s exists: %v, want %v", name, val != nil, want)
 		}
 	}
 }

@@ -6,171 +6,181 @@ import (
 	"time"
 )
 
-// Basic is fiber.Storage, word for word, so that any Fiber storage is a Basic
-// and any Basic can be given to Fiber's own middlewares.
+// Basic has exactly the methods of fiber.Storage, so that any Fiber storage is a
+// Basic, and any Basic can be passed to Fiber's own middlewares.
 type Basic interface {
-	// Get returns the value of key, or nil and no error when there is none.
+	// Get returns the value of key, or nil without an error if key does not exist.
 	Get(key string) ([]byte, error)
-	// Set stores val under key; exp 0 means no expiration. An empty key or
-	// value is ignored without an error.
+	// Set stores val under key; exp 0 means no expiration. An empty key or value is
+	// ignored without an error.
 	Set(key string, val []byte, exp time.Duration) error
-	// Delete removes key; a key that is not there is not an error.
+	// Delete removes key. A key that does not exist is not an error.
 	Delete(key string) error
 	// Reset removes all keys.
 	Reset() error
-	// Close ends the storage. It returns when all that it started has ended.
+	// Close closes the storage, and returns when everything it started has ended.
 	Close() error
 }
 
-// Revision names one stored state of one key. It is opaque: compare it for
-// equality only, and only with revisions of the same key. Absent is its zero
-// value.
+// Revision identifies one stored state of one key. It is opaque: compare it only
+// for equality, and only with revisions of the same key. The zero value is Absent.
 type Revision string
 
 const (
-	// Absent is the revision of a key that is not there.
+	// Absent is the revision of a key that does not exist.
 	Absent Revision = ""
-	// Any matches whatever is there. Only CompareAndDelete takes it.
+	// Any matches every existing value. Only CompareAndDelete accepts it.
 	Any Revision = "*"
 )
 
 // Item is a stored value and its revision.
 type Item struct {
-	Value    []byte // the caller's to keep and change
+	Value    []byte // owned by the caller, which may change it
 	Revision Revision
 }
 
-// Storage is what sharing a session needs of a store: each call is atomic in
-// the store itself and safe for concurrent use. Every call ends when its context
-// does; a write whose context ended, or whose connection broke, before the store
-// answered returns an error that wraps ErrUnknownOutcome. A call whose context
-// had ended before it began does nothing and returns ErrUnavailable, as does
-// every call that certainly changed nothing because the store could not be asked.
+// Storage is a store with atomic updates. Each call is atomic in the store itself
+// and safe for concurrent use.
 //
-// A value is kept by neither side: the storage copies what it is given, and what
-// it returns is the caller's. An empty value cannot be stored and a stored empty
-// value (another program's) counts as absent. A negative ttl is ErrInvalid.
-// Storages that count in coarser steps round a ttl up, never down.
+// Every call ends when its context does. A call whose context has already ended
+// does nothing and returns ErrUnavailable; so does every call that certainly
+// changed nothing because the store could not be reached. If the context ends, or
+// the connection breaks, after a write was sent and before the store answered, the
+// error wraps ErrUnknownOutcome.
 //
-// Feed, Index, PrefixResetter and Checker are optional abilities beside it, found by type
-// assertion. A wrapper may have their methods for a base that has not: these then
-// return errors.ErrUnsupported.
+// Neither side keeps the other's slices: the storage copies the values it is given,
+// and the caller owns the values it gets. An empty value cannot be stored, and an
+// empty value that another program stored counts as absent. A negative ttl is
+// ErrInvalid. A storage with a coarser clock rounds a ttl up, never down.
+//
+// Feed, Index, PrefixResetter, Checker and TTLReader are optional interfaces of a
+// Storage, found by type assertion. A wrapper may have their methods although its
+// base lacks them; they then return errors.ErrUnsupported.
 type Storage interface {
 	Basic
 
-	// Load returns the value of key, or ErrNotFound.
+	// Load returns the value of key. It returns ErrNotFound if key does not exist.
 	Load(ctx context.Context, key string) (Item, error)
 
-	// CompareAndSwap stores val under key if the key's revision is old, and
-	// returns the new revision. Old Absent means that the key must not exist.
-	// A ttl of 0 means no expiration. It returns ErrConflict when the revision
-	// is another one, and then nothing was changed; ErrInvalid when the key or
-	// the value is empty.
+	// CompareAndSwap stores val under key if the key's revision is old, and returns
+	// the new revision. With old Absent, the key must not exist. A ttl of 0 means
+	// no expiration. It returns ErrConflict, and changes nothing, if the revision
+	// is not old, and ErrInvalid if the key or the value is empty.
 	CompareAndSwap(ctx context.Context, key string, old Revision, val []byte, ttl time.Duration) (Revision, error)
 
-	// CompareAndDelete removes key if its revision is old, or whatever is there
-	// when old is Any. It returns ErrConflict when the revision is another one
-	// and ErrNotFound when the key is not there.
+	// CompareAndDelete removes key if its revision is old, or unconditionally if
+	// old is Any. It returns ErrConflict if the revision is not old, and
+	// ErrNotFound if the key does not exist.
 	CompareAndDelete(ctx context.Context, key string, old Revision) error
 
-	// Touch gives key a new ttl without changing its value; its revision stays,
-	// and the feed does not tell of it. A ttl of 0 means no expiration. It returns
-	// ErrNotFound when the key is not there.
+	// Touch sets the ttl of key. It changes neither the value nor the revision, and
+	// the feed does not report it. A ttl of 0 means no expiration. It returns
+	// ErrNotFound if the key does not exist.
 	Touch(ctx context.Context, key string, ttl time.Duration) error
 }
 
-// ChangeKind says what happened to a key.
+// ChangeKind is the kind of a Change.
 type ChangeKind uint8
 
 const (
-	// Written: the key has a new value, which is Change.Item.
+	// Written means that the key has a new value, Change.Item.
 	Written ChangeKind = iota + 1
-	// Removed: the key was deleted. Expiry is not told: it has no author.
+	// Removed means that the key was deleted. A feed does not report expiry.
 	Removed
-	// Gap: the feed may have missed changes of every watched key (its
-	// connection was lost, or its buffer ran over). Load what matters again.
-	// Key and Item are empty.
+	// Gap means that the feed may have missed changes of any watched key, because
+	// its connection was lost or its buffer overflowed. Load the keys that matter
+	// again. Key and Item are empty.
 	Gap
 )
 
-// Change is one event of a Feed.
+// Change is one notification of a Feed.
 type Change struct {
 	Kind ChangeKind
 	Key  string
 	Item Item
 }
 
-// Feed is the optional ability to tell of changes as they happen. Every
-// CompareAndSwap and CompareAndDelete that succeeded, and every Set and Delete,
-// by this process or another, is told to the watches of its key. It is as lossy
-// as what carries it, and says so with Gap.
+// Feed is the optional interface of a Storage that sends notifications of changes.
+// Every successful CompareAndSwap, CompareAndDelete, Set and Delete, by this process
+// or another, notifies the watches of its key. Delivery is only as reliable as the
+// transport: a watch that may have missed changes receives a Gap.
 type Feed interface {
-	// Watch opens a watch that has no keys yet. fn runs on one goroutine that
-	// the Watch owns, one call at a time, in the order of changes of a key; it
-	// must not block and must not call the Watch's Add or Close. The Item it is
-	// given is shared: fn must not change its Value. When the storage is closed
-	// its watches end as if they were closed.
+	// Watch opens a watch that has no keys yet. It calls fn on one goroutine owned
+	// by the Watch, one call at a time; changes of the same key arrive in order. fn
+	// must not block, and must not call the Watch's Add or Close. The Item is
+	// shared: fn must not change its Value. Closing the storage closes its watches.
 	Watch(fn func(Change)) (Watch, error)
 }
 
-// Watch is one subscription to the changes of chosen keys. It is safe for
+// Watch is a subscription to the changes of selected keys. It is safe for
 // concurrent use.
 type Watch interface {
-	// Add begins to watch keys. When it returns without an error, every later
-	// change is told. After an error a key may be watched or not: Add it again,
-	// or Remove it. A key that is watched already is not an error.
+	// Add starts watching keys. After it returns without an error, every later
+	// change is reported. After an error, each key may or may not be watched: call
+	// Add again, or Remove. Adding a watched key is not an error.
 	Add(ctx context.Context, keys ...string) error
-	// Remove ends watching keys. A change already on its way may still be told.
+	// Remove stops watching keys. A change already in transit may still be reported.
 	Remove(keys ...string)
-	// Close ends the watch and returns after the last call of fn has.
+	// Close ends the watch, and returns after the last call of fn has returned.
 	Close() error
 }
 
-// Punctual is the optional ability of a Watch to say how late it can be. A copy of
-// a watched value that was loaded after Add is then known to be no older than Lag.
-type Punctual interface {
-	// Lag returns a bound: every change of a watched key whose writer had its answer
-	// longer ago than that was told, and fn has returned, or a Gap was told in its
-	// place. 0 means every change that was answered by now. It is false when no bound
-	// is known, as while the connection is down. It asks nobody.
+// LagReporter is the optional interface of a Watch that knows how late its
+// notifications can be. A copy of a watched value that was loaded after Add is then
+// at most Lag old.
+type LagReporter interface {
+	// Lag returns an upper bound for the delay of notifications: for every change
+	// of a watched key whose writer got its answer longer ago than the bound, fn has
+	// returned, or a Gap was reported instead. A bound of 0 covers every change
+	// answered by now. The bool is false if no bound is known, for example while
+	// the connection is down. Lag makes no request.
 	Lag() (time.Duration, bool)
 }
 
-// Checker is the optional ability to say at once whether a key is still what it was,
-// so that who has the value already reads nothing.
+// Checker is the optional interface of a Storage that can verify a revision without
+// waiting, so that a caller that already has the value need not load it.
 type Checker interface {
-	// Holds says whether key's revision is rev, as a Load at this moment would find
-	// it. It asks the store itself and never waits. False means that it is another
-	// one, or that this cannot be told without waiting: Load.
+	// Holds reports whether key's revision is rev, as a Load at this moment would
+	// find it. It reads the store itself and never blocks. False means that the
+	// revision differs, or that the check would have to wait: call Load.
 	Holds(key string, rev Revision) bool
 }
 
-// Index is the optional ability to keep sets of names, such as the sessions of
-// one user. A member is gone when its ttl has passed.
+// Index is the optional interface of a Storage that keeps sets of names, such as the
+// sessions of one user. A member expires on its own, when its ttl has passed.
 type Index interface {
-	// AddMember adds member to set, or gives it a new ttl. A ttl of 0 means no
-	// expiration.
+	// AddMember adds member to set, or sets the ttl of an existing member. A ttl of
+	// 0 means no expiration.
 	AddMember(ctx context.Context, set, member string, ttl time.Duration) error
-	// RemoveMember removes member from set; one that is not there is not an error.
+	// RemoveMember removes member from set. A missing member is not an error.
 	RemoveMember(ctx context.Context, set, member string) error
-	// Members yields the members of set in no order. It stops after the first error.
+	// Members yields the members of set in no particular order. It stops after the
+	// first error.
 	Members(ctx context.Context, set string) iter.Seq2[string, error]
 }
 
-// PrefixResetter is the optional ability to clear a part of a storage.
+// PrefixResetter is the optional interface of a Storage that can remove some of its
+// keys.
 type PrefixResetter interface {
 	// ResetPrefix removes every key and every set whose name begins with prefix.
-	// It is not one atomic step: what others write meanwhile may stay. An empty
-	// prefix is ErrInvalid.
+	// It is not atomic: keys written concurrently may remain. It returns ErrInvalid
+	// if prefix is empty.
 	ResetPrefix(ctx context.Context, prefix string) error
 }
 
-// Prompt is the promise of a Basic that no call of it ever waits for I/O. From
-// then calls it on the caller's goroutine, which saves a switch of goroutines
-// per call. A Basic that makes the promise and breaks it can keep a caller past
-// the end of its context.
-type Prompt interface {
+// TTLReader is the optional interface of a Storage that can return the remaining
+// ttl of a key. It serves keys whose expiry another program changes.
+type TTLReader interface {
+	// TTL returns the time until key expires, or 0 if it does not expire. It
+	// returns ErrNotFound if the key does not exist.
+	TTL(ctx context.Context, key string) (time.Duration, error)
+}
+
+// NonBlocking marks a Basic whose methods never wait for I/O. From calls it on the
+// caller's goroutine, which saves a switch of goroutines per call. If such a Basic
+// does block, its callers are not released when their contexts end.
+type NonBlocking interface {
 	Basic
-	// Prompt does nothing.
-	Prompt()
+	// NonBlocking does nothing.
+	NonBlocking()
 }

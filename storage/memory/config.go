@@ -7,28 +7,34 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-var errURL = fmt.Errorf("%w: memory:// takes neither host nor path nor options", storage.ErrBadURL)
+var errURL = fmt.Errorf("%w: memory:// takes no host, path or options", storage.ErrBadURL)
 
-// Config is how New makes a storage.
+// Config configures New.
 type Config struct {
-	// GCInterval is how often expired entries are removed. They are not seen any
-	// more in the meantime. Less than one second means the default.
+	// GCInterval is the time between two removals of expired entries. It affects
+	// memory use only: an expired entry is never returned. At least 1 second.
 	// Optional. Default: 10 * time.Second
 	GCInterval time.Duration
 }
 
-// ConfigDefault is what New uses when it is given no Config.
+// ConfigDefault has the default values of Config.
 var ConfigDefault = Config{
 	GCInterval: 10 * time.Second,
 }
 
+// configDefault returns config with its defaults. It panics on a value that is not
+// allowed.
 func configDefault(config ...Config) Config {
 	if len(config) == 0 {
 		return ConfigDefault
 	}
 	cfg := config[0]
-	if cfg.GCInterval < time.Second {
+	if cfg.GCInterval == 0 {
 		cfg.GCInterval = ConfigDefault.GCInterval
+	}
+	if cfg.GCInterval < time.Second {
+		panic(fmt.Sprintf("memory: Config.GCInterval is %v: must be at least 1s, or 0 for the default (%v)",
+			cfg.GCInterval, ConfigDefault.GCInterval))
 	}
 	return cfg
 }

@@ -1,20 +1,20 @@
-// Package memory keeps a storage in the memory of one process, on gofiber's
-// memory storage. It is the default of every app, and right as long as there is
-// one node and its sessions may end with it.
+// Package memory is a storage in the memory of one process, on top of gofiber's
+// memory storage. It is the default storage, and the right choice for a single node
+// whose sessions need not survive a restart.
 //
 //	s := memory.New()
 //	defer s.Close()
 //
-// or, by importing the package, storage.Open("memory://").
+// or, after importing the package, storage.Open("memory://").
 //
-// Two things to know:
+// It has two peculiarities:
 //
-//   - Lives are counted by a clock that moves once a second. An entry is never
-//     gone before its ttl has passed, and at most two seconds after.
-//   - That clock is one goroutine for the whole process, which gofiber's storage
-//     starts when the first one is made and never ends. A test that looks for
-//     leaked goroutines makes (and closes) one storage before it begins to count;
-//     so does a test in a testing/synctest bubble, where entries do not expire.
+//   - Expiry uses a clock that ticks once a second. An entry never expires before
+//     its ttl has passed, and at most two seconds after it.
+//   - That clock is one goroutine per process, which gofiber's storage starts with
+//     the first storage and never ends. A test that checks for leaked goroutines
+//     must create (and close) one storage before it starts counting. So must a
+//     test in a testing/synctest bubble; entries do not expire in a bubble.
 //
-// It does not limit how much it holds, and it does not survive a restart.
+// The storage does not limit how much it holds.
 package memory

@@ -9,7 +9,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-func Example() {
+func ExampleNew() {
 	s := memory.New()
 	defer s.Close()
 	_, err := s.CompareAndSwap(context.Background(), "k", storage.Absent, []byte("v"), time.Hour)

@@ -25,24 +25,25 @@ func (driver) Open(url string) (storage.Storage, error) {
 	return New(), nil
 }
 
-// New returns an empty storage in the memory of this process. It is a
-// storage.Storage with every ability (storage.Feed, storage.Index,
-// storage.PrefixResetter), safe for concurrent use. It holds what it is given
-// until it expires, without a limit of its own. Close ends its goroutine.
+// New returns an empty storage in the memory of this process. It also implements
+// storage.Feed, storage.Index, storage.PrefixResetter and storage.Checker, and is
+// safe for concurrent use. It keeps entries until they expire, without a limit.
+// Close ends its goroutine. New panics if the Config has a value that is not
+// allowed.
 func New(config ...Config) storage.Storage {
 	cfg := configDefault(config...)
 	return storage.From(&backend{memory: memory.New(memory.Config{GCInterval: cfg.GCInterval})})
 }
 
-// backend is gofiber's memory storage as a Basic, with lives that are never too
-// short. It does not embed it: its promoted methods would pass Set by.
+// backend is gofiber's memory storage as a Basic whose entries never expire too
+// early. It does not embed the storage, because promoted methods would bypass Set.
 type backend struct {
 	memory  *memory.Storage
 	closing sync.Once
 }
 
-// Prompt tells storage.From that no call waits for I/O.
-func (*backend) Prompt() {}
+// NonBlocking tells storage.From that no call waits for I/O.
+func (*backend) NonBlocking() {}
 
 func (b *backend) Get(key string) ([]byte, error) { return b.memory.Get(key) }
 func (b *backend) Delete(key string) error        { return b.memory.Delete(key) }
@@ -50,26 +51,26 @@ func (b *backend) Reset() error                   { return b.memory.Reset() }
 func (b *backend) Keys() ([][]byte, error)        { return b.memory.Keys() }
 
 func (b *backend) Set(key string, val []byte, exp time.Duration) error {
-	return b.memory.Set(key, val, life(exp))
+	return b.memory.Set(key, val, roundUp(exp))
 }
 
-// Close is idempotent: gofiber's second Close would wait for ever.
+// Close is idempotent: a second Close of gofiber's storage would block forever.
 func (b *backend) Close() (err error) {
 	b.closing.Do(func() { err = b.memory.Close() })
 	return err
 }
 
-// maxLife keeps expiries within gofiber's 32-bit clock, which ends in 2106.
-const maxLife = 40 * 365 * 24 * time.Hour
+// maxTTL keeps expiries within gofiber's 32-bit clock, which ends in 2106.
+const maxTTL = 40 * 365 * 24 * time.Hour
 
-// life rounds a ttl up: gofiber's storage cuts it to whole seconds and compares
-// it with a clock that moves once a second, so that one second more is needed.
-func life(ttl time.Duration) time.Duration {
+// roundUp returns the ttl for gofiber's storage, which truncates it to whole seconds
+// and compares it with a clock that ticks once a second. Hence the extra second.
+func roundUp(ttl time.Duration) time.Duration {
 	switch {
 	case ttl == 0:
 		return 0
-	case ttl > maxLife:
-		return maxLife
+	case ttl > maxTTL:
+		return maxTTL
 	}
 	return time.Duration(math.Ceil(ttl.Seconds())+1) * time.Second
 }

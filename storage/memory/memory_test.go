@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	_ = memory.New().Close() // starts gofiber's clock, one per process, which nothing can stop
+	_ = memory.New().Close() // starts gofiber's clock goroutine, one per process, which never ends
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
 
@@ -45,7 +45,7 @@ func TestOpen(t *testing.T) {
 	}
 	for _, url := range []string{"memory://host", "memory:///path", "memory://?x=y"} {
 		if _, err := storage.Open(url); !errors.Is(err, storage.ErrBadURL) {
-			t.Errorf("%s: %v, want ErrBadURL", url, err)
+			t.Errorf("Open(%q): error %v, want ErrBadURL", url, err)
 		}
 	}
 }

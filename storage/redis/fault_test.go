@@ -362,7 +362,7 @@ func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lag := w.(storage.Punctual).Lag
+	lag := w.(storage.LagReporter).Lag
 	if _, known := lag(); known {
 		t.Error("a bound before anything was asked")
 	}

@@ -247,7 +247,7 @@ func (w *watch) answered(payload string) {
 	}
 }
 
-// Lag implements storage.Punctual. On a cluster it is the bound of the node that the
+// Lag implements storage.LagReporter. On a cluster it is the bound of the node that the
 // watch is connected to: between the nodes, Redis promises none.
 func (w *watch) Lag() (time.Duration, bool) {
 	w.mu.Lock()

@@ -8,11 +8,11 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// TestChecker tests the ability storage.Checker: it skips storages without it, and
-// those that have the method and cannot tell.
+// TestChecker tests storage.Checker. It skips storages that do not implement it, and
+// those whose Holds cannot check without waiting.
 func TestChecker(t *testing.T, open Open) {
-	if s := open(t); !checks(t.Context(), t, s) {
-		t.Skipf("SKIPPED: the storage is no storage.Checker, or cannot tell without waiting")
+	if s := open(t); !canCheck(t.Context(), t, s) {
+		t.Skipf("SKIPPED: the storage does not implement storage.Checker, or cannot check without waiting")
 	}
 	checker := func(ctx context.Context, t *testing.T, s storage.Storage) (storage.Checker, storage.Revision) {
 		t.Helper()
@@ -22,31 +22,31 @@ func TestChecker(t *testing.T, open Open) {
 		}
 		c := s.(storage.Checker)
 		if !c.Holds("k", rev) {
-			t.Fatal("Holds is false for what a swap stored")
+			t.Fatal("Holds = false for the revision that CompareAndSwap returned")
 		}
 		return c, rev
 	}
-	rows(t, open, []row{
-		{"what was loaded is held", func(ctx context.Context, t *testing.T, s storage.Storage) {
+	runCases(t, open, []testCase{
+		{"the loaded revision is held", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, _ := checker(ctx, t, s)
 			if !c.Holds("k", load(ctx, t, s, "k").Revision) {
-				t.Error("Holds is false for what Load returned")
+				t.Error("Holds = false for the revision that Load returned")
 			}
 		}},
-		{"no other revision is", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		{"no other revision is held", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, rev := checker(ctx, t, s)
 			for _, other := range []storage.Revision{storage.Absent, storage.Any, "some", rev + "x", rev[:len(rev)-1]} {
 				if c.Holds("k", other) {
-					t.Errorf("Holds(%q) is true, the revision is %q", other, rev)
+					t.Errorf("Holds(%q) = true, but the revision is %q", other, rev)
 				}
 			}
 			for _, key := range []string{"", "none"} {
 				if c.Holds(key, rev) || c.Holds(key, storage.Absent) {
-					t.Errorf("key %q, which is not there, is held", key)
+					t.Errorf("Holds = true for the absent key %q", key)
 				}
 			}
 		}},
-		{"each kind of write is seen", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		{"every kind of write changes the result", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, _ := checker(ctx, t, s)
 			for name, write := range map[string]func(rev storage.Revision) error{
 				"swap": func(rev storage.Revision) error {
@@ -57,39 +57,39 @@ func TestChecker(t *testing.T, open Open) {
 				"delete":       func(storage.Revision) error { return s.Delete("k") },
 				"swap, delete": func(rev storage.Revision) error { return s.CompareAndDelete(ctx, "k", rev) },
 			} {
-				put(t, s, "k", "old")
+				set(t, s, "k", "old")
 				rev := load(ctx, t, s, "k").Revision
 				if !c.Holds("k", rev) {
-					t.Fatalf("%s: not held before", name)
+					t.Fatalf("%s: Holds = false before the write", name)
 				}
 				if err := write(rev); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
 				if c.Holds("k", rev) {
-					t.Errorf("%s: the old revision is held still", name)
+					t.Errorf("%s: Holds = true for the old revision after the write", name)
 				}
 			}
 		}},
-		{"expiry is seen", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		{"an expired key is not held", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, rev := checker(ctx, t, s)
 			if err := s.Touch(ctx, "k", 50*time.Millisecond); err != nil {
 				t.Fatal(err)
 			}
-			eventually(ctx, t, "k expires", func() bool { return gone(ctx, t, s, "k") })
+			waitFor(ctx, t, "k expires", func() bool { return isAbsent(ctx, t, s, "k") })
 			if c.Holds("k", rev) {
-				t.Error("an expired key is held")
+				t.Error("Holds = true for an expired key")
 			}
 		}},
 	})
 }
 
-// checks says whether s has the ability.
-func checks(ctx context.Context, t *testing.T, s storage.Storage) bool {
+// canCheck reports whether s implements Checker and can check without waiting.
+func canCheck(ctx context.Context, t *testing.T, s storage.Storage) bool {
 	t.Helper()
 	c, ok := s.(storage.Checker)
 	if !ok {
 		return false
 	}
-	put(t, s, "k", "v")
+	set(t, s, "k", "v")
 	return c.Holds("k", load(ctx, t, s, "k").Revision)
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// TestClose tests what a storage does once it is closed. It is not for views,
-// whose Close leaves the base open.
+// TestClose tests a storage after Close. It does not apply to views of
+// storage.Prefix, whose Close leaves the base open.
 func TestClose(t *testing.T, open Open) {
-	rows(t, open, []row{
-		{"every call says so", func(ctx context.Context, t *testing.T, s storage.Storage) {
-			put(t, s, "k", "v")
+	runCases(t, open, []testCase{
+		{"every call returns ErrClosed", func(ctx context.Context, t *testing.T, s storage.Storage) {
+			set(t, s, "k", "v")
 			rev := load(ctx, t, s, "k").Revision
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -37,13 +37,13 @@ func TestClose(t *testing.T, open Open) {
 				}
 			}
 			if c, ok := s.(storage.Checker); ok && c.Holds("k", rev) {
-				t.Error("Holds is true after Close")
+				t.Error("Holds = true after Close")
 			}
 		}},
-		{"with calls under way", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		{"with calls in flight", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			ended := make(chan error, 8)
 			for range cap(ended) {
-				go func() { // its error is received below
+				go func() { // ends with its first error, received below
 					for {
 						if err := increment(ctx, s, "n"); err != nil {
 							ended <- err
@@ -52,13 +52,13 @@ func TestClose(t *testing.T, open Open) {
 					}
 				}()
 			}
-			eventually(ctx, t, "the calls are under way", func() bool { return !gone(ctx, t, s, "n") })
+			waitFor(ctx, t, "the first call has succeeded", func() bool { return !isAbsent(ctx, t, s, "n") })
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
 			for range cap(ended) {
 				if err := <-ended; !is(err, storage.ErrClosed) && !is(err, storage.ErrUnavailable) && !is(err, storage.ErrUnknownOutcome) {
-					t.Errorf("a call that Close cut off: %v", err)
+					t.Errorf("a call in flight during Close: %v, want ErrClosed, ErrUnavailable or ErrUnknownOutcome", err)
 				}
 			}
 		}},

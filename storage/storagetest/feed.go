@@ -15,67 +15,67 @@ import (
 // TestFeed tests storage.Feed.
 func TestFeed(t *testing.T, open Open) {
 	if _, ok := open(t).(storage.Feed); !ok {
-		t.Skipf("SKIPPED: the storage is no storage.Feed")
+		t.Skipf("SKIPPED: the storage does not implement storage.Feed")
 	}
-	rows(t, open, feedRows)
+	runCases(t, open, feedCases)
 }
 
-// log collects what a watch tells.
-type log struct {
+// recorder records the changes that a watch reports.
+type recorder struct {
 	storage.Watch
 	changes chan storage.Change
-	early   []string // changes from before Add, which a feed may tell late or not at all
+	early   []string // changes from before Add, which the feed may report or not
 }
 
-func watch(t *testing.T, s storage.Storage) *log {
+func watch(t *testing.T, s storage.Storage) *recorder {
 	t.Helper()
-	l := &log{changes: make(chan storage.Change, 1<<12)}
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) { l.changes <- c })
+	r := &recorder{changes: make(chan storage.Change, 1<<12)}
+	w, err := s.(storage.Feed).Watch(func(c storage.Change) { r.changes <- c })
 	if err != nil {
 		t.Fatalf("Watch: %v", err)
 	}
-	l.Watch = w
+	r.Watch = w
 	t.Cleanup(func() { _ = w.Close() })
-	return l
+	return r
 }
 
-func (l *log) add(ctx context.Context, t *testing.T, keys ...string) {
+func (r *recorder) add(ctx context.Context, t *testing.T, keys ...string) {
 	t.Helper()
-	if err := l.Add(ctx, keys...); err != nil {
+	if err := r.Add(ctx, keys...); err != nil {
 		t.Fatalf("Add(%q): %v", keys, err)
 	}
 }
 
 // next returns the next change.
-func (l *log) next(ctx context.Context, t *testing.T) storage.Change {
+func (r *recorder) next(ctx context.Context, t *testing.T) storage.Change {
 	t.Helper()
 	select {
-	case c := <-l.changes:
+	case c := <-r.changes:
 		return c
 	case <-ctx.Done():
-		t.Fatal("no change was told")
+		t.Fatal("timed out waiting for a change")
 		panic("unreachable")
 	}
 }
 
-// want compares the next changes, in their order, with "key=value" and "-key".
-// There is an order among the changes of one key only.
-func (l *log) want(ctx context.Context, t *testing.T, changes ...string) {
+// want compares the next changes, in order, with "key=value" and "-key". Only the
+// changes of the same key have an order.
+func (r *recorder) want(ctx context.Context, t *testing.T, changes ...string) {
 	t.Helper()
 	for _, want := range changes {
-		got := l.text(ctx, t)
-		for slices.Contains(l.early, got) {
-			got = l.text(ctx, t)
+		got := r.text(ctx, t)
+		for slices.Contains(r.early, got) {
+			got = r.text(ctx, t)
 		}
 		if got != want {
-			t.Fatalf("told %q, want %q", got, want)
+			t.Fatalf("notified of %q, want %q", got, want)
 		}
 	}
 }
 
-func (l *log) text(ctx context.Context, t *testing.T) string {
+func (r *recorder) text(ctx context.Context, t *testing.T) string {
 	t.Helper()
-	switch c := l.next(ctx, t); c.Kind {
+	switch c := r.next(ctx, t); c.Kind {
 	case storage.Written:
 		return c.Key + "=" + string(c.Item.Value)
 	case storage.Removed:
@@ -85,42 +85,42 @@ func (l *log) text(ctx context.Context, t *testing.T) string {
 	}
 }
 
-var feedRows = []row{
+var feedCases = []testCase{
 	{"every kind of change", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
-		l.add(ctx, t, "k")
+		r := watch(t, s)
+		r.add(ctx, t, "k")
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := l.next(ctx, t)
+		c := r.next(ctx, t)
 		if c.Kind != storage.Written || c.Key != "k" || string(c.Item.Value) != "one" || c.Item.Revision != rev {
-			t.Errorf("told %+v, want k written, one, revision %q", c, rev)
+			t.Errorf("notified of %+v, want k written, value one, revision %q", c, rev)
 		}
 		if _, err := s.CompareAndSwap(ctx, "k", rev, []byte("two"), 0); err != nil {
 			t.Fatal(err)
 		}
-		put(t, s, "k", "three")
-		// The revision that is told serves for the next swap, without a Load.
-		l.want(ctx, t, "k=two")
-		c = l.next(ctx, t)
+		set(t, s, "k", "three")
+		// The reported revision is valid for the next swap, without a Load.
+		r.want(ctx, t, "k=two")
+		c = r.next(ctx, t)
 		if _, err := s.CompareAndSwap(ctx, "k", c.Item.Revision, []byte("four"), 0); err != nil {
-			t.Errorf("CompareAndSwap with the told revision: %v", err)
+			t.Errorf("CompareAndSwap with the reported revision: %v", err)
 		}
 		if err := s.CompareAndDelete(ctx, "k", storage.Any); err != nil {
 			t.Fatal(err)
 		}
-		put(t, s, "k", "five")
+		set(t, s, "k", "five")
 		if err := s.Delete("k"); err != nil {
 			t.Fatal(err)
 		}
-		l.want(ctx, t, "k=four", "-k", "k=five", "-k")
+		r.want(ctx, t, "k=four", "-k", "k=five", "-k")
 	}},
-	{"what changes nothing is not told", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		put(t, s, "k", "one")
-		l := watch(t, s)
-		l.early = []string{"k=one"}
-		l.add(ctx, t, "k", "none")
+	{"calls that change nothing are not reported", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		set(t, s, "k", "one")
+		r := watch(t, s)
+		r.early = []string{"k=one"}
+		r.add(ctx, t, "k", "none")
 		if _, err := s.CompareAndSwap(ctx, "k", "some", []byte("two"), 0); !is(err, storage.ErrConflict) {
 			t.Fatal(err)
 		}
@@ -134,31 +134,31 @@ var feedRows = []row{
 			t.Fatal(err)
 		}
 		_ = load(ctx, t, s, "k")
-		put(t, s, "other", "x")
-		put(t, s, "k", "end")
-		l.want(ctx, t, "k=end")
+		set(t, s, "other", "x")
+		set(t, s, "k", "end")
+		r.want(ctx, t, "k=end")
 	}},
-	{"only the keys that are watched", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
-		put(t, s, "a", "before")
-		l.early = []string{"a=before", "c=3"}
-		l.add(ctx, t, "a", "b")
-		l.add(ctx, t, "a") // again: no error, and not told twice
-		put(t, s, "c", "3")
-		put(t, s, "a", "1")
-		l.want(ctx, t, "a=1")
-		put(t, s, "b", "2")
-		l.want(ctx, t, "b=2")
-		l.Remove("a", "never added")
-		l.add(ctx, t, "c")
-		put(t, s, "c", "4")
-		l.want(ctx, t, "c=4")
-		put(t, s, "a", "5") // may be told by a slow feed, so it is not asserted
-		l.add(ctx, t, "a")
-		put(t, s, "a", "6")
-		for c := l.next(ctx, t); string(c.Item.Value) != "6"; c = l.next(ctx, t) {
+	{"only watched keys", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		r := watch(t, s)
+		set(t, s, "a", "before")
+		r.early = []string{"a=before", "c=3"}
+		r.add(ctx, t, "a", "b")
+		r.add(ctx, t, "a") // adding again is no error, and does not duplicate reports
+		set(t, s, "c", "3")
+		set(t, s, "a", "1")
+		r.want(ctx, t, "a=1")
+		set(t, s, "b", "2")
+		r.want(ctx, t, "b=2")
+		r.Remove("a", "never added")
+		r.add(ctx, t, "c")
+		set(t, s, "c", "4")
+		r.want(ctx, t, "c=4")
+		set(t, s, "a", "5") // a slow feed may still report this one
+		r.add(ctx, t, "a")
+		set(t, s, "a", "6")
+		for c := r.next(ctx, t); string(c.Item.Value) != "6"; c = r.next(ctx, t) {
 			if c.Key != "a" && c.Kind != storage.Gap {
-				t.Fatalf("told %+v", c)
+				t.Fatalf("notified of %+v, which is not watched", c)
 			}
 		}
 	}},
@@ -166,24 +166,24 @@ var feedRows = []row{
 		one, two := watch(t, s), watch(t, s)
 		one.add(ctx, t, "k")
 		two.add(ctx, t, "k", "l")
-		put(t, s, "k", "1")
+		set(t, s, "k", "1")
 		one.want(ctx, t, "k=1")
 		two.want(ctx, t, "k=1")
-		put(t, s, "l", "2")
+		set(t, s, "l", "2")
 		two.want(ctx, t, "l=2")
 		if err := one.Close(); err != nil {
 			t.Fatal(err)
 		}
-		put(t, s, "k", "3")
+		set(t, s, "k", "3")
 		two.want(ctx, t, "k=3")
 	}},
 	{"in the order of changes", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		const writers, each = 8, 25
-		l := watch(t, s)
-		l.add(ctx, t, "n")
+		r := watch(t, s)
+		r.add(ctx, t, "n")
 		var wg sync.WaitGroup
 		for range writers {
-			wg.Go(func() { // waited for below
+			wg.Go(func() { // joined by wg.Wait
 				for range each {
 					if err := increment(ctx, s, "n"); err != nil {
 						t.Error(err)
@@ -197,25 +197,25 @@ var feedRows = []row{
 			return
 		}
 		for i := 1; i <= writers*each; i++ {
-			l.want(ctx, t, "n="+strconv.Itoa(i))
+			r.want(ctx, t, "n="+strconv.Itoa(i))
 		}
 	}},
 	{"nothing is missed after Add", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
+		r := watch(t, s)
 		for i := range 50 {
 			key := fmt.Sprint("k", i)
-			l.add(ctx, t, key)
-			put(t, s, key, "v")
-			l.want(ctx, t, key+"=v")
+			r.add(ctx, t, key)
+			set(t, s, key, "v")
+			r.want(ctx, t, key+"=v")
 		}
 	}},
-	{"many keys added at once by many", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
+	{"concurrent Adds of many keys", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		r := watch(t, s)
 		var wg sync.WaitGroup
 		for i := range 16 {
-			wg.Go(func() { // waited for below
+			wg.Go(func() { // joined by wg.Wait
 				for j := range 16 {
-					if err := l.Add(ctx, fmt.Sprint(i, "/", j), "shared"); err != nil {
+					if err := r.Add(ctx, fmt.Sprint(i, "/", j), "shared"); err != nil {
 						t.Error(err)
 					}
 				}
@@ -224,49 +224,49 @@ var feedRows = []row{
 		wg.Wait()
 		for i := range 16 {
 			key := fmt.Sprint(i, "/", i)
-			put(t, s, key, "v")
-			l.want(ctx, t, key+"=v")
+			set(t, s, key, "v")
+			r.want(ctx, t, key+"=v")
 		}
-		put(t, s, "shared", "v")
-		l.want(ctx, t, "shared=v")
+		set(t, s, "shared", "v")
+		r.want(ctx, t, "shared=v")
 	}},
-	{"what Lag says is so", lagIsTrue},
-	{"the told value is not the writer's slice", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
-		l.add(ctx, t, "k")
+	{"Lag is an upper bound", testLag},
+	{"the reported value is not the writer's slice", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		r := watch(t, s)
+		r.add(ctx, t, "k")
 		val := []byte("one")
 		if err := s.Set("k", val, 0); err != nil {
 			t.Fatal(err)
 		}
 		copy(val, "xxx")
-		l.want(ctx, t, "k=one")
+		r.want(ctx, t, "k=one")
 	}},
-	{"a key that is removed while it is added", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
+	{"Remove during Add", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		r := watch(t, s)
 		for range 100 {
 			added := make(chan error)
-			go func() { added <- l.Add(ctx, "k") }() // received below
-			l.Remove("k")
+			go func() { added <- r.Add(ctx, "k") }() // received below
+			r.Remove("k")
 			if err := <-added; err != nil {
 				t.Fatalf("Add: %v", err)
 			}
 		}
 	}},
 	{"an ended context", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		l := watch(t, s)
+		r := watch(t, s)
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
-		if err := l.Add(ended, "k"); !is(err, storage.ErrUnavailable) || !is(err, context.Canceled) {
+		if err := r.Add(ended, "k"); !is(err, storage.ErrUnavailable) || !is(err, context.Canceled) {
 			t.Errorf("Add: %v, want ErrUnavailable and context.Canceled", err)
 		}
-		l.add(ctx, t, "k")
+		r.add(ctx, t, "k")
 	}},
 	{"no function", func(_ context.Context, t *testing.T, s storage.Storage) {
 		if _, err := s.(storage.Feed).Watch(nil); !is(err, storage.ErrInvalid) {
 			t.Errorf("Watch(nil): %v, want ErrInvalid", err)
 		}
 	}},
-	{"Close waits, and nothing is told after it", func(ctx context.Context, t *testing.T, s storage.Storage) {
+	{"Close waits, and nothing is reported after it", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		started, release := make(chan struct{}), make(chan struct{})
 		var once sync.Once
 		after := false // written after Close, read by fn: a race if Close does not wait
@@ -274,7 +274,7 @@ var feedRows = []row{
 			once.Do(func() { close(started) })
 			<-release
 			if after {
-				t.Error("told after Close returned")
+				t.Error("notified after Close returned")
 			}
 		})
 		if err != nil {
@@ -284,7 +284,7 @@ var feedRows = []row{
 			t.Fatal(err)
 		}
 		for i := range 10 {
-			put(t, s, "k", strconv.Itoa(i))
+			set(t, s, "k", strconv.Itoa(i))
 		}
 		<-started
 		closed := make(chan struct{})
@@ -294,13 +294,13 @@ var feedRows = []row{
 		}()
 		select {
 		case <-closed:
-			t.Error("Close returned while the function was running")
+			t.Error("Close returned while the callback was running")
 		default:
 		}
 		close(release)
 		<-closed
 		after = true
-		put(t, s, "k", "late")
+		set(t, s, "k", "late")
 		if err := w.Add(ctx, "k"); !is(err, storage.ErrClosed) {
 			t.Errorf("Add after Close: %v, want ErrClosed", err)
 		}

@@ -14,9 +14,9 @@ import (
 // TestIndex tests storage.Index.
 func TestIndex(t *testing.T, open Open) {
 	if _, ok := open(t).(storage.Index); !ok {
-		t.Skipf("SKIPPED: the storage is no storage.Index")
+		t.Skipf("SKIPPED: the storage does not implement storage.Index")
 	}
-	rows(t, open, indexRows)
+	runCases(t, open, indexCases)
 }
 
 func add(ctx context.Context, t *testing.T, s storage.Storage, set, member string, ttl time.Duration) {
@@ -26,7 +26,7 @@ func add(ctx context.Context, t *testing.T, s storage.Storage, set, member strin
 	}
 }
 
-// members returns the members of set, sorted, each once.
+// members returns the members of set, sorted and without duplicates.
 func members(ctx context.Context, t *testing.T, s storage.Storage, set string) []string {
 	t.Helper()
 	var all []string
@@ -48,7 +48,7 @@ func wantMembers(ctx context.Context, t *testing.T, s storage.Storage, set strin
 	}
 }
 
-var indexRows = []row{
+var indexCases = []testCase{
 	{"add, list, remove", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		x := s.(storage.Index)
 		wantMembers(ctx, t, s, "set")
@@ -69,15 +69,15 @@ var indexRows = []row{
 		}
 		wantMembers(ctx, t, s, "set")
 	}},
-	{"a set and a key of one name", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		put(t, s, "name", "value")
+	{"a set and a key of the same name", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		set(t, s, "name", "value")
 		add(ctx, t, s, "name", "member", 0)
 		if err := s.Delete("name"); err != nil {
 			t.Fatal(err)
 		}
 		wantMembers(ctx, t, s, "name", "member")
-		if !gone(ctx, t, s, "name") {
-			t.Error("the set stands where the key was")
+		if !isAbsent(ctx, t, s, "name") {
+			t.Error("the key has the value of the set")
 		}
 	}},
 	{"members expire one by one", func(ctx context.Context, t *testing.T, s storage.Storage) {
@@ -86,20 +86,20 @@ var indexRows = []row{
 		add(ctx, t, s, "set", "prolonged", 50*time.Millisecond)
 		add(ctx, t, s, "set", "prolonged", time.Hour)
 		add(ctx, t, s, "brief", "only", 50*time.Millisecond)
-		eventually(ctx, t, "brief members expire", func() bool {
+		waitFor(ctx, t, "brief members expire", func() bool {
 			return len(members(ctx, t, s, "brief")) == 0 && !slices.Contains(members(ctx, t, s, "set"), "brief")
 		})
 		wantMembers(ctx, t, s, "set", "long", "prolonged")
-		// A short life that is added later does not end the set.
+		// A member with a short ttl, added later, must not expire the whole set.
 		add(ctx, t, s, "set", "brief", 50*time.Millisecond)
-		eventually(ctx, t, "brief expires again", func() bool { return !slices.Contains(members(ctx, t, s, "set"), "brief") })
+		waitFor(ctx, t, "brief expires again", func() bool { return !slices.Contains(members(ctx, t, s, "set"), "brief") })
 		wantMembers(ctx, t, s, "set", "long", "prolonged")
 	}},
-	{"a member for ever keeps the set", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		add(ctx, t, s, "set", "for ever", 0)
+	{"a member without ttl keeps the set", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		add(ctx, t, s, "set", "permanent", 0)
 		add(ctx, t, s, "set", "brief", 50*time.Millisecond)
-		eventually(ctx, t, "brief expires", func() bool { return !slices.Contains(members(ctx, t, s, "set"), "brief") })
-		wantMembers(ctx, t, s, "set", "for ever")
+		waitFor(ctx, t, "brief expires", func() bool { return !slices.Contains(members(ctx, t, s, "set"), "brief") })
+		wantMembers(ctx, t, s, "set", "permanent")
 	}},
 	{"names of any bytes", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		names := []string{"a b\r\n", "\x00\xff", "{x}", "*", "ü", "0", "-1", "+inf"}
@@ -122,21 +122,21 @@ var indexRows = []row{
 			}
 		}
 		if n != 3 {
-			t.Errorf("yielded %d after break, want 3", n)
+			t.Errorf("%d members were yielded before the break, want 3", n)
 		}
 	}},
 	{"concurrent changes", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		var wg sync.WaitGroup
 		var want []string
 		for i := range 16 {
-			stays, goes := fmt.Sprint("stays", i), fmt.Sprint("goes", i)
+			stays, removed := fmt.Sprint("stays", i), fmt.Sprint("removed", i)
 			want = append(want, stays)
-			wg.Go(func() { // waited for below
+			wg.Go(func() { // joined by wg.Wait
 				x := s.(storage.Index)
 				for _, err := range []error{
 					x.AddMember(ctx, "set", stays, time.Hour),
-					x.AddMember(ctx, "set", goes, time.Hour),
-					x.RemoveMember(ctx, "set", goes),
+					x.AddMember(ctx, "set", removed, time.Hour),
+					x.RemoveMember(ctx, "set", removed),
 				} {
 					if err != nil {
 						t.Error(err)
@@ -147,7 +147,7 @@ var indexRows = []row{
 		wg.Wait()
 		wantMembers(ctx, t, s, "set", want...)
 	}},
-	{"refused", func(ctx context.Context, t *testing.T, s storage.Storage) {
+	{"invalid arguments and ended contexts", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		x := s.(storage.Index)
 		for call, err := range map[string]error{
 			"AddMember, empty set":    x.AddMember(ctx, "", "m", 0),

@@ -17,13 +17,13 @@ import (
 
 func is(err, target error) bool { return errors.Is(err, target) }
 
-// TestStorage tests the methods of storage.Storage.
+// TestStorage tests storage.Storage.
 func TestStorage(t *testing.T, open Open) {
-	rows(t, open, storageRows)
+	runCases(t, open, storageCases)
 }
 
-var storageRows = []row{
-	{"a key that is not there", func(ctx context.Context, t *testing.T, s storage.Storage) {
+var storageCases = []testCase{
+	{"an absent key", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		if val, err := s.Get("k"); val != nil || err != nil {
 			t.Errorf("Get = %q, %v, want nil, nil", val, err)
 		}
@@ -44,14 +44,14 @@ var storageRows = []row{
 		if _, err := s.CompareAndSwap(ctx, "k", "some", []byte("v"), 0); !is(err, storage.ErrConflict) {
 			t.Errorf("CompareAndSwap: %v, want ErrConflict", err)
 		}
-		if !gone(ctx, t, s, "k") {
-			t.Error("a refused call stored something")
+		if !isAbsent(ctx, t, s, "k") {
+			t.Error("a failed call stored a value")
 		}
 	}},
 	{"set, get, delete", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		put(t, s, "k", "one")
-		put(t, s, "k", "two")
-		put(t, s, "other", "three")
+		set(t, s, "k", "one")
+		set(t, s, "k", "two")
+		set(t, s, "other", "three")
 		if val, err := s.Get("k"); string(val) != "two" || err != nil {
 			t.Errorf("Get = %q, %v, want two", val, err)
 		}
@@ -75,7 +75,7 @@ var storageRows = []row{
 		}
 		second, err := s.CompareAndSwap(ctx, "k", first, []byte("two"), 0)
 		if err != nil || second == first {
-			t.Fatalf("CompareAndSwap = %q, %v, want another revision", second, err)
+			t.Fatalf("CompareAndSwap = %q, %v, want a new revision", second, err)
 		}
 		for _, old := range []storage.Revision{storage.Absent, storage.Any, first, "some"} {
 			if rev, err := s.CompareAndSwap(ctx, "k", old, []byte("three"), 0); !is(err, storage.ErrConflict) || rev != storage.Absent {
@@ -95,7 +95,7 @@ var storageRows = []row{
 			t.Fatal(err)
 		}
 		if got := load(ctx, t, s, "k").Revision; got != rev {
-			t.Errorf("revision %q, want the one returned, %q", got, rev)
+			t.Errorf("Load returned revision %q, CompareAndSwap %q", got, rev)
 		}
 	}},
 	{"a plain set changes the revision", func(ctx context.Context, t *testing.T, s storage.Storage) {
@@ -103,15 +103,15 @@ var storageRows = []row{
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(t, s, "k", "by others")
+		set(t, s, "k", "by another")
 		if _, err := s.CompareAndSwap(ctx, "k", rev, []byte("two"), 0); !is(err, storage.ErrConflict) {
 			t.Errorf("CompareAndSwap: %v, want ErrConflict", err)
 		}
 		if err := s.CompareAndDelete(ctx, "k", rev); !is(err, storage.ErrConflict) {
 			t.Errorf("CompareAndDelete: %v, want ErrConflict", err)
 		}
-		if item := load(ctx, t, s, "k"); string(item.Value) != "by others" {
-			t.Errorf("value %q, want the other's", item.Value)
+		if item := load(ctx, t, s, "k"); string(item.Value) != "by another" {
+			t.Errorf("value %q, want the one that Set stored", item.Value)
 		}
 	}},
 	{"delete by revision", func(ctx context.Context, t *testing.T, s storage.Storage) {
@@ -124,20 +124,20 @@ var storageRows = []row{
 				t.Errorf("CompareAndDelete(%q): %v, want ErrConflict", old, err)
 			}
 		}
-		if err := s.CompareAndDelete(ctx, "k", rev); err != nil || !gone(ctx, t, s, "k") {
+		if err := s.CompareAndDelete(ctx, "k", rev); err != nil || !isAbsent(ctx, t, s, "k") {
 			t.Errorf("CompareAndDelete: %v", err)
 		}
-		// What was deleted cannot be brought back by who read it before.
+		// A caller that read the key before the delete must not restore it.
 		if _, err := s.CompareAndSwap(ctx, "k", rev, []byte("back"), 0); !is(err, storage.ErrConflict) {
 			t.Errorf("CompareAndSwap after the delete: %v, want ErrConflict", err)
 		}
-		put(t, s, "k", "two")
-		if err := s.CompareAndDelete(ctx, "k", storage.Any); err != nil || !gone(ctx, t, s, "k") {
+		set(t, s, "k", "two")
+		if err := s.CompareAndDelete(ctx, "k", storage.Any); err != nil || !isAbsent(ctx, t, s, "k") {
 			t.Errorf("CompareAndDelete(Any): %v", err)
 		}
 	}},
 	{"empty keys and values", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		put(t, s, "k", "one")
+		set(t, s, "k", "one")
 		if err := s.Set("", []byte("v"), 0); err != nil {
 			t.Errorf("Set of an empty key: %v, want nil", err)
 		}
@@ -215,7 +215,7 @@ var storageRows = []row{
 			t.Fatal(err)
 		}
 		if !bytes.Equal(load(ctx, t, s, "k").Value, val) {
-			t.Error("it came back changed")
+			t.Error("Load returned a different value")
 		}
 	}},
 	{"values are private", func(ctx context.Context, t *testing.T, s storage.Storage) {
@@ -237,44 +237,44 @@ var storageRows = []row{
 		scribble(given)
 		for _, key := range []string{"swapped", "set"} {
 			if got := string(load(ctx, t, s, key).Value); got != want {
-				t.Errorf("%s: %q after the slice that was given changed", key, got)
+				t.Errorf("%s: the value is %q after the caller changed its own slice", key, got)
 			}
 			rev := load(ctx, t, s, key).Revision
 			scribble(load(ctx, t, s, key).Value)
 			got, _ := s.Get(key)
 			scribble(got)
 			if item := load(ctx, t, s, key); string(item.Value) != want || item.Revision != rev {
-				t.Errorf("%s: %q after a returned slice changed", key, item.Value)
+				t.Errorf("%s: the value is %q after the caller changed a returned slice", key, item.Value)
 			}
 		}
 	}},
 	{"expiry", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		const brief = 50 * time.Millisecond
-		const life = 3 * time.Second // enough to be touched before it ends
-		rev, err := s.CompareAndSwap(ctx, "touched", storage.Absent, []byte("v"), life)
+		const long = 3 * time.Second // long enough to be touched before it expires
+		rev, err := s.CompareAndSwap(ctx, "touched", storage.Absent, []byte("v"), long)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Touch(ctx, "touched", time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		put(t, s, "shortened", "v")
-		put(t, s, "rewritten", "v")
+		set(t, s, "shortened", "v")
+		set(t, s, "rewritten", "v")
 		_, err = s.CompareAndSwap(ctx, "swapped", storage.Absent, []byte("v"), brief)
 		for call, err := range map[string]error{
 			"swap":              err,
 			"set":               s.Set("set", []byte("v"), brief),
 			"touch":             s.Touch(ctx, "shortened", brief),
-			"set with a life":   s.Set("freed", []byte("v"), life),
-			"touch for ever":    s.Touch(ctx, "freed", 0),
-			"set again, no ttl": s.Set("rewritten", []byte("w"), brief),
+			"set with a ttl":    s.Set("freed", []byte("v"), long),
+			"touch without ttl": s.Touch(ctx, "freed", 0),
+			"set again":         s.Set("rewritten", []byte("w"), brief),
 		} {
 			if err != nil {
 				t.Fatalf("%s: %v", call, err)
 			}
 		}
 		for _, key := range []string{"swapped", "set", "shortened", "rewritten"} {
-			eventually(ctx, t, key+" expires", func() bool { return gone(ctx, t, s, key) })
+			waitFor(ctx, t, key+" expires", func() bool { return isAbsent(ctx, t, s, key) })
 		}
 		if _, err := s.CompareAndSwap(ctx, "swapped", storage.Absent, []byte("again"), 0); err != nil {
 			t.Errorf("CompareAndSwap of an expired key: %v", err)
@@ -282,29 +282,29 @@ var storageRows = []row{
 		if err := s.Touch(ctx, "set", time.Hour); !is(err, storage.ErrNotFound) {
 			t.Errorf("Touch of an expired key: %v, want ErrNotFound", err)
 		}
-		// A companion with the life that these had before, so that it has passed now.
-		if err := s.Set("companion", []byte("v"), life); err != nil {
+		// The companion has the ttl that these keys had before. Once it has expired, that ttl has passed.
+		if err := s.Set("companion", []byte("v"), long); err != nil {
 			t.Fatal(err)
 		}
-		eventually(ctx, t, "companion expires", func() bool { return gone(ctx, t, s, "companion") })
+		waitFor(ctx, t, "companion expires", func() bool { return isAbsent(ctx, t, s, "companion") })
 		if item := load(ctx, t, s, "touched"); item.Revision != rev {
 			t.Error("Touch changed the revision")
 		}
-		if gone(ctx, t, s, "freed") {
-			t.Error("a Touch with ttl 0 did not take the expiry away")
+		if isAbsent(ctx, t, s, "freed") {
+			t.Error("Touch with ttl 0 did not remove the expiry")
 		}
 	}},
-	{"a long life", func(ctx context.Context, t *testing.T, s storage.Storage) {
+	{"a long ttl", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		for i, ttl := range []time.Duration{24 * time.Hour, 100 * 365 * 24 * time.Hour, 1<<63 - 1} {
 			key := strconv.Itoa(i)
 			if _, err := s.CompareAndSwap(ctx, key, storage.Absent, []byte("v"), ttl); err != nil {
-				t.Errorf("%v: %v", ttl, err)
-			} else if gone(ctx, t, s, key) {
-				t.Errorf("%v: gone at once", ttl)
+				t.Errorf("ttl %v: %v", ttl, err)
+			} else if isAbsent(ctx, t, s, key) {
+				t.Errorf("ttl %v: the key is absent right after the write", ttl)
 			}
 		}
 	}},
-	{"contexts that have ended", func(ctx context.Context, t *testing.T, s storage.Storage) {
+	{"ended contexts", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil {
 			t.Fatal(err)
@@ -313,7 +313,7 @@ var storageRows = []row{
 		cancel()
 		late, cancel := context.WithDeadline(ctx, time.Now().Add(-time.Second))
 		defer cancel()
-		for name, ended := range map[string]context.Context{"cancelled": cancelled, "late": late} {
+		for name, ended := range map[string]context.Context{"cancelled": cancelled, "expired": late} {
 			_, loadErr := s.Load(ended, "k")
 			_, swapErr := s.CompareAndSwap(ended, "k", rev, []byte("two"), 0)
 			for call, err := range map[string]error{
@@ -328,14 +328,14 @@ var storageRows = []row{
 			}
 		}
 		if item := load(ctx, t, s, "k"); item.Revision != rev {
-			t.Error("a call whose context had ended changed the value")
+			t.Error("a call with an ended context changed the value")
 		}
 	}},
 	{"64 goroutines increment to the exact total", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		const each = 25
 		var wg sync.WaitGroup
 		for range 64 {
-			wg.Go(func() { // waited for below
+			wg.Go(func() { // joined by wg.Wait
 				for range each {
 					if err := increment(ctx, s, "n"); err != nil {
 						t.Error(err)
@@ -346,17 +346,17 @@ var storageRows = []row{
 		}
 		wg.Wait()
 		if got := string(load(ctx, t, s, "n").Value); got != strconv.Itoa(64*each) {
-			t.Errorf("%s, want %d", got, 64*each)
+			t.Errorf("the total is %s, want %d", got, 64*each)
 		}
 	}},
-	{"one winner each", func(ctx context.Context, t *testing.T, s storage.Storage) {
+	{"one winner per race", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		for round := range 20 {
 			key := strconv.Itoa(round)
-			var made, deleted atomic.Int32
+			var created, deleted atomic.Int32
 			race := func(fn func(i int) (won bool, err error)) {
 				var wg sync.WaitGroup
 				for i := range 16 {
-					wg.Go(func() { // waited for below
+					wg.Go(func() { // joined by wg.Wait
 						if _, err := fn(i); err != nil {
 							t.Error(err)
 						}
@@ -366,20 +366,20 @@ var storageRows = []row{
 			}
 			race(func(i int) (bool, error) {
 				_, err := s.CompareAndSwap(ctx, key, storage.Absent, fmt.Append(nil, i), 0)
-				return count(&made, err, storage.ErrConflict)
+				return count(&created, err, storage.ErrConflict)
 			})
 			rev := load(ctx, t, s, key).Revision
 			race(func(int) (bool, error) {
 				return count(&deleted, s.CompareAndDelete(ctx, key, rev), storage.ErrNotFound)
 			})
-			if made.Load() != 1 || deleted.Load() != 1 {
-				t.Fatalf("round %d: %d made it and %d deleted it, want one each", round, made.Load(), deleted.Load())
+			if created.Load() != 1 || deleted.Load() != 1 {
+				t.Fatalf("round %d: %d callers created the key and %d deleted it, want one each", round, created.Load(), deleted.Load())
 			}
 		}
 	}},
 }
 
-// count counts a success, and passes on what is neither that nor lost.
+// count counts a success. It returns err unless err is lost, the error of a lost race.
 func count(n *atomic.Int32, err, lost error) (bool, error) {
 	if err == nil {
 		n.Add(1)
@@ -391,7 +391,7 @@ func count(n *atomic.Int32, err, lost error) (bool, error) {
 	return false, err
 }
 
-// increment adds one to the number at key, however many others do.
+// increment adds one to the number at key, and retries on conflicts.
 func increment(ctx context.Context, s storage.Storage, key string) error {
 	for {
 		item, err := s.Load(ctx, key)

@@ -21,27 +21,27 @@ func TestTTL(t *testing.T) {
 	if err := errors.Join(st.Set("for ever", []byte("x"), 0), st.Set("an hour", []byte("x"), time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]storage.Lifetime{"": st.(storage.Lifetime), "p": storage.Prefix(st, "an ").(storage.Lifetime)} {
+	for name, s := range map[string]storage.TTLReader{"": st.(storage.Lifetime), "p": storage.Prefix(st, "an ").(storage.Lifetime)} {
 		key := map[string]string{"": "an hour", "p": "hour"}[name]
 		if left, err := s.TTL(ctx, key); err != nil || left > time.Hour || left < 59*time.Minute {
 			t.Errorf("%s: %v, %v", key, left, err)
 		}
 	}
-	if left, err := st.(storage.Lifetime).TTL(ctx, "for ever"); left != 0 || err != nil {
+	if left, err := st.(storage.TTLReader).TTL(ctx, "for ever"); left != 0 || err != nil {
 		t.Errorf("%v, %v", left, err)
 	}
 	for _, key := range []string{"", "none"} {
-		if _, err := st.(storage.Lifetime).TTL(ctx, key); !errors.Is(err, storage.ErrNotFound) {
+		if _, err := st.(storage.TTLReader).TTL(ctx, key); !errors.Is(err, storage.ErrNotFound) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := st.(storage.Lifetime).TTL(done, "an hour"); !errors.Is(err, storage.ErrUnavailable) {
+	if _, err := st.(storage.TTLReader).TTL(done, "an hour"); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("after the context's end: %v", err)
 	}
 	plain := storage.Prefix(storage.From(plainBasic{}), "p")
-	if _, err := plain.(storage.Lifetime).TTL(ctx, "k"); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := plain.(storage.TTLReader).TTL(ctx, "k"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("of what cannot tell: %v", err)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// setSuffix keeps sets apart from keys of the same name. It is a suffix so that a
-// set begins with its app's prefix, as a key does.
+// setSuffix distinguishes a set from a key of the same name. It is a suffix so that
+// the stored name still begins with the app's prefix.
 const setSuffix = ":members"
 
-// members are the names in a set and when each is gone: Unix milliseconds, 0 for never.
+// members maps the names in a set to their expiry in Unix milliseconds; 0 means never.
 type members map[string]int64
 
 const membersMagic = "fbm1"
@@ -24,10 +24,10 @@ var errNotASet = errors.New("storage: the stored value is not a set")
 
 func (m members) encode() []byte {
 	b := []byte(membersMagic)
-	for name, until := range m {
+	for name, expiry := range m {
 		b = binary.AppendUvarint(b, uint64(len(name)))
 		b = append(b, name...)
-		b = binary.AppendVarint(b, until)
+		b = binary.AppendVarint(b, expiry)
 	}
 	return b
 }
@@ -48,31 +48,31 @@ func decodeMembers(b []byte) (members, error) {
 		}
 		name := string(b[n : n+int(size)])
 		b = b[n+int(size):]
-		until, n := binary.Varint(b)
-		if n <= 0 || until < 0 {
+		expiry, n := binary.Varint(b)
+		if n <= 0 || expiry < 0 {
 			return nil, errNotASet
 		}
 		b = b[n:]
-		m[name] = until
+		m[name] = expiry
 	}
 	return m, nil
 }
 
-// prune drops the members whose time has passed, and returns how long the rest
-// needs to be kept: 0 for ever.
+// prune removes expired members, and returns the ttl of the set: the time until its
+// last member expires, 0 if one never does.
 func (m members) prune(now time.Time) time.Duration {
-	maps.DeleteFunc(m, func(_ string, until int64) bool { return until != 0 && until <= now.UnixMilli() })
+	maps.DeleteFunc(m, func(_ string, expiry int64) bool { return expiry != 0 && expiry <= now.UnixMilli() })
 	var last int64
-	for _, until := range m {
-		if until == 0 {
+	for _, expiry := range m {
+		if expiry == 0 {
 			return 0
 		}
-		last = max(last, until)
+		last = max(last, expiry)
 	}
 	return time.UnixMilli(last).Sub(now)
 }
 
-// AddMember adds member to the set, which is one value in the Basic.
+// AddMember implements Index. The whole set is one value in the Basic.
 func (s *local) AddMember(ctx context.Context, set, member string, ttl time.Duration) error {
 	if ttl < 0 {
 		return errNegativeTTL(ttl)
@@ -90,22 +90,22 @@ func (s *local) AddMember(ctx context.Context, set, member string, ttl time.Dura
 	})
 }
 
-// RemoveMember removes member from the set.
+// RemoveMember implements Index.
 func (s *local) RemoveMember(ctx context.Context, set, member string) error {
 	if set == "" || member == "" {
 		return fmt.Errorf("%w: empty set or member", ErrInvalid)
 	}
 	return s.changeSet(ctx, set, func(m members, _ time.Time) bool {
-		_, there := m[member]
+		_, found := m[member]
 		delete(m, member)
-		return there
+		return found
 	})
 }
 
-// changeSet rewrites a set under its lock if change says that it changed.
+// changeSet rewrites a set, under its lock, if change returns true.
 func (s *local) changeSet(ctx context.Context, set string, change func(members, time.Time) bool) error {
 	key := set + setSuffix
-	_, err := do(s, ctx, s.stripe(key), func(c *call) (struct{}, error) {
+	_, err := do(s, ctx, s.lockOf(key), func(c *call) (struct{}, error) {
 		m, err := c.members(key)
 		if err != nil {
 			return struct{}{}, err
@@ -123,7 +123,7 @@ func (s *local) changeSet(ctx context.Context, set string, change func(members, 
 	return err
 }
 
-// Members yields what the set held at one moment.
+// Members implements Index. It yields a snapshot of the set.
 func (s *local) Members(ctx context.Context, set string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if set == "" {

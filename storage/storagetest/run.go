@@ -8,13 +8,13 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// Open opens a fresh storage, empty at least where the test looks, for one test.
-// It registers its Close with t.Cleanup; tests close some storages themselves
-// before, so a second Close must be harmless.
+// Open opens a fresh storage for one test. The storage must be empty, at least for
+// the keys of the test. Open closes it with t.Cleanup; some tests close it
+// themselves, so a second Close must return nil.
 type Open func(t *testing.T) storage.Storage
 
-// Run runs every part of the suite that the storage's abilities allow; what it
-// lacks shows as a named skip.
+// Run runs every part of the suite. It skips, by name, the parts whose optional
+// interface the storage does not implement.
 func Run(t *testing.T, open Open) {
 	t.Run("storage", func(t *testing.T) { TestStorage(t, open) })
 	t.Run("feed", func(t *testing.T) { TestFeed(t, open) })
@@ -24,36 +24,36 @@ func Run(t *testing.T, open Open) {
 	t.Run("close", func(t *testing.T) { TestClose(t, open) })
 }
 
-// patience bounds what the suite waits for. It is never the measure of a test,
-// only its end when something does not come.
-const patience = 20 * time.Second
+// testTimeout bounds each test. No test measures time: the timeout only ends one
+// that waits for an event that never comes.
+const testTimeout = 20 * time.Second
 
-// rows runs named tests, each on a storage of its own and in parallel.
-func rows(t *testing.T, open Open, tests []row) {
-	for _, tt := range tests {
+type testCase struct {
+	name string
+	run  func(ctx context.Context, t *testing.T, s storage.Storage)
+}
+
+// runCases runs the cases in parallel, each on its own storage.
+func runCases(t *testing.T, open Open, cases []testCase) {
+	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 			t.Cleanup(cancel)
 			tt.run(ctx, t, open(t))
 		})
 	}
 }
 
-type row struct {
-	name string
-	run  func(ctx context.Context, t *testing.T, s storage.Storage)
-}
-
-// put stores val whatever is there.
-func put(t *testing.T, s storage.Storage, key, val string) {
+// set stores val under key.
+func set(t *testing.T, s storage.Storage, key, val string) {
 	t.Helper()
 	if err := s.Set(key, []byte(val), 0); err != nil {
 		t.Fatalf("Set(%q): %v", key, err)
 	}
 }
 
-// load returns the item of a key that must be there.
+// load returns the item of a key that must exist.
 func load(ctx context.Context, t *testing.T, s storage.Storage, key string) storage.Item {
 	t.Helper()
 	item, err := s.Load(ctx, key)
@@ -63,8 +63,8 @@ func load(ctx context.Context, t *testing.T, s storage.Storage, key string) stor
 	return item
 }
 
-// gone reports whether key is not there.
-func gone(ctx context.Context, t *testing.T, s storage.Storage, key string) bool {
+// isAbsent reports whether key does not exist.
+func isAbsent(ctx context.Context, t *testing.T, s storage.Storage, key string) bool {
 	t.Helper()
 	_, err := s.Load(ctx, key)
 	switch {
@@ -77,15 +77,15 @@ func gone(ctx context.Context, t *testing.T, s storage.Storage, key string) bool
 	return false
 }
 
-// eventually waits until done holds.
-func eventually(ctx context.Context, t *testing.T, what string, done func() bool) {
+// waitFor polls until done returns true.
+func waitFor(ctx context.Context, t *testing.T, event string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: did not happen", what)
+			t.Fatalf("timed out waiting until %s", event)
 		case <-tick.C:
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-var _ storage.Lifetime = (*Storage)(nil)
+var _ storage.TTLReader = (*Storage)(nil)
 
-// TTL implements storage.Lifetime with PTTL, to the millisecond.
+// TTL implements storage.TTLReader with PTTL, to the millisecond.
 func (s *Storage) TTL(ctx context.Context, key string) (time.Duration, error) {
 	if err := s.ready(ctx); err != nil {
 		return 0, err

@@ -13,10 +13,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var errBackend = errors.New("backend says no")
+var errBackend = errors.New("backend failed")
 
-// naive is a fiber.Storage as one would write it in an afternoon: it keeps the
-// slices it is given and gives out its own. The hooks run before each method.
+// naive is a simple fiber.Storage: it keeps the slices it is given and returns its
+// own. The hooks run before each method.
 type naive struct {
 	onGet, onSet, onDelete func(key string) error
 
@@ -25,8 +25,8 @@ type naive struct {
 }
 
 type entry struct {
-	val   []byte
-	until time.Time
+	val    []byte
+	expiry time.Time
 }
 
 func (n *naive) Get(key string) ([]byte, error) {
@@ -38,7 +38,7 @@ func (n *naive) Get(key string) ([]byte, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	e := n.data[key]
-	if !e.until.IsZero() && !time.Now().Before(e.until) {
+	if !e.expiry.IsZero() && !time.Now().Before(e.expiry) {
 		return nil, nil
 	}
 	return e.val, nil
@@ -57,7 +57,7 @@ func (n *naive) Set(key string, val []byte, exp time.Duration) error {
 	}
 	e := entry{val: val}
 	if exp > 0 {
-		e.until = time.Now().Add(exp)
+		e.expiry = time.Now().Add(exp)
 	}
 	n.data[key] = e
 	return nil
@@ -94,5 +94,5 @@ func (n *naive) Keys() ([][]byte, error) {
 
 func (n *naive) Close() error { return nil }
 
-// bare hides every ability of a Storage but Storage itself.
+// bare hides the optional interfaces of a Storage.
 type bare struct{ storage.Storage }
