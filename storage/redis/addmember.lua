@@ -1,13 +1,13 @@
--- Adds a member to a set: a sorted set, scored by when each member is gone, in
--- Unix ms of the server's own clock, so that nodes need not agree on the time.
+-- Adds a member to a set. The set is a sorted set whose scores are the members'
+-- expiry in Unix ms of the server's clock, so nodes need not agree on the time.
 -- KEYS: the set. ARGV: member, ttl in ms (0: none).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local until_ = '+inf'
-if ARGV[2] ~= '0' then until_ = string.format('%.0f', now + ARGV[2]) end
-redis.call('ZADD', KEYS[1], until_, ARGV[1])
+local expiry = '+inf'
+if ARGV[2] ~= '0' then expiry = string.format('%.0f', now + ARGV[2]) end
+redis.call('ZADD', KEYS[1], expiry, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
--- The set lives as long as its last member.
+-- The set expires with its last member.
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 if last[2] == 'inf' then
   redis.call('PERSIST', KEYS[1])

@@ -11,95 +11,97 @@ import (
 )
 
 const (
-	// workersPerNode is how many batches travel to one node at a time. Few, so
-	// that under load requests gather into batches; several, so that one round
+	// workersPerNode is the number of batches in flight to one node. It is small so
+	// that requests gather into batches under load, and above 1 so that one round
 	// trip does not wait for another.
 	workersPerNode = 2
 	// maxBatch bounds the requests of one batch.
 	maxBatch = 128
-	// maxWaiting bounds the requests that wait for a worker; more wait outside,
-	// with their contexts.
-	maxWaiting = 1024
-	// grace is how much longer a worker waits than the callers of its batch: an
-	// answer that is a little late need not cost the connection.
-	grace = 200 * time.Millisecond
+	// maxQueued bounds the requests in a batcher's queue. Further callers wait for
+	// room in it, until their contexts end.
+	maxQueued = 1024
+	// lateReply is how much longer a worker waits than the callers of its batch, so
+	// that a slightly late reply does not cost the connection.
+	lateReply = 200 * time.Millisecond
 )
 
-// request is one command on its way. The phase tells, without a gap, whether a
-// caller who gives up was still in time to keep it from being sent.
+// request is one command on its way. Its phase decides, without a race, whether a
+// caller that stops waiting has kept the command from being sent.
 type request struct {
 	cmd    goredis.Cmder
-	asking bool // a cluster node that is taking the slot over wants to hear ASKING first
+	asking bool // send ASKING first: the node is importing the slot
 	ctx    context.Context
 	phase  atomic.Uint32
 	done   chan struct{}
 }
 
 const (
-	waiting uint32 = iota
-	taken          // by a worker: it is or will be sent
-	left           // by its caller: it must not be sent
+	phaseQueued    uint32 = iota
+	phaseDequeued         // by a worker: the command is or will be sent
+	phaseAbandoned        // by the caller: the command must not be sent
 )
 
-// pipe gathers requests to one node into batches, each one write and one read.
-// Beside the saved system calls this is what lets a caller leave when its context
-// ends, which go-redis alone allows by deadline only.
-type pipe struct {
+// batcher gathers requests to one node into batches, each with one write and one
+// read. That saves system calls, and lets a caller return when its context is
+// cancelled; go-redis itself only supports deadlines.
+type batcher struct {
 	client *goredis.Client
 	queue  chan *request
 	stop   chan struct{}
-	gone   chan struct{} // closed when no worker runs any more
+	done   chan struct{} // closed when all workers have ended
 	once   sync.Once
 }
 
-func newPipe(client *goredis.Client) *pipe {
-	p := &pipe{
+func newBatcher(client *goredis.Client) *batcher {
+	b := &batcher{
 		client: client,
-		queue:  make(chan *request, maxWaiting),
+		queue:  make(chan *request, maxQueued),
 		stop:   make(chan struct{}),
-		gone:   make(chan struct{}),
+		done:   make(chan struct{}),
 	}
 	var workers sync.WaitGroup
 	for range workersPerNode {
-		workers.Go(p.work) // ends with stop; close waits for gone
+		workers.Go(b.work) // ends with stop; close waits for done
 	}
-	go func() { // ends after the workers; close waits for gone
+	go func() { // ends after the workers; close waits for done
 		workers.Wait()
-		close(p.gone)
+		close(b.done)
 	}()
-	return p
+	return b
 }
 
-// close ends the pipe: batches under way are answered, what waits is not sent.
-func (p *pipe) close() {
-	p.once.Do(func() { close(p.stop) })
-	<-p.gone
+// close stops the workers and waits for them. Batches in flight get their replies;
+// queued requests are not sent.
+func (b *batcher) close() {
+	b.once.Do(func() { close(b.stop) })
+	<-b.done
 }
 
-// do sends a command and waits for its answer, the end of ctx, or that of the pipe.
-func (p *pipe) do(ctx context.Context, cmd goredis.Cmder, asking bool) error {
+// do sends a command and waits for its reply, the end of ctx, or close.
+func (b *batcher) do(ctx context.Context, cmd goredis.Cmder, asking bool) error {
 	r := &request{cmd: cmd, asking: asking, ctx: ctx, done: make(chan struct{})}
 	select {
-	case p.queue <- r:
+	case b.queue <- r:
 	case <-ctx.Done():
-		return &abandoned{cause: ctx.Err()}
-	case <-p.stop:
-		return errGone
+		return &abandonedError{cause: ctx.Err()}
+	case <-b.stop:
+		return errBatcherClosed
 	}
 	select {
 	case <-r.done:
 		return cmd.Err()
 	case <-ctx.Done():
-		return r.leave(&abandoned{cause: ctx.Err()}, &abandoned{cause: ctx.Err(), sent: true})
-	case <-p.gone:
-		return r.leave(errGone, errGone)
+		return r.abandon(&abandonedError{cause: ctx.Err()}, &abandonedError{cause: ctx.Err(), sent: true})
+	case <-b.done:
+		return r.abandon(errBatcherClosed, errBatcherClosed)
 	}
 }
 
-// leave returns unsent if the request could be taken back, else its answer if
-// there is one by now, else sent.
-func (r *request) leave(unsent, sent error) error {
-	if r.phase.CompareAndSwap(waiting, left) {
+// abandon gives the request up. It returns unsent if no worker has dequeued the
+// request, the command's result if the reply has arrived meanwhile, and sent
+// otherwise.
+func (r *request) abandon(unsent, sent error) error {
+	if r.phase.CompareAndSwap(phaseQueued, phaseAbandoned) {
 		return unsent
 	}
 	select {
@@ -110,63 +112,63 @@ func (r *request) leave(unsent, sent error) error {
 	}
 }
 
-func (p *pipe) work() {
+func (b *batcher) work() {
 	batch := make([]*request, 0, maxBatch)
 	for {
 		select {
-		case <-p.stop:
+		case <-b.stop:
 			return
-		case r := <-p.queue:
-			batch = r.join(batch[:0])
+		case r := <-b.queue:
+			batch = r.appendTo(batch[:0])
 		}
-		// Whoever else is about to ask shall come along: this costs nothing when there
-		// is nobody, and saves a round trip of system calls when there is.
+		// Let goroutines that are about to queue a request join the batch. Without
+		// load this costs nothing; under load it saves round trips.
 		runtime.Gosched()
 	gather:
 		for len(batch) < maxBatch {
 			select {
-			case r := <-p.queue:
-				batch = r.join(batch)
+			case r := <-b.queue:
+				batch = r.appendTo(batch)
 			default:
 				break gather
 			}
 		}
-		p.send(batch)
+		b.send(batch)
 		clear(batch)
 	}
 }
 
-// join adds r to batch unless its caller has left.
-func (r *request) join(batch []*request) []*request {
-	if r.phase.CompareAndSwap(waiting, taken) {
+// appendTo appends r to batch unless its caller has abandoned it.
+func (r *request) appendTo(batch []*request) []*request {
+	if r.phase.CompareAndSwap(phaseQueued, phaseDequeued) {
 		batch = append(batch, r)
 	}
 	return batch
 }
 
-// send sends a batch and answers its requests.
-func (p *pipe) send(batch []*request) {
+// send sends a batch, and completes its requests.
+func (b *batcher) send(batch []*request) {
 	if len(batch) == 0 {
-		return // all have left
+		return // all were abandoned
 	}
-	ctx := patience(batch)
+	ctx := batchContext(batch)
 	switch {
 	case len(batch) == 1 && !batch[0].asking:
-		_ = p.client.Process(ctx, batch[0].cmd) // the error is in cmd
+		_ = b.client.Process(ctx, batch[0].cmd) // the error is in cmd
 	default:
-		pipeline := p.client.Pipeline()
+		pipeline := b.client.Pipeline()
 		for _, r := range batch {
 			if r.asking {
 				_ = pipeline.Process(ctx, goredis.NewCmd(ctx, "asking"))
 			}
-			r.cmd.SetErr(errUnanswered)
+			r.cmd.SetErr(errNoReply)
 			_ = pipeline.Process(ctx, r.cmd)
 		}
-		// Each command gets an error of its own, or none. But when the pipeline could
-		// not be sent, go-redis may leave them as they were.
+		// Exec sets the error of each command. But if the pipeline could not be sent,
+		// go-redis may leave the commands unchanged.
 		_, err := pipeline.Exec(ctx)
 		for _, r := range batch {
-			if r.cmd.Err() == errUnanswered && err != nil {
+			if r.cmd.Err() == errNoReply && err != nil {
 				r.cmd.SetErr(err)
 			}
 		}
@@ -176,9 +178,9 @@ func (p *pipe) send(batch []*request) {
 	}
 }
 
-// patience is a context that ends when the last of the batch's callers has given
-// up, so that a server which hangs does not hold a worker for longer.
-func patience(batch []*request) context.Context {
+// batchContext returns a context whose deadline is shortly after the last deadline
+// of the batch's callers, so that a hanging server occupies the worker no longer.
+func batchContext(batch []*request) context.Context {
 	var last time.Time
 	for _, r := range batch {
 		deadline, ok := r.ctx.Deadline()
@@ -189,14 +191,14 @@ func patience(batch []*request) context.Context {
 			last = deadline
 		}
 	}
-	return until{context.Background(), last.Add(grace)}
+	return deadlineContext{context.Background(), last.Add(lateReply)}
 }
 
-// until is a context that only has a deadline, and no timer behind it: go-redis
-// gives the deadline to the network connection.
-type until struct {
+// deadlineContext is a context with a deadline but without a timer: go-redis sets
+// the deadline on the network connection.
+type deadlineContext struct {
 	context.Context
 	deadline time.Time
 }
 
-func (u until) Deadline() (time.Time, bool) { return u.deadline, true }
+func (c deadlineContext) Deadline() (time.Time, bool) { return c.deadline, true }

@@ -22,7 +22,8 @@ func openBench(b *testing.B) storage.Storage {
 	return s
 }
 
-// Parallelism of 32 goroutines for each CPU shows what sharing round trips is worth.
+// many is the number of goroutines per CPU in the parallel benchmarks, which measure
+// the effect of sharing round trips.
 const many = 32
 
 func BenchmarkLoad(b *testing.B) {

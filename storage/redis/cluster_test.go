@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,34 +8,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/storagetest"
 )
 
-// wait waits until done holds; what it waits for takes the servers some seconds.
-func wait(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: did not happen", what)
-		case <-tick.C:
-		}
-	}
-}
-
 func TestSuiteOnCluster(t *testing.T) {
 	storagetest.Run(t, opener(redistest.StartCluster(t).URL(), "app:"))
 }
 
-// While slots move from node to node, no increment is lost or done twice.
+// While slots move between nodes, no increment is lost or executed twice.
 func TestClusterFollowsMovedSlots(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
@@ -74,19 +56,19 @@ func TestClusterFollowsMovedSlots(t *testing.T) {
 			}
 		})
 	}
-	progress := func(what string) {
+	waitForProgress := func(when string) {
 		before := done.Load()
-		wait(t, what, func() bool { return done.Load() > before+20 || t.Failed() })
+		waitFor(t, "increments progress "+when, func() bool { return done.Load() > before+20 || t.Failed() })
 	}
-	progress("the first increments")
+	waitForProgress("before the migration")
 	for range 3 {
 		cluster.BeginMigration(slot, from, to)
-		progress("increments while the slot is about to move")
+		waitForProgress("while the slot is migrating")
 		host, port, _ := net.SplitHostPort(to.Addr())
 		from.Do("migrate", host, port, key, "0", "5000")
-		progress("increments by way of ASK") // the key has moved, its slot has not
+		waitForProgress("with ASK") // the key has moved, its slot has not
 		cluster.EndMigration(slot, from, to)
-		progress("increments by way of MOVED")
+		waitForProgress("with MOVED")
 		from, to = to, from
 	}
 	close(stop)
@@ -96,18 +78,17 @@ func TestClusterFollowsMovedSlots(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := string(item.Value), fmt.Sprint(done.Load()); got != want {
-		t.Errorf("%s increments, want %s", got, want)
+		t.Errorf("the counter is %s, want %s", got, want)
 	}
 }
 
-// A master fails, the Sentinel promotes its replica, and the storage and its feed
-// go on there.
+// After a Sentinel failover, the storage and its feed work on the promoted replica.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	f := redistest.StartFailover(t)
 	s := open(t, f.URL())
-	told := make(chan storage.Change, 1000)
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
+	changes := make(chan storage.Change, 1000)
+	w, err := s.(storage.Feed).Watch(func(c storage.Change) { changes <- c })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,22 +101,22 @@ func TestSentinelFailover(t *testing.T) {
 	f.WaitForReplication()
 
 	f.Master.Kill()
-	wait(t, "writes work on the promoted replica", func() bool {
+	waitFor(t, "writes succeed on the promoted replica", func() bool {
 		err := s.Set("k", []byte("after"), 0)
 		if err != nil && !errors.Is(err, storage.ErrUnavailable) && !errors.Is(err, storage.ErrUnknownOutcome) {
-			t.Errorf("during the failover: %v", err)
+			t.Errorf("Set during the failover: %v, want ErrUnavailable or ErrUnknownOutcome", err)
 		}
 		return err == nil
 	})
 	if got := f.Replica.Do("get", "k"); got != "after" {
-		t.Errorf("the replica has %q, want after", got)
+		t.Errorf("the replica's value is %q, want after", got)
 	}
-	wait(t, "the feed is back", func() bool {
-		_ = s.Set("k", []byte("heard"), 0)
+	waitFor(t, "the feed reports changes again", func() bool {
+		_ = s.Set("k", []byte("new"), 0)
 		for {
 			select {
-			case c := <-told:
-				if string(c.Item.Value) == "heard" {
+			case c := <-changes:
+				if string(c.Item.Value) == "new" {
 					return true
 				}
 			default:

@@ -13,22 +13,25 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// Config says where the Redis is and how it is used.
+// Config configures New.
 type Config struct {
-	// Addrs are "host:port" addresses: of the server, or some of the cluster's
-	// nodes, or the Sentinels. More than one needs Cluster or Master.
+	// Addrs are the "host:port" addresses of the server, of some nodes of the
+	// cluster, or of the Sentinels. More than one needs Cluster or Master. A single
+	// address that begins with "/" is the path of a Unix socket.
 	// Optional. Default: []string{"127.0.0.1:6379"}
 	Addrs []string
 
-	// Cluster says that Addrs are nodes of a Redis Cluster.
+	// Cluster means that Addrs are nodes of a Redis Cluster. It excludes Master and
+	// a Database other than 0.
 	// Optional. Default: false
 	Cluster bool
 
-	// Master is the name of the master that the Sentinels at Addrs watch.
+	// Master is the name of the master that the Sentinels at Addrs monitor. Setting
+	// it means that Addrs are Sentinels.
 	// Optional. Default: ""
 	Master string
 
-	// Username is the server's ACL user.
+	// Username is the ACL user on the server.
 	// Optional. Default: ""
 	Username string
 
@@ -36,59 +39,63 @@ type Config struct {
 	// Optional. Default: ""
 	Password string
 
-	// SentinelUsername is the Sentinels' ACL user.
+	// SentinelUsername is the ACL user on the Sentinels. It needs Master.
 	// Optional. Default: ""
 	SentinelUsername string
 
-	// SentinelPassword is the Sentinels' password.
+	// SentinelPassword is the Sentinels' password. It needs Master. It never appears
+	// in errors or logs.
 	// Optional. Default: ""
 	SentinelPassword string
 
-	// Database is the number of the database. A cluster has only 0.
+	// Database is the number of the database. A cluster only has database 0.
 	// Optional. Default: 0
 	Database int
 
-	// TLSConfig switches TLS on.
+	// TLSConfig enables TLS.
 	// Optional. Default: nil
 	TLSConfig *tls.Config
 
-	// Prefix begins every key, set and channel of this storage, so that apps share
-	// one Redis safely; Reset then clears it alone. End it with a separator.
+	// Prefix is prepended to every key, set and channel of this storage, so that
+	// apps can share one Redis. Reset then removes only the keys with the prefix.
+	// End it with a separator ("shop:").
 	// Optional. Default: ""
 	Prefix string
 
-	// AllowFlush lets Reset of a storage without a prefix remove everything in the
-	// database, other programs' keys included.
+	// AllowFlush allows Reset of a storage without a prefix to remove everything in
+	// the database, including the keys of other programs.
 	// Optional. Default: false
 	AllowFlush bool
 
-	// Timeout bounds each exchange with the server, and so every call that has no
-	// context of its own.
+	// Timeout bounds each request to the server, and so every call that has no
+	// context.
 	// Optional. Default: 3 * time.Second
 	Timeout time.Duration
 
-	// ConnectTimeout bounds New (and storage.Open), and with Timeout each later
-	// attempt to connect.
+	// ConnectTimeout bounds New (and storage.Open). Each later attempt to connect is
+	// bounded by the shorter of Timeout and ConnectTimeout.
 	// Optional. Default: 5 * time.Second
 	ConnectTimeout time.Duration
 
-	// PoolSize is how many connections there may be per node. The storage itself
-	// uses two, and one for each watch; the rest is for who uses Conn.
-	// Optional. Default: 10 for each CPU
+	// PoolSize is the maximum number of connections per node. The storage itself
+	// uses two, and one for each watch; the rest is available to users of Conn.
+	// Optional. Default: 10 per CPU
 	PoolSize int
 
-	// ClientName is shown by Redis' CLIENT LIST.
+	// ClientName is the name of the connections in Redis' CLIENT LIST.
 	// Optional. Default: ""
 	ClientName string
 }
 
-// ConfigDefault is what New uses where a Config says nothing.
+// ConfigDefault has the default values of Config.
 var ConfigDefault = Config{
 	Addrs:          []string{"127.0.0.1:6379"},
 	Timeout:        3 * time.Second,
 	ConnectTimeout: 5 * time.Second,
 }
 
+// configDefault returns config with its defaults. It returns an error that names the
+// field if a value is not allowed, or if two values contradict each other.
 func configDefault(config ...Config) (Config, error) {
 	var cfg Config
 	if len(config) > 0 {
@@ -103,45 +110,72 @@ func configDefault(config ...Config) (Config, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = ConfigDefault.ConnectTimeout
 	}
-	switch {
-	case cfg.Timeout < 0 || cfg.ConnectTimeout < 0 || cfg.PoolSize < 0 || cfg.Database < 0:
-		return cfg, fmt.Errorf("%w: redis: a timeout, pool size or database number is negative", storage.ErrBadURL)
-	case cfg.Cluster && cfg.Master != "":
-		return cfg, fmt.Errorf("%w: redis: Cluster and Master (Sentinel) exclude each other", storage.ErrBadURL)
-	case cfg.Cluster && cfg.Database != 0:
-		return cfg, fmt.Errorf("%w: redis: a cluster has only database 0", storage.ErrBadURL)
-	case len(cfg.Addrs) > 1 && !cfg.Cluster && cfg.Master == "":
-		return cfg, fmt.Errorf("%w: redis: several addresses need Cluster (redis-cluster://) or Master (redis-sentinel://)", storage.ErrBadURL)
-	}
-	return cfg, nil
+	return cfg, cfg.validate()
 }
 
-// ParseURL reads the URLs that storage.Open takes:
+func (cfg *Config) validate() error {
+	switch {
+	case cfg.Timeout < 0:
+		return badConfig("Timeout is %v: must be positive, or 0 for the default (%v)", cfg.Timeout, ConfigDefault.Timeout)
+	case cfg.ConnectTimeout < 0:
+		return badConfig("ConnectTimeout is %v: must be positive, or 0 for the default (%v)", cfg.ConnectTimeout, ConfigDefault.ConnectTimeout)
+	case cfg.PoolSize < 0:
+		return badConfig("PoolSize is %d: must be positive, or 0 for the default (10 per CPU)", cfg.PoolSize)
+	case cfg.Database < 0:
+		return badConfig("Database is %d: must be 0 or more", cfg.Database)
+	case cfg.Cluster && cfg.Master != "":
+		return badConfig("Cluster and Master (Sentinel) are both set: set only one")
+	case cfg.Cluster && cfg.Database != 0:
+		return badConfig("Database is %d: must be 0 with Cluster, because a cluster only has database 0", cfg.Database)
+	case cfg.Master == "" && (cfg.SentinelUsername != "" || cfg.SentinelPassword != ""):
+		return badConfig("SentinelUsername or SentinelPassword is set without Master (redis-sentinel://)")
+	case len(cfg.Addrs) > 1 && !cfg.Cluster && cfg.Master == "":
+		return badConfig("Addrs has %d addresses: several need Cluster (redis-cluster://) or Master (redis-sentinel://)", len(cfg.Addrs))
+	}
+	for i, addr := range cfg.Addrs {
+		if strings.HasPrefix(addr, "/") && len(cfg.Addrs) == 1 {
+			continue // go-redis takes it for a Unix socket
+		}
+		// The error does not repeat the address: it may be a URL with a password.
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+			return badConfig(`Addrs[%d] must be "host:port"`, i)
+		}
+	}
+	return nil
+}
+
+// badConfig returns an error that wraps storage.ErrBadURL and names the field first.
+func badConfig(format string, args ...any) error {
+	return fmt.Errorf("%w: redis: Config."+format, append([]any{storage.ErrBadURL}, args...)...)
+}
+
+// ParseURL parses the URLs that storage.Open accepts:
 //
 //	redis://[[user]:password@]host[:port][/database][?options]
 //	redis-sentinel://[[user]:password@]host[:port],host[:port]…[/database]?master=name[&options]
 //	redis-cluster://[[user]:password@]host[:port],host[:port]…[?options]
 //
-// with rediss instead of redis for TLS. Ports default to 6379, Sentinels' to
-// 26379. User and password are percent-encoded. Options are prefix, allow_flush,
-// timeout, connect_timeout (Go durations), pool_size, client_name, master,
-// sentinel_username and sentinel_password, as the fields of Config. Its errors
-// wrap storage.ErrBadURL and never repeat the URL.
+// with rediss instead of redis for TLS. The default port is 6379, and 26379 for
+// Sentinels. User and password are percent-encoded. The options are named after the
+// fields of Config: prefix, allow_flush, timeout and connect_timeout (Go durations),
+// pool_size, client_name, master, sentinel_username and sentinel_password. Errors
+// wrap storage.ErrBadURL and never repeat the URL. Fields that the URL does not set
+// stay zero, for New to default.
 func ParseURL(rawURL string) (Config, error) {
 	var cfg Config
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {
-		return cfg, badURL("it has no scheme")
+		return cfg, badURL("it has no scheme, such as redis://")
 	}
 	kind, secure := strings.ToLower(scheme), false
 	if tail, ok := strings.CutPrefix(kind, "rediss"); ok {
 		kind, secure = "redis"+tail, true
 	}
 	if !slices.Contains([]string{"redis", "redis-sentinel", "redis-cluster"}, kind) {
-		return cfg, badURL("its scheme is none of redis, redis-sentinel, redis-cluster")
+		return cfg, badURL("its scheme must be redis, redis-sentinel or redis-cluster (with rediss for TLS)")
 	}
 
-	// net/url takes one host only, so the authority is taken apart here.
+	// net/url supports only one host, so the authority is parsed here.
 	authority, tail := rest, ""
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		authority, tail = rest[:end], rest[end:]
@@ -154,7 +188,7 @@ func ParseURL(rawURL string) (Config, error) {
 		cfg.Username, err1 = url.PathUnescape(user)
 		cfg.Password, err2 = url.PathUnescape(password)
 		if err1 != nil || err2 != nil {
-			return cfg, badURL("user or password is not percent-encoded well")
+			return cfg, badURL("user or password has an invalid percent-encoding")
 		}
 	}
 	port := "6379"
@@ -172,16 +206,16 @@ func ParseURL(rawURL string) (Config, error) {
 
 	u, err := url.Parse(tail)
 	if err != nil || u.Fragment != "" || u.Host != "" {
-		return cfg, badURL("what follows the host cannot be read (is a character of the password not percent-encoded?)")
+		return cfg, badURL("the part after the host is invalid (is a character of the password not percent-encoded?)")
 	}
 	if path := strings.Trim(u.Path, "/"); path != "" {
 		if cfg.Database, err = strconv.Atoi(path); err != nil {
-			return cfg, badURL("the path must be the number of a database")
+			return cfg, badURL("the path must be a database number")
 		}
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return cfg, badURL("its options cannot be read")
+		return cfg, badURL("its options have an invalid encoding")
 	}
 	for name, values := range query {
 		if err := cfg.option(name, values[len(values)-1]); err != nil {
@@ -198,7 +232,7 @@ func ParseURL(rawURL string) (Config, error) {
 	return cfg, err
 }
 
-// addrs reads "host[:port],host[:port]".
+// addrs parses "host[:port],host[:port]" with a default port.
 func addrs(hosts, port string) ([]string, error) {
 	var all []string
 	for host := range strings.SplitSeq(hosts, ",") {
@@ -247,9 +281,9 @@ func (cfg *Config) option(name, value string) (err error) {
 		return badURL(fmt.Sprintf("unknown option %q", name))
 	}
 	if err != nil {
-		return badURL(fmt.Sprintf("the value of the option %s cannot be read", name))
+		return badURL(fmt.Sprintf("the value of the option %s is invalid", name))
 	}
 	return nil
 }
 
-func badURL(what string) error { return fmt.Errorf("%w: redis: %s", storage.ErrBadURL, what) }
+func badURL(problem string) error { return fmt.Errorf("%w: redis: %s", storage.ErrBadURL, problem) }

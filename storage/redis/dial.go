@@ -9,17 +9,17 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// dialHook makes attempts to connect that fail look like connections that do not
-// work. go-redis counts failed attempts, and after some of them tries only once a
-// second, on a goroutine that outlives Close; a server that is back would be found
-// late. It also keeps what happened apart from errors of a request that was sent.
+// dialHook turns a failed dial into a connection on which everything fails. go-redis
+// counts failed dials; after some of them it dials only once a second, on a
+// goroutine that outlives Close, and so notices late that a server is back. The hook
+// also distinguishes dial errors from errors of a request that was sent.
 type dialHook struct{}
 
 func (dialHook) DialHook(next goredis.DialHook) goredis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
 		if err != nil {
-			return &unconnected{&dialError{err}}, nil
+			return &failedConn{&dialError{err}}, nil
 		}
 		return conn, nil
 	}
@@ -31,24 +31,24 @@ func (dialHook) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.Pr
 	return next
 }
 
-// dialError says that there was no connection, and so that nothing was sent. It
-// unwraps as a list, since go-redis peels one layer off single ones.
+// dialError means that there was no connection, so nothing was sent. Its Unwrap
+// returns a list because go-redis unwraps single errors by one level.
 type dialError struct{ err error }
 
 func (e *dialError) Error() string   { return e.err.Error() }
 func (e *dialError) Unwrap() []error { return []error{e.err} }
 
-// unconnected is a net.Conn on which everything fails.
-type unconnected struct{ err error }
+// failedConn is a net.Conn on which every read and write fails.
+type failedConn struct{ err error }
 
-func (c *unconnected) Read([]byte) (int, error)         { return 0, c.err }
-func (c *unconnected) Write([]byte) (int, error)        { return 0, c.err }
-func (c *unconnected) Close() error                     { return nil }
-func (c *unconnected) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (c *unconnected) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (c *unconnected) SetDeadline(time.Time) error      { return nil }
-func (c *unconnected) SetReadDeadline(time.Time) error  { return nil }
-func (c *unconnected) SetWriteDeadline(time.Time) error { return nil }
+func (c *failedConn) Read([]byte) (int, error)         { return 0, c.err }
+func (c *failedConn) Write([]byte) (int, error)        { return 0, c.err }
+func (c *failedConn) Close() error                     { return nil }
+func (c *failedConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *failedConn) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c *failedConn) SetDeadline(time.Time) error      { return nil }
+func (c *failedConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *failedConn) SetWriteDeadline(time.Time) error { return nil }
 
-// SyscallConn fails too: by it go-redis' pool sees that the connection is no good.
-func (c *unconnected) SyscallConn() (syscall.RawConn, error) { return nil, c.err }
+// SyscallConn fails so that go-redis' pool discards the connection.
+func (c *failedConn) SyscallConn() (syscall.RawConn, error) { return nil, c.err }

@@ -1,41 +1,41 @@
-// Package redis keeps a storage in Redis (5 or newer; also Valkey and what speaks
-// its protocol and runs its scripts), shared by several nodes: one server, one
-// behind Sentinels, or a cluster.
+// Package redis is a storage in Redis, shared by several nodes. It supports a single
+// server, a server behind Sentinels, and a Redis Cluster. It needs Redis 5 or newer,
+// or a compatible server with Lua scripts, such as Valkey.
 //
 //	import _ "github.com/fiberbridge/fiberbridge/storage/redis"
 //
 //	s, err := storage.Open("redis://user:password@localhost:6379/0?prefix=shop:")
 //
-// or [New] with a [Config]; [ParseURL] has the forms and options of the URL. It
-// builds on gofiber's Redis storage and on go-redis.
+// or [New] with a [Config]. [ParseURL] documents the forms and options of the URL.
+// The package builds on gofiber's Redis storage and on go-redis.
 //
-// Four things to know:
+// How it works:
 //
-//   - Every call is one round trip, and the ones that write are scripts: a swap
-//     compares, stores and publishes in one step. Concurrent calls share round
-//     trips, and a call ends when its context does.
-//   - A [storage.Revision] is the SHA-1 of the content, which script and client
-//     compute alike, so that a plain GET or SET of the same keys by other programs
-//     keeps working and is noticed by the next swap (a plain SET is not told to
-//     the watches).
-//   - A write is never sent twice. One whose answer was lost returns
-//     storage.ErrUnknownOutcome, also when go-redis would have tried again.
-//   - The changes of each key have a channel of their own, the key's name +
-//     ":changes", so that a node hears of the sessions it has and no others. A
-//     [storage.Gap] follows each loss of the connection.
+//   - Every call is one round trip. Writes are Lua scripts: a swap compares, stores
+//     and publishes atomically. Concurrent calls share round trips, and a call ends
+//     when its context does.
+//   - A [storage.Revision] is the SHA-1 of the content, which scripts and client
+//     compute alike. So other programs can GET and SET the same keys, and the next
+//     swap notices their writes. (A plain SET does not notify the watches.)
+//   - A write is never sent twice. If its reply is lost, it returns
+//     storage.ErrUnknownOutcome, even where go-redis would retry.
+//   - Each key has its own channel for changes, the key's name + ":changes", so that
+//     a node receives only the changes of the keys it watches. A [storage.Gap]
+//     follows each loss of the connection.
 //
-// The least rights of an ACL user, for the prefix "shop:":
+// The minimal rights of an ACL user, for the prefix "shop:":
 //
 //	ACL SETUSER shop on >password ~shop:* &shop:* +@read +@write +@scripting +@pubsub +ping +time
 //
-// (on a cluster also +cluster|slots, for a database other than 0 also +select).
-// go-redis has a logger of its own, which writes addresses but no secrets; its
-// SetLogger changes where to.
+// A cluster also needs +cluster|slots; a database other than 0 also needs +select.
+// go-redis has its own logger, which logs addresses but no secrets; go-redis'
+// SetLogger redirects it.
 //
-// Without a prefix Reset refuses to work, since it would remove everybody's keys.
+// Without a prefix, Reset returns [ErrFlushRefused], because it would remove the keys
+// of every program that uses the database.
 //
-// What it cannot promise: that an acknowledged write survives a failover or the
-// loss of the server's memory (Redis replicates and, by default, persists after it
-// has answered), and that the feed tells of what happened while it was cut off
-// other than by its Gap.
+// Two limits: an acknowledged write can be lost in a failover, or when the server
+// loses its memory, because Redis replicates and (by default) persists after it has
+// replied; and a feed cannot report the changes it missed while it was disconnected,
+// only the Gap.
 package redis

@@ -10,68 +10,69 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// ErrFlushRefused is what Reset returns for a storage without a prefix: it would
-// remove the keys of everybody who uses this database. Give the storage a prefix,
-// or allow it with Config.AllowFlush (allow_flush=true in the URL).
+// ErrFlushRefused is the error of Reset for a storage without a prefix: Reset would
+// remove the keys of every program that uses the database. Give the storage a
+// prefix, or set Config.AllowFlush (allow_flush=true in the URL).
 var ErrFlushRefused = errors.New("redis: Reset without a prefix would flush the whole database")
 
-// errGone says that a node's pipe ended before the request was sent.
-var errGone = errors.New("redis: connection pipe ended")
+// errBatcherClosed means that a node's batcher ended before the request was sent.
+var errBatcherClosed = errors.New("redis: batcher closed")
 
-// errUnanswered is what a command has while its answer has not been read.
-var errUnanswered = errors.New("redis: no answer")
+// errNoReply is the error of a command whose reply has not been read.
+var errNoReply = errors.New("redis: no reply")
 
-// abandoned is the answer to a caller whose context ended: sent says whether the
-// server may have got the request.
-type abandoned struct {
+// abandonedError is the error of a request whose caller stopped waiting. sent is
+// false if the server certainly did not receive the request.
+type abandonedError struct {
 	cause error
 	sent  bool
 }
 
-func (e *abandoned) Error() string { return e.cause.Error() }
-func (e *abandoned) Unwrap() error { return e.cause }
+func (e *abandonedError) Error() string { return e.cause.Error() }
+func (e *abandonedError) Unwrap() error { return e.cause }
 
-// explain turns what go-redis says into what is then known. Of a write it admits
-// that nothing happened only where that is certain.
-func explain(err error, write bool) error {
+// wrap turns an error of go-redis into one of package storage. A failed write is
+// ErrUnknownOutcome unless it certainly changed nothing.
+func wrap(err error, write bool) error {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, goredis.ErrClosed) {
 		return storage.ErrClosed
 	}
-	if write && !surelyUnsent(err) && !isAnswer(err) {
+	if write && !certainlyUnsent(err) && !isErrorReply(err) {
 		return fmt.Errorf("%w: %w", storage.ErrUnknownOutcome, err)
 	}
 	return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 }
 
-// isAnswer reports whether err is the server's own refusal. No script of ours
-// writes anything before a command of it that may be refused.
-func isAnswer(err error) bool {
-	var answer goredis.Error
-	return errors.As(err, &answer)
+// isErrorReply reports whether err is an error reply of the server. After one,
+// nothing was changed: no script of this package writes before a command that the
+// server may refuse.
+func isErrorReply(err error) bool {
+	var reply goredis.Error
+	return errors.As(err, &reply)
 }
 
-// surelyUnsent reports whether no byte of the request can have left.
-func surelyUnsent(err error) bool {
-	if gaveUp := (*abandoned)(nil); errors.As(err, &gaveUp) {
-		return !gaveUp.sent
+// certainlyUnsent reports whether no byte of the request can have been sent.
+func certainlyUnsent(err error) bool {
+	if abandoned := (*abandonedError)(nil); errors.As(err, &abandoned) {
+		return !abandoned.sent
 	}
-	if unconnected := (*dialError)(nil); errors.As(err, &unconnected) {
+	if dial := (*dialError)(nil); errors.As(err, &dial) {
 		return true
 	}
-	return errors.Is(err, errGone) || errors.Is(err, goredis.ErrPoolTimeout) || errors.Is(err, goredis.ErrPoolExhausted)
+	return errors.Is(err, errBatcherClosed) || errors.Is(err, goredis.ErrPoolTimeout) || errors.Is(err, goredis.ErrPoolExhausted)
 }
 
-// isBroken reports whether err is about the connection: neither an answer nor
-// the end of the caller's context.
-func isBroken(err error) bool {
+// isConnectionError reports whether err comes from the connection: it is neither an
+// error reply nor the end of the caller's context.
+func isConnectionError(err error) bool {
 	if err == nil {
-		return false // before gaveUp, which goes to the heap
+		return false // before declaring abandoned, which escapes to the heap
 	}
-	var gaveUp *abandoned
-	return !isAnswer(err) && !errors.As(err, &gaveUp) && !errors.Is(err, goredis.ErrClosed)
+	var abandoned *abandonedError
+	return !isErrorReply(err) && !errors.As(err, &abandoned) && !errors.Is(err, goredis.ErrClosed)
 }
 
 func unavailable(ctx context.Context) error {

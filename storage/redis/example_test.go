@@ -12,7 +12,7 @@ func Example() {
 	// REDIS=redis://user:password@localhost:6379/0?prefix=shop:
 	s, err := storage.Open(os.Getenv("REDIS"))
 	if err != nil {
-		log.Fatal(err) // carries no password
+		log.Fatal(err) // never contains the password
 	}
 	defer s.Close()
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -16,19 +15,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/redis"
 )
 
-func open(t testing.TB, url string) storage.Storage {
-	t.Helper()
-	s, err := storage.Open(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s
-}
-
-// A swap whose answer was lost has happened. It must be neither a success nor a
-// conflict: the latter is what sending it again would make of it.
-func TestLostAnswersAreUnknown(t *testing.T) {
+// A write whose reply was lost was executed, so it must return ErrUnknownOutcome. A
+// retry would turn a swap into ErrConflict.
+func TestLostRepliesAreUnknownOutcomes(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	direct := open(t, server.URL())
@@ -36,7 +25,7 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 		name string
 		call func(ctx context.Context, s storage.Storage, key string, rev storage.Revision) error
 		want error
-		left string // of the key
+		left string // the value afterwards
 	}{
 		{"swap", func(ctx context.Context, s storage.Storage, key string, rev storage.Revision) error {
 			_, err := s.CompareAndSwap(ctx, key, rev, []byte("new"), 0)
@@ -54,7 +43,7 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 		{"load", func(ctx context.Context, s storage.Storage, key string, _ storage.Revision) error {
 			_, err := s.Load(ctx, key)
 			return err
-		}, nil, "old"}, // a read is sent again
+		}, nil, "old"}, // a read is retried
 	}
 	for _, tt := range calls {
 		t.Run(tt.name, func(t *testing.T) {
@@ -66,23 +55,23 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = tt.call(t.Context(), s, "warm", "up") // so that the scripts are known
+			_ = tt.call(t.Context(), s, "warm", "up") // so that the server knows the scripts
 			p.DropReply(key)
 			if err := tt.call(t.Context(), s, key, rev); !errors.Is(err, tt.want) || errors.Is(err, storage.ErrConflict) {
-				t.Errorf("%v, want %v", err, tt.want)
+				t.Errorf("error %v, want %v", err, tt.want)
 			}
 			if val, err := direct.Get(key); string(val) != tt.left || err != nil {
-				t.Errorf("left %q, %v, want %q", val, err, tt.left)
+				t.Errorf("the value afterwards is %q (error %v), want %q", val, err, tt.left)
 			}
-			// The storage itself is whole again.
+			// The storage still works.
 			if _, err := s.Load(t.Context(), "warm"); err != nil && !errors.Is(err, storage.ErrNotFound) {
-				t.Errorf("afterwards: %v", err)
+				t.Errorf("Load afterwards: %v", err)
 			}
 		})
 	}
 }
 
-// A call ends when its context is cancelled, while the server says nothing.
+// A call ends when its context is cancelled, even if the server does not reply.
 func TestCallsEndWithTheContext(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -103,7 +92,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 			t.Errorf("Load: %v, want ErrUnavailable and context.Canceled", err)
 		}
 	})
-	<-p.Requests() // the one request is under way; the next takes the other worker
+	<-p.Requests() // one worker is busy; the next request occupies the other
 	wg.Go(func() {
 		_, err := s.CompareAndSwap(ctx, "k", item.Revision, []byte("w"), 0)
 		if !errors.Is(err, storage.ErrUnknownOutcome) || !errors.Is(err, context.Canceled) {
@@ -112,12 +101,12 @@ func TestCallsEndWithTheContext(t *testing.T) {
 	})
 	<-p.Requests()
 
-	// All workers wait now (redis.WorkersPerNode of them). What comes is not sent,
-	// and who gives up hears that for certain nothing happened.
+	// All redis.WorkersPerNode workers are busy now. Another request is not sent, and
+	// its caller gets ErrUnavailable: certainly nothing happened.
 	late, cancelLate := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancelLate()
 	if redis.WorkersPerNode != 2 {
-		t.Fatal("the test counts on two workers")
+		t.Fatal("the test assumes two workers")
 	}
 	_, err = s.CompareAndSwap(late, "never", storage.Absent, []byte("w"), 0)
 	if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknownOutcome) {
@@ -127,55 +116,55 @@ func TestCallsEndWithTheContext(t *testing.T) {
 	wg.Wait()
 	p.Resume()
 	if _, err := s.Load(t.Context(), "never"); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("what was given up in the queue was sent: %v", err)
+		t.Errorf("the request abandoned in the queue was sent: Load returned %v", err)
 	}
 	if val, _ := s.Get("k"); string(val) != "w" {
-		t.Errorf("k is %q: the swap that was under way should have happened", val)
+		t.Errorf("k is %q, want w: the swap in flight was not executed", val)
 	}
 }
 
-// A caller who has left may use its memory again while its request is still being
-// written.
-func TestLeftRequestsKeepTheirValue(t *testing.T) {
+// A caller that has returned may reuse its memory while its request is still being
+// sent.
+func TestAbandonedRequestsKeepTheirValue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	direct := open(t, server.URL())
 	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL()+"?timeout=1m")
-	if err := s.Set("warm", []byte("up"), 0); err != nil { // the script is known from here on
+	if err := s.Set("warm", []byte("up"), 0); err != nil { // now the server knows the script
 		t.Fatal(err)
 	}
 	p.Pause()
-	val := bytes.Repeat([]byte("v"), 32<<20) // more than the buffers between here and there
+	val := bytes.Repeat([]byte("v"), 32<<20) // more than the socket buffers hold
 	want := sha256.Sum256(val)
 	ctx, cancel := context.WithCancel(t.Context())
-	left := make(chan error)
+	result := make(chan error)
 	go func() { // received below
 		_, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, 0)
-		left <- err
+		result <- err
 	}()
 	<-p.Requests()
 	cancel()
-	if err := <-left; !errors.Is(err, storage.ErrUnknownOutcome) {
-		t.Fatalf("%v, want ErrUnknownOutcome", err)
+	if err := <-result; !errors.Is(err, storage.ErrUnknownOutcome) {
+		t.Fatalf("CompareAndSwap: %v, want ErrUnknownOutcome", err)
 	}
 	for i := range val {
 		val[i] = 'x'
 	}
 	p.Resume()
-	wait(t, "the value is stored", func() bool {
+	waitFor(t, "the value is stored", func() bool {
 		got, err := direct.Get("k")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got != nil && sha256.Sum256(got) != want {
-			t.Fatal("the stored value changed with the caller's slice")
+			t.Fatal("the stored value has the bytes that the caller wrote after the call returned")
 		}
 		return got != nil
 	})
 }
 
-// No answer ever reaches another call, however calls are given up.
+// No reply reaches another call, even when calls are abandoned.
 func TestCVE_2025_29923_AnswersAreNeverMixedUp(t *testing.T) {
 	t.Parallel()
 	s := open(t, redistest.Start(t).URL())
@@ -197,7 +186,7 @@ func TestCVE_2025_29923_AnswersAreNeverMixedUp(t *testing.T) {
 				item, err := s.Load(ctx, key)
 				cancel()
 				if err == nil && string(item.Value) != key {
-					t.Errorf("key %s has %q", key, item.Value)
+					t.Errorf("Load(%s) returned the value %q of another key", key, item.Value)
 				}
 				if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("key %s: %v", key, err)
@@ -208,8 +197,8 @@ func TestCVE_2025_29923_AnswersAreNeverMixedUp(t *testing.T) {
 	wg.Wait()
 }
 
-// With the server down, every call of a batch hears of it: none is left with what
-// looks like an answer.
+// When the server is down, every call of a batch gets an error; none may look
+// successful.
 func TestServerDownForMany(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -229,22 +218,22 @@ func TestServerDownForMany(t *testing.T) {
 					_, err = s.CompareAndSwap(t.Context(), "k", storage.Absent, []byte("w"), 0)
 				}
 				if !errors.Is(err, storage.ErrUnavailable) && !errors.Is(err, storage.ErrUnknownOutcome) {
-					t.Errorf("%v, want ErrUnavailable or ErrUnknownOutcome", err)
+					t.Errorf("error %v, want ErrUnavailable or ErrUnknownOutcome", err)
 				}
 			}
 		})
 	}
 	wg.Wait()
 
-	// However many attempts failed, the first call that finds the server works.
+	// After any number of failed dials, the first call with the server back succeeds.
 	for range 50 {
 		if err := s.Touch(t.Context(), "k", 0); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknownOutcome) {
-			t.Errorf("%v, want ErrUnavailable: there is no connection to send on", err)
+			t.Errorf("Touch without a connection: %v, want ErrUnavailable", err)
 		}
 	}
 	server.Restart()
 	if _, err := s.CompareAndSwap(t.Context(), "k", storage.Absent, []byte("v"), 0); err != nil {
-		t.Errorf("when the server is back: %v", err)
+		t.Errorf("CompareAndSwap with the server back: %v", err)
 	}
 }
 
@@ -252,8 +241,8 @@ func TestServerDownAndBack(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	s := open(t, server.URL())
-	told := make(chan storage.Change, 100)
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
+	changes := make(chan storage.Change, 100)
+	w, err := s.(storage.Feed).Watch(func(c storage.Change) { changes <- c })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,17 +252,17 @@ func TestServerDownAndBack(t *testing.T) {
 	if err := s.Set("a", []byte("before"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if c := <-told; string(c.Item.Value) != "before" {
-		t.Fatalf("told %+v", c)
+	if c := <-changes; string(c.Item.Value) != "before" {
+		t.Fatalf("notified of %+v, want the value before", c)
 	}
 
 	server.Kill()
-	// A pooled connection may not know yet; then nobody can say what happened.
+	// A pooled connection may not have noticed yet; the outcome is then unknown.
 	for i, unavailable := 0, false; !unavailable; i++ {
 		err := s.Set("a", []byte("down"), 0)
 		unavailable = errors.Is(err, storage.ErrUnavailable) && !errors.Is(err, storage.ErrUnknownOutcome)
 		if !unavailable && !errors.Is(err, storage.ErrUnknownOutcome) || i == 10 {
-			t.Fatalf("with the server down: %v", err)
+			t.Fatalf("Set with the server down: %v, want ErrUnavailable within 10 attempts", err)
 		}
 	}
 	if _, err := s.Load(t.Context(), "a"); !errors.Is(err, storage.ErrUnavailable) {
@@ -286,17 +275,17 @@ func TestServerDownAndBack(t *testing.T) {
 	}
 
 	server.Restart()
-	if err := w.Add(t.Context(), "c"); err != nil { // waits until the feed is back
+	if err := w.Add(t.Context(), "c"); err != nil { // waits until the feed is connected
 		t.Fatal(err)
 	}
-	// The new server knows no script, so this also takes the way round.
+	// The new server knows no scripts, so this also tests the fallback to EVAL.
 	for err = errors.New("not yet"); err != nil; {
 		if err = s.Set("a", []byte("after"), 0); err != nil && !errors.Is(err, storage.ErrUnavailable) && !errors.Is(err, storage.ErrUnknownOutcome) {
 			t.Fatal(err)
 		}
 	}
 	gaps := 0
-	for c := range told {
+	for c := range changes {
 		if c.Kind == storage.Gap {
 			gaps++
 		} else if string(c.Item.Value) == "after" {
@@ -304,121 +293,6 @@ func TestServerDownAndBack(t *testing.T) {
 		}
 	}
 	if gaps == 0 {
-		t.Error("no Gap between what was told before and after")
-	}
-}
-
-// A connection that died without a word is found and replaced.
-func TestFeedFindsADeadConnection(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	direct := open(t, server.URL())
-	p := redistest.NewProxy(t, server.Addr())
-	s := open(t, p.URL())
-	s.(*redis.Storage).SetSilence(20 * time.Millisecond)
-	told := make(chan storage.Change, 100)
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) { told <- c })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Add(t.Context(), "k"); err != nil {
-		t.Fatal(err)
-	}
-	p.PauseReplies()
-	// From now on nothing comes, and no connection is closed either.
-	if err := direct.Set("k", []byte("missed"), 0); err != nil {
-		t.Fatal(err)
-	}
-	<-p.Requests() // it is asked whether it lives
-	<-p.Requests() // and another connection is tried
-	p.Resume()
-	for c := range told {
-		if string(c.Item.Value) == "heard" {
-			break
-		}
-		if c.Kind == storage.Gap { // on a slow machine there are several
-			if err := direct.Set("k", []byte("heard"), 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// While a connection is silent its bound grows: what it misses is never older than
-// that. When it is lost there is no bound until the new one was asked.
-func TestLagGrowsWhileNothingIsHeard(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	direct := open(t, server.URL())
-	p := redistest.NewProxy(t, server.Addr())
-	s := open(t, p.URL())
-	s.(*redis.Storage).SetSilence(time.Minute) // beats every 6 s, but at once when the first key is added
-	gaps := make(chan struct{}, 100)
-	w, err := s.(storage.Feed).Watch(func(c storage.Change) {
-		if c.Kind == storage.Gap {
-			gaps <- struct{}{}
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lag := w.(storage.LagReporter).Lag
-	if _, known := lag(); known {
-		t.Error("a bound before anything was asked")
-	}
-	if err := w.Add(t.Context(), "k"); err != nil {
-		t.Fatal(err)
-	}
-	wait(t, "a bound", func() bool { _, known := lag(); return known })
-	p.PauseReplies()
-	if err := direct.Set("k", []byte("missed"), 0); err != nil {
-		t.Fatal(err)
-	}
-	for answered, n := time.Now(), 0; n < 100; n++ {
-		since := time.Since(answered)
-		if d, known := lag(); known && d < since {
-			t.Fatalf("a bound of %v with a change missing for %v", d, since)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	p.Pause() // the new connection gets through to nobody
-	p.Disconnect()
-	wait(t, "no bound", func() bool { _, known := lag(); return !known })
-	p.Resume()
-	<-gaps
-	wait(t, "a bound again", func() bool { _, known := lag(); return known })
-}
-
-// On a new connection the answer to a question would come before the Gap, if it were
-// asked before the channels are subscribed to again: a bound of what is not heard.
-func TestLagIsNotAskedForBeforeTheChannelsAreBack(t *testing.T) {
-	t.Parallel()
-	if redis.AsksBeforeFlush(open(t, redistest.Start(t).URL()).(*redis.Storage)) {
-		t.Error("it asks first")
-	}
-}
-
-func TestManyWatchesEndWithTheStorage(t *testing.T) {
-	t.Parallel()
-	s, err := storage.Open(redistest.Start(t).URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 10 {
-		w, err := s.(storage.Feed).Watch(func(storage.Change) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if i%2 == 0 {
-			if err := w.Add(t.Context(), fmt.Sprint(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.(storage.Feed).Watch(func(storage.Change) {}); !errors.Is(err, storage.ErrClosed) {
-		t.Errorf("Watch after Close: %v, want ErrClosed", err)
+		t.Error("no Gap between the changes before and after the restart")
 	}
 }

@@ -16,38 +16,39 @@ import (
 )
 
 const (
-	// maxSilence is how long a subscription that was asked whether it is alive may be
-	// quiet before it is given up.
-	maxSilence = 5 * time.Second
-	// beats is how often it is asked in this time.
-	beats = 10
-	// minPause and maxPause bound the pauses between attempts to connect.
-	minPause = 20 * time.Millisecond
-	maxPause = time.Second
+	// defaultMaxSilence is how long a connection may stay silent after a ping before
+	// the watch replaces it.
+	defaultMaxSilence = 5 * time.Second
+	// ticksPerSilence is how often, within the maximum silence, the watch pings the
+	// connection or checks for a reply.
+	ticksPerSilence = 10
+	// minBackoff and maxBackoff bound the pauses between attempts to reconnect.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = time.Second
 )
 
-// The messages on a key's channel, as the scripts write them.
+// The first byte of a message on a key's channel, as the scripts write it.
 const (
 	written = 'W' // followed by the value
 	removed = 'D'
 )
 
-// Watch implements storage.Feed with pub/sub, on one connection for each watch.
-// Channels are plain ones, not sharded: on a cluster every node passes on every
-// change, and in turn one connection hears them all, before and after slots move.
+// Watch implements storage.Feed with pub/sub, on one connection per watch. It uses
+// plain channels, not sharded ones: on a cluster every node forwards every change, so
+// one connection receives them all, before and after slots move.
 func (s *Storage) Watch(fn func(storage.Change)) (storage.Watch, error) {
 	if fn == nil {
 		return nil, fmt.Errorf("%w: nil function", storage.ErrInvalid)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{
-		s:      s,
-		fn:     fn,
-		ctx:    ctx,
-		cancel: cancel,
-		keys:   map[string]*subscription{},
-		dirty:  map[string]struct{}{},
-		wake:   make(chan struct{}, 1),
+		s:             s,
+		fn:            fn,
+		ctx:           ctx,
+		cancel:        cancel,
+		subscriptions: map[string]*subscription{},
+		dirty:         map[string]struct{}{},
+		wake:          make(chan struct{}, 1),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,12 +58,13 @@ func (s *Storage) Watch(fn func(storage.Change)) (storage.Watch, error) {
 	}
 	s.watches[w] = struct{}{}
 	w.ps = s.client.Subscribe(ctx)
-	w.running.Go(w.read)  // ends with ctx and ps; Close waits
-	w.running.Go(w.write) // ends with ctx; Close waits
+	w.running.Go(w.receive) // ends with ctx and ps; Close waits
+	w.running.Go(w.send)    // ends with ctx; Close waits
 	return w, nil
 }
 
-// closeWatches ends all watches and waits for them. No new one can come: closed is set.
+// closeWatches closes all watches and waits for them. s.closed is closed already, so
+// no new watch can open.
 func (s *Storage) closeWatches() {
 	s.mu.Lock()
 	all := make([]*watch, 0, len(s.watches))
@@ -75,44 +77,44 @@ func (s *Storage) closeWatches() {
 	}
 }
 
-// watch is one subscription: read takes what arrives, write subscribes and
-// unsubscribes. Add and Remove never touch the connection, so that they end with
-// their context, and so that many of them make one command.
+// watch has two goroutines: receive reads messages, send subscribes, unsubscribes and
+// pings. Add and Remove never use the connection themselves, so that they end with
+// their context, and so that many of them share one command.
 type watch struct {
-	s       *Storage
-	fn      func(storage.Change)
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	wake    chan struct{}
-	heard   atomic.Bool // something arrived since write last looked
+	s        *Storage
+	fn       func(storage.Change)
+	ctx      context.Context
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	wake     chan struct{}
+	received atomic.Bool // a message arrived since the last tick
 
-	mu    sync.Mutex // guards what follows; nothing is called under it
-	ps    *goredis.PubSub
-	keys  map[string]*subscription // wanted, by channel
-	dirty map[string]struct{}      // channels that write must look at
-	pulse pulse
+	mu            sync.Mutex // guards the fields below; no callback runs under it
+	ps            *goredis.PubSub
+	subscriptions map[string]*subscription // wanted, by channel
+	dirty         map[string]struct{}      // channels that send must subscribe to or unsubscribe from
+	probe         probe
 }
 
-// pulse says until when a subscription is known to be complete. It is asked by PING
-// on its own connection: the answer comes after all that was published before, so
-// nothing from before the question can still be missing.
-type pulse struct {
-	n     uint64    // of the latest question
-	asked time.Time // when it was sent; zero: it was answered, or none was sent
-	sure  time.Time // when the latest that was answered was sent; zero: nothing is known
-	quiet int       // how many beats in a row met a question and nothing heard
+// probe measures until when the notifications are known to be complete. The watch
+// sends PING on its subscribed connection. The reply comes after every message that
+// was published before the PING, so none of those can still be missing.
+type probe struct {
+	id          uint64    // of the latest ping
+	sentAt      time.Time // of the pending ping; zero if none is pending
+	completeAt  time.Time // when the latest answered ping was sent; zero if unknown
+	silentTicks int       // consecutive ticks with a pending ping and no message
 }
 
 // subscription is one wanted channel.
 type subscription struct {
-	live chan struct{} // closed at the first confirmation, or when it is removed
-	// confirmed is on while the server is known to be subscribed. A confirmation
-	// that comes when it is on means that the connection was renewed meanwhile.
+	live chan struct{} // closed at the first confirmation, or when the key is removed
+	// confirmed is true while the server is known to be subscribed. A second
+	// confirmation means that the connection was replaced in between.
 	confirmed bool
 }
 
-// Add subscribes, and waits until the server confirms.
+// Add subscribes to keys, and waits until the server has confirmed.
 func (w *watch) Add(ctx context.Context, keys ...string) error {
 	if ctx.Err() != nil {
 		return unavailable(ctx)
@@ -121,16 +123,16 @@ func (w *watch) Add(ctx context.Context, keys ...string) error {
 	w.mu.Lock()
 	for _, key := range keys {
 		channel := w.s.channel(w.s.name(key))
-		sub := w.keys[channel]
+		sub := w.subscriptions[channel]
 		if sub == nil {
 			sub = &subscription{live: make(chan struct{})}
-			w.keys[channel] = sub
+			w.subscriptions[channel] = sub
 			w.dirty[channel] = struct{}{}
 		}
 		waits = append(waits, sub.live)
 	}
 	w.mu.Unlock()
-	w.poke()
+	w.wakeSend()
 	for _, live := range waits {
 		select {
 		case <-live:
@@ -146,28 +148,28 @@ func (w *watch) Add(ctx context.Context, keys ...string) error {
 	return nil
 }
 
-// Remove forgets keys at once; the server is told when write gets to it.
+// Remove stops reporting keys at once. The server is unsubscribed later, by send.
 func (w *watch) Remove(keys ...string) {
 	w.mu.Lock()
 	for _, key := range keys {
 		channel := w.s.channel(w.s.name(key))
-		if sub := w.keys[channel]; sub != nil {
-			sub.settle() // nobody waits for what is not wanted any more
-			delete(w.keys, channel)
+		if sub := w.subscriptions[channel]; sub != nil {
+			sub.release() // a concurrent Add of the key returns
+			delete(w.subscriptions, channel)
 			w.dirty[channel] = struct{}{}
 		}
 	}
 	w.mu.Unlock()
-	w.poke()
+	w.wakeSend()
 }
 
-// Close ends the watch and waits for its goroutines.
+// Close closes the watch and waits for its goroutines.
 func (w *watch) Close() error {
 	w.cancel()
 	w.mu.Lock()
 	ps := w.ps
 	w.mu.Unlock()
-	_ = ps.Close() // wakes read; closing twice is harmless
+	_ = ps.Close() // unblocks receive; closing twice is harmless
 	w.running.Wait()
 	w.s.mu.Lock()
 	delete(w.s.watches, w)
@@ -175,113 +177,115 @@ func (w *watch) Close() error {
 	return nil
 }
 
-func (w *watch) poke() {
+func (w *watch) wakeSend() {
 	select {
 	case w.wake <- struct{}{}:
-	default: // it is awake already
+	default: // a wake-up is already pending
 	}
 }
 
-// read takes messages until the watch is closed. go-redis connects again when the
-// connection breaks, and subscribes to all channels with one command.
-func (w *watch) read() {
-	pause := minPause
+// receive handles messages until the watch is closed. After a receive error, it
+// replaces the connection.
+func (w *watch) receive() {
+	backoff := minBackoff
 	for w.ctx.Err() == nil {
 		w.mu.Lock()
 		ps := w.ps
 		w.mu.Unlock()
 		msg, err := ps.Receive(w.ctx)
 		if err == nil {
-			w.heard.Store(true)
-			pause = minPause
-			w.take(msg)
+			w.received.Store(true)
+			backoff = minBackoff
+			w.handle(msg)
 			continue
 		}
-		w.renew(ps)
+		w.reconnect(ps)
 		select {
 		case <-w.ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause/2)): // jitter: not all nodes at once
+		case <-time.After(backoff/2 + rand.N(backoff/2)): // jitter, so that nodes do not reconnect in step
 		}
-		pause = min(2*pause, maxPause)
+		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
-// renew puts a new connection in the place of a broken one, unless the watch ends.
-func (w *watch) renew(broken *goredis.PubSub) {
+// reconnect replaces a broken connection, unless the watch is closed.
+func (w *watch) reconnect(broken *goredis.PubSub) {
 	_ = broken.Close()
 	w.mu.Lock()
-	w.pulse = pulse{n: w.pulse.n}
+	w.probe = probe{id: w.probe.id}
 	if w.ctx.Err() == nil {
 		w.ps = w.s.client.Subscribe(w.ctx)
-		for channel := range w.keys {
+		for channel := range w.subscriptions {
 			w.dirty[channel] = struct{}{}
 		}
 	}
 	w.mu.Unlock()
-	w.poke()
+	w.wakeSend()
 }
 
-// take handles one message, on read's goroutine.
-func (w *watch) take(msg any) {
+// handle handles one message, on the goroutine of receive.
+func (w *watch) handle(msg any) {
 	switch m := msg.(type) {
 	case *goredis.Subscription:
 		if m.Kind == "subscribe" && w.confirm(m.Channel) {
 			w.fn(storage.Change{Kind: storage.Gap})
 		}
 	case *goredis.Message:
-		if change, ok := w.change(m); ok {
+		if change, ok := w.decode(m); ok {
 			w.fn(change)
 		}
 	case *goredis.Pong:
-		w.answered(m.Payload)
+		w.pong(m.Payload)
 	}
 }
 
-// answered takes the answer to a question of beat. One to an earlier connection
-// tells nothing of this one.
-func (w *watch) answered(payload string) {
+// pong handles the reply to a ping. It ignores replies to pings of an earlier
+// connection.
+func (w *watch) pong(payload string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.pulse.asked.IsZero() && payload == strconv.FormatUint(w.pulse.n, 10) {
-		w.pulse.sure, w.pulse.asked = w.pulse.asked, time.Time{}
+	if !w.probe.sentAt.IsZero() && payload == strconv.FormatUint(w.probe.id, 10) {
+		w.probe.completeAt, w.probe.sentAt = w.probe.sentAt, time.Time{}
 	}
 }
 
-// Lag implements storage.LagReporter. On a cluster it is the bound of the node that the
-// watch is connected to: between the nodes, Redis promises none.
+// Lag implements storage.LagReporter. On a cluster, it is the bound of the node that
+// the watch is connected to: Redis gives no bound for messages between nodes.
 func (w *watch) Lag() (time.Duration, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pulse.sure.IsZero() || w.ctx.Err() != nil {
+	if w.probe.completeAt.IsZero() || w.ctx.Err() != nil {
 		return 0, false
 	}
-	return time.Since(w.pulse.sure), true
+	return time.Since(w.probe.completeAt), true
 }
 
-// confirm notes that the server has subscribed to channel, and reports whether
+// confirm records that the server has subscribed to channel. It reports whether
 // changes may have been missed before.
 func (w *watch) confirm(channel string) (missed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	sub := w.keys[channel]
+	sub := w.subscriptions[channel]
 	if sub == nil {
 		return false
 	}
 	if sub.confirmed {
-		// The first of a renewed connection's confirmations. All its channels were
-		// subscribed by one command, so one Gap is enough.
-		for _, other := range w.keys {
+		// This is the first confirmation on a new connection, opened by reconnect or
+		// by go-redis itself. Either subscribes to all channels with one command, so
+		// one Gap is enough.
+		for _, other := range w.subscriptions {
 			other.confirmed = false
 		}
 		missed = true
 	}
 	sub.confirmed = true
-	sub.settle()
+	sub.release()
 	return missed
 }
 
-// settle lets those go on who wait in Add. The caller holds the watch's mu.
-func (sub *subscription) settle() {
+// release unblocks the Adds that wait for the subscription. The caller holds the
+// watch's mu.
+func (sub *subscription) release() {
 	select {
 	case <-sub.live:
 	default:
@@ -289,11 +293,11 @@ func (sub *subscription) settle() {
 	}
 }
 
-// change reads a message. What is not in the form of the scripts is somebody
-// else's and ignored.
-func (w *watch) change(m *goredis.Message) (storage.Change, bool) {
+// decode decodes a message. It ignores messages that are not in the format of the
+// scripts: another program has published them.
+func (w *watch) decode(m *goredis.Message) (storage.Change, bool) {
 	w.mu.Lock()
-	_, wanted := w.keys[m.Channel]
+	_, wanted := w.subscriptions[m.Channel]
 	w.mu.Unlock()
 	if !wanted || m.Payload == "" {
 		return storage.Change{}, false
@@ -308,9 +312,9 @@ func (w *watch) change(m *goredis.Message) (storage.Change, bool) {
 	return storage.Change{}, false
 }
 
-// write tells the server what is wanted, and looks after the connection's health.
-func (w *watch) write() {
-	ticker := time.NewTicker(w.s.silence / beats)
+// send subscribes, unsubscribes and pings until the watch is closed.
+func (w *watch) send() {
+	ticker := time.NewTicker(w.s.maxSilence / ticksPerSilence)
 	defer ticker.Stop()
 	for {
 		select {
@@ -319,49 +323,50 @@ func (w *watch) write() {
 		case <-w.wake:
 			w.flush()
 			w.mu.Lock()
-			unsure := w.pulse.sure.IsZero()
+			unknown := w.probe.completeAt.IsZero()
 			w.mu.Unlock()
-			if unsure { // do not let the first that is watched wait
-				w.beat()
+			if unknown { // without waiting for a tick, so that Lag is known soon after the first Add
+				w.ping()
 			}
 		case <-ticker.C:
-			w.beat()
+			w.ping()
 		}
 	}
 }
 
-// beat asks the connection whether it is alive, and gives up one that does not say.
-func (w *watch) beat() {
-	heard, question, dead := w.heard.Swap(false), "", false
+// ping sends a ping if none is pending, and closes a connection that has been silent
+// for too long after one.
+func (w *watch) ping() {
+	received, payload, dead := w.received.Swap(false), "", false
 	w.mu.Lock()
-	ps, p := w.ps, &w.pulse
+	ps, p := w.ps, &w.probe
 	switch {
-	case len(w.keys) == 0:
-		*p = pulse{n: p.n} // nobody needs to know
-	case len(w.dirty) > 0: // flush comes first: an answer must not come before what is subscribed to
-	case p.asked.IsZero():
-		p.n, p.asked, p.quiet = p.n+1, time.Now(), 0
-		question = strconv.FormatUint(p.n, 10)
-	case heard:
-		p.quiet = 0
+	case len(w.subscriptions) == 0:
+		*p = probe{id: p.id} // nothing is watched, so the lag does not matter
+	case len(w.dirty) > 0: // flush must come first: the reply must come after the subscriptions
+	case p.sentAt.IsZero():
+		p.id, p.sentAt, p.silentTicks = p.id+1, time.Now(), 0
+		payload = strconv.FormatUint(p.id, 10)
+	case received:
+		p.silentTicks = 0
 	default:
-		p.quiet++
-		dead = p.quiet >= beats
+		p.silentTicks++
+		dead = p.silentTicks >= ticksPerSilence
 	}
 	w.mu.Unlock()
-	if question != "" && ps.Ping(w.ctx, question) != nil || dead {
-		_ = ps.Close() // read notices, and renews
+	if payload != "" && ps.Ping(w.ctx, payload) != nil || dead {
+		_ = ps.Close() // receive gets an error, and reconnects
 	}
 }
 
-// flush subscribes to and unsubscribes from what has changed. When that fails it
-// gives the connection up: read renews it, and all channels become dirty.
+// flush subscribes to and unsubscribes from the dirty channels. If that fails, it
+// closes the connection: receive then reconnects, and all channels become dirty.
 func (w *watch) flush() {
 	w.mu.Lock()
 	ps := w.ps
 	var add, drop []string
 	for channel := range w.dirty {
-		if w.keys[channel] != nil {
+		if w.subscriptions[channel] != nil {
 			add = append(add, channel)
 		} else {
 			drop = append(drop, channel)

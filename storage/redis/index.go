@@ -12,7 +12,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// setSuffix keeps sets apart from keys of the same name.
+// setSuffix distinguishes a set from a key of the same name.
 const setSuffix = ":members"
 
 // AddMember implements storage.Index with a sorted set.
@@ -23,7 +23,7 @@ func (s *Storage) AddMember(ctx context.Context, set, member string, ttl time.Du
 	if set == "" || member == "" {
 		return fmt.Errorf("%w: empty set or member", storage.ErrInvalid)
 	}
-	_, err := s.number(ctx, addMemberScript, s.name(set)+setSuffix, strings.Clone(member), millis(ttl))
+	_, err := s.runWrite(ctx, addMemberScript, s.name(set)+setSuffix, strings.Clone(member), milliseconds(ttl))
 	return err
 }
 
@@ -36,12 +36,12 @@ func (s *Storage) RemoveMember(ctx context.Context, set, member string) error {
 		return err
 	}
 	name := s.name(set) + setSuffix
-	return explain(s.router.do(ctx, name, goredis.NewIntCmd(ctx, "zrem", name, strings.Clone(member))), true)
+	return wrap(s.router.do(ctx, name, goredis.NewIntCmd(ctx, "zrem", name, strings.Clone(member))), true)
 }
 
-// Members implements storage.Index. It reads page by page: a member that is there
-// all the time is yielded at least once, and may be yielded twice while a large
-// set changes.
+// Members implements storage.Index. It reads the set in pages. A member that is
+// present throughout is yielded at least once, and possibly twice if a large set
+// changes meanwhile.
 func (s *Storage) Members(ctx context.Context, set string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if set == "" {
@@ -57,7 +57,7 @@ func (s *Storage) Members(ctx context.Context, set string) iter.Seq2[string, err
 			}
 			page, err := cmd.StringSlice()
 			if err != nil || len(page) == 0 {
-				yield("", fmt.Errorf("%w: unexpected answer of a script", storage.ErrUnavailable))
+				yield("", fmt.Errorf("%w: unexpected reply of a script", storage.ErrUnavailable))
 				return
 			}
 			for _, member := range page[1:] {

@@ -10,7 +10,6 @@ import (
 
 	gofiber "github.com/gofiber/storage/redis/v3"
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -30,26 +29,27 @@ func (driver) Open(url string) (storage.Storage, error) {
 	}
 	s, err := New(cfg)
 	if err != nil {
-		return nil, err // not s: a nil *Storage is not a nil storage.Storage
+		return nil, err // not s: a nil *Storage in a storage.Storage is not nil
 	}
 	return s, nil
 }
 
-// Storage is a storage.Storage on Redis, with every ability (storage.Feed,
-// storage.Index, storage.PrefixResetter). It is safe for concurrent use.
+// Storage is a storage.Storage in Redis. It also implements storage.Feed,
+// storage.Index, storage.PrefixResetter and storage.TTLReader. It is safe for
+// concurrent use.
 type Storage struct {
-	base    *gofiber.Storage
-	client  goredis.UniversalClient
-	router  *router
-	prefix  string
-	suffix  string // of channels
-	flush   bool
-	timeout time.Duration // of calls without a context
-	silence time.Duration // maxSilence, but in tests
-	closed  chan struct{}
-	close   func() error
-	mu      sync.Mutex // guards watches
-	watches map[*watch]struct{}
+	base       *gofiber.Storage
+	client     goredis.UniversalClient
+	router     *router
+	prefix     string
+	suffix     string // of channels
+	allowFlush bool
+	timeout    time.Duration // of calls without a context
+	maxSilence time.Duration // of a watch's connection; tests shorten it
+	closed     chan struct{}
+	close      func() error
+	mu         sync.Mutex // guards watches
+	watches    map[*watch]struct{}
 }
 
 var (
@@ -59,10 +59,10 @@ var (
 	_ storage.PrefixResetter = (*Storage)(nil)
 )
 
-// New connects to a Redis and makes sure that it answers. It returns within
-// ConnectTimeout, with an error that wraps storage.ErrUnavailable when the server
-// is down, and storage.ErrBadURL when the Config contradicts itself; it never
-// panics. Once open, the storage reconnects by itself.
+// New connects to a Redis and verifies that it answers. It returns within
+// ConnectTimeout and never panics. Its error wraps storage.ErrUnavailable if the
+// server does not answer, and storage.ErrBadURL if the Config has a value that is
+// not allowed. An open storage reconnects automatically.
 func New(config ...Config) (*Storage, error) {
 	cfg, err := configDefault(config...)
 	if err != nil {
@@ -76,116 +76,33 @@ func New(config ...Config) (*Storage, error) {
 	}
 
 	s := &Storage{
-		base:    gofiber.NewFromConnection(client), // New of that package panics when the server is down
-		client:  client,
-		router:  newRouter(client),
-		prefix:  cfg.Prefix,
-		suffix:  ":changes",
-		flush:   cfg.AllowFlush,
-		timeout: cfg.Timeout,
-		silence: maxSilence,
-		closed:  make(chan struct{}),
-		watches: map[*watch]struct{}{},
+		base:       gofiber.NewFromConnection(client), // that package's New panics if the server is down
+		client:     client,
+		router:     newRouter(client),
+		prefix:     cfg.Prefix,
+		suffix:     ":changes",
+		allowFlush: cfg.AllowFlush,
+		timeout:    cfg.Timeout,
+		maxSilence: defaultMaxSilence,
+		closed:     make(chan struct{}),
+		watches:    map[*watch]struct{}{},
 	}
 	if cfg.Database != 0 {
-		s.suffix += fmt.Sprintf("@%d", cfg.Database) // all databases share the channels
+		s.suffix += fmt.Sprintf("@%d", cfg.Database) // all databases of a server share its channels
 	}
-	s.close = sync.OnceValue(s.shut)
+	s.close = sync.OnceValue(s.shutdown)
 	return s, nil
 }
 
-// newClient makes the client that cfg asks for. It never sends a command twice: a
-// swap that was sent again after its answer was lost would find its own value and
-// report a conflict.
-func newClient(cfg Config) goredis.UniversalClient {
-	dialTimeout := min(cfg.Timeout, cfg.ConnectTimeout)
-	switch {
-	case cfg.Cluster:
-		client := goredis.NewClusterClient(&goredis.ClusterOptions{
-			Addrs:                 cfg.Addrs,
-			ClientName:            cfg.ClientName,
-			Protocol:              2,
-			Username:              cfg.Username,
-			Password:              cfg.Password,
-			MaxRetries:            -1,
-			DialTimeout:           dialTimeout,
-			ReadTimeout:           cfg.Timeout,
-			WriteTimeout:          cfg.Timeout,
-			ContextTimeoutEnabled: true,
-			PoolSize:              cfg.PoolSize,
-			TLSConfig:             cfg.TLSConfig,
-			DisableIdentity:       true,
-			MaintNotificationsConfig: &maintnotifications.Config{
-				Mode: maintnotifications.ModeDisabled,
-			},
-		})
-		client.OnNewNode(func(node *goredis.Client) { node.AddHook(dialHook{}) })
-		return client
-	case cfg.Master != "":
-		client := goredis.NewFailoverClient(&goredis.FailoverOptions{
-			MasterName:            cfg.Master,
-			SentinelAddrs:         cfg.Addrs,
-			SentinelUsername:      cfg.SentinelUsername,
-			SentinelPassword:      cfg.SentinelPassword,
-			ClientName:            cfg.ClientName,
-			Protocol:              2,
-			Username:              cfg.Username,
-			Password:              cfg.Password,
-			DB:                    cfg.Database,
-			MaxRetries:            -1,
-			DialTimeout:           dialTimeout,
-			ReadTimeout:           cfg.Timeout,
-			WriteTimeout:          cfg.Timeout,
-			ContextTimeoutEnabled: true,
-			PoolSize:              cfg.PoolSize,
-			TLSConfig:             cfg.TLSConfig,
-			DisableIdentity:       true,
-		})
-		client.AddHook(dialHook{})
-		return client
-	default:
-		client := goredis.NewClient(&goredis.Options{
-			Addr:                  cfg.Addrs[0],
-			ClientName:            cfg.ClientName,
-			Protocol:              2,
-			Username:              cfg.Username,
-			Password:              cfg.Password,
-			DB:                    cfg.Database,
-			MaxRetries:            -1,
-			DialTimeout:           dialTimeout,
-			ReadTimeout:           cfg.Timeout,
-			WriteTimeout:          cfg.Timeout,
-			ContextTimeoutEnabled: true,
-			PoolSize:              cfg.PoolSize,
-			TLSConfig:             cfg.TLSConfig,
-			DisableIdentity:       true,
-			MaintNotificationsConfig: &maintnotifications.Config{
-				Mode: maintnotifications.ModeDisabled,
-			},
-		})
-		client.AddHook(dialHook{})
-		return client
-	}
-}
-
-// ping asks one node of the Redis whether it answers.
-func ping(ctx context.Context, client goredis.UniversalClient) error {
-	err := client.Ping(ctx).Err()
-	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("%w (%w)", ctx.Err(), err)
-	}
-	return err
-}
-
-// Conn returns the go-redis client under the storage, for what this package does
-// not do. It does not retry. It must not be closed.
+// Conn returns the go-redis client of the storage, for commands that this package
+// does not offer. It does not retry. Do not close it.
 func (s *Storage) Conn() goredis.UniversalClient { return s.client }
 
 // Prefix returns Config.Prefix.
 func (s *Storage) Prefix() string { return s.prefix }
 
-// name returns Redis' name for a key, in memory of its own: a request that its
-// caller left may still be sent, and Fiber uses the memory of its strings again.
+// name returns the Redis name of a key. It always copies key: an abandoned request
+// may still be sent, and Fiber reuses the memory of its strings.
 func (s *Storage) name(key string) string {
 	if s.prefix == "" {
 		return strings.Clone(key)
@@ -193,10 +110,11 @@ func (s *Storage) name(key string) string {
 	return s.prefix + key
 }
 
-// channel returns the channel that carries the changes of a key.
+// channel returns the channel for the changes of the key with the Redis name.
 func (s *Storage) channel(name string) string { return name + s.suffix }
 
-// ready reports whether a call may begin at all.
+// ready returns the error of a call that must not begin: the storage is closed or
+// ctx has ended.
 func (s *Storage) ready(ctx context.Context) error {
 	select {
 	case <-s.closed:
@@ -220,9 +138,9 @@ func (s *Storage) Load(ctx context.Context, key string) (storage.Item, error) {
 	name := s.name(key)
 	cmd := goredis.NewStringCmd(ctx, "get", name)
 	err := s.router.do(ctx, name, cmd)
-	if isBroken(err) {
-		// A read may be sent again: the server may have been restarted since the
-		// connection was last used.
+	if isConnectionError(err) {
+		// A read may be sent again. The server may have restarted since the connection
+		// was last used.
 		cmd = goredis.NewStringCmd(ctx, "get", name)
 		err = s.router.do(ctx, name, cmd)
 	}
@@ -230,7 +148,7 @@ func (s *Storage) Load(ctx context.Context, key string) (storage.Item, error) {
 		return storage.Item{}, storage.ErrNotFound
 	}
 	if err != nil {
-		return storage.Item{}, explain(err, false)
+		return storage.Item{}, wrap(err, false)
 	}
 	val, err := cmd.Bytes()
 	if err != nil || len(val) == 0 {
@@ -247,7 +165,7 @@ func (s *Storage) CompareAndSwap(ctx context.Context, key string, old storage.Re
 		return storage.Absent, fmt.Errorf("%w: empty key or value", storage.ErrInvalid)
 	case ttl < 0:
 		return storage.Absent, errNegativeTTL(ttl)
-	case old == storage.Any: // the script has its own use for it
+	case old == storage.Any: // to the script it means an unconditional write
 		if err := s.ready(ctx); err != nil {
 			return storage.Absent, err
 		}
@@ -256,11 +174,11 @@ func (s *Storage) CompareAndSwap(ctx context.Context, key string, old storage.Re
 	return s.swap(ctx, key, old, val, ttl)
 }
 
-// swap stores val if the revision is old, or in any case if old is Any.
+// swap stores val if the revision is old, or unconditionally if old is Any.
 func (s *Storage) swap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
 	name := s.name(key)
-	val = append([]byte(nil), val...) // a caller who leaves early may change it while it is sent
-	stored, err := s.number(ctx, swapScript, name, string(old), val, millis(ttl), s.channel(name))
+	val = append([]byte(nil), val...) // the caller may return early and change it while it is sent
+	stored, err := s.runWrite(ctx, swapScript, name, string(old), val, milliseconds(ttl), s.channel(name))
 	switch {
 	case err != nil:
 		return storage.Absent, err
@@ -280,7 +198,7 @@ func (s *Storage) CompareAndDelete(ctx context.Context, key string, old storage.
 		return storage.ErrNotFound
 	}
 	name := s.name(key)
-	removed, err := s.number(ctx, deleteScript, name, string(old), s.channel(name))
+	removed, err := s.runWrite(ctx, deleteScript, name, string(old), s.channel(name))
 	switch {
 	case err != nil:
 		return err
@@ -303,7 +221,7 @@ func (s *Storage) Touch(ctx context.Context, key string, ttl time.Duration) erro
 		}
 		return storage.ErrNotFound
 	}
-	touched, err := s.number(ctx, touchScript, s.name(key), millis(ttl))
+	touched, err := s.runWrite(ctx, touchScript, s.name(key), milliseconds(ttl))
 	if err == nil && touched == 0 {
 		return storage.ErrNotFound
 	}
@@ -321,7 +239,7 @@ func (s *Storage) Get(key string) ([]byte, error) {
 	return item.Value, err
 }
 
-// Set implements storage.Basic. It tells the watches of key.
+// Set implements storage.Basic. It notifies the watches of key.
 func (s *Storage) Set(key string, val []byte, exp time.Duration) error {
 	if key == "" || len(val) == 0 {
 		return nil
@@ -335,7 +253,7 @@ func (s *Storage) Set(key string, val []byte, exp time.Duration) error {
 	return err
 }
 
-// Delete implements storage.Basic. It tells the watches of key.
+// Delete implements storage.Basic. It notifies the watches of key.
 func (s *Storage) Delete(key string) error {
 	if key == "" {
 		return nil
@@ -349,11 +267,11 @@ func (s *Storage) Delete(key string) error {
 	return err
 }
 
-// Close ends the watches, lets requests under way be answered, and closes all
-// connections. Later calls return storage.ErrClosed.
+// Close closes the watches, waits for the replies to requests in flight, and closes
+// all connections. Later calls return storage.ErrClosed.
 func (s *Storage) Close() error { return s.close() }
 
-func (s *Storage) shut() error {
+func (s *Storage) shutdown() error {
 	close(s.closed)
 	s.closeWatches()
 	s.router.close()

@@ -10,18 +10,18 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// scanPage is how many keys one SCAN looks at.
+// scanPage is the COUNT of each SCAN.
 const scanPage = 1000
 
-// Reset removes every key and set under the storage's prefix. A storage without a
-// prefix returns ErrFlushRefused, unless AllowFlush is set: then the whole
-// database is flushed, which the watches are not told of.
+// Reset removes every key and set with the storage's prefix. Without a prefix, it
+// returns ErrFlushRefused unless AllowFlush is set; with AllowFlush it flushes the
+// whole database, without notifying the watches.
 func (s *Storage) Reset() error {
-	ctx := context.Background() // takes what it takes; each step of it is bounded
+	ctx := context.Background() // unbounded as a whole; each round trip is bounded
 	if s.prefix != "" {
 		return s.resetNames(ctx, s.prefix)
 	}
-	if !s.flush {
+	if !s.allowFlush {
 		return ErrFlushRefused
 	}
 	if err := s.ready(ctx); err != nil {
@@ -29,20 +29,20 @@ func (s *Storage) Reset() error {
 	}
 	nodes, err := s.router.masters(ctx)
 	if err != nil {
-		return explain(err, false)
+		return wrap(err, false)
 	}
 	for _, node := range nodes {
 		if err := node.FlushDB(ctx).Err(); err != nil {
-			return partly(err)
+			return partialReset(err)
 		}
 	}
 	return nil
 }
 
-// ResetPrefix removes every key and set that begins with prefix, and tells the
-// watches. It reads all names of the database, in pages, and so takes its time on
-// a large one, without stopping the server for others. It ends with ctx's deadline
-// or, when ctx is cancelled, at the next page.
+// ResetPrefix removes every key and set that begins with prefix, and notifies the
+// watches. It scans all names of the database in pages: slow on a large database, but
+// without blocking the server. It ends at ctx's deadline or, when ctx is cancelled,
+// at the next page.
 func (s *Storage) ResetPrefix(ctx context.Context, prefix string) error {
 	if prefix == "" {
 		return fmt.Errorf("%w: empty prefix", storage.ErrInvalid)
@@ -56,19 +56,19 @@ func (s *Storage) resetNames(ctx context.Context, prefix string) error {
 	}
 	nodes, err := s.router.masters(ctx)
 	if err != nil {
-		return explain(err, false)
+		return wrap(err, false)
 	}
 	for _, node := range nodes {
 		if err := s.resetNode(ctx, node, prefix); err != nil {
-			return partly(err)
+			return partialReset(err)
 		}
 	}
 	return nil
 }
 
-// partly is the error of a reset that may have removed something already.
-func partly(err error) error {
-	return fmt.Errorf("%w: reset in part: %w", storage.ErrUnknownOutcome, err)
+// partialReset returns the error of a reset that may have removed some keys.
+func partialReset(err error) error {
+	return fmt.Errorf("%w: incomplete reset: %w", storage.ErrUnknownOutcome, err)
 }
 
 func (s *Storage) resetNode(ctx context.Context, node *goredis.Client, prefix string) error {
@@ -101,5 +101,5 @@ func (s *Storage) resetNode(ctx context.Context, node *goredis.Client, prefix st
 	}
 }
 
-// globEscaper makes SCAN take a prefix literally.
+// globEscaper escapes a prefix for the pattern of SCAN.
 var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `^`, `\^`, `-`, `\-`)

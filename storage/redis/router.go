@@ -11,42 +11,42 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// maxHops bounds how often a request follows a moved key.
-const maxHops = 5
+// maxRedirects bounds how often a request follows MOVED and ASK replies.
+const maxRedirects = 5
 
-// router finds the pipe of the node that has a key. On a cluster it does what
-// go-redis' cluster client does, but for one thing: it never sends a write again
-// whose answer was lost.
+// router sends a command to the node that serves its key. On a cluster it follows
+// redirects as go-redis' cluster client does, except that it never resends a write
+// whose reply was lost.
 type router struct {
-	single  *goredis.Client        // else nil
-	cluster *goredis.ClusterClient // else nil
+	single  *goredis.Client        // nil on a cluster
+	cluster *goredis.ClusterClient // nil on a single server
 
-	reloading  chan struct{} // a lock that ends with a context; guards reloadedAt
+	reloadLock chan struct{} // a lock that can be waited for with a context; guards reloadedAt
 	reloadedAt time.Time
 
-	mu       sync.RWMutex // guards what follows
-	pipes    map[*goredis.Client]*pipe
-	ended    bool
-	retiring sync.WaitGroup
+	mu       sync.RWMutex // guards the fields below
+	batchers map[*goredis.Client]*batcher
+	closed   bool
+	retiring sync.WaitGroup // batchers of nodes that have left the cluster
 }
 
 func newRouter(client goredis.UniversalClient) *router {
-	r := &router{pipes: map[*goredis.Client]*pipe{}, reloading: make(chan struct{}, 1)}
+	r := &router{batchers: map[*goredis.Client]*batcher{}, reloadLock: make(chan struct{}, 1)}
 	switch c := client.(type) {
 	case *goredis.ClusterClient:
 		r.cluster = c
 	case *goredis.Client:
 		r.single = c
-		r.pipes[c] = newPipe(c)
+		r.batchers[c] = newBatcher(c)
 	}
 	return r
 }
 
-// do sends cmd to the node that has key, and follows the key when it has moved.
+// do sends cmd to the node that serves key, and follows redirects.
 func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 	if r.single != nil {
-		err := r.pipes[r.single].do(ctx, cmd, false) // never changes: no lock
-		if err == errGone {
+		err := r.batchers[r.single].do(ctx, cmd, false) // the map never changes: no lock
+		if err == errBatcherClosed {
 			return goredis.ErrClosed
 		}
 		return err
@@ -56,19 +56,19 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 		return err
 	}
 	asking := false
-	for hop := 0; ; hop++ {
+	for redirects := 0; ; redirects++ {
 		sent := time.Now()
-		p, err := r.pipe(ctx, node)
+		b, err := r.batcher(ctx, node)
 		if err == nil {
-			err = p.do(ctx, cmd, asking)
+			err = b.do(ctx, cmd, asking)
 		}
-		if err == nil || hop == maxHops {
+		if err == nil || redirects == maxRedirects {
 			return err
 		}
 		_, moved := goredis.IsMovedError(err)
 		addr, ask := goredis.IsAskError(err)
 		switch {
-		case moved, errors.Is(err, errGone):
+		case moved, errors.Is(err, errBatcherClosed):
 			if err := r.reload(ctx, sent); err != nil {
 				return err
 			}
@@ -81,13 +81,13 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 			if err != nil {
 				return err
 			}
-			if node = byAddr(masters, addr); node == nil {
+			if node = nodeByAddr(masters, addr); node == nil {
 				return cmd.Err()
 			}
 			asking = true
 		default:
-			if isBroken(err) {
-				r.cluster.ReloadState(ctx) // perhaps another node has been promoted
+			if isConnectionError(err) {
+				r.cluster.ReloadState(ctx) // another node may have been promoted
 			}
 			return err
 		}
@@ -95,17 +95,17 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 	}
 }
 
-// master returns the node that has key, as far as is known. What fails here was
-// never sent.
+// master returns the node that serves key, by the known slot table. If it fails,
+// nothing was sent.
 func (r *router) master(ctx context.Context, key string) (*goredis.Client, error) {
 	node, err := r.cluster.MasterForKey(ctx, key)
 	if err != nil {
-		return nil, &abandoned{cause: err}
+		return nil, &abandonedError{cause: err}
 	}
 	return node, nil
 }
 
-// masters asks the cluster for its nodes.
+// masters returns the current masters of the cluster, or the single server.
 func (r *router) masters(ctx context.Context) ([]*goredis.Client, error) {
 	if r.single != nil {
 		return []*goredis.Client{r.single}, nil
@@ -119,33 +119,33 @@ func (r *router) masters(ctx context.Context) ([]*goredis.Client, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, &abandoned{cause: err}
+		return nil, &abandonedError{cause: err}
 	}
 	return nodes, nil
 }
 
-// reload learns where the slots are now, unless that was done since the given
-// moment: when a slot moves, many requests hear of it at once.
+// reload reloads the slot table unless that happened after since: when a slot moves,
+// many requests get a MOVED reply at the same time.
 func (r *router) reload(ctx context.Context, since time.Time) error {
 	select {
-	case r.reloading <- struct{}{}:
+	case r.reloadLock <- struct{}{}:
 	case <-ctx.Done():
-		return &abandoned{cause: ctx.Err()}
+		return &abandonedError{cause: ctx.Err()}
 	}
-	defer func() { <-r.reloading }()
+	defer func() { <-r.reloadLock }()
 	if r.reloadedAt.After(since) {
 		return nil
 	}
-	_, err := r.masters(ctx) // go-redis asks anew for it
+	_, err := r.masters(ctx) // go-redis reloads the table for it
 	if err == nil {
 		r.reloadedAt = time.Now()
 	}
 	return err
 }
 
-// byAddr finds a node by the address that the cluster uses for it; its host is
-// empty when it is the one that was asked.
-func byAddr(nodes []*goredis.Client, addr string) *goredis.Client {
+// nodeByAddr returns the node with the address of a redirect. An empty host in it
+// means the host of the node that replied.
+func nodeByAddr(nodes []*goredis.Client, addr string) *goredis.Client {
 	for _, node := range nodes {
 		if own := node.Options().Addr; own == addr || strings.HasPrefix(addr, ":") && strings.HasSuffix(own, addr) {
 			return node
@@ -154,49 +154,49 @@ func byAddr(nodes []*goredis.Client, addr string) *goredis.Client {
 	return nil
 }
 
-// pipe returns the node's pipe, and makes it when the node is new. Then it also
-// ends those of nodes that have left the cluster.
-func (r *router) pipe(ctx context.Context, node *goredis.Client) (*pipe, error) {
+// batcher returns the node's batcher. If the node is new, it creates the batcher and
+// closes those of nodes that have left the cluster.
+func (r *router) batcher(ctx context.Context, node *goredis.Client) (*batcher, error) {
 	r.mu.RLock()
-	p := r.pipes[node]
+	b := r.batchers[node]
 	r.mu.RUnlock()
-	if p != nil {
-		return p, nil
+	if b != nil {
+		return b, nil
 	}
 	present, err := r.masters(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
-	if r.ended {
+	if r.closed {
 		r.mu.Unlock()
 		return nil, goredis.ErrClosed
 	}
-	if p = r.pipes[node]; p == nil {
-		p = newPipe(node)
-		r.pipes[node] = p
+	if b = r.batchers[node]; b == nil {
+		b = newBatcher(node)
+		r.batchers[node] = b
 	}
-	for other, old := range r.pipes {
+	for other, old := range r.batchers {
 		if other != node && !slices.Contains(present, other) {
-			delete(r.pipes, other)
-			r.retiring.Go(old.close) // ends when the node has answered or timed out; close waits
+			delete(r.batchers, other)
+			r.retiring.Go(old.close) // ends when the node has replied or timed out; close waits
 		}
 	}
 	r.mu.Unlock()
-	return p, nil
+	return b, nil
 }
 
-// close ends all pipes and waits for them.
+// close closes all batchers and waits for them.
 func (r *router) close() {
 	r.mu.Lock()
-	r.ended = true
-	pipes := make([]*pipe, 0, len(r.pipes))
-	for _, p := range r.pipes {
-		pipes = append(pipes, p)
+	r.closed = true
+	batchers := make([]*batcher, 0, len(r.batchers))
+	for _, b := range r.batchers {
+		batchers = append(batchers, b)
 	}
 	r.mu.Unlock()
-	for _, p := range pipes {
-		p.close()
+	for _, b := range batchers {
+		b.close()
 	}
 	r.retiring.Wait()
 }

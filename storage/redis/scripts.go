@@ -33,7 +33,7 @@ var (
 	membersScript   = newScript(membersSource)
 )
 
-// script is a Lua script and the name that the server knows it by.
+// script is a Lua script and its SHA-1, by which the server identifies it.
 type script struct{ source, sha string }
 
 func newScript(source string) script {
@@ -41,10 +41,11 @@ func newScript(source string) script {
 	return script{source: source, sha: hex.EncodeToString(sum[:])}
 }
 
-// command calls the script for one key, by name or (whole) by its source.
-func (sc script) command(ctx context.Context, whole bool, key string, args []any) *goredis.Cmd {
+// command returns the command that calls the script for one key: EVAL with the
+// source, or EVALSHA.
+func (sc script) command(ctx context.Context, withSource bool, key string, args []any) *goredis.Cmd {
 	all := make([]any, 0, 4+len(args))
-	if whole {
+	if withSource {
 		all = append(all, "eval", sc.source, 1, key)
 	} else {
 		all = append(all, "evalsha", sc.sha, 1, key)
@@ -52,8 +53,8 @@ func (sc script) command(ctx context.Context, whole bool, key string, args []any
 	return goredis.NewCmd(ctx, append(all, args...)...)
 }
 
-// run runs a script in one round trip. A server that does not know it yet (it is
-// new, or was restarted) has run nothing, and gets the source.
+// run runs a script in one round trip. A server that does not know the script yet,
+// because it is new or was restarted, has run nothing; it then gets the source.
 func (s *Storage) run(ctx context.Context, sc script, write bool, key string, args ...any) (*goredis.Cmd, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
@@ -64,20 +65,20 @@ func (s *Storage) run(ctx context.Context, sc script, write bool, key string, ar
 		cmd = sc.command(ctx, true, key, args)
 		err = s.router.do(ctx, key, cmd)
 	}
-	return cmd, explain(err, write)
+	return cmd, wrap(err, write)
 }
 
-// number runs a script that writes and answers with a number.
-func (s *Storage) number(ctx context.Context, sc script, key string, args ...any) (int64, error) {
+// runWrite runs a script that writes and returns a number.
+func (s *Storage) runWrite(ctx context.Context, sc script, key string, args ...any) (int64, error) {
 	cmd, err := s.run(ctx, sc, true, key, args...)
 	if err != nil {
 		return 0, err
 	}
 	n, err := cmd.Int64()
-	return n, explain(err, true)
+	return n, wrap(err, true)
 }
 
-// revision is the hash of the content that the scripts compute as well.
+// revision hashes the content as the scripts do.
 func revision(val []byte) storage.Revision {
 	if len(val) == 0 {
 		return storage.Absent
@@ -88,8 +89,9 @@ func revision(val []byte) storage.Revision {
 	return storage.Revision(text[:])
 }
 
-// millis is a ttl in Redis' unit, rounded up so that 0 stays the sign for none.
-func millis(ttl time.Duration) int64 {
+// milliseconds returns ttl in Redis' unit. It rounds up, because 0 means no
+// expiration.
+func milliseconds(ttl time.Duration) int64 {
 	ms := ttl.Milliseconds()
 	if ttl%time.Millisecond != 0 {
 		ms++

@@ -1,6 +1,6 @@
--- Stores a value if the key's content is the expected one, and tells the watches.
--- KEYS: the key. ARGV: expected revision ('' absent, '*' whatever), value,
--- ttl in ms (0: none), channel. Returns 1 if stored, 0 if the revision is another.
+-- Stores a value if the key has the expected revision, and publishes the change.
+-- KEYS: the key. ARGV: expected revision ('' absent, '*' any), value, ttl in ms
+-- (0: none), channel. Returns 1 if stored, 0 if the revision differs.
 if ARGV[1] ~= '*' then
   local now = redis.call('GET', KEYS[1])
   local revision = ''
@@ -12,6 +12,6 @@ if ARGV[3] == '0' then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
--- The value is stored: a refused PUBLISH must not look like a refused swap.
+-- pcall: the value is stored, so a refused PUBLISH must not look like a refused swap.
 redis.pcall('PUBLISH', ARGV[4], 'W' .. ARGV[2])
 return 1

@@ -34,8 +34,8 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	told := make(chan storage.Change, 1)
-	w, err := s.Watch(func(c storage.Change) { told <- c })
+	changes := make(chan storage.Change, 1)
+	w, err := s.Watch(func(c storage.Change) { changes <- c })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,18 +45,18 @@ func TestTLS(t *testing.T) {
 	if err := s.Set("k", []byte("v"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if c := <-told; string(c.Item.Value) != "v" {
-		t.Errorf("told %+v", c)
+	if c := <-changes; string(c.Item.Value) != "v" {
+		t.Errorf("notified of %+v, want the value v", c)
 	}
 
-	// A certificate of unknown origin is refused: rediss:// verifies.
+	// rediss:// verifies the certificate.
 	var unknown x509.UnknownAuthorityError
 	if _, err := storage.Open("rediss://" + addr); !errors.Is(err, storage.ErrUnavailable) || !errors.As(err, &unknown) {
-		t.Errorf("%v, want ErrUnavailable because of an unknown authority", err)
+		t.Errorf("Open: %v, want ErrUnavailable and x509.UnknownAuthorityError", err)
 	}
 }
 
-// certificate makes a certificate for 127.0.0.1, signed by itself.
+// certificate creates a self-signed certificate for 127.0.0.1.
 func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

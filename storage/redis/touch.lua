@@ -1,5 +1,5 @@
--- Gives a key a new life. KEYS: the key. ARGV: ttl in ms (0: none).
--- Returns 1, or 0 if the key is not there.
+-- Sets the ttl of a key. KEYS: the key. ARGV: ttl in ms (0: none).
+-- Returns 1, or 0 if the key does not exist.
 if redis.call('STRLEN', KEYS[1]) == 0 then return 0 end
 if ARGV[1] == '0' then
   redis.call('PERSIST', KEYS[1])

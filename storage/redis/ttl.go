@@ -11,7 +11,7 @@ import (
 
 var _ storage.TTLReader = (*Storage)(nil)
 
-// TTL implements storage.TTLReader with PTTL, to the millisecond.
+// TTL implements storage.TTLReader with PTTL, in milliseconds.
 func (s *Storage) TTL(ctx context.Context, key string) (time.Duration, error) {
 	if err := s.ready(ctx); err != nil {
 		return 0, err
@@ -22,7 +22,7 @@ func (s *Storage) TTL(ctx context.Context, key string) (time.Duration, error) {
 	name := s.name(key)
 	cmd := goredis.NewIntCmd(ctx, "pttl", name)
 	if err := s.router.do(ctx, name, cmd); err != nil {
-		return 0, explain(err, false)
+		return 0, wrap(err, false)
 	}
 	switch ms := cmd.Val(); {
 	case ms == -1:
