@@ -30,9 +30,9 @@ func TestMembersPrune(t *testing.T) {
 		left int
 	}{
 		{"none", members{}, 0, 0},
-		{"all gone", members{"a": 999, "b": 1000}, 0, 0},
-		{"the longest life counts", members{"a": 999, "b": 1500, "c": 3000}, 2 * time.Second, 2},
-		{"for ever", members{"a": 0, "b": 3000}, 0, 2},
+		{"all expired", members{"a": 999, "b": 1000}, 0, 0},
+		{"the last expiry counts", members{"a": 999, "b": 1500, "c": 3000}, 2 * time.Second, 2},
+		{"one without expiry", members{"a": 0, "b": 3000}, 0, 2},
 	}
 	for _, tt := range tests {
 		ttl := tt.m.prune(now)
