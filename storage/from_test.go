@@ -233,9 +233,9 @@ func TestFromEndsWithTheContext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g, sets := newGate(), atomic.Int32{}
 			s := open(t, &naive{onGet: g.wait, onSet: func(string) error { sets.Add(1); return nil }})
-			_, err := s.CompareAndSwap(brief(t), "k", storage.Absent, []byte("v"), 0)
+			_, err := s.CompareAndSwap(shortContext(t), "k", storage.Absent, []byte("v"), 0)
 			if !errors.Is(err, storage.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, storage.ErrUnknownOutcome) {
-				t.Errorf("%v, want ErrUnavailable and the context's error", err)
+				t.Errorf("CompareAndSwap: %v, want ErrUnavailable and the context's error", err)
 			}
 			close(g.opened)
 			synctest.Wait()
@@ -248,12 +248,12 @@ func TestFromEndsWithTheContext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate()
 			s := open(t, &naive{onSet: g.wait})
-			_, err := s.CompareAndSwap(brief(t), "k", storage.Absent, []byte("late"), 0)
+			_, err := s.CompareAndSwap(shortContext(t), "k", storage.Absent, []byte("late"), 0)
 			if !errors.Is(err, storage.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%v, want ErrUnknownOutcome and the context's error", err)
+				t.Errorf("CompareAndSwap: %v, want ErrUnknownOutcome and the context's error", err)
 			}
 			// The first write must not overwrite that of a second writer.
-			_, err = s.CompareAndSwap(brief(t), "k", storage.Absent, []byte("second"), 0)
+			_, err = s.CompareAndSwap(shortContext(t), "k", storage.Absent, []byte("second"), 0)
 			if !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrUnknownOutcome) {
 				t.Errorf("while the first write hangs: %v, want ErrUnavailable", err)
 			}
@@ -268,16 +268,16 @@ func TestFromEndsWithTheContext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGate()
 			s := open(t, &naive{onGet: g.wait})
-			if _, err := s.Load(brief(t), "k"); !errors.Is(err, storage.ErrUnavailable) {
-				t.Errorf("%v, want ErrUnavailable", err)
+			if _, err := s.Load(shortContext(t), "k"); !errors.Is(err, storage.ErrUnavailable) {
+				t.Errorf("Load: %v, want ErrUnavailable", err)
 			}
 			close(g.opened)
 		})
 	})
 }
 
-// brief returns a context that ends after one second of the bubble's clock.
-func brief(t *testing.T) context.Context {
+// shortContext returns a context that ends after one second of the bubble's clock.
+func shortContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -290,8 +290,8 @@ func TestFromBoundsCallsInAHangingBackend(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 1000 {
 			wg.Go(func() { // waited for below
-				if _, err := s.Load(brief(t), strconv.Itoa(i)); !errors.Is(err, storage.ErrUnavailable) {
-					t.Errorf("%v, want ErrUnavailable", err)
+				if _, err := s.Load(shortContext(t), strconv.Itoa(i)); !errors.Is(err, storage.ErrUnavailable) {
+					t.Errorf("Load: %v, want ErrUnavailable", err)
 				}
 			})
 		}
@@ -307,7 +307,7 @@ func TestFromCloseWaitsForTheBackend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		s := storage.From(&naive{onSet: g.wait})
-		_, _ = s.CompareAndSwap(brief(t), "k", storage.Absent, []byte("v"), 0)
+		_, _ = s.CompareAndSwap(shortContext(t), "k", storage.Absent, []byte("v"), 0)
 		closed := make(chan struct{})
 		go func() { // ends when the gate opens; received below
 			_ = s.Close()
@@ -479,7 +479,7 @@ func TestFromWithoutKeysCannotResetAPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := storage.Prefix(s, "app:").Reset(); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("%v, want errors.ErrUnsupported", err)
+		t.Errorf("Reset: %v, want errors.ErrUnsupported", err)
 	}
 	if _, err := s.Load(t.Context(), "app:k"); err != nil {
 		t.Errorf("the refused Reset removed the key: %v", err)

@@ -68,12 +68,12 @@ type Config struct {
 	AllowFlush bool
 
 	// Timeout bounds each request to the server, and so every call that has no
-	// context.
+	// context. At least 1 ms.
 	// Optional. Default: 3 * time.Second
 	Timeout time.Duration
 
 	// ConnectTimeout bounds New (and storage.Open). Each later attempt to connect is
-	// bounded by the shorter of Timeout and ConnectTimeout.
+	// bounded by the shorter of Timeout and ConnectTimeout. At least 1 ms.
 	// Optional. Default: 5 * time.Second
 	ConnectTimeout time.Duration
 
@@ -93,6 +93,9 @@ var ConfigDefault = Config{
 	Timeout:        3 * time.Second,
 	ConnectTimeout: 5 * time.Second,
 }
+
+// minTimeout is the shortest timeout within which a server can answer at all.
+const minTimeout = time.Millisecond
 
 // configDefault returns config with its defaults. It returns an error that names the
 // field if a value is not allowed, or if two values contradict each other.
@@ -115,10 +118,10 @@ func configDefault(config ...Config) (Config, error) {
 
 func (cfg *Config) validate() error {
 	switch {
-	case cfg.Timeout < 0:
-		return badConfig("Timeout is %v: must be positive, or 0 for the default (%v)", cfg.Timeout, ConfigDefault.Timeout)
-	case cfg.ConnectTimeout < 0:
-		return badConfig("ConnectTimeout is %v: must be positive, or 0 for the default (%v)", cfg.ConnectTimeout, ConfigDefault.ConnectTimeout)
+	case cfg.Timeout < minTimeout:
+		return badConfig("Timeout is %v: must be at least %v, or 0 for the default (%v)", cfg.Timeout, minTimeout, ConfigDefault.Timeout)
+	case cfg.ConnectTimeout < minTimeout:
+		return badConfig("ConnectTimeout is %v: must be at least %v, or 0 for the default (%v)", cfg.ConnectTimeout, minTimeout, ConfigDefault.ConnectTimeout)
 	case cfg.PoolSize < 0:
 		return badConfig("PoolSize is %d: must be positive, or 0 for the default (10 per CPU)", cfg.PoolSize)
 	case cfg.Database < 0:

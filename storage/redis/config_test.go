@@ -107,8 +107,9 @@ func TestNewRejectsInvalidConfigs(t *testing.T) {
 		field   string
 		allowed string
 	}{
-		{"negative Timeout", redis.Config{Timeout: -time.Second}, "Config.Timeout is -1s", "must be positive, or 0 for the default (3s)"},
-		{"negative ConnectTimeout", redis.Config{ConnectTimeout: -1}, "Config.ConnectTimeout is -1ns", "must be positive, or 0 for the default (5s)"},
+		{"negative Timeout", redis.Config{Timeout: -time.Second}, "Config.Timeout is -1s", "must be at least 1ms, or 0 for the default (3s)"},
+		{"Timeout too short", redis.Config{Timeout: time.Nanosecond}, "Config.Timeout is 1ns", "must be at least 1ms"},
+		{"negative ConnectTimeout", redis.Config{ConnectTimeout: -1}, "Config.ConnectTimeout is -1ns", "must be at least 1ms, or 0 for the default (5s)"},
 		{"negative PoolSize", redis.Config{PoolSize: -1}, "Config.PoolSize is -1", "must be positive, or 0"},
 		{"negative Database", redis.Config{Database: -1}, "Config.Database is -1", "must be 0 or more"},
 		{"Cluster and Master", redis.Config{Cluster: true, Master: "m"}, "Config.Cluster and Master", "set only one"},
