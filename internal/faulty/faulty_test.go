@@ -94,7 +94,7 @@ func TestCloseUnblocksHangingCalls(t *testing.T) {
 			t.Error(err)
 		}
 		if err := <-got; !errors.Is(err, storage.ErrUnknownOutcome) {
-			t.Errorf("%v, want ErrUnknownOutcome", err)
+			t.Errorf("Set during Close: %v, want ErrUnknownOutcome", err)
 		}
 	})
 }

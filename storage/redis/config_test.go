@@ -82,17 +82,17 @@ func FuzzParseURL(f *testing.F) {
 		cfg, err := redis.ParseURL(url)
 		if err != nil {
 			if !errors.Is(err, storage.ErrBadURL) {
-				t.Errorf("%q: %v does not wrap ErrBadURL", url, err)
+				t.Errorf("ParseURL(%q): %v, want ErrBadURL", url, err)
 			}
 			return
 		}
 		for _, addr := range cfg.Addrs {
 			if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
-				t.Errorf("%q: address %q", url, addr)
+				t.Errorf("ParseURL(%q) returned the address %q, want host:port", url, addr)
 			}
 		}
 		if len(cfg.Addrs) == 0 || cfg.Database < 0 || len(cfg.Addrs) > 1 && !cfg.Cluster && cfg.Master == "" {
-			t.Errorf("%q: %+v", url, cfg)
+			t.Errorf("ParseURL(%q) = %+v, which New rejects", url, cfg)
 		}
 	})
 }

@@ -128,7 +128,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 func TestAbandonedRequestsKeepTheirValue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	direct := open(t, server.URL())
+	direct := open(t, server.URL()+"?timeout=1m") // a loaded machine needs more than 3 s for 32 MiB
 	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL()+"?timeout=1m")
 	if err := s.Set("warm", []byte("up"), 0); err != nil { // now the server knows the script
