@@ -293,9 +293,9 @@ func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 	}
 }
 
-// A request that is excused answers by itself, also when what it changed could not be
+// A request with TolerateFailure answers by itself, also when what it changed could not be
 // saved; one that is not is refused.
-func TestExcuse(t *testing.T) {
+func TestTolerateFailure(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Load", "CompareAndSwap"} {
 		t.Run(method, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestExcuse(t *testing.T) {
 				"/lift": func(c *fiber.Ctx) error {
 					fibersession.FromContext(c).Set("n", 2)
 					if _, failed = s.Lift(c); c.Query("excuse") != "" {
-						s.Excuse(c)
+						s.TolerateFailure(c)
 					}
 					return c.SendString("answered")
 				},

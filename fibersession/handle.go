@@ -31,7 +31,7 @@ type Handle struct {
 	ch      changes    // not saved yet
 	idle    time.Duration
 	seq     uint32
-	since   time.Time // see Waiting
+	since   time.Time // see QueuedSince
 	closed  error     // why h works no more, or never did
 	counted bool      // it is one of Stats.Handles
 	root    *Handle   // whose reference a fork uses; nil for one with its own
@@ -46,30 +46,6 @@ func (s *Store) newHandle(st *state) *Handle {
 // dead returns a handle whose every call fails with err.
 func (s *Store) dead(err error) *Handle {
 	return &Handle{store: s, closed: err}
-}
-
-// Fork returns another handle of the same session, without h's unsaved changes. It
-// costs one small allocation and needs no Release: it works for as long as the
-// handle that was lifted or got does.
-func (h *Handle) Fork() *Handle {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	root := h
-	if h.root != nil {
-		root = h.root
-	}
-	return &Handle{store: h.store, state: h.state, closed: h.shut(), root: root}
-}
-
-// Waiting says since when the work that h is for has waited. When the store hangs, what
-// queued up behind a call that was not answered fails with it, and need not wait for
-// Config.Timeouts.Storage again, one after the other: so its callers have their answers in
-// time. A call of work that began after that is always made, and finds the store when it
-// is back. Sockets say so for each event; a request's session knows when that began.
-func (h *Handle) Waiting(since time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.since = since
 }
 
 func (h *Handle) waiting() time.Time {
@@ -162,16 +138,6 @@ func (h *Handle) Revision() uint64 {
 		return 0
 	}
 	return cur.revision
-}
-
-// Epoch counts how often the session got a new ID (Regenerate), on this node or
-// another. It is 0 when the session is gone.
-func (h *Handle) Epoch() uint64 {
-	cur, err := h.look()
-	if err != nil {
-		return 0
-	}
-	return cur.epoch
 }
 
 // Deadline returns when the session ends if nothing touches it. It is the zero time

@@ -2,9 +2,6 @@ package fibersession
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"time"
 
@@ -52,7 +49,7 @@ func (s *Store) Handler() fiber.Handler {
 
 		err := c.Next()
 		if failed := now().finish(); failed != nil {
-			if now().isExcused() {
+			if now().toleratesFailure() {
 				return err
 			}
 			s.log.Warn("fibersession: a request was refused", "error", failed)
@@ -166,89 +163,10 @@ func (s *Session) finish() error {
 	return s.roll(h)
 }
 
-// Lift returns a handle of the request's session for work that outlives the request,
-// such as a socket. Unsaved changes of the request are saved first. When the request
-// carries no session, a new one begins: its cookie goes out with this response, and
-// it is stored by the first save; until then it lives while a handle of this node
-// holds it. Release the handle when the work is done.
-func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
-	f, err := s.Get(c)
-	if err != nil {
-		return nil, err
-	}
-	if f.Changed() {
-		err = f.Save()
-	} else {
-		err = f.sendID(false)
-	}
-	if err != nil {
-		return nil, err
-	}
-	h := f.Detach()
-	if err := h.Err(); err != nil {
-		h.Release()
-		return nil, err
-	}
-	return h, nil
-}
-
-// Excuse has Handler let the request's own answer stand although its session could not
-// be loaded or saved, for a caller of Get or Lift that saw the error and knows how to
-// go on without.
-func (s *Store) Excuse(c *fiber.Ctx) {
-	if f := s.front(c.Context()); f != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.excused = true
-	}
-}
-
-func (s *Session) isExcused() bool {
+func (s *Session) toleratesFailure() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.excused
-}
-
-// Owns says whether a request carries the ID of h's session, or the last one that it
-// had when it has ended. The store is asked only when the request carries another ID
-// than this node knows for h: another node may have given it a new one.
-func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
-	id, ended := s.claimOf(c).id, h.Err()
-	if !s.validID(id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
-		return false
-	}
-	at, mine := s.layout.place(id), h.state.resolve().place()
-	if subtle.ConstantTimeCompare(at.owner[:], mine.owner[:]) == 1 {
-		return true
-	}
-	if ended != nil {
-		return false
-	}
-	ctx := context.Background()
-	st, err := s.acquire(ctx, id)
-	if err != nil {
-		return false
-	}
-	defer s.table.release(st)
-	theirs, _ := st.resolve().look()
-	ours, _ := h.state.resolve().look()
-	if theirs.lineage != ours.lineage {
-		return false
-	}
-	// h's state learns of its new ID, or that it is gone.
-	return h.do(ctx, &op{kind: opReload}) == nil
-}
-
-// Named returns a name for what a request says its session's ID is, known here or not,
-// well-formed or not: the same for the same, and "" when it says nothing. The ID cannot
-// be found from it.
-func (s *Store) Named(c *fiber.Ctx) string {
-	claim := s.claimOf(c)
-	if !claim.named {
-		return ""
-	}
-	sum := sha256.Sum256([]byte("fiberbridge named\x00" + claim.id))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
+	return s.tolerateFailure
 }
 
 // due says whether a touch would write.

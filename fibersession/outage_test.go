@@ -157,7 +157,7 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 		came := time.Now()
 		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		behind, later := h.Fork(), h.Fork()
-		behind.Waiting(came)
+		behind.QueuedSince(came)
 		try := func(what string, h *fibersession.Handle, wait time.Duration) {
 			t.Helper()
 			for call, do := range map[string]func() error{

@@ -33,11 +33,11 @@ type Session struct {
 	first   Handle  // what h is at first: one allocation less
 	err     error   // why it could not be loaded
 
-	knows     string // the key of the ID that the browser sent or was sent
-	owed      bool   // the browser is to be sent an ID of this front's making
-	handled   bool   // Handler is going to save it
-	excused   bool   // what failed need not be answered: see Store.Excuse
-	destroyed bool   // by this front
+	knows           string // the key of the ID that the browser sent or was sent
+	owed            bool   // the browser is to be sent an ID of this front's making
+	handled         bool   // Handler is going to save it
+	tolerateFailure bool   // see Store.TolerateFailure
+	destroyed       bool   // by this front
 
 	began time.Time // the idle limit when the session was attached
 }

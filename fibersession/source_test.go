@@ -121,7 +121,7 @@ func TestExtractor_CustomIsAskedOnce(t *testing.T) {
 	h := stored(t, s, map[string]any{"user": "ada"})
 	asked = 0
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
-		if !s.Owns(c, h) || s.Named(c) == "" {
+		if !s.Owns(c, h) || s.PresentedIDHash(c) == "" {
 			t.Error("the request's session is another")
 		}
 		c.Request().Header.Set("X-Key", strings.Repeat("B", 43)) // overwrites the bytes in place

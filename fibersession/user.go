@@ -2,9 +2,6 @@ package fibersession
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -191,20 +188,4 @@ func userID(v any) (id string, ok bool) {
 		return strconv.FormatUint(r.Uint(), 10), true
 	}
 	return "", false
-}
-
-// UserKey returns Config.UserKey.
-func (s *Store) UserKey() string { return s.cfg.UserKey }
-
-// UserPseudonym returns a name for a user, of 22 characters: for rooms and indexes.
-// It is a hash keyed with Config.Prefix, the same on every node of an app and
-// another for each label; it keeps an ID from meaning something where it is put, and
-// keeps apps apart. It is no secret: who can guess the ID and knows the prefix can
-// compute it.
-func (s *Store) UserPseudonym(user, label string) string {
-	mac := hmac.New(sha256.New, []byte("fiberbridge user\x00"+s.cfg.Prefix))
-	mac.Write([]byte(label))
-	mac.Write([]byte{0})
-	mac.Write([]byte(user))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }

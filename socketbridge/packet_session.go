@@ -15,7 +15,7 @@ import (
 func (p *Packet) Session() *fibersession.Handle {
 	if p.session == nil && p.socket.session != nil {
 		p.session = p.socket.session.Fork()
-		p.session.Waiting(p.came)
+		p.session.QueuedSince(p.came)
 	}
 	return p.session
 }
@@ -129,6 +129,6 @@ func saveChanged(h *fibersession.Handle, since time.Time) error {
 	if h == nil || !h.Changed() {
 		return nil
 	}
-	h.Waiting(since)
+	h.QueuedSince(since)
 	return h.Save(context.Background())
 }

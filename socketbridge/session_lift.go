@@ -36,7 +36,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	}
 	h, err := s.cfg.Sessions.Lift(c)
 	if err != nil {
-		s.cfg.Sessions.Excuse(c) // the client is told when it joins a namespace that needs it
+		s.cfg.Sessions.TolerateFailure(c) // the client is told when it joins a namespace that needs it
 		s.log.Warn("socketbridge: the session could not be loaded for a handshake", "error", err)
 		return &lifted{err: err}, nil
 	}
@@ -47,7 +47,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	}
 	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh()}
 	if l.new {
-		l.named = s.cfg.Sessions.Named(c)
+		l.named = s.cfg.Sessions.PresentedIDHash(c)
 	}
 	if !s.perSession.add(l.name, s.cfg.Limits.MaxConnsPerSession) {
 		h.Release()
@@ -68,11 +68,11 @@ func (s *Server) same(c *fiber.Ctx, v any) bool {
 		return true
 	}
 	if l.new {
-		if named := s.cfg.Sessions.Named(c); named == "" || named == l.named {
+		if named := s.cfg.Sessions.PresentedIDHash(c); named == "" || named == l.named {
 			return true
 		}
 	}
-	if errors.Is(l.handle.Err(), fibersession.ErrSessionGone) && s.cfg.Sessions.Named(c) == "" {
+	if errors.Is(l.handle.Err(), fibersession.ErrSessionGone) && s.cfg.Sessions.PresentedIDHash(c) == "" {
 		return true
 	}
 	return s.cfg.Sessions.Owns(c, l.handle)

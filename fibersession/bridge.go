@@ -1,0 +1,174 @@
+package fibersession
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/storage"
+)
+
+// The contract with socketbridge.
+//
+// This file holds what socketbridge needs of a Store and its handles, and what other
+// code rarely calls. In the order in which socketbridge uses it:
+//
+//   - At the handshake, Store.Lift gives the connection its Handle. If Lift fails,
+//     Store.TolerateFailure lets the handshake be answered anyway, because a namespace
+//     that shares no session may still be joined. Handle.Epoch and Store.PresentedIDHash
+//     record which ID the connection came with.
+//   - At each later request of the connection, Store.Owns reports whether the request
+//     carries the connection's session. A client that came without a stored session is
+//     recognised by Store.PresentedIDHash instead.
+//   - For each socket and each packet, Handle.Fork gives a handle with its own unsaved
+//     changes. Handle.QueuedSince tells it how long the packet has already waited, and
+//     Handle.Epoch whether the session got a new ID in the meantime. Handle.Refresh,
+//     Touch and Save do the rest.
+//   - For rooms and presence, Store.UserKey names the key to watch, Store.UserPseudonym
+//     names a user's room, and Store.Storage and Store.Prefix say where presence records
+//     are kept.
+//   - At the end of the connection, Handle.Release frees the lifted handle, and with it
+//     all of its forks.
+
+// Lift returns a handle of the request's session for work that outlives the request,
+// such as a socket. It saves unsaved changes of the request first. If the request
+// carries no session, Lift begins a new one and this response carries its cookie. The
+// first save stores it; until then it exists only while this node holds a handle of it.
+// Release the handle when the work is done.
+func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
+	f, err := s.Get(c)
+	if err != nil {
+		return nil, err
+	}
+	if f.Changed() {
+		err = f.Save()
+	} else {
+		err = f.sendID(false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h := f.Detach()
+	if err := h.Err(); err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
+
+// TolerateFailure makes Handler keep the answer of the request's own handlers if the
+// session cannot be loaded or saved. It is for a caller of Get or Lift that saw the
+// error and can answer without a session.
+func (s *Store) TolerateFailure(c *fiber.Ctx) {
+	if f := s.front(c.Context()); f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.tolerateFailure = true
+	}
+}
+
+// Owns reports whether a request carries the ID of h's session. For a session that has
+// ended, this is the last ID that it had. Owns asks the storage only if the request
+// carries another ID than the one this node knows, because another node may have given
+// the session a new ID.
+func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
+	id, ended := s.claimOf(c).id, h.Err()
+	if !s.validID(id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
+		return false
+	}
+	at, mine := s.layout.place(id), h.state.resolve().place()
+	if subtle.ConstantTimeCompare(at.owner[:], mine.owner[:]) == 1 {
+		return true
+	}
+	if ended != nil {
+		return false
+	}
+	ctx := context.Background()
+	st, err := s.acquire(ctx, id)
+	if err != nil {
+		return false
+	}
+	defer s.table.release(st)
+	theirs, _ := st.resolve().look()
+	ours, _ := h.state.resolve().look()
+	if theirs.lineage != ours.lineage {
+		return false
+	}
+	// The reload tells h's state its new ID, or that the session has ended.
+	return h.do(ctx, &op{kind: opReload}) == nil
+}
+
+// PresentedIDHash returns a hash of the session ID that a request presents, or "" if it
+// presents none. It does not check the ID: an unknown or malformed one has a hash too.
+// Equal IDs have equal hashes. The ID cannot be recovered from its hash.
+func (s *Store) PresentedIDHash(c *fiber.Ctx) string {
+	claim := s.claimOf(c)
+	if !claim.named {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("fiberbridge named\x00" + claim.id))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Fork returns another handle of the same session, without h's unsaved changes. It
+// costs one small allocation and needs no Release: it works until the handle that was
+// lifted, detached or got by ID is released.
+func (h *Handle) Fork() *Handle {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	root := h
+	if h.root != nil {
+		root = h.root
+	}
+	return &Handle{store: h.store, state: h.state, closed: h.shut(), root: root}
+}
+
+// QueuedSince records when the caller's work was queued. If the storage hangs, calls
+// that were queued behind the hung call fail with it instead of each waiting for
+// Config.Timeouts.Storage in turn. A call for work that was queued after the hung call
+// began is always made, so it succeeds once the storage is back. Sockets set this for
+// each event; the handle of a request's session uses the time of the request.
+func (h *Handle) QueuedSince(t time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.since = t
+}
+
+// Epoch returns how often the session got a new ID (see Regenerate), on any node. It is
+// 0 if the session has ended.
+func (h *Handle) Epoch() uint64 {
+	cur, err := h.look()
+	if err != nil {
+		return 0
+	}
+	return cur.epoch
+}
+
+// Storage returns the storage that holds the sessions, for other parts of the same app.
+// The store itself uses the keys that begin with Prefix and "s:", "u:", "ticket:" or
+// "cookie:".
+func (s *Store) Storage() storage.Storage { return s.base }
+
+// Prefix returns Config.Prefix, with which every key of the app begins.
+func (s *Store) Prefix() string { return s.cfg.Prefix }
+
+// UserKey returns Config.UserKey.
+func (s *Store) UserKey() string { return s.cfg.UserKey }
+
+// UserPseudonym returns a name of 22 characters for a user, for rooms and indexes. It is
+// a hash keyed with Config.Prefix: the same on every node of an app, and different for
+// each label and each app. It keeps user IDs out of names, but it is not a secret:
+// anyone who knows the prefix and guesses the user ID can compute it.
+func (s *Store) UserPseudonym(user, label string) string {
+	mac := hmac.New(sha256.New, []byte("fiberbridge user\x00"+s.cfg.Prefix))
+	mac.Write([]byte(label))
+	mac.Write([]byte{0})
+	mac.Write([]byte(user))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
