@@ -1,5 +1,5 @@
-// Quickstart: a counter that lives in the session. One button adds to it over HTTP,
-// the other over a socket, and every tab of this browser sees each step at once.
+// Quickstart is a counter stored in the session. One button increments it over HTTP,
+// the other over a socket, and every tab of the browser shows the new count at once.
 //
 //	go run ./examples/quickstart                                  # sessions in memory
 //	STORAGE=redis://127.0.0.1:6379 go run ./examples/quickstart   # sessions in Redis
@@ -20,7 +20,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
-	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
+	_ "github.com/fiberbridge/fiberbridge/storage/redis" // lets STORAGE be a redis:// URL
 )
 
 //go:embed index.html
@@ -36,7 +36,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() { // main waits for Listen, which this ends
+	go func() { // shuts down on Ctrl-C, which makes Listen return
 		<-ctx.Done()
 		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -51,12 +51,12 @@ func main() {
 	}
 }
 
-// newApp is the whole program: sessions, sockets, and the two ways to count.
+// newApp sets up sessions, sockets and the two ways to count.
 func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 	sessions := fibersession.New(fibersession.Config{Storage: store})
 	io := socketbridge.New(socketbridge.Config{
 		Sessions: sessions,
-		Adapter:  redisadapter.For(store), // links several nodes on one Redis; none for memory
+		Adapter:  redisadapter.For(store), // links nodes that share a Redis; nil for memory
 	})
 
 	app := fiber.New(fiber.Config{
@@ -71,7 +71,7 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		return c.Type("html", "utf-8").Send(page)
 	})
 
-	// Counting over HTTP ...
+	// Count over HTTP ...
 	app.Post("/count", func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
 		n, err := sess.Incr("count", 1)
@@ -84,10 +84,10 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		return c.JSON(n)
 	})
 
-	// ... and over a socket: it is the same session.
+	// ... or over a socket, which has the same session.
 	io.OnConnection(func(s *socketbridge.Socket) {
 		var auth struct{ Tab string }
-		_ = s.Auth(&auth) // without a name the tab is nameless
+		_ = s.Auth(&auth) // a client that sends no name stays unnamed
 		_ = s.Emit("count", fibersession.Value[int](s.Session(), "count"))
 		_ = s.ToSession().Emit("tab", auth.Tab, "opened")
 

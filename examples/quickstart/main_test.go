@@ -13,7 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// start serves the program on a free port and returns its URL.
+// start runs the program on a free port and returns its URL.
 func start(t *testing.T, storageURL string) string {
 	t.Helper()
 	store, err := storage.Open(storageURL)
@@ -26,7 +26,7 @@ func start(t *testing.T, storageURL string) string {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- app.Listener(ln) }() // received at the test's end
+	go func() { served <- app.Listener(ln) }() // received in the cleanup
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -46,7 +46,7 @@ func start(t *testing.T, storageURL string) string {
 	return "http://" + ln.Addr().String()
 }
 
-// TestTwoTabs presses both buttons in two tabs of Chromium.
+// TestTwoTabs clicks both buttons in two Chromium tabs.
 func TestTwoTabs(t *testing.T) {
 	t.Parallel()
 	for _, store := range []string{"memory", "redis"} {
@@ -64,7 +64,7 @@ func TestTwoTabs(t *testing.T) {
 				tab.WaitText("#state", "connected")
 				tab.WaitText("#count", "0")
 			}
-			one.WaitText("#log", "opened") // the second tab
+			one.WaitText("#log", "opened") // logged by the second tab's connection
 			one.Click("#http")
 			one.WaitText("#count", "1")
 			two.WaitText("#count", "1")
@@ -74,8 +74,8 @@ func TestTwoTabs(t *testing.T) {
 			two.WaitText("#count", "2")
 			one.WaitText("#log", "counted to 2")
 
-			stranger := browser.NewContext(nil).Open(site)
-			stranger.WaitText("#count", "0")
+			otherBrowser := browser.NewContext(nil).Open(site)
+			otherBrowser.WaitText("#count", "0")
 
 			if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 				one.Screenshot(filepath.Join(dir, "quickstart-"+store+".png"))
@@ -85,7 +85,7 @@ func TestTwoTabs(t *testing.T) {
 			one.Reload()
 			one.WaitText("#count", "2")
 			if n := one.Waiting("error"); n > 0 {
-				t.Errorf("the page has %d errors: %s", n, one.MustNext("error"))
+				t.Errorf("the page logged %d errors, first: %s", n, one.MustNext("error"))
 			}
 		})
 	}
