@@ -1,5 +1,5 @@
-// Crosssite: sockets at one origin, and the page that uses them at three others: one
-// that the session's cookie reaches, one that needs a ticket, and one that is refused.
+// Crosssite serves sockets at one origin and the page that uses them at three others:
+// the first receives the session cookie, the second needs a ticket, the third is rejected.
 //
 //	go run ./examples/crosssite   # then open http://127.0.0.1:3001
 package main
@@ -45,21 +45,24 @@ func main() {
 	}
 }
 
-// serve runs both apps until ctx ends.
+// origins are the URLs of the socket server and of the page under its three hostnames.
+type origins struct{ Sockets, SameSite, CrossSite, Unlisted string }
+
+// serve runs both apps until ctx is canceled or one of them fails.
 func serve(ctx context.Context, socketsAt, pagesAt net.Listener) error {
 	_, port, _ := net.SplitHostPort(pagesAt.Addr().String())
-	s := site{
-		Sockets:  "http://" + socketsAt.Addr().String(),
-		SameSite: "http://127.0.0.1:" + port, // the same host: its cookies know no ports
-		Listed:   "http://localhost:" + port, // another host: no cookie comes along
-		Stranger: "http://stranger.localhost:" + port,
+	o := origins{
+		Sockets:   "http://" + socketsAt.Addr().String(),
+		SameSite:  "http://127.0.0.1:" + port, // same host: cookies ignore the port
+		CrossSite: "http://localhost:" + port, // different host: the cookie is not sent
+		Unlisted:  "http://stranger.localhost:" + port,
 	}
 	sessions := fibersession.New()
 	io := socketbridge.New(socketbridge.Config{
 		Sessions: sessions,
-		Engine:   engineio.Config{AllowOrigins: []string{s.SameSite, s.Listed}}, // and not the stranger
+		Engine:   engineio.Config{AllowOrigins: []string{o.SameSite, o.CrossSite}},
 	})
-	sockets, pages := newSockets(sessions, io), newPages(sessions, io, s)
+	sockets, pages := newSocketApp(sessions, io), newPageApp(sessions, io, o)
 
 	ended := make(chan error, 2) // received below
 	go func() { ended <- sockets.Listener(socketsAt) }()
@@ -83,11 +86,8 @@ func serve(ctx context.Context, socketsAt, pagesAt net.Listener) error {
 	return err
 }
 
-// site says what is where.
-type site struct{ Sockets, SameSite, Listed, Stranger string }
-
-// newSockets is the app with the sockets. It serves no page.
-func newSockets(sessions *fibersession.Store, io *socketbridge.Server) *fiber.App {
+// newSocketApp returns the app that serves the sockets. It has no pages.
+func newSocketApp(sessions *fibersession.Store, io *socketbridge.Server) *fiber.App {
 	app := newApp()
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/
@@ -97,12 +97,12 @@ func newSockets(sessions *fibersession.Store, io *socketbridge.Server) *fiber.Ap
 	return app
 }
 
-// newPages is the app with the page. It has the same sessions, each under the cookie of
-// the host that the browser came to, and gives its page a ticket for its session.
-func newPages(sessions *fibersession.Store, io *socketbridge.Server, s site) *fiber.App {
+// newPageApp returns the app that serves the page. It shares the session store, sets a
+// session cookie for each hostname, and issues tickets for the page's session.
+func newPageApp(sessions *fibersession.Store, io *socketbridge.Server, o origins) *fiber.App {
 	app := newApp()
 	app.Use(sessions.Handler())
-	app.Post("/socket.io/ticket", io.TicketHandler()) // where connectWithSession asks
+	app.Post("/socket.io/ticket", io.TicketHandler()) // connectWithSession requests its ticket here
 	app.Get("/", func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
 		if sess.Get("visitor") == nil {
@@ -110,7 +110,7 @@ func newPages(sessions *fibersession.Store, io *socketbridge.Server, s site) *fi
 		}
 		c.Type("html", "utf-8")
 		return page.Execute(c, map[string]any{
-			"Site": s, "Script": s.Sockets + io.ScriptURL("module"), "Here": c.BaseURL(), "Visitor": sess.Get("visitor"),
+			"Origins": o, "Script": o.Sockets + io.ScriptURL("module"), "Here": c.BaseURL(), "Visitor": sess.Get("visitor"),
 		})
 	})
 	return app

@@ -10,7 +10,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
-// TestThreeOrigins opens the page at its three origins in Chromium.
+// TestThreeOrigins opens the page at each of its three origins in Chromium.
 func TestThreeOrigins(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -26,7 +26,7 @@ func TestThreeOrigins(t *testing.T) {
 	_, port, _ := net.SplitHostPort(lns[1].Addr().String())
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, lns[0], lns[1]) }() // received at the test's end
+	go func() { ended <- serve(ctx, lns[0], lns[1]) }() // received in the cleanup
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -38,8 +38,8 @@ func TestThreeOrigins(t *testing.T) {
 		host, byCookie, byTicket string
 	}{
 		{"127.0.0.1", "connected as ", "connected as "},
-		{"localhost", "connected, without your session", "connected as "},
-		{"stranger.localhost", "refused", "refused"},
+		{"localhost", "connected without your session", "connected as "},
+		{"stranger.localhost", "rejected", "rejected"},
 	} {
 		page := browser.Open("http://" + net.JoinHostPort(tt.host, port))
 		me := page.Text("#visitor")
@@ -49,10 +49,10 @@ func TestThreeOrigins(t *testing.T) {
 			}
 			page.WaitText(way, want)
 		}
-		page.Click("#again") // which can be clicked when all have ended
+		page.Click("#again") // enabled once all three attempts have finished
 		page.WaitText("#ticket", tt.byTicket)
 		if got := page.Text("[aria-current] code"); got != tt.host {
-			t.Errorf("at %s the page takes itself for %s", tt.host, got)
+			t.Errorf("at %s the page marks %s as the current origin", tt.host, got)
 		}
 		if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 			page.WaitText("#again:enabled", "")
@@ -67,7 +67,7 @@ func TestThreeOrigins(t *testing.T) {
 	var wide bool
 	page.Eval(`return document.documentElement.scrollWidth > innerWidth`, nil, &wide)
 	if wide {
-		t.Error("the page is wider than a phone")
+		t.Error("the page is wider than a phone's screen")
 	}
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 		page.Screenshot(filepath.Join(dir, "crosssite-phone.png"))

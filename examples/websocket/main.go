@@ -1,5 +1,5 @@
-// Websocket: a wall that visitors write on, over plain WebSockets of
-// contrib/socketio that share the session of the page.
+// Websocket is a message wall over the plain WebSockets of contrib/socketio, which
+// share their session with the page.
 //
 //	go run ./examples/websocket                                  # sessions in memory
 //	STORAGE=redis://127.0.0.1:6379 go run ./examples/websocket   # sessions in Redis
@@ -23,7 +23,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 	"github.com/fiberbridge/fiberbridge/storage"
-	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
+	_ "github.com/fiberbridge/fiberbridge/storage/redis" // lets STORAGE be a redis:// URL
 )
 
 //go:embed index.html
@@ -40,7 +40,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() { // main waits for Listen, which this ends
+	go func() { // shuts down on Ctrl-C, which makes Listen return
 		<-ctx.Done()
 		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -55,16 +55,20 @@ func main() {
 	}
 }
 
-// onMessage is a listener as an app of contrib/socketio has it, which now knows
-// whose connection it is. It hears every frame; events are for the chains below.
+// onMessage is an ordinary contrib/socketio listener that can now read the session.
+// It receives every frame and skips events, which the handlers in newApp answer.
 func onMessage(ep *socketio.EventPayload) {
-	if !strings.HasPrefix(string(ep.Data), "[") {
-		name := fibersession.Value[string](contribws.SessionOf(ep.Kws), "name")
-		ep.Kws.Emit([]byte(fmt.Sprintf("You are %q, and sent %d bytes.", name, len(ep.Data))))
+	if strings.HasPrefix(string(ep.Data), "[") {
+		return
 	}
+	sender := "an unnamed visitor"
+	if name := fibersession.Value[string](contribws.SessionOf(ep.Kws), "name"); name != "" {
+		sender = name
+	}
+	ep.Kws.Emit([]byte(fmt.Sprintf("Received %d bytes from %s.", len(ep.Data), sender)))
 }
 
-// newApp is the whole program: a page, a name in the session, and the wall.
+// newApp sets up the page, the forms that change the session, and the wall's events.
 func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 	sessions := fibersession.New(fibersession.Config{Storage: store})
 	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
@@ -75,16 +79,17 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		IdleTimeout:           60 * time.Second,
 	})
 	app.Use(sessions.Handler())
-	app.Get("/ws", contribws.New(io)) // was: socketio.New(...)
+	app.Get("/ws", contribws.New(io)) // replaces socketio.New(...)
 
 	app.Get("/", func(c *fiber.Ctx) error {
-		if _, err := fibersession.FromContext(c).Incr("visits", 1); err != nil { // a session of its own before the socket opens
+		// Storing a value gives the browser its session cookie before the socket opens.
+		if _, err := fibersession.FromContext(c).Incr("visits", 1); err != nil {
 			return err
 		}
 		return c.Type("html", "utf-8").Send(page)
 	})
 
-	// What happens over HTTP is known to the session's sockets at once ...
+	// HTTP handlers change the session and notify its sockets ...
 	app.Post("/name", func(c *fiber.Ctx) error {
 		name := strings.TrimSpace(c.FormValue("name"))
 		if name == "" || len(name) > 160 {
@@ -95,14 +100,14 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		return io.ToSession(sess).Emit("you", name)
 	})
 	app.Post("/leave", func(c *fiber.Ctx) error {
-		return fibersession.FromContext(c).Destroy() // closes them, in every tab
+		return fibersession.FromContext(c).Destroy() // closes its sockets in every tab
 	})
 
-	// ... and the sockets' handlers work on the same session.
+	// ... and socket handlers read and write the same session.
 	io.OnConnection(func(s *socketbridge.Socket) {
 		_ = s.Emit("you", fibersession.Value[string](s.Session(), "name"))
 	})
-	io.On("say", named, func(p *socketbridge.Packet) error {
+	io.On("say", requireName, func(p *socketbridge.Packet) error {
 		var text string
 		if err := p.Bind(&text); err != nil {
 			return err
@@ -116,10 +121,10 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 	return app, io
 }
 
-// named lets only those go on whose session has a name.
-func named(p *socketbridge.Packet) error {
+// requireName runs the next handler only if the session has a name.
+func requireName(p *socketbridge.Packet) error {
 	if fibersession.Value[string](p.Session(), "name") == "" {
-		return p.Socket().Emit("problem", "Tell us your name first.")
+		return p.Socket().Emit("problem", "Enter your name first.")
 	}
 	return p.Next()
 }

@@ -17,11 +17,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	socketio.On(socketio.EventMessage, contribws.Guard(onMessage)) // as main does
+	socketio.On(socketio.EventMessage, contribws.Guard(onMessage)) // as in main
 	os.Exit(m.Run())
 }
 
-// start serves the program on a free port and returns its URL.
+// start runs the program on a free port and returns its URL.
 func start(t *testing.T, storageURL string) string {
 	t.Helper()
 	store, err := storage.Open(storageURL)
@@ -34,7 +34,7 @@ func start(t *testing.T, storageURL string) string {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- app.Listener(ln) }() // received at the test's end
+	go func() { served <- app.Listener(ln) }() // received in the cleanup
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -54,8 +54,8 @@ func start(t *testing.T, storageURL string) string {
 	return "http://" + ln.Addr().String()
 }
 
-// TestE4_NativeWebSocketInTheBrowser drives the page in Chromium: two tabs of one
-// session and a stranger, with the browser's own WebSocket.
+// TestE4_NativeWebSocketInTheBrowser drives the page in Chromium with the browser's
+// own WebSocket: two tabs of one session, and another browser context.
 func TestE4_NativeWebSocketInTheBrowser(t *testing.T) {
 	t.Parallel()
 	for _, store := range []string{"memory", "redis"} {
@@ -68,52 +68,52 @@ func TestE4_NativeWebSocketInTheBrowser(t *testing.T) {
 			site := start(t, url)
 			browser := nodetest.Start(t).Browser(t)
 			one, two := browser.Open(site), browser.Open(site)
-			stranger := browser.NewContext(nil).Open(site)
-			for _, tab := range []*nodetest.Page{one, two, stranger} {
+			other := browser.NewContext(nil).Open(site)
+			for _, tab := range []*nodetest.Page{one, two, other} {
 				tab.WaitText("#state", "connected")
 			}
 
 			one.Fill("#text", "too early")
 			one.Click("#say")
-			one.WaitText("#wall", "Tell us your name first.")
+			one.WaitText("#wall", "Enter your name first.")
 
-			one.Fill("#name", "Ann") // over HTTP, seen by the sockets of both tabs
+			one.Fill("#name", "Ann") // sent over HTTP; the sockets of both tabs receive it
 			one.Click("#enter")
 			one.WaitText("#you", "Ann")
 			two.WaitText("#you", "Ann")
 
 			two.Fill("#text", "Hello, wall")
 			two.Click("#say")
-			for _, tab := range []*nodetest.Page{one, two, stranger} {
+			for _, tab := range []*nodetest.Page{one, two, other} {
 				tab.WaitText("#wall", "Ann")
 				tab.WaitText("#wall", "Hello, wall")
-				tab.WaitText("#wall", "no. 1")
+				tab.WaitText("#wall", "message 1")
 			}
 
-			one.Fill("#text", "anybody there?") // to the listener of contrib/socketio
-			one.Click("#ask")
-			one.WaitText("#wall", `You are "Ann", and sent 14 bytes.`)
+			one.Fill("#text", "anybody there?") // answered by the contrib/socketio listener
+			one.Click("#raw")
+			one.WaitText("#wall", "Received 14 bytes from Ann.")
 
-			stranger.Fill("#text", "and me")
-			stranger.Click("#ask")
-			stranger.WaitText("#wall", `You are "", and sent 6 bytes.`)
+			other.Fill("#text", "and me")
+			other.Click("#raw")
+			other.WaitText("#wall", "Received 6 bytes from an unnamed visitor.")
 
 			if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 				one.Screenshot(filepath.Join(dir, "websocket-"+store+".png"))
 			}
 
-			one.Click("#leave") // both tabs begin anew, the stranger stays
+			one.Click("#leave") // both tabs get a new session; the other browser keeps its own
 			for _, tab := range []*nodetest.Page{one, two} {
-				tab.WaitText("#wall", "Nothing yet")
+				tab.WaitText("#wall", "No messages yet")
 				tab.WaitText("#state", "connected")
 				if n := tab.Count("#known:not([hidden])"); n != 0 {
-					t.Error("the name is still known")
+					t.Error("the page still shows the name")
 				}
 			}
-			stranger.WaitText("#wall", "Hello, wall")
-			for _, tab := range []*nodetest.Page{one, two, stranger} {
+			other.WaitText("#wall", "Hello, wall")
+			for _, tab := range []*nodetest.Page{one, two, other} {
 				if n := tab.Waiting("error"); n > 0 {
-					t.Errorf("the page has %d errors: %s", n, tab.MustNext("error"))
+					t.Errorf("the page logged %d errors, first: %s", n, tab.MustNext("error"))
 				}
 			}
 		})
