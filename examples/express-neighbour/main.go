@@ -1,7 +1,7 @@
-// Express-neighbour: an Express app and a Fiber app behind one hostname, with one login.
-// Express (server.js) is what there was; Fiber stands in front of it, serves the page and
-// the live part, and passes on what it does not serve itself. Both keep sessions in the
-// same Redis, under the same signed cookie.
+// Express-neighbour runs an Express app and a Fiber app behind one hostname, with one
+// login. The Express app (server.js) existed first. Fiber runs in front of it, serves the
+// page and the sockets, and proxies /express/ to it. Both keep sessions in the same Redis
+// and use the same signed cookie.
 //
 //	npm ci && node server.js   # Express, on port 3001
 //	go run .                   # Fiber, on port 3000: open http://127.0.0.1:3000 in two tabs
@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/proxy"
@@ -43,7 +44,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() { // main waits for Listen, which this ends
+	go func() { // shuts down on Ctrl-C, which makes Listen return
 		<-ctx.Done()
 		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -59,17 +60,18 @@ func main() {
 }
 
 type config struct {
-	secrets []string // the same, in the same order, as in server.js
-	express string   // where Express listens
+	secrets []string // the same as in server.js, in the same order
+	express string   // the URL of the Express app
 }
 
-// newApp is the Fiber app.
+// newApp returns the Fiber app and its socket server.
 func newApp(store storage.Storage, cfg config) (*fiber.App, *socketbridge.Server) {
 	sessions := fibersession.New(fibersession.Config{
 		Storage: store,
 		Express: &fibersession.Express{Secrets: cfg.secrets},
-		Tracking: fibersession.Tracking{Recheck: time.Second}, // how soon sockets hear of what Express did, with nothing said
 		UserKey: "user",
+		// Express does not notify Fiber of changes: look for them every second.
+		Tracking: fibersession.Tracking{Recheck: time.Second},
 	})
 	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
 	app := fiber.New(fiber.Config{
@@ -77,32 +79,34 @@ func newApp(store storage.Storage, cfg config) (*fiber.App, *socketbridge.Server
 		ReadTimeout:           10 * time.Second,
 		IdleTimeout:           60 * time.Second,
 	})
-	app.All("/express/*", passOn(cfg.express)) // before the sessions: these are Express' requests
+	app.All("/express/*", proxyTo(cfg.express)) // before sessions.Handler: Express handles its own sessions
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/
-	overHTTP(app)
-	live(io)
+	addRoutes(app)
+	addEvents(io)
 	return app, io
 }
 
-// passOn has another server answer.
-func passOn(to string) fiber.Handler {
+// proxyTo forwards requests to the server at url.
+func proxyTo(url string) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		// What Express is told of the browser is what is seen here, not what the browser says.
+		// Overwrite these headers: a browser could send false ones.
 		c.Request().Header.Set(fiber.HeaderXForwardedFor, c.IP())
 		c.Request().Header.Set(fiber.HeaderXForwardedProto, c.Protocol())
 		c.Request().Header.Set(fiber.HeaderXForwardedHost, c.Hostname())
-		if err := proxy.DoTimeout(c, to+c.OriginalURL(), 10*time.Second); err != nil {
-			return fiber.NewError(fiber.StatusBadGateway, "Express does not answer. Is `node server.js` running?")
+		if err := proxy.DoTimeout(c, url+c.OriginalURL(), 10*time.Second); err != nil {
+			log.Printf("no answer from %s (is `node server.js` running?): %v", url, err)
+			return fiber.NewError(fiber.StatusBadGateway, "The Express app is not responding. Please try again in a moment.")
 		}
 		return nil
 	}
 }
 
-// overHTTP is what the page asks of Fiber. Express has the same under /express.
-func overHTTP(app *fiber.App) {
+// addRoutes adds the page and its HTTP calls. Express serves the same calls under /express.
+func addRoutes(app *fiber.App) {
 	app.Get("/", func(c *fiber.Ctx) error {
-		// Stored, so that it has a cookie, and that sockets hear when Express ends it at a login.
+		// Storing a value saves the session. The browser then has a cookie, and the
+		// session's sockets are disconnected when an Express login replaces the session.
 		if _, err := fibersession.FromContext(c).Incr("views", 1); err != nil {
 			return err
 		}
@@ -113,8 +117,8 @@ func overHTTP(app *fiber.App) {
 	})
 	app.Post("/fiber/login", func(c *fiber.Ctx) error {
 		var in struct{ Name string }
-		if err := c.BodyParser(&in); err != nil || in.Name == "" || len(in.Name) > 40 {
-			return fiber.NewError(fiber.StatusBadRequest, "a name of 1 to 40 bytes")
+		if err := c.BodyParser(&in); err != nil || in.Name == "" || utf8.RuneCountInString(in.Name) > 40 {
+			return fiber.NewError(fiber.StatusBadRequest, "Enter a name of 1 to 40 characters.")
 		}
 		sess := fibersession.FromContext(c)
 		if err := sess.Login(strings.Clone(in.Name)); err != nil { // a real app asks for a password first
@@ -134,21 +138,22 @@ func overHTTP(app *fiber.App) {
 	})
 }
 
-// live is what the page hears, and says, over its socket.
-func live(io *socketbridge.Server) {
-	tell := func(s *socketbridge.Socket) { _ = s.Emit("me", meOf(s.Session())) }
-	io.OnConnection(tell)
-	io.OnSessionChange(func(s *socketbridge.Socket, _ []string) { tell(s) }) // whoever changed it
+// addEvents adds the socket handlers. The page receives the session's user and count when
+// it connects, and again whenever Fiber or Express changes the session.
+func addEvents(io *socketbridge.Server) {
+	sendMe := func(s *socketbridge.Socket) { _ = s.Emit("me", meOf(s.Session())) }
+	io.OnConnection(sendMe)
+	io.OnSessionChange(func(s *socketbridge.Socket, _ []string) { sendMe(s) })
 	io.On("count", func(p *socketbridge.Packet) error {
 		_, err := p.Session().Incr(p.Context(), "count", 1)
 		if errors.Is(err, fibersession.ErrNotInteger) {
-			return p.Ack("the count is no integer")
+			return p.Ack("The count is not an integer.")
 		}
 		return err
 	})
 }
 
-// me is what each side says of the session.
+// me is the part of the session that both apps show.
 type me struct {
 	User  string `json:"user"`
 	Count int    `json:"count"`

@@ -18,7 +18,7 @@ import (
 
 const secrets = "a secret of this test that is long enough,another one that once signed before it"
 
-// startExpress runs server.js, with the packages of the tests, and returns its URL.
+// startExpress runs server.js with the npm packages of internal/nodetest and returns its URL.
 func startExpress(t *testing.T, redisURL string) string {
 	t.Helper()
 	cmd := exec.Command("node", "server.js")
@@ -39,12 +39,12 @@ func startExpress(t *testing.T, redisURL string) string {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	_, url, ok := strings.Cut(strings.TrimSpace(line), " on ")
 	if err != nil || !ok {
-		t.Fatalf("server.js says %q: %v", line, err)
+		t.Fatalf("server.js printed %q, want its URL: %v", line, err)
 	}
 	return url
 }
 
-// start serves both programs and returns the URL of the one in front, and what ends it.
+// start runs both programs. It returns the URL of the Fiber app and a function that stops it.
 func start(t *testing.T) (url string, stop func()) {
 	t.Helper()
 	redisURL := redistest.Start(t).URL()
@@ -77,62 +77,62 @@ func start(t *testing.T) (url string, stop func()) {
 	}
 }
 
-// TestN7_OneLoginInChromium logs in and out and counts at both sides, in two tabs.
+// TestN7_OneLoginInChromium logs in, logs out and counts on both sides, in two tabs.
 func TestN7_OneLoginInChromium(t *testing.T) {
 	t.Parallel()
 	stop := func() {}
-	t.Cleanup(func() { stop() }) // after the browser, which keeps connections open, has ended
+	t.Cleanup(func() { stop() }) // runs after the browser, which keeps connections open, has closed
 	n := nodetest.Start(t)
 	site, stopSite := start(t)
 	stop = stopSite
 	browser := n.Browser(t)
 	one, two := browser.Open(site), browser.Open(site)
 	tabs := []*nodetest.Page{one, two}
-	see := func(what string, want string) {
+	waitForAll := func(field, want string) {
 		t.Helper()
 		for _, tab := range tabs {
-			for _, side := range []string{"express", "fiber", "live"} {
-				tab.WaitText("#"+side+"-"+what, want)
+			for _, side := range []string{"express", "fiber", "socket"} {
+				tab.WaitText("#"+side+"-"+field, want)
 			}
 		}
 	}
-	see("user", "nobody")
-	see("count", "0")
+	waitForAll("user", "not logged in")
+	waitForAll("count", "0")
 
 	one.Click("#express-add")
-	see("count", "1")
-	two.Click("#live-add")
-	see("count", "2")
+	waitForAll("count", "1")
+	two.Click("#socket-add")
+	waitForAll("count", "2")
 	two.Click("#fiber-add")
-	see("count", "3")
+	waitForAll("count", "3")
 
 	one.Fill("#name", "ada")
 	one.Click("#express-login")
-	see("user", "ada")
-	see("count", "3")
-	one.Click("#live-add")
-	see("count", "4")
+	waitForAll("user", "ada")
+	waitForAll("count", "3")
+	one.Click("#socket-add")
+	waitForAll("count", "4")
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
 		one.Screenshot(filepath.Join(dir, "express-neighbour.png"))
 	}
 
 	two.Click("#fiber-logout")
-	see("user", "nobody")
-	see("count", "0")
+	waitForAll("user", "not logged in")
+	waitForAll("count", "0")
 
 	two.Fill("#name", "bob")
 	two.Click("#fiber-login")
-	see("user", "bob")
+	waitForAll("user", "bob")
 	two.Click("#express-add")
-	see("count", "1")
+	waitForAll("count", "1")
 	one.Click("#express-logout")
-	see("user", "nobody")
+	waitForAll("user", "not logged in")
 
-	stranger := browser.NewContext(nil).Open(site)
-	stranger.WaitText("#live-user", "nobody")
-	for _, tab := range append(tabs, stranger) {
+	other := browser.NewContext(nil).Open(site)
+	other.WaitText("#socket-user", "not logged in")
+	for _, tab := range append(tabs, other) {
 		if n := tab.Waiting("error"); n > 0 {
-			t.Errorf("the page has %d errors: %s", n, tab.MustNext("error"))
+			t.Errorf("the page logged %d errors, first: %s", n, tab.MustNext("error"))
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// The Express app: sessions in Redis with express-session and connect-redis, as many
-// apps have them. Nothing in it knows of Fiber.
+// The Express app: sessions in Redis with express-session and connect-redis, a common
+// setup. It has no code for Fiber.
 const express = require("express");
 const session = require("express-session");
 const { RedisStore } = require("connect-redis");
@@ -11,13 +11,13 @@ async function main() {
   await client.connect();
 
   const app = express();
-  app.set("trust proxy", "loopback"); // Fiber stands in front
+  app.set("trust proxy", "loopback"); // Fiber is the proxy
   app.use(express.json());
   app.use(
     session({
       store: new RedisStore({ client }),
       secret: (process.env.SESSION_SECRETS ?? "only for trying out: set SESSION_SECRETS").split(","),
-      resave: false, // else every request here takes back what Fiber stored meanwhile
+      resave: false, // with true, each request here would overwrite concurrent changes by Fiber
       saveUninitialized: false,
       cookie: { maxAge: 24 * 60 * 60 * 1000, sameSite: "lax", secure: "auto" },
     }),
@@ -29,7 +29,8 @@ async function main() {
 
   app.post("/express/login", (request, response, next) => {
     const { name } = request.body ?? {};
-    if (typeof name !== "string" || !name || name.length > 40) return response.status(400).json("a name of 1 to 40 characters");
+    if (typeof name !== "string" || !name || name.length > 40)
+      return response.status(400).type("text").send("Enter a name of 1 to 40 characters.");
     const { count } = request.session;
     request.session.regenerate((error) => {
       if (error) return next(error);
