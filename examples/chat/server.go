@@ -35,10 +35,10 @@ func newSite(cfg nodeConfig, store storage.Storage) (*site, error) {
 	}
 	s := &site{node: cfg.Name, history: History{store}, list: list}
 	s.sessions = fibersession.New(fibersession.Config{
-		Storage:     store,
-		UserKey:     "user", // the session's value that says whose it is
+		Storage:    store,
+		UserKey:    "user", // the session's value that says whose it is
 		Expiration: 24 * time.Hour,
-		Cookie: fibersession.Cookie{Insecure:    cfg.Insecure},
+		Cookie:     fibersession.Cookie{Insecure: cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{
 		Sessions: s.sessions,

@@ -8,15 +8,16 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// dashboard is the page behind the door. It holds no data: that comes over the socket.
-func (s *site) dashboard(c *fiber.Ctx) error {
+// dashboard serves the page for users who are logged in. The page contains no data: it
+// requests everything over its socket.
+func (s *server) dashboard(c *fiber.Ctx) error {
 	sess := fibersession.FromContext(c)
 	id := sess.User()
 	if id == "" {
 		return c.Redirect("/login", fiber.StatusSeeOther)
 	}
 	_, err := s.users.ByID(c.UserContext(), id)
-	if errors.Is(err, errNoUser) { // the database is a new one
+	if errors.Is(err, errNoUser) { // the session is older than the database
 		if err := sess.Destroy(); err != nil {
 			return err
 		}
@@ -25,65 +26,66 @@ func (s *site) dashboard(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return s.show(c, "dashboard", view{})
+	return s.renderForm(c, "dashboard", view{})
 }
 
-func (s *site) loginPage(c *fiber.Ctx) error {
+func (s *server) loginPage(c *fiber.Ctx) error {
 	v := view{Form: "login"}
 	switch c.Query("ended") {
 	case "":
 	case "expired":
-		v.Notice = "You were away for long, so you have been logged out."
+		v.Notice = "You were inactive for too long and have been logged out."
 	default:
 		v.Notice = "You have been logged out."
 	}
-	return s.door(c, v)
+	return s.authPage(c, v)
 }
 
-func (s *site) signUpPage(c *fiber.Ctx) error { return s.door(c, view{Form: "signup"}) }
+func (s *server) signUpPage(c *fiber.Ctx) error { return s.authPage(c, view{Form: "signup"}) }
 
-// door shows the way in, to who is not in already.
-func (s *site) door(c *fiber.Ctx, v view) error {
+// authPage shows the login or sign-up form, unless the visitor is logged in.
+func (s *server) authPage(c *fiber.Ctx, v view) error {
 	if fibersession.FromContext(c).User() != "" {
 		return c.Redirect("/", fiber.StatusSeeOther)
 	}
-	return s.show(c, "door", v)
+	return s.renderForm(c, "auth", v)
 }
 
-// logIn counts an attempt before it is made, so that attempts at the same moment
-// count too, and forgets those of the name when one succeeds.
-func (s *site) logIn(c *fiber.Ctx) error {
+// logIn counts the attempt before it checks the password, so that concurrent attempts
+// count too. A successful login resets the count of the name.
+func (s *server) logIn(c *fiber.Ctx) error {
 	login, from := normalLogin(c.FormValue("login")), network(c.IP())
 	again := view{Form: "login", Login: login}
 	key := login + "\x00" + from
 	if len(login) > 20 {
-		return s.refuse(c, again, ErrCredentials)
+		return s.rejectForm(c, again, ErrCredentials)
 	}
-	if !s.perNet.Take(from) || !s.perUser.Take(key) {
-		return s.refuse(c, again, ErrTooMany)
+	if !s.loginsPerNetwork.Allow(from) || !s.loginsPerName.Allow(key) {
+		return s.rejectForm(c, again, ErrTooMany)
 	}
 	user, err := s.users.LogIn(c.UserContext(), login, c.FormValue("password"))
 	if err != nil {
-		return s.refuse(c, again, err)
+		return s.rejectForm(c, again, err)
 	}
-	s.perUser.Forget(key)
-	return s.signIn(c, user)
+	s.loginsPerName.Reset(key)
+	return s.startSession(c, user)
 }
 
-func (s *site) signUp(c *fiber.Ctx) error {
+func (s *server) signUp(c *fiber.Ctx) error {
 	again := view{Form: "signup", Login: c.FormValue("login"), Name: c.FormValue("name")}
-	if !s.signUps.Take(network(c.IP())) {
-		return s.refuse(c, again, ErrTooMany)
+	if !s.signUpsPerNetwork.Allow(network(c.IP())) {
+		return s.rejectForm(c, again, ErrTooMany)
 	}
 	user, err := s.users.SignUp(c.UserContext(), again.Login, again.Name, c.FormValue("password"))
 	if err != nil {
-		return s.refuse(c, again, err)
+		return s.rejectForm(c, again, err)
 	}
-	return s.signIn(c, user)
+	return s.startSession(c, user)
 }
 
-// refuse shows the form again, with what to mend.
-func (s *site) refuse(c *fiber.Ctx, v view, err error) error {
+// rejectForm shows the form again with the problem. An error that is not a *Problem is
+// returned to the app's error handler.
+func (s *server) rejectForm(c *fiber.Ctx, v view, err error) error {
 	if !errors.As(err, &v.Problem) {
 		return err
 	}
@@ -95,14 +97,14 @@ func (s *site) refuse(c *fiber.Ctx, v view, err error) error {
 	if status == 0 {
 		status = fiber.StatusUnprocessableEntity
 	}
-	return s.show(c.Status(status), "door", v)
+	return s.renderForm(c.Status(status), "auth", v)
 }
 
-// signIn makes the visitor's session that of the user: it gets a new ID, so that
-// nobody who knew the old one is signed in too, and its forms get a new token.
-func (s *site) signIn(c *fiber.Ctx, user User) error {
+// startSession logs the user in. The session gets a new ID, so a client that knows the
+// old one is not logged in, and its forms get a new CSRF token.
+func (s *server) startSession(c *fiber.Ctx, user User) error {
 	sess := fibersession.FromContext(c)
-	if sess.User() != "" { // somebody was signed in here: their tabs end
+	if sess.User() != "" { // another user was logged in: end that session and its tabs
 		if err := sess.Reset(); err != nil {
 			return err
 		}
@@ -110,33 +112,33 @@ func (s *site) signIn(c *fiber.Ctx, user User) error {
 	if err := sess.Login(user.ID); err != nil {
 		return err
 	}
-	sess.SetExpiry(memberIdle)
+	sess.SetExpiry(userIdle)
 	sess.Delete(csrfKey)
 	return c.Redirect("/", fiber.StatusSeeOther)
 }
 
-// logOut ends this browser's session: all its tabs end at once, over their sockets.
-func (s *site) logOut(c *fiber.Ctx) error {
+// logOut ends this browser's session and disconnects all of its tabs.
+func (s *server) logOut(c *fiber.Ctx) error {
 	sess := fibersession.FromContext(c)
 	user := sess.User()
 	if err := sess.Destroy(); err != nil {
 		return err
 	}
 	if user != "" {
-		s.changed("devices", user)
+		s.notifyChanged("devices", user)
 	}
 	return c.Redirect("/login?ended=logged+out", fiber.StatusSeeOther)
 }
 
-// logOutEverywhere ends all sessions of the user, and all their sockets with them.
-func (s *site) logOutEverywhere(c *fiber.Ctx) error {
+// logOutEverywhere ends all sessions of the user and disconnects their sockets.
+func (s *server) logOutEverywhere(c *fiber.Ctx) error {
 	sess := fibersession.FromContext(c)
 	if user := sess.User(); user != "" {
 		if _, err := s.sessions.EndAll(c.UserContext(), user); err != nil {
 			return err
 		}
 	}
-	if err := sess.Destroy(); err != nil { // which takes the cookie away
+	if err := sess.Destroy(); err != nil { // also removes the cookie
 		return err
 	}
 	return c.Redirect("/login?ended=logged+out", fiber.StatusSeeOther)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// visitor is somebody with a browser that runs no scripts.
+// visitor is an HTTP client with cookies and without JavaScript.
 type visitor struct {
 	t    *testing.T
 	site string
@@ -29,8 +29,8 @@ func newVisitor(t *testing.T, site string) *visitor {
 	return v
 }
 
-// member is a visitor who has signed up.
-func member(t *testing.T, site, login string) *visitor {
+// newUser returns a visitor that has signed up.
+func newUser(t *testing.T, site, login string) *visitor {
 	t.Helper()
 	v := newVisitor(t, site)
 	res, body := v.submit("/signup", v.token("/signup"), "login", login, "name", login, "password", password)
@@ -69,18 +69,18 @@ func (v *visitor) read(res *http.Response, err error) (*http.Response, string) {
 
 var tokenField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
-// token returns the token of the forms on a page.
+// token returns the CSRF token of the forms on a page.
 func (v *visitor) token(path string) string {
 	v.t.Helper()
 	_, body := v.get(path)
 	found := tokenField.FindStringSubmatch(body)
 	if found == nil {
-		v.t.Fatalf("no form on %s: %s", path, body)
+		v.t.Fatalf("%s has no CSRF token: %s", path, body)
 	}
 	return found[1]
 }
 
-// cookie returns the Cookie header that the visitor's browser sends.
+// cookie returns the Cookie header that the visitor sends.
 func (v *visitor) cookie() string {
 	v.t.Helper()
 	at, err := url.Parse(v.site)
@@ -94,14 +94,14 @@ func (v *visitor) cookie() string {
 	return strings.Join(pairs, "; ")
 }
 
-// inside says whether the dashboard opens.
-func (v *visitor) inside() bool {
+// loggedIn reports whether the visitor can open the dashboard.
+func (v *visitor) loggedIn() bool {
 	v.t.Helper()
 	res, _ := v.get("/")
 	return res.StatusCode == http.StatusOK
 }
 
-// withCookie is a visitor who sends the cookie of another.
+// withCookie returns a visitor that sends the cookies of another one.
 func withCookie(t *testing.T, site, header string) *visitor {
 	t.Helper()
 	v := newVisitor(t, site)
@@ -117,11 +117,11 @@ func withCookie(t *testing.T, site, header string) *visitor {
 	return v
 }
 
-// Who plants a session and waits until somebody signs in with it, has nothing.
+// An attacker that plants a session in a browser is not logged in when the victim logs in.
 func TestSigningInChangesTheSessionsID(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
-	member(t, site, "ada")
+	newUser(t, site, "ada")
 	for path, more := range map[string][]string{
 		"/login":  {"login", "ada"},
 		"/signup": {"login", "bob", "name", "Bob"},
@@ -130,17 +130,17 @@ func TestSigningInChangesTheSessionsID(t *testing.T) {
 		token := victim.token(path)
 		planted := victim.cookie()
 		if planted == "" {
-			t.Fatal("the form came without a session")
+			t.Fatal("the form was served without a session")
 		}
 		res, _ := victim.submit(path, token, append(more, "password", password)...)
-		if res.StatusCode != http.StatusSeeOther || !victim.inside() {
+		if res.StatusCode != http.StatusSeeOther || !victim.loggedIn() {
 			t.Fatalf("%s: %s", path, res.Status)
 		}
-		if withCookie(t, site, planted).inside() {
-			t.Errorf("%s: the cookie from before opens the dashboard", path)
+		if withCookie(t, site, planted).loggedIn() {
+			t.Errorf("%s: the cookie from before the login opens the dashboard", path)
 		}
 		if res, _ := victim.submit("/logout", token); res.StatusCode != http.StatusForbidden {
-			t.Errorf("%s: a form's token from before is good after it: %s", path, res.Status)
+			t.Errorf("%s: the CSRF token from before the login still works: %s", path, res.Status)
 		}
 	}
 }
@@ -148,12 +148,12 @@ func TestSigningInChangesTheSessionsID(t *testing.T) {
 func TestFormsNeedTheirToken(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
-	ada, bob := member(t, site, "ada"), member(t, site, "bob")
+	ada, bob := newUser(t, site, "ada"), newUser(t, site, "bob")
 	for name, token := range map[string]string{
-		"none":         "",
-		"wrong":        "x",
-		"of a visitor": newVisitor(t, site).token("/login"),
-		"of another":   bob.token("/"),
+		"none":                               "",
+		"wrong":                              "x",
+		"of a visitor that is not logged in": newVisitor(t, site).token("/login"),
+		"of another user":                    bob.token("/"),
 	} {
 		for _, path := range []string{"/logout", "/logout/everywhere"} {
 			if res, _ := ada.submit(path, token); res.StatusCode != http.StatusForbidden {
@@ -163,17 +163,17 @@ func TestFormsNeedTheirToken(t *testing.T) {
 		v := newVisitor(t, site)
 		res, body := v.submit("/login", token, "login", "ada", "password", password)
 		if res.StatusCode != http.StatusForbidden || !tokenField.MatchString(body) {
-			t.Errorf("/login, token %s: %s, or no new form", name, res.Status)
+			t.Errorf("/login, token %s: status %s, or no new form; want 403 and a form", name, res.Status)
 		}
-		if v.inside() {
-			t.Errorf("/login, token %s: it let somebody in", name)
+		if v.loggedIn() {
+			t.Errorf("/login, token %s: the login succeeded", name)
 		}
 	}
-	if !ada.inside() {
+	if !ada.loggedIn() {
 		t.Error("ada was logged out")
 	}
 	ada.submit("/logout", ada.token("/"))
-	if ada.inside() {
+	if ada.loggedIn() {
 		t.Error("with the right token, ada was not logged out")
 	}
 }
@@ -181,63 +181,63 @@ func TestFormsNeedTheirToken(t *testing.T) {
 func TestLogOutEverywhere(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
-	first, other := member(t, site, "ada"), member(t, site, "bob")
+	first, other := newUser(t, site, "ada"), newUser(t, site, "bob")
 	second := newVisitor(t, site)
 	second.submit("/login", second.token("/login"), "login", "ada", "password", password)
-	if !second.inside() {
+	if !second.loggedIn() {
 		t.Fatal("not logged in")
 	}
 	second.submit("/logout/everywhere", second.token("/"))
-	if first.inside() || second.inside() {
-		t.Error("a session of the user lives on")
+	if first.loggedIn() || second.loggedIn() {
+		t.Error("a session of the user is still valid")
 	}
-	if !other.inside() {
-		t.Error("somebody else was logged out")
+	if !other.loggedIn() {
+		t.Error("another user was logged out")
 	}
 }
 
-// A wrong name and a wrong password look the same.
-func TestLoginTellsNotWhatWasWrong(t *testing.T) {
+// A wrong name and a wrong password get the same response.
+func TestLoginDoesNotRevealNames(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
-	member(t, site, "ada")
+	newUser(t, site, "ada")
 	answer := func(login, pass string) string {
 		v := newVisitor(t, site)
 		res, body := v.submit("/login", v.token("/login"), "login", login, "password", pass)
 		body = tokenField.ReplaceAllString(body, "")
 		return res.Status + strings.ReplaceAll(body, `value="`+login+`"`, "")
 	}
-	wrong, nobody := answer("ada", "wrong password"), answer("eve", "wrong password")
-	if wrong != nobody || !strings.HasPrefix(wrong, "401") {
-		t.Errorf("a wrong password: %s\na wrong name: %s", wrong, nobody)
+	wrongPassword, wrongName := answer("ada", "wrong password"), answer("eve", "wrong password")
+	if wrongPassword != wrongName || !strings.HasPrefix(wrongPassword, "401") {
+		t.Errorf("a wrong password: %s\na wrong name: %s", wrongPassword, wrongName)
 	}
 }
 
 func TestLoginIsLimited(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
-	member(t, site, "ada")
-	member(t, site, "bob")
+	newUser(t, site, "ada")
+	newUser(t, site, "bob")
 	v := newVisitor(t, site)
 	token := v.token("/login")
 	try := func(login, pass string) int {
 		res, _ := v.submit("/login", token, "login", login, "password", pass)
 		return res.StatusCode
 	}
-	for range signInsPerUser {
+	for range loginsPerName {
 		if got := try("@ADA ", "wrong password"); got != http.StatusUnauthorized {
 			t.Fatal(got)
 		}
 	}
 	if got := try("ada", password); got != http.StatusTooManyRequests {
-		t.Errorf("after %d wrong ones, the right password gets %d", signInsPerUser, got)
+		t.Errorf("after %d wrong passwords, the right one gets status %d", loginsPerName, got)
 	}
 	if got := try("bob", password); got != http.StatusSeeOther {
-		t.Errorf("somebody else gets %d", got)
+		t.Errorf("another user gets status %d", got)
 	}
 }
 
-// A form comes back with what was typed, as text, and without the password.
+// A rejected form keeps what was typed, escaped, and without the password.
 func TestFormIsRepeatedAsText(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, start(t, "memory://"))
@@ -248,7 +248,7 @@ func TestFormIsRepeatedAsText(t *testing.T) {
 	}
 	for _, typed := range []string{"x", "y"} {
 		if !strings.Contains(body, typed+"&#34;&gt;&lt;script&gt;") {
-			t.Errorf("%q was not repeated", typed+bad)
+			t.Errorf("the form does not contain %q", typed+bad)
 		}
 	}
 	if strings.Contains(body, "<script>") || strings.Contains(body, "z&#34;") {
@@ -258,7 +258,7 @@ func TestFormIsRepeatedAsText(t *testing.T) {
 
 func TestAnswersAreSafe(t *testing.T) {
 	t.Parallel()
-	v := member(t, start(t, "memory://"), "ada")
+	v := newUser(t, start(t, "memory://"), "ada")
 	_, home := v.get("/")
 	assets := regexp.MustCompile(`/assets/[0-9a-f]+/[a-z.]+`).FindAllString(home, -1)
 	if len(assets) < 3 {
@@ -275,11 +275,11 @@ func TestAnswersAreSafe(t *testing.T) {
 		}
 	}
 	if res, _ := v.get("/"); res.Header.Get("Cache-Control") != "no-store" {
-		t.Error("the dashboard may be kept")
+		t.Error("the dashboard may be cached")
 	}
 	for _, path := range []string{"/login", "/signup", "/nothing"} {
 		if res, _ := newVisitor(t, v.site).get(path); res.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s may be kept", path)
+			t.Errorf("%s may be cached", path)
 		}
 	}
 	for _, path := range assets {
@@ -293,7 +293,7 @@ func TestAnswersAreSafe(t *testing.T) {
 		"/assets/0123/app.css":       http.StatusNotFound,
 		assets[0] + "/../schema.sql": http.StatusNotFound,
 	} {
-		if res, body := v.get(path); res.StatusCode != want || !strings.Contains(body, "Back to the start") {
+		if res, body := v.get(path); res.StatusCode != want || !strings.Contains(body, "Back to the home page") {
 			t.Errorf("%s: %s %s", path, res.Status, body)
 		}
 	}

@@ -16,12 +16,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// start serves the program on a free port, over a database in memory, until the
-// test ends, and returns its URL. More may add to it.
-func start(t *testing.T, storageURL string, more ...func(*site)) string {
+// start runs the program on a free port with a database in memory until the test ends,
+// and returns its URL. The setup functions may add routes and events.
+func start(t *testing.T, storageURL string, setup ...func(*server)) string {
 	t.Helper()
 	ln := listen(t)
-	t.Cleanup(serve(t, ln, storageURL, ":memory:", more...))
+	t.Cleanup(serve(t, ln, storageURL, ":memory:", setup...))
 	return "http://" + ln.Addr().String()
 }
 
@@ -34,8 +34,8 @@ func listen(t *testing.T) net.Listener {
 	return ln
 }
 
-// serve serves the program until stop is called.
-func serve(t *testing.T, ln net.Listener, storageURL, database string, more ...func(*site)) (stop func()) {
+// serve runs the program until stop is called.
+func serve(t *testing.T, ln net.Listener, storageURL, database string, setup ...func(*server)) (stop func()) {
 	t.Helper()
 	store, err := storage.Open(storageURL)
 	if err != nil {
@@ -45,19 +45,19 @@ func serve(t *testing.T, ln net.Listener, storageURL, database string, more ...f
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := newSite(Config{}, store, db)
+	s, err := newServer(Config{}, store, db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, add := range more {
-		add(site)
+	for _, add := range setup {
+		add(s)
 	}
 	served := make(chan error, 1)
-	go func() { served <- site.app.Listener(ln) }() // received by stop
+	go func() { served <- s.app.Listener(ln) }() // received by stop
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		for _, err := range []error{site.Shutdown(ctx), <-served, db.Close(), store.Close()} {
+		for _, err := range []error{s.Shutdown(ctx), <-served, db.Close(), store.Close()} {
 			if err != nil {
 				t.Error(err)
 			}
@@ -67,14 +67,14 @@ func serve(t *testing.T, ln net.Listener, storageURL, database string, more ...f
 
 const password = "correct horse battery"
 
-// What people do in a tab.
+// Actions of a user in a tab.
 
 func signUp(tab *nodetest.Page, site, login, name string) {
 	tab.Goto(site + "/signup")
 	tab.Fill("[name=name]", name)
 	tab.Fill("[name=login]", login)
 	tab.Fill("[name=password]", password)
-	tab.Click("form#door button")
+	tab.Click("form#credentials button")
 	tab.WaitText("#state", "connected")
 }
 
@@ -82,7 +82,7 @@ func logIn(tab *nodetest.Page, site, login string) {
 	tab.Goto(site + "/login")
 	tab.Fill("[name=login]", login)
 	tab.Fill("[name=password]", password)
-	tab.Click("form#door button")
+	tab.Click("form#credentials button")
 	tab.WaitText("#state", "connected")
 }
 
@@ -96,7 +96,7 @@ func ask(tab *nodetest.Page, login string) {
 	tab.Click("#ask button")
 }
 
-// befriend has the owner of one tab ask that of another, who accepts.
+// befriend sends a friend request from one tab and accepts it in the other.
 func befriend(asking, asked *nodetest.Page, asker, login string) {
 	ask(asking, login)
 	asked.Click("[data-login=" + asker + "] button.primary")
@@ -104,8 +104,8 @@ func befriend(asking, asked *nodetest.Page, asker, login string) {
 	asked.WaitText("[data-login="+asker+"]", "online")
 }
 
-// gone waits until nothing matches the selector.
-func gone(t *testing.T, tab *nodetest.Page, selector string) {
+// waitForNone waits until no element matches the selector.
+func waitForNone(t *testing.T, tab *nodetest.Page, selector string) {
 	t.Helper()
 	var left bool
 	tab.Eval(`
@@ -117,36 +117,37 @@ func gone(t *testing.T, tab *nodetest.Page, selector string) {
 	}
 }
 
-// quiet fails the test if a page had an error: a script's, or one of its policy.
-func quiet(t *testing.T, tabs ...*nodetest.Page) {
+// checkNoErrors fails the test if a page logged an error, such as one of its scripts or a
+// violation of its Content-Security-Policy.
+func checkNoErrors(t *testing.T, tabs ...*nodetest.Page) {
 	t.Helper()
 	for _, tab := range tabs {
 		for tab.Waiting("error") > 0 {
-			t.Errorf("a page has the error %q", tab.MustNext("error"))
+			t.Errorf("a page logged the error %q", tab.MustNext("error"))
 		}
 	}
 }
 
-// TestD5_Dashboard is the demo of the mission, by two people with two tabs each, and
-// a third who is nobody's friend.
+// TestD5_Dashboard plays through all features with two users, who have two tabs each, and
+// a third user without friends.
 func TestD5_Dashboard(t *testing.T) {
 	t.Parallel()
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		demo(t, "memory://")
+		playThrough(t, "memory://")
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		demo(t, redistest.Start(t).URL())
+		playThrough(t, redistest.Start(t).URL())
 	})
 }
 
-func demo(t *testing.T, storageURL string) {
+func playThrough(t *testing.T, storageURL string) {
 	site := start(t, storageURL)
 	browser := nodetest.Start(t).Browser(t)
 
-	// Everybody signs up in a browser of their own, and opens a second tab. A name is
-	// text, whatever it looks like.
+	// The users sign up in separate browsers and open a second tab. Markup in a name is
+	// shown as text.
 	ada, bob, carol := browser.Context, browser.NewContext(nil), browser.NewContext(nil)
 	a1 := ada.Open(site)
 	signUp(a1, site, "ada", "Ada <b>Lovelace</b>")
@@ -160,7 +161,7 @@ func demo(t *testing.T, storageURL string) {
 	c1 := carol.Open(site)
 	signUp(c1, site, "carol", "Carol Shaw")
 
-	// They become friends: the request and the answer arrive in all their tabs.
+	// They become friends. The request and the answer arrive in all of their tabs.
 	ask(a1, "bob")
 	for _, tab := range []*nodetest.Page{b1, b2} {
 		tab.WaitText("[data-login=ada]", "wants to be your friend")
@@ -173,29 +174,29 @@ func demo(t *testing.T, storageURL string) {
 	}
 	b1.WaitText("[data-login=ada]", "online")
 
-	// A comment notifies just the friend (D4), and the other tab.
+	// A comment reaches the friend (D4) and the other tab, and no other user.
 	say(a1, "Hello <i>Bob</i>")
 	for _, tab := range []*nodetest.Page{a1, a2, b1, b2} {
 		tab.WaitText("#comments", "Hello <i>Bob</i>")
 	}
 	b1.WaitText(".toast", "Hello <i>Bob</i>")
-	say(c1, "Nobody hears Carol")
-	c1.WaitText("#comments", "Nobody hears Carol") // and what came before it, came
+	say(c1, "Carol has no friends")
+	c1.WaitText("#comments", "Carol has no friends") // everything sent before it has arrived too
 	if got := c1.Text("#comments"); strings.Contains(got, "Hello") {
-		t.Errorf("a stranger hears %q", got)
+		t.Errorf("a user who is not a friend received %q", got)
 	}
 	if got := b1.Text("#comments") + a1.Text("#comments"); strings.Contains(got, "Carol") {
-		t.Errorf("of a stranger is heard %q", got)
+		t.Errorf("a comment of a user who is not a friend arrived: %q", got)
 	}
 	c1.Reload()
-	c1.WaitText("#comments", "Nobody hears Carol")
+	c1.WaitText("#comments", "Carol has no friends")
 	if got := c1.Text("#comments"); strings.Contains(got, "Hello") {
-		t.Errorf("after loading again, a stranger hears %q", got)
+		t.Errorf("after a reload, a user who is not a friend received %q", got)
 	}
-	quiet(t, a1, a2, b1, b2, c1)
+	checkNoErrors(t, a1, a2, b1, b2, c1)
 
-	// Offline, the name goes, and the friends learn of it; online, it is back, with
-	// what was said meanwhile.
+	// Offline, the page hides the name and friends are notified. Back online, the page shows
+	// the name and the comments posted in the meantime.
 	bob.SetOffline(true)
 	for _, tab := range []*nodetest.Page{b1, b2} {
 		tab.WaitText("#state", "reconnecting")
@@ -214,14 +215,14 @@ func demo(t *testing.T, storageURL string) {
 	}
 	a1.WaitText("[data-login=bob]", "online")
 
-	// Logging out in one tab ends the other, and nobody else's.
+	// Logging out in one tab logs out the other one, and no other user's.
 	b1.Click("#logout")
 	b1.WaitText("#notice", "logged out")
 	b2.WaitText("#notice", "logged out")
 	logIn(b1, site, "bob")
 	b1.WaitText("#name", "Bob Kahn")
 
-	// A second device: it is listed at once, and ended from the first.
+	// A second device is listed at once and can be logged out from the first.
 	p1 := browser.NewContext(map[string]any{"userAgent": iPhone}).Open(site)
 	logIn(p1, site, "ada")
 	for _, tab := range []*nodetest.Page{a1, a2} {
@@ -229,31 +230,31 @@ func demo(t *testing.T, storageURL string) {
 	}
 	a2.Click("#signedin button")
 	p1.WaitText("#notice", "logged out")
-	gone(t, a1, ".glyph.phone")
+	waitForNone(t, a1, ".glyph.phone")
 	a1.WaitText("#name", "Ada")
 
-	// Everywhere: from the phone, both tabs of the other device end.
+	// Logging out everywhere from the phone ends both tabs of the other device.
 	logIn(p1, site, "ada")
 	p1.Click("#everywhere")
 	for _, tab := range []*nodetest.Page{p1, a1, a2} {
 		tab.WaitText("#notice", "logged out")
 	}
 	b1.WaitText("[data-login=ada]", "offline")
-	b1.WaitText("#name", "Bob Kahn") // who is somebody else
+	b1.WaitText("#name", "Bob Kahn") // a different user stays logged in
 	a1.Goto(site)
 	if a1.Count("#name") != 0 {
 		t.Error("the old cookie still opens the dashboard")
 	}
 }
 
-// TestRestart stops the program and starts it anew, as a deployment does: with
-// sessions in Redis and a database on disk, the page comes back by itself, signed in.
+// TestRestart restarts the program, as a deployment does. With sessions in Redis and a
+// database on disk, the page reconnects on its own and is still logged in.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	redis, database := redistest.Start(t).URL(), filepath.Join(t.TempDir(), "dashboard.db")
 	first := listen(t).(*net.TCPListener)
 	defer first.Close()
-	port, err := first.File() // nobody else gets it meanwhile
+	port, err := first.File() // keeps the port reserved between the two runs
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +275,7 @@ func TestRestart(t *testing.T) {
 	stop()
 	tab.WaitText("#state", "reconnecting")
 	if got := tab.Text("#name"); got != "" {
-		t.Errorf("while the program is away, the name is %q", got)
+		t.Errorf("while the program is stopped, the name is %q", got)
 	}
 	defer serve(t, again(), redis, database)()
 	tab.WaitText("#name", "Ada Lovelace")
@@ -283,10 +284,10 @@ func TestRestart(t *testing.T) {
 	tab.WaitText("#comments", "Said before")
 }
 
-// TestExpiry lets a session expire: its page is told, with nothing sent.
+// TestExpiry checks that the page learns of an expired session without sending anything.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	site := start(t, "memory://", func(s *site) {
+	site := start(t, "memory://", func(s *server) {
 		s.app.Get("/soon", func(c *fiber.Ctx) error {
 			fibersession.FromContext(c).SetExpiry(time.Second)
 			return nil
@@ -296,5 +297,5 @@ func TestExpiry(t *testing.T) {
 	tab := browser.Open(site)
 	signUp(tab, site, "ada", "Ada Lovelace")
 	tab.Eval(`await fetch("/soon")`, nil, nil)
-	tab.WaitText("#notice", "away for long")
+	tab.WaitText("#notice", "inactive for too long")
 }

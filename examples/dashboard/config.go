@@ -5,22 +5,23 @@ import (
 	"time"
 )
 
-// Config is what the environment says.
+// Config is the configuration from the environment.
 type Config struct {
-	Addr     string // ADDR, where to listen
-	Storage  string // STORAGE, where sessions live: memory:// or redis://…
-	Database string // DATABASE, the file with the users, or :memory:
+	Addr     string // ADDR: the address to listen on
+	Storage  string // STORAGE: where sessions are kept, memory:// or redis://…
+	Database string // DATABASE: the SQLite file of users, friends and comments, or :memory:
 
-	// Proxy is PROXY: the address of a proxy in front, whose X-Forwarded-For is
-	// believed. Without it, limits per address would count the proxy.
+	// Proxy is PROXY: the address of a reverse proxy whose X-Forwarded-For header is
+	// trusted. If a proxy is in front and Proxy is empty, all visitors share its address
+	// and its rate limits.
 	Proxy string
 
-	// Insecure is INSECURE=1: plain http to another machine than this one, so that
-	// a phone in the same network can be tried. Anyone on the way can read it.
+	// Insecure is INSECURE=1: it allows plain HTTP from other machines, to try the site
+	// from a phone on the same network. Anyone on that network can read the traffic.
 	Insecure bool
 }
 
-func fromEnv() Config {
+func configFromEnv() Config {
 	return Config{
 		Addr:     env("ADDR", "127.0.0.1:3000"),
 		Storage:  env("STORAGE", "memory://"),
@@ -37,20 +38,20 @@ func env(name, def string) string {
 	return def
 }
 
-// The limits of this site.
+// Limits of this site.
 const (
-	signInWindow   = 15 * time.Minute
-	signInsPerUser = 5  // failed ones in a row, per name and network
-	signInsPerNet  = 50 // all attempts, per network
-	signUpsPerNet  = 20 // all attempts, per network
+	loginWindow       = 15 * time.Minute
+	loginsPerName     = 5  // failed logins in a row, per user name and network
+	loginsPerNetwork  = 50 // all logins, per network
+	signUpsPerNetwork = 20 // all sign-ups, per network
 
-	saysPerMinute = 30 // comments of one user
-	asksPerMinute = 20 // requests of one user for a friend: each is a look whether a name exists
+	commentsPerMinute = 30 // per user
+	requestsPerMinute = 20 // friend requests per user; each one reveals whether a name exists
 
-	visitorIdle = time.Hour          // of the session of somebody who is not signed in
-	memberIdle  = 7 * 24 * time.Hour // of somebody who is
-	memberLife  = 30 * 24 * time.Hour
+	anonymousIdle = time.Hour          // idle time of a session without a user
+	userIdle      = 7 * 24 * time.Hour // idle time of a session with a user
+	userLifetime  = 30 * 24 * time.Hour
 
-	hashWait = 3 * time.Second // for a free slot to hash a password
+	hashWait = 3 * time.Second // how long to wait for a free slot to hash a password
 	feedSize = 50
 )

@@ -8,9 +8,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// device is a session of the user, as the page shows it.
+// device describes one session of a user for the page.
 type device struct {
-	ID      string `json:"id"` // a pseudonym: the session's own ID never leaves the cookie
+	ID      string `json:"id"` // a pseudonym: the session ID itself is only ever in the cookie
 	Name    string `json:"name"`
 	Phone   bool   `json:"phone"`
 	Address string `json:"address"`
@@ -18,7 +18,8 @@ type device struct {
 	Current bool   `json:"current"`
 }
 
-func (s *site) deviceList(p *socketbridge.Packet) error {
+// listDevices handles "devices": it answers with the user's sessions.
+func (s *server) listDevices(p *socketbridge.Packet) error {
 	all, err := p.Session().Devices(p.Context())
 	if err != nil {
 		return err
@@ -31,23 +32,23 @@ func (s *site) deviceList(p *socketbridge.Packet) error {
 	return p.Ack(list)
 }
 
-// endDevice logs another device of the user out: its tabs end at once.
-func (s *site) endDevice(p *socketbridge.Packet) error {
-	id, err := text(p)
+// endDevice handles "end": it ends another session of the user and disconnects its tabs.
+func (s *server) endDevice(p *socketbridge.Packet) error {
+	id, err := textArg(p)
 	if err != nil {
 		return err
 	}
-	user := me(p.Socket()).ID
-	// One that has just ended by itself is as good.
+	user := currentUser(p.Socket()).ID
+	// ErrNotFound means that the session has already ended, which is the result we want.
 	if err := s.sessions.EndDevice(p.Context(), user, id); err != nil && !errors.Is(err, fibersession.ErrNotFound) {
 		return err
 	}
-	s.changed("devices", user)
+	s.notifyChanged("devices", user)
 	return p.Ack()
 }
 
-// browserName makes a name for people of what a browser says of itself. Browsers
-// name others too, for old pages' sake; so the order matters.
+// browserName turns a User-Agent header into a readable name, such as "Safari on iPhone".
+// The order matters: for compatibility, browsers also list the names of others.
 func browserName(agent string) (name string, phone bool) {
 	first := func(pairs ...string) string {
 		for i := 0; i < len(pairs); i += 2 {

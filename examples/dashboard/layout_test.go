@@ -11,9 +11,9 @@ import (
 
 const iPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile Safari/604.1"
 
-// TestLooks fails when a page is wider than its window. With SCREENSHOTS=/a/folder it
-// leaves pictures there, of a phone and a desktop, light and dark, for people to look at.
-func TestLooks(t *testing.T) {
+// TestLayout fails if a page is wider than its window. With SCREENSHOTS=/a/folder it also
+// saves screenshots of every page: phone and desktop, light and dark.
+func TestLayout(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
 	browser := nodetest.Start(t).Browser(t)
@@ -33,19 +33,19 @@ func TestLooks(t *testing.T) {
 	phone.WaitText("#signedin", "Linux")
 	phone.Click("#logout")
 	logIn(phone, site, "ada")
-	ask(ada, "katherine_g") // whom nobody is
-	ada.WaitText(".toast", "Nobody has that user name")
+	ask(ada, "katherine_g") // does not exist
+	ada.WaitText(".toast", "There is no user with that name")
 
 	dir := os.Getenv("SCREENSHOTS")
 	widths, schemes := map[string]int{"small": 320, "phone": 390, "desktop": 1280}, []string{"light", "dark"}
-	if dir == "" { // what fits there, fits
+	if dir == "" { // a page that fits this window fits wider ones
 		widths, schemes = map[string]int{"small": 320}, []string{"light"}
 	}
 	for _, scheme := range schemes {
 		for name, width := range widths {
 			window := browser.NewContext(map[string]any{"colorScheme": scheme, "viewport": map[string]int{"width": width, "height": 844}})
 			tab := window.Open(site + "/signup")
-			picture := func(page string) {
+			capture := func(page string) {
 				t.Helper()
 				var wide int
 				tab.Eval(`return document.documentElement.scrollWidth`, nil, &wide)
@@ -56,28 +56,28 @@ func TestLooks(t *testing.T) {
 					tab.Screenshot(filepath.Join(dir, page+"-"+name+"-"+scheme+".png"))
 				}
 			}
-			picture("signup")
+			capture("signup")
 			tab.Goto(site + "/nothing")
-			picture("error")
+			capture("error")
 			tab.Goto(site + "/login")
 			tab.Fill("[name=login]", "ada")
 			tab.Fill("[name=password]", "not "+password+strconv.Itoa(width))
-			tab.Click("form#door button")
+			tab.Click("form#credentials button")
 			tab.WaitText("#problem", "do not match")
-			picture("login")
+			capture("login")
 			logIn(tab, site, "ada")
 			tab.WaitText("#comments", "Lunch")
 			tab.WaitText("[data-login=bob]", "online")
 			tab.WaitText("[data-login=katherine]", "wants")
 			tab.WaitText("#signedin", "this device")
 			tab.WaitText("#signedin", "iPhone")
-			picture("dashboard")
+			capture("dashboard")
 			say(bob, "The boat is ready.")
 			tab.WaitText(".toast", "The boat is ready.")
-			picture("toast")
+			capture("toast")
 			window.SetOffline(true)
 			tab.WaitText("#state", "reconnecting")
-			picture("offline")
+			capture("offline")
 			window.SetOffline(false)
 			tab.WaitText("#state", "connected")
 			tab.Click("#logout")

@@ -6,70 +6,69 @@ import (
 	"time"
 )
 
-// Attempts bounds how often something may be tried under a key: Limit times in
-// Window. It is safe for concurrent use, and for one node: with several, each
-// allows Limit.
-type Attempts struct {
+// Limiter allows Limit attempts per key within Window. It is safe for concurrent use.
+// It counts in this process only: several nodes would allow Limit each.
+type Limiter struct {
 	Limit  int
 	Window time.Duration
 
 	mu   sync.Mutex
-	seen map[string]attempt
+	keys map[string]attempts
 }
 
-type attempt struct {
+type attempts struct {
 	count int
-	until time.Time
+	until time.Time // end of the window
 }
 
-// maxKeys bounds the memory of an Attempts.
+// maxKeys bounds the memory of a Limiter.
 const maxKeys = 10_000
 
-// Take counts an attempt, and says whether it may be made.
-func (a *Attempts) Take(key string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+// Allow counts an attempt and reports whether it is within the limit.
+func (l *Limiter) Allow(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := time.Now()
-	tried, known := a.seen[key]
-	if !known || now.After(tried.until) {
-		a.room(now)
-		tried = attempt{until: now.Add(a.Window)}
+	made, known := l.keys[key]
+	if !known || now.After(made.until) {
+		l.makeRoom(now)
+		made = attempts{until: now.Add(l.Window)}
 	}
-	tried.count = min(tried.count+1, a.Limit+1)
-	a.seen[key] = tried
-	return tried.count <= a.Limit
+	made.count = min(made.count+1, l.Limit+1)
+	l.keys[key] = made
+	return made.count <= l.Limit
 }
 
-// Forget forgets the attempts under key: the last one has succeeded.
-func (a *Attempts) Forget(key string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.seen, key)
+// Reset forgets the attempts of key. Call it after one that succeeded.
+func (l *Limiter) Reset(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.keys, key)
 }
 
-// room makes room for one more key: what is over goes first, then anything.
-func (a *Attempts) room(now time.Time) {
-	if a.seen == nil {
-		a.seen = make(map[string]attempt)
+// makeRoom makes room for one more key. It removes expired keys first, then any.
+func (l *Limiter) makeRoom(now time.Time) {
+	if l.keys == nil {
+		l.keys = make(map[string]attempts)
 	}
-	if len(a.seen) < maxKeys {
+	if len(l.keys) < maxKeys {
 		return
 	}
-	for key, tried := range a.seen {
-		if now.After(tried.until) {
-			delete(a.seen, key)
+	for key, made := range l.keys {
+		if now.After(made.until) {
+			delete(l.keys, key)
 		}
 	}
-	for key := range a.seen {
-		if len(a.seen) < maxKeys {
+	for key := range l.keys {
+		if len(l.keys) < maxKeys {
 			return
 		}
-		delete(a.seen, key)
+		delete(l.keys, key)
 	}
 }
 
-// network is what one household or attacker has at least: an IPv4 address, or the
-// /64 around an IPv6 one.
+// network returns the smallest address range that one client controls: an IPv4
+// address, or the /64 prefix of an IPv6 address.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil {

@@ -7,44 +7,44 @@ import (
 	"time"
 )
 
-func TestAttempts(t *testing.T) {
+func TestLimiter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		a := Attempts{Limit: 2, Window: time.Minute}
-		take := func(key string, want bool) {
+		l := Limiter{Limit: 2, Window: time.Minute}
+		allow := func(key string, want bool) {
 			t.Helper()
-			if got := a.Take(key); got != want {
-				t.Errorf("Take(%q) = %v", key, got)
+			if got := l.Allow(key); got != want {
+				t.Errorf("Allow(%q) = %v, want %v", key, got, want)
 			}
 		}
-		take("x", true)
-		take("x", true)
-		take("x", false)
-		take("y", true)
+		allow("x", true)
+		allow("x", true)
+		allow("x", false)
+		allow("y", true)
 		time.Sleep(time.Minute - time.Second)
-		take("x", false) // and trying on does not begin the window anew
+		allow("x", false) // a rejected attempt does not restart the window
 		time.Sleep(2 * time.Second)
-		take("x", true)
-		take("x", true)
-		a.Forget("x")
-		take("x", true)
+		allow("x", true)
+		allow("x", true)
+		l.Reset("x")
+		allow("x", true)
 	})
 }
 
-func TestAttemptsMemoryIsBounded(t *testing.T) {
+func TestLimiterMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		a := Attempts{Limit: 1, Window: time.Minute}
+		l := Limiter{Limit: 1, Window: time.Minute}
 		for i := range maxKeys + 100 {
-			a.Take(fmt.Sprint(i))
-			if len(a.seen) > maxKeys {
-				t.Fatalf("%d keys", len(a.seen))
+			l.Allow(fmt.Sprint(i))
+			if len(l.keys) > maxKeys {
+				t.Fatalf("%d keys, want at most %d", len(l.keys), maxKeys)
 			}
 		}
 		time.Sleep(2 * time.Minute)
-		a.Take("late")
-		if len(a.seen) != 1 {
-			t.Errorf("%d keys, of which all but one are over", len(a.seen))
+		l.Allow("late")
+		if len(l.keys) != 1 {
+			t.Errorf("%d keys, want 1: all others have expired", len(l.keys))
 		}
 	})
 }

@@ -1,6 +1,6 @@
-// Dashboard: people sign up, become friends, and hear at once what their friends
-// say, who of them is there, and which of their own devices is signed in. Every
-// promise of a shared session is on one page: see README.md.
+// Dashboard is a small social site: people sign up, become friends, and see at once what
+// their friends post, which friends are online, and where they themselves are logged in.
+// See README.md.
 //
 //	go run .                                   # sessions in memory, users in dashboard.db
 //	STORAGE=redis://127.0.0.1:6379 go run .    # sessions in Redis
@@ -15,15 +15,16 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/storage"
-	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
+	_ "github.com/fiberbridge/fiberbridge/storage/redis" // lets STORAGE be a redis:// URL
 )
 
 func main() {
-	if err := run(fromEnv()); err != nil {
+	if err := run(configFromEnv()); err != nil {
 		log.Fatal(err)
 	}
 }
 
+// run opens the storage and the database and serves until Ctrl-C.
 func run(cfg Config) error {
 	store, err := storage.Open(cfg.Storage)
 	if err != nil {
@@ -35,7 +36,7 @@ func run(cfg Config) error {
 		return err
 	}
 	defer db.Close()
-	site, err := newSite(cfg, store, db)
+	s, err := newServer(cfg, store, db)
 	if err != nil {
 		return err
 	}
@@ -43,17 +44,17 @@ func run(cfg Config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ended := make(chan struct{})
-	go func() { // run waits for it
+	go func() { // run waits for it below
 		defer close(ended)
 		<-ctx.Done()
 		timeout, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := site.Shutdown(timeout); err != nil {
+		if err := s.Shutdown(timeout); err != nil {
 			log.Print(err)
 		}
 	}()
 	log.Printf("open http://%s", cfg.Addr)
-	err = site.app.Listen(cfg.Addr)
+	err = s.app.Listen(cfg.Addr)
 	stop()
 	<-ended
 	return err

@@ -14,17 +14,18 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// Passwords hashes passwords with argon2id, each with a salt of its own. A hash takes
-// 19 MiB and some tens of milliseconds by design; so only a few run at a time, or a
-// handful of clients could take all memory. It is safe for concurrent use.
+// Passwords hashes passwords with argon2id and a random salt each. A hash is expensive by
+// design: 19 MiB and some tens of milliseconds. Passwords therefore limits how many run at
+// once, since a handful of clients could exhaust the memory otherwise. It is safe for
+// concurrent use.
 type Passwords struct {
 	slots chan struct{}
 	wait  time.Duration
-	dummy string // of a password that nobody knows: verified where there is no user
+	dummy string // the hash of an unknown password, verified if the user does not exist
 }
 
-// What new hashes cost: the second choice of RFC 9106 is for servers with more
-// memory to spare; this is OWASP's minimum.
+// The cost of new hashes: OWASP's minimum. Even the second recommendation of RFC 9106
+// (64 MiB) is for servers with more memory.
 const (
 	argonMemory = 19 * 1024 // KiB
 	argonTime   = 2
@@ -33,11 +34,11 @@ const (
 	keySize     = 32
 )
 
-// errHash says that a stored hash is none of ours.
+// errHash is returned for a stored hash that Hash did not write.
 var errHash = errors.New("dashboard: malformed password hash")
 
-// NewPasswords lets as many hashes run at once as there are processors, and others
-// wait for at most wait.
+// NewPasswords allows as many concurrent hashes as there are processors. Other calls wait
+// for a free slot for at most wait.
 func NewPasswords(wait time.Duration) (*Passwords, error) {
 	p := &Passwords{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), wait: wait}
 	var err error
@@ -45,8 +46,8 @@ func NewPasswords(wait time.Duration) (*Passwords, error) {
 	return p, err
 }
 
-// Hash returns the form in which a password is stored, in PHC's notation. It is
-// ErrBusy when no slot came free in time.
+// Hash returns the hash of a password in the PHC string format, to be stored. It returns
+// ErrBusy if no slot came free in time.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltSize)
 	rand.Read(salt)
@@ -59,9 +60,9 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		argonMemory, argonTime, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
-// Verify returns nil if hash is that of password, and ErrCredentials if not. An
-// empty hash, of a user that does not exist, takes as long as any other: who asks
-// cannot tell by the time which names are there.
+// Verify returns nil if hash is the hash of password, and ErrCredentials otherwise. Pass an
+// empty hash for a user that does not exist: it takes as long as any other, so that response
+// times do not reveal which names exist. It returns ErrBusy if no slot came free in time.
 func (p *Passwords) Verify(ctx context.Context, password, hash string) error {
 	if hash == "" {
 		hash = p.dummy
@@ -72,7 +73,7 @@ func (p *Passwords) Verify(ctx context.Context, password, hash string) error {
 	saltText, keyText, ok := strings.Cut(rest, "$")
 	salt, err1 := base64.RawStdEncoding.DecodeString(saltText)
 	want, err2 := base64.RawStdEncoding.DecodeString(keyText)
-	// The bounds are for a database that somebody else could write to.
+	// The bounds protect against a tampered database: a forged hash must not use up memory.
 	if err != nil || err1 != nil || err2 != nil || !ok || version != argon2.Version || len(want) < 16 || len(want) > 64 ||
 		memory < 8 || memory > 256*1024 || passes < 1 || passes > 16 || lanes < 1 || lanes > 16 {
 		return errHash

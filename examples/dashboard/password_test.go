@@ -21,24 +21,24 @@ func TestPasswords(t *testing.T) {
 	}
 	again, err := p.Hash(t.Context(), password)
 	if err != nil || hash == again {
-		t.Errorf("two hashes of a password are the same: there is no salt (%v)", err)
+		t.Errorf("two hashes of a password are equal, so there is no salt (%v)", err)
 	}
 	head, key := hash[:strings.LastIndex(hash, "$")+1], hash[strings.LastIndex(hash, "$")+1:]
 	for _, c := range []struct {
 		name, password, hash string
 		want                 error
 	}{
-		{"the right one", password, hash, nil},
-		{"a wrong one", password + " ", hash, ErrCredentials},
-		{"an empty one", "", hash, ErrCredentials},
-		{"of nobody", password, "", ErrCredentials},
+		{"right", password, hash, nil},
+		{"wrong", password + " ", hash, ErrCredentials},
+		{"empty", "", hash, ErrCredentials},
+		{"unknown user", password, "", ErrCredentials},
 		{"another key", password, head + strings.Repeat("A", len(key)), ErrCredentials},
 		{"no key", password, head, errHash},
 		{"a key of one byte", password, head + "AA", errHash},
 		{"another scheme", password, strings.Replace(hash, "argon2id", "argon2i", 1), errHash},
 		{"another version", password, strings.Replace(hash, "v=19", "v=16", 1), errHash},
-		{"more memory than there is", password, strings.Replace(hash, "m=19456", "m=2147483648", 1), errHash},
-		{"for ever", password, strings.Replace(hash, "t=2", "t=4294967295", 1), errHash},
+		{"too much memory", password, strings.Replace(hash, "m=19456", "m=2147483648", 1), errHash},
+		{"too many passes", password, strings.Replace(hash, "t=2", "t=4294967295", 1), errHash},
 		{"no lanes", password, strings.Replace(hash, "p=1", "p=0", 1), errHash},
 		{"text", password, "correct horse", errHash},
 	} {
@@ -47,11 +47,11 @@ func TestPasswords(t *testing.T) {
 		}
 	}
 	if err := p.Verify(t.Context(), "whatever", p.dummy); !errors.Is(err, ErrCredentials) {
-		t.Errorf("the password of nobody: %v", err)
+		t.Errorf("the dummy hash: %v", err)
 	}
 }
 
-// When all slots are taken, who comes waits for a while and is then told so.
+// When all slots are taken, a call waits and then returns ErrBusy.
 func TestPasswordsAreHashedAFewAtATime(t *testing.T) {
 	t.Parallel()
 	p, err := NewPasswords(time.Second)
@@ -59,10 +59,10 @@ func TestPasswordsAreHashedAFewAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		p.slots = make(chan struct{}, 1) // of this bubble
+		p.slots = make(chan struct{}, 1) // created inside the synctest bubble
 		p.slots <- struct{}{}
 		if _, err := p.Hash(context.Background(), password); !errors.Is(err, ErrBusy) {
-			t.Errorf("with all slots taken: %v", err)
+			t.Errorf("with all slots taken: %v, want ErrBusy", err)
 		}
 		done := make(chan error)
 		go func() { // received below
@@ -72,7 +72,7 @@ func TestPasswordsAreHashedAFewAtATime(t *testing.T) {
 		synctest.Wait()
 		<-p.slots
 		if err := <-done; err != nil {
-			t.Errorf("when a slot came free: %v", err)
+			t.Errorf("after a slot came free: %v", err)
 		}
 	})
 }

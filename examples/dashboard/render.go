@@ -21,8 +21,8 @@ var (
 	//go:embed assets
 	assetFiles embed.FS
 
-	// assetVersion stands in the URLs of assets: they may be kept for ever, and
-	// another build has other URLs.
+	// assetVersion is part of every asset's URL. Browsers may cache assets forever,
+	// because a build with other assets has other URLs.
 	assetVersion = hashOf(assetFiles, "assets")
 
 	templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -30,24 +30,24 @@ var (
 	}).ParseFS(templateFiles, "templates/*.html"))
 )
 
-// view is what a template is given.
+// view is the data of a template with forms.
 type view struct {
-	Form    string   // of the door: "login" or "signup"
-	Notice  string   // something to know
-	Problem *Problem // something to mend
-	Login   string   // as it was typed, to be typed no second time
+	Form    string   // of the auth page: "login" or "signup"
+	Notice  string   // information for the visitor
+	Problem *Problem // why the form was rejected
+	Login   string   // the form's fields, kept when it is shown again
 	Name    string
-	CSRF    string // filled in by show
+	CSRF    string // set by renderForm
 }
 
-// show renders a template, which escapes all that it is given.
-func (s *site) show(c *fiber.Ctx, name string, v view) error {
-	v.CSRF = formToken(fibersession.FromContext(c))
+// renderForm renders a template and gives its forms their CSRF token.
+func (s *server) renderForm(c *fiber.Ctx, name string, v view) error {
+	v.CSRF = csrfToken(fibersession.FromContext(c))
 	return render(c, name, v)
 }
 
 func render(c *fiber.Ctx, name string, data any) error {
-	var page bytes.Buffer // so that a template that fails leaves no half a page
+	var page bytes.Buffer // a template that fails must not send half a page
 	if err := templates.ExecuteTemplate(&page, name+".html", data); err != nil {
 		return err
 	}
@@ -55,33 +55,32 @@ func render(c *fiber.Ctx, name string, data any) error {
 	return c.Type("html", "utf-8").Send(page.Bytes())
 }
 
-// message shows a page with something to say, and a way back.
-func message(c *fiber.Ctx, title, text string) error {
+// renderMessage shows a page with a message and a link back.
+func renderMessage(c *fiber.Ctx, title, text string) error {
 	return render(c, "error", map[string]string{"Title": title, "Text": text})
 }
 
-// showError is the app's error handler. What went wrong is for the log only.
+// showError is the app's error handler. It logs the error and shows a general message.
 func showError(c *fiber.Ctx, err error) error {
 	status := fiber.StatusInternalServerError
 	if e := (*fiber.Error)(nil); errors.As(err, &e) {
 		status = e.Code
 	} else {
-		slog.Error("dashboard: a request failed", "method", c.Method(), "path", c.Path(), "error", err)
+		slog.Error("dashboard: request failed", "method", c.Method(), "path", c.Path(), "error", err)
 	}
-	title, text := "That went wrong.", "It was written down for those who run this site. Please try again in a moment."
+	title, text := "Something went wrong", "The error has been logged. Please try again in a moment."
 	switch {
 	case status == fiber.StatusNotFound:
-		title, text = "There is nothing here.", "The address may have a slip in it."
+		title, text = "Page not found", "Please check the address for a typo."
 	case status < 500:
-		title, text = "That cannot be done.", "Your browser sent something that this site does not take."
+		title, text = "Request not accepted", "Your browser sent something that this site does not accept. Please go back and try again."
 	}
-	return message(c.Status(status), title, text)
+	return renderMessage(c.Status(status), title, text)
 }
 
-// secure sets the headers that hold for every answer. The policy allows this
-// site's own files and nothing inline, so that text which came through as markup
-// would still not run.
-func secure(c *fiber.Ctx) error {
+// securityHeaders sets headers on every response. The policy allows only this site's own
+// files and no inline scripts, so injected markup could not run code.
+func securityHeaders(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
 		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
@@ -90,14 +89,14 @@ func secure(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// assetTypes are the types of what is in assets: those of the system differ.
+// assetTypes maps extensions to content types, which differ between systems otherwise.
 var assetTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".mjs": "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
-// serveAsset serves a file of this build; of another, the page is too old or new.
+// serveAsset serves an embedded file. It returns 404 for the version of another build.
 func serveAsset(c *fiber.Ctx) error {
 	data, err := assetFiles.ReadFile("assets/" + c.Params("name"))
 	if err != nil || c.Params("version") != assetVersion {
@@ -108,14 +107,14 @@ func serveAsset(c *fiber.Ctx) error {
 	return c.Send(data)
 }
 
-// hashOf names the content of a folder's files.
+// hashOf returns a hash of the content of a folder's files.
 func hashOf(files embed.FS, dir string) string {
 	entries, err := files.ReadDir(dir)
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // cannot happen: the folder is embedded
 	}
 	hash := sha256.New()
-	for _, entry := range entries { // which are sorted
+	for _, entry := range entries { // sorted by name
 		data, err := files.ReadFile(dir + "/" + entry.Name())
 		if err != nil {
 			panic(err)

@@ -1,9 +1,9 @@
 CREATE TABLE IF NOT EXISTS users (
   id       TEXT PRIMARY KEY,
-  login    TEXT NOT NULL UNIQUE,   -- lower case: what friends are found by
-  name     TEXT NOT NULL,          -- what they see
-  password TEXT NOT NULL,          -- as Passwords.Hash writes it
-  created  INTEGER NOT NULL        -- Unix milliseconds, as all times here
+  login    TEXT NOT NULL UNIQUE,   -- lower case; other users find this user by it
+  name     TEXT NOT NULL,          -- the name that other users see
+  password TEXT NOT NULL,          -- written by Passwords.Hash
+  created  INTEGER NOT NULL        -- Unix milliseconds, like all times here
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS friends (
@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS friends (
   CHECK (asker <> asked)
 ) STRICT, WITHOUT ROWID;
 
--- Two people are friends once, whoever asked.
+-- At most one row per pair of users, whichever of the two sent the request.
 CREATE UNIQUE INDEX IF NOT EXISTS friends_pair ON friends (min(asker, asked), max(asker, asked));
 CREATE INDEX IF NOT EXISTS friends_asked ON friends (asked);
 

@@ -13,8 +13,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// site is the whole program: who is there, what they said, and the two ways in.
-type site struct {
+// server is the whole site: its data, its pages and its sockets.
+type server struct {
 	app      *fiber.App
 	sessions *fibersession.Store
 	io       *socketbridge.Server
@@ -22,41 +22,41 @@ type site struct {
 	users    *Users
 	friends  *Friends
 	comments *Comments
-	present  Present
+	online   OnlineUsers
 
-	perUser, perNet, signUps Attempts // per name and network, per network
-	says, asks               Attempts // per user
+	loginsPerName, loginsPerNetwork, signUpsPerNetwork Limiter
+	commentsPerUser, requestsPerUser                   Limiter
 }
 
-// newSite wires the parts together: this is the page to read first.
-func newSite(cfg Config, store storage.Storage, db *sql.DB) (*site, error) {
+// newServer connects the parts. Read this function first.
+func newServer(cfg Config, store storage.Storage, db *sql.DB) (*server, error) {
 	passwords, err := NewPasswords(hashWait)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{
-		users:    &Users{db, passwords},
-		friends:  &Friends{db},
-		comments: &Comments{db},
-		perUser:  Attempts{Limit: signInsPerUser, Window: signInWindow},
-		perNet:   Attempts{Limit: signInsPerNet, Window: signInWindow},
-		signUps:  Attempts{Limit: signUpsPerNet, Window: signInWindow},
-		says:     Attempts{Limit: saysPerMinute, Window: time.Minute},
-		asks:     Attempts{Limit: asksPerMinute, Window: time.Minute},
+	s := &server{
+		users:             &Users{db, passwords},
+		friends:           &Friends{db},
+		comments:          &Comments{db},
+		loginsPerName:     Limiter{Limit: loginsPerName, Window: loginWindow},
+		loginsPerNetwork:  Limiter{Limit: loginsPerNetwork, Window: loginWindow},
+		signUpsPerNetwork: Limiter{Limit: signUpsPerNetwork, Window: loginWindow},
+		commentsPerUser:   Limiter{Limit: commentsPerMinute, Window: time.Minute},
+		requestsPerUser:   Limiter{Limit: requestsPerMinute, Window: time.Minute},
 	}
 	s.sessions = fibersession.New(fibersession.Config{
-		Storage:         store,
-		Prefix:          "dashboard:",
-		UserKey:         "user", // the session's value that says whose it is
-		Expiration:     memberIdle,
-		Timeouts: fibersession.Timeouts{Absolute: memberLife},
-		Cookie: fibersession.Cookie{Insecure:        cfg.Insecure},
+		Storage:    store,
+		Prefix:     "dashboard:",
+		UserKey:    "user", // the session value that holds the user's ID
+		Expiration: userIdle,
+		Timeouts:   fibersession.Timeouts{Absolute: userLifetime},
+		Cookie:     fibersession.Cookie{Insecure: cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{Sessions: s.sessions})
 
 	config := fiber.Config{
 		DisableStartupMessage: true,
-		Immutable:             true, // what handlers take from a request may be kept
+		Immutable:             true, // handlers may keep strings from the request
 		BodyLimit:             2 << 20,
 		ReadTimeout:           10 * time.Second,
 		IdleTimeout:           time.Minute,
@@ -69,27 +69,27 @@ func newSite(cfg Config, store storage.Storage, db *sql.DB) (*site, error) {
 		config.EnableIPValidation = true
 	}
 	s.app = fiber.New(config)
-	s.app.Use(secure)
+	s.app.Use(securityHeaders)
 	s.app.Get("/assets/:version/:name", serveAsset)
 	s.app.Use(s.sessions.Handler())
 	s.app.Use(s.io.Handler()) // serves /socket.io/
-	s.pages()
-	s.live()
+	s.addPages()
+	s.addEvents()
 	return s, nil
 }
 
-// pages are what a browser loads, and the forms on them.
-func (s *site) pages() {
+// addPages adds the pages and the forms on them.
+func (s *server) addPages() {
 	s.app.Get("/", s.dashboard)
 	s.app.Get("/login", s.loginPage)
 	s.app.Get("/signup", s.signUpPage)
-	s.app.Post("/login", s.sameForm, s.logIn)
-	s.app.Post("/signup", s.sameForm, s.signUp)
-	s.app.Post("/logout", s.sameForm, s.logOut)
-	s.app.Post("/logout/everywhere", s.sameForm, s.logOutEverywhere)
+	s.app.Post("/login", s.checkCSRF, s.logIn)
+	s.app.Post("/signup", s.checkCSRF, s.signUp)
+	s.app.Post("/logout", s.checkCSRF, s.logOut)
+	s.app.Post("/logout/everywhere", s.checkCSRF, s.logOutEverywhere)
 }
 
-// Shutdown ends the sockets and then the app.
-func (s *site) Shutdown(ctx context.Context) error {
+// Shutdown closes the sockets and then the app.
+func (s *server) Shutdown(ctx context.Context) error {
 	return errors.Join(s.io.Shutdown(ctx), s.app.ShutdownWithContext(ctx))
 }

@@ -8,81 +8,81 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// What a socket of the dashboard says and hears:
+// addEvents adds the socket handlers. The events are:
 //
-//	server → page   hello user             who is signed in
-//	                ended why              the session is over: "expired" or "logged out"
-//	                comment c              somebody of the friends said something
-//	                presence id online     a friend came or went
-//	                changed what           ask again for "friends" or "devices"
+//	server → page   hello user             the user who is logged in
+//	                ended reason           the session has ended: "expired" or "logged out"
+//	                comment c              the user or a friend has posted a comment
+//	                presence id online     a friend came online or went offline
+//	                changed list           request the list "friends" or "devices" again
 //
 //	page → server   friends, comments, devices                answered with a list
-//	                say text
-//	                ask login, accept id, remove id           a friend
-//	                end id                                    a device
+//	                say text                                  posts a comment
+//	                ask login, accept id, remove id           change friends
+//	                end id                                    logs a device out
 //
-// A list is never pushed: two of them could overtake each other. The page is told
-// that it changed, and asks.
-func (s *site) live() {
-	s.io.Use(s.admit)
-	s.io.OnConnection(s.welcome)
-	s.io.OnSessionChange(sameUser)
-	s.io.OnInvalidSession(goodbye)
-	s.io.OnPresence(s.presence)
+// The server never pushes a list, because two pushed lists could arrive in the wrong order.
+// It notifies the page of the change, and the page requests the list.
+func (s *server) addEvents() {
+	s.io.Use(s.authenticate)
+	s.io.OnConnection(s.onConnection)
+	s.io.OnSessionChange(onSessionChange)
+	s.io.OnInvalidSession(onInvalidSession)
+	s.io.OnPresence(s.onPresence)
 	for event, handler := range map[string]socketbridge.Handler{
-		"friends":  s.friendList,
+		"friends":  s.listFriends,
 		"ask":      s.askFriend,
 		"accept":   s.acceptFriend,
 		"remove":   s.removeFriend,
-		"comments": s.commentList,
+		"comments": s.listComments,
 		"say":      s.say,
-		"devices":  s.deviceList,
+		"devices":  s.listDevices,
 		"end":      s.endDevice,
 	} {
-		s.io.On(event, s.member, inWords, handler)
+		s.io.On(event, requireSameUser, translateErrors, handler)
 	}
 }
 
-const meKey = "me" // of Socket.Data
+const userKey = "me" // the key of the User in Socket.Data
 
-// me is the user whom a socket was admitted as.
-func me(socket *socketbridge.Socket) User {
-	user, _ := socket.Data().Get(meKey).(User)
+// currentUser returns the user that authenticate found for a socket.
+func currentUser(socket *socketbridge.Socket) User {
+	user, _ := socket.Data().Get(userKey).(User)
 	return user
 }
 
-// admit lets in the sockets of sessions that have a user.
-func (s *site) admit(c *socketbridge.Connect) error {
+// authenticate rejects sockets whose session has no user.
+func (s *server) authenticate(c *socketbridge.Connect) error {
 	user, err := s.users.ByID(c.Context(), c.Session().User())
 	if errors.Is(err, errNoUser) {
-		return &socketbridge.ConnectError{Message: "Log in first.", Data: map[string]string{"code": "not_logged_in"}}
+		return &socketbridge.ConnectError{Message: "Please log in first.", Data: map[string]string{"code": "not_logged_in"}}
 	}
 	if err != nil {
 		return err
 	}
-	c.Socket().Data().Set(meKey, user)
+	c.Socket().Data().Set(userKey, user)
 	return c.Next()
 }
 
-// welcome tells a page whose it is.
-func (s *site) welcome(socket *socketbridge.Socket) {
-	user := me(socket)
-	socket.OnError(failed)
-	_ = socket.Emit("hello", user) // when it has gone already, nobody misses it
-	s.changed("devices", user.ID)
+// onConnection sends the page its user.
+func (s *server) onConnection(socket *socketbridge.Socket) {
+	user := currentUser(socket)
+	socket.OnError(logError)
+	_ = socket.Emit("hello", user) // fails only if the socket has already disconnected
+	s.notifyChanged("devices", user.ID)
 }
 
-// sameUser ends a socket whose session has become somebody else's. Its page comes
-// back, and is told anew whose it is.
-func sameUser(socket *socketbridge.Socket, _ []string) {
-	if socket.User() != me(socket).ID {
+// onSessionChange disconnects a socket whose session now belongs to another user. The page
+// reconnects and receives its new user.
+func onSessionChange(socket *socketbridge.Socket, _ []string) {
+	if socket.User() != currentUser(socket).ID {
 		socket.Disconnect()
 	}
 }
 
-// goodbye is the last word to a page whose session has ended, however it ended. When
-// the store could not be asked there is nothing to say: the page tries again.
-func goodbye(socket *socketbridge.Socket, err error) {
+// onInvalidSession sends the page the reason before its socket is disconnected. If the
+// session could not be loaded there is no reason to send: the page tries again.
+func onInvalidSession(socket *socketbridge.Socket, err error) {
 	switch {
 	case errors.Is(err, fibersession.ErrExpired):
 		_ = socket.Emit("ended", "expired")
@@ -91,20 +91,20 @@ func goodbye(socket *socketbridge.Socket, err error) {
 	}
 }
 
-// member stands before every event: the session, which was read anew for it, must
-// still be that of the user whom the socket was admitted as; sameUser comes
-// too late for events that waited.
-func (s *site) member(p *socketbridge.Packet) error {
-	if p.Session().User() != me(p.Socket()).ID {
+// requireSameUser runs before each event handler. It compares the session's user, reloaded
+// for this event, with the user that the socket was authenticated as. onSessionChange alone
+// would be too late for events that were already queued.
+func requireSameUser(p *socketbridge.Packet) error {
+	if p.Session().User() != currentUser(p.Socket()).ID {
 		p.Socket().Disconnect()
 		return nil
 	}
 	return p.Next()
 }
 
-// inWords tells the page in words what went wrong: what it can mend, or that it
-// cannot.
-func inWords(p *socketbridge.Packet) error {
+// translateErrors answers an event that failed: with the text of a *Problem, or with
+// ErrFailed for any other error, which logError then logs.
+func translateErrors(p *socketbridge.Packet) error {
 	err := p.Next()
 	var problem *Problem
 	switch {
@@ -116,15 +116,15 @@ func inWords(p *socketbridge.Packet) error {
 	return errors.Join(ErrFailed.event(), err)
 }
 
-// failed logs the errors that are not just the page's to mend.
-func failed(p *socketbridge.Packet, err error) {
-	if _, told := err.(*socketbridge.EventError); !told {
-		slog.Error("dashboard: an event failed", "event", p.Event(), "error", err)
+// logError logs errors that are not a *Problem.
+func logError(p *socketbridge.Packet, err error) {
+	if _, isProblem := err.(*socketbridge.EventError); !isProblem {
+		slog.Error("dashboard: event handler failed", "event", p.Event(), "error", err)
 	}
 }
 
-// text returns the one argument of an event.
-func text(p *socketbridge.Packet) (string, error) {
+// textArg returns the single text argument of an event.
+func textArg(p *socketbridge.Packet) (string, error) {
 	var arg string
 	if err := p.Bind(&arg); err != nil {
 		return "", errors.Join(ErrBadRequest, err)
@@ -132,9 +132,9 @@ func text(p *socketbridge.Packet) (string, error) {
 	return arg, nil
 }
 
-// changed tells the pages of users to ask again for a list.
-func (s *site) changed(what string, users ...string) {
-	if err := s.io.ToUser(users...).Emit("changed", what); err != nil {
-		slog.Error("dashboard: a list's change was not told", "error", err)
+// notifyChanged notifies all pages of the users that a list has changed.
+func (s *server) notifyChanged(list string, users ...string) {
+	if err := s.io.ToUser(users...).Emit("changed", list); err != nil {
+		slog.Error("dashboard: could not notify users of a changed list", "list", list, "error", err)
 	}
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// call emits an event, and returns the code of the problem that it is answered with,
-// or "".
+// call emits an event and returns the code of the error in the answer, or "".
 func call(t *testing.T, c *nodetest.Client, event string, args ...any) string {
 	t.Helper()
 	var answer struct{ Error struct{ Code string } }
@@ -24,8 +23,8 @@ func call(t *testing.T, c *nodetest.Client, event string, args ...any) string {
 	return answer.Error.Code
 }
 
-// socketOf connects the official client with the cookie of a visitor who has signed
-// up, and returns their ID too.
+// socketOf connects the official client with the cookie of a user and returns the client
+// and the user's ID.
 func socketOf(t *testing.T, n *nodetest.Node, v *visitor) (*nodetest.Client, string) {
 	t.Helper()
 	c := n.Connect(t, v.site, nodetest.Options{Cookie: v.cookie(), Transports: []string{"websocket"}})
@@ -40,7 +39,7 @@ func TestSocketsNeedAUser(t *testing.T) {
 	n := nodetest.Start(t)
 	visitor := newVisitor(t, site)
 	visitor.get("/login")
-	ended := member(t, site, "ada")
+	ended := newUser(t, site, "ada")
 	cookie := ended.cookie()
 	ended.submit("/logout", ended.token("/"))
 	for name, cookie := range map[string]string{"no session": "", "a session without a user": visitor.cookie(), "a session that has ended": cookie} {
@@ -53,13 +52,13 @@ func TestSocketsNeedAUser(t *testing.T) {
 	}
 }
 
-// Signing in as somebody else ends the session of the first, and the tabs with it.
-func TestSigningInOverSomebodyElse(t *testing.T) {
+// Logging in as another user ends the session of the first one and disconnects its tabs.
+func TestLoginAsAnotherUser(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
 	n := nodetest.Start(t)
-	member(t, site, "bob")
-	v := member(t, site, "ada")
+	newUser(t, site, "bob")
+	v := newUser(t, site, "ada")
 	tab, _ := socketOf(t, n, v)
 	cookie := v.cookie()
 	if res, _ := v.submit("/login", v.token("/"), "login", "bob", "password", password); res.StatusCode != http.StatusSeeOther {
@@ -67,23 +66,22 @@ func TestSigningInOverSomebodyElse(t *testing.T) {
 	}
 	var why string
 	if tab.MustNext("ended").Bind(t, &why); why != "logged out" {
-		t.Errorf("the first user's tab is told %q", why)
+		t.Errorf("the first user's tab receives the reason %q", why)
 	}
-	if withCookie(t, site, cookie).inside() {
-		t.Error("the first user's session lives on")
+	if withCookie(t, site, cookie).loggedIn() {
+		t.Error("the first user's session is still valid")
 	}
-	if !v.inside() {
-		t.Error("the second user is not in")
+	if !v.loggedIn() {
+		t.Error("the second user is not logged in")
 	}
 }
 
-// When a session becomes another user's without ending, as an app that lets people
-// switch accounts may have it, no socket goes on as the first one: neither do events
-// that had come before and waited, nor does the socket itself.
-func TestSessionThatChangesHands(t *testing.T) {
+// If a session is moved to another user without ending, as an app with an account switcher
+// may do, the first user's sockets are disconnected and their queued events are dropped.
+func TestSessionChangesUser(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
-	site := start(t, "memory://", func(s *site) {
+	site := start(t, "memory://", func(s *server) {
 		s.app.Get("/become/:id", func(c *fiber.Ctx) error {
 			return fibersession.FromContext(c).Login(c.Params("id"))
 		})
@@ -94,9 +92,9 @@ func TestSessionThatChangesHands(t *testing.T) {
 		})
 	})
 	n := nodetest.Start(t)
-	adas := member(t, site, "ada")
+	adas := newUser(t, site, "ada")
 	ada, _ := socketOf(t, n, adas)
-	_, bobs := socketOf(t, n, member(t, site, "bob"))
+	_, bobs := socketOf(t, n, newUser(t, site, "bob"))
 	second, _ := socketOf(t, n, adas)
 
 	ada.Emit("hold")
@@ -110,7 +108,7 @@ func TestSessionThatChangesHands(t *testing.T) {
 		var reason string
 		c.MustNext("disconnect").Bind(t, &reason)
 		if reason != "io server disconnect" {
-			t.Errorf("disconnected by %q", reason)
+			t.Errorf("disconnected with reason %q", reason)
 		}
 	}
 	again := newVisitor(t, site)
@@ -119,18 +117,18 @@ func TestSessionThatChangesHands(t *testing.T) {
 	var said []Comment
 	ada.MustCall("comments").Bind(t, &said)
 	if len(said) != 0 {
-		t.Errorf("said in the name of the first user: %+v", said)
+		t.Errorf("posted in the name of the first user: %+v", said)
 	}
 }
 
-// What a page may send by mistake, and what somebody may send on purpose.
+// Events with invalid or forged arguments are rejected.
 func TestEventsAreChecked(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
 	n := nodetest.Start(t)
-	ada, adas := socketOf(t, n, member(t, site, "ada"))
-	bob, bobs := socketOf(t, n, member(t, site, "bob"))
-	carol, carols := socketOf(t, n, member(t, site, "carol"))
+	ada, adas := socketOf(t, n, newUser(t, site, "ada"))
+	bob, bobs := socketOf(t, n, newUser(t, site, "bob"))
+	carol, carols := socketOf(t, n, newUser(t, site, "carol"))
 
 	if got := call(t, ada, "ask", "@Bob "); got != "" {
 		t.Fatal(got)
@@ -143,48 +141,48 @@ func TestEventsAreChecked(t *testing.T) {
 		args  []any
 		want  string
 	}{
-		{"nothing said", ada, "say", nil, "bad_request"},
-		{"not a text", ada, "say", []any{map[string]string{"a": "b"}}, "bad_request"},
+		{"no argument", ada, "say", nil, "bad_request"},
+		{"not a string", ada, "say", []any{map[string]string{"a": "b"}}, "bad_request"},
 		{"empty", ada, "say", []any{" \n "}, "bad_comment"},
 		{"too long", ada, "say", []any{strings.Repeat("é", 501)}, "bad_comment"},
-		{"as long as may be", ada, "say", []any{strings.Repeat("é", 500)}, ""},
-		{"what turns the text around", ada, "say", []any{"\u202egnp.exe"}, "bad_comment"},
-		{"nobody", ada, "ask", []any{"' OR 1=1 --"}, "nobody"},
-		{"oneself", ada, "ask", []any{"ADA"}, "yourself"},
+		{"as long as allowed", ada, "say", []any{strings.Repeat("é", 500)}, ""},
+		{"changes the text direction", ada, "say", []any{"\u202egnp.exe"}, "bad_comment"},
+		{"unknown name", ada, "ask", []any{"' OR 1=1 --"}, "nobody"},
+		{"own name", ada, "ask", []any{"ADA"}, "yourself"},
 		{"asked twice", ada, "ask", []any{"bob"}, "asked"},
-		{"one's own request", ada, "accept", []any{bobs}, "no_request"},
-		{"somebody else's request", carol, "accept", []any{adas}, "no_request"},
-		{"what is between others", carol, "remove", []any{bobs}, "no_request"},
-		{"somebody without an ID", carol, "accept", []any{""}, "no_request"},
-		{"a request the other way is an answer", bob, "ask", []any{"ada"}, ""},
-		{"friends already", ada, "ask", []any{"bob"}, "friends"},
+		{"accept own request", ada, "accept", []any{bobs}, "no_request"},
+		{"accept another user's request", carol, "accept", []any{adas}, "no_request"},
+		{"remove a tie between others", carol, "remove", []any{bobs}, "no_request"},
+		{"accept an empty ID", carol, "accept", []any{""}, "no_request"},
+		{"a request in return is accepted", bob, "ask", []any{"ada"}, ""},
+		{"already friends", ada, "ask", []any{"bob"}, "friends"},
 		{"a request to decline", carol, "ask", []any{"ada"}, ""},
 		{"declined", ada, "remove", []any{carols}, ""},
-		{"and then accepted", ada, "accept", []any{carols}, "no_request"},
-		{"no friend any more", bob, "remove", []any{adas}, ""},
-		{"said in vain", ada, "say", []any{"Hello?"}, ""},
+		{"accept a declined request", ada, "accept", []any{carols}, "no_request"},
+		{"remove a friend", bob, "remove", []any{adas}, ""},
+		{"post without friends", ada, "say", []any{"Hello?"}, ""},
 	} {
 		if got := call(t, step.by, step.event, step.args...); got != step.want {
 			t.Errorf("%s: code %q, want %q", step.name, got, step.want)
 		}
 	}
-	call(t, bob, "friends") // what was on its way to him, came
+	call(t, bob, "friends") // events sent to bob before the answer have arrived
 	if got := bob.Waiting("comment"); got != 0 {
-		t.Errorf("bob heard %d comments of no friend", got)
+		t.Errorf("bob received %d comments of a user that is not a friend", got)
 	}
 	if got := ada.Waiting("comment"); got != 2 {
-		t.Errorf("ada heard %d comments of her own, not 2", got)
+		t.Errorf("ada received %d of her own comments, want 2", got)
 	}
 }
 
-// A device's ID ends the device of its user, and is nothing to others.
-func TestDevicesAreOnesOwn(t *testing.T) {
+// A user can end their own devices and nobody else's.
+func TestDevicesBelongToTheirUser(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
 	n := nodetest.Start(t)
-	adas := member(t, site, "ada")
+	adas := newUser(t, site, "ada")
 	ada, _ := socketOf(t, n, adas)
-	bob, _ := socketOf(t, n, member(t, site, "bob"))
+	bob, _ := socketOf(t, n, newUser(t, site, "bob"))
 
 	var devices []device
 	ada.MustCall("devices").Bind(t, &devices)
@@ -192,11 +190,11 @@ func TestDevicesAreOnesOwn(t *testing.T) {
 		t.Fatalf("devices: %+v", devices)
 	}
 	if strings.Contains(adas.cookie(), devices[0].ID) {
-		t.Error("the device's ID is part of the session's")
+		t.Error("the device's ID is part of the cookie")
 	}
 	call(t, bob, "end", devices[0].ID)
-	if !adas.inside() || !ada.State().Connected {
-		t.Error("somebody else has ended ada's session")
+	if !adas.loggedIn() || !ada.State().Connected {
+		t.Error("another user has ended ada's session")
 	}
 	second := newVisitor(t, site)
 	second.submit("/login", second.token("/login"), "login", "ada", "password", password)
@@ -204,11 +202,11 @@ func TestDevicesAreOnesOwn(t *testing.T) {
 	call(t, other, "end", devices[0].ID)
 	var reason string
 	ada.MustNext("disconnect").Bind(t, &reason)
-	if reason != "io server disconnect" || adas.inside() {
-		t.Errorf("ada's other device goes on, or ended by %q", reason)
+	if reason != "io server disconnect" || adas.loggedIn() {
+		t.Errorf("ada's other device is still logged in, or was disconnected with reason %q", reason)
 	}
-	if !second.inside() {
-		t.Error("the device that ended the other one ended too")
+	if !second.loggedIn() {
+		t.Error("the device that ended the other one is logged out too")
 	}
 }
 
@@ -216,15 +214,15 @@ func TestEventsAreLimited(t *testing.T) {
 	t.Parallel()
 	site := start(t, "memory://")
 	n := nodetest.Start(t)
-	ada, _ := socketOf(t, n, member(t, site, "ada"))
-	for event, limit := range map[string]int{"say": saysPerMinute, "ask": asksPerMinute} {
+	ada, _ := socketOf(t, n, newUser(t, site, "ada"))
+	for event, limit := range map[string]int{"say": commentsPerMinute, "ask": requestsPerMinute} {
 		for i := range limit {
 			if got := call(t, ada, event, fmt.Sprint("text ", i)); got == ErrTooFast.Code {
 				t.Fatalf("%s number %d: %s", event, i, got)
 			}
 		}
 		if got := call(t, ada, event, "one more"); got != ErrTooFast.Code {
-			t.Errorf("%s: code %q", event, got)
+			t.Errorf("%s over the limit: code %q, want %q", event, got, ErrTooFast.Code)
 		}
 	}
 }

@@ -13,32 +13,32 @@ import (
 	"unicode/utf8"
 )
 
-// User is a person, as others may see them.
+// User is the public part of an account.
 type User struct {
-	ID    string `json:"id"` // random, for ever
+	ID    string `json:"id"` // random, never changes
 	Login string `json:"login"`
 	Name  string `json:"name"`
 }
 
-// Users are the people who have signed up. It is safe for concurrent use.
+// Users is the table of accounts. It is safe for concurrent use.
 type Users struct {
 	db        *sql.DB
 	passwords *Passwords
 }
 
-// errNoUser says that there is no user of that ID.
+// errNoUser is returned for an ID without a user.
 var errNoUser = errors.New("dashboard: no such user")
 
-var loginForm = regexp.MustCompile(`^[a-z0-9_]{3,20}$`)
+var loginPattern = regexp.MustCompile(`^[a-z0-9_]{3,20}$`)
 
-// SignUp makes a user. It returns the first *Problem that it finds with what the
-// person gave.
+// SignUp creates a user. It returns a *Problem for the first invalid field, ErrTaken if
+// the login exists, and ErrBusy if no slot to hash the password came free in time.
 func (u *Users) SignUp(ctx context.Context, login, name, password string) (User, error) {
 	user := User{ID: rand.Text(), Login: normalLogin(login), Name: strings.Join(strings.Fields(name), " ")}
 	switch {
 	case user.Name == "" || utf8.RuneCountInString(user.Name) > 40 || !printable(user.Name):
 		return User{}, ErrBadName
-	case !loginForm.MatchString(user.Login):
+	case !loginPattern.MatchString(user.Login):
 		return User{}, ErrBadLogin
 	case utf8.RuneCountInString(password) < 10 || len(password) > 200:
 		return User{}, ErrBadPassword
@@ -58,8 +58,8 @@ func (u *Users) SignUp(ctx context.Context, login, name, password string) (User,
 	return user, nil
 }
 
-// LogIn returns the user whose login and password these are, or ErrCredentials,
-// which does not tell what of the two was wrong.
+// LogIn returns the user with that login and password. It returns ErrCredentials if either
+// is wrong, so a visitor cannot find out which names exist.
 func (u *Users) LogIn(ctx context.Context, login, password string) (User, error) {
 	if len(password) > 200 {
 		return User{}, ErrCredentials
@@ -75,7 +75,7 @@ func (u *Users) LogIn(ctx context.Context, login, password string) (User, error)
 	return user, nil
 }
 
-// ByID returns the user of that ID, or errNoUser.
+// ByID returns the user with that ID. It returns errNoUser if there is none.
 func (u *Users) ByID(ctx context.Context, id string) (User, error) {
 	user := User{ID: id}
 	err := u.db.QueryRowContext(ctx, `SELECT login, name FROM users WHERE id = ?`, id).Scan(&user.Login, &user.Name)
@@ -83,18 +83,18 @@ func (u *Users) ByID(ctx context.Context, id string) (User, error) {
 	case errors.Is(err, sql.ErrNoRows):
 		return User{}, errNoUser
 	case err != nil:
-		return User{}, fmt.Errorf("dashboard: user: %w", err)
+		return User{}, fmt.Errorf("dashboard: load user: %w", err)
 	}
 	return user, nil
 }
 
-// normalLogin is forgiving about what people type: "@Ada " is ada.
+// normalLogin normalizes a typed login: "@Ada " becomes "ada".
 func normalLogin(login string) string {
 	return strings.ToLower(strings.TrimPrefix(strings.TrimSpace(login), "@"))
 }
 
-// printable says whether text has only characters that people can see, and none
-// that turn the direction of what stands beside it.
+// printable reports whether text consists of printable characters and line breaks. It
+// rejects the control characters that change the direction of the text around them.
 func printable(text string) bool {
 	for _, r := range text {
 		if r != '\n' && (r == utf8.RuneError || !unicode.IsPrint(r)) {

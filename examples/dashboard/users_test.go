@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// open opens the users of a database file.
-func open(t *testing.T, path string) (*Users, *Friends) {
+// openTables opens a database file and returns its users and friends.
+func openTables(t *testing.T, path string) (*Users, *Friends) {
 	t.Helper()
 	db, err := openDB(path)
 	if err != nil {
@@ -28,22 +28,22 @@ func open(t *testing.T, path string) (*Users, *Friends) {
 
 func TestSignUp(t *testing.T) {
 	t.Parallel()
-	users, _ := open(t, ":memory:")
+	users, _ := openTables(t, ":memory:")
 	for _, c := range []struct {
 		name                 string
 		login, called, typed string
 		want                 error
 	}{
 		{"plain", "ada", "Ada Lovelace", password, nil},
-		{"spaces and capitals are forgiven", " @Grace_1 ", "  Grace \n  Hopper ", password, nil},
+		{"spaces and capitals are normalized", " @Grace_1 ", "  Grace \n  Hopper ", password, nil},
 		{"taken", "ADA", "Another", password, ErrTaken},
 		{"login too short", "ab", "A", password, ErrBadLogin},
 		{"login too long", strings.Repeat("a", 21), "A", password, ErrBadLogin},
 		{"login that looks like another", "аda", "Cyrillic", password, ErrBadLogin},
 		{"no name", "bob", " \t", password, ErrBadName},
 		{"name too long", "bob", strings.Repeat("b", 41), password, ErrBadName},
-		{"name that turns what follows around", "bob", "Bob\u202e", password, ErrBadName},
-		{"name that is no text", "bob", "Bob\xff", password, ErrBadName},
+		{"name that changes the text direction", "bob", "Bob\u202e", password, ErrBadName},
+		{"name that is not UTF-8", "bob", "Bob\xff", password, ErrBadName},
 		{"password too short", "bob", "Bob", "ninechars", ErrBadPassword},
 		{"password too long", "bob", "Bob", strings.Repeat("p", 201), ErrBadPassword},
 		{"password of ten characters", "bob", "Bob", "éééééééééé", nil},
@@ -73,26 +73,26 @@ func TestSignUp(t *testing.T) {
 	}
 }
 
-// Users outlive the process, wherever the file is.
-func TestUsersAreKept(t *testing.T) {
+// Users survive a restart, whatever characters the path of the database contains.
+func TestUsersArePersistent(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "with space & 100%?.db")
-	users, _ := open(t, path)
+	users, _ := openTables(t, path)
 	ada, err := users.SignUp(t.Context(), "ada", "Ada", password)
 	if err != nil {
 		t.Fatal(err)
 	}
 	users.db.Close()
-	users, _ = open(t, path)
+	users, _ = openTables(t, path)
 	if got, err := users.LogIn(t.Context(), "ada", password); err != nil || got != ada {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-// Nobody has more friends and requests than maxFriends, also when many ask at once.
+// Concurrent requests cannot exceed maxFriends.
 func TestFriendsAreLimited(t *testing.T) {
 	t.Parallel()
-	users, friends := open(t, ":memory:")
+	users, friends := openTables(t, ":memory:")
 	people := func(prefix string, n int) {
 		for i := range n {
 			login := fmt.Sprint(prefix, i)
@@ -105,7 +105,7 @@ func TestFriendsAreLimited(t *testing.T) {
 	people("fan", maxFriends+20)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	refused := 0
+	rejected := 0
 	for i := range maxFriends + 20 {
 		wg.Go(func() {
 			_, err := friends.Ask(context.Background(), fmt.Sprint("fan", i), "star0")
@@ -113,7 +113,7 @@ func TestFriendsAreLimited(t *testing.T) {
 			defer mu.Unlock()
 			switch {
 			case errors.Is(err, ErrManyFriends):
-				refused++
+				rejected++
 			case err != nil:
 				t.Error(err)
 			}
@@ -121,10 +121,10 @@ func TestFriendsAreLimited(t *testing.T) {
 	}
 	wg.Wait()
 	all, err := friends.Of(t.Context(), "star0")
-	if err != nil || len(all) != maxFriends || refused != 20 {
-		t.Errorf("%d friends, %d refused, %v", len(all), refused, err)
+	if err != nil || len(all) != maxFriends || rejected != 20 {
+		t.Errorf("%d friends, %d rejected, want %d and 20: %v", len(all), rejected, maxFriends, err)
 	}
 	if ids, err := friends.IDs(t.Context(), "star0"); err != nil || len(ids) != 0 {
-		t.Errorf("who only asked hears already: %v, %v", ids, err)
+		t.Errorf("IDs contains open requests: %v, %v", ids, err)
 	}
 }

@@ -1,62 +1,61 @@
-// The page behind the door. All that it shows comes over the socket. Who one is, and
-// which friends are there, goes when the connection does: nobody shall read what may
-// no longer be true.
+// The dashboard page. Everything it shows arrives over the socket. When the connection is
+// lost, the page hides the user's name and who is online, because both may be out of date.
 import { connect } from "/socket.io/fiberbridge.mjs";
-import { face, fill, ago, toast, waitingInTitle } from "./parts.mjs";
+import { showAvatar, renderList, timeAgo, showToast, countInTitle } from "./ui.mjs";
 
 const $ = (id) => document.getElementById(id);
 const socket = connect();
 
-let me = null; // { id, login, name }, while there is a connection
+let me = null; // { id, login, name }, or null while disconnected
 let friends = null; // [{ id, login, name, tie: "friend" | "asks" | "asked", online }]
 let devices = []; // [{ id, name, phone, address, seen, current }]
 const comments = new Map(); // by id
 
-// ---- connection: the name is here exactly as long as the socket is ----
+// ---- connection ----
 
 socket.on("hello", (user) => {
   me = user;
-  showMe("connected");
-  for (const list of Object.keys(lists)) pull(list);
+  showUser("connected");
+  for (const list of Object.keys(lists)) refresh(list);
 });
 
 socket.on("disconnect", (reason) => {
   me = null;
-  showMe("reconnecting");
+  showUser("reconnecting");
   showFriends();
-  if (reason === "io server disconnect") comeBack(); // by itself it does so only when the network failed
+  if (reason === "io server disconnect") reconnect(); // the client retries on its own only after network failures
 });
 
-socket.on("ended", leave); // the session is over
+socket.on("ended", goToLogin); // the session has ended
 
 socket.on("connect_error", (error) => {
-  const code = error.data?.code;
-  if (code === "not_logged_in") return leave("logged out");
-  showMe("reconnecting");
-  if (socket.active) return; // it comes back by itself
-  toast("The server does not let this page in just now: " + error.message);
-  comeBack();
+  if (error.data?.code === "not_logged_in") return goToLogin("logged out");
+  showUser("reconnecting");
+  if (socket.active) return; // the client retries on its own
+  showToast("Could not connect. Trying again in a few seconds.");
+  reconnect();
 });
 
-const comeBack = () => setTimeout(() => socket.connect(), 1000 + 4000 * Math.random());
+// The random delay spreads out the pages that reconnect after a restart.
+const reconnect = () => setTimeout(() => socket.connect(), 1000 + 4000 * Math.random());
 
-function leave(why) {
+function goToLogin(reason) {
   socket.disconnect();
-  location.replace("/login?ended=" + encodeURIComponent(why));
+  location.replace("/login?ended=" + encodeURIComponent(reason));
 }
 
-function showMe(state) {
+function showUser(state) {
   $("state").textContent = state;
   $("state").classList.toggle("on", me !== null);
   document.body.classList.toggle("away", me === null);
   $("name").textContent = me?.name ?? "";
   $("login").textContent = me ? "@" + me.login : "";
-  if (me) face($("face"), me);
+  if (me) showAvatar($("face"), me);
   else $("face").textContent = "";
   for (const button of document.querySelectorAll("button.live")) button.disabled = me === null;
 }
 
-// ---- lists: the server says that one changed, and this page asks for it ----
+// ---- lists: the server notifies the page of a change, and the page requests the list ----
 
 const lists = {
   friends(list) {
@@ -77,38 +76,38 @@ const lists = {
   },
 };
 
-const pulling = new Map(); // by list: whether to ask once more
+const refreshing = new Map(); // list name -> whether to request the list once more
 
-async function pull(list) {
-  if (pulling.has(list)) return pulling.set(list, true);
+async function refresh(list) {
+  if (refreshing.has(list)) return refreshing.set(list, true);
   do {
-    pulling.set(list, false);
+    refreshing.set(list, false);
     try {
       const answer = await socket.timeout(10000).emitWithAck(list);
-      if (answer.error) toast(answer.error.message);
+      if (answer.error) showToast(answer.error.message);
       else lists[list](answer);
     } catch {
-      // The connection is gone. The next one asks for all lists.
+      // The connection was lost. The next "hello" requests all lists.
     }
-  } while (me && pulling.get(list));
-  pulling.delete(list);
+  } while (me && refreshing.get(list));
+  refreshing.delete(list);
 }
 
 socket.on("changed", (list) => {
-  pull(list);
-  if (list === "friends") pull("comments"); // a new friend's are new here
+  refresh(list);
+  if (list === "friends") refresh("comments"); // the feed now includes a new friend's comments
 });
 
-/** Does something, and says what was wrong with it. Resolves with whether it was done. */
-async function act(event, argument, button) {
-  if (!me) return false; // it would be sent later, when nobody waits for it any more
+/** Sends an event, shows an error if there is one, and resolves with whether it succeeded. */
+async function send(event, argument, button) {
+  if (!me) return false; // the client would queue the event and send it after a reconnect
   if (button) button.disabled = true;
   try {
     const answer = await socket.timeout(10000).emitWithAck(event, argument);
-    if (answer?.error) toast(answer.error.message);
+    if (answer?.error) showToast(answer.error.message);
     return !answer?.error;
   } catch {
-    toast("There was no answer. Please look whether it was done.");
+    showToast("No answer yet. Please check whether your change was made.");
     return false;
   } finally {
     if (button) button.disabled = me === null;
@@ -116,8 +115,8 @@ async function act(event, argument, button) {
 }
 
 function notify(text) {
-  toast(text);
-  waitingInTitle();
+  showToast(text);
+  countInTitle();
 }
 
 // ---- comments ----
@@ -131,12 +130,12 @@ socket.on("comment", (comment) => {
 });
 
 function showComments() {
-  const heard = new Set(friends?.filter((f) => f.tie === "friend").map((f) => f.id)).add(me?.id);
-  const shown = [...comments.values()].filter((c) => heard.has(c.from.id)).sort((a, b) => b.id - a.id).slice(0, 50);
-  fill($("comments"), "comment-row", shown, (row, comment) => {
-    face(row.querySelector(".avatar"), comment.from);
+  const authors = new Set(friends?.filter((f) => f.tie === "friend").map((f) => f.id)).add(me?.id);
+  const shown = [...comments.values()].filter((c) => authors.has(c.from.id)).sort((a, b) => b.id - a.id).slice(0, 50);
+  renderList($("comments"), "comment-row", shown, (row, comment) => {
+    showAvatar(row.querySelector(".avatar"), comment.from);
     row.querySelector("b").textContent = comment.from.name;
-    row.querySelector("time").textContent = ago(comment.at);
+    row.querySelector("time").textContent = timeAgo(comment.at);
     row.querySelector("time").dateTime = new Date(comment.at).toISOString();
     row.querySelector(".text").textContent = comment.text;
     row.classList.toggle("new", Boolean(comment.fresh));
@@ -146,45 +145,48 @@ function showComments() {
 
 $("say").onsubmit = async (event) => {
   event.preventDefault();
-  if (await act("say", $("text").value, event.target.querySelector("button"))) $("text").value = "";
-  showLeft();
+  if (await send("say", $("text").value, event.target.querySelector("button"))) $("text").value = "";
+  showCharactersLeft();
 };
 $("text").onkeydown = (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("say").requestSubmit();
 };
-const showLeft = () => ($("left").textContent = $("text").value.length > 400 ? `${500 - $("text").value.length} left` : "");
-$("text").oninput = showLeft;
+function showCharactersLeft() {
+  const left = 500 - $("text").value.length;
+  $("left").textContent = left < 100 ? `${left} characters left` : "";
+}
+$("text").oninput = showCharactersLeft;
 
 // ---- friends ----
 
 socket.on("presence", (id, online) => {
   for (const friend of friends ?? []) if (friend.id === id) friend.online = online;
   showFriends();
-  if (pulling.has("friends")) pull("friends"); // its answer may be older than this
+  if (refreshing.has("friends")) refresh("friends"); // the pending answer may be older than this event
 });
 
 const order = { asks: 0, friend: 1, asked: 2 };
 
 function showFriends() {
-  if (!friends) return; // they are still to come
+  if (!friends) return; // the list has not arrived yet
   const sorted = [...friends].sort((a, b) => order[a.tie] - order[b.tie] || b.online - a.online || a.name.localeCompare(b.name));
-  fill($("ties"), "tie-row", sorted, (row, friend) => {
+  renderList($("ties"), "tie-row", sorted, (row, friend) => {
     const avatar = row.querySelector(".avatar");
-    face(avatar, friend);
+    showAvatar(avatar, friend);
     if (me && friend.tie === "friend") avatar.dataset.online = friend.online;
     row.dataset.tie = friend.tie;
     row.dataset.login = friend.login;
     row.querySelector("b").textContent = friend.name;
-    row.querySelector("p").textContent = says(friend);
-    const button = (text, event, kind) => {
-      const made = row.querySelector(".acts").appendChild(document.createElement("button"));
-      made.textContent = text;
-      made.className = kind + " live";
-      made.disabled = me === null;
-      made.onclick = () => act(event, friend.id, made);
+    row.querySelector("p").textContent = statusText(friend);
+    const addButton = (text, event, kind) => {
+      const button = row.querySelector(".acts").appendChild(document.createElement("button"));
+      button.textContent = text;
+      button.className = kind + " live";
+      button.disabled = me === null;
+      button.onclick = () => send(event, friend.id, button);
     };
-    if (friend.tie === "asks") button("Accept", "accept", "primary");
-    button({ friend: "Remove", asks: "Decline", asked: "Withdraw" }[friend.tie], "remove", "plain");
+    if (friend.tie === "asks") addButton("Accept", "accept", "primary");
+    addButton({ friend: "Remove", asks: "Decline", asked: "Withdraw" }[friend.tie], "remove", "plain");
   });
   const waiting = friends.filter((f) => f.tie === "asks").length;
   $("waiting").textContent = waiting;
@@ -192,25 +194,25 @@ function showFriends() {
   $("alone").hidden = friends.length > 0;
 }
 
-function says({ tie, online }) {
+function statusText({ tie, online }) {
   if (tie === "asks") return "wants to be your friend";
-  if (tie === "asked") return "asked, no answer yet";
-  if (!me) return "…"; // nobody knows now
+  if (tie === "asked") return "request sent, no answer yet";
+  if (!me) return "…"; // unknown while disconnected
   return online ? "online" : "offline";
 }
 
 $("ask").onsubmit = async (event) => {
   event.preventDefault();
-  if (await act("ask", $("who").value, event.target.querySelector("button"))) $("who").value = "";
+  if (await send("ask", $("who").value, event.target.querySelector("button"))) $("who").value = "";
 };
 
 // ---- devices ----
 
 function showDevices() {
-  fill($("signedin"), "device-row", devices, (row, device) => {
+  renderList($("signedin"), "device-row", devices, (row, device) => {
     row.querySelector(".glyph").classList.toggle("phone", device.phone);
     row.querySelector("b").textContent = device.name;
-    row.querySelector("p").textContent = `${device.address} · ${ago(device.seen)}`;
+    row.querySelector("p").textContent = `${device.address} · ${timeAgo(device.seen)}`;
     const acts = row.querySelector(".acts");
     if (device.current) {
       const tag = acts.appendChild(document.createElement("span"));
@@ -222,11 +224,11 @@ function showDevices() {
     button.textContent = "Log out";
     button.className = "live";
     button.disabled = me === null;
-    button.onclick = () => act("end", device.id, button);
+    button.onclick = () => send("end", device.id, button);
   });
 }
 
-// "3 min ago" ages.
+// Times such as "3 min ago" need an update now and then.
 setInterval(() => {
   if (document.hidden || !me) return;
   showComments();

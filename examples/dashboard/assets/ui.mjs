@@ -1,7 +1,7 @@
-// Small things that pages are made of. Text goes in as text, never as markup.
+// Helpers that build parts of the page. Text is always inserted as text, never as markup.
 
-/** Gives an avatar somebody's initials, and a colour that is theirs. */
-export function face(avatar, { id, name }) {
+/** Shows a user's initials in an avatar, in a color derived from the user's ID. */
+export function showAvatar(avatar, { id, name }) {
   const words = name.split(" ");
   avatar.textContent = [words[0], words.length > 1 ? words.at(-1) : ""].map((w) => [...w][0] ?? "").join("").toUpperCase();
   let hue = 0;
@@ -9,18 +9,18 @@ export function face(avatar, { id, name }) {
   avatar.style.setProperty("--hue", hue);
 }
 
-/** Fills a list with a row for each item, made from the template of that ID. */
-export function fill(list, template, items, dress) {
-  const pattern = document.getElementById(template).content.firstElementChild;
+/** Replaces a list's rows with one row per item, cloned from a template and filled in by fill(row, item). */
+export function renderList(list, templateID, items, fill) {
+  const template = document.getElementById(templateID).content.firstElementChild;
   list.replaceChildren(...items.map((item) => {
-    const row = pattern.cloneNode(true);
-    dress(row, item);
+    const row = template.cloneNode(true);
+    fill(row, item);
     return row;
   }));
 }
 
-/** How long ago a time in milliseconds was. */
-export function ago(time) {
+/** Returns how long ago a time in milliseconds was. */
+export function timeAgo(time) {
   const minutes = Math.round((Date.now() - time) / 60000);
   if (minutes < 1) return "just now";
   if (minutes < 60) return `${minutes} min ago`;
@@ -28,22 +28,22 @@ export function ago(time) {
   return new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" });
 }
 
-/** Says something for a few seconds. */
-export function toast(text) {
-  const made = document.getElementById("toasts").appendChild(document.createElement("p"));
-  made.className = "toast";
-  made.textContent = text.length > 140 ? text.slice(0, 139) + "…" : text;
-  setTimeout(() => made.remove(), 5000);
+/** Shows a short message for five seconds. */
+export function showToast(text) {
+  const toast = document.getElementById("toasts").appendChild(document.createElement("p"));
+  toast.className = "toast";
+  toast.textContent = text.length > 140 ? text.slice(0, 139) + "…" : text;
+  setTimeout(() => toast.remove(), 5000);
 }
 
-let waiting = 0;
+let unseen = 0;
 const title = document.title;
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) document.title = title;
-  waiting = 0;
+  unseen = 0;
 });
 
-/** Counts in the tab's title what came while nobody looked. */
-export function waitingInTitle() {
-  if (document.hidden) document.title = `(${++waiting}) ${title}`;
+/** Counts an event in the tab's title while the tab is hidden. */
+export function countInTitle() {
+  if (document.hidden) document.title = `(${++unseen}) ${title}`;
 }
