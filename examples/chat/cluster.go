@@ -19,33 +19,33 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// setup is what is to be started.
-type setup struct {
-	Storage string   // STORAGE; "": a Redis of our own, or without one memory
-	Proxy   string   // PROXY: "nginx", "haproxy", "none"; "": the first that is installed
-	Front   string   // where the proxy listens
-	Nodes   []string // where the nodes listen
-	Out     io.Writer
+// clusterConfig is the configuration of the cluster.
+type clusterConfig struct {
+	Storage   string    // STORAGE; with "", startCluster starts a Redis, or uses memory if Redis is not installed
+	Proxy     string    // PROXY: "nginx", "haproxy" or "none"; with "", the first one that is installed
+	ProxyAddr string    // the address on which the proxy listens
+	Nodes     []string  // the addresses on which the nodes listen
+	Out       io.Writer // receives the output of all processes
 }
 
-func setupFromEnv() setup {
-	return setup{Storage: env("STORAGE", ""), Proxy: env("PROXY", ""), Front: confFront, Nodes: confNodes, Out: os.Stderr}
+func clusterConfigFromEnv() clusterConfig {
+	return clusterConfig{Storage: env("STORAGE", ""), Proxy: env("PROXY", ""), ProxyAddr: confProxyAddr, Nodes: confNodeAddrs, Out: os.Stderr}
 }
 
-// runAll starts everything and keeps it until ctx ends. A line with a number on in
-// stops that node, or starts it again.
-func runAll(ctx context.Context, cfg setup, in io.Reader) error {
-	a, err := startAll(ctx, cfg)
+// runCluster starts the cluster and runs it until ctx is canceled. A line with a number on
+// in stops that node, or starts it again.
+func runCluster(ctx context.Context, cfg clusterConfig, in io.Reader) error {
+	c, err := startCluster(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	log.Printf("open %s", strings.Join(a.urls(), " or "))
-	if len(a.nodes) > 1 {
-		log.Printf("type 1 to %d and Enter to stop that node, and again to start it; Ctrl-C ends all", len(a.nodes))
+	defer c.Close()
+	log.Printf("open %s", strings.Join(c.urls(), " or "))
+	if len(c.nodes) > 1 {
+		log.Printf("type 1 to %d and Enter to stop that node, and again to start it; Ctrl-C stops everything", len(c.nodes))
 	}
 	lines := make(chan string)
-	go func() { // ends with the program: a read of the terminal cannot be stopped
+	go func() { // runs until the program exits: reading from a terminal cannot be interrupted
 		for scanner := bufio.NewScanner(in); scanner.Scan(); {
 			select {
 			case lines <- scanner.Text():
@@ -60,85 +60,85 @@ func runAll(ctx context.Context, cfg setup, in io.Reader) error {
 			return nil
 		case line := <-lines:
 			n, err := strconv.Atoi(strings.TrimSpace(line))
-			if err != nil || n < 1 || n > len(a.nodes) {
+			if err != nil || n < 1 || n > len(c.nodes) {
 				continue
 			}
-			if err := a.toggle(ctx, n-1); err != nil && ctx.Err() == nil {
+			if err := c.toggle(ctx, n-1); err != nil && ctx.Err() == nil {
 				log.Print(err)
 			}
 		}
 	}
 }
 
-// all is what runs: a Redis if it is ours, the nodes, and the proxy if there is one.
-type all struct {
-	cfg     setup
-	dir     string // of the Redis and the proxy
-	program string // of the nodes: this one
-	redis   *process
+// cluster is the set of running processes.
+type cluster struct {
+	cfg     clusterConfig
+	dir     string   // the working folder of Redis and the proxy
+	program string   // the program of the nodes: this executable
+	redis   *process // nil if STORAGE names another one
 	nodes   []*process
-	proxy   *process
+	proxy   *process // nil if there is none
 }
 
-// startAll returns when all answer.
-func startAll(ctx context.Context, cfg setup) (a *all, err error) {
-	a = &all{cfg: cfg}
+// startCluster starts all processes and waits until they answer.
+func startCluster(ctx context.Context, cfg clusterConfig) (c *cluster, err error) {
+	c = &cluster{cfg: cfg}
 	defer func() {
 		if err != nil {
-			a.Close()
+			c.Close()
 		}
 	}()
-	if a.program, err = os.Executable(); err != nil {
-		return a, err
+	if c.program, err = os.Executable(); err != nil {
+		return c, err
 	}
-	if a.dir, err = makeDir(); err != nil {
-		return a, err
+	if c.dir, err = makeDir(); err != nil {
+		return c, err
 	}
-	if err = a.startStorage(ctx); err != nil {
-		return a, err
+	if err = c.startStorage(ctx); err != nil {
+		return c, err
 	}
-	if strings.HasPrefix(a.cfg.Storage, "memory:") {
-		log.Print("sessions and rooms are in memory, which nodes cannot share: starting one")
-		a.cfg.Nodes = a.cfg.Nodes[:1]
-		a.cfg.Proxy = "none"
+	if strings.HasPrefix(c.cfg.Storage, "memory:") {
+		log.Print("sessions and rooms are in memory, which nodes cannot share: starting only one node")
+		c.cfg.Nodes = c.cfg.Nodes[:1]
+		c.cfg.Proxy = "none"
 	}
-	a.nodes = make([]*process, len(a.cfg.Nodes))
-	for i := range a.nodes {
-		if err = a.startNode(i); err != nil {
-			return a, err
+	c.nodes = make([]*process, len(c.cfg.Nodes))
+	for i := range c.nodes {
+		if err = c.startNode(i); err != nil {
+			return c, err
 		}
 	}
-	for i, node := range a.nodes {
-		if err = answers(ctx, "http://"+a.cfg.Nodes[i]+"/healthz", node); err != nil {
-			return a, err
+	for i, node := range c.nodes {
+		if err = waitForOK(ctx, "http://"+c.cfg.Nodes[i]+"/healthz", node); err != nil {
+			return c, err
 		}
 	}
-	return a, a.startProxy(ctx)
+	return c, c.startProxy(ctx)
 }
 
-func (a *all) startStorage(ctx context.Context) error {
-	if a.cfg.Storage != "" {
+func (c *cluster) startStorage(ctx context.Context) error {
+	if c.cfg.Storage != "" {
 		return nil
 	}
 	program := findProgram("redis-server")
 	if program == "" {
-		log.Print("redis-server is not installed (apt-get install redis-server), and STORAGE names no other Redis")
-		a.cfg.Storage = "memory://"
+		log.Print("redis-server is not installed (apt-get install redis-server) and STORAGE is not set")
+		c.cfg.Storage = "memory://"
 		return nil
 	}
-	addr, err := freeAddr()
+	addr, err := findFreeAddr()
 	if err != nil {
 		return err
 	}
 	host, port, _ := net.SplitHostPort(addr)
-	a.redis, err = spawn("redis", a.cfg.Out, nil, program, "--bind", host, "--port", port, "--dir", a.dir,
+	c.redis, err = startProcess("redis", c.cfg.Out, nil, program, "--bind", host, "--port", port, "--dir", c.dir,
 		"--save", "", "--appendonly", "no", "--loglevel", "warning")
 	if err != nil {
 		return err
 	}
-	a.cfg.Storage = "redis://" + addr
-	return within(ctx, a.redis, func() error {
-		store, err := storage.Open(a.cfg.Storage)
+	c.cfg.Storage = "redis://" + addr
+	return retry(ctx, c.redis, func() error {
+		store, err := storage.Open(c.cfg.Storage)
 		if err != nil {
 			return err
 		}
@@ -146,96 +146,98 @@ func (a *all) startStorage(ctx context.Context) error {
 	})
 }
 
-func (a *all) startNode(i int) (err error) {
-	if err := isFree(a.cfg.Nodes[i]); err != nil {
+func (c *cluster) startNode(i int) (err error) {
+	if err := checkFree(c.cfg.Nodes[i]); err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(a.cfg.Nodes[i])
+	host, port, err := net.SplitHostPort(c.cfg.Nodes[i])
 	if err != nil {
 		return err
 	}
-	env := []string{"HOST=" + host, "PORT=" + port, "STORAGE=" + a.cfg.Storage, fmt.Sprintf("NODE=n%d", i+1), "PROXY="}
-	if a.cfg.Proxy != "none" {
-		env[4] += "127.0.0.1"
+	trustedProxy := "127.0.0.1"
+	if c.cfg.Proxy == "none" {
+		trustedProxy = ""
 	}
-	a.nodes[i], err = spawn(fmt.Sprintf("node %d", i+1), a.cfg.Out, env, a.program, "-node")
+	env := []string{"HOST=" + host, "PORT=" + port, "STORAGE=" + c.cfg.Storage, fmt.Sprintf("NODE=n%d", i+1), "PROXY=" + trustedProxy}
+	c.nodes[i], err = startProcess(fmt.Sprintf("node %d", i+1), c.cfg.Out, env, c.program, "-node")
 	return err
 }
 
-func (a *all) startProxy(ctx context.Context) error {
-	if a.cfg.Proxy == "none" {
+func (c *cluster) startProxy(ctx context.Context) error {
+	if c.cfg.Proxy == "none" {
 		return nil
 	}
-	proxy, program := findProxy(a.cfg.Proxy)
+	proxy, program := findProxy(c.cfg.Proxy)
 	if program == "" {
-		if a.cfg.Proxy != "" {
-			return fmt.Errorf("%s is not installed (or not known: nginx, haproxy, none)", a.cfg.Proxy)
+		if c.cfg.Proxy != "" {
+			return fmt.Errorf("PROXY=%s: not installed or not supported (use nginx, haproxy, none)", c.cfg.Proxy)
 		}
-		log.Print("no proxy is installed (apt-get install nginx-light, or haproxy): each node is on its own address")
+		log.Print("no proxy is installed (apt-get install nginx-light, or haproxy): open the nodes by their own addresses")
 		return nil
 	}
-	return a.runProxy(ctx, proxy, program)
+	return c.runProxy(ctx, proxy, program)
 }
 
-func (a *all) runProxy(ctx context.Context, proxy proxyProgram, program string) error {
-	if err := isFree(a.cfg.Front); err != nil {
+func (c *cluster) runProxy(ctx context.Context, proxy proxyProgram, program string) error {
+	if err := checkFree(c.cfg.ProxyAddr); err != nil {
 		return err
 	}
-	file, err := proxy.prepare(program, a.dir, a.cfg.Front, a.cfg.Nodes)
+	file, err := proxy.writeConfig(program, c.dir, c.cfg.ProxyAddr, c.cfg.Nodes)
 	if err != nil {
 		return err
 	}
-	if a.proxy, err = spawn(proxy.name, a.cfg.Out, nil, program, proxy.run(a.dir, filepath.Clean(file))...); err != nil {
+	if c.proxy, err = startProcess(proxy.name, c.cfg.Out, nil, program, proxy.run(c.dir, filepath.Clean(file))...); err != nil {
 		return err
 	}
-	return answers(ctx, "http://"+a.cfg.Front+"/healthz", a.proxy)
+	return waitForOK(ctx, "http://"+c.cfg.ProxyAddr+"/healthz", c.proxy)
 }
 
-// toggle stops a node, or starts it again.
-func (a *all) toggle(ctx context.Context, i int) error {
-	if a.nodes[i].running() {
-		a.nodes[i].stop()
+// toggle stops a node that is running and starts one that is not.
+func (c *cluster) toggle(ctx context.Context, i int) error {
+	if c.nodes[i].running() {
+		c.nodes[i].stop()
 		return nil
 	}
-	if err := a.startNode(i); err != nil {
+	if err := c.startNode(i); err != nil {
 		return err
 	}
-	return answers(ctx, "http://"+a.cfg.Nodes[i]+"/healthz", a.nodes[i])
+	return waitForOK(ctx, "http://"+c.cfg.Nodes[i]+"/healthz", c.nodes[i])
 }
 
-// urls are where to go with a browser.
-func (a *all) urls() (urls []string) {
-	if a.proxy != nil {
-		return []string{"http://" + a.cfg.Front}
+// urls returns the URLs to open in a browser.
+func (c *cluster) urls() (urls []string) {
+	if c.proxy != nil {
+		return []string{"http://" + c.cfg.ProxyAddr}
 	}
-	for _, addr := range a.cfg.Nodes {
+	for _, addr := range c.cfg.Nodes {
 		urls = append(urls, "http://"+addr)
 	}
 	return urls
 }
 
-// Close ends all: the nodes while the proxy still carries their goodbyes, the Redis last.
-func (a *all) Close() {
-	var ending sync.WaitGroup
-	for _, node := range a.nodes {
+// Close stops all processes. The nodes stop first, while the proxy can still carry their
+// disconnect packets, and Redis stops last.
+func (c *cluster) Close() {
+	var stopping sync.WaitGroup
+	for _, node := range c.nodes {
 		if node != nil {
-			ending.Go(node.stop)
+			stopping.Go(node.stop)
 		}
 	}
-	ending.Wait()
-	for _, p := range []*process{a.proxy, a.redis} {
+	stopping.Wait()
+	for _, p := range []*process{c.proxy, c.redis} {
 		if p != nil {
 			p.stop()
 		}
 	}
-	_ = os.RemoveAll(a.dir)
+	_ = os.RemoveAll(c.dir)
 }
 
-// answers waits until a GET of url is answered with 200.
-func answers(ctx context.Context, url string, p *process) error {
+// waitForOK waits until a GET of url returns status 200.
+func waitForOK(ctx context.Context, url string, p *process) error {
 	client := http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	return within(ctx, p, func() error {
+	return retry(ctx, p, func() error {
 		res, err := client.Get(url)
 		if err != nil {
 			return err
@@ -248,8 +250,8 @@ func answers(ctx context.Context, url string, p *process) error {
 	})
 }
 
-// within tries until it succeeds; 60 seconds at most, and not after p has ended.
-func within(ctx context.Context, p *process, try func() error) error {
+// retry calls try until it succeeds. It gives up after 60 seconds or when p exits.
+func retry(ctx context.Context, p *process, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -261,7 +263,7 @@ func within(ctx context.Context, p *process, try func() error) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s has ended: %w", p.name, p.err)
+			return fmt.Errorf("%s exited: %w", p.name, p.err)
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not answer: %w", p.name, err)
 		case <-tick.C:
@@ -269,8 +271,8 @@ func within(ctx context.Context, p *process, try func() error) error {
 	}
 }
 
-// makeDir makes a folder that others can read too: started by root, nginx works as
-// somebody else.
+// makeDir creates a temporary folder that all users can read. If root starts nginx, its
+// workers run as another user.
 func makeDir() (string, error) {
 	dir, err := os.MkdirTemp("", "chat-")
 	if err != nil {
@@ -279,18 +281,18 @@ func makeDir() (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
-// isFree returns an error when somebody listens on an address already: they would
-// answer in the place of what is started there.
-func isFree(addr string) error {
+// checkFree returns an error if another program listens on addr. That program would answer
+// the health check instead of the process that is started there.
+func checkFree(addr string) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("%s is in use, end what listens there first: %w", addr, err)
+		return fmt.Errorf("%s is in use; stop the program that listens there first: %w", addr, err)
 	}
 	return ln.Close()
 }
 
-// freeAddr returns an address of this machine that nobody listens on.
-func freeAddr() (string, error) {
+// findFreeAddr returns a local address on which no program listens.
+func findFreeAddr() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

@@ -11,25 +11,13 @@ import (
 )
 
 const (
-	historySize = 50
-	historyLife = 7 * 24 * time.Hour // after the last word in a room
+	historySize = 50                 // messages per room
+	historyLife = 7 * 24 * time.Hour // after the last message in a room
 )
 
-// Message is what somebody said: in a room, or to somebody.
-type Message struct {
-	ID     string `json:"id"` // made by the page: what is sent twice is said once
-	Number int    `json:"number,omitempty"`
-	Room   string `json:"room,omitempty"`
-	To     *User  `json:"to,omitempty"`
-	From   User   `json:"from"`
-	Text   string `json:"text"`
-	Node   string `json:"node"` // where it came in
-	At     int64  `json:"at"`   // ms since 1970
-}
-
-// History keeps the last words of each room: one value of the storage per room, which
-// changes by compare-and-swap. So messages have one order on all nodes, and numbers
-// without gaps, by which a page knows that it missed something.
+// History stores the last messages of each room. A room's messages are one value in the
+// storage, updated by compare-and-swap. They therefore have the same order on all nodes and
+// numbers without gaps, so a page can detect that it missed a message.
 type History struct{ store storage.Storage }
 
 func historyKey(room string) string { return "history:" + room }
@@ -53,9 +41,9 @@ func (h History) load(ctx context.Context, room string) ([]Message, storage.Revi
 	return messages, item.Revision, err
 }
 
-// Add appends a message to its room and returns it with its number. One that is there
-// already, by its sender and ID, is returned as it is: so whoever does not know
-// whether it was added may add it again.
+// Add appends a message to its room and returns it with its number. If the room already has
+// a message with the same sender and ID, Add returns that one, so a caller that does not
+// know whether an earlier call succeeded can call Add again.
 func (h History) Add(ctx context.Context, m Message) (Message, error) {
 	for {
 		messages, revision, err := h.load(ctx, m.Room)
@@ -82,7 +70,7 @@ func (h History) Add(ctx context.Context, m Message) (Message, error) {
 		select {
 		case <-ctx.Done():
 			return m, err
-		case <-time.After(rand.N(10 * time.Millisecond)): // who met here meets not again at once
+		case <-time.After(rand.N(10 * time.Millisecond)): // a random delay avoids the next conflict
 		}
 	}
 }

@@ -21,8 +21,8 @@ func openStore(t *testing.T, url string) storage.Storage {
 	return store
 }
 
-// Everybody speaks at once, at three nodes: each message gets a number of its own, none
-// is lost, and the last are kept.
+// With concurrent senders on three nodes, each message gets its own number, none is lost and
+// the last ones are stored.
 func TestHistoryHasOneOrder(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"memory", "redis"} {
@@ -39,13 +39,13 @@ func TestHistoryHasOneOrder(t *testing.T) {
 				nodes = []History{{store}, {store}, {store}}
 			}
 			const each = 8
-			var speaking sync.WaitGroup
+			var sending sync.WaitGroup
 			var mu sync.Mutex
 			numbers := map[int]bool{}
-			for speaker := range 9 {
-				speaking.Go(func() {
+			for sender := range 9 {
+				sending.Go(func() {
 					for i := range each {
-						m, err := nodes[speaker%3].Add(t.Context(), Message{ID: fmt.Sprint(i), Room: "r", From: User{ID: fmt.Sprint(speaker)}, Text: "x"})
+						m, err := nodes[sender%3].Add(t.Context(), Message{ID: fmt.Sprint(i), Room: "r", From: User{ID: fmt.Sprint(sender)}, Text: "x"})
 						if err != nil {
 							t.Error(err)
 						}
@@ -55,34 +55,34 @@ func TestHistoryHasOneOrder(t *testing.T) {
 					}
 				})
 			}
-			speaking.Wait()
+			sending.Wait()
 			if len(numbers) != 9*each || !numbers[1] || !numbers[9*each] {
 				t.Errorf("%d messages have %d numbers", 9*each, len(numbers))
 			}
-			kept, err := nodes[0].Last(t.Context(), "r")
-			if err != nil || len(kept) != historySize {
-				t.Fatalf("%d messages are kept: %v", len(kept), err)
+			stored, err := nodes[0].Last(t.Context(), "r")
+			if err != nil || len(stored) != historySize {
+				t.Fatalf("%d messages are stored: %v", len(stored), err)
 			}
-			for i, m := range kept {
+			for i, m := range stored {
 				if want := 9*each - historySize + 1 + i; m.Number != want {
 					t.Errorf("message %d has number %d, want %d", i, m.Number, want)
 				}
 			}
 			if other, err := nodes[0].Last(t.Context(), "silent"); err != nil || other == nil || len(other) != 0 {
-				t.Errorf("a room in which nobody spoke: %v, %v", other, err)
+				t.Errorf("a room without messages: %v, %v", other, err)
 			}
 		})
 	}
 }
 
-// What is sent twice, or stored without anybody knowing, is said once.
-func TestHistoryKeepsAMessageOnce(t *testing.T) {
+// A message that is added twice, or whose first answer was lost, is stored once.
+func TestHistoryStoresAMessageOnce(t *testing.T) {
 	t.Parallel()
 	flaky := faulty.New(openStore(t, "memory://"), nil)
 	h := History{flaky}
 	first := Message{ID: "1", Room: "r", From: User{ID: "ada"}, Text: "once"}
 	lost := faulty.Fault{Lose: errors.New("the answer was lost")}
-	flaky.SetPlan(faulty.OnCall(2, lost)) // the swap happens
+	flaky.SetPlan(faulty.OnCall(2, lost)) // the swap succeeds, but its answer is lost
 	for range 2 {
 		m, err := h.Add(t.Context(), first)
 		if err != nil || m.Number != 1 {
@@ -90,13 +90,13 @@ func TestHistoryKeepsAMessageOnce(t *testing.T) {
 		}
 	}
 	if m, err := h.Add(t.Context(), Message{ID: "1", Room: "r", From: User{ID: "bob"}, Text: "another's"}); err != nil || m.Number != 2 {
-		t.Errorf("another's message of the same ID: number %d: %v", m.Number, err)
+		t.Errorf("a message by another sender with the same ID: number %d: %v", m.Number, err)
 	}
-	if kept, err := h.Last(t.Context(), "r"); err != nil || len(kept) != 2 {
-		t.Errorf("%d messages are kept: %v", len(kept), err)
+	if stored, err := h.Last(t.Context(), "r"); err != nil || len(stored) != 2 {
+		t.Errorf("%d messages are stored: %v", len(stored), err)
 	}
 	flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("away")}))
 	if _, err := h.Add(t.Context(), first); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("without a store: %v", err)
+		t.Errorf("with the storage down: %v, want ErrUnavailable", err)
 	}
 }

@@ -6,27 +6,27 @@ import (
 )
 
 const (
-	paceBurst = 10          // messages at once
-	paceEvery = time.Second // and then one
+	limitBurst = 10          // messages at once
+	limitEvery = time.Second // then one message per limitEvery
 )
 
-// pace bounds how fast one socket speaks. The zero value is at rest. It is safe for
+// limiter limits the messages of one socket. The zero value is ready to use. It is safe for
 // concurrent use.
-type pace struct {
+type limiter struct {
 	mu   sync.Mutex
-	free time.Time // when all that was taken will have been earned again
+	full time.Time // when the whole burst is available again
 }
 
-// take reports whether one more message is due.
-func (p *pace) take(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.free.Before(now) {
-		p.free = now
+// allow counts a message and reports whether it is within the limit.
+func (l *limiter) allow(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full.Before(now) {
+		l.full = now
 	}
-	if p.free.Sub(now) > (paceBurst-1)*paceEvery {
+	if l.full.Sub(now) > (limitBurst-1)*limitEvery {
 		return false
 	}
-	p.free = p.free.Add(paceEvery)
+	l.full = l.full.Add(limitEvery)
 	return true
 }

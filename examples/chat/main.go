@@ -1,9 +1,9 @@
-// Chat: rooms, who is in them, the last words of each, typing notices and private
-// messages, on three nodes behind a proxy. See README.md, and docs/proxies.md.
+// Chat has rooms with member lists, message history, typing notices and private messages.
+// It runs on three nodes behind a proxy. See README.md and docs/proxies.md.
 //
-//	go run ./examples/chat                                                       # all of it, on http://127.0.0.1:3000
-//	STORAGE=redis://127.0.0.1:6379 PORT=3001 go run ./examples/chat -node        # one node
-//	go run ./examples/chat -node                                                 # one node, in memory, alone
+//	go run ./examples/chat                                                  # three nodes, a proxy and a Redis
+//	STORAGE=redis://127.0.0.1:6379 PORT=3001 go run ./examples/chat -node   # one node of several
+//	go run ./examples/chat -node                                            # a single node, in memory
 package main
 
 import (
@@ -19,44 +19,44 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/storage"
-	_ "github.com/fiberbridge/fiberbridge/storage/redis" // so that STORAGE may name a Redis
+	_ "github.com/fiberbridge/fiberbridge/storage/redis" // lets STORAGE be a redis:// URL
 )
 
 func main() {
-	alone := flag.Bool("node", false, "run one node, as the environment says, and nothing else")
+	node := flag.Bool("node", false, "run a single node, configured by the environment")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if *alone {
-		err = runNode(ctx, nodeFromEnv())
+	if *node {
+		err = runNode(ctx, nodeConfigFromEnv())
 	} else {
-		err = runAll(ctx, setupFromEnv(), os.Stdin)
+		err = runCluster(ctx, clusterConfigFromEnv(), os.Stdin)
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-// nodeConfig is what the environment says of one node.
+// nodeConfig is the configuration of one node from the environment.
 type nodeConfig struct {
-	Name    string // NODE, by which people see where they are
-	Addr    string // HOST and PORT, where to listen
-	Storage string // STORAGE: memory:// for one node alone, redis://… for several
+	Name    string // NODE: the label by which the page shows its node
+	Addr    string // HOST and PORT: the address to listen on
+	Storage string // STORAGE: memory:// for a single node, redis://… for several
 
-	// Proxy is PROXY: the address of the proxy in front, whose X-Forwarded-… headers
-	// are believed. Nobody else's are.
+	// Proxy is PROXY: the address of the reverse proxy whose X-Forwarded-… headers are
+	// trusted. Such headers from other addresses are ignored.
 	Proxy string
 
-	// Insecure is INSECURE=1: plain http to another machine than this one, so that a
-	// phone in the same network can be tried. Anyone on the way can read it.
+	// Insecure is INSECURE=1: it allows plain HTTP from other machines, to try the chat
+	// from a phone on the same network. Anyone on that network can read the traffic.
 	Insecure bool
 }
 
-func nodeFromEnv() nodeConfig {
+func nodeConfigFromEnv() nodeConfig {
 	port := env("PORT", "3000")
 	return nodeConfig{
-		Name:     env("NODE", "port "+port),
+		Name:     env("NODE", "node "+port),
 		Addr:     net.JoinHostPort(env("HOST", "127.0.0.1"), port),
 		Storage:  env("STORAGE", "memory://"),
 		Proxy:    env("PROXY", ""),
@@ -64,7 +64,7 @@ func nodeFromEnv() nodeConfig {
 	}
 }
 
-// runNode serves until ctx ends.
+// runNode runs one node until ctx is canceled.
 func runNode(ctx context.Context, cfg nodeConfig) error {
 	log.SetPrefix(cfg.Name + " | ")
 	store, err := storage.Open(cfg.Storage)
@@ -72,7 +72,7 @@ func runNode(ctx context.Context, cfg nodeConfig) error {
 		return err
 	}
 	defer store.Close()
-	s, err := newSite(cfg, store)
+	s, err := newServer(cfg, store)
 	if err != nil {
 		return err
 	}
@@ -80,13 +80,13 @@ func runNode(ctx context.Context, cfg nodeConfig) error {
 	if err != nil {
 		return errors.Join(err, s.Shutdown(ctx))
 	}
-	log.Printf("listens on http://%s", ln.Addr())
+	log.Printf("listening on http://%s", ln.Addr())
 	served := make(chan error, 1)
 	go func() { served <- s.app.Listener(ln) }() // received below
 	select {
 	case err = <-served:
 	case <-ctx.Done():
-		log.Print("is stopping")
+		log.Print("stopping")
 	}
 	timeout, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

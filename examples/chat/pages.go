@@ -21,8 +21,8 @@ var (
 	//go:embed assets
 	assetFiles embed.FS
 
-	// assetVersion stands in the URLs of assets: they may be kept for ever, another
-	// build has other URLs, and all nodes of one build have the same.
+	// assetVersion is part of every asset's URL. Browsers may cache assets forever,
+	// because a build with other assets has other URLs. All nodes of a build share it.
 	assetVersion = hashOf(assetFiles, "assets")
 
 	templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -30,8 +30,8 @@ var (
 	}).ParseFS(templateFiles, "templates/*.html"))
 )
 
-// pages are what a browser loads, and its forms.
-func (s *site) pages() {
+// addPages adds the pages and the forms on them.
+func (s *server) addPages() {
 	s.app.Get("/", func(c *fiber.Ctx) error {
 		if fibersession.FromContext(c).User() == "" {
 			return c.Redirect("/login", fiber.StatusSeeOther)
@@ -42,7 +42,7 @@ func (s *site) pages() {
 		if fibersession.FromContext(c).User() != "" {
 			return c.Redirect("/", fiber.StatusSeeOther)
 		}
-		return s.door(c, endings[c.Query("ended")], "")
+		return s.loginPage(c, endedNotices[c.Query("ended")], "")
 	})
 	s.app.Post("/login", sameOrigin, s.logIn)
 	s.app.Post("/logout", sameOrigin, func(c *fiber.Ctx) error {
@@ -61,22 +61,22 @@ func (s *site) pages() {
 	})
 }
 
-// endings are what the door says to who was in before.
-var endings = map[string]string{
-	"expired":    "You were away for long, so you have been logged out.",
+// endedNotices are the login page's notices, by the reason why the session ended.
+var endedNotices = map[string]string{
+	"expired":    "You were inactive for too long and have been logged out.",
 	"logged out": "You have been logged out.",
 	"everywhere": "You have been logged out everywhere.",
 }
 
-// logIn makes the session that of a user. There is no password: who says a name has it.
-func (s *site) logIn(c *fiber.Ctx) error {
+// logIn logs a user in by name alone. There are no passwords.
+func (s *server) logIn(c *fiber.Ctx) error {
 	typed := c.FormValue("name")
-	user, ok := userNamed(typed)
+	user, ok := parseUser(typed)
 	if !ok {
-		return s.door(c.Status(fiber.StatusUnprocessableEntity), "A name has 2 to 20 letters, digits and spaces.", typed)
+		return s.loginPage(c.Status(fiber.StatusUnprocessableEntity), "A name needs 2 to 20 letters, digits and spaces.", typed)
 	}
 	sess := fibersession.FromContext(c)
-	if sess.User() != "" { // somebody was signed in here: nothing of theirs stays
+	if sess.User() != "" { // another user was logged in: discard that session's values
 		if err := sess.Reset(); err != nil {
 			return err
 		}
@@ -89,13 +89,13 @@ func (s *site) logIn(c *fiber.Ctx) error {
 	return c.Redirect("/", fiber.StatusSeeOther)
 }
 
-func (s *site) door(c *fiber.Ctx, notice, name string) error {
+func (s *server) loginPage(c *fiber.Ctx, notice, name string) error {
 	return render(c, "login", map[string]string{"Notice": notice, "Name": name, "Node": s.node})
 }
 
-// sameOrigin lets pass what this site's own pages send, and nothing that another page
-// sends in a visitor's name. Origins are compared as the browser sees them: behind a
-// proxy that needs Host and X-Forwarded-Proto (docs/proxies.md).
+// sameOrigin rejects forms that another site's page submits on a visitor's behalf. It
+// compares origins as the browser sees them, so a proxy must pass on Host and set
+// X-Forwarded-Proto (docs/proxies.md).
 func sameOrigin(c *fiber.Ctx) error {
 	from := c.Get("Sec-Fetch-Site")
 	if from == "same-origin" || from == "" && c.Get(fiber.HeaderOrigin) == c.BaseURL() {
@@ -105,7 +105,7 @@ func sameOrigin(c *fiber.Ctx) error {
 }
 
 func render(c *fiber.Ctx, name string, data any) error {
-	var page bytes.Buffer // so that a template that fails leaves no half a page
+	var page bytes.Buffer // a template that fails must not send half a page
 	if err := templates.ExecuteTemplate(&page, name+".html", data); err != nil {
 		return err
 	}
@@ -113,43 +113,44 @@ func render(c *fiber.Ctx, name string, data any) error {
 	return c.Type("html", "utf-8").Send(page.Bytes())
 }
 
-// showError is the app's error handler. What went wrong is for the log only.
+// showError is the app's error handler. It logs the error and shows a general message.
 func showError(c *fiber.Ctx, err error) error {
 	status := fiber.StatusInternalServerError
 	if e := (*fiber.Error)(nil); errors.As(err, &e) {
 		status = e.Code
 	} else {
-		slog.Error("a request failed", "method", c.Method(), "path", c.Path(), "error", err)
+		slog.Error("request failed", "method", c.Method(), "path", c.Path(), "error", err)
 	}
-	text := "That went wrong. Please try again in a moment."
+	text := "Something went wrong. Please try again in a moment."
 	switch {
 	case status == fiber.StatusNotFound:
-		text = "There is nothing here."
+		text = "This page does not exist."
 	case status < 500:
-		text = "Your browser sent something that this site does not take."
+		text = "Your browser sent something that this site does not accept."
 	}
 	return render(c.Status(status), "error", text)
 }
 
-// secure sets the headers that hold for every page. The policy allows this site's own
-// files and nothing inline.
-func (s *site) secure(c *fiber.Ctx) error {
+// securityHeaders sets headers on every response. The policy allows only this site's own
+// files and no inline scripts, so injected markup could not run code.
+func (s *server) securityHeaders(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
 		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set(fiber.HeaderReferrerPolicy, "same-origin")
 	c.Set("Cross-Origin-Opener-Policy", "same-origin")
-	c.Set("X-Node", s.node) // so that one can see, also with curl, who answered
+	c.Set("X-Node", s.node) // shows which node answered, for curl and the tests
 	return c.Next()
 }
 
-// assetTypes are the types of what is in assets: those of the system differ.
+// assetTypes maps extensions to content types, which differ between systems otherwise.
 var assetTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".mjs": "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
+// serveAsset serves an embedded file. It returns 404 for the version of another build.
 func serveAsset(c *fiber.Ctx) error {
 	data, err := assetFiles.ReadFile("assets/" + c.Params("name"))
 	if err != nil || c.Params("version") != assetVersion {
@@ -160,14 +161,14 @@ func serveAsset(c *fiber.Ctx) error {
 	return c.Send(data)
 }
 
-// hashOf names the content of a folder's files.
+// hashOf returns a hash of the content of a folder's files.
 func hashOf(files embed.FS, dir string) string {
 	entries, err := files.ReadDir(dir)
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // cannot happen: the folder is embedded
 	}
 	hash := sha256.New()
-	for _, entry := range entries { // which are sorted
+	for _, entry := range entries { // sorted by name
 		data, err := files.ReadFile(dir + "/" + entry.Name())
 		if err != nil {
 			panic(err)

@@ -9,33 +9,34 @@ import (
 	"time"
 )
 
-// process is a program that this one started.
+// process is a child process.
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // what it ended with; read it after done
+	done chan struct{} // closed when the process has exited
+	err  error         // the result of Wait; valid after done is closed
 }
 
-// spawn starts a program. What it prints goes to out.
-func spawn(name string, out io.Writer, env []string, program string, args ...string) (*process, error) {
+// startProcess starts a program with additional environment variables and sends its output
+// to out.
+func startProcess(name string, out io.Writer, env []string, program string, args ...string) (*process, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	// Not in the terminal's group: at Ctrl-C we end them, one after the other.
+	// Its own process group keeps the terminal's Ctrl-C from it: Close stops the processes in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	p := &process{name: name, cmd: cmd, done: make(chan struct{})}
-	go func() { // stop waits for it
+	go func() { // stop and kill wait for done
 		defer close(p.done)
 		p.err = cmd.Wait()
 	}()
 	return p, nil
 }
 
-// running tells whether it has not ended.
+// running reports whether the process has not exited.
 func (p *process) running() bool {
 	select {
 	case <-p.done:
@@ -45,9 +46,10 @@ func (p *process) running() bool {
 	}
 }
 
-// stop asks it to end, makes it after a while, and waits for its end.
+// stop sends SIGTERM, kills the process if it is still running after 15 seconds, and waits
+// until it has exited.
 func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // when it has ended already, that is as well
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if the process has already exited
 	select {
 	case <-p.done:
 	case <-time.After(15 * time.Second):
@@ -55,7 +57,7 @@ func (p *process) stop() {
 	}
 }
 
-// kill ends it as a crash would, and waits for its end.
+// kill kills the process without a shutdown, like a crash, and waits until it has exited.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.done

@@ -16,16 +16,16 @@ var (
 	haproxyCfg string
 )
 
-// The addresses in the two files, in whose place those of a setup are put.
-const confFront = "127.0.0.1:3000"
+// The addresses in the two configuration files. writeConfig replaces them.
+const confProxyAddr = "127.0.0.1:3000"
 
-var confNodes = []string{"127.0.0.1:3001", "127.0.0.1:3002", "127.0.0.1:3003"}
+var confNodeAddrs = []string{"127.0.0.1:3001", "127.0.0.1:3002", "127.0.0.1:3003"}
 
-// proxyProgram is a proxy that can stand in front.
+// proxyProgram describes a supported proxy.
 type proxyProgram struct {
 	name, file string
 	conf       *string
-	check, run func(dir, file string) []string // arguments
+	check, run func(dir, file string) []string // the program's arguments
 }
 
 var proxyPrograms = []proxyProgram{
@@ -43,8 +43,8 @@ var proxyPrograms = []proxyProgram{
 	},
 }
 
-// findProxy returns the proxy of that name, or with "" the first that is installed,
-// and where it is; no path when there is none.
+// findProxy returns the proxy with that name and the path of its program. For "", it returns
+// the first one that is installed. The path is "" if none is.
 func findProxy(name string) (p proxyProgram, path string) {
 	for _, p := range proxyPrograms {
 		if name != "" && name != p.name {
@@ -57,7 +57,8 @@ func findProxy(name string) (p proxyProgram, path string) {
 	return proxyProgram{name: name}, ""
 }
 
-// findProgram looks where servers are installed, too, which is not in everybody's PATH.
+// findProgram returns the path of a program, or "". It also looks in the sbin folders, which
+// are often not in a user's PATH.
 func findProgram(name string) string {
 	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
 		if path, err := exec.LookPath(candidate); err == nil {
@@ -67,19 +68,19 @@ func findProgram(name string) string {
 	return ""
 }
 
-// prepare writes the proxy's file for a setup's addresses into dir, and has the
-// program check it. It returns the file's path.
-func (p proxyProgram) prepare(program, dir, front string, nodes []string) (string, error) {
-	pairs := []string{confFront, front}
+// writeConfig writes the proxy's configuration into dir, with the given addresses, and lets
+// the program check it. It returns the file's path.
+func (p proxyProgram) writeConfig(program, dir, addr string, nodes []string) (string, error) {
+	pairs := []string{confProxyAddr, addr}
 	for i, node := range nodes {
-		pairs = append(pairs, confNodes[i], node)
+		pairs = append(pairs, confNodeAddrs[i], node)
 	}
 	file := filepath.Join(dir, p.file)
 	if err := os.WriteFile(file, []byte(strings.NewReplacer(pairs...).Replace(*p.conf)), 0o644); err != nil {
 		return "", err
 	}
 	if out, err := exec.Command(program, p.check(dir, file)...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%s refuses its configuration: %w\n%s", p.name, err, out)
+		return "", fmt.Errorf("%s rejects its configuration: %w\n%s", p.name, err, out)
 	}
 	return file, nil
 }

@@ -15,38 +15,38 @@ import (
 )
 
 const (
-	roomsKey  = "rooms" // of the session: the rooms that its tabs are in, wherever they are connected
+	roomsKey  = "rooms" // the session value with the rooms of all its tabs, on any node
 	firstRoom = "lobby"
-	maxRooms  = 20 // of a session
+	maxRooms  = 20 // per session
 
-	roomListLife = 24 * time.Hour
+	roomListLife = 24 * time.Hour // after the last join or message
 	roomListSize = 100
 )
 
-var goodRoom = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}][\p{Ll}\p{Lo}\p{N}-]{0,23}$`)
+var roomPattern = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}][\p{Ll}\p{Lo}\p{N}-]{0,23}$`)
 
-// roomKey is a room's name among the bridge's rooms.
+// roomKey returns the name of a chat room's socketbridge room.
 func roomKey(room string) string { return "room:" + room }
 
 func roomsOf(s fibersession.Getter) []string { return fibersession.Value[[]string](s, roomsKey) }
 
-// RoomList is which rooms there are, for those who look for one: the rooms that
-// somebody joined or spoke in within a day.
+// RoomList is the directory of rooms that users joined or wrote in within the last day.
 type RoomList struct{ index storage.Index }
 
 func newRoomList(store storage.Storage) (RoomList, error) {
 	index, ok := store.(storage.Index)
 	if !ok {
-		return RoomList{}, errors.New("chat: the storage keeps no sets (storage.Index)")
+		return RoomList{}, errors.New("chat: STORAGE must support sets (storage.Index)")
 	}
 	return RoomList{index}, nil
 }
 
+// Add adds a room for roomListLife.
 func (l RoomList) Add(ctx context.Context, room string) error {
 	return l.index.AddMember(ctx, "rooms", room, roomListLife)
 }
 
-// All returns the rooms in alphabetical order, not more than a page can show.
+// All returns at most roomListSize rooms in alphabetical order.
 func (l RoomList) All(ctx context.Context) ([]string, error) {
 	rooms := []string{firstRoom}
 	for room, err := range l.index.Members(ctx, "rooms") {
@@ -61,11 +61,30 @@ func (l RoomList) All(ctx context.Context) ([]string, error) {
 	return rooms[:min(len(rooms), roomListSize)], nil
 }
 
-// join takes the session into a room: this socket at once, those of its other tabs as
-// they hear that the session has changed.
-func (s *site) join(p *socketbridge.Packet) error {
+// listRooms handles "list": it answers with the directory of rooms.
+func (s *server) listRooms(p *socketbridge.Packet) error {
+	rooms, err := s.list.All(p.Context())
+	if err != nil {
+		return err
+	}
+	return p.Ack(rooms)
+}
+
+// requireMember returns the room that an event names. It returns errNotMember if the
+// session has not joined that room.
+func (s *server) requireMember(p *socketbridge.Packet) (string, error) {
 	var room string
-	if err := p.Bind(&room); err != nil || !goodRoom.MatchString(room) {
+	if err := p.Bind(&room); err != nil || !slices.Contains(roomsOf(p.Session()), room) {
+		return "", errNotMember
+	}
+	return room, nil
+}
+
+// join handles "join": it adds a room to the session. This socket joins at once; the
+// sockets of other tabs join when onSessionChange runs for them.
+func (s *server) join(p *socketbridge.Packet) error {
+	var room string
+	if err := p.Bind(&room); err != nil || !roomPattern.MatchString(room) {
 		return errRoomName
 	}
 	err := p.Session().Update(p.Context(), func(tx *fibersession.Tx) error {
@@ -88,11 +107,12 @@ func (s *site) join(p *socketbridge.Packet) error {
 	if err := p.Socket().Join(roomKey(room)); err != nil {
 		return err
 	}
-	s.tellRooms(room)
+	s.notifyRoom(room)
 	return errors.Join(s.io.Emit("list"), p.Ack(room))
 }
 
-func (s *site) leave(p *socketbridge.Packet) error {
+// leave handles "leave": it removes a room from the session.
+func (s *server) leave(p *socketbridge.Packet) error {
 	var room string
 	if err := p.Bind(&room); err != nil {
 		return errRoomName
@@ -104,38 +124,38 @@ func (s *site) leave(p *socketbridge.Packet) error {
 	if err != nil {
 		return err
 	}
-	p.Socket().Leave(roomKey(room))
+	if slices.Contains(joinedRooms(p.Socket()), room) {
+		p.Socket().Leave(roomKey(room))
+		s.notifyRoom(room)
+	}
 	return p.Ack(room)
 }
 
-// follow brings a socket into the rooms of its session, and tells its page which they are.
-func (s *site) follow(socket *socketbridge.Socket) {
+// syncRooms joins and leaves rooms until the socket is in exactly the rooms of its session,
+// and sends the page their names.
+func (s *server) syncRooms(socket *socketbridge.Socket) {
 	rooms := roomsOf(socket.Session())
-	have := joined(socket)
+	joined := joinedRooms(socket)
 	for _, room := range rooms {
-		if slices.Contains(have, room) {
+		if slices.Contains(joined, room) {
 			continue
 		}
 		if err := socket.Join(roomKey(room)); err != nil {
-			return // it has gone meanwhile
+			return // the socket has disconnected
 		}
-		s.tellRooms(room)
+		s.notifyRoom(room)
 	}
-	for _, room := range have {
+	for _, room := range joined {
 		if !slices.Contains(rooms, room) {
 			socket.Leave(roomKey(room))
+			s.notifyRoom(room)
 		}
 	}
-	s.tellRooms(difference(have, rooms)...)
-	_ = socket.Emit("rooms", rooms) // when it has gone, nobody misses it
+	_ = socket.Emit("rooms", rooms) // fails only if the socket has disconnected
 }
 
-func difference(a, b []string) []string {
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
-}
-
-// joined returns the chat's rooms that a socket is in.
-func joined(socket *socketbridge.Socket) (rooms []string) {
+// joinedRooms returns the chat rooms that a socket is in.
+func joinedRooms(socket *socketbridge.Socket) (rooms []string) {
 	for _, key := range socket.Rooms() {
 		if room, ok := strings.CutPrefix(key, roomKey("")); ok {
 			rooms = append(rooms, room)
@@ -144,40 +164,38 @@ func joined(socket *socketbridge.Socket) (rooms []string) {
 	return rooms
 }
 
-// tellRooms tells the pages in rooms to ask again who is there. A list is never pushed:
-// two of them, from two nodes, could overtake each other.
-func (s *site) tellRooms(rooms ...string) {
-	for _, room := range rooms {
-		if err := s.io.To(roomKey(room)).Emit("people", room); err != nil {
-			slog.Error("a room was not told who is there", "error", err)
-		}
+// notifyRoom makes the pages in a room request its members again. The server never pushes
+// the list, because lists pushed by two nodes could arrive in the wrong order.
+func (s *server) notifyRoom(room string) {
+	if err := s.io.To(roomKey(room)).Emit("people", room); err != nil {
+		slog.Error("could not notify a room of its new members", "error", err)
 	}
 }
 
-// Person is a user in a room, and the nodes that their tabs are connected to.
+// Person is a user in a room, with the nodes that the user's tabs are connected to.
 type Person struct {
 	User
 	Nodes []string `json:"nodes"`
 }
 
-// people answers who is in a room, on all nodes.
-func (s *site) people(p *socketbridge.Packet) error {
-	room, err := s.member(p)
+// listPeople handles "people": it answers with the users in a room, on all nodes.
+func (s *server) listPeople(p *socketbridge.Packet) error {
+	room, err := s.requireMember(p)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(p.Context(), 3*time.Second)
 	defer cancel()
 	sockets, err := s.io.In(roomKey(room)).FetchSockets(ctx)
-	if err != nil { // a node does not answer: those of the others are shown
-		slog.Warn("not all nodes said who is there", "error", err)
+	if err != nil { // a node did not answer: show the users of the other nodes
+		slog.Warn("the list of people in a room is incomplete", "error", err)
 	}
 	byID := map[string]*Person{}
 	for _, socket := range sockets {
 		var user User
 		var node string
 		if errors.Join(socket.Data(dataUser, &user.ID), socket.Data(dataName, &user.Name), socket.Data(dataNode, &node)) != nil {
-			continue // not one of this program's
+			continue // not a socket of this program
 		}
 		person := byID[user.ID]
 		if person == nil {

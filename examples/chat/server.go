@@ -14,9 +14,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// site is one node.
-type site struct {
-	node     string
+// server is one node of the chat.
+type server struct {
+	node     string // the node's label
 	app      *fiber.App
 	sessions *fibersession.Store
 	io       *socketbridge.Server
@@ -25,32 +25,32 @@ type site struct {
 	stopping atomic.Bool
 }
 
-// newSite wires the parts together: this is the page to read first. Nothing here asks
-// how many nodes there are.
-func newSite(cfg nodeConfig, store storage.Storage) (*site, error) {
+// newServer connects the parts. Read this function first. Nothing in it depends on the
+// number of nodes.
+func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 	store = storage.Prefix(store, "chat:")
 	list, err := newRoomList(store)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{node: cfg.Name, history: History{store}, list: list}
+	s := &server{node: cfg.Name, history: History{store}, list: list}
 	s.sessions = fibersession.New(fibersession.Config{
 		Storage:    store,
-		UserKey:    "user", // the session's value that says whose it is
+		UserKey:    "user", // the session value that holds the user's ID
 		Expiration: 24 * time.Hour,
 		Cookie:     fibersession.Cookie{Insecure: cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{
 		Sessions: s.sessions,
-		Adapter:  redisadapter.For(store), // none for memory://: then this node is all there is
+		Adapter:  redisadapter.For(store), // links nodes that share a Redis; nil for memory
 	})
 
 	config := fiber.Config{
 		DisableStartupMessage: true,
-		Immutable:             true, // what handlers take from a request may be kept
+		Immutable:             true, // handlers may keep strings from the request
 		BodyLimit:             1 << 20,
 		ReadTimeout:           10 * time.Second,
-		IdleTimeout:           75 * time.Second, // more than the proxy keeps idle connections to us
+		IdleTimeout:           75 * time.Second, // longer than the proxy keeps an idle connection
 		ErrorHandler:          showError,
 	}
 	if cfg.Proxy != "" {
@@ -60,26 +60,26 @@ func newSite(cfg nodeConfig, store storage.Storage) (*site, error) {
 		config.EnableIPValidation = true
 	}
 	s.app = fiber.New(config)
-	s.app.Get("/healthz", s.health) // the proxy's question, which needs no session
-	s.app.Use(s.secure)
+	s.app.Get("/healthz", s.health) // the proxy's health check, before the session middleware
+	s.app.Use(s.securityHeaders)
 	s.app.Get("/assets/:version/:name", serveAsset)
 	s.app.Use(s.sessions.Handler())
 	s.app.Use(s.io.Handler()) // serves /socket.io/
-	s.pages()
-	s.live()
+	s.addPages()
+	s.addEvents()
 	return s, nil
 }
 
-// health tells the proxy whether to send people here.
-func (s *site) health(c *fiber.Ctx) error {
+// health answers the proxy's health check. A node that is stopping reports itself as down.
+func (s *server) health(c *fiber.Ctx) error {
 	if s.stopping.Load() {
 		return c.Status(fiber.StatusServiceUnavailable).SendString("stopping")
 	}
 	return c.SendString("ok")
 }
 
-// Shutdown ends the sockets, the app and the sessions.
-func (s *site) Shutdown(ctx context.Context) error {
+// Shutdown closes the sockets, the app and the session store.
+func (s *server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
 	return errors.Join(s.io.Shutdown(ctx), s.app.ShutdownWithContext(ctx), s.sessions.Close())
 }

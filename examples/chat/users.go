@@ -8,47 +8,48 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// User is somebody: the same name is the same user, however it is written.
+// User is a user of the chat. The ID is the name in lower case, so "Ada" and "ada" are the
+// same user.
 type User struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
 }
 
-const nameKey = "name" // of the session
+const nameKey = "name" // the session value that holds the user's name
 
-var goodName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._-]{1,19}$`)
+var namePattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._-]{1,19}$`)
 
-// userNamed returns the user of a name as it was typed.
-func userNamed(typed string) (User, bool) {
+// parseUser returns the user for a typed name, and reports whether the name is valid.
+func parseUser(typed string) (User, bool) {
 	name := strings.Join(strings.Fields(typed), " ")
-	return User{strings.ToLower(name), name}, goodName.MatchString(name)
+	return User{strings.ToLower(name), name}, namePattern.MatchString(name)
 }
 
-// Keys of Socket.Data. Texts are told to other nodes that ask who is in a room.
+// Keys of Socket.Data. Other nodes can read the string values with FetchSockets.
 const (
-	dataUser = "user"
-	dataName = "name"
-	dataNode = "node"
-	dataPace = "pace" // a *pace, which stays here
+	dataUser    = "user"
+	dataName    = "name"
+	dataNode    = "node"
+	dataLimiter = "limiter" // a *limiter, which stays on this node
 )
 
-// me is the user whom a socket was admitted as.
-func me(socket *socketbridge.Socket) User {
+// currentUser returns the user that a socket was authenticated as.
+func currentUser(socket *socketbridge.Socket) User {
 	id, _ := socket.Data().Get(dataUser).(string)
 	name, _ := socket.Data().Get(dataName).(string)
 	return User{id, name}
 }
 
-// admit lets in the sockets of sessions that have a user.
-func (s *site) admit(c *socketbridge.Connect) error {
+// authenticate rejects sockets whose session has no user.
+func (s *server) authenticate(c *socketbridge.Connect) error {
 	user := c.Session().User()
 	if user == "" {
-		return &socketbridge.ConnectError{Message: "Log in first.", Data: map[string]string{"code": "not_logged_in"}}
+		return &socketbridge.ConnectError{Message: "Please log in first.", Data: map[string]string{"code": "not_logged_in"}}
 	}
 	data := c.Socket().Data()
 	data.Set(dataUser, user)
 	data.Set(dataName, fibersession.Value[string](c.Session(), nameKey))
 	data.Set(dataNode, s.node)
-	data.Set(dataPace, new(pace))
+	data.Set(dataLimiter, new(limiter))
 	return c.Next()
 }

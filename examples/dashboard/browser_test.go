@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net"
 	"path/filepath"
 	"strings"
@@ -13,120 +12,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
-	"github.com/fiberbridge/fiberbridge/storage"
 )
-
-// start runs the program on a free port with a database in memory until the test ends,
-// and returns its URL. The setup functions may add routes and events.
-func start(t *testing.T, storageURL string, setup ...func(*server)) string {
-	t.Helper()
-	ln := listen(t)
-	t.Cleanup(serve(t, ln, storageURL, ":memory:", setup...))
-	return "http://" + ln.Addr().String()
-}
-
-func listen(t *testing.T) net.Listener {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ln
-}
-
-// serve runs the program until stop is called.
-func serve(t *testing.T, ln net.Listener, storageURL, database string, setup ...func(*server)) (stop func()) {
-	t.Helper()
-	store, err := storage.Open(storageURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := openDB(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := newServer(Config{}, store, db)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, add := range setup {
-		add(s)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.app.Listener(ln) }() // received by stop
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		for _, err := range []error{s.Shutdown(ctx), <-served, db.Close(), store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-const password = "correct horse battery"
-
-// Actions of a user in a tab.
-
-func signUp(tab *nodetest.Page, site, login, name string) {
-	tab.Goto(site + "/signup")
-	tab.Fill("[name=name]", name)
-	tab.Fill("[name=login]", login)
-	tab.Fill("[name=password]", password)
-	tab.Click("form#credentials button")
-	tab.WaitText("#state", "connected")
-}
-
-func logIn(tab *nodetest.Page, site, login string) {
-	tab.Goto(site + "/login")
-	tab.Fill("[name=login]", login)
-	tab.Fill("[name=password]", password)
-	tab.Click("form#credentials button")
-	tab.WaitText("#state", "connected")
-}
-
-func say(tab *nodetest.Page, text string) {
-	tab.Fill("#text", text)
-	tab.Click("#say button")
-}
-
-func ask(tab *nodetest.Page, login string) {
-	tab.Fill("#who", login)
-	tab.Click("#ask button")
-}
-
-// befriend sends a friend request from one tab and accepts it in the other.
-func befriend(asking, asked *nodetest.Page, asker, login string) {
-	ask(asking, login)
-	asked.Click("[data-login=" + asker + "] button.primary")
-	asking.WaitText("[data-login="+login+"]", "online")
-	asked.WaitText("[data-login="+asker+"]", "online")
-}
-
-// waitForNone waits until no element matches the selector.
-func waitForNone(t *testing.T, tab *nodetest.Page, selector string) {
-	t.Helper()
-	var left bool
-	tab.Eval(`
-		for (const end = Date.now() + 15000; Date.now() < end; await new Promise((ok) => setTimeout(ok, 20)))
-			if (!document.querySelector(arg)) return false;
-		return true;`, selector, &left)
-	if left {
-		t.Fatalf("%s is still there", selector)
-	}
-}
-
-// checkNoErrors fails the test if a page logged an error, such as one of its scripts or a
-// violation of its Content-Security-Policy.
-func checkNoErrors(t *testing.T, tabs ...*nodetest.Page) {
-	t.Helper()
-	for _, tab := range tabs {
-		for tab.Waiting("error") > 0 {
-			t.Errorf("a page logged the error %q", tab.MustNext("error"))
-		}
-	}
-}
 
 // TestD5_Dashboard plays through all features with two users, who have two tabs each, and
 // a third user without friends.

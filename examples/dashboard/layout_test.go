@@ -9,8 +9,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
-const iPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Mobile Safari/604.1"
-
 // TestLayout fails if a page is wider than its window. With SCREENSHOTS=/a/folder it also
 // saves screenshots of every page: phone and desktop, light and dark.
 func TestLayout(t *testing.T) {

@@ -1,9 +1,9 @@
-// Small things that the page is made of. Text goes in as text, never as markup.
+// Helpers that build parts of the page. Text is always inserted as text, never as markup.
 
 export const $ = (id) => document.getElementById(id);
 
-/** Gives an avatar somebody's initials, and a colour that is theirs. */
-export function face(avatar, { id, name }) {
+/** Shows a user's initials in an avatar, in a color derived from the user's ID. */
+export function showAvatar(avatar, { id, name }) {
   const words = name.split(" ");
   avatar.textContent = [words[0], words.length > 1 ? words.at(-1) : ""].map((w) => [...w][0] ?? "").join("").toUpperCase();
   let hue = 0;
@@ -11,31 +11,40 @@ export function face(avatar, { id, name }) {
   avatar.style.setProperty("--hue", hue);
 }
 
-/** Fills a list with a row for each item, made from the template of that ID. */
-export function fill(list, template, items, dress) {
-  const pattern = $(template).content.firstElementChild;
+/** Replaces a list's rows with one row per item, cloned from a template and filled in by fill(row, item). */
+export function renderList(list, templateID, items, fill) {
+  const template = $(templateID).content.firstElementChild;
   list.replaceChildren(...items.map((item) => {
-    const row = pattern.cloneNode(true);
-    dress(row, item);
+    const row = template.cloneNode(true);
+    fill(row, item);
     return row;
   }));
 }
 
-/** Shows a number, unless it is 0. */
-export function count(element, n) {
+/** Shows a number, or hides the element if the number is 0. */
+export function showCount(element, n) {
   element.textContent = n > 99 ? "99+" : n;
   element.hidden = n === 0;
 }
 
-/** Says something for a few seconds. */
-export function toast(text) {
-  const made = $("toasts").appendChild(document.createElement("p"));
-  made.className = "toast";
-  made.textContent = text.length > 140 ? text.slice(0, 139) + "…" : text;
-  setTimeout(() => made.remove(), 5000);
+/** Shows a short message for five seconds. */
+export function showToast(text) {
+  const toast = $("toasts").appendChild(document.createElement("p"));
+  toast.className = "toast";
+  toast.textContent = text.length > 140 ? text.slice(0, 139) + "…" : text;
+  setTimeout(() => toast.remove(), 5000);
 }
 
-export function clock(ms) {
+/** Formats a time in milliseconds, with the date unless it is today. */
+export function formatTime(ms) {
   const time = new Date(ms), today = time.toDateString() === new Date().toDateString();
   return time.toLocaleString(undefined, today ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Returns a function that calls fn once, between ms and 2*ms after its first call. */
+export function debounce(fn, ms) {
+  let timer;
+  return () => {
+    timer ??= setTimeout(() => { timer = undefined; fn(); }, ms * (1 + Math.random()));
+  };
 }
