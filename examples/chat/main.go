@@ -56,7 +56,7 @@ type nodeConfig struct {
 func nodeConfigFromEnv() nodeConfig {
 	port := env("PORT", "3000")
 	return nodeConfig{
-		Name:     env("NODE", "node "+port),
+		Name:     env("NODE", "n"+port),
 		Addr:     net.JoinHostPort(env("HOST", "127.0.0.1"), port),
 		Storage:  env("STORAGE", "memory://"),
 		Proxy:    env("PROXY", ""),
