@@ -13,7 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
-// A program that already listens on an address is not misinUse for the process to start there.
+// A program that already listens on an address is not mistaken for the process to start.
 func TestAddressInUse(t *testing.T) {
 	t.Parallel()
 	needProxy(t, "haproxy")
