@@ -117,3 +117,36 @@ func TestOneNodeInMemory(t *testing.T) {
 		t.Errorf("ada's page receives the reason %q, want logged out", reason)
 	}
 }
+
+// A user who leaves a room with their only tab disappears from the others' member list.
+func TestLeavingNotifiesTheRoom(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	site := start(t, "", "memory://", 1).urls()[0]
+	connect := func(name string) *nodetest.Client {
+		v := newVisitor(t, site)
+		v.logIn(name)
+		client := n.Connect(t, site, nodetest.Options{Cookie: v.cookie()})
+		client.MustCall("join", "gardens")
+		return client
+	}
+	bob, ada := connect("Bob"), connect("Ada")
+	var people []Person
+	bob.MustCall("people", "gardens").Bind(t, &people)
+	if len(people) != 2 {
+		t.Fatalf("people in the room: %+v, want Ada and Bob", people)
+	}
+	for bob.Waiting("people") > 0 { // notifications of the joins
+		bob.MustNext("people")
+	}
+	ada.MustCall("leave", "gardens")
+	var room string
+	for room != "gardens" {
+		bob.MustNext("people").Bind(t, &room)
+	}
+	people = nil
+	bob.MustCall("people", "gardens").Bind(t, &people)
+	if len(people) != 1 || people[0].ID != "bob" {
+		t.Errorf("people in the room after Ada left: %+v, want Bob", people)
+	}
+}
