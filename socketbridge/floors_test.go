@@ -17,6 +17,7 @@ const module = "github.com/fiberbridge/fiberbridge/"
 // own floor only those that arrows names.
 var floors = map[string]int{
 	"internal/setting":                     0,
+	"internal/throttle":                    0,
 	"storage":                              0,
 	"socketbridge/transport":               0,
 	"socketbridge/adapter":                 0,

@@ -78,7 +78,7 @@ func (c *Config) validate() {
 		panic("engineio: Config.AllowAnyOrigin contradicts AllowOrigins and AllowOriginFunc: set one or the other")
 	}
 	for _, o := range c.AllowOrigins {
-		if err := checkOrigin(o); err != nil {
+		if err := validateOriginEntry(o); err != nil {
 			panic(fmt.Sprintf("engineio: Config.AllowOrigins has %q: %v", o, err))
 		}
 	}

@@ -14,90 +14,66 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// state is how far a connection is. It only grows.
+// state is the state of a connection. It only increases.
 type state = int32
 
 const (
-	opening state = iota // its client cannot know it yet
+	opening state = iota // the client cannot know of the connection yet
 	open
-	closing // what is queued is still sent; what comes is dropped
+	closing // the queue is still sent; incoming messages are dropped
 	closed  // nothing is sent or received
 )
 
-// conn is one connection. Its ends meet in two places: out, the queue of what is
-// to be sent, and turn, the right to call the receiver.
+// conn is one connection. Sending goes through the queue out. Receiving requires
+// receiverSem, the right to call the receiver.
 //
-// On polling it is carried by whatever requests are there; on a WebSocket by a
-// goroutine that reads, and by the queue's worker, which writes. Locks:
-// mu, then the queue's own. Neither is held while the core is called or while
-// bytes move.
+// On polling, a connection is served by whatever requests arrive. On a WebSocket, a reader
+// goroutine reads and the queue's worker writes. The lock order is mu, then the queue's own
+// lock. Neither is held during calls to the application or during I/O.
 type conn struct {
 	server   *Server
 	acceptor transport.Acceptor
-	plain    bool // messages travel without Engine.IO's framing: see Server.Plain
+	plain    bool // messages have no Engine.IO framing: see Server.Plain
 	id       string
 	request  snapshot // of the handshake
 	addr     netip.Addr
 
-	out   serial.Queue[packet]
-	turn  chan struct{} // full while somebody may call recv
-	recv  transport.Receiver
-	done  serial.Signal // fired when nothing of it runs any more
-	wake  chan struct{} // tells the waiting poll to look again; nil when there is none
-	state atomic.Int32  // written with mu
-	stall stall
+	out         serial.Queue[packet]
+	receiverSem chan struct{} // a binary semaphore: full while a goroutine may call receiver
+	receiver    transport.Receiver
+	done        serial.Signal // fired when nothing of the connection runs any more
+	wake        chan struct{} // makes the waiting poll check again; nil if opened on a WebSocket
+	state       atomic.Int32  // written under mu
+	stall       stall
 
-	mu        sync.Mutex // guards what follows
-	reason    transport.Reason
-	cause     error
-	ws        *wsWriter // what carries the connection; nil is polling
-	probe     *wsWriter // a WebSocket that is about to
-	probed    bool      // the probe was answered: polls must end soon
-	switching bool      // the WebSocket takes over as soon as no post is being read
-	polling   bool      // a poll is waiting
-	release   bool      // the waiting poll should end
-	said      bool      // our goodbye was written to the WebSocket
-	heard     bool      // the client's goodbye was read from it
-	farewell  eiopacket.Type
-	timer     *time.Timer
-	duty      duty
-	due       time.Duration // when the duty is, by Server.now; the timer may be about to fire for the last one
-	pinged    time.Duration
+	mu            sync.Mutex // guards the fields below
+	reason        transport.Reason
+	cause         error
+	ws            *wsWriter // nil while the connection is on polling
+	probe         *wsWriter // the WebSocket of an upgrade in progress
+	probeAnswered bool      // polls must end soon
+	switching     bool      // the WebSocket takes over once no post is being read
+	pollWaiting   bool
+	releasePoll   bool           // the waiting poll must end, with a noop if the queue is empty
+	closeSent     bool           // the close frame was written to the WebSocket
+	closeReceived bool           // the client's close frame was read
+	finalPoll     eiopacket.Type // answers polls after the end
+	timer         *time.Timer
+	timerTask     timerTask
+	timerDue      time.Duration // by Server.now; the timer can still fire for an earlier task
+	pingSent      time.Duration // by Server.now
 }
 
-// packet is what waits to be sent.
-type packet struct {
-	kind kind
-	code uint16 // of a goodbye
-	data []byte
-}
-
-type kind uint8
-
-const (
-	textMessage kind = iota
-	binaryMessage
-	openPacket
-	pingPacket
-	probePong
-	plainText // a text message of a plain connection
-	wsPing    // a plain connection's ping
-	wsPong    // the answer to a ping of the WebSocket
-	goodbye   // always the last
-)
-
-func packetSize(p packet) int { return len(p.data) }
-
-// newConn makes a connection that is opening. Only its timer runs.
+// newConn returns a connection in state opening. Only its timer runs.
 func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportName string) *conn {
 	c := &conn{
-		server:   s,
-		acceptor: s.acceptor,
-		id:       id,
-		request:  request,
-		addr:     addr,
-		turn:     make(chan struct{}, 1),
-		farewell: eiopacket.Close,
+		server:      s,
+		acceptor:    s.acceptor,
+		id:          id,
+		request:     request,
+		addr:        addr,
+		receiverSem: make(chan struct{}, 1),
+		finalPoll:   eiopacket.Close,
 	}
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
@@ -106,23 +82,23 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)
-	c.arm(dutyOpen, s.cfg.Timeouts.Upgrade)
+	c.setTimer(giveUpOpening, s.cfg.Timeouts.Upgrade)
 	return c
 }
 
 // ID returns the connection's sid.
 func (c *conn) ID() string { return c.id }
 
-// Handshake tells the request that opened the connection.
+// Handshake returns the request that opened the connection.
 func (c *conn) Handshake() *transport.Handshake { return c.request.handshake() }
 
-// Lifted returns what Hooks.Lift returned.
+// Lifted returns the result of Hooks.Lift.
 func (c *conn) Lifted() any { return c.request.lifted }
 
 // Done is closed when nothing of the connection runs any more.
 func (c *conn) Done() <-chan struct{} { return c.done.Done() }
 
-// Transport names what carries the connection at present.
+// Transport returns the name of the connection's current transport.
 func (c *conn) Transport() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,8 +110,8 @@ func (c *conn) Transport() string {
 
 // Send queues messages.
 func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
-	var few [4]packet
-	packets := few[:0]
+	var small [4]packet // saves an allocation
+	packets := small[:0]
 	for _, m := range msgs {
 		k := textMessage
 		switch {
@@ -149,7 +125,7 @@ func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
 	var err error
 	if f&transport.Volatile == 0 {
 		err = c.out.Push(packets...)
-	} else if err = serial.ErrFull; c.ready() {
+	} else if err = serial.ErrFull; c.canSendNow() {
 		err = c.out.PushIdle(packets...)
 	}
 	switch err {
@@ -160,24 +136,25 @@ func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
 		return transport.ErrClosed
 	}
 	if f&transport.Volatile == 0 {
-		c.server.log.Info("engineio: a client does not keep up; its connection is closed", "messages", c.out.Len())
-		c.end(transport.TransportError, transport.ErrQueueFull)
+		c.server.log.Info("engineio: connection closed: the client reads too slowly and its queue is full "+
+			"(Config.Limits.MaxQueueBytes, MaxQueueMessages)", "messages", c.out.Len())
+		c.terminate(transport.TransportError, transport.ErrQueueFull)
 	}
 	return transport.ErrQueueFull
 }
 
-// ready reports whether a message could leave at once, were the queue empty.
-func (c *conn) ready() bool {
+// canSendNow reports whether a message would be sent at once if the queue is empty.
+func (c *conn) canSendNow() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ws != nil || c.polling || c.state.Load() >= closing
+	return c.ws != nil || c.pollWaiting || c.state.Load() >= closing
 }
 
-// Close ends the connection when what is queued was sent.
+// Close ends the connection after its queue has been sent.
 func (c *conn) Close(r transport.Reason) {
 	code := wsframe.NormalClosure
 	switch r {
-	case transport.ShuttingDown, transport.TransportClose: // a client may come back
+	case transport.ShuttingDown, transport.TransportClose: // the client may reconnect
 		code = wsframe.GoingAway
 	case transport.Refused:
 		code = wsframe.PolicyViolation
@@ -185,7 +162,8 @@ func (c *conn) Close(r transport.Reason) {
 	c.close(r, nil, code)
 }
 
-// close begins the end: reason and cause are settled, and a goodbye is queued.
+// close begins to close the connection: it records the reason and the cause, and queues the
+// close packet.
 func (c *conn) close(r transport.Reason, cause error, code uint16) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,14 +172,14 @@ func (c *conn) close(r transport.Reason, cause error, code uint16) {
 	}
 	c.state.Store(closing)
 	c.reason, c.cause = r, cause
-	c.arm(dutyClose, c.server.cfg.Timeouts.Close)
-	c.out.Seal(packet{kind: goodbye, code: code})
+	c.setTimer(giveUpClosing, c.server.cfg.Timeouts.Close)
+	c.out.Seal(packet{kind: closePacket, code: code})
 	c.wakePoll()
 }
 
-// end ends the connection at once, for the reason that close gave, if it was
-// called. It returns before all has ended: see done.
-func (c *conn) end(r transport.Reason, cause error) {
+// terminate ends the connection at once. If close was called before, its reason and cause
+// stand. terminate does not wait for the end; done reports it.
+func (c *conn) terminate(r transport.Reason, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.state.Load() {
@@ -221,74 +199,74 @@ func (c *conn) end(r transport.Reason, cause error) {
 	go c.finish() // Done, and Server.Shutdown, wait for it
 }
 
-// finish runs once, after end.
+// finish runs once, after terminate.
 func (c *conn) finish() {
-	c.turn <- struct{}{} // for ever: the last Receive has returned
+	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
-	if c.recv != nil {
-		c.guard(func() error { c.recv.Closed(c.reason, c.cause); return nil })
+	if c.receiver != nil {
+		c.recoverPanic(func() error { c.receiver.Closed(c.reason, c.cause); return nil })
 	} else if c.server.hooks.Release != nil && c.request.lifted != nil {
-		c.guard(func() error { c.server.hooks.Release(c.request.lifted); return nil })
+		c.recoverPanic(func() error { c.server.hooks.Release(c.request.lifted); return nil })
 	}
-	c.server.remove(c) // and Done is closed
+	c.server.removeConn(c) // fires done
 }
 
-// accept shows the connection to the core. The caller has the turn.
+// accept passes the connection to the acceptor. The caller has receiverSem.
 func (c *conn) accept() error {
-	err := c.guard(func() (err error) {
-		c.recv, err = c.acceptor.Accept(c)
+	err := c.recoverPanic(func() (err error) {
+		c.receiver, err = c.acceptor.Accept(c)
 		return err
 	})
-	if err == nil && c.recv == nil {
+	if err == nil && c.receiver == nil {
 		err = ErrRefused
 	}
 	if err != nil {
-		c.recv = nil
+		c.receiver = nil
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.Load() == opening {
 		c.state.Store(open)
-		c.arm(dutyPing, c.server.cfg.PingInterval)
+		c.setTimer(sendPing, c.server.cfg.PingInterval)
 	}
 	return nil
 }
 
-// failure is an error of the client that ends its connection.
+// failure is an error that ends the connection.
 type failure struct {
 	reason transport.Reason
-	code   uint16 // to close a WebSocket with
+	code   uint16 // of the close frame
 	cause  error
 }
 
-// handle takes one packet from the client. The caller has the turn. On a failure
-// nothing more may be handled.
-func (c *conn) handle(p eiopacket.Packet) *failure {
+// handlePacket handles one packet from the client. The caller has receiverSem. After a
+// failure, no further packet may be handled.
+func (c *conn) handlePacket(p eiopacket.Packet) *failure {
 	switch p.Type {
 	case eiopacket.Message:
 		return c.receive(transport.Message{Binary: p.Binary, Data: p.Data})
 	case eiopacket.Pong:
-		c.pong()
+		c.pongReceived()
 	case eiopacket.Close:
 		return &failure{transport.TransportClose, wsframe.NormalClosure, nil}
 	case eiopacket.Ping:
 		return &failure{transport.TransportError, wsframe.PolicyViolation, ErrPing}
 	case eiopacket.Open:
 		return &failure{transport.ParseError, wsframe.PolicyViolation, eiopacket.ErrPacket}
-	case eiopacket.Upgrade, eiopacket.Noop: // without a meaning here, as in the reference server
+	case eiopacket.Upgrade, eiopacket.Noop: // ignored, as the reference server does
 	}
 	return nil
 }
 
-// receive gives a message to the core, unless the connection is ending. The caller
-// has the turn.
+// receive passes a message to the receiver, unless the connection is closing. The caller
+// has receiverSem.
 func (c *conn) receive(m transport.Message) *failure {
 	if c.state.Load() != open {
 		return nil
 	}
 	var panicked bool
-	err := c.guardReceive(m, &panicked)
+	err := c.callReceive(m, &panicked)
 	switch {
 	case panicked:
 		return &failure{transport.TransportError, wsframe.InternalError, err}
@@ -298,53 +276,56 @@ func (c *conn) receive(m transport.Message) *failure {
 	return nil
 }
 
-// guardReceive is guard without a closure, as it runs for each message.
-func (c *conn) guardReceive(m transport.Message, panicked *bool) (err error) {
+// callReceive does what recoverPanic does, but without a closure: it runs for each message.
+func (c *conn) callReceive(m transport.Message, panicked *bool) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			*panicked, err = true, c.recovered(v)
+			*panicked, err = true, c.panicError(v)
 		}
 	}()
-	return c.recv.Receive(m)
+	return c.receiver.Receive(m)
 }
 
-// guard calls the core. A panic there must end one connection and not the process.
-func (c *conn) guard(fn func() error) (err error) {
+// recoverPanic calls fn, which calls the application. A panic there ends this connection
+// instead of the process.
+func (c *conn) recoverPanic(fn func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = c.recovered(v)
+			err = c.panicError(v)
 		}
 	}()
 	return fn()
 }
 
-func (c *conn) recovered(v any) error {
-	c.server.log.Error("engineio: panic in the core", "panic", v, "stack", string(debug.Stack()))
+func (c *conn) panicError(v any) error {
+	c.server.log.Error("engineio: the receiver panicked; its connection is closed", "panic", v, "stack", string(debug.Stack()))
 	return fmt.Errorf("%w: %v", ErrPanic, v)
 }
 
-// takeTurn waits for the turn. It returns false when the connection has ended, and
-// nobody will have it any more.
-func (c *conn) takeTurn() bool {
+// acquireReceiver waits for receiverSem. It returns false if the connection has ended, and
+// the semaphore can never be acquired again.
+func (c *conn) acquireReceiver() bool {
 	select {
-	case c.turn <- struct{}{}:
+	case c.receiverSem <- struct{}{}:
 		return true
-	default: // only who has to wait needs the channel of the end
+	default: // Done allocates its channel, so it is called only if there is a wait
 	}
 	select {
-	case c.turn <- struct{}{}:
+	case c.receiverSem <- struct{}{}:
 		return true
 	case <-c.Done():
 		return false
 	}
 }
 
-// wakePoll tells the waiting poll, if there is one, to look again.
+func (c *conn) releaseReceiver() { <-c.receiverSem }
+
+// wakePoll makes the waiting poll, if there is one, check again.
 func (c *conn) wakePoll() {
 	if c.wake != nil {
 		select {
 		case c.wake <- struct{}{}:
-		default: // it was told and has not looked yet
+		default: // a wake-up is already pending
 		}
 	}
 }

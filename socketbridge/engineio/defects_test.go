@@ -391,7 +391,7 @@ func TestLogsDoNotTellIDs(t *testing.T) {
 			t.Errorf("the log tells %s:\n%s", sid, log)
 		}
 	}
-	for _, want := range []string{"panic in the core", "does not keep up", "refused for where it comes from"} {
+	for _, want := range []string{"the receiver panicked", "the client reads too slowly", "request refused because of its origin"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not tell %q:\n%s", want, log)
 		}

@@ -1,25 +1,29 @@
-// Package engineio is an Engine.IO 4 server for Fiber: it carries messages over
-// HTTP long-polling and WebSocket, and moves a client from one to the other without
-// losing, doubling or reordering any.
+// Package engineio is an Engine.IO 4 server for Fiber. It carries messages over HTTP
+// long-polling and WebSocket, and upgrades a client from polling to WebSocket without
+// losing, duplicating or reordering messages.
 //
-//	eio := engineio.New(core, engineio.Config{PingInterval: 20 * time.Second})
+//	eio := engineio.New(acceptor, engineio.Config{PingInterval: 20 * time.Second})
 //	app.Use(eio.Handler()) // serves /socket.io/
 //	…
 //	err := eio.Shutdown(ctx)
 //
-// Three ideas carry it. A connection outlives what carries it: sending goes
-// through one bounded queue, which polls take from and a WebSocket's writer
-// empties; receiving needs the turn, which a post takes for its body and a WebSocket for its
-// life. Nothing waits on a goroutine of its own: an idle poll is the waiting
-// request, an idle WebSocket its reader, and each has one timer; a writer lives
-// while there is something to write. Every request of every transport is checked,
-// not the first only: where it comes from (origin.go), whether it is well formed
-// (handler.go), and whether it comes from who opened the connection (Hooks.SameVisitor).
+// A connection outlives its transport. To send, it has one bounded queue, which polls or
+// the writer of a WebSocket empty. To receive, a goroutine needs the connection's receiver
+// semaphore: a post holds it while its body is handled, and a WebSocket as long as it is
+// open.
 //
-// Limits have defaults, and passing one ends one connection. What the HTTP server
-// alone can limit is its configuration's business: set ReadTimeout, IdleTimeout
-// and BodyLimit of fiber.Config.
+// Waiting takes no goroutine of its own. An idle connection on polling is one waiting
+// request, an idle WebSocket is its reader, and each has one timer. A writer runs only while
+// there is something to write.
 //
-// It does not speak Engine.IO 3, WebTransport, JSONP or permessage-deflate, and it
-// does not know what a message means.
+// Every request of every transport is checked, not only the handshake: its origin
+// (origin.go), its query (handler.go), and whether it comes from the visitor who opened the
+// connection (Hooks.SameVisitor).
+//
+// All limits have defaults. A client that exceeds one loses its own connection and affects
+// no other. Some limits only the HTTP server can enforce: set ReadTimeout, IdleTimeout and
+// BodyLimit in fiber.Config.
+//
+// The package does not support Engine.IO 3, WebTransport, JSONP or permessage-deflate. It
+// does not interpret the messages it carries.
 package engineio

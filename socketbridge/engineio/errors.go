@@ -6,18 +6,18 @@ import (
 	"net/http"
 )
 
-// Error is an answer that refuses a request, in the protocol's own form:
+// Error is an error response in the format of the protocol:
 // {"code":1,"message":"Session ID unknown"}.
 type Error struct {
-	// Code is the protocol's number, 0 to 5.
+	// Code is the protocol's error code, 0 to 5.
 	Code int
 	// Message is sent to the client.
 	Message string
 
-	status int // 0: what the code means
+	status int // HTTP status; 0: the default of Code
 }
 
-// The protocol's errors. A Lift function may return one to refuse a connection.
+// The errors of the protocol. Hooks.Lift may return one to refuse a connection.
 var (
 	ErrUnknownTransport    = &Error{Code: 0, Message: "Transport unknown"}
 	ErrUnknownSID          = &Error{Code: 1, Message: "Session ID unknown"}
@@ -27,7 +27,7 @@ var (
 	ErrUnsupportedProtocol = &Error{Code: 5, Message: "Unsupported protocol version"}
 )
 
-// Refusals whose HTTP status says more than the protocol's code.
+// Errors whose HTTP status says more than the protocol's code.
 var (
 	errEncoding     = &Error{Code: 3, Message: "Content-Encoding is not supported", status: http.StatusUnsupportedMediaType}
 	errTooLarge     = &Error{Code: 3, Message: "Payload too large", status: http.StatusRequestEntityTooLarge}
@@ -39,10 +39,10 @@ var (
 	errShuttingDown = &Error{Code: 4, Message: "Server is shutting down", status: http.StatusServiceUnavailable}
 )
 
-// Error returns the message with the package's name.
+// Error returns Message with the package's name.
 func (e *Error) Error() string { return "engineio: " + e.Message }
 
-// MarshalJSON writes the error as clients get it.
+// MarshalJSON returns the error as it is sent to clients.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Code    int    `json:"code"`
@@ -50,8 +50,8 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	}{e.Code, e.Message})
 }
 
-// Status returns the HTTP status that the error is answered with: 403 for code 4,
-// 400 for the others, and 413, 415, 426, 429, 500 or 503 for some of this package's own.
+// Status returns the HTTP status of the response. It is 403 for code 4 and 400 for all
+// other codes. Some errors of this package have 413, 415, 426, 429, 500 or 503 instead.
 func (e *Error) Status() int {
 	switch {
 	case e.status != 0:
@@ -62,20 +62,20 @@ func (e *Error) Status() int {
 	return http.StatusBadRequest
 }
 
-// Causes of the end of a connection, as Receiver.Closed gets them. Others come
-// from the network.
+// Causes of a connection's end, as passed to Receiver.Closed. Other causes are errors of the
+// network.
 var (
-	// ErrOverlap: the client sent a request while its last one of the same kind
-	// was still open.
-	ErrOverlap = errors.New("engineio: two requests of one connection at the same time")
-	// ErrPing: the client sent a ping, which is the server's to send.
-	ErrPing = errors.New("engineio: a ping from the client")
-	// ErrRefused: the Acceptor did not take the connection.
-	ErrRefused = errors.New("engineio: connection was not accepted")
-	// ErrPanic: the Receiver panicked.
+	// ErrOverlap means that the client sent a poll or a post while another one was in
+	// progress.
+	ErrOverlap = errors.New("engineio: two polls or two posts of one connection at the same time")
+	// ErrPing means that the client sent a ping. Only the server may send pings.
+	ErrPing = errors.New("engineio: the client sent a ping")
+	// ErrRefused means that the Acceptor returned no Receiver for the connection.
+	ErrRefused = errors.New("engineio: the connection was not accepted")
+	// ErrPanic means that the Acceptor or the Receiver panicked.
 	ErrPanic = errors.New("engineio: the receiver panicked")
 
-	errNoPong     = errors.New("engineio: no pong in time")
-	errNotCarried = errors.New("engineio: the WebSocket was not opened in time")
-	errNotDrained = errors.New("engineio: the client did not take what was queued in time")
+	errNoPong     = errors.New("engineio: the client did not answer a ping in time (Config.PingTimeout)")
+	errNotOpened  = errors.New("engineio: the WebSocket was not opened in time (Config.Timeouts.Upgrade)")
+	errNotDrained = errors.New("engineio: the client did not read the queued messages in time (Config.Timeouts.Close)")
 )

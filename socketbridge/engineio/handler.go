@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
@@ -12,60 +11,42 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Handler returns the handler to mount with app.Use. It serves the server's path
-// and passes all other requests on.
+// Handler returns the handler to mount with app.Use. It serves requests for the server's
+// path and passes all others on.
 func (s *Server) Handler() fiber.Handler {
 	path := s.cfg.Path
 	return func(c *fiber.Ctx) error {
 		if p := c.Path(); p != path && p != path[:len(path)-1] {
 			return c.Next()
 		}
-		s.warn(c)
+		s.warnMissingTimeouts(c)
 		return s.serve(c)
 	}
 }
 
-// serve does what every request of every transport has in common.
+// serve does what all requests of all transports have in common.
 func (s *Server) serve(c *fiber.Ctx) error {
-	from := s.judge(c)
-	if from == refused {
-		return answer(c, ErrForbidden)
+	access := s.checkOrigin(c)
+	if access == refused {
+		return sendError(c, ErrForbidden)
 	}
 	if c.Method() == fiber.MethodOptions {
-		return s.cors.preflight(c, from)
+		return s.cors.preflight(c, access)
 	}
 	if _, err := s.parseQuery(c); err != nil {
-		return answer(c, err)
+		return sendError(c, err)
 	}
-	return s.chain.run(c, s.dispatch)
+	return s.middlewares.run(c, s.dispatch)
 }
 
-// judge says whether a request may come from where it comes, and sets the headers
-// that every answer has.
-func (s *Server) judge(c *fiber.Ctx) verdict {
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	c.Set(fiber.HeaderCacheControl, "no-store")
-	r := originOf(c)
-	from, why := s.origins.judge(r)
-	s.cors.set(c, from)
-	switch from {
-	case refused:
-		s.refuse(why, r)
-	case anyOrigin:
-		ignoreCookies(c)
-	}
-	return from
-}
-
-// query is what the protocol takes from a query string. Its strings are the
-// request's own memory.
+// query holds the query parameters of the protocol. Its strings share the request's memory.
 type query struct {
 	transport string
 	sid       string
 }
 
-// parseQuery checks a query string. What the protocol does not know is the
-// application's; what it does know may be there once.
+// parseQuery checks the query parameters of the protocol, each of which may occur once. All
+// other parameters belong to the application.
 func (s *Server) parseQuery(c *fiber.Ctx) (query, *Error) {
 	var q query
 	var eio string
@@ -91,14 +72,14 @@ func (s *Server) parseQuery(c *fiber.Ctx) (query, *Error) {
 			once(&seen.t)
 		case "b64":
 			once(&seen.b64)
-		case "j": // JSONP: an answer that is a script, which any page could load
+		case "j": // JSONP: the response would be a script, which any page can load
 			malformed = true
 		}
 	}
 	switch {
 	case malformed:
 		return q, ErrBadRequest
-	case !s.serves(q.transport):
+	case !s.offers(q.transport):
 		return q, ErrUnknownTransport
 	case eio != "4":
 		return q, ErrUnsupportedProtocol
@@ -106,57 +87,58 @@ func (s *Server) parseQuery(c *fiber.Ctx) (query, *Error) {
 	return q, nil
 }
 
-// dispatch sends a request to where it belongs.
+// dispatch routes a request.
 func (s *Server) dispatch(c *fiber.Ctx) error {
 	if a, ok := c.Locals(plainKey{}).(transport.Acceptor); ok {
 		return s.openPlain(c, a)
 	}
 	q, err := s.parseQuery(c) // again: a middleware may have changed it
 	if err != nil {
-		return answer(c, err)
+		return sendError(c, err)
 	}
-	upgrade := isUpgrade(c)
+	upgrade := isWebSocketRequest(c)
 	if upgrade != (q.transport == WebSocket) {
-		return answer(c, ErrBadRequest)
+		return sendError(c, ErrBadRequest)
 	}
 	if q.sid == "" {
 		return s.handshake(c, q.transport)
 	}
 	conn := s.lookup(q.sid)
 	if conn == nil || s.hooks.SameVisitor != nil && !s.hooks.SameVisitor(c, conn.request.lifted) {
-		return answer(c, ErrUnknownSID)
+		return sendError(c, ErrUnknownSID)
 	}
 	switch {
 	case upgrade:
 		return s.upgrade(c, conn)
 	case c.Method() == fiber.MethodGet:
-		return s.poll(c, conn)
+		return s.servePoll(c, conn)
 	case c.Method() == fiber.MethodPost:
-		return s.post(c, conn)
+		return s.servePost(c, conn)
 	}
-	return answer(c, ErrBadRequest)
+	return sendError(c, ErrBadRequest)
 }
 
-// poll answers a polling GET.
-func (s *Server) poll(c *fiber.Ctx, conn *conn) error {
+// servePoll answers a polling GET.
+func (s *Server) servePoll(c *fiber.Ctx, conn *conn) error {
 	s.stats.polls.Add(1)
 	defer s.stats.polls.Add(-1)
 	body, err := conn.poll(nil)
 	if err != nil {
-		return answer(c, err)
+		return sendError(c, err)
 	}
-	return answerPoll(c, body)
+	return sendPayload(c, body)
 }
 
-// answerPoll sends packets. The body is the response's from here on.
-func answerPoll(c *fiber.Ctx, body []byte) error {
+// sendPayload answers with packets. The response keeps body, so the caller must not use it
+// any more.
+func sendPayload(c *fiber.Ctx, body []byte) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMETextPlainCharsetUTF8)
 	c.Context().Response.SetBodyRaw(body)
 	return nil
 }
 
-// post answers a polling POST.
-func (s *Server) post(c *fiber.Ctx, conn *conn) error {
+// servePost answers a polling POST.
+func (s *Server) servePost(c *fiber.Ctx, conn *conn) error {
 	s.stats.posts.Add(1)
 	defer s.stats.posts.Add(-1)
 	body, err := s.readBody(c)
@@ -164,14 +146,14 @@ func (s *Server) post(c *fiber.Ctx, conn *conn) error {
 		err = conn.post(body)
 	}
 	if err != nil {
-		return answer(c, err)
+		return sendError(c, err)
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMETextHTML)
 	return c.SendString("ok")
 }
 
-// readBody returns the raw body of a request: what a Content-Encoding could make of
-// it is not bounded by anything (D10).
+// readBody returns a request's raw body. It refuses a Content-Encoding, because nothing
+// limits the size of a decoded body (D10).
 func (s *Server) readBody(c *fiber.Ctx) ([]byte, *Error) {
 	req := c.Request()
 	if len(req.Header.ContentEncoding()) > 0 && !strings.EqualFold(string(req.Header.ContentEncoding()), "identity") {
@@ -192,42 +174,6 @@ func (s *Server) readBody(c *fiber.Ctx) ([]byte, *Error) {
 	return readAll(c.Context().RequestBodyStream(), s.cfg.MaxPayload)
 }
 
-// answer refuses a request.
-func answer(c *fiber.Ctx, err *Error) error {
-	if c.Request().IsBodyStream() {
-		c.Context().SetConnectionClose() // what was not read is not the next request
-	}
-	switch err.Status() {
-	case fiber.StatusTooManyRequests, fiber.StatusServiceUnavailable:
-		c.Set(fiber.HeaderRetryAfter, "1")
-	case fiber.StatusUpgradeRequired:
-		c.Set("Sec-WebSocket-Version", "13")
-	}
-	return c.Status(err.Status()).JSON(err)
-}
-
-// refusal is the answer for an error of the application: its text stays here.
-func refusal(err error) *Error {
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return e
-	}
-	return ErrForbidden
-}
-
-// warn says once what of the app's configuration leaves it open to clients that
-// send slowly or never: only the HTTP server can notice them (D20).
-func (s *Server) warn(c *fiber.Ctx) {
-	s.warnOnce.Do(func() {
-		cfg := c.App().Config()
-		if cfg.ReadTimeout <= 0 {
-			s.log.Warn("engineio: fiber.Config.ReadTimeout is not set: clients can hold connections with requests that they never finish; 10s is a good value")
-		}
-		if cfg.IdleTimeout <= 0 && cfg.ReadTimeout <= 0 {
-			s.log.Warn("engineio: fiber.Config.IdleTimeout is not set: idle keep-alive connections are held for ever; 60s is a good value")
-		}
-	})
-}
-
 // readAll reads a streamed body of at most limit bytes.
 func readAll(body io.Reader, limit int) ([]byte, *Error) {
 	b, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
@@ -240,18 +186,54 @@ func readAll(body io.Reader, limit int) ([]byte, *Error) {
 	return b, nil
 }
 
-// isTextPlain tells the one media type that clients post.
+// isTextPlain reports whether a Content-Type is text/plain, the only type that clients post.
 func isTextPlain(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), fiber.MIMETextPlain)
 }
 
-// warnTooMany says at most once a minute that connections are refused: whoever
-// floods the server must not flood its log.
-func (s *Server) warnTooMany(err *Error) {
-	now, last := time.Now().Unix(), s.warned.Load()
-	if now-last >= 60 && s.warned.CompareAndSwap(last, now) {
-		s.log.Warn("engineio: connections are refused, as there are too many, of all or of one address; "+
-			"behind a proxy, set ProxyHeader and TrustedProxies of fiber.Config", "status", err.Status())
+// sendError answers a request with an error.
+func sendError(c *fiber.Ctx, err *Error) error {
+	if c.Request().IsBodyStream() {
+		c.Context().SetConnectionClose() // the rest of the body must not be parsed as the next request
+	}
+	switch err.Status() {
+	case fiber.StatusTooManyRequests, fiber.StatusServiceUnavailable:
+		c.Set(fiber.HeaderRetryAfter, "1")
+	case fiber.StatusUpgradeRequired:
+		c.Set("Sec-WebSocket-Version", "13")
+	}
+	return c.Status(err.Status()).JSON(err)
+}
+
+// toError returns the *Error to answer with if err comes from the application. The text of
+// any other error is not sent.
+func toError(err error) *Error {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	return ErrForbidden
+}
+
+// warnMissingTimeouts warns once if the app's configuration lacks the timeouts that end slow
+// requests. Only the HTTP server can enforce them (D20).
+func (s *Server) warnMissingTimeouts(c *fiber.Ctx) {
+	s.timeoutWarning.Do(func() {
+		cfg := c.App().Config()
+		if cfg.ReadTimeout <= 0 {
+			s.log.Warn("engineio: fiber.Config.ReadTimeout is not set: clients can hold connections with requests that they never finish; 10s is a good value")
+		}
+		if cfg.IdleTimeout <= 0 && cfg.ReadTimeout <= 0 {
+			s.log.Warn("engineio: fiber.Config.IdleTimeout is not set: idle keep-alive connections are never closed; 60s is a good value")
+		}
+	})
+}
+
+// warnTooManyConns logs, at most once a minute, that connections are refused.
+func (s *Server) warnTooManyConns(err *Error) {
+	if suppressed, ok := s.connLog.Allow(""); ok {
+		s.log.Warn("engineio: connections are refused: there are too many in total, or from one address "+
+			"(Config.Limits); behind a proxy, set ProxyHeader and TrustedProxies in fiber.Config",
+			"status", err.Status(), "others", suppressed)
 	}
 }

@@ -7,55 +7,55 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// duty is what a connection's one timer is set for.
-type duty uint8
+// timerTask is what a connection's only timer does when it fires.
+type timerTask uint8
 
 const (
-	dutyOpen  duty = iota // give up: the connection did not come about
-	dutyPing              // send a ping
-	dutyPong              // give up: no pong has come
-	dutyClose             // give up: the goodbye was not taken
+	giveUpOpening timerTask = iota // the client has not completed the handshake
+	sendPing
+	giveUpPong    // the client has not answered the ping
+	giveUpClosing // the client has not taken the queue and the close packet
 )
 
-// arm sets the timer for a duty. The lock is held.
-func (c *conn) arm(d duty, after time.Duration) {
-	c.duty, c.due = d, c.server.now()+after
+// setTimer replaces the timer's task. The caller holds mu.
+func (c *conn) setTimer(task timerTask, after time.Duration) {
+	c.timerTask, c.timerDue = task, c.server.now()+after
 	c.timer.Reset(after)
 }
 
 // onTimer runs on a goroutine of the time package and does not block.
 func (c *conn) onTimer() {
 	c.mu.Lock()
-	if c.state.Load() == closed || c.server.now() < c.due {
+	if c.state.Load() == closed || c.server.now() < c.timerDue {
 		c.mu.Unlock()
 		return
 	}
 	reason, cause := transport.TransportError, error(nil)
-	switch c.duty {
-	case dutyOpen:
-		cause = errNotCarried
-	case dutyPing:
+	switch c.timerTask {
+	case giveUpOpening:
+		cause = errNotOpened
+	case sendPing:
 		if cause = c.ping(); cause == nil {
 			c.mu.Unlock()
 			return
 		}
-	case dutyPong:
-		if left := c.pongDue(); left > 0 {
-			c.arm(dutyPong, left)
-			c.release = c.polling // a poll must not wait as long as the core does
+	case giveUpPong:
+		if left := c.pongTimeLeft(); left > 0 {
+			c.setTimer(giveUpPong, left)
+			c.releasePoll = c.pollWaiting // a poll must not wait as long as the receiver does
 			c.wakePoll()
 			c.mu.Unlock()
 			return
 		}
 		reason, cause = transport.PingTimeout, errNoPong
-	case dutyClose:
+	case giveUpClosing:
 		cause = errNotDrained
 	}
 	c.mu.Unlock()
-	c.end(reason, cause)
+	c.terminate(reason, cause)
 }
 
-// ping queues a ping and waits for the answer. The lock is held.
+// ping queues a ping and starts waiting for the pong. The caller holds mu.
 func (c *conn) ping() error {
 	k := pingPacket
 	if c.plain {
@@ -64,53 +64,52 @@ func (c *conn) ping() error {
 	if err := c.out.Push(packet{kind: k}); err != nil {
 		return transport.ErrQueueFull
 	}
-	c.pinged = c.server.now()
+	c.pingSent = c.server.now()
 	c.stall.reset()
-	c.arm(dutyPong, c.server.cfg.PingTimeout)
+	c.setTimer(giveUpPong, c.server.cfg.PingTimeout)
 	c.wakePoll()
 	return nil
 }
 
-// pong takes the answer to a ping. One that was not asked for changes nothing.
-func (c *conn) pong() {
+// pongReceived schedules the next ping. A pong that answers no ping is ignored.
+func (c *conn) pongReceived() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state.Load() == open && c.duty == dutyPong {
-		c.arm(dutyPing, c.server.cfg.PingInterval)
+	if c.state.Load() == open && c.timerTask == giveUpPong {
+		c.setTimer(sendPing, c.server.cfg.PingInterval)
 	}
 }
 
-// pongDue returns how long the client still has to answer: the time in which its
-// bytes were not read, because the core held them back, is given back to it. The
-// lock is held.
-func (c *conn) pongDue() time.Duration {
+// pongTimeLeft returns how long the client still has to answer the ping. The time during
+// which the receiver kept the server from reading does not count. The caller holds mu.
+func (c *conn) pongTimeLeft() time.Duration {
 	stalled, now := c.stall.total()
 	if now {
 		return c.server.cfg.PingTimeout
 	}
-	return c.pinged + c.server.cfg.PingTimeout + stalled - c.server.now()
+	return c.pingSent + c.server.cfg.PingTimeout + stalled - c.server.now()
 }
 
-// stall measures the time that the reading goroutine spends in the core.
+// stall measures the time that the reader spends handling messages instead of reading.
 type stall struct {
-	since atomic.Int64 // when the reader entered the core, by Server.now; 0: it has not
+	since atomic.Int64 // when the reader stopped reading, by Server.now; 0 while it reads
 	sum   atomic.Int64
 }
 
-// enter and leave are called by the reading goroutine only, which is one at a time.
-func (s *stall) enter(now time.Duration) { s.since.Store(max(1, int64(now))) }
+// start and stop are called by the reader, which is one goroutine at a time.
+func (s *stall) start(now time.Duration) { s.since.Store(max(1, int64(now))) }
 
-func (s *stall) leave(now time.Duration) {
+func (s *stall) stop(now time.Duration) {
 	if since := s.since.Swap(0); since != 0 {
 		s.sum.Add(int64(now) - since)
 	}
 }
 
-// reset begins a new measurement. What the reader is spending at this moment is
-// counted in full, which is to the client's favour.
+// reset starts a new measurement. A stall in progress counts in full, which favors the
+// client.
 func (s *stall) reset() { s.sum.Store(0) }
 
-// total returns the time since reset, and whether the reader is in the core now.
+// total returns the time since reset, and whether the reader is stalled now.
 func (s *stall) total() (time.Duration, bool) {
 	return time.Duration(s.sum.Load()), s.since.Load() != 0
 }

@@ -5,22 +5,24 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 )
 
-// originPolicy decides which pages may send requests. Browsers enforce nothing for
-// WebSockets, and send simple POSTs and GETs without asking, so every request of
-// every transport is judged here.
+// originPolicy decides which pages may send requests. Browsers do not restrict WebSockets,
+// and they send simple POSTs and GETs without a preflight. So the policy is applied to every
+// request of every transport.
 type originPolicy struct {
-	allowed  map[string]struct{} // in canonical form
-	patterns []originPattern
-	ask      func(origin string, c *fiber.Ctx) bool
-	any      bool
-	require  bool
+	allowed   map[string]struct{} // in canonical form
+	patterns  []originPattern
+	allowFunc func(origin string, c *fiber.Ctx) bool
+	any       bool
+	require   bool
 }
 
+// newOriginPolicy returns the policy of cfg, which has been validated.
 func newOriginPolicy(cfg Config) originPolicy {
-	p := originPolicy{any: cfg.AllowAnyOrigin, require: cfg.RequireOrigin, ask: cfg.AllowOriginFunc, allowed: make(map[string]struct{})}
-	for _, o := range cfg.AllowOrigins { // was checked
+	p := originPolicy{any: cfg.AllowAnyOrigin, require: cfg.RequireOrigin, allowFunc: cfg.AllowOriginFunc, allowed: make(map[string]struct{})}
+	for _, o := range cfg.AllowOrigins {
 		if pattern, ok := parseOriginPattern(o); ok {
 			p.patterns = append(p.patterns, pattern)
 		} else if canonical, ok := parseOrigin(o); ok {
@@ -30,54 +32,92 @@ func newOriginPolicy(cfg Config) originPolicy {
 	return p
 }
 
-// originRequest is what of a request says where it comes from.
+// originRequest holds what a request says about its origin.
 type originRequest struct {
 	Origins   []string // the values of all Origin headers
-	FetchSite []string // of all Sec-Fetch-Site headers
-	Scheme    string   // of the site, "http" or "https"
-	Host      string   // of the site, with its port when it is not the scheme's own
+	FetchSite []string // the values of all Sec-Fetch-Site headers
+	Scheme    string   // of the site: "http" or "https"
+	Host      string   // of the site, with the port unless it is the scheme's default
 
 	ctx *fiber.Ctx // for Config.AllowOriginFunc
 }
 
-// verdict is what a policy says to a request.
-type verdict uint8
+// newOriginRequest reads them from c. The scheme and the host are those that Fiber reports,
+// so its trusted proxies apply.
+func newOriginRequest(c *fiber.Ctx) originRequest {
+	return originRequest{
+		Origins:   headerValues(c, fiber.HeaderOrigin),
+		FetchSite: headerValues(c, "Sec-Fetch-Site"),
+		Scheme:    c.Protocol(),
+		Host:      c.Hostname(),
+		ctx:       c,
+	}
+}
+
+// headerValues returns the values of all headers with a name. They share the request's
+// memory and are valid only while the request is handled.
+func headerValues(c *fiber.Ctx, name string) []string {
+	var values []string
+	for _, v := range c.Request().Header.PeekAll(name) {
+		values = append(values, utils.UnsafeString(v))
+	}
+	return values
+}
+
+// originAccess is what the policy grants to a request.
+type originAccess uint8
 
 const (
-	refused     verdict = iota
-	sameOrigin          // the site's own page, or no browser
-	crossOrigin         // a page of an allowed origin: it may read the answer
-	anyOrigin           // whoever: without cookies
+	refused     originAccess = iota
+	sameOrigin               // one of the site's own pages, or not a browser
+	crossOrigin              // a page of an allowed origin: it may read the response
+	anyOrigin                // any page: cookies are ignored
 )
 
-// cause is why a request was refused.
-type cause uint8
+// refusalReason is why the policy refused a request.
+type refusalReason uint8
 
 const (
-	notRefused    cause = iota
-	notAllowed          // an origin that no setting allows
-	notAnOrigin         // "null", or nothing that a browser would send
-	twoOrigins          // two headers of one kind
-	otherSite           // no Origin, and Sec-Fetch-Site of another site
-	originMissing       // neither, and Config.RequireOrigin
+	notRefused      refusalReason = iota
+	notAllowed                    // no setting allows the origin
+	invalidOrigin                 // "null", or a value that browsers never send
+	duplicateHeader               // two Origin or two Sec-Fetch-Site headers
+	crossSiteFetch                // no Origin, and a Sec-Fetch-Site of another site
+	originMissing                 // neither header, and Config.RequireOrigin is set
 )
 
-// judge applies the policy: an Origin must be the site's own, with scheme, host
-// and port, or an allowed one. A browser sends none with GETs to the same origin,
-// but says Sec-Fetch-Site. Without both it is no browser, or one that predates
-// Sec-Fetch-Site and was asked by a page of the same origin.
-func (p *originPolicy) judge(r originRequest) (verdict, cause) {
+// checkOrigin applies the policy to a request and sets the headers that all responses have.
+func (s *Server) checkOrigin(c *fiber.Ctx) originAccess {
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	r := newOriginRequest(c)
+	access, reason := s.origins.check(r)
+	s.cors.set(c, access)
+	switch access {
+	case refused:
+		s.logRefusedOrigin(reason, r)
+	case anyOrigin:
+		ignoreCookies(c)
+	}
+	return access
+}
+
+// check applies the policy. An Origin must be an allowed one or the site's own, with the
+// same scheme, host and port. Browsers send no Origin with a GET to the same origin, but
+// they do send Sec-Fetch-Site. A request with neither header comes from a client that is
+// not a browser, or from a same-origin page in a browser without Sec-Fetch-Site.
+func (p *originPolicy) check(r originRequest) (originAccess, refusalReason) {
 	switch {
 	case p.require && len(r.Origins) == 0 && len(r.FetchSite) == 0:
 		return refused, originMissing
 	case p.any:
 		return anyOrigin, notRefused
 	case len(r.Origins) > 1, len(r.FetchSite) > 1:
-		return refused, twoOrigins
+		return refused, duplicateHeader
 	case len(r.Origins) == 1:
 		origin, ok := parseOrigin(r.Origins[0])
 		if !ok {
-			return refused, notAnOrigin
+			return refused, invalidOrigin
 		}
 		if site, ok := parseOrigin(r.Scheme + "://" + r.Host); ok && origin == site {
 			return sameOrigin, notRefused
@@ -88,13 +128,13 @@ func (p *originPolicy) judge(r originRequest) (verdict, cause) {
 		return refused, notAllowed
 	case len(r.FetchSite) == 1:
 		if site := r.FetchSite[0]; site != "same-origin" && site != "none" {
-			return refused, otherSite
+			return refused, crossSiteFetch
 		}
 	}
 	return sameOrigin, notRefused
 }
 
-// allows asks the list, and then the application.
+// allows reports whether AllowOrigins or AllowOriginFunc allows an origin in canonical form.
 func (p *originPolicy) allows(origin string, c *fiber.Ctx) bool {
 	if _, ok := p.allowed[origin]; ok {
 		return true
@@ -104,13 +144,12 @@ func (p *originPolicy) allows(origin string, c *fiber.Ctx) bool {
 			return true
 		}
 	}
-	return p.ask != nil && p.ask(serialOrigin(origin), c)
+	return p.allowFunc != nil && p.allowFunc(serializeOrigin(origin), c)
 }
 
-// parseOrigin checks the serialised form of an origin (RFC 6454, section 6.2) and
-// returns it in canonical form: lower case, with the port of http and https
-// written out. "null", names that are not in ASCII, and everything that follows a
-// host and port are not accepted.
+// parseOrigin parses a serialized origin (RFC 6454, section 6.2) and returns it in canonical
+// form: in lower case, and always with a port for http and https. It accepts neither "null",
+// nor host names outside ASCII, nor anything after host and port.
 func parseOrigin(s string) (string, bool) {
 	scheme, host, ok := strings.Cut(strings.ToLower(s), "://")
 	if !ok || !isScheme(scheme) || len(s) > 512 {
@@ -138,9 +177,9 @@ func parseOrigin(s string) (string, bool) {
 	return scheme + "://" + host + ":" + port, true
 }
 
-// serialOrigin returns an origin in canonical form as browsers write it: without the
-// port that its scheme has anyhow.
-func serialOrigin(canonical string) string {
+// serializeOrigin returns an origin in canonical form as browsers send it: without the
+// scheme's default port.
+func serializeOrigin(canonical string) string {
 	i := strings.LastIndexByte(canonical, ':')
 	switch port := canonical[i+1:]; {
 	case port == "",
@@ -162,8 +201,8 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// isHost takes names and addresses, IPv6 in brackets. It is as strict as a
-// comparison needs it: no character that ends a host somewhere, or means a set.
+// isHost reports whether s is a host name or an address, with IPv6 in brackets. It refuses
+// every character that could end the host in some parser, and wildcards.
 func isHost(s string) bool {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
@@ -178,7 +217,7 @@ func isHost(s string) bool {
 	return s != ""
 }
 
-// isToken tells a token of RFC 9110, section 5.6.2.
+// isToken reports whether s is a token (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]

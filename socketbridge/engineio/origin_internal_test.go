@@ -81,7 +81,7 @@ func TestOriginPolicy(t *testing.T) {
 		name string
 		cfg  Config
 		req  originRequest
-		want verdict
+		want originAccess
 	}{
 		{"the site's own", closed, https("https://example.com"), sameOrigin},
 		{"with the port written out", closed, https("https://example.com:443"), sameOrigin},
@@ -166,9 +166,9 @@ func TestOriginPolicy(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newOriginPolicy(tt.cfg)
-			got, why := p.judge(tt.req)
-			if got != tt.want || (why == notRefused) != (got != refused) {
-				t.Errorf("it is %d (%d), not %d", got, why, tt.want)
+			got, reason := p.check(tt.req)
+			if got != tt.want || (reason == notRefused) != (got != refused) {
+				t.Errorf("it is %d (%d), not %d", got, reason, tt.want)
 			}
 		})
 	}
@@ -192,7 +192,7 @@ func FuzzOrigin(f *testing.F) {
 			}
 		}
 		p := newOriginPolicy(Config{AllowOrigins: []string{"https://listed.example", "https://*.wild.example"}})
-		v, _ := p.judge(originRequest{Origins: []string{origin}, Scheme: "https", Host: host})
+		v, _ := p.check(originRequest{Origins: []string{origin}, Scheme: "https", Host: host})
 		switch v {
 		case sameOrigin:
 			if !strings.EqualFold(strings.TrimSuffix(origin, ":443"), "https://"+strings.TrimSuffix(host, ":443")) {

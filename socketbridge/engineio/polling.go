@@ -8,62 +8,62 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// probePace is how long a poll may wait while an upgrade is under way. The client
-// sends no upgrade packet before its poll has ended (and, where a proxy swallows
-// frames, polls on as fast as it is answered).
-const probePace = 100 * time.Millisecond
+// upgradePollTimeout is how long a poll may wait during an upgrade. The client sends its
+// upgrade packet only after its poll has ended. If a proxy swallows WebSocket frames, the
+// client keeps polling as fast as it is answered, so the poll must not end at once either.
+const upgradePollTimeout = 100 * time.Millisecond
 
-// poll waits until there is something to send, and appends it to body in wire
-// form. It returns an error for a poll that must not be there; a second one at the
-// same time ends the connection, and the first poll with it.
+// poll waits until there is something to send and appends it, encoded, to body. It returns
+// an error if the connection cannot be polled. A second poll at the same time ends the
+// connection, and with it the first poll.
 func (c *conn) poll(body []byte) ([]byte, *Error) {
 	c.mu.Lock()
-	if err := c.mayPoll(); err != nil {
+	if err := c.checkOnPolling(); err != nil {
 		c.mu.Unlock()
 		return body, err
 	}
-	if c.polling {
+	if c.pollWaiting {
 		c.mu.Unlock()
-		c.end(transport.TransportError, ErrOverlap)
+		c.terminate(transport.TransportError, ErrOverlap)
 		return body, ErrBadRequest
 	}
-	c.polling = true
+	c.pollWaiting = true
 	c.mu.Unlock()
 
-	var pace *time.Timer
-	var paced <-chan time.Time
+	var timer *time.Timer
+	var timeout <-chan time.Time
 	for {
-		batch, farewell, pacing := c.takePoll()
+		batch, only, upgrading := c.dequeuePoll()
 		if len(batch) > 0 {
 			for _, p := range batch {
 				body = appendPolling(body, p)
 			}
-			if batch[len(batch)-1].kind == goodbye {
-				c.end(transport.ForcedClose, nil) // the reason was settled by close
+			if batch[len(batch)-1].kind == closePacket {
+				c.terminate(transport.ForcedClose, nil) // close has recorded the reason
 			}
 			return body, nil
 		}
-		if farewell != 0 {
-			return append(body, byte(farewell)), nil
+		if only != 0 {
+			return append(body, byte(only)), nil
 		}
-		if pacing && pace == nil {
-			pace = time.NewTimer(probePace)
-			defer pace.Stop()
-			paced = pace.C
+		if upgrading && timer == nil {
+			timer = time.NewTimer(upgradePollTimeout)
+			defer timer.Stop()
+			timeout = timer.C
 		}
 		select {
 		case <-c.wake:
-		case <-paced:
+		case <-timeout:
 			c.mu.Lock()
-			c.release = true
+			c.releasePoll = true
 			c.mu.Unlock()
 		}
 	}
 }
 
-// mayPoll reports why polling is no longer, or not, the way to reach this
-// connection. The lock is held.
-func (c *conn) mayPoll() *Error {
+// checkOnPolling returns an error unless the connection is open and on polling. The caller
+// holds mu.
+func (c *conn) checkOnPolling() *Error {
 	switch {
 	case c.state.Load() == closed, c.state.Load() == opening:
 		return ErrUnknownSID
@@ -73,25 +73,26 @@ func (c *conn) mayPoll() *Error {
 	return nil
 }
 
-// takePoll ends the waiting poll if there is something to answer it with: packets,
-// or a packet type alone. Otherwise the poll waits on, for a short while if pacing.
-func (c *conn) takePoll() (batch []packet, farewell eiopacket.Type, pacing bool) {
+// dequeuePoll returns the packets that answer the waiting poll, or the type of the only
+// packet that does. If it returns neither, the poll goes on waiting, but only for
+// upgradePollTimeout if upgrading is true.
+func (c *conn) dequeuePoll() (batch []packet, only eiopacket.Type, upgrading bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.ws != nil: // what is queued belongs to the WebSocket
-		farewell = eiopacket.Noop
+	case c.ws != nil: // the queue now belongs to the WebSocket
+		only = eiopacket.Noop
 	case c.state.Load() == closed:
-		farewell = c.farewell
+		only = c.finalPoll
 	default:
-		if batch = c.out.Drain(nil); len(batch) == 0 && c.release {
-			farewell = eiopacket.Noop
+		if batch = c.out.Drain(nil); len(batch) == 0 && c.releasePoll {
+			only = eiopacket.Noop
 		}
 	}
-	if len(batch) > 0 || farewell != 0 {
-		c.polling, c.release = false, false
+	if len(batch) > 0 || only != 0 {
+		c.pollWaiting, c.releasePoll = false, false
 	}
-	return batch, farewell, c.probed
+	return batch, only, c.probeAnswered
 }
 
 func appendPolling(body []byte, p packet) []byte {
@@ -104,42 +105,43 @@ func appendPolling(body []byte, p packet) []byte {
 		return eiopacket.AppendPayload(body, eiopacket.Packet{Type: eiopacket.Open, Data: p.data})
 	case pingPacket:
 		return eiopacket.AppendPayload(body, eiopacket.Packet{Type: eiopacket.Ping})
-	case goodbye:
+	case closePacket:
 		return eiopacket.AppendPayload(body, eiopacket.Packet{Type: eiopacket.Close})
 	}
 	return body
 }
 
-// post handles a polling body, in the request's goroutine. A second post at the
-// same time ends the connection.
+// post handles a polling request body on the request's goroutine. A second post at the same
+// time ends the connection.
 func (c *conn) post(body []byte) *Error {
-	if err := c.beginPost(); err != nil {
+	if err := c.acquirePost(); err != nil {
 		return err
 	}
-	defer func() { <-c.turn }()
-	if fail := c.readPost(body); fail != nil {
-		if fail.cause == nil { // the client's own goodbye
+	defer c.releaseReceiver()
+	if fail := c.handlePost(body); fail != nil {
+		if fail.cause == nil { // the client has closed the connection
 			c.mu.Lock()
-			c.farewell = eiopacket.Noop
+			c.finalPoll = eiopacket.Noop
 			c.mu.Unlock()
-			c.end(fail.reason, nil)
+			c.terminate(fail.reason, nil)
 			return nil
 		}
-		c.end(fail.reason, fail.cause)
+		c.terminate(fail.reason, fail.cause)
 		return ErrBadRequest
 	}
 	return nil
 }
 
-// beginPost takes the turn, or says why it cannot be had.
-func (c *conn) beginPost() *Error {
+// acquirePost acquires receiverSem without waiting. It returns an error if another post or
+// an upgrade has it.
+func (c *conn) acquirePost() *Error {
 	c.mu.Lock()
-	if err := c.mayPoll(); err != nil {
+	if err := c.checkOnPolling(); err != nil {
 		c.mu.Unlock()
 		return err
 	}
 	select {
-	case c.turn <- struct{}{}:
+	case c.receiverSem <- struct{}{}:
 		c.mu.Unlock()
 		return nil
 	default:
@@ -147,14 +149,14 @@ func (c *conn) beginPost() *Error {
 	switching := c.switching
 	c.mu.Unlock()
 	if !switching {
-		c.end(transport.TransportError, ErrOverlap)
+		c.terminate(transport.TransportError, ErrOverlap)
 	}
 	return ErrBadRequest
 }
 
-func (c *conn) readPost(body []byte) *failure {
-	c.stall.enter(c.server.now())
-	defer func() { c.stall.leave(c.server.now()) }()
+func (c *conn) handlePost(body []byte) *failure {
+	c.stall.start(c.server.now())
+	defer func() { c.stall.stop(c.server.now()) }()
 	if !utf8.Valid(body) || eiopacket.Count(body) > c.server.cfg.Limits.MaxPollPackets {
 		return &failure{reason: transport.ParseError, cause: eiopacket.ErrPacket}
 	}
@@ -162,7 +164,7 @@ func (c *conn) readPost(body []byte) *failure {
 		if err != nil {
 			return &failure{reason: transport.ParseError, cause: err}
 		}
-		if fail := c.handle(p); fail != nil {
+		if fail := c.handlePacket(p); fail != nil {
 			return fail
 		}
 	}

@@ -9,64 +9,65 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Server is an Engine.IO server. Make one with New, mount its Handler with
-// app.Use, and end it with Shutdown. All methods are safe for concurrent use.
+// Server is an Engine.IO server. Create one with New, mount its Handler with app.Use, and
+// end it with Shutdown. All methods are safe for concurrent use.
 type Server struct {
-	cfg       Config // with defaults
-	hooks     Hooks
-	log       *slog.Logger
-	acceptor  transport.Acceptor
-	origins   originPolicy
-	cors      corsHeaders
-	admission admission
-	random    io.Reader // of IDs; tests let it fail
-	begun     time.Time
+	cfg         Config // with defaults
+	hooks       Hooks
+	log         *slog.Logger
+	acceptor    transport.Acceptor
+	origins     originPolicy
+	cors        corsHeaders
+	limiter     connLimiter
+	middlewares middlewareChain
+	random      io.Reader // of connection IDs; tests make it fail
+	started     time.Time
 
-	chain chain
+	originLog      throttle.Throttle
+	connLog        throttle.Throttle
+	timeoutWarning sync.Once
+	stats          counters
 
-	refusals refusals
-	warnOnce sync.Once
-	warned   atomic.Int64 // when it was last said that there are too many connections, in Unix seconds
-	stats    counters
-
-	mu      sync.RWMutex // guards what follows
+	mu      sync.RWMutex // guards the fields below
 	conns   map[string]*conn
-	live    int // connections and WebSockets of which something runs
+	running int // connections and WebSockets of which something runs
 	closing bool
-	ended   chan struct{} // closed when closing and nothing lives
+	ended   chan struct{} // closed when closing is true and running is 0
 }
 
-// counters are what Stats cannot count.
+// counters hold the counts of Stats that have no other source.
 type counters struct {
 	polls      atomic.Int64
 	posts      atomic.Int64
 	webSockets atomic.Int64
 }
 
-// New makes a server that passes its connections to a. hooks is optional; only the first
-// one counts. It panics if the configuration is not valid: see Config.WithDefaults.
+// New returns a server that passes its connections to a. hooks is optional; only the first
+// one counts. New panics if the configuration is not valid: see Config.WithDefaults.
 func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 	cfg := config.WithDefaults()
 	s := &Server{
-		cfg:       cfg,
-		log:       cfg.Logger,
-		acceptor:  a,
-		origins:   newOriginPolicy(cfg),
-		cors:      newCORSHeaders(cfg),
-		admission: admission{maxConns: cfg.Limits.MaxConns, maxPerIP: cfg.Limits.MaxConnsPerIP, rate: cfg.Limits.ConnRatePerIP},
-		random:    rand.Reader,
-		begun:     time.Now(),
-		conns:     make(map[string]*conn),
-		ended:     make(chan struct{}),
+		cfg:      cfg,
+		log:      cfg.Logger,
+		acceptor: a,
+		origins:  newOriginPolicy(cfg),
+		cors:     newCORSHeaders(cfg),
+		limiter:  connLimiter{maxConns: cfg.Limits.MaxConns, maxPerIP: cfg.Limits.MaxConnsPerIP, rate: cfg.Limits.ConnRatePerIP},
+		random:   rand.Reader,
+		started:  time.Now(),
+		conns:    make(map[string]*conn),
+		ended:    make(chan struct{}),
 	}
 	if len(hooks) > 0 {
 		s.hooks = hooks[0]
@@ -77,34 +78,36 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 	return s
 }
 
-// now tells the time since the server was made: a third of a time.Time, of which a
-// connection keeps several.
-func (s *Server) now() time.Duration { return time.Since(s.begun) }
+// now returns the time since the server was created. It takes a third of the memory of a
+// time.Time, and a connection stores several.
+func (s *Server) now() time.Duration { return time.Since(s.started) }
 
-// Path returns the path that the server is found at, with its last slash.
+// Path returns the URL path of the server, with its trailing slash.
 func (s *Server) Path() string { return s.cfg.Path }
 
-// Use adds middlewares that run for every HTTP request of the server that is well
-// formed and may come from where it comes: handshakes, polls, posts and upgrades,
-// in order, before anything is done. One passes on with c.Next(); headers and cookies that it
-// sets go out with that response. One that does not pass on has answered. (It is
-// engine.use of the reference server.)
+// Use adds middlewares that run on every HTTP request of the server: handshakes, polls,
+// posts and upgrades. They run in order, after the checks of origin and query, and before
+// anything else happens. A middleware calls c.Next to continue; headers and cookies that it
+// sets are part of that response. A middleware that does not call c.Next has answered the
+// request itself. Use corresponds to engine.use of the reference server.
 //
-// They run in a Fiber app of their own with the configuration of yours: locals and
-// the request are shared, c itself and its route are not.
-func (s *Server) Use(handlers ...fiber.Handler) { s.chain.add(handlers) }
+// The middlewares run in a Fiber app of their own, which has the configuration of the app
+// that the server is mounted on. They share the request and its locals with your app, but
+// not c itself or its route.
+func (s *Server) Use(handlers ...fiber.Handler) { s.middlewares.add(handlers) }
 
-// Stats counts what a server holds at present.
+// Stats holds the current counts of a server.
 type Stats struct {
-	Connections int // open, opening and closing
+	Connections int // opening, open and closing connections
 	Polls       int // polling requests that wait
-	Posts       int // polling requests that are being read
-	WebSockets  int // WebSockets that are open, those of upgrades under way included
-	Addresses   int // addresses that are counted against MaxConnsPerIP and ConnRatePerIP
+	Posts       int // polling requests whose body is being handled
+	WebSockets  int // open WebSockets, including those of upgrades in progress
+	Addresses   int // addresses that are counted for Limits.MaxConnsPerIP and ConnRatePerIP
 }
 
-// Stats returns the present counts. A while after the last client has gone, all are 0,
-// but for Addresses: one whose rate was not yet forgotten is, when another comes.
+// Stats returns the current counts. All but Addresses return to 0 shortly after the last
+// client has left. Addresses can keep some that had a recent connection until other
+// connections arrive.
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Polls:      int(s.stats.polls.Load()),
@@ -114,26 +117,26 @@ func (s *Server) Stats() Stats {
 	s.mu.RLock()
 	st.Connections = len(s.conns)
 	s.mu.RUnlock()
-	s.admission.mu.Lock()
-	st.Addresses = len(s.admission.visitors)
-	s.admission.mu.Unlock()
+	s.limiter.mu.Lock()
+	st.Addresses = len(s.limiter.networks)
+	s.limiter.mu.Unlock()
 	return st
 }
 
-// Shutdown refuses new connections with 503, closes all with the reason "server
-// shutting down" when what is queued was sent, and returns when nothing runs any
-// more. When ctx ends first, connections are ended as they are and its error is
-// returned. A second call waits for the same end.
+// Shutdown refuses new connections with 503 and closes all others with the reason "server
+// shutting down" after their queues have been sent. It returns when nothing runs any more.
+// If ctx ends first, Shutdown ends the remaining connections without waiting and returns
+// ctx's error. It may be called again, to wait for the end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closing {
 		s.closing = true
-		if s.live == 0 {
+		if s.running == 0 {
 			close(s.ended)
 		}
 	}
 	s.mu.Unlock()
-	for _, c := range s.all() {
+	for _, c := range s.allConns() {
 		c.Close(transport.ShuttingDown)
 	}
 	select {
@@ -141,13 +144,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	for _, c := range s.all() {
-		c.end(transport.ShuttingDown, ctx.Err())
+	for _, c := range s.allConns() {
+		c.terminate(transport.ShuttingDown, ctx.Err())
 	}
-	return fmt.Errorf("engineio: shutdown was cut short: %w", ctx.Err())
+	return fmt.Errorf("engineio: shutdown did not finish in time: %w", ctx.Err())
 }
 
-func (s *Server) all() []*conn {
+func (s *Server) allConns() []*conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	all := make([]*conn, 0, len(s.conns))
@@ -157,9 +160,9 @@ func (s *Server) all() []*conn {
 	return all
 }
 
-// add makes a connection and counts it. It is the last step before the connection
-// lives on its own.
-func (s *Server) add(request snapshot, addr netip.Addr, transportName string) (*conn, error) {
+// addConn creates a connection and counts it. From then on the connection ends itself: the
+// caller has nothing to undo.
+func (s *Server) addConn(request snapshot, addr netip.Addr, transportName string) (*conn, error) {
 	id, err := s.newID()
 	if err != nil {
 		return nil, err
@@ -169,43 +172,43 @@ func (s *Server) add(request snapshot, addr netip.Addr, transportName string) (*
 	if s.closing {
 		return nil, errShuttingDown
 	}
-	s.live++
+	s.running++
 	c := newConn(s, id, request, addr, transportName)
 	s.conns[id] = c
 	return c, nil
 }
 
-// remove forgets a connection of which nothing runs any more but its caller.
-func (s *Server) remove(c *conn) {
-	s.admission.leave(c.addr, time.Now())
+// removeConn removes a connection of which only the caller still runs.
+func (s *Server) removeConn(c *conn) {
+	s.limiter.release(c.addr, time.Now())
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	s.mu.Unlock()
 	c.done.Fire()
-	s.leave()
+	s.removeRunning()
 }
 
-// enter counts something that runs, for Shutdown to wait for. It returns false when
-// Shutdown has waited already.
-func (s *Server) enter() bool {
+// addRunning counts something that Shutdown must wait for. It returns false if Shutdown has
+// already finished waiting.
+func (s *Server) addRunning() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing && s.live == 0 {
+	if s.closing && s.running == 0 {
 		return false
 	}
-	s.live++
+	s.running++
 	return true
 }
 
-func (s *Server) leave() {
+func (s *Server) removeRunning() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live--; s.live == 0 && s.closing {
+	if s.running--; s.running == 0 && s.closing {
 		close(s.ended)
 	}
 }
 
-// lookup returns the connection with that ID, or nil.
+// lookup returns the connection with an ID, or nil.
 func (s *Server) lookup(id string) *conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -218,24 +221,24 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// newID draws 144 random bits: whoever knows a connection's ID and has its
-// session's cookie can use it.
+// newID returns an ID of 144 random bits. The ID is a secret: together with the session's
+// cookie, it gives access to the connection.
 func (s *Server) newID() (string, error) {
 	var b [18]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
-		s.log.Error("engineio: no connection without randomness", "error", err)
+		s.log.Error("engineio: connection refused: cannot read random bytes for its ID", "error", err)
 		return "", errInternal
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// openJSON is the content of the open packet.
-func (s *Server) openJSON(id, transportName string) []byte {
+// openPacketJSON returns the content of the open packet.
+func (s *Server) openPacketJSON(id, transportName string) []byte {
 	upgrades := []string{}
-	if transportName == Polling && !s.cfg.DisableUpgrades && s.serves(WebSocket) {
+	if transportName == Polling && !s.cfg.DisableUpgrades && s.offers(WebSocket) {
 		upgrades = append(upgrades, WebSocket)
 	}
-	b, _ := json.Marshal(struct { // of such a type it cannot fail
+	b, _ := json.Marshal(struct { // a value of this type cannot fail to marshal
 		SID          string   `json:"sid"`
 		Upgrades     []string `json:"upgrades"`
 		PingInterval int64    `json:"pingInterval"`
@@ -245,11 +248,7 @@ func (s *Server) openJSON(id, transportName string) []byte {
 	return b
 }
 
-func (s *Server) serves(transportName string) bool {
-	for _, t := range s.cfg.Transports {
-		if t == transportName {
-			return true
-		}
-	}
-	return false
+// offers reports whether the server offers a transport.
+func (s *Server) offers(transportName string) bool {
+	return slices.Contains(s.cfg.Transports, transportName)
 }

@@ -36,10 +36,10 @@ func newBench(t *testing.T, core *transporttest.Recorder, cfg Config, hooks ...H
 // add makes a connection as a handshake does.
 func (b *bench) add(request snapshot, transportName string) *conn {
 	b.t.Helper()
-	if err := b.server.admission.admit(netip.Addr{}, time.Now()); err != nil {
+	if err := b.server.limiter.acquire(netip.Addr{}, time.Now()); err != nil {
 		b.t.Fatal(err)
 	}
-	c, err := b.server.add(request, netip.Addr{}, transportName)
+	c, err := b.server.addConn(request, netip.Addr{}, transportName)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -50,11 +50,11 @@ func (b *bench) add(request snapshot, transportName string) *conn {
 func (b *bench) polling() (*conn, *transporttest.Accepted) {
 	b.t.Helper()
 	c := b.add(snapshot{}, Polling)
-	c.turn <- struct{}{}
+	c.receiverSem <- struct{}{}
 	if err := c.accept(); err != nil {
 		b.t.Fatal(err)
 	}
-	<-c.turn
+	c.releaseReceiver()
 	a, _ := b.core.Next(b.t.Context())
 	return c, a
 }
@@ -68,10 +68,10 @@ type pipe struct {
 
 // carry serves nc as what fasthttp has lent: until all has ended.
 func (b *bench) carry(nc net.Conn, serve func(*reader)) {
-	b.server.enter()
+	b.server.addRunning()
 	b.server.stats.webSockets.Add(1)
 	r := newReader(b.server, nc, nil)
-	r.lent = true
+	r.hijacked = true
 	serve(r)
 }
 
@@ -184,7 +184,7 @@ func TestTime_StaleTimer(t *testing.T) {
 		c, a := b.polling()
 		c.mu.Lock()
 		time.Sleep(25 * time.Second) // the ping is due, and onTimer waits for the lock
-		c.arm(dutyClose, 5*time.Second)
+		c.setTimer(giveUpClosing, 5*time.Second)
 		c.mu.Unlock()
 		b.end(a, begin, 30*time.Second, transport.TransportError)
 	})
@@ -315,7 +315,7 @@ func TestTime_UpgradeTimeout(t *testing.T) {
 			if body, err := c.poll(nil); string(body) != "4on polling" || err != nil {
 				t.Errorf("the poll got %q, %v", body, err)
 			}
-			c.end(transport.ForcedClose, nil)
+			c.terminate(transport.ForcedClose, nil)
 			<-a.Conn.Done()
 		})
 	}
@@ -336,11 +336,11 @@ func TestTime_PollsArePacedDuringAnUpgrade(t *testing.T) {
 				t.Errorf("the poll got %q, %v", body, err)
 			}
 		}
-		if took := time.Since(begin); took != 10*probePace {
-			t.Errorf("10 polls took %v, not %v", took, 10*probePace)
+		if took := time.Since(begin); took != 10*upgradePollTimeout {
+			t.Errorf("10 polls took %v, not %v", took, 10*upgradePollTimeout)
 		}
 		begin = time.Now()
-		c.end(transport.ForcedClose, nil)
+		c.terminate(transport.ForcedClose, nil)
 		<-p.served
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("the upgrade outlived its connection by %v", took)
@@ -433,7 +433,7 @@ func TestTime_EndDuringAnUpgrade(t *testing.T) {
 		p := b.serve(c.serveUpgrade)
 		p.say("5")
 		synctest.Wait()
-		c.end(transport.TransportError, nil)
+		c.terminate(transport.TransportError, nil)
 		if got, _, err := a.End(t.Context()); err != nil || got != transport.TransportError {
 			t.Errorf("it ended with %q, %v", got, err)
 		}

@@ -349,7 +349,7 @@ func TestB9_LogSaysWhichSetting(t *testing.T) {
 func refusalLines(s *site) []string {
 	var lines []string
 	for line := range strings.Lines(s.log.String()) {
-		if strings.Contains(line, "refused for where it comes from") {
+		if strings.Contains(line, "request refused because of its origin") {
 			lines = append(lines, line)
 		}
 	}

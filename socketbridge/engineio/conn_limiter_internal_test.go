@@ -13,12 +13,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-func TestAdmission(t *testing.T) {
+func TestConnLimiter(t *testing.T) {
 	ip := netip.MustParseAddr
 	now := time.Unix(1000, 0)
-	admitN := func(a *admission, addr string, n int) (admitted int, last *Error) {
+	admitN := func(a *connLimiter, addr string, n int) (admitted int, last *Error) {
 		for range n {
-			if last = a.admit(ip(addr), now); last == nil {
+			if last = a.acquire(ip(addr), now); last == nil {
 				admitted++
 			}
 		}
@@ -26,21 +26,21 @@ func TestAdmission(t *testing.T) {
 	}
 	tests := []struct {
 		name string
-		a    *admission
+		a    *connLimiter
 		addr string
 		want int // of 100
 		err  *Error
 	}{
-		{"no limits", &admission{maxPerIP: -1, rate: -1}, "192.0.2.1", 100, nil},
-		{"of all", &admission{maxConns: 10, maxPerIP: -1, rate: -1}, "192.0.2.1", 10, errFull},
-		{"of all, loopback too", &admission{maxConns: 10, maxPerIP: -1, rate: -1}, "127.0.0.1", 10, errFull},
-		{"of an address", &admission{maxPerIP: 7, rate: -1}, "192.0.2.1", 7, errTooMany},
-		{"of an IPv6 network", &admission{maxPerIP: 7, rate: -1}, "2001:db8::1", 7, errTooMany},
-		{"in a second", &admission{maxPerIP: -1, rate: 5}, "192.0.2.1", 5, errTooMany},
-		{"loopback is a proxy", &admission{maxPerIP: 7, rate: 5}, "127.0.0.1", 100, nil},
-		{"loopback in IPv6", &admission{maxPerIP: 7, rate: 5}, "::1", 100, nil},
-		{"loopback in disguise", &admission{maxPerIP: 7, rate: 5}, "::ffff:127.0.0.1", 100, nil},
-		{"none at all", &admission{maxPerIP: 0, rate: -1}, "192.0.2.1", 0, errTooMany},
+		{"no limits", &connLimiter{maxPerIP: -1, rate: -1}, "192.0.2.1", 100, nil},
+		{"of all", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "192.0.2.1", 10, errFull},
+		{"of all, loopback too", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "127.0.0.1", 10, errFull},
+		{"of an address", &connLimiter{maxPerIP: 7, rate: -1}, "192.0.2.1", 7, errTooMany},
+		{"of an IPv6 network", &connLimiter{maxPerIP: 7, rate: -1}, "2001:db8::1", 7, errTooMany},
+		{"in a second", &connLimiter{maxPerIP: -1, rate: 5}, "192.0.2.1", 5, errTooMany},
+		{"loopback is a proxy", &connLimiter{maxPerIP: 7, rate: 5}, "127.0.0.1", 100, nil},
+		{"loopback in IPv6", &connLimiter{maxPerIP: 7, rate: 5}, "::1", 100, nil},
+		{"loopback in disguise", &connLimiter{maxPerIP: 7, rate: 5}, "::ffff:127.0.0.1", 100, nil},
+		{"none at all", &connLimiter{maxPerIP: 0, rate: -1}, "192.0.2.1", 0, errTooMany},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -49,27 +49,27 @@ func TestAdmission(t *testing.T) {
 				t.Errorf("%d were admitted and the last got %v, not %d and %v", got, last, tt.want, tt.err)
 			}
 			for range got {
-				tt.a.leave(ip(tt.addr), now.Add(time.Minute))
+				tt.a.release(ip(tt.addr), now.Add(time.Minute))
 			}
-			if tt.a.conns != 0 || len(tt.a.visitors) != 0 {
-				t.Errorf("%d connections and %d visitors are left", tt.a.conns, len(tt.a.visitors))
+			if tt.a.conns != 0 || len(tt.a.networks) != 0 {
+				t.Errorf("%d connections and %d visitors are left", tt.a.conns, len(tt.a.networks))
 			}
 		})
 	}
 	t.Run("a /64 is one visitor, and its neighbour another", func(t *testing.T) {
-		a := admission{maxPerIP: 1, rate: -1}
-		if a.admit(ip("2001:db8:0:1::1"), now) != nil || a.admit(ip("2001:db8:0:1:ffff::2"), now) == nil || a.admit(ip("2001:db8:0:2::1"), now) != nil {
+		a := connLimiter{maxPerIP: 1, rate: -1}
+		if a.acquire(ip("2001:db8:0:1::1"), now) != nil || a.acquire(ip("2001:db8:0:1:ffff::2"), now) == nil || a.acquire(ip("2001:db8:0:2::1"), now) != nil {
 			t.Error("networks are not told apart")
 		}
 	})
 	t.Run("an address is the same in both notations", func(t *testing.T) {
-		a := admission{maxPerIP: 1, rate: -1}
-		if a.admit(ip("192.0.2.1"), now) != nil || a.admit(ip("::ffff:192.0.2.1"), now) == nil || a.admit(ip("::ffff:192.0.2.2"), now) != nil {
+		a := connLimiter{maxPerIP: 1, rate: -1}
+		if a.acquire(ip("192.0.2.1"), now) != nil || a.acquire(ip("::ffff:192.0.2.1"), now) == nil || a.acquire(ip("::ffff:192.0.2.2"), now) != nil {
 			t.Error("IPv4 in IPv6 is not told apart, or not recognised")
 		}
 	})
 	t.Run("the rate comes back with time", func(t *testing.T) {
-		a := admission{maxPerIP: -1, rate: 10}
+		a := connLimiter{maxPerIP: -1, rate: 10}
 		if n, _ := admitN(&a, "192.0.2.1", 100); n != 10 {
 			t.Fatalf("a burst of %d", n)
 		}
@@ -79,26 +79,26 @@ func TestAdmission(t *testing.T) {
 		}
 	})
 	t.Run("visitors that are gone are forgotten", func(t *testing.T) {
-		a := admission{maxPerIP: 10, rate: 10}
+		a := connLimiter{maxPerIP: 10, rate: 10}
 		addr := ip("10.0.0.0")
 		for range 10_000 {
 			addr = addr.Next()
 			now = now.Add(10 * time.Millisecond)
-			if err := a.admit(addr, now); err != nil {
+			if err := a.acquire(addr, now); err != nil {
 				t.Fatal(err)
 			}
-			a.leave(addr, now)
+			a.release(addr, now)
 		}
-		if n := len(a.visitors); n > 100 {
+		if n := len(a.networks); n > 100 {
 			t.Errorf("%d visitors are remembered", n)
 		}
 	})
 }
 
 // The counts are exact, whatever comes and goes.
-func TestAdmission_CountsAreExact(t *testing.T) {
+func TestConnLimiter_CountsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a := admission{maxConns: 20, maxPerIP: 4, rate: -1}
+		a := connLimiter{maxConns: 20, maxPerIP: 4, rate: -1}
 		open := map[string][]netip.Addr{}
 		total := 0
 		now := time.Unix(1000, 0)
@@ -106,7 +106,7 @@ func TestAdmission_CountsAreExact(t *testing.T) {
 			"come": func(t *rapid.T) {
 				addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(0, 5).Draw(t, "host"))})
 				mine := len(open[addr.String()])
-				err := a.admit(addr, now)
+				err := a.acquire(addr, now)
 				if want := total < 20 && mine < 4; (err == nil) != want {
 					t.Fatalf("with %d of all and %d of this address it said %v", total, mine, err)
 				}
@@ -117,7 +117,7 @@ func TestAdmission_CountsAreExact(t *testing.T) {
 			},
 			"go": func(t *rapid.T) {
 				for k, addrs := range open {
-					a.leave(addrs[0], now)
+					a.release(addrs[0], now)
 					total--
 					if open[k] = addrs[1:]; len(open[k]) == 0 {
 						delete(open, k)
@@ -126,8 +126,8 @@ func TestAdmission_CountsAreExact(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				if a.conns != total || len(a.visitors) != len(open) {
-					t.Fatalf("%d connections and %d visitors, not %d and %d", a.conns, len(a.visitors), total, len(open))
+				if a.conns != total || len(a.networks) != len(open) {
+					t.Fatalf("%d connections and %d visitors, not %d and %d", a.conns, len(a.networks), total, len(open))
 				}
 			},
 		})
@@ -162,14 +162,14 @@ func TestNewID(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.add(snapshot{}, netip.Addr{}, Polling); err != errShuttingDown {
+	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errShuttingDown {
 		t.Errorf("after Shutdown: %v", err)
 	}
-	if s.enter() {
+	if s.addRunning() {
 		t.Error("after Shutdown, something runs that it did not wait for")
 	}
 	s.random = iotest.ErrReader(errors.New("no entropy"))
-	if _, err := s.add(snapshot{}, netip.Addr{}, Polling); err != errInternal {
+	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errInternal {
 		t.Errorf("without randomness: %v", err)
 	}
 	if n := s.Stats().Connections; n != 0 {

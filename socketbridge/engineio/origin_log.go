@@ -1,0 +1,52 @@
+package engineio
+
+import (
+	"log/slog"
+	"strconv"
+	"strings"
+)
+
+// maxLoggedOrigin bounds how many bytes of an Origin header are logged.
+const maxLoggedOrigin = 200
+
+// logRefusedOrigin logs a request that the origin policy refused, and what to change if it
+// should have been allowed. The browser tells the page only that the request failed.
+func (s *Server) logRefusedOrigin(reason refusalReason, r originRequest) {
+	origin := strings.Join(r.Origins, ", ")
+	if len(origin) > maxLoggedOrigin {
+		origin = origin[:maxLoggedOrigin]
+	}
+	suppressed, ok := s.originLog.Allow(strconv.Itoa(int(reason)) + " " + origin)
+	if !ok {
+		return
+	}
+	setting, advice := s.originAdvice(reason, r)
+	s.log.Warn("engineio: request refused because of its origin: "+advice, slog.String("origin", origin),
+		slog.String("site", r.Scheme+"://"+r.Host), slog.String("setting", setting), slog.Int("others", suppressed))
+}
+
+// originAdvice returns the name of the setting that refused a request, or "" if no setting
+// can allow it, and what to do about it.
+func (s *Server) originAdvice(reason refusalReason, r originRequest) (setting, advice string) {
+	switch reason {
+	case originMissing:
+		return "RequireOrigin", "it has neither an Origin nor a Sec-Fetch-Site header, and RequireOrigin is set"
+	case duplicateHeader:
+		return "", "it has two headers where a browser sends one; check the proxy in front of this server"
+	case crossSiteFetch:
+		return "", "it comes from a link, an image or a form on another site and has no Origin; no setting allows that"
+	case invalidOrigin:
+		return "", "its Origin is not that of a website, for example because its page is a sandboxed frame or a file; " +
+			"no setting allows that with cookies"
+	}
+	origin, _ := parseOrigin(r.Origins[0])
+	if host := strings.TrimPrefix(origin, "https://"); host != origin && r.Scheme == "http" && host == r.Host+":443" {
+		return "AllowOrigins", "it is this site's own origin over https, but this server sees the request as http; " +
+			"have the proxy set X-Forwarded-Proto, and trust the proxy in fiber.Config (TrustedProxies)"
+	}
+	if s.cfg.AllowOriginFunc != nil {
+		return "AllowOriginFunc", "AllowOriginFunc returned false for the page's origin, and AllowOrigins does not list it"
+	}
+	return "AllowOrigins", "the page's origin is not this site's own; " +
+		"if its pages may act on behalf of their visitors, list it in AllowOrigins"
+}
