@@ -65,12 +65,12 @@ func TestNew_PanicsOnContradictions(t *testing.T) {
 		{"a negative close timeout", engineio.Config{Timeouts: engineio.Timeouts{Close: -1}}, "Config.Timeouts.Close is -1ns: it must be at least 1ms"},
 		{"the shortest times", engineio.Config{PingInterval: time.Millisecond, PingTimeout: time.Millisecond,
 			Timeouts: engineio.Timeouts{Upgrade: time.Millisecond, Write: time.Millisecond, Close: time.Millisecond}}, ""},
-		{"no limit of messages", engineio.Config{MaxPayload: -1}, "Config.MaxPayload is -1: it must not be negative"},
-		{"no limit of packets", engineio.Config{Limits: engineio.Limits{MaxPollPackets: -1}}, "Config.Limits.MaxPollPackets is -1: it must not be negative"},
+		{"no limit of messages", engineio.Config{MaxPayload: -1}, "Config.MaxPayload is -1: it must be positive"},
+		{"no limit of packets", engineio.Config{Limits: engineio.Limits{MaxPollPackets: -1}}, "Config.Limits.MaxPollPackets is -1: it must be positive"},
 		{"no limit of the queue's bytes", engineio.Config{Limits: engineio.Limits{MaxQueueBytes: -1}},
-			"Config.Limits.MaxQueueBytes is -1: it must not be negative, since every connection needs this limit (0 means the default, 1048576)"},
-		{"no limit of the queue's messages", engineio.Config{Limits: engineio.Limits{MaxQueueMessages: -1}}, "Config.Limits.MaxQueueMessages is -1: it must not be negative"},
-		{"a negative limit of all connections", engineio.Config{Limits: engineio.Limits{MaxConns: -1}}, "Config.Limits.MaxConns is -1: it must not be negative (0 means no limit)"},
+			"Config.Limits.MaxQueueBytes is -1: it must be positive (0 means the default, 1048576)"},
+		{"no limit of the queue's messages", engineio.Config{Limits: engineio.Limits{MaxQueueMessages: -1}}, "Config.Limits.MaxQueueMessages is -1: it must be positive"},
+		{"a negative limit of all connections", engineio.Config{Limits: engineio.Limits{MaxConns: -1}}, "Config.Limits.MaxConns is -1: it must not be negative"},
 		{"no limit of addresses", engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: -1, ConnRatePerIP: -1}}, ""},
 	}
 	for _, tt := range tests {
