@@ -13,7 +13,7 @@ import (
 func TestConn(t *testing.T) {
 	t.Run("polling", func(t *testing.T) {
 		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {
-			s := open(tb, nil, engineio.Config{}, siteOptions{core: a})
+			s := open(tb, nil, engineio.Config{}, siteOptions{acceptor: a})
 			if answer := s.do("GET", polling, ""); answer.status != 200 {
 				return nil, fmt.Errorf("%d %s", answer.status, answer.body)
 			} else {
@@ -23,7 +23,7 @@ func TestConn(t *testing.T) {
 	})
 	t.Run("websocket", func(t *testing.T) {
 		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {
-			c, answer := open(tb, nil, engineio.Config{}, siteOptions{core: a}).dialWS(websocket)
+			c, answer := open(tb, nil, engineio.Config{}, siteOptions{acceptor: a}).dialWS(websocket)
 			if c == nil {
 				return nil, fmt.Errorf("%d %s", answer.status, answer.body)
 			}
@@ -32,12 +32,12 @@ func TestConn(t *testing.T) {
 	})
 	t.Run("upgraded", func(t *testing.T) {
 		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {
-			s := open(tb, nil, engineio.Config{}, siteOptions{core: a})
+			s := open(tb, nil, engineio.Config{}, siteOptions{acceptor: a})
 			answer := s.do("GET", polling, "")
 			if answer.status != 200 {
 				return nil, fmt.Errorf("%d %s", answer.status, answer.body)
 			}
-			return (&pollClient{site: s, sid: parseOpen(tb, answer.body).SID}).upgradeTo(), nil
+			return (&pollClient{site: s, sid: parseOpen(tb, answer.body).SID}).upgrade(), nil
 		})
 	})
 }

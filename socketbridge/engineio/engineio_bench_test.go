@@ -13,24 +13,24 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// reflecting is a core that echoes without a record.
-type reflecting struct{}
+// echoAcceptor is a core that echoes without a record.
+type echoAcceptor struct{}
 
-func (reflecting) Accept(c transport.Conn) (transport.Receiver, error) { return echo{c}, nil }
+func (echoAcceptor) Accept(c transport.Conn) (transport.Receiver, error) { return echo{c}, nil }
 
 // BenchmarkEcho is the round trip of one message on loopback, with so many
 // messages under way.
 func BenchmarkEcho(b *testing.B) {
 	for _, window := range []int{1, 16} {
 		b.Run(fmt.Sprintf("websocket/window=%d", window), func(b *testing.B) {
-			s := open(b, nil, engineio.Config{}, siteOptions{core: reflecting{}})
-			c := s.ws()
+			s := open(b, nil, engineio.Config{}, siteOptions{acceptor: echoAcceptor{}})
+			c := s.openWS()
 			packet := `42["echo",1]`
 			send := strings.Repeat(clientFrame(true, wsframe.Text, packet), window)
 			receive := make([]byte, window*(2+len(packet)))
 			b.ReportAllocs()
 			for n := 0; n < b.N; n += window {
-				c.raw(send)
+				c.write(send)
 				if _, err := io.ReadFull(c.r, receive); err != nil {
 					b.Fatal(err)
 				}
@@ -38,8 +38,8 @@ func BenchmarkEcho(b *testing.B) {
 		})
 	}
 	b.Run("polling", func(b *testing.B) {
-		s := open(b, nil, engineio.Config{}, siteOptions{core: reflecting{}})
-		p := s.poll()
+		s := open(b, nil, engineio.Config{}, siteOptions{acceptor: echoAcceptor{}})
+		p := s.openPoll()
 		b.ReportAllocs()
 		for range b.N {
 			p.post(`42["echo",1]`)
@@ -57,7 +57,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	s := open(b, core, engineio.Config{})
 	var clients []*wsClient
 	for range n {
-		clients = append(clients, s.ws())
+		clients = append(clients, s.openWS())
 	}
 	m := transport.Message{Data: []byte(strings.Repeat("x", 100))}
 	receive := make([]byte, 2+1+100)
@@ -79,7 +79,7 @@ func BenchmarkBroadcast(b *testing.B) {
 // BenchmarkIdle reports what the process holds for one idle WebSocket: the client's
 // end of the benchmark included, so that it tells changes rather than sizes.
 func BenchmarkIdle(b *testing.B) {
-	s := open(b, nil, engineio.Config{}, siteOptions{core: reflecting{}})
+	s := open(b, nil, engineio.Config{}, siteOptions{acceptor: echoAcceptor{}})
 	heap := func() (bytes uint64) {
 		runtime.GC()
 		var m runtime.MemStats
@@ -88,7 +88,7 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	before := heap()
 	for range b.N {
-		s.ws()
+		s.openWS()
 	}
 	b.ReportMetric(float64(heap()-before)/float64(b.N), "B/conn")
 }

@@ -1,11 +1,8 @@
 package engineio_test
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,13 +14,12 @@ import (
 	"github.com/lxzan/gws"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
 // Clients that others wrote read the RFC as they understood it.
 func TestClients_Coder(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{})
+	s := open(t, echoRecorder(), engineio.Config{})
 	ctx := s.context()
 	c, _, err := coder.Dial(ctx, "ws://"+s.addr+"/socket.io/?"+websocket, &coder.DialOptions{CompressionMode: coder.CompressionContextTakeover})
 	if err != nil {
@@ -86,7 +82,7 @@ func (h *gwsHandler) OnClose(_ *gws.Conn, err error)     { h.closed <- err }
 
 func TestClients_GWS(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{})
+	s := open(t, echoRecorder(), engineio.Config{})
 	h := &gwsHandler{messages: make(chan string, 10), closed: make(chan error, 1)}
 	c, _, err := gws.NewClient(h, &gws.ClientOption{Addr: "ws://" + s.addr + "/socket.io/?" + websocket, PermessageDeflate: gws.PermessageDeflate{Enabled: true}})
 	if err != nil {
@@ -122,16 +118,16 @@ func TestOverEveryKindOfServer(t *testing.T) {
 	echo := func(t *testing.T, s *site, c *wsClient) {
 		t.Helper()
 		big := strings.Repeat("x", 200_000)
-		c.say("4hello")
-		c.say("4" + big)
-		if got := c.text(); got != "4hello" {
+		c.sendText("4hello")
+		c.sendText("4" + big)
+		if got := c.readText(); got != "4hello" {
 			t.Errorf("the echo is %q", got)
 		}
-		if got := c.text(); got != "4"+big {
+		if got := c.readText(); got != "4"+big {
 			t.Errorf("the large echo has %d bytes", len(got))
 		}
-		c.raw(clientFrame(true, 8, "\x03\xe8"))
-		if code := c.closed(); code != 1000 {
+		c.write(clientFrame(true, 8, "\x03\xe8"))
+		if code := c.readClose(); code != 1000 {
 			t.Errorf("the close code is %d", code)
 		}
 	}
@@ -142,14 +138,14 @@ func TestOverEveryKindOfServer(t *testing.T) {
 		"immutable":           {Immutable: true},
 		"no keep-alive":       {DisableKeepalive: true},
 		"streamed bodies":     {StreamRequestBody: true},
-		"a write timeout":     {WriteTimeout: patience},
+		"a write timeout":     {WriteTimeout: waitLimit},
 		"case and strictness": {CaseSensitive: true, StrictRouting: true},
 	}
 	for name, cfg := range configs {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, echoing(), engineio.Config{}, siteOptions{fiber: cfg})
-			echo(t, s, s.ws())
-			p := s.poll()
+			s := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: cfg})
+			echo(t, s, s.openWS())
+			p := s.openPoll()
 			big := "4" + strings.Repeat("x", 200_000)
 			if a := p.post(big); a.status != 200 {
 				t.Fatalf("the post was answered with %d %s", a.status, a.body)
@@ -157,7 +153,7 @@ func TestOverEveryKindOfServer(t *testing.T) {
 			if a := p.get(); a.body != big {
 				t.Errorf("the poll has %d bytes", len(a.body))
 			}
-			echo(t, s, p.upgradeTo())
+			echo(t, s, p.upgrade())
 		})
 	}
 	t.Run("TLS", func(t *testing.T) {
@@ -167,60 +163,18 @@ func TestOverEveryKindOfServer(t *testing.T) {
 		trust := ts.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		trust.ServerName = "example.com"
 		ts.Close()
-		s := open(t, echoing(), engineio.Config{}, siteOptions{wrap: func(ln net.Listener) net.Listener {
+		s := open(t, echoRecorder(), engineio.Config{}, siteOptions{wrap: func(ln net.Listener) net.Listener {
 			return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
 		}})
 		nc := tls.Client(s.dial(), trust)
 		c, a := handshakeWS(t, nc, "example.com", "/socket.io/?"+websocket, "Origin", "https://example.com")
 		if c == nil {
-			t.Fatalf("it was answered with %d %s", a.status, a.body)
+			t.Fatalf("response is %d %s", a.status, a.body)
 		}
-		if !s.next().Conn.Handshake().Secure {
+		if !s.nextConn().Conn.Handshake().Secure {
 			t.Error("the handshake is not secure")
 		}
-		parseOpen(t, c.text())
+		parseOpen(t, c.readText())
 		echo(t, s, c)
 	})
-}
-
-// A streamed body is not read further than its limit.
-func TestStreamedBodies(t *testing.T) {
-	t.Parallel()
-	s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: 1000}, siteOptions{fiber: fiber.Config{StreamRequestBody: true}})
-	post := func(p *pollClient, header, body string) string {
-		nc := s.dial()
-		fmt.Fprintf(nc, "POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n%s\r\n\r\n%s", p.query(), s.addr, header, body)
-		status := make([]byte, len("HTTP/1.1 200"))
-		_, _ = nc.Read(status)
-		return string(status[9:])
-	}
-	chunk := func(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("4", n)) }
-	p := s.poll()
-	// fasthttp itself reads the first bytes; the rest never comes, and is not missed.
-	if got := post(p, "Content-Length: 100000", strings.Repeat("4", 20_000)); got != "413" {
-		t.Errorf("a length over the limit, before the body is there: %s", got)
-	}
-	if got := post(p, "Transfer-Encoding: chunked", chunk(600)+chunk(600)); got != "413" {
-		t.Errorf("chunks over the limit: %s", got)
-	}
-	if got := post(p, "Transfer-Encoding: chunked", chunk(600)+chunk(400)+"0\r\n\r\n"); got != "200" {
-		t.Errorf("chunks at the limit: %s", got)
-	}
-	// What a refused request leaves unread must not be taken for the next request.
-	nc := s.dial()
-	inner := "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: " + s.addr + "\r\nConnection: close\r\n\r\n"
-	fmt.Fprintf(nc, "POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n", p.query(), s.addr)
-	_, _ = nc.Write([]byte(strings.Repeat(" ", 8<<10)))
-	first := make([]byte, len("HTTP/1.1 400"))
-	if _, err := io.ReadFull(nc, first); err != nil || string(first) != "HTTP/1.1 400" {
-		t.Errorf("%q, %v", first, err)
-	}
-	_, _ = nc.Write([]byte(inner))
-	if rest, _ := io.ReadAll(nc); bytes.Contains(rest, []byte("HTTP/1.1")) {
-		t.Errorf("two answers to one request: %q", rest)
-	}
-	a := s.next()
-	if m, err := a.Next(context.Background()); err != nil || !bytes.Equal(m.Data, bytes.Repeat([]byte("4"), 999)) {
-		t.Errorf("the core got %d bytes, %v", len(m.Data), err)
-	}
 }

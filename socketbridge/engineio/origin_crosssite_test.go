@@ -16,10 +16,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// hostile are origins that must not pass at http://shop.example, whose list is that of
+// hostileOrigins are origins that must not pass at http://shop.example, whose list is that of
 // crossSiteConfig. The rules are a table in origin_internal_test.go; here they meet the
 // HTTP server, on the way of every request.
-var hostile = []string{
+var hostileOrigins = []string{
 	"https://evil.example",
 	"http://evil.example",
 	"https://shop.example", // the scheme of another (CVE-2025-47909)
@@ -75,8 +75,8 @@ var hostile = []string{
 	"https://asked.example.evil.example",
 }
 
-// friendly are origins that must pass there.
-var friendly = []string{
+// allowedOrigins are origins that must pass there.
+var allowedOrigins = []string{
 	"http://shop.example",
 	"http://shop.example:80",
 	"https://app.example.com",
@@ -95,7 +95,7 @@ func crossSiteConfig(asked func(origin string)) engineio.Config {
 	}
 }
 
-// TestB9_HostileOrigins sends each hostile origin with each kind of request: none may
+// TestB9_HostileOrigins sends each hostileOrigins origin with each kind of request: none may
 // reach the core, read the answer, or disturb the connection that it names. (D12, rows
 // 1 and 3 of docs/security.md)
 func TestB9_HostileOrigins(t *testing.T) {
@@ -107,33 +107,33 @@ func TestB9_HostileOrigins(t *testing.T) {
 		defer mu.Unlock()
 		asked[origin] = true
 	})
-	core := echoing()
+	core := echoRecorder()
 	var s *site
 	s = open(t, core, cfg, siteOptions{before: func(app *fiber.App) {
 		app.Get("/ws", func(c *fiber.Ctx) error { return s.engine.Plain(core)(c) })
 	}})
-	kinds := crossSiteRequests(s)
-	for _, origin := range hostile {
-		p := s.poll("Host", "shop.example")
+	kinds := requestKinds(s)
+	for _, origin := range hostileOrigins {
+		p := s.openPoll("Host", "shop.example")
 		before := len(core.All())
 		for _, k := range kinds {
 			a := k.send(p.sid, "Origin: "+origin)
 			if a.status != 403 || a.code() != 4 {
-				t.Errorf("%s, %q: it was answered with %d %s", k.name, origin, a.status, a.body)
+				t.Errorf("%s, %q: response is %d %s", k.name, origin, a.status, a.body)
 			}
 			if h := a.header; h.Get("Access-Control-Allow-Origin") != "" || h.Get("Access-Control-Allow-Credentials") != "" || h.Get("Vary") != "Origin" {
 				t.Errorf("%s, %q: the headers are %v", k.name, origin, h)
 			}
 		}
 		if n := len(core.All()) - before; n > 0 {
-			t.Errorf("%q: %d connections reached the core", origin, n)
+			t.Errorf("%q: %d connections reached the receiver", origin, n)
 		}
 		if a := p.post("4still here"); a.status != 200 {
 			t.Errorf("%q disturbed a connection: %d %s", origin, a.status, a.body)
 		}
 	}
 	for _, k := range kinds { // what is only a part of a request's headers decides alone
-		p := s.poll("Host", "shop.example")
+		p := s.openPoll("Host", "shop.example")
 		for _, headers := range []string{
 			"Origin: http://shop.example\r\nOrigin: https://evil.example",
 			"Origin: http://shop.example\r\nSec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site",
@@ -141,16 +141,16 @@ func TestB9_HostileOrigins(t *testing.T) {
 			"Sec-Fetch-Site: same-site",
 		} {
 			if a := k.send(p.sid, headers); a.status != 403 {
-				t.Errorf("%s, %q: it was answered with %d %s", k.name, headers, a.status, a.body)
+				t.Errorf("%s, %q: response is %d %s", k.name, headers, a.status, a.body)
 			}
 		}
 	}
-	for _, origin := range friendly {
+	for _, origin := range allowedOrigins {
 		for _, k := range kinds {
-			p := s.poll("Host", "shop.example")
+			p := s.openPoll("Host", "shop.example")
 			a := k.send(p.sid, "Origin: "+origin)
 			if a.status != 200 && a.status != 101 {
-				t.Errorf("%s, %q: it was answered with %d %s", k.name, origin, a.status, a.body)
+				t.Errorf("%s, %q: response is %d %s", k.name, origin, a.status, a.body)
 			}
 			want, credentials := origin, "true"
 			if strings.HasPrefix(origin, "http://shop.example") {
@@ -164,7 +164,7 @@ func TestB9_HostileOrigins(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	for origin := range asked {
-		if origin == "null" || slices.Contains(friendly[:5], origin) {
+		if origin == "null" || slices.Contains(allowedOrigins[:5], origin) {
 			t.Errorf("AllowOriginFunc was asked about %q", origin)
 		}
 	}
@@ -174,24 +174,24 @@ func TestB9_HostileOrigins(t *testing.T) {
 }
 
 // kind is one kind of request that a page can cause.
-type kind struct {
+type requestKind struct {
 	name string
 	send func(sid, headers string) answer
 }
 
-func crossSiteRequests(s *site) []kind {
+func requestKinds(s *site) []requestKind {
 	const upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
 	to := func(method, target, more, body string) func(sid, headers string) answer {
 		return func(sid, headers string) answer {
 			if more != "" {
 				headers += "\r\n" + more
 			}
-			return s.raw(method, strings.ReplaceAll(target, "SID", sid), headers, body)
+			return s.rawRequest(method, strings.ReplaceAll(target, "SID", sid), headers, body)
 		}
 	}
 	poll := to("GET", "/socket.io/?"+polling+"&sid=SID", "", "")
 	post := to("POST", "/socket.io/?"+polling+"&sid=SID", "Content-Type: text/plain", "4x")
-	return []kind{
+	return []requestKind{
 		{"handshake", to("GET", "/socket.io/?"+polling, "", "")},
 		{"poll", func(sid, headers string) answer { // there is something to get
 			s.do("POST", polling+"&sid="+sid, "4x", "Host", "shop.example")
@@ -206,7 +206,7 @@ func crossSiteRequests(s *site) []kind {
 
 // raw sends a request to shop.example with headers as they are: http.Client would
 // mend or refuse some.
-func (s *site) raw(method, target, headers, body string) answer {
+func (s *site) rawRequest(method, target, headers, body string) answer {
 	s.t.Helper()
 	nc := s.dial()
 	defer nc.Close()
@@ -235,13 +235,13 @@ func TestB9_Preflight(t *testing.T) {
 	t.Parallel()
 	cfg := crossSiteConfig(func(string) {})
 	cfg.AllowHeaders = []string{"Content-Type", "X-Token"}
-	s := open(t, echoing(), cfg)
-	for _, origin := range slices.Concat(friendly, hostile) {
-		a := s.raw("OPTIONS", "/socket.io/?"+polling, "Origin: "+origin+"\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-token", "")
+	s := open(t, echoRecorder(), cfg)
+	for _, origin := range slices.Concat(allowedOrigins, hostileOrigins) {
+		a := s.rawRequest("OPTIONS", "/socket.io/?"+polling, "Origin: "+origin+"\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-token", "")
 		want := map[string]string{"Vary": "Origin"}
 		status := 403
 		switch {
-		case !slices.Contains(friendly, origin):
+		case !slices.Contains(allowedOrigins, origin):
 		case strings.HasPrefix(origin, "http://shop.example"):
 			status = 204
 		default:
@@ -253,7 +253,7 @@ func TestB9_Preflight(t *testing.T) {
 			want["Access-Control-Max-Age"] = "600"
 		}
 		if a.status != status {
-			t.Errorf("%q: it was answered with %d %s", origin, a.status, a.body)
+			t.Errorf("%q: response is %d %s", origin, a.status, a.body)
 		}
 		for name := range a.header {
 			if strings.HasPrefix(name, "Access-Control-") && want[name] == "" {
@@ -262,7 +262,7 @@ func TestB9_Preflight(t *testing.T) {
 		}
 		for name, value := range want {
 			if got := a.header.Get(name); got != value {
-				t.Errorf("%q: %s is %q, not %q", origin, name, got, value)
+				t.Errorf("%q: %s is %q, want %q", origin, name, got, value)
 			}
 		}
 	}
@@ -275,8 +275,8 @@ func TestB9_BesideACORSMiddleware(t *testing.T) {
 	mount := func(app *fiber.App) {
 		app.Use(cors.New(cors.Config{AllowOriginsFunc: func(string) bool { return true }, AllowCredentials: true}))
 	}
-	listed := open(t, echoing(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}}, siteOptions{before: mount})
-	public := open(t, echoing(), engineio.Config{AllowAnyOrigin: true}, siteOptions{before: mount})
+	listed := open(t, echoRecorder(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}}, siteOptions{before: mount})
+	public := open(t, echoRecorder(), engineio.Config{AllowAnyOrigin: true}, siteOptions{before: mount})
 	for _, tt := range []struct {
 		site                 *site
 		origin               string
@@ -317,10 +317,10 @@ func TestB9_LogSaysWhichSetting(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, echoing(), tt.cfg)
+			s := open(t, echoRecorder(), tt.cfg)
 			for range 20 { // each time the same
-				if a := s.raw("GET", "/socket.io/?"+polling, tt.headers, ""); a.status != 403 {
-					t.Fatalf("it was answered with %d %s", a.status, a.body)
+				if a := s.rawRequest("GET", "/socket.io/?"+polling, tt.headers, ""); a.status != 403 {
+					t.Fatalf("response is %d %s", a.status, a.body)
 				}
 			}
 			lines := refusalLines(s)
@@ -336,9 +336,9 @@ func TestB9_LogSaysWhichSetting(t *testing.T) {
 	}
 	t.Run("a flood of origins", func(t *testing.T) {
 		t.Parallel()
-		s := open(t, echoing(), engineio.Config{})
+		s := open(t, echoRecorder(), engineio.Config{})
 		for i := range 200 {
-			s.raw("GET", "/socket.io/?"+polling, fmt.Sprintf("Origin: https://evil%d.example", i), "")
+			s.rawRequest("GET", "/socket.io/?"+polling, fmt.Sprintf("Origin: https://evil%d.example", i), "")
 		}
 		if n := len(refusalLines(s)); n != 10 {
 			t.Errorf("%d refusals were told", n)
@@ -361,7 +361,7 @@ func refusalLines(s *site) []string {
 func TestB9_AllowOriginFunc(t *testing.T) {
 	t.Parallel()
 	var kept []string
-	s := open(t, echoing(), engineio.Config{AllowOriginFunc: func(origin string, c *fiber.Ctx) bool {
+	s := open(t, echoRecorder(), engineio.Config{AllowOriginFunc: func(origin string, c *fiber.Ctx) bool {
 		if origin == "https://panic.example" {
 			panic("of the app")
 		}
@@ -377,20 +377,20 @@ func TestB9_AllowOriginFunc(t *testing.T) {
 			return c.Next()
 		})
 	}})
-	if a := s.raw("GET", "/socket.io/?"+polling+"&tenant=one", "Origin: HTTPS://First.example:443", ""); a.status != 200 {
+	if a := s.rawRequest("GET", "/socket.io/?"+polling+"&tenant=one", "Origin: HTTPS://First.example:443", ""); a.status != 200 {
 		t.Errorf("tenant one: %d %s", a.status, a.body)
 	}
-	if a := s.raw("GET", "/socket.io/?"+polling+"&tenant=two", "Origin: https://other.example", ""); a.status != 403 {
+	if a := s.rawRequest("GET", "/socket.io/?"+polling+"&tenant=two", "Origin: https://other.example", ""); a.status != 403 {
 		t.Errorf("tenant two: %d %s", a.status, a.body)
 	}
 	if want := []string{"https://first.example", "https://other.example"}; !slices.Equal(kept, want) {
-		t.Errorf("it was asked about %q, not %q", kept, want)
+		t.Errorf("it was asked about %q, want %q", kept, want)
 	}
 	before := s.engine.Stats()
-	if a := s.raw("GET", "/socket.io/?"+polling, "Origin: https://panic.example", ""); a.status != 418 {
+	if a := s.rawRequest("GET", "/socket.io/?"+polling, "Origin: https://panic.example", ""); a.status != 418 {
 		t.Errorf("a panic: %d %s", a.status, a.body)
 	}
 	if after := s.engine.Stats(); after != before {
-		t.Errorf("a panic left %+v, not %+v", after, before)
+		t.Errorf("a panic left %+v, want %+v", after, before)
 	}
 }

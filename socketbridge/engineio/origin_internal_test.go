@@ -56,7 +56,7 @@ func TestParseOrigin(t *testing.T) {
 		t.Run(tt.in, func(t *testing.T) {
 			got, ok := parseOrigin(tt.in)
 			if got != tt.want || ok != (tt.want != "") {
-				t.Errorf("it is %q, %v, not %q", got, ok, tt.want)
+				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
 			}
 		})
 	}
@@ -168,7 +168,7 @@ func TestOriginPolicy(t *testing.T) {
 			p := newOriginPolicy(tt.cfg)
 			got, reason := p.check(tt.req)
 			if got != tt.want || (reason == notRefused) != (got != refused) {
-				t.Errorf("it is %d (%d), not %d", got, reason, tt.want)
+				t.Errorf("got %d (%d), want %d", got, reason, tt.want)
 			}
 		})
 	}

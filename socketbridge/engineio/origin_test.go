@@ -14,7 +14,7 @@ import (
 // rules themselves are a table in origin_internal_test.go.
 func TestD12_OriginOfEveryRequest(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}})
+	s := open(t, echoRecorder(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}})
 	origins := []struct {
 		name    string
 		headers []string
@@ -49,14 +49,14 @@ func TestD12_OriginOfEveryRequest(t *testing.T) {
 	for _, r := range requests {
 		for _, o := range origins {
 			t.Run(r.name+"/"+o.name, func(t *testing.T) {
-				p := s.poll()
-				before := len(s.core.All())
+				p := s.openPoll()
+				before := len(s.recorder.All())
 				a := r.send(p, o.headers)
 				if ok := a.status == 200 || a.status == 101; ok != o.allowed || !ok && (a.status != 403 || a.code() != 4) {
-					t.Errorf("it was answered with %d %s", a.status, a.body)
+					t.Errorf("response is %d %s", a.status, a.body)
 				}
 				if got := a.header.Get("Access-Control-Allow-Origin"); got != o.cors {
-					t.Errorf("Access-Control-Allow-Origin is %q, not %q", got, o.cors)
+					t.Errorf("Access-Control-Allow-Origin is %q, want %q", got, o.cors)
 				}
 				if got := a.header.Get("Access-Control-Allow-Credentials"); (got == "true") != (o.cors != "") {
 					t.Errorf("Access-Control-Allow-Credentials is %q", got)
@@ -65,8 +65,8 @@ func TestD12_OriginOfEveryRequest(t *testing.T) {
 					t.Errorf("Vary is %q", a.header.Get("Vary"))
 				}
 				if !o.allowed {
-					if n := len(s.core.All()); n != before {
-						t.Error("a refused request reached the core")
+					if n := len(s.recorder.All()); n != before {
+						t.Error("a refused request reached the receiver")
 					}
 					if a := s.do("POST", p.query(), "4x"); a.status != 200 {
 						t.Errorf("the connection was disturbed: %d %s", a.status, a.body)
@@ -79,7 +79,7 @@ func TestD12_OriginOfEveryRequest(t *testing.T) {
 
 func TestCORS_Preflight(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}, AllowHeaders: []string{"Content-Type", "X-Token"}})
+	s := open(t, echoRecorder(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}, AllowHeaders: []string{"Content-Type", "X-Token"}})
 	a := s.do("OPTIONS", polling, "", "Origin", "https://app.example.com", "Access-Control-Request-Method", "POST")
 	want := map[string]string{
 		"Access-Control-Allow-Origin":      "https://app.example.com",
@@ -91,7 +91,7 @@ func TestCORS_Preflight(t *testing.T) {
 	}
 	for k, v := range want {
 		if a.header.Get(k) != v {
-			t.Errorf("%s is %q, not %q", k, a.header.Get(k), v)
+			t.Errorf("%s is %q, want %q", k, a.header.Get(k), v)
 		}
 	}
 	if a.status != 204 {
@@ -106,11 +106,11 @@ func TestCORS_Preflight(t *testing.T) {
 func TestOrigin_BehindAProxy(t *testing.T) {
 	t.Parallel()
 	forwarded := []string{"Origin", "https://site.example", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "site.example"}
-	trusted := open(t, echoing(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"127.0.0.1"}}})
+	trusted := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"127.0.0.1"}}})
 	if a := trusted.do("GET", polling, "", forwarded...); a.status != 200 {
 		t.Errorf("from a trusted proxy: %d %s", a.status, a.body)
 	}
-	untrusted := open(t, echoing(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"192.0.2.1"}}})
+	untrusted := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"192.0.2.1"}}})
 	if a := untrusted.do("GET", polling, "", forwarded...); a.status != 403 {
 		t.Errorf("from anybody: %d %s", a.status, a.body)
 	}
@@ -127,13 +127,13 @@ func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 		}
 		return nil, nil
 	}}
-	core := echoing()
+	core := echoRecorder()
 	s := open(t, core, engineio.Config{AllowAnyOrigin: true}, siteOptions{hooks: hooks})
-	p := s.poll("Origin", "https://evil.example", "Cookie", "session=secret")
+	p := s.openPoll("Origin", "https://evil.example", "Cookie", "session=secret")
 	if strings.Join(seen, "") != "" {
 		t.Errorf("Lift saw %q", seen)
 	}
-	if hs := s.next().Conn.Handshake(); len(hs.Cookies) != 0 || hs.Header.Get("Cookie") != "" {
+	if hs := s.nextConn().Conn.Handshake(); len(hs.Cookies) != 0 || hs.Header.Get("Cookie") != "" {
 		t.Errorf("the handshake has cookies: %v", hs)
 	}
 	a := p.post("4x")
@@ -149,5 +149,5 @@ func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 		}
 		return nil, nil
 	}}})
-	quiet.poll("Cookie", "session=secret")
+	quiet.openPoll("Cookie", "session=secret")
 }

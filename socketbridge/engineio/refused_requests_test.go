@@ -57,13 +57,13 @@ func TestRefuse_Requests(t *testing.T) {
 		{"another origin, preflight", "OPTIONS", polling, []string{"Origin", "https://evil.example", "Access-Control-Request-Method", "POST"}, 403, 4},
 		{"another site by GET", "GET", polling, []string{"Sec-Fetch-Site", "cross-site"}, 403, 4},
 	}
-	s := open(t, echoing(), engineio.Config{})
-	still := s.innocent()
+	s := open(t, echoRecorder(), engineio.Config{})
+	still := s.bystander()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := s.do(tt.method, tt.query, "4hello", tt.headers...)
 			if a.status != tt.status || a.code() != tt.code || a.header.Get("Content-Type") != "application/json" {
-				t.Errorf("it was answered with %d %s (%s), not %d and code %d", a.status, a.body, a.header.Get("Content-Type"), tt.status, tt.code)
+				t.Errorf("response is %d %s (%s), want %d and code %d", a.status, a.body, a.header.Get("Content-Type"), tt.status, tt.code)
 			}
 			if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Vary") != "Origin" {
 				t.Errorf("the headers are %v", a.header)
@@ -71,8 +71,8 @@ func TestRefuse_Requests(t *testing.T) {
 			still()
 		})
 	}
-	if n := len(s.core.All()); n != 1 {
-		t.Errorf("%d connections reached the core", n-1)
+	if n := len(s.recorder.All()); n != 1 {
+		t.Errorf("%d connections reached the receiver", n-1)
 	}
 }
 
@@ -101,13 +101,13 @@ func TestRefuse_Upgrades(t *testing.T) {
 		{"no Connection: Upgrade", websocket, []string{"Connection", "keep-alive"}, 400, 3},
 		{"another upgrade", websocket, []string{"Upgrade", "h2c"}, 400, 3},
 	}
-	s := open(t, echoing(), engineio.Config{})
-	still := s.innocent()
+	s := open(t, echoRecorder(), engineio.Config{})
+	still := s.bystander()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, a := s.dialWS(tt.query, tt.headers...)
 			if c != nil || a.status != tt.status || a.code() != tt.code {
-				t.Errorf("it was answered with %d %s, not %d and code %d", a.status, a.body, tt.status, tt.code)
+				t.Errorf("response is %d %s, want %d and code %d", a.status, a.body, tt.status, tt.code)
 			}
 			if tt.status == 426 && a.header.Get("Sec-WebSocket-Version") != "13" {
 				t.Error("a 426 must name the version")
@@ -124,7 +124,7 @@ func TestRefuse_Upgrades(t *testing.T) {
 				t.Errorf("%s %.20q: %d", name, h, a.status)
 				continue
 			}
-			c.text()
+			c.readText()
 			c.nc.Close()
 		}
 	}
@@ -170,16 +170,16 @@ func TestRefuse_Bodies(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: limit, Limits: engineio.Limits{MaxPollPackets: 20}})
-			bystander := s.poll()
-			victim := s.next()
-			p := s.poll()
-			a := s.next()
+			bystander := s.openPoll()
+			victim := s.nextConn()
+			p := s.openPoll()
+			a := s.nextConn()
 			got := s.do("POST", p.query(), tt.body, tt.headers...)
 			if got.status != tt.status || got.code() != tt.code {
-				t.Errorf("it was answered with %d %s", got.status, got.body)
+				t.Errorf("response is %d %s", got.status, got.body)
 			}
 			if tt.end != "" {
-				s.ended(a, tt.end)
+				s.waitForEnd(a, tt.end)
 			} else if got := p.post("4after"); got.status != 200 {
 				t.Errorf("the connection has ended: %d %s", got.status, got.body)
 			}
@@ -194,7 +194,7 @@ func TestRefuse_Bodies(t *testing.T) {
 func TestRefuse_Methods(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{})
-	p := s.poll()
+	p := s.openPoll()
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "HEAD"} {
 		if a := s.do(method, p.query(), "4x"); a.status != 400 {
 			t.Errorf("%s was answered with %d", method, a.status)
@@ -203,63 +203,6 @@ func TestRefuse_Methods(t *testing.T) {
 	if a := p.post("4after"); a.status != 200 {
 		t.Errorf("the connection has ended: %d %s", a.status, a.body)
 	}
-}
-
-// Row 13: a second poll, or a second post, ends its connection and no other.
-func TestRefuse_Overlap(t *testing.T) {
-	t.Parallel()
-	t.Run("two polls", func(t *testing.T) {
-		s := open(t, echoing(), engineio.Config{})
-		p := s.poll()
-		a := s.next()
-		still := s.innocent()
-		first := make(chan answer)
-		go func() { first <- p.get() }() // received below
-		eventually(t, func() bool { return s.engine.Stats().Polls == 1 })
-		if a := p.get(); a.status != 400 || a.code() != 3 {
-			t.Errorf("the second was answered with %d %s", a.status, a.body)
-		}
-		if a := <-first; a.status != 200 || a.body != "1" {
-			t.Errorf("the first was answered with %d %q", a.status, a.body)
-		}
-		if cause := s.ended(a, transport.TransportError); cause != engineio.ErrOverlap {
-			t.Errorf("the cause is %v", cause)
-		}
-		if a := p.get(); a.code() != 1 {
-			t.Errorf("a third was answered with %d %s", a.status, a.body)
-		}
-		still()
-	})
-	t.Run("two posts", func(t *testing.T) {
-		hold := make(chan struct{})
-		core := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
-			if string(m.Data) == "hold" {
-				<-hold
-			}
-			return nil
-		}}
-		s := open(t, core, engineio.Config{})
-		p := s.poll()
-		a := s.next()
-		first := make(chan answer)
-		go func() { first <- p.post("4hold\x1e4dropped") }() // received below
-		if _, err := a.Next(s.context()); err != nil {
-			t.Fatal(err)
-		}
-		for range 50 { // none of them is given to the core, or waits
-			if a := p.post("4second"); a.status != 400 {
-				t.Errorf("a second post was answered with %d %s", a.status, a.body)
-			}
-		}
-		close(hold)
-		<-first
-		if cause := s.ended(a, transport.TransportError); cause != engineio.ErrOverlap {
-			t.Errorf("the cause is %v", cause)
-		}
-		if n := len(a.Received()); n != 1 {
-			t.Errorf("the core got %d messages, not the first alone", n)
-		}
-	})
 }
 
 // What breaks the framing, on the wire: the close code of RFC 6455, the end of that
@@ -301,74 +244,34 @@ func TestRefuse_Frames(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, echoing(), engineio.Config{MaxPayload: limit})
-			still := s.innocent()
-			s.next()
-			c := s.ws()
-			a := s.next()
-			c.raw(text("4before") + tt.send + text("4after"))
-			if got := c.text(); got != "4before" {
+			s := open(t, echoRecorder(), engineio.Config{MaxPayload: limit})
+			still := s.bystander()
+			s.nextConn()
+			c := s.openWS()
+			a := s.nextConn()
+			c.write(text("4before") + tt.send + text("4after"))
+			if got := c.readText(); got != "4before" {
 				t.Errorf("the echo is %q", got)
 			}
-			if code := c.closed(); code != tt.code {
-				t.Errorf("the close code is %d, not %d", code, tt.code)
+			if code := c.readClose(); code != tt.code {
+				t.Errorf("the close code is %d, want %d", code, tt.code)
 			}
 			c.nc.Close()
-			s.ended(a, tt.end)
+			s.waitForEnd(a, tt.end)
 			if r := a.Received(); len(r) != 1 || string(r[0].Data) != "before" {
-				t.Errorf("the core got %v", r)
+				t.Errorf("the receiver got %v", r)
 			}
 			still()
 		})
 	}
 }
 
-// At the limit is not over it, on each transport.
-func TestLimit_MaxPayloadIsExact(t *testing.T) {
-	t.Parallel()
-	const limit = 1000
-	s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: limit})
-	c := s.ws()
-	a := s.next()
-	c.raw(clientFrame(true, wsframe.Binary, strings.Repeat("x", limit)))
-	c.say("4" + strings.Repeat("x", limit-1))
-	c.raw(clientFrame(false, wsframe.Binary, strings.Repeat("x", limit-1)) + clientFrame(true, wsframe.Continuation, "x"))
-	for i, want := range []int{limit, limit - 1, limit} {
-		if m, err := a.Next(s.context()); err != nil || len(m.Data) != want {
-			t.Errorf("message %d has %d bytes, %v", i, len(m.Data), err)
-		}
-	}
-}
-
-// The pings of a WebSocket are answered with what they carry, and only that
-// (CVE-2026-45736).
-func TestWebSocket_PingsAreAnswered(t *testing.T) {
-	t.Parallel()
-	c := open(t, echoing(), engineio.Config{}).ws()
-	for n := range 126 {
-		c.raw(clientFrame(true, wsframe.Ping, strings.Repeat("p", n)))
-	}
-	c.raw(clientFrame(true, wsframe.Pong, "nobody asked"))
-	c.raw(clientFrame(false, wsframe.Text, "4a") + clientFrame(true, wsframe.Ping, "between") + clientFrame(true, wsframe.Continuation, "b"))
-	for n := range 126 {
-		if f, err := c.read(); err != nil || f != (frame{wsframe.Pong, strings.Repeat("p", n)}) {
-			t.Fatalf("ping %d was answered with %+v, %v", n, f, err)
-		}
-	}
-	if f, err := c.read(); err != nil || f != (frame{wsframe.Pong, "between"}) {
-		t.Errorf("a ping between fragments was answered with %+v, %v", f, err)
-	}
-	if got := c.text(); got != "4ab" {
-		t.Errorf("the echo is %q", got)
-	}
-}
-
 // CVE-2022-41940: a client that resets the connection while it is being refused.
 func TestRefuse_ClientsThatReset(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{})
-	still := s.innocent()
-	s.next()
+	s := open(t, echoRecorder(), engineio.Config{})
+	still := s.bystander()
+	s.nextConn()
 	request := func(query string) string {
 		return fmt.Sprintf("GET /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", query, s.addr)
 	}
@@ -385,5 +288,5 @@ func TestRefuse_ClientsThatReset(t *testing.T) {
 		}
 	}
 	still()
-	eventually(t, func() bool { return s.engine.Stats().Connections == 1 && s.engine.Stats().WebSockets == 1 })
+	waitFor(t, func() bool { return s.engine.Stats().Connections == 1 && s.engine.Stats().WebSockets == 1 })
 }

@@ -18,8 +18,8 @@ import (
 // not: a WebSocket outlives that timeout, and so does one whose polls wait.
 func TestSlowRequestsAreCutOff(t *testing.T) {
 	t.Parallel()
-	s := open(t, echoing(), engineio.Config{}, siteOptions{fiber: fiber.Config{ReadTimeout: 2 * time.Second, IdleTimeout: time.Minute}})
-	ws, poll := s.innocent(), s.poll()
+	s := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: fiber.Config{ReadTimeout: 2 * time.Second, IdleTimeout: time.Minute}})
+	ws, poll := s.bystander(), s.openPoll()
 	starts := []string{
 		"",
 		"GET /socket.io/?EIO=4&tran",

@@ -1,0 +1,157 @@
+package engineio
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+func TestTime_UpgradeTimeout(t *testing.T) {
+	for _, say := range []string{"", "2probe"} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newPipeServer(t, &transporttest.Recorder{}, Config{})
+			c, a := b.openPolling()
+			begin := time.Now()
+			p := b.serve(c.serveUpgrade)
+			if say != "" {
+				p.sendText(say)
+				<-p.frames
+			}
+			if f := <-p.frames; f != "8:\x03\xe8" || time.Since(begin) != 10*time.Second {
+				t.Errorf("%q after %v", f, time.Since(begin))
+			}
+			<-p.served
+			if err := c.Send(0, transport.Message{Data: []byte("on polling")}); err != nil {
+				t.Error(err)
+			}
+			if body, err := c.poll(nil); string(body) != "4on polling" || err != nil {
+				t.Errorf("the poll got %q, %v", body, err)
+			}
+			c.terminate(transport.ForcedClose, nil)
+			<-a.Conn.Done()
+		})
+	}
+}
+
+// A client that polls while its upgrade is under way, because a proxy swallows the
+// probe's answer, is not let run in circles.
+func TestTime_PollsArePacedDuringAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
+		c, a := b.openPolling()
+		p := b.serve(c.serveUpgrade)
+		p.sendText("2probe")
+		<-p.frames
+		begin := time.Now()
+		for range 10 {
+			if body, err := c.poll(nil); string(body) != "6" || err != nil {
+				t.Errorf("the poll got %q, %v", body, err)
+			}
+		}
+		if took := time.Since(begin); took != 10*upgradePollTimeout {
+			t.Errorf("10 polls took %v, want %v", took, 10*upgradePollTimeout)
+		}
+		begin = time.Now()
+		c.terminate(transport.ForcedClose, nil)
+		<-p.served
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("the upgrade outlived its connection by %v", took)
+		}
+		<-a.Conn.Done()
+	})
+}
+
+// A post whose messages the core holds back is still being read when the client
+// says "5": what comes on the WebSocket has to wait for it, and no other post may
+// come between.
+func TestTime_UpgradeWaitsForThePostBeingRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
+			if string(m.Data) == "hold" {
+				time.Sleep(time.Minute)
+			}
+			return nil
+		}}
+		b := newPipeServer(t, core, Config{PingInterval: time.Hour})
+		c, a := b.openPolling()
+		posted := make(chan *Error, 1)
+		go func() { posted <- c.post([]byte("4hold\x1e4two")) }() // received below
+		synctest.Wait()
+		p := b.serve(c.serveUpgrade)
+		p.sendText("2probe")
+		<-p.frames
+		p.sendText("5")
+		go p.sendText("4three") // taken when the post is done
+		synctest.Wait()
+		if err := c.post([]byte("4thief")); err != ErrBadRequest {
+			t.Errorf("a post while the WebSocket takes over: %v", err)
+		}
+		if c.Transport() != Polling || len(a.Received()) != 1 {
+			t.Errorf("on %s, %d messages were given to the receiver, which holds the first", c.Transport(), len(a.Received()))
+		}
+		if err := <-posted; err != nil {
+			t.Errorf("the post: %v", err)
+		}
+		for _, want := range []string{"hold", "two", "three"} {
+			if m, err := a.Next(t.Context()); err != nil || string(m.Data) != want {
+				t.Errorf("the receiver got %q, %v want %q", m.Data, err, want)
+			}
+		}
+		p.nc.Close()
+		if _, _, err := a.End(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-p.served
+	})
+}
+
+// A connection that is being closed may still upgrade, and then says goodbye there.
+func TestTime_CloseDuringAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
+		c, a := b.openPolling()
+		p := b.serve(c.serveUpgrade)
+		p.sendText("2probe")
+		<-p.frames
+		_ = c.Send(0, transport.Message{Data: []byte("last words")})
+		c.Close(transport.ShuttingDown)
+		p.sendText("5")
+		if got := <-p.frames; got != "1:4last words" {
+			t.Errorf("before the goodbye came %q", got)
+		}
+		if got := <-p.frames; got != "8:\x03\xe9" {
+			t.Errorf("the goodbye is %q", got)
+		}
+		p.nc.Close()
+		if got, _, err := a.End(t.Context()); err != nil || got != transport.ShuttingDown {
+			t.Errorf("it ended with %q, %v", got, err)
+		}
+		<-p.served
+	})
+}
+
+// The end of a connection ends the upgrade that is under way, also one that waits
+// for a post.
+func TestTime_EndDuringAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
+			time.Sleep(time.Minute)
+			return nil
+		}}
+		b := newPipeServer(t, core, Config{})
+		c, a := b.openPolling()
+		go func() { _ = c.post([]byte("4hold")) }() // ends when the core lets go
+		synctest.Wait()
+		p := b.serve(c.serveUpgrade)
+		p.sendText("5")
+		synctest.Wait()
+		c.terminate(transport.TransportError, nil)
+		if got, _, err := a.End(t.Context()); err != nil || got != transport.TransportError {
+			t.Errorf("it ended with %q, %v", got, err)
+		}
+		<-p.served
+	})
+}

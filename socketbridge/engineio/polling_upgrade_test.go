@@ -1,0 +1,252 @@
+package engineio_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	t.Run("whole", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		p := s.openPoll()
+		a := s.nextConn()
+		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		c.sendText("2probe")
+		if got := c.readText(); got != "3probe" {
+			t.Fatalf("the probe was answered with %q", got)
+		}
+		if a := p.get(); a.status != 200 || a.body != "6" {
+			t.Errorf("the poll was answered with %d %q, not a noop", a.status, a.body)
+		}
+		if got := a.Conn.Transport(); got != engineio.Polling {
+			t.Errorf("before the upgrade the transport is %q", got)
+		}
+		c.sendText("5")
+		c.sendText("4hello")
+		if got := c.readText(); got != "4hello" {
+			t.Errorf("the echo is %q", got)
+		}
+		if got := a.Conn.Transport(); got != engineio.WebSocket {
+			t.Errorf("after the upgrade the transport is %q", got)
+		}
+		for method, body := range map[string]string{"GET": "", "POST": "4x"} {
+			if a := s.do(method, p.query(), body); a.code() != 3 {
+				t.Errorf("%s after the upgrade: %d %s", method, a.status, a.body)
+			}
+		}
+		c.sendText("4still")
+		if got := c.readText(); got != "4still" {
+			t.Errorf("the echo is %q", got)
+		}
+	})
+	t.Run("a poll that waits is let go at once", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		p := s.openPoll()
+		got := make(chan answer)
+		go func() { got <- p.get() }() // received below
+		waitFor(t, func() bool { return s.engine.Stats().Polls == 1 })
+		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		c.sendText("2probe")
+		if a := <-got; a.body != "6" {
+			t.Errorf("the poll was answered with %q", a.body)
+		}
+	})
+	t.Run("a poll that waits when the upgrade comes anyway", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		p := s.openPoll()
+		got := make(chan answer)
+		go func() { got <- p.get() }() // received below
+		waitFor(t, func() bool { return s.engine.Stats().Polls == 1 })
+		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		c.sendText("5") // without a probe
+		if a := <-got; a.body != "6" {
+			t.Errorf("the poll was answered with %q", a.body)
+		}
+		c.sendText("4hello")
+		if got := c.readText(); got != "4hello" {
+			t.Errorf("the echo is %q", got)
+		}
+	})
+	t.Run("what was queued comes on the WebSocket", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		p := s.openPoll()
+		a := s.nextConn()
+		for i := range 10 {
+			_ = a.Conn.Send(0, transport.Message{Data: fmt.Append(nil, i)})
+		}
+		c := p.upgrade()
+		for i := range 10 {
+			if got := c.readText(); got != fmt.Sprintf("4%d", i) {
+				t.Fatalf("message %d is %q", i, got)
+			}
+		}
+	})
+	t.Run("packets behind the upgrade in one write", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		p := s.openPoll()
+		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		c.write(clientFrame(true, wsframe.Text, "2probe") + clientFrame(true, wsframe.Text, "5") + clientFrame(true, wsframe.Text, "4hello"))
+		if got := c.readText() + c.readText(); got != "3probe4hello" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// An upgrade that does not come about leaves the connection where it was, and
+// another may be tried.
+func TestUpgrade_Fails(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		fail func(c *wsClient)
+	}{
+		{"the client hangs up", func(c *wsClient) { c.nc.Close() }},
+		{"the client closes", func(c *wsClient) { _ = c.Close() }},
+		{"a message before the upgrade", func(c *wsClient) { c.sendText("4hello") }},
+		{"another probe", func(c *wsClient) { c.sendText("2other") }},
+		{"nonsense", func(c *wsClient) { c.sendText("x") }},
+		{"a binary frame", func(c *wsClient) { c.write(clientFrame(true, wsframe.Binary, "5")) }},
+		{"a broken frame", func(c *wsClient) { c.write("\xff\xff") }},
+		{"after the probe", func(c *wsClient) { c.sendText("2probe"); c.sendText("2") }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, echoRecorder(), engineio.Config{})
+			p := s.openPoll()
+			c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+			tt.fail(c)
+			waitFor(t, func() bool { return s.engine.Stats().WebSockets == 0 })
+			if a := p.post("4on polling"); a.status != 200 {
+				t.Fatalf("the connection did not live on: %d %s", a.status, a.body)
+			}
+			if a := p.get(); a.body != "4on polling" {
+				t.Errorf("the poll was answered with %q", a.body)
+			}
+			again := p.upgrade()
+			again.sendText("4upgraded")
+			if got := again.readText(); got != "4upgraded" {
+				t.Errorf("the echo is %q", got)
+			}
+		})
+	}
+}
+
+// Row 12 of the threats: one upgrade at a time, one that succeeds, and who comes
+// second harms nobody.
+func TestUpgrade_SecondIsRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, echoRecorder(), engineio.Config{})
+	p := s.openPoll()
+	first, _ := s.dialWS(websocket + "&sid=" + p.sid)
+	first.sendText("2probe")
+	if got := first.readText(); got != "3probe" {
+		t.Fatalf("the probe was answered with %q", got)
+	}
+	for range 20 {
+		second, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		second.sendText("2probe")
+		second.sendText("5")
+		if code := second.readClose(); code != wsframe.PolicyViolation {
+			t.Errorf("during the upgrade, the second ended with %d", code)
+		}
+	}
+	first.sendText("5")
+	first.sendText("4hello")
+	if got := first.readText(); got != "4hello" {
+		t.Fatalf("the echo is %q", got)
+	}
+	for range 20 {
+		second, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		if code := second.readClose(); code != wsframe.PolicyViolation {
+			t.Errorf("after the upgrade, the second ended with %d", code)
+		}
+	}
+	first.sendText("4undisturbed")
+	if got := first.readText(); got != "4undisturbed" {
+		t.Errorf("the echo is %q", got)
+	}
+}
+
+// Numbers go both ways while the connection moves: none may be lost, come twice or
+// come out of order. Posts may be in flight while the WebSocket takes over.
+func TestUpgrade_WithTraffic(t *testing.T) {
+	t.Parallel()
+	rounds := 100
+	if testing.Short() {
+		rounds = 10
+	}
+	s := open(t, &transporttest.Recorder{}, engineio.Config{})
+	for range rounds {
+		p := s.openPoll()
+		a := s.nextConn()
+		ctx := s.context()
+		const n = 40
+		sent := make(chan struct{})
+		go func() { // the end of this round waits for it
+			defer close(sent)
+			for i := range n {
+				if err := a.Conn.Send(0, transport.Message{Data: fmt.Append(nil, i)}); err != nil {
+					t.Errorf("send: %v", err)
+				}
+				if i%5 == 0 {
+					time.Sleep(50 * time.Microsecond) // so that some meet the poll and some the WebSocket
+				}
+			}
+		}()
+		down, up := 0, 0
+		receive := func(c transporttest.Peer) {
+			m, err := c.Next(ctx)
+			if err != nil || string(m.Data) != fmt.Sprint(down) {
+				t.Fatalf("the client got %q, %v want %d", m.Data, err, down)
+			}
+			down++
+		}
+		for range 5 {
+			if err := p.Send(ctx, transport.Message{Data: fmt.Append(nil, up)}); err != nil {
+				t.Fatal(err)
+			}
+			up++
+		}
+		receive(p)
+		for len(p.got) > 0 {
+			receive(p)
+		}
+		inFlight := up
+		posted := make(chan error, 1)
+		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		c.sendText("2probe")
+		if got := c.readText(); got != "3probe" {
+			t.Fatalf("the probe was answered with %q", got)
+		}
+		go func() { posted <- p.Send(ctx, transport.Message{Data: fmt.Append(nil, inFlight)}) }() // received below
+		waitFor(t, func() bool { return len(a.Received()) > inFlight || s.engine.Stats().Posts > 0 })
+		if err := <-posted; err != nil {
+			t.Fatal(err)
+		}
+		up++
+		c.sendText("5")
+		for range 5 {
+			c.sendText(fmt.Sprintf("4%d", up))
+			up++
+		}
+		for down < n {
+			receive(c)
+		}
+		<-sent
+		for i := range up {
+			if m, err := a.Next(ctx); err != nil || string(m.Data) != fmt.Sprint(i) {
+				t.Fatalf("the server got %q, %v want %d", m.Data, err, i)
+			}
+		}
+		_ = c.Close()
+		s.waitForEnd(a, transport.TransportClose)
+	}
+}

@@ -1,0 +1,40 @@
+package engineio
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"testing/iotest"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+// CVE-2025-66630: without randomness there are no IDs, not bad ones.
+func TestNewID(t *testing.T) {
+	s := New(&transporttest.Recorder{}, Config{Logger: slog.New(slog.DiscardHandler)})
+	seen := make(map[string]bool)
+	for range 100_000 {
+		id, err := s.newID()
+		if err != nil || len(id) != 24 || seen[id] {
+			t.Fatalf("%q, %v", id, err)
+		}
+		seen[id] = true
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errShuttingDown {
+		t.Errorf("after Shutdown: %v", err)
+	}
+	if s.addRunning() {
+		t.Error("after Shutdown, something runs that it did not wait for")
+	}
+	s.random = iotest.ErrReader(errors.New("no entropy"))
+	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errInternal {
+		t.Errorf("without randomness: %v", err)
+	}
+	if n := s.Stats().Connections; n != 0 {
+		t.Errorf("%d connections without an ID", n)
+	}
+}

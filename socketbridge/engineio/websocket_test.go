@@ -1,0 +1,125 @@
+package engineio_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+func TestWebSocket(t *testing.T) {
+	t.Parallel()
+	s := open(t, echoRecorder(), engineio.Config{})
+	t.Run("text", func(t *testing.T) {
+		c := s.openWS()
+		c.sendText("4hello")
+		if got := c.readText(); got != "4hello" {
+			t.Errorf("the echo is %q", got)
+		}
+	})
+	t.Run("binary", func(t *testing.T) {
+		c := s.openWS()
+		c.write(clientFrame(true, wsframe.Binary, "\x01\x02\x03"))
+		if f, err := c.read(); err != nil || f != (frame{wsframe.Binary, "\x01\x02\x03"}) {
+			t.Errorf("the echo is %+v, %v", f, err)
+		}
+	})
+	t.Run("binary of a client that forces base64", func(t *testing.T) {
+		c := s.openWS()
+		c.sendText("bAQID")
+		if f, err := c.read(); err != nil || f != (frame{wsframe.Binary, "\x01\x02\x03"}) {
+			t.Errorf("the echo is %+v, %v", f, err)
+		}
+	})
+	t.Run("many frames at once", func(t *testing.T) {
+		c := s.openWS()
+		var all strings.Builder
+		for i := range 1000 {
+			all.WriteString(clientFrame(true, wsframe.Text, fmt.Sprintf("4%d", i)))
+		}
+		go c.write(all.String()) // ends when it is read
+		for i := range 1000 {
+			if got := c.readText(); got != fmt.Sprintf("4%d", i) {
+				t.Fatalf("echo %d is %q", i, got)
+			}
+		}
+	})
+	t.Run("the client closes with a packet", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		c := s.openWS()
+		a := s.nextConn()
+		c.sendText("1")
+		if code := c.readClose(); code != wsframe.NormalClosure {
+			t.Errorf("the close code is %d", code)
+		}
+		c.nc.Close()
+		s.waitForEnd(a, transport.TransportClose)
+	})
+	t.Run("the client closes with a frame", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		c := s.openWS()
+		a := s.nextConn()
+		c.write(clientFrame(true, wsframe.Close, "\x0f\xa0bye"))
+		if code := c.readClose(); code != 4000 {
+			t.Errorf("the close code is %d, not the client's", code)
+		}
+		s.waitForEnd(a, transport.TransportClose) // without waiting for the client to hang up
+	})
+	t.Run("the client goes without a word", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{})
+		c := s.openWS()
+		a := s.nextConn()
+		c.nc.Close()
+		s.waitForEnd(a, transport.TransportClose)
+	})
+	t.Run("the server closes", func(t *testing.T) {
+		s := open(t, echoRecorder(), engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
+		c := s.openWS()
+		a := s.nextConn()
+		_ = a.Conn.Send(0, transport.Message{Data: []byte("last words")})
+		a.Conn.Close(transport.ForcedClose)
+		if got := c.readText(); got != "4last words" {
+			t.Errorf("before the close came %q", got)
+		}
+		if code := c.readClose(); code != wsframe.NormalClosure {
+			t.Errorf("the close code is %d", code)
+		}
+		if _, err := c.read(); err != io.EOF { // a client may wait for the server to hang up
+			t.Errorf("after the goodbye came %v", err)
+		}
+		c.sendText("4nobody hears")
+		c.write(clientFrame(true, wsframe.Close, "\x03\xe8"))
+		s.waitForEnd(a, transport.ForcedClose)
+		if r := a.Received(); len(r) != 0 {
+			t.Errorf("the receiver got %v after it had closed", r)
+		}
+	})
+}
+
+// The pings of a WebSocket are answered with what they carry, and only that
+// (CVE-2026-45736).
+func TestWebSocket_PingsAreAnswered(t *testing.T) {
+	t.Parallel()
+	c := open(t, echoRecorder(), engineio.Config{}).openWS()
+	for n := range 126 {
+		c.write(clientFrame(true, wsframe.Ping, strings.Repeat("p", n)))
+	}
+	c.write(clientFrame(true, wsframe.Pong, "nobody asked"))
+	c.write(clientFrame(false, wsframe.Text, "4a") + clientFrame(true, wsframe.Ping, "between") + clientFrame(true, wsframe.Continuation, "b"))
+	for n := range 126 {
+		if f, err := c.read(); err != nil || f != (frame{wsframe.Pong, strings.Repeat("p", n)}) {
+			t.Fatalf("ping %d was answered with %+v, %v", n, f, err)
+		}
+	}
+	if f, err := c.read(); err != nil || f != (frame{wsframe.Pong, "between"}) {
+		t.Errorf("a ping between fragments was answered with %+v, %v", f, err)
+	}
+	if got := c.readText(); got != "4ab" {
+		t.Errorf("the echo is %q", got)
+	}
+}
