@@ -21,7 +21,7 @@ func TestNew_PanicsOnContradictions(t *testing.T) {
 	tests := []struct {
 		name string
 		cfg  engineio.Config
-		want string // in the panic's text; "" when it must not panic
+		want string // in the panic's text; "" if it must not panic
 	}{
 		{"nothing said", engineio.Config{}, ""},
 		{"the default", engineio.ConfigDefault, ""},
@@ -76,10 +76,10 @@ func TestNew_PanicsOnContradictions(t *testing.T) {
 			defer func() {
 				text := fmt.Sprint(recover())
 				if tt.want == "" && text != "<nil>" {
-					t.Errorf("it panicked: %s", text)
+					t.Errorf("unexpected panic: %s", text)
 				}
 				if tt.want != "" && !(strings.HasPrefix(text, "engineio: ") && strings.Contains(text, tt.want)) {
-					t.Errorf("the panic says %q, not what is wrong with %s", text, tt.want)
+					t.Errorf("panic is %q, want one that contains %q", text, tt.want)
 				}
 			}()
 			engineio.New(&transporttest.Recorder{}, tt.cfg)
@@ -88,7 +88,7 @@ func TestNew_PanicsOnContradictions(t *testing.T) {
 }
 
 // WithDefaults leaves no field at its zero value, except those whose zero value has a
-// meaning of its own. A second call changes nothing, and neither does New.
+// meaning of its own. A second call changes nothing.
 func TestConfig_WithDefaults(t *testing.T) {
 	t.Parallel()
 	meaningfulZero := map[string]bool{
@@ -119,7 +119,7 @@ func TestConfig_WithDefaults(t *testing.T) {
 		t.Errorf("Config has no fields %v", meaningfulZero)
 	}
 	if again := cfg.WithDefaults(); !reflect.DeepEqual(again, cfg) {
-		t.Errorf("a second call made\n%+v\nof\n%+v", again, cfg)
+		t.Errorf("a second call changed the result to\n%+v\nfrom\n%+v", again, cfg)
 	}
 	own := engineio.Config{MaxPayload: 5, Limits: engineio.Limits{MaxConnsPerIP: -1, MaxConns: 7}, Timeouts: engineio.Timeouts{Close: time.Hour}}.WithDefaults()
 	if own.MaxPayload != 5 || own.Limits.MaxConnsPerIP != -1 || own.Limits.MaxConns != 7 || own.Timeouts.Close != time.Hour {
@@ -127,7 +127,7 @@ func TestConfig_WithDefaults(t *testing.T) {
 	}
 }
 
-// Every field says what its default is, and it is what ConfigDefault says.
+// The comment of every field ends with its default, which is that of ConfigDefault.
 func TestConfig_IsDocumented(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
@@ -154,12 +154,12 @@ func TestConfig_IsDocumented(t *testing.T) {
 			name := field.Names[0].Name
 			_, says, ok := strings.Cut(strings.TrimSpace(field.Doc.Text()), "\n\nOptional. Default: ")
 			if !ok || strings.Contains(says, "\n") {
-				t.Errorf("%s: the comment must end in its default: %q", name, field.Doc.Text())
+				t.Errorf("%s: the comment must end with the default: %q", name, field.Doc.Text())
 				continue
 			}
 			unset := zero.FieldByName(name).IsZero() && name != "Logger"
 			if plain := strings.HasPrefix(says, "nil") || says == "false" || says == "0"; unset != plain && name != "Logger" {
-				t.Errorf("%s: the comment says %q, and ConfigDefault has %v", name, says, zero.FieldByName(name))
+				t.Errorf("%s: the comment says %q, but ConfigDefault has %v", name, says, zero.FieldByName(name))
 			}
 		}
 		return false
@@ -168,6 +168,6 @@ func TestConfig_IsDocumented(t *testing.T) {
 		n -= v.NumField()
 	}
 	if n != 0 {
-		t.Errorf("%d more fields were looked at than there are", n)
+		t.Errorf("%d more fields were checked than exist", n)
 	}
 }

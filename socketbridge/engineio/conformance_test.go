@@ -9,7 +9,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// The suite runs over each way that a connection can be carried.
+// TestConn runs the conformance suite on each transport and after an upgrade.
 func TestConn(t *testing.T) {
 	t.Run("polling", func(t *testing.T) {
 		transporttest.TestConn(t, func(tb testing.TB, a transport.Acceptor) (transporttest.Peer, error) {

@@ -11,35 +11,35 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// A WebSocket that was answered and never came, because the answer could not be
-// written, must not be held: fasthttp tells nobody.
+// If the 101 could not be written, fasthttp drops the request without a report. The connection
+// must not be kept then.
 func TestTime_HijackThatNeverComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var dropped any
-		b := newPipeServer(t, &transporttest.Recorder{}, Config{}, Hooks{Release: func(v any) { dropped = v }})
+		var released any
+		b := newPipeServer(t, &transporttest.Recorder{}, Config{}, Hooks{Release: func(v any) { released = v }})
 		c := b.add(snapshot{lifted: "session"}, WebSocket)
 		begin := time.Now()
 		<-c.Done()
 		if took := time.Since(begin); took != 10*time.Second {
-			t.Errorf("it was held for %v", took)
+			t.Errorf("the connection was kept for %v", took)
 		}
-		if dropped != "session" || b.server.Stats().Connections != 0 {
-			t.Errorf("dropped is %v, and %d connections are left", dropped, b.server.Stats().Connections)
+		if released != "session" || b.server.Stats().Connections != 0 {
+			t.Errorf("released %v, and %d connections are left", released, b.server.Stats().Connections)
 		}
-		p := b.serve(c.serveWebSocket) // if it comes after all
+		p := b.serve(c.serveWebSocket) // the WebSocket opens after all
 		<-p.served
 		if len(b.recorder.All()) != 0 {
-			t.Error("a connection that was given up was accepted")
+			t.Error("a connection was accepted after its end")
 		}
 	})
 }
 
-// D12: a client that does not read does not hold a write for ever.
+// D12: the write deadline ends a write to a client that does not read.
 func TestTime_D12_WriteDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{PingInterval: time.Hour})
 		c := b.add(snapshot{}, WebSocket)
-		client, server := net.Pipe() // without anybody who reads
+		client, server := net.Pipe() // the client end is never read
 		served := make(chan struct{})
 		go func() { b.carry(server, c.serveWebSocket); close(served) }() // received below
 		a, _ := b.recorder.Next(t.Context())
@@ -50,8 +50,8 @@ func TestTime_D12_WriteDeadline(t *testing.T) {
 	})
 }
 
-// Close returns at once and its connection ends in bounded time, also when the
-// client never reads (quic-go's GHSA-px4r in another guise).
+// Close returns at once, and the connection ends in bounded time even if the client never
+// reads (compare GHSA-px4r of quic-go).
 func TestTime_CloseAgainstAClientThatNeverReads(t *testing.T) {
 	for _, transportName := range []string{WebSocket, Polling} {
 		synctest.Test(t, func(t *testing.T) {
@@ -69,21 +69,21 @@ func TestTime_CloseAgainstAClientThatNeverReads(t *testing.T) {
 			begin := time.Now()
 			c.Close(transport.ForcedClose)
 			if time.Since(begin) != 0 {
-				t.Error("Close has waited")
+				t.Error("Close did not return at once")
 			}
 			b.expectEnd(a, begin, 5*time.Second, transport.ForcedClose)
 		})
 	}
 }
 
-// A core that panics loses one connection.
+// A panic of the receiver ends only its connection.
 func TestPanicsInTheCore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error { panic("secret") }}
 		b := newPipeServer(t, core, Config{PingInterval: time.Hour})
 		c, a := b.openPolling()
 		if err := c.post([]byte("4x")); err != ErrBadRequest {
-			t.Errorf("the post: %v", err)
+			t.Errorf("post returned %v", err)
 		}
 		if got, cause, _ := a.End(t.Context()); got != transport.TransportError || !errors.Is(cause, ErrPanic) {
 			t.Errorf("it ended with %q, %v", got, cause)
@@ -91,7 +91,7 @@ func TestPanicsInTheCore(t *testing.T) {
 		_, a, p := b.openWebSocket()
 		p.sendText("4x")
 		if f := <-p.frames; f != "8:\x03\xf3" {
-			t.Errorf("got frame %q, not a close with 1011 and nothing else", f)
+			t.Errorf("got frame %q, want a close frame with 1011 and no reason", f)
 		}
 		p.nc.Close()
 		if got, cause, _ := a.End(t.Context()); got != transport.TransportError || !errors.Is(cause, ErrPanic) {

@@ -23,57 +23,57 @@ func TestConnLimiter(t *testing.T) {
 		name string
 		a    *connLimiter
 		addr string
-		want int // of 100
+		want int // how many of 100 connections are admitted
 		err  *Error
 	}{
 		{"no limits", &connLimiter{maxPerIP: -1, rate: -1}, "192.0.2.1", 100, nil},
-		{"of all", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "192.0.2.1", 10, errFull},
-		{"of all, loopback too", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "127.0.0.1", 10, errFull},
+		{"in total", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "192.0.2.1", 10, errFull},
+		{"in total, loopback included", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "127.0.0.1", 10, errFull},
 		{"of an address", &connLimiter{maxPerIP: 7, rate: -1}, "192.0.2.1", 7, errTooMany},
 		{"of an IPv6 network", &connLimiter{maxPerIP: 7, rate: -1}, "2001:db8::1", 7, errTooMany},
 		{"in a second", &connLimiter{maxPerIP: -1, rate: 5}, "192.0.2.1", 5, errTooMany},
-		{"loopback is a proxy", &connLimiter{maxPerIP: 7, rate: 5}, "127.0.0.1", 100, nil},
+		{"loopback is not limited", &connLimiter{maxPerIP: 7, rate: 5}, "127.0.0.1", 100, nil},
 		{"loopback in IPv6", &connLimiter{maxPerIP: 7, rate: 5}, "::1", 100, nil},
-		{"loopback in disguise", &connLimiter{maxPerIP: 7, rate: 5}, "::ffff:127.0.0.1", 100, nil},
-		{"none at all", &connLimiter{maxPerIP: 0, rate: -1}, "192.0.2.1", 0, errTooMany},
+		{"loopback as IPv4 in IPv6", &connLimiter{maxPerIP: 7, rate: 5}, "::ffff:127.0.0.1", 100, nil},
+		{"no connections at all", &connLimiter{maxPerIP: 0, rate: -1}, "192.0.2.1", 0, errTooMany},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, last := admitN(tt.a, tt.addr, 100)
 			if got != tt.want || last != tt.err {
-				t.Errorf("%d were admitted and the last got %v, want %d and %v", got, last, tt.want, tt.err)
+				t.Errorf("%d were admitted and the last one returned %v, want %d and %v", got, last, tt.want, tt.err)
 			}
 			for range got {
 				tt.a.release(ip(tt.addr), now.Add(time.Minute))
 			}
 			if tt.a.conns != 0 || len(tt.a.networks) != 0 {
-				t.Errorf("%d connections and %d visitors are left", tt.a.conns, len(tt.a.networks))
+				t.Errorf("%d connections and %d networks are left", tt.a.conns, len(tt.a.networks))
 			}
 		})
 	}
-	t.Run("a /64 is one visitor, and its neighbour another", func(t *testing.T) {
+	t.Run("a /64 is one network, and its neighbor another", func(t *testing.T) {
 		a := connLimiter{maxPerIP: 1, rate: -1}
 		if a.acquire(ip("2001:db8:0:1::1"), now) != nil || a.acquire(ip("2001:db8:0:1:ffff::2"), now) == nil || a.acquire(ip("2001:db8:0:2::1"), now) != nil {
-			t.Error("networks are not told apart")
+			t.Error("/64 networks are not counted separately")
 		}
 	})
-	t.Run("an address is the same in both notations", func(t *testing.T) {
+	t.Run("an address counts as the same in both notations", func(t *testing.T) {
 		a := connLimiter{maxPerIP: 1, rate: -1}
 		if a.acquire(ip("192.0.2.1"), now) != nil || a.acquire(ip("::ffff:192.0.2.1"), now) == nil || a.acquire(ip("::ffff:192.0.2.2"), now) != nil {
-			t.Error("IPv4 in IPv6 is not told apart, or not recognised")
+			t.Error("an IPv4 address in IPv6 notation is counted wrongly")
 		}
 	})
-	t.Run("the rate comes back with time", func(t *testing.T) {
+	t.Run("the rate recovers over time", func(t *testing.T) {
 		a := connLimiter{maxPerIP: -1, rate: 10}
 		if n, _ := admitN(&a, "192.0.2.1", 100); n != 10 {
-			t.Fatalf("a burst of %d", n)
+			t.Fatalf("a burst of %d was admitted", n)
 		}
 		now = now.Add(300 * time.Millisecond)
 		if n, _ := admitN(&a, "192.0.2.1", 100); n != 3 {
-			t.Errorf("after 0.3 s %d more", n)
+			t.Errorf("after 0.3 s, %d more were admitted", n)
 		}
 	})
-	t.Run("visitors that are gone are forgotten", func(t *testing.T) {
+	t.Run("idle networks are evicted", func(t *testing.T) {
 		a := connLimiter{maxPerIP: 10, rate: 10}
 		addr := ip("10.0.0.0")
 		for range 10_000 {
@@ -85,12 +85,12 @@ func TestConnLimiter(t *testing.T) {
 			a.release(addr, now)
 		}
 		if n := len(a.networks); n > 100 {
-			t.Errorf("%d visitors are remembered", n)
+			t.Errorf("%d networks are kept", n)
 		}
 	})
 }
 
-// The counts are exact, whatever comes and goes.
+// The counts are exact after any sequence of acquire and release.
 func TestConnLimiter_CountsAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := connLimiter{maxConns: 20, maxPerIP: 4, rate: -1}
@@ -103,7 +103,7 @@ func TestConnLimiter_CountsAreExact(t *testing.T) {
 				mine := len(open[addr.String()])
 				err := a.acquire(addr, now)
 				if want := total < 20 && mine < 4; (err == nil) != want {
-					t.Fatalf("with %d of all and %d of this address it said %v", total, mine, err)
+					t.Fatalf("with %d in total and %d of this address, acquire returned %v", total, mine, err)
 				}
 				if err == nil {
 					open[addr.String()] = append(open[addr.String()], addr)
@@ -122,7 +122,7 @@ func TestConnLimiter_CountsAreExact(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				if a.conns != total || len(a.networks) != len(open) {
-					t.Fatalf("%d connections and %d visitors, want %d and %d", a.conns, len(a.networks), total, len(open))
+					t.Fatalf("%d connections and %d networks, want %d and %d", a.conns, len(a.networks), total, len(open))
 				}
 			},
 		})

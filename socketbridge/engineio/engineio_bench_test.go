@@ -13,13 +13,13 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// echoAcceptor is a core that echoes without a record.
+// echoAcceptor echoes every message and records nothing.
 type echoAcceptor struct{}
 
 func (echoAcceptor) Accept(c transport.Conn) (transport.Receiver, error) { return echo{c}, nil }
 
-// BenchmarkEcho is the round trip of one message on loopback, with so many
-// messages under way.
+// BenchmarkEcho measures the round trip of a message on loopback, with the given number of
+// messages in flight.
 func BenchmarkEcho(b *testing.B) {
 	for _, window := range []int{1, 16} {
 		b.Run(fmt.Sprintf("websocket/window=%d", window), func(b *testing.B) {
@@ -76,8 +76,8 @@ func BenchmarkBroadcast(b *testing.B) {
 	}
 }
 
-// BenchmarkIdle reports what the process holds for one idle WebSocket: the client's
-// end of the benchmark included, so that it tells changes rather than sizes.
+// BenchmarkIdle reports the process's memory per idle WebSocket. It includes the client's
+// end, so compare results rather than reading them as sizes.
 func BenchmarkIdle(b *testing.B) {
 	s := open(b, nil, engineio.Config{}, siteOptions{acceptor: echoAcceptor{}})
 	heap := func() (bytes uint64) {

@@ -24,7 +24,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("upgrades is %q, want %q", got.Upgrades, upgrades)
 		}
 		if len(got.SID) != 24 {
-			t.Errorf("sid has %d characters; 144 bits are 24", len(got.SID))
+			t.Errorf("sid has %d characters, want 24 (144 bits)", len(got.SID))
 		}
 		got.SID, got.Upgrades = "", nil
 		if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -34,7 +34,7 @@ func TestHandshake(t *testing.T) {
 	t.Run("polling", func(t *testing.T) {
 		a := open(t, &transporttest.Recorder{}, cfg).do("GET", polling, "")
 		if a.status != 200 || a.header.Get("Content-Type") != "text/plain; charset=utf-8" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("the answer is %d with %v", a.status, a.header)
+			t.Errorf("response is %d with headers %v", a.status, a.header)
 		}
 		check(t, a.body, "websocket")
 	})
@@ -52,7 +52,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("an upgrade was answered with %d %s", a.status, a.body)
 		}
 	})
-	t.Run("polling alone", func(t *testing.T) {
+	t.Run("only polling", func(t *testing.T) {
 		cfg := cfg
 		cfg.Transports = []string{engineio.Polling}
 		s := open(t, &transporttest.Recorder{}, cfg)
@@ -61,7 +61,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("a WebSocket was answered with %d %s", a.status, a.body)
 		}
 	})
-	t.Run("websocket alone", func(t *testing.T) {
+	t.Run("only websocket", func(t *testing.T) {
 		cfg := cfg
 		cfg.Transports = []string{engineio.WebSocket}
 		s := open(t, &transporttest.Recorder{}, cfg)
@@ -70,7 +70,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("polling was answered with %d %s", a.status, a.body)
 		}
 	})
-	t.Run("without the last slash, and elsewhere", func(t *testing.T) {
+	t.Run("without the trailing slash, and on another path", func(t *testing.T) {
 		cfg := cfg
 		cfg.Path = "/live/"
 		s := open(t, &transporttest.Recorder{}, cfg)
@@ -85,7 +85,7 @@ func TestHandshake(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a subprotocol is selected, so that clients that want one go on", func(t *testing.T) {
+	t.Run("a subprotocol is selected, since some clients fail without one", func(t *testing.T) {
 		s := open(t, &transporttest.Recorder{}, cfg)
 		_, a := s.dialWS(websocket, "Sec-WebSocket-Protocol", "ws1, ws2")
 		if got := a.header.Get("Sec-WebSocket-Protocol"); got != "ws1" {
@@ -128,14 +128,14 @@ func TestHandshake_Snapshot(t *testing.T) {
 				t.Errorf("the locals are %v", hs.Locals)
 			}
 			if all := fmt.Sprintf("%+v", hs); strings.Contains(all, "secret") {
-				t.Errorf("the session's cookie is in %s", all)
+				t.Errorf("the session's cookie is in the handshake: %s", all)
 			}
 		})
 	}
 }
 
-// D19 and row 49: what is kept of a request must not be the next request's. On one
-// keep-alive connection fasthttp uses the same memory for both.
+// D19 and row 49: a handshake must not share memory with its request. fasthttp reuses the
+// memory for the next request on the same keep-alive connection.
 func TestD19_HandshakeIsACopy(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{
@@ -160,9 +160,9 @@ func TestD19_HandshakeIsACopy(t *testing.T) {
 		handshake("bobby-bobby-bobby")
 	}
 	if after := fmt.Sprintf("%+v", first); after != before {
-		t.Errorf("the first handshake became\n%s\nfrom\n%s", after, before)
+		t.Errorf("the first handshake changed to\n%s\nfrom\n%s", after, before)
 	}
 	if !strings.Contains(before, "alice") || strings.Count(before, "alice-alice-alice") < 8 {
-		t.Errorf("the handshake has not what it should: %s", before)
+		t.Errorf("the handshake is incomplete: %s", before)
 	}
 }

@@ -23,18 +23,18 @@ func TestTime_PingAndPong(t *testing.T) {
 			p.sendText("3")
 			synctest.Wait()
 		}
-		<-p.frames // the fourth ping, which nobody answers
+		<-p.frames // the fourth ping, which the client does not answer
 		b.expectEnd(a, begin, 3*(25+19)*time.Second+(25+20)*time.Second, transport.PingTimeout)
 		<-p.served
 	})
 }
 
-func TestTime_PongsThatNobodyAskedForChangeNothing(t *testing.T) {
+func TestTime_UnsolicitedPongsAreIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
 		begin := time.Now()
 		c, a, p := b.openWebSocket()
-		for range 20 { // one a second would put every ping off
+		for range 20 { // would postpone the ping if they counted
 			p.sendText("3")
 			time.Sleep(time.Second)
 		}
@@ -47,7 +47,7 @@ func TestTime_PongsThatNobodyAskedForChangeNothing(t *testing.T) {
 	})
 }
 
-// A timer that fires while it is set for something else does nothing.
+// A timer that fires for a task that was replaced does nothing.
 func TestTime_StaleTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
@@ -61,7 +61,7 @@ func TestTime_StaleTimer(t *testing.T) {
 	})
 }
 
-// What a client sends does not replace its pong.
+// A message does not count as a pong.
 func TestTime_MessagesAreNoPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
@@ -74,7 +74,7 @@ func TestTime_MessagesAreNoPongs(t *testing.T) {
 	})
 }
 
-// While the core holds a message back, the pong behind it cannot be read.
+// While the receiver handles a message, the server cannot read the pong behind it.
 func TestTime_BackpressureIsNotThePeersFault(t *testing.T) {
 	for _, transportName := range []string{WebSocket, Polling} {
 		t.Run(transportName, func(t *testing.T) {
@@ -91,26 +91,26 @@ func TestTime_BackpressureIsNotThePeersFault(t *testing.T) {
 					_, a, p = b.openWebSocket()
 					time.Sleep(24 * time.Second)
 					p.sendText("4hold")
-					go p.sendText("3") // the pipe takes it when the core lets go
+					go p.sendText("3") // the write ends when Receive returns
 					<-p.frames         // the ping
 				} else {
 					var c *conn
 					c, a = b.openPolling()
 					time.Sleep(24 * time.Second)
-					go func() { _ = c.post([]byte("4hold\x1e3")) }() // ends when the core lets go
+					go func() { _ = c.post([]byte("4hold\x1e3")) }() // ends when Receive returns
 					if body, err := c.poll(nil); string(body) != "2" || err != nil {
 						t.Errorf("the poll got %q, %v", body, err)
 					}
 				}
-				// Held from 24s to 324s; then the pong is read, and the next ping,
-				// at 349s, is not answered.
+				// Receive runs from 24s to 324s. Then the pong is read. The next ping, at
+				// 349s, is not answered.
 				b.expectEnd(a, begin, 369*time.Second, transport.PingTimeout)
 			})
 		})
 	}
 }
 
-// The time that the core held the client back is given to it, and no more.
+// The ping timeout is extended by exactly the time that Receive took.
 func TestTime_BackpressureIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
@@ -121,14 +121,14 @@ func TestTime_BackpressureIsGivenBack(t *testing.T) {
 		begin := time.Now()
 		_, a, p := b.openWebSocket()
 		time.Sleep(24 * time.Second)
-		p.sendText("4hold") // until 40s; the ping is at 25s, and nobody answers it
+		p.sendText("4hold") // Receive returns at 40s; the ping is sent at 25s and not answered
 		b.expectEnd(a, begin, (25+20+16)*time.Second, transport.PingTimeout)
 		<-p.served
 	})
 }
 
-// D20: nobody tells a server that a waiting client has left, so no poll may wait
-// for ever, whatever the core does.
+// D20: the server cannot notice that the client of a waiting poll has left. So every poll
+// ends in bounded time, even if Receive does not return.
 func TestTime_D20_PollIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
@@ -146,9 +146,9 @@ func TestTime_D20_PollIsBounded(t *testing.T) {
 			}
 		}
 		poll("2", 25*time.Second)
-		go func() { _ = c.post([]byte("4hold")) }() // ends when the core lets go
+		go func() { _ = c.post([]byte("4hold")) }() // ends when Receive returns
 		synctest.Wait()
-		poll("6", 20*time.Second) // instead of a timeout
+		poll("6", 20*time.Second) // a noop instead of the ping timeout
 		poll("6", 20*time.Second)
 		_, _, _ = a.End(t.Context())
 	})

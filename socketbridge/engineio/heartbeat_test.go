@@ -17,7 +17,7 @@ func TestHeartbeat(t *testing.T) {
 		p := open(t, echoRecorder(), cfg).openPoll()
 		for range 3 {
 			if a := p.get(); a.body != "2" {
-				t.Fatalf("the poll was answered with %q, not a ping", a.body)
+				t.Fatalf("poll response is %q, want a ping", a.body)
 			}
 			if a := p.post("3"); a.status != 200 {
 				t.Fatalf("the pong was answered with %d %s", a.status, a.body)
@@ -28,7 +28,7 @@ func TestHeartbeat(t *testing.T) {
 		c := open(t, echoRecorder(), cfg).openWS()
 		for range 3 {
 			if got := c.readText(); got != "2" {
-				t.Fatalf("got frame %q, not a ping", got)
+				t.Fatalf("got frame %q, want a ping", got)
 			}
 			c.sendText("3")
 		}
@@ -43,7 +43,7 @@ func TestHeartbeat(t *testing.T) {
 		}
 		c := s.openWS()
 		s.waitForEnd(s.nextConn(), transport.PingTimeout)
-		for { // the ping, and then the end
+		for { // reads the ping, and then the end
 			if _, err := c.read(); err != nil {
 				break
 			}
@@ -51,7 +51,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// Row 28, CVE-2026-48802: pongs that nobody asked for cost nothing.
+// Row 28, CVE-2026-48802: unsolicited pongs cost nothing.
 func TestUnsolicitedPongsStartNothing(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{})
@@ -59,6 +59,6 @@ func TestUnsolicitedPongsStartNothing(t *testing.T) {
 	c.write(strings.Repeat(clientFrame(true, wsframe.Text, "3"), 100_000))
 	c.sendText("4done")
 	if got := c.readText(); got != "4done" {
-		t.Errorf("the echo is %q", got)
+		t.Errorf("got %q back", got)
 	}
 }

@@ -23,13 +23,13 @@ type pollClient struct {
 	*site
 	sid     string
 	headers []string
-	got     []transport.Message // came with the last poll
-	pings   int                 // answered
-	silent  bool                // do not answer pings
-	gone    bool
+	got     []transport.Message // messages of the last poll
+	pings   int                 // pings received
+	silent  bool                // does not answer pings
+	ended   bool
 }
 
-// poll opens a connection on long-polling.
+// openPoll opens a connection on long-polling.
 func (s *site) openPoll(headers ...string) *pollClient {
 	s.t.Helper()
 	a := s.do("GET", polling, "", headers...)
@@ -68,7 +68,7 @@ func (p *pollClient) Next(ctx context.Context) (transport.Message, error) {
 			p.got = p.got[1:]
 			return m, nil
 		}
-		if p.gone {
+		if p.ended {
 			return transport.Message{}, errEnded
 		}
 		a, err := p.tryDo("GET", p.query(), "", p.headers...)
@@ -76,7 +76,7 @@ func (p *pollClient) Next(ctx context.Context) (transport.Message, error) {
 			return transport.Message{}, err
 		}
 		if a.status != 200 {
-			p.gone = true
+			p.ended = true
 			return transport.Message{}, fmt.Errorf("poll: %d %s", a.status, a.body)
 		}
 		for packet, err := range eiopacket.Payload([]byte(a.body)) {
@@ -94,23 +94,22 @@ func (p *pollClient) Next(ctx context.Context) (transport.Message, error) {
 					}
 				}
 			case eiopacket.Close:
-				p.gone = true
+				p.ended = true
 			}
 		}
 	}
 }
 
 func (p *pollClient) Close() error {
-	if !p.gone {
-		p.gone = true
+	if !p.ended {
+		p.ended = true
 		_, err := p.tryDo("POST", p.query(), "1", p.headers...)
 		return err
 	}
 	return nil
 }
 
-// upgradeTo moves a polling client to a WebSocket, as clients do: it lets its poll
-// end before it says "5".
+// upgrade upgrades a polling client to a WebSocket.
 func (p *pollClient) upgrade() *wsClient {
 	p.t.Helper()
 	c, a := p.dialWS(websocket+"&sid="+p.sid, p.headers...)
@@ -127,7 +126,7 @@ func (p *pollClient) upgrade() *wsClient {
 	return c
 }
 
-// wsClient is a client on a WebSocket, frame by frame.
+// wsClient is a client on a WebSocket that reads and writes single frames.
 type wsClient struct {
 	t     testing.TB
 	nc    net.Conn
@@ -136,7 +135,7 @@ type wsClient struct {
 	pings int
 }
 
-// dial opens a network connection that ends with the test.
+// dial opens a network connection that is closed at the end of the test.
 func (s *site) dial() net.Conn {
 	nc, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -147,7 +146,7 @@ func (s *site) dial() net.Conn {
 	return nc
 }
 
-// dialWS opens a WebSocket and returns the answer when it is not 101.
+// dialWS opens a WebSocket. If the response is not 101, it returns no client.
 func (s *site) dialWS(query string, headers ...string) (*wsClient, answer) {
 	s.t.Helper()
 	return handshakeWS(s.t, s.dial(), s.addr, "/socket.io/?"+query, headers...)
@@ -178,7 +177,7 @@ func handshakeWS(t testing.TB, nc net.Conn, host, target string, headers ...stri
 	r := bufio.NewReader(nc)
 	res, err := http.ReadResponse(r, req)
 	if err != nil {
-		t.Fatalf("no answer to the upgrade: %v", err)
+		t.Fatalf("no response to the upgrade: %v", err)
 	}
 	a := answer{status: res.StatusCode, header: res.Header}
 	if res.StatusCode != 101 {
@@ -193,7 +192,7 @@ func handshakeWS(t testing.TB, nc net.Conn, host, target string, headers ...stri
 	return &wsClient{t: t, nc: nc, r: r}, a
 }
 
-// ws opens a connection on a WebSocket.
+// openWS opens a connection on a WebSocket.
 func (s *site) openWS(headers ...string) *wsClient {
 	s.t.Helper()
 	c, a := s.dialWS(websocket, headers...)
@@ -205,7 +204,7 @@ func (s *site) openWS(headers ...string) *wsClient {
 	return c
 }
 
-// frame is what a server sends.
+// frame is a frame from the server.
 type frame struct {
 	op   wsframe.Opcode
 	data string
@@ -236,7 +235,7 @@ func (c *wsClient) read() (frame, error) {
 	}
 }
 
-// text returns the next frame, which must be text.
+// readText returns the next frame, which must be a text frame.
 func (c *wsClient) readText() string {
 	c.t.Helper()
 	f, err := c.read()
@@ -246,13 +245,13 @@ func (c *wsClient) readText() string {
 	return f.data
 }
 
-// closed reads until the server's close frame and returns its code.
+// readClose reads up to the server's close frame and returns its code.
 func (c *wsClient) readClose() uint16 {
 	c.t.Helper()
 	for {
 		f, err := c.read()
 		if err != nil {
-			c.t.Fatalf("the server hung up without a close frame: %v", err)
+			c.t.Fatalf("the server closed without a close frame: %v", err)
 		}
 		if f.op == wsframe.Close {
 			code, err := wsframe.ParseClose([]byte(f.data))
@@ -264,10 +263,10 @@ func (c *wsClient) readClose() uint16 {
 	}
 }
 
-// raw writes bytes. A server that has hung up already may refuse them.
+// write writes bytes. It ignores errors: the server may have closed already.
 func (c *wsClient) write(b string) { _, _ = io.WriteString(c.nc, b) }
 
-// clientFrame builds a frame as clients send it.
+// clientFrame returns a masked frame.
 func clientFrame(fin bool, op wsframe.Opcode, data string) string {
 	key := [4]byte{1, 2, 3, 4}
 	masked := []byte(data)
@@ -275,7 +274,7 @@ func clientFrame(fin bool, op wsframe.Opcode, data string) string {
 	return string(wsframe.AppendHeader(nil, wsframe.Header{Fin: fin, Op: op, Masked: true, Key: key, Length: uint64(len(data))})) + string(masked)
 }
 
-// say sends a text frame.
+// sendText sends a text frame.
 func (c *wsClient) sendText(packet string) { c.write(clientFrame(true, wsframe.Text, packet)) }
 
 func (c *wsClient) Send(_ context.Context, m transport.Message) error {

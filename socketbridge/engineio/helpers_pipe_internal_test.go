@@ -15,11 +15,11 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// These tests run in a bubble of testing/synctest, where time passes only when all
-// wait, on connections of net.Pipe, below Fiber: so they know exactly when
-// something happens, and that nothing else does.
+// The tests that use pipeServer run in a bubble of testing/synctest, without Fiber and on
+// connections of net.Pipe. Time passes there only while all goroutines wait. So the tests can
+// check exactly when something happens, and that nothing else does.
 
-// bench is a server without Fiber.
+// pipeServer is a server without Fiber.
 type pipeServer struct {
 	t        *testing.T
 	server   *Server
@@ -31,7 +31,7 @@ func newPipeServer(t *testing.T, core *transporttest.Recorder, cfg Config, hooks
 	return &pipeServer{t, New(core, cfg, hooks...), core}
 }
 
-// add makes a connection as a handshake does.
+// add creates a connection as a handshake does.
 func (b *pipeServer) add(request snapshot, transportName string) *conn {
 	b.t.Helper()
 	if err := b.server.limiter.acquire(netip.Addr{}, time.Now()); err != nil {
@@ -44,7 +44,7 @@ func (b *pipeServer) add(request snapshot, transportName string) *conn {
 	return c
 }
 
-// polling opens a connection on polling.
+// openPolling opens a connection on polling.
 func (b *pipeServer) openPolling() (*conn, *transporttest.Accepted) {
 	b.t.Helper()
 	c := b.add(snapshot{}, Polling)
@@ -57,14 +57,14 @@ func (b *pipeServer) openPolling() (*conn, *transporttest.Accepted) {
 	return c, a
 }
 
-// pipe is the client's end of a WebSocket.
+// pipeClient is the client's end of a WebSocket.
 type pipeClient struct {
 	nc     net.Conn
-	frames chan string // what the server sends, "op:data"; closed at its end
+	frames chan string // frames from the server as "op:data"; closed at the end
 	served chan struct{}
 }
 
-// carry serves nc as what fasthttp has lent: until all has ended.
+// carry serves nc as a connection that fasthttp closes. It returns after the end.
 func (b *pipeServer) carry(nc net.Conn, serve func(*reader)) {
 	b.server.addRunning()
 	b.server.stats.webSockets.Add(1)
@@ -73,15 +73,15 @@ func (b *pipeServer) carry(nc net.Conn, serve func(*reader)) {
 	serve(r)
 }
 
-// serve carries a connection over a pipe.
+// serve serves a connection over a pipe.
 func (b *pipeServer) serve(handler func(*reader)) *pipeClient {
 	client, server := net.Pipe()
 	p := &pipeClient{client, make(chan string, 100), make(chan struct{})}
-	go func() { // served tells its end
+	go func() { // its end closes served
 		b.carry(server, handler)
 		close(p.served)
 	}()
-	go func() { // ends with the pipe
+	go func() { // ends when the pipe is closed
 		defer close(p.frames)
 		r := bufio.NewReader(client)
 		for {
@@ -108,7 +108,7 @@ func (b *pipeServer) serve(handler func(*reader)) *pipeClient {
 	return p
 }
 
-// webSocket opens a connection on a WebSocket.
+// openWebSocket opens a connection on a WebSocket.
 func (b *pipeServer) openWebSocket() (*conn, *transporttest.Accepted, *pipeClient) {
 	b.t.Helper()
 	c := b.add(snapshot{}, WebSocket)
@@ -118,18 +118,18 @@ func (b *pipeServer) openWebSocket() (*conn, *transporttest.Accepted, *pipeClien
 	return c, a, p
 }
 
-// say sends a text frame.
+// sendText sends a text frame.
 func (p *pipeClient) sendText(packet string) {
 	b := wsframe.AppendHeader(nil, wsframe.Header{Fin: true, Op: wsframe.Text, Masked: true, Length: uint64(len(packet))})
 	_, _ = p.nc.Write(append(b, packet...))
 }
 
-// end wants the connection to have ended, after the given time.
+// expectEnd waits for the end of the connection and checks its reason and its time.
 func (b *pipeServer) expectEnd(a *transporttest.Accepted, begin time.Time, after time.Duration, want transport.Reason) {
 	b.t.Helper()
 	got, cause, err := a.End(b.t.Context())
 	if err != nil || got != want {
-		b.t.Errorf("it ended with %q (%v), %v, want with %q", got, cause, err, want)
+		b.t.Errorf("it ended with %q (%v), %v; want %q", got, cause, err, want)
 	}
 	if took := time.Since(begin); took != after {
 		b.t.Errorf("it ended after %v, want %v", took, after)

@@ -20,10 +20,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// waitLimit bounds what a test waits for; one that passes never needs it.
+// waitLimit bounds every wait of a test. A test that passes never reaches it.
 const waitLimit = 20 * time.Second
 
-// site is a Fiber app with an engine on a real loopback listener.
+// site is a Fiber app with an engine that listens on loopback.
 type site struct {
 	t        testing.TB
 	engine   *engineio.Server
@@ -33,7 +33,7 @@ type site struct {
 	log      *testlog.Log
 }
 
-// echoing is a core that sends every message back.
+// echoRecorder returns a recorder that sends every message back.
 func echoRecorder() *transporttest.Recorder {
 	return &transporttest.Recorder{OnReceive: func(a *transporttest.Accepted, m transport.Message) error {
 		return a.Conn.Send(0, transport.Message{Binary: m.Binary, Data: bytes.Clone(m.Data)})
@@ -44,11 +44,11 @@ type siteOptions struct {
 	acceptor transport.Acceptor // replaces the recorder
 	hooks    engineio.Hooks
 	fiber    fiber.Config
-	before   func(app *fiber.App) // mounts what comes before the engine
+	before   func(app *fiber.App) // mounts handlers before the engine
 	wrap     func(net.Listener) net.Listener
 }
 
-// open starts a site that ends with the test, after which nothing may be left.
+// open starts a site. At the end of the test it is shut down, and no connection may be left.
 func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, options ...siteOptions) *site {
 	t.Helper()
 	var o siteOptions
@@ -88,7 +88,7 @@ func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, optio
 		defer cancel()
 		now, end := context.WithCancel(ctx)
 		end()
-		_ = s.engine.Shutdown(now) // without waiting for clients that are not there any more
+		_ = s.engine.Shutdown(now) // does not wait for clients that have left
 		if err := s.engine.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
@@ -100,20 +100,20 @@ func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, optio
 			t.Errorf("Listener: %v", err)
 		}
 		if st := s.engine.Stats(); st.Connections != 0 || st.Polls != 0 || st.Posts != 0 {
-			t.Errorf("after Shutdown there is left: %+v", st)
+			t.Errorf("left after Shutdown: %+v", st)
 		}
 	})
 	return s
 }
 
-// context returns one that ends when a test has waited too long.
+// context returns a context that ends after waitLimit.
 func (s *site) context() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	s.t.Cleanup(cancel)
 	return ctx
 }
 
-// next returns the core's end of the connection that was accepted next.
+// nextConn waits for the next accepted connection.
 func (s *site) nextConn() *transporttest.Accepted {
 	s.t.Helper()
 	a, err := s.recorder.Next(s.context())
@@ -123,12 +123,12 @@ func (s *site) nextConn() *transporttest.Accepted {
 	return a
 }
 
-// ended waits for the end of a connection, and checks its reason.
+// waitForEnd waits for the end of a connection, checks its reason and returns the cause.
 func (s *site) waitForEnd(a *transporttest.Accepted, want transport.Reason) error {
 	s.t.Helper()
 	got, cause, err := a.End(s.context())
 	if err != nil {
-		s.t.Fatalf("the end: %v", err)
+		s.t.Fatalf("the connection did not end: %v", err)
 	}
 	if got != want {
 		s.t.Errorf("the connection ended with %q (%v), want %q", got, cause, want)
@@ -136,7 +136,7 @@ func (s *site) waitForEnd(a *transporttest.Accepted, want transport.Reason) erro
 	return cause
 }
 
-// innocent opens a connection and returns a check that it still works.
+// bystander opens a connection. The function it returns checks that it still works.
 func (s *site) bystander() (check func()) {
 	s.t.Helper()
 	c := s.openWS()
@@ -144,27 +144,27 @@ func (s *site) bystander() (check func()) {
 		s.t.Helper()
 		c.sendText("4still here")
 		if m, err := c.Next(context.Background()); err != nil || string(m.Data) != "still here" {
-			s.t.Errorf("an innocent connection was disturbed: %q, %v", m.Data, err)
+			s.t.Errorf("another connection was disturbed: %q, %v", m.Data, err)
 		}
 	}
 }
 
-// eventually waits for what another goroutine is about to do.
+// waitFor waits until done returns true.
 func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(waitLimit)
 	for !done() {
 		if time.Now().After(deadline) {
-			t.Fatal("it did not happen")
+			t.Fatal("the condition did not become true in time")
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// url returns the engine's address with a query.
+// url returns the engine's URL with a query.
 func (s *site) url(query string) string { return "http://" + s.addr + "/socket.io/?" + query }
 
-// answer is a response that was read.
+// answer is a response with its body.
 type answer struct {
 	status int
 	header http.Header
@@ -242,7 +242,7 @@ const (
 	websocket = "EIO=4&transport=websocket"
 )
 
-// openers are the two ways to open a connection.
+// openers open a connection on each transport.
 var openers = []struct {
 	name string
 	open func(s *site, headers ...string) answer

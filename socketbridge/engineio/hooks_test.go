@@ -18,13 +18,13 @@ import (
 func TestLift(t *testing.T) {
 	t.Parallel()
 	for _, opener := range openers {
-		t.Run(opener.name+"/its value reaches the core", func(t *testing.T) {
-			dropped := make(chan any, 1)
+		t.Run(opener.name+"/its value reaches the acceptor", func(t *testing.T) {
+			released := make(chan any, 1)
 			s := open(t, &transporttest.Recorder{}, engineio.Config{
 				Timeouts: engineio.Timeouts{Close: 10 * time.Millisecond},
 			}, siteOptions{hooks: engineio.Hooks{
 				Lift:    func(c *fiber.Ctx) (any, error) { return "session of " + strings.Clone(c.Cookies("who")), nil },
-				Release: func(v any) { dropped <- v },
+				Release: func(v any) { released <- v },
 			}})
 			opener.open(s, "Cookie", "who=alice")
 			a := s.nextConn()
@@ -32,11 +32,11 @@ func TestLift(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 			a.Conn.Close(transport.ForcedClose)
-			if _, _, err := a.End(s.context()); err == nil && len(dropped) > 0 {
-				t.Error("what was accepted was dropped as well")
+			if _, _, err := a.End(s.context()); err == nil && len(released) > 0 {
+				t.Error("the value of an accepted connection was released")
 			}
 		})
-		t.Run(opener.name+"/its error refuses", func(t *testing.T) {
+		t.Run(opener.name+"/its error refuses the connection", func(t *testing.T) {
 			for _, tt := range []struct {
 				name   string
 				err    error
@@ -49,7 +49,7 @@ func TestLift(t *testing.T) {
 			} {
 				t.Run(tt.name, func(t *testing.T) {
 					s := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
-						Lift:    func(c *fiber.Ctx) (any, error) { return "not to be released", tt.err },
+						Lift:    func(c *fiber.Ctx) (any, error) { return "not released", tt.err },
 						Release: func(v any) { t.Errorf("%v was released", v) },
 					}})
 					a := opener.open(s)
@@ -62,11 +62,11 @@ func TestLift(t *testing.T) {
 				})
 			}
 		})
-		t.Run(opener.name+"/the core refuses", func(t *testing.T) {
-			dropped := make(chan any, 1)
+		t.Run(opener.name+"/the acceptor refuses", func(t *testing.T) {
+			released := make(chan any, 1)
 			s := open(t, &transporttest.Recorder{OnAccept: func(transport.Conn) error { return errors.New("secret") }}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
 				Lift:    func(c *fiber.Ctx) (any, error) { return "session", nil },
-				Release: func(v any) { dropped <- v },
+				Release: func(v any) { released <- v },
 			}})
 			c, a := (*wsClient)(nil), answer{}
 			if opener.name == "polling" {
@@ -75,11 +75,11 @@ func TestLift(t *testing.T) {
 				}
 			} else if c, a = s.dialWS(websocket); c != nil {
 				if code := c.readClose(); code != 1008 {
-					t.Errorf("the close code is %d", code)
+					t.Errorf("close code is %d", code)
 				}
 			}
-			if v := <-dropped; v != "session" {
-				t.Errorf("dropped was %v", v)
+			if v := <-released; v != "session" {
+				t.Errorf("released %v", v)
 			}
 			waitFor(t, func() bool { return s.engine.Stats().Connections == 0 })
 		})
@@ -99,7 +99,7 @@ func TestLift(t *testing.T) {
 				return c.Next()
 			})
 		}})
-		for range 3 { // the second would be one too many, were the first counted
+		for range 3 { // the second would exceed MaxConns if the first still counted
 			for _, opener := range openers {
 				if a := opener.open(s); a.status != 418 {
 					t.Errorf("%s: response is %d %s", opener.name, a.status, a.body)
@@ -109,14 +109,14 @@ func TestLift(t *testing.T) {
 	})
 }
 
-// The answer is made by the app's middlewares too. When one makes another of 101,
-// the client was never told that it may speak WebSocket.
+// A middleware of the app can turn the 101 into another response. The client then does not
+// speak WebSocket, and the connection ends.
 func TestHijack_AnotherAnswer(t *testing.T) {
 	t.Parallel()
-	dropped := make(chan any, 1)
+	released := make(chan any, 1)
 	s := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
 		Lift:    func(c *fiber.Ctx) (any, error) { return "session", nil },
-		Release: func(v any) { dropped <- v },
+		Release: func(v any) { released <- v },
 	}, before: func(app *fiber.App) {
 		app.Use(func(c *fiber.Ctx) error {
 			if err := c.Next(); err != nil {
@@ -128,14 +128,14 @@ func TestHijack_AnotherAnswer(t *testing.T) {
 	if c, a := s.dialWS(websocket); c != nil || a.status != 500 {
 		t.Errorf("response is %d", a.status)
 	}
-	if v := <-dropped; v != "session" {
-		t.Errorf("dropped was %v", v)
+	if v := <-released; v != "session" {
+		t.Errorf("released %v", v)
 	}
 	waitFor(t, func() bool { return s.engine.Stats().Connections == 0 && s.engine.Stats().WebSockets == 0 })
 }
 
-// Row 11: the ID of a connection without the session that opened it is worth
-// nothing, and the answer does not say that there is such a connection.
+// Row 11: a connection's ID is useless without the session that opened the connection. The
+// response does not reveal that the connection exists.
 func TestSame(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -161,13 +161,13 @@ func TestSame(t *testing.T) {
 		} {
 			t.Run(cookie+"/"+tt.name, func(t *testing.T) {
 				if a := tt.send(); a.status != unknown.status || a.body != unknown.body {
-					t.Errorf("response is %d %s, and an unknown one with %d %s", a.status, a.body, unknown.status, unknown.body)
+					t.Errorf("response is %d %s, but for an unknown sid it is %d %s", a.status, a.body, unknown.status, unknown.body)
 				}
 			})
 		}
 	}
 	if asked.Load() != 15 {
-		t.Errorf("Same was asked %d times of 15", asked.Load())
+		t.Errorf("SameVisitor was called %d times, want 15", asked.Load())
 	}
 	if a := p.post("4mine"); a.status != 200 {
 		t.Errorf("the connection was disturbed: %d %s", a.status, a.body)
@@ -178,7 +178,7 @@ func TestSame(t *testing.T) {
 	if c := p.upgrade(); c != nil {
 		c.sendText("4and upgraded")
 		if got := c.readText(); got != "4and upgraded" {
-			t.Errorf("the echo is %q", got)
+			t.Errorf("got %q back", got)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// Clients that others wrote read the RFC as they understood it.
+// Independent WebSocket clients can connect: here coder/websocket, below gws.
 func TestClients_Coder(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{})
@@ -66,7 +66,7 @@ func TestClients_Coder(t *testing.T) {
 	<-read.Done()
 }
 
-// gwsHandler gives what a gws client gets to the test.
+// gwsHandler passes the events of a gws client to the test.
 type gwsHandler struct {
 	gws.BuiltinEventHandler
 	messages chan string
@@ -88,9 +88,9 @@ func TestClients_GWS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go c.ReadLoop() // closed tells its end
+	go c.ReadLoop() // its end is sent to closed
 	if got := <-h.messages; !strings.HasPrefix(got, "1:0{") {
-		t.Fatalf("the first is %q", got)
+		t.Fatalf("first message is %q", got)
 	}
 	for _, size := range []int{0, 1, 126, 70_000} {
 		message := strings.Repeat("x", size)
@@ -111,8 +111,8 @@ func TestClients_GWS(t *testing.T) {
 	<-h.closed
 }
 
-// The engine needs no more of a network connection than net.Conn, and no more of
-// Fiber than its defaults.
+// The engine works with every configuration of Fiber, and with network connections that
+// implement no more than net.Conn.
 func TestOverEveryKindOfServer(t *testing.T) {
 	t.Parallel()
 	echo := func(t *testing.T, s *site, c *wsClient) {
@@ -121,14 +121,14 @@ func TestOverEveryKindOfServer(t *testing.T) {
 		c.sendText("4hello")
 		c.sendText("4" + big)
 		if got := c.readText(); got != "4hello" {
-			t.Errorf("the echo is %q", got)
+			t.Errorf("got %q back", got)
 		}
 		if got := c.readText(); got != "4"+big {
-			t.Errorf("the large echo has %d bytes", len(got))
+			t.Errorf("got %d bytes back", len(got))
 		}
 		c.write(clientFrame(true, 8, "\x03\xe8"))
 		if code := c.readClose(); code != 1000 {
-			t.Errorf("the close code is %d", code)
+			t.Errorf("close code is %d", code)
 		}
 	}
 	configs := map[string]fiber.Config{
@@ -151,7 +151,7 @@ func TestOverEveryKindOfServer(t *testing.T) {
 				t.Fatalf("the post was answered with %d %s", a.status, a.body)
 			}
 			if a := p.get(); a.body != big {
-				t.Errorf("the poll has %d bytes", len(a.body))
+				t.Errorf("poll response has %d bytes", len(a.body))
 			}
 			echo(t, s, p.upgrade())
 		})

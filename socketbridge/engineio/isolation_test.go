@@ -12,9 +12,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// D2: clients come and go while the core sends to all of them at any time. No
-// message may reach another client, and nothing may panic. Every message carries
-// the ID of its connection.
+// D2: clients come and go while the application sends to all of them. Every message carries
+// the ID of its connection. None may reach another client, and nothing may panic.
 func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 	t.Parallel()
 	rounds := 60
@@ -24,7 +23,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 	stop := make(chan struct{})
 	var senders sync.WaitGroup
 	core := &transporttest.Recorder{OnAccept: func(c transport.Conn) error {
-		senders.Go(func() { // the end of the test waits for it; it goes on after the client left
+		senders.Go(func() { // the test waits for it at the end; it keeps sending after the client has left
 			for {
 				select {
 				case <-stop:
@@ -39,7 +38,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 		})
 		return nil
 	}}
-	// Of the queue's limits there is another test: here a machine may be slow.
+	// The queue's limits are raised so that a slow machine does not reach them.
 	s := open(t, core, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 1 << 24, MaxQueueBytes: 1 << 30}})
 	var clients sync.WaitGroup
 	for i := range 8 {
@@ -77,7 +76,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 	}
 }
 
-// No log may tell the ID of a connection, whatever happens to it.
+// Connection IDs are never logged.
 func TestLogsDoNotTellIDs(t *testing.T) {
 	t.Parallel()
 	core := &transporttest.Recorder{OnReceive: func(a *transporttest.Accepted, m transport.Message) error {
@@ -104,12 +103,12 @@ func TestLogsDoNotTellIDs(t *testing.T) {
 	log := s.log.String()
 	for _, sid := range sids {
 		if strings.Contains(log, sid) {
-			t.Errorf("the log tells %s:\n%s", sid, log)
+			t.Errorf("the log has the ID %s:\n%s", sid, log)
 		}
 	}
 	for _, want := range []string{"the receiver panicked", "the client reads too slowly", "request refused because of its origin"} {
 		if !strings.Contains(log, want) {
-			t.Errorf("the log does not tell %q:\n%s", want, log)
+			t.Errorf("the log does not contain %q:\n%s", want, log)
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// D17: an idle WebSocket is one goroutine, the one that reads, and an idle poll is
-// the request that waits.
+// D17: an idle WebSocket takes one goroutine, its reader. An idle poll takes only its waiting
+// request.
 func TestD17_IdleConnectionsCostOneGoroutine(t *testing.T) {
 	s := open(t, &transporttest.Recorder{}, engineio.Config{})
 	const n = 20
@@ -26,7 +26,7 @@ func TestD17_IdleConnectionsCostOneGoroutine(t *testing.T) {
 		_ = s.nextConn().Conn.Send(0, transport.Message{Data: []byte("a writer has worked")})
 		p := s.openPoll()
 		s.nextConn()
-		go func() { _, _ = s.tryDo("GET", p.query(), "") }() // ends with the site
+		go func() { _, _ = s.tryDo("GET", p.query(), "") }() // ends when the site is shut down
 	}
 	waitFor(t, func() bool { return s.engine.Stats().Polls == n })
 	ours := func() (count int) {
@@ -41,12 +41,12 @@ func TestD17_IdleConnectionsCostOneGoroutine(t *testing.T) {
 	}
 	waitFor(t, func() bool { return ours() <= 2*n })
 	if got := ours(); got < 2*n {
-		t.Errorf("%d goroutines for %d connections: the test does not see them", got, 2*n)
+		t.Errorf("%d goroutines for %d connections: the test does not find them", got, 2*n)
 	}
 }
 
-// D20: clients that leave while they poll are not noticed by the HTTP server; the
-// heartbeat has to.
+// D20: the HTTP server does not notice that the client of a waiting poll has left. The
+// heartbeat ends its connection.
 func TestD20_AbortedPollsAreGone(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{PingInterval: 50 * time.Millisecond, PingTimeout: 50 * time.Millisecond})
@@ -62,8 +62,8 @@ func TestD20_AbortedPollsAreGone(t *testing.T) {
 	}
 }
 
-// R13: connections that end in every way, on every transport, leave nothing behind.
-// FIBERBRIDGE_CYCLES sets how many come and go.
+// R13: connections leave nothing behind, whatever their transport and however they end.
+// FIBERBRIDGE_CYCLES sets the number of connections.
 func TestConnectionsLeaveNothing(t *testing.T) {
 	cycles := 1000
 	if testing.Short() {
@@ -93,7 +93,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 		return st == engineio.Stats{}
 	})
 	if opened, ended := core.counts(); opened != cycles || ended != cycles {
-		t.Errorf("%d connections were opened and %d ended, of %d", opened, ended, cycles)
+		t.Errorf("%d connections were opened and %d ended, want %d", opened, ended, cycles)
 	}
 }
 
@@ -112,7 +112,7 @@ func cycle(s *site, i int) {
 	if p != nil {
 		if i/4%2 == 0 {
 			_ = p.Close()
-		} // else it is silent, and its heartbeat ends it
+		} // else it stays silent, and its heartbeat ends it
 		return
 	}
 	switch i / 4 % 5 {
@@ -120,17 +120,17 @@ func cycle(s *site, i int) {
 		_ = c.Close()
 	case 1:
 		c.nc.Close()
-	case 2: // a reset
+	case 2: // with a reset
 		_ = c.nc.(interface{ SetLinger(int) error }).SetLinger(0)
 		c.nc.Close()
 	case 3:
 		c.sendText("1")
 		c.nc.Close()
-	case 4: // silent
+	case 4: // stays silent
 	}
 }
 
-// countingAcceptor is a core that counts and keeps nothing.
+// countingAcceptor only counts its connections.
 type countingAcceptor struct {
 	mu            sync.Mutex
 	opened, ended int

@@ -10,13 +10,13 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// Row 30: limits of connections, exact, and given back.
+// Row 30: the limits of connections are exact, and ended connections no longer count.
 func TestLimit_Connections(t *testing.T) {
 	t.Parallel()
-	t.Run("of all", func(t *testing.T) {
+	t.Run("in total", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConns: 3}})
 		a, b := s.openPoll(), s.openWS()
-		s.openPoll().upgrade() // one connection, whatever carries it
+		s.openPoll().upgrade() // an upgrade is not a second connection
 		for _, opener := range openers {
 			if a := opener.open(s); a.status != 503 || a.header.Get("Retry-After") == "" || a.code() != 4 {
 				t.Errorf("%s: response is %d %s", opener.name, a.status, a.body)
@@ -28,38 +28,38 @@ func TestLimit_Connections(t *testing.T) {
 		s.openPoll()
 		s.openWS()
 	})
-	t.Run("of an address", func(t *testing.T) {
+	t.Run("per address", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 2}}, siteOptions{fiber: fiber.Config{ProxyHeader: "X-Real-IP"}})
 		p := s.openPoll("X-Real-IP", "192.0.2.1")
 		s.openWS("X-Real-IP", "192.0.2.1")
-		for _, opener := range openers { // twice, and said once
+		for _, opener := range openers { // two refusals, one log message
 			if a := opener.open(s, "X-Real-IP", "192.0.2.1"); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
 				t.Errorf("%s: response is %d %s", opener.name, a.status, a.body)
 			}
 		}
 		if n := strings.Count(s.log.String(), "connections are refused"); n != 1 {
-			t.Errorf("it was said %d times", n)
+			t.Errorf("logged %d times, want 1", n)
 		}
 		s.openPoll("X-Real-IP", "192.0.2.2")
 		p.post("1")
 		waitFor(t, func() bool { return s.engine.Stats().Connections == 2 })
 		s.openPoll("X-Real-IP", "192.0.2.1")
 	})
-	t.Run("an address that is forged counts for nothing", func(t *testing.T) {
+	t.Run("a forged address is ignored", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 1}})
-		for range 3 { // loopback is not counted, and the header is not believed
+		for range 3 { // loopback is not counted, and the header is not trusted
 			s.openPoll("X-Forwarded-For", "192.0.2.1", "X-Real-IP", "192.0.2.1")
 		}
 	})
 }
 
-// Row 28: what only the HTTP server can limit is said once.
+// Row 28: a warning names each missing timeout of the HTTP server, once.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
 		cfg  fiber.Config
-		want int // warnings
+		want int // number of warnings
 	}{
 		{"all set", fiber.Config{ReadTimeout: 10e9, IdleTimeout: 60e9}, 0},
 		{"the read timeout is enough", fiber.Config{ReadTimeout: 10e9}, 0},

@@ -6,9 +6,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// What fasthttp leaves behind is not ours: one goroutine for the Date header, as
-// long as the process lives, and one for each server that was shut down, until it
-// wakes from its sleep.
+// Two kinds of goroutines belong to fasthttp: one updates the Date header until the process
+// ends, and each server that was shut down has one until its sleep is over.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),

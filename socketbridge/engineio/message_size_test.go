@@ -17,7 +17,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// At the limit is not over it, on each transport.
+// A message of exactly MaxPayload is accepted.
 func TestLimit_MaxPayloadIsExact(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
@@ -34,7 +34,7 @@ func TestLimit_MaxPayloadIsExact(t *testing.T) {
 	}
 }
 
-// D12: the default limit of a message is finite, and noticed at its header.
+// D12: messages are limited by default. One that is too large is refused at its header.
 func TestD12_MessageSizeIsLimited(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{})
@@ -46,11 +46,11 @@ func TestD12_MessageSizeIsLimited(t *testing.T) {
 	}
 	c.write(string(wsframe.AppendHeader(nil, wsframe.Header{Fin: true, Op: wsframe.Binary, Masked: true, Length: 1_000_001})))
 	if code := c.readClose(); code != 1009 {
-		t.Errorf("the close code is %d", code)
+		t.Errorf("close code is %d", code)
 	}
 }
 
-// A length that is only announced costs nothing.
+// Memory is allocated for the bytes that arrive, not for the length that a header announces.
 func TestWebSocket_MemoryComesWithTheBytes(t *testing.T) {
 	s := open(t, &transporttest.Recorder{}, engineio.Config{})
 	var before, after runtime.MemStats
@@ -63,11 +63,11 @@ func TestWebSocket_MemoryComesWithTheBytes(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > n*100_000 {
-		t.Errorf("%d bytes were allocated for %d announcements", grown, n)
+		t.Errorf("%d bytes were allocated for %d headers", grown, n)
 	}
 }
 
-// D10: what a body could be unpacked to does not matter, as nothing is unpacked.
+// D10: compressed bodies are refused without being decompressed.
 func TestD10_CompressedBodiesAreRefused(t *testing.T) {
 	var bomb bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
@@ -89,22 +89,22 @@ func TestD10_CompressedBodiesAreRefused(t *testing.T) {
 	}
 }
 
-// D11: no compression is agreed on, and a compressed frame is an error.
+// D11: compression is never negotiated, and a compressed frame is an error.
 func TestD11_NoCompressionOnWebSockets(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{})
 	c, a := s.dialWS(websocket, "Sec-WebSocket-Extensions", "permessage-deflate")
 	if ext := a.header.Get("Sec-WebSocket-Extensions"); ext != "" {
-		t.Errorf("the extension %q was agreed on", ext)
+		t.Errorf("the extension %q was negotiated", ext)
 	}
 	c.readText()
 	c.write("\xc1" + clientFrame(true, wsframe.Text, "4x")[1:])
 	if code := c.readClose(); code != 1002 {
-		t.Errorf("the close code is %d", code)
+		t.Errorf("close code is %d", code)
 	}
 }
 
-// A streamed body is not read further than its limit.
+// A streamed body is not read beyond the limit.
 func TestStreamedBodies(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: 1000}, siteOptions{fiber: fiber.Config{StreamRequestBody: true}})
@@ -117,9 +117,9 @@ func TestStreamedBodies(t *testing.T) {
 	}
 	chunk := func(n int) string { return fmt.Sprintf("%x\r\n%s\r\n", n, strings.Repeat("4", n)) }
 	p := s.openPoll()
-	// fasthttp itself reads the first bytes; the rest never comes, and is not missed.
+	// fasthttp reads the first bytes. The rest is never sent, and the server does not wait for it.
 	if got := post(p, "Content-Length: 100000", strings.Repeat("4", 20_000)); got != "413" {
-		t.Errorf("a length over the limit, before the body is there: %s", got)
+		t.Errorf("Content-Length over the limit, before the body has arrived: %s", got)
 	}
 	if got := post(p, "Transfer-Encoding: chunked", chunk(600)+chunk(600)); got != "413" {
 		t.Errorf("chunks over the limit: %s", got)
@@ -127,7 +127,7 @@ func TestStreamedBodies(t *testing.T) {
 	if got := post(p, "Transfer-Encoding: chunked", chunk(600)+chunk(400)+"0\r\n\r\n"); got != "200" {
 		t.Errorf("chunks at the limit: %s", got)
 	}
-	// What a refused request leaves unread must not be taken for the next request.
+	// The unread body of a refused request must not be parsed as the next request.
 	nc := s.dial()
 	inner := "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: " + s.addr + "\r\nConnection: close\r\n\r\n"
 	fmt.Fprintf(nc, "POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/html\r\nContent-Length: 100000\r\n\r\n", p.query(), s.addr)
@@ -138,7 +138,7 @@ func TestStreamedBodies(t *testing.T) {
 	}
 	_, _ = nc.Write([]byte(inner))
 	if rest, _ := io.ReadAll(nc); bytes.Contains(rest, []byte("HTTP/1.1")) {
-		t.Errorf("two answers to one request: %q", rest)
+		t.Errorf("two responses to one request: %q", rest)
 	}
 	a := s.nextConn()
 	if m, err := a.Next(context.Background()); err != nil || !bytes.Equal(m.Data, bytes.Repeat([]byte("4"), 999)) {

@@ -10,8 +10,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// engine.use: middlewares run for every request, in order, and what they set goes
-// out with that answer.
+// Middlewares run for every request, in order, and their headers and cookies are part of its
+// response.
 func TestUse(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{}, siteOptions{hooks: engineio.Hooks{Lift: func(c *fiber.Ctx) (any, error) { return c.Locals("user"), nil }}})
@@ -46,10 +46,10 @@ func TestUse(t *testing.T) {
 			t.Errorf("%s: %d %s", what, a.status, a.body)
 		}
 		if got := a.header.Get("X-Ran"); got != "first, second" {
-			t.Errorf("%s: ran is %q", what, got)
+			t.Errorf("%s: X-Ran is %q", what, got)
 		}
 		if got := a.header.Get("X-Left"); got != "second, first" {
-			t.Errorf("%s: left is %q", what, got)
+			t.Errorf("%s: X-Left is %q", what, got)
 		}
 		if got := len(a.header.Values("Set-Cookie")); got != 2 {
 			t.Errorf("%s: %d cookies", what, got)
@@ -60,7 +60,7 @@ func TestUse(t *testing.T) {
 	check("handshake", a, 200)
 	p.sid = parseOpen(t, a.body).SID
 	if got := s.nextConn().Conn.Handshake(); got.Lifted != "alice" || got.Locals["user"] != "alice" {
-		t.Errorf("the middlewares' locals are not there: %+v", got)
+		t.Errorf("the middlewares' locals are missing: %+v", got)
 	}
 	check("post", p.post("4x"), 200)
 	check("poll", p.get(), 200)
@@ -80,11 +80,11 @@ func TestUse(t *testing.T) {
 	s.do("GET", polling, "", "Origin", "https://evil.example")
 	s.do("GET", "EIO=3", "")
 	if len(ran) != before {
-		t.Error("a middleware ran for a request that is refused whatever it says")
+		t.Error("a middleware ran for a request that was refused before")
 	}
 }
 
-// The app around the engine keeps its say: its proxies, its error handler.
+// The middlewares use the configuration of the app: its proxies and its error handler.
 func TestUse_HasTheConfigurationOfTheApp(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: fiber.Config{
@@ -107,6 +107,6 @@ func TestUse_HasTheConfigurationOfTheApp(t *testing.T) {
 		t.Errorf("the address is %q", a.header.Get("X-IP"))
 	}
 	if a := s.do("GET", polling, "", "X-Test", "1"); a.status != 599 || a.body != "the app's: boom" {
-		t.Errorf("the error became %d %q", a.status, a.body)
+		t.Errorf("the response to the error is %d %q", a.status, a.body)
 	}
 }

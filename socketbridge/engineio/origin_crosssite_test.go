@@ -16,20 +16,19 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// hostileOrigins are origins that must not pass at http://shop.example, whose list is that of
-// crossSiteConfig. The rules are a table in origin_internal_test.go; here they meet the
-// HTTP server, on the way of every request.
+// hostileOrigins must be refused at http://shop.example, which has crossSiteConfig. The rules
+// are tested in origin_internal_test.go. Here they are tested with every kind of request.
 var hostileOrigins = []string{
 	"https://evil.example",
 	"http://evil.example",
-	"https://shop.example", // the scheme of another (CVE-2025-47909)
+	"https://shop.example", // another scheme (CVE-2025-47909)
 	"http://shop.example:8080",
 	"http://shop.example:0",
 	"http://shop.example:080",
 	"http://shop.example:80:80",
 	"http://shop.example.", // a trailing dot
 	"http://www.shop.example",
-	"http://evilshop.example", // it ends alike (CVE-2022-42975)
+	"http://evilshop.example", // the same suffix (CVE-2022-42975)
 	"http://shop.example.evil.example",
 	"http://shop.example/",
 	"http://shop.example/path",
@@ -75,7 +74,7 @@ var hostileOrigins = []string{
 	"https://asked.example.evil.example",
 }
 
-// allowedOrigins are origins that must pass there.
+// allowedOrigins must be allowed there.
 var allowedOrigins = []string{
 	"http://shop.example",
 	"http://shop.example:80",
@@ -95,9 +94,9 @@ func crossSiteConfig(asked func(origin string)) engineio.Config {
 	}
 }
 
-// TestB9_HostileOrigins sends each hostileOrigins origin with each kind of request: none may
-// reach the core, read the answer, or disturb the connection that it names. (D12, rows
-// 1 and 3 of docs/security.md)
+// TestB9_HostileOrigins sends each hostile origin with each kind of request. None may reach
+// the acceptor, read the response, or disturb the connection that it names. (D12, rows 1 and 3
+// of docs/security.md)
 func TestB9_HostileOrigins(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -126,13 +125,13 @@ func TestB9_HostileOrigins(t *testing.T) {
 			}
 		}
 		if n := len(core.All()) - before; n > 0 {
-			t.Errorf("%q: %d connections reached the receiver", origin, n)
+			t.Errorf("%q: %d connections reached the acceptor", origin, n)
 		}
 		if a := p.post("4still here"); a.status != 200 {
 			t.Errorf("%q disturbed a connection: %d %s", origin, a.status, a.body)
 		}
 	}
-	for _, k := range kinds { // what is only a part of a request's headers decides alone
+	for _, k := range kinds { // one bad header is enough for a refusal
 		p := s.openPoll("Host", "shop.example")
 		for _, headers := range []string{
 			"Origin: http://shop.example\r\nOrigin: https://evil.example",
@@ -154,7 +153,7 @@ func TestB9_HostileOrigins(t *testing.T) {
 			}
 			want, credentials := origin, "true"
 			if strings.HasPrefix(origin, "http://shop.example") {
-				want, credentials = "", "" // the site's own needs no permission
+				want, credentials = "", "" // the site's own pages need no CORS headers
 			}
 			if h := a.header; h.Get("Access-Control-Allow-Origin") != want || h.Get("Access-Control-Allow-Credentials") != credentials || h.Get("Vary") != "Origin" {
 				t.Errorf("%s, %q: the headers are %v", k.name, origin, h)
@@ -165,15 +164,15 @@ func TestB9_HostileOrigins(t *testing.T) {
 	defer mu.Unlock()
 	for origin := range asked {
 		if origin == "null" || slices.Contains(allowedOrigins[:5], origin) {
-			t.Errorf("AllowOriginFunc was asked about %q", origin)
+			t.Errorf("AllowOriginFunc was called for %q", origin)
 		}
 	}
 	if !asked["https://evil.example"] || !asked["https://app.example.com:8443"] || !asked["https://asked.example"] {
-		t.Errorf("AllowOriginFunc was asked about %v", asked)
+		t.Errorf("AllowOriginFunc was called for %v", asked)
 	}
 }
 
-// kind is one kind of request that a page can cause.
+// requestKind is a kind of request that a page can cause.
 type requestKind struct {
 	name string
 	send func(sid, headers string) answer
@@ -193,7 +192,7 @@ func requestKinds(s *site) []requestKind {
 	post := to("POST", "/socket.io/?"+polling+"&sid=SID", "Content-Type: text/plain", "4x")
 	return []requestKind{
 		{"handshake", to("GET", "/socket.io/?"+polling, "", "")},
-		{"poll", func(sid, headers string) answer { // there is something to get
+		{"poll", func(sid, headers string) answer { // makes sure that the poll returns at once
 			s.do("POST", polling+"&sid="+sid, "4x", "Host", "shop.example")
 			return poll(sid, headers)
 		}},
@@ -204,8 +203,8 @@ func requestKinds(s *site) []requestKind {
 	}
 }
 
-// raw sends a request to shop.example with headers as they are: http.Client would
-// mend or refuse some.
+// rawRequest sends a request to shop.example with unmodified headers. http.Client would
+// correct or refuse some of them.
 func (s *site) rawRequest(method, target, headers, body string) answer {
 	s.t.Helper()
 	nc := s.dial()
@@ -230,7 +229,7 @@ func (s *site) rawRequest(method, target, headers, body string) answer {
 	return a
 }
 
-// TestB9_Preflight: a preflight says what an allowed page may do, and nothing to others.
+// TestB9_Preflight: only preflight requests of allowed origins get CORS headers.
 func TestB9_Preflight(t *testing.T) {
 	t.Parallel()
 	cfg := crossSiteConfig(func(string) {})
@@ -268,8 +267,8 @@ func TestB9_Preflight(t *testing.T) {
 	}
 }
 
-// A CORS middleware of the app, which is for the app's own routes, does not open the
-// sockets: not with what it says, and not to AllowAnyOrigin with cookies.
+// A CORS middleware of the app does not change who may connect: its headers are removed, and
+// it does not make AllowAnyOrigin accept cookies.
 func TestB9_BesideACORSMiddleware(t *testing.T) {
 	t.Parallel()
 	mount := func(app *fiber.App) {
@@ -294,8 +293,8 @@ func TestB9_BesideACORSMiddleware(t *testing.T) {
 	}
 }
 
-// TestB9_LogSaysWhichSetting: who develops a page that is refused finds in the log
-// which setting refused what.
+// TestB9_LogSaysWhichSetting: the log names the origin that was refused and the setting that
+// refused it.
 func TestB9_LogSaysWhichSetting(t *testing.T) {
 	t.Parallel()
 	no := func(string, *fiber.Ctx) bool { return false }
@@ -306,26 +305,26 @@ func TestB9_LogSaysWhichSetting(t *testing.T) {
 		want    []string
 	}{
 		{"not listed", engineio.Config{}, "Origin: https://app.example", []string{"origin=https://app.example", "site=http://shop.example", "setting=AllowOrigins", "list it in AllowOrigins"}},
-		{"by the function", engineio.Config{AllowOriginFunc: no}, "Origin: https://app.example", []string{"origin=https://app.example", "setting=AllowOriginFunc"}},
+		{"refused by the function", engineio.Config{AllowOriginFunc: no}, "Origin: https://app.example", []string{"origin=https://app.example", "setting=AllowOriginFunc"}},
 		{"the site's own by https", engineio.Config{}, "Origin: https://shop.example", []string{"origin=https://shop.example", "X-Forwarded-Proto", "TrustedProxies"}},
 		{"null", engineio.Config{}, "Origin: null", []string{"origin=null", `setting=""`, "sandboxed"}},
 		{"a link", engineio.Config{}, "Sec-Fetch-Site: cross-site", []string{`origin=""`, "a link, an image or a form"}},
 		{"two", engineio.Config{}, "Origin: https://a.example\r\nOrigin: https://b.example", []string{`origin="https://a.example, https://b.example"`, "two headers"}},
 		{"nothing", engineio.Config{RequireOrigin: true}, "X: y", []string{"setting=RequireOrigin"}},
-		{"what is too long", engineio.Config{}, "Origin: https://" + strings.Repeat("a", 3000), []string{"origin=https://" + strings.Repeat("a", 192) + " "}},
+		{"a long origin", engineio.Config{}, "Origin: https://" + strings.Repeat("a", 3000), []string{"origin=https://" + strings.Repeat("a", 192) + " "}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, echoRecorder(), tt.cfg)
-			for range 20 { // each time the same
+			for range 20 { // the same request again
 				if a := s.rawRequest("GET", "/socket.io/?"+polling, tt.headers, ""); a.status != 403 {
 					t.Fatalf("response is %d %s", a.status, a.body)
 				}
 			}
 			lines := refusalLines(s)
 			if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") {
-				t.Fatalf("the log says %q", lines)
+				t.Fatalf("log lines are %q", lines)
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(lines[0], want) {
@@ -341,7 +340,7 @@ func TestB9_LogSaysWhichSetting(t *testing.T) {
 			s.rawRequest("GET", "/socket.io/?"+polling, fmt.Sprintf("Origin: https://evil%d.example", i), "")
 		}
 		if n := len(refusalLines(s)); n != 10 {
-			t.Errorf("%d refusals were told", n)
+			t.Errorf("%d refusals were logged, want 10", n)
 		}
 	})
 }
@@ -356,8 +355,8 @@ func refusalLines(s *site) []string {
 	return lines
 }
 
-// AllowOriginFunc may keep what it is given, and a panic of it is one of a handler:
-// nothing of the request is left.
+// AllowOriginFunc may keep its argument. If it panics, nothing of the request is left in the
+// server.
 func TestB9_AllowOriginFunc(t *testing.T) {
 	t.Parallel()
 	var kept []string
@@ -384,7 +383,7 @@ func TestB9_AllowOriginFunc(t *testing.T) {
 		t.Errorf("tenant two: %d %s", a.status, a.body)
 	}
 	if want := []string{"https://first.example", "https://other.example"}; !slices.Equal(kept, want) {
-		t.Errorf("it was asked about %q, want %q", kept, want)
+		t.Errorf("the function was called for %q, want %q", kept, want)
 	}
 	before := s.engine.Stats()
 	if a := s.rawRequest("GET", "/socket.io/?"+polling, "Origin: https://panic.example", ""); a.status != 418 {

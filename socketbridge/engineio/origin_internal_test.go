@@ -174,7 +174,7 @@ func TestOriginPolicy(t *testing.T) {
 	}
 }
 
-// wild is what "https://*.wild.example" allows, said in another way.
+// wild matches the origins that "https://*.wild.example" allows.
 var wild = regexp.MustCompile(`^https://[a-z0-9_-]+\.wild\.example$`)
 
 func FuzzOrigin(f *testing.F) {
@@ -196,12 +196,12 @@ func FuzzOrigin(f *testing.F) {
 		switch v {
 		case sameOrigin:
 			if !strings.EqualFold(strings.TrimSuffix(origin, ":443"), "https://"+strings.TrimSuffix(host, ":443")) {
-				t.Fatalf("%q passes for the site %q", origin, host)
+				t.Fatalf("%q is taken for the origin of the site %q", origin, host)
 			}
 		case crossOrigin:
 			bare := strings.ToLower(strings.TrimSuffix(origin, ":443"))
 			if bare != "https://listed.example" && !wild.MatchString(bare) {
-				t.Fatalf("%q passes for a listed origin", origin)
+				t.Fatalf("%q is taken for a listed origin", origin)
 			}
 		}
 	})

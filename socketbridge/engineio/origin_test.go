@@ -10,8 +10,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// D12, rows 1 to 3: every request of every transport is judged by its origin. The
-// rules themselves are a table in origin_internal_test.go.
+// D12, rows 1 to 3: the origin of every request of every transport is checked. The rules are
+// tested in origin_internal_test.go.
 func TestD12_OriginOfEveryRequest(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{AllowOrigins: []string{"https://app.example.com"}})
@@ -34,7 +34,7 @@ func TestD12_OriginOfEveryRequest(t *testing.T) {
 	}{
 		{"handshake", func(p *pollClient, h []string) answer { return s.do("GET", polling, "", h...) }},
 		{"poll", func(p *pollClient, h []string) answer {
-			if a := s.do("POST", p.query(), "4x"); a.status != 200 { // so that there is something
+			if a := s.do("POST", p.query(), "4x"); a.status != 200 { // makes sure that the poll returns at once
 				t.Fatal(a)
 			}
 			return s.do("GET", p.query(), "", h...)
@@ -66,7 +66,7 @@ func TestD12_OriginOfEveryRequest(t *testing.T) {
 				}
 				if !o.allowed {
 					if n := len(s.recorder.All()); n != before {
-						t.Error("a refused request reached the receiver")
+						t.Error("a refused request reached the acceptor")
 					}
 					if a := s.do("POST", p.query(), "4x"); a.status != 200 {
 						t.Errorf("the connection was disturbed: %d %s", a.status, a.body)
@@ -102,7 +102,7 @@ func TestCORS_Preflight(t *testing.T) {
 	}
 }
 
-// The site's own scheme and host are what Fiber makes of the proxy's headers.
+// The site's own origin is taken from the headers of a trusted proxy.
 func TestOrigin_BehindAProxy(t *testing.T) {
 	t.Parallel()
 	forwarded := []string{"Origin", "https://site.example", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "site.example"}
@@ -112,18 +112,18 @@ func TestOrigin_BehindAProxy(t *testing.T) {
 	}
 	untrusted := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: fiber.Config{EnableTrustedProxyCheck: true, TrustedProxies: []string{"192.0.2.1"}}})
 	if a := untrusted.do("GET", polling, "", forwarded...); a.status != 403 {
-		t.Errorf("from anybody: %d %s", a.status, a.body)
+		t.Errorf("from an untrusted address: %d %s", a.status, a.body)
 	}
 }
 
-// AllowAnyOrigin is for public data: no page can act for its visitor.
+// With AllowAnyOrigin, no page can act on behalf of its visitor.
 func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 	t.Parallel()
 	var seen []string
 	hooks := engineio.Hooks{Lift: func(c *fiber.Ctx) (any, error) {
 		seen = append(seen, c.Cookies("session"), string(c.Request().Header.Peek("Cookie")))
 		if !engineio.CookiesIgnored(c) {
-			t.Error("Lift is not told that cookies are ignored")
+			t.Error("CookiesIgnored is false in Lift")
 		}
 		return nil, nil
 	}}
@@ -141,11 +141,11 @@ func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 		t.Errorf("the headers are %v", a.header)
 	}
 	if !strings.Contains(s.log.String(), "AllowAnyOrigin") {
-		t.Error("nobody was warned")
+		t.Error("no warning was logged")
 	}
 	quiet := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{Lift: func(c *fiber.Ctx) (any, error) {
 		if engineio.CookiesIgnored(c) || c.Cookies("session") != "secret" {
-			t.Error("cookies are ignored without need")
+			t.Error("cookies are ignored although AllowAnyOrigin is not set")
 		}
 		return nil, nil
 	}}})

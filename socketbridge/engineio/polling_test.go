@@ -16,7 +16,7 @@ func TestPolling(t *testing.T) {
 		{"text and binary", "4hello\x1ebAQIDBA==", "4hello\x1ebAQIDBA=="},
 		{"an empty message", "4", "4"},
 		{"UTF-8", "4€🙂", "4€🙂"},
-		{"packets without a meaning here", "6\x1e5\x1e3\x1e4a", "4a"},
+		{"ignored packets", "6\x1e5\x1e3\x1e4a", "4a"},
 	}
 	s := open(t, echoRecorder(), engineio.Config{})
 	for _, tt := range tests {
@@ -50,8 +50,8 @@ func TestPolling_GetWaitsForAMessage(t *testing.T) {
 	}
 }
 
-// A goodbye of the client ends its poll with a packet that means nothing, and the
-// connection is gone.
+// When the client sends a close packet, its waiting poll ends with a noop, and the connection
+// ends.
 func TestPolling_ClientCloses(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{})
@@ -94,22 +94,22 @@ func TestPolling_ServerCloses(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		p := s.openPoll()
 		a := s.nextConn()
-		_ = a.Conn.Send(0, transport.Message{Data: []byte("last words")})
+		_ = a.Conn.Send(0, transport.Message{Data: []byte("last message")})
 		a.Conn.Close(transport.ForcedClose)
-		if a := p.post("4nobody hears"); a.status != 200 {
-			t.Errorf("a post to a connection that closes: %d %s", a.status, a.body)
+		if a := p.post("4not received"); a.status != 200 {
+			t.Errorf("a post to a closing connection: %d %s", a.status, a.body)
 		}
-		if a := p.get(); a.body != "4last words\x1e1" {
+		if a := p.get(); a.body != "4last message\x1e1" {
 			t.Errorf("the poll was answered with %d %q", a.status, a.body)
 		}
 		s.waitForEnd(a, transport.ForcedClose)
 		if r := a.Received(); len(r) != 0 {
-			t.Errorf("the receiver got %v after it had closed", r)
+			t.Errorf("the receiver got %v after Close", r)
 		}
 	})
 }
 
-// Row 13: a second poll, or a second post, ends its connection and no other.
+// Row 13: a second poll or a second post at the same time ends its own connection only.
 func TestRefuse_Overlap(t *testing.T) {
 	t.Parallel()
 	t.Run("two polls", func(t *testing.T) {
@@ -121,16 +121,16 @@ func TestRefuse_Overlap(t *testing.T) {
 		go func() { first <- p.get() }() // received below
 		waitFor(t, func() bool { return s.engine.Stats().Polls == 1 })
 		if a := p.get(); a.status != 400 || a.code() != 3 {
-			t.Errorf("the second was answered with %d %s", a.status, a.body)
+			t.Errorf("the second poll was answered with %d %s", a.status, a.body)
 		}
 		if a := <-first; a.status != 200 || a.body != "1" {
-			t.Errorf("the first was answered with %d %q", a.status, a.body)
+			t.Errorf("the first poll was answered with %d %q", a.status, a.body)
 		}
 		if cause := s.waitForEnd(a, transport.TransportError); cause != engineio.ErrOverlap {
 			t.Errorf("the cause is %v", cause)
 		}
 		if a := p.get(); a.code() != 1 {
-			t.Errorf("a third was answered with %d %s", a.status, a.body)
+			t.Errorf("a third poll was answered with %d %s", a.status, a.body)
 		}
 		still()
 	})
@@ -150,7 +150,7 @@ func TestRefuse_Overlap(t *testing.T) {
 		if _, err := a.Next(s.context()); err != nil {
 			t.Fatal(err)
 		}
-		for range 50 { // none of them is given to the core, or waits
+		for range 50 { // none of them waits or reaches the receiver
 			if a := p.post("4second"); a.status != 400 {
 				t.Errorf("a second post was answered with %d %s", a.status, a.body)
 			}
@@ -161,7 +161,7 @@ func TestRefuse_Overlap(t *testing.T) {
 			t.Errorf("the cause is %v", cause)
 		}
 		if n := len(a.Received()); n != 1 {
-			t.Errorf("the receiver got %d messages, not the first alone", n)
+			t.Errorf("the receiver got %d messages, want only the first", n)
 		}
 	})
 }

@@ -36,8 +36,8 @@ func TestTime_UpgradeTimeout(t *testing.T) {
 	}
 }
 
-// A client that polls while its upgrade is under way, because a proxy swallows the
-// probe's answer, is not let run in circles.
+// If a proxy swallows the answer to the probe, the client keeps polling during the upgrade. It
+// must not do so in a busy loop.
 func TestTime_PollsArePacedDuringAnUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
@@ -58,15 +58,14 @@ func TestTime_PollsArePacedDuringAnUpgrade(t *testing.T) {
 		c.terminate(transport.ForcedClose, nil)
 		<-p.served
 		if took := time.Since(begin); took != 0 {
-			t.Errorf("the upgrade outlived its connection by %v", took)
+			t.Errorf("the upgrade ended %v after its connection", took)
 		}
 		<-a.Conn.Done()
 	})
 }
 
-// A post whose messages the core holds back is still being read when the client
-// says "5": what comes on the WebSocket has to wait for it, and no other post may
-// come between.
+// A post is still being handled when the client sends "5". The messages on the WebSocket must
+// wait for it, and no other post may come in between.
 func TestTime_UpgradeWaitsForThePostBeingRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
@@ -84,20 +83,20 @@ func TestTime_UpgradeWaitsForThePostBeingRead(t *testing.T) {
 		p.sendText("2probe")
 		<-p.frames
 		p.sendText("5")
-		go p.sendText("4three") // taken when the post is done
+		go p.sendText("4three") // read after the post
 		synctest.Wait()
 		if err := c.post([]byte("4thief")); err != ErrBadRequest {
-			t.Errorf("a post while the WebSocket takes over: %v", err)
+			t.Errorf("a post during the switch to the WebSocket: %v", err)
 		}
 		if c.Transport() != Polling || len(a.Received()) != 1 {
-			t.Errorf("on %s, %d messages were given to the receiver, which holds the first", c.Transport(), len(a.Received()))
+			t.Errorf("transport is %s, and the receiver has %d messages, want polling and 1", c.Transport(), len(a.Received()))
 		}
 		if err := <-posted; err != nil {
-			t.Errorf("the post: %v", err)
+			t.Errorf("post returned %v", err)
 		}
 		for _, want := range []string{"hold", "two", "three"} {
 			if m, err := a.Next(t.Context()); err != nil || string(m.Data) != want {
-				t.Errorf("the receiver got %q, %v want %q", m.Data, err, want)
+				t.Errorf("the receiver got %q, %v, want %q", m.Data, err, want)
 			}
 		}
 		p.nc.Close()
@@ -108,7 +107,7 @@ func TestTime_UpgradeWaitsForThePostBeingRead(t *testing.T) {
 	})
 }
 
-// A connection that is being closed may still upgrade, and then says goodbye there.
+// A connection that is closing can still upgrade. Its close frame is then sent on the WebSocket.
 func TestTime_CloseDuringAnUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
@@ -116,14 +115,14 @@ func TestTime_CloseDuringAnUpgrade(t *testing.T) {
 		p := b.serve(c.serveUpgrade)
 		p.sendText("2probe")
 		<-p.frames
-		_ = c.Send(0, transport.Message{Data: []byte("last words")})
+		_ = c.Send(0, transport.Message{Data: []byte("last message")})
 		c.Close(transport.ShuttingDown)
 		p.sendText("5")
-		if got := <-p.frames; got != "1:4last words" {
-			t.Errorf("before the goodbye came %q", got)
+		if got := <-p.frames; got != "1:4last message" {
+			t.Errorf("got %q before the close frame", got)
 		}
 		if got := <-p.frames; got != "8:\x03\xe9" {
-			t.Errorf("the goodbye is %q", got)
+			t.Errorf("close frame is %q", got)
 		}
 		p.nc.Close()
 		if got, _, err := a.End(t.Context()); err != nil || got != transport.ShuttingDown {
@@ -133,8 +132,7 @@ func TestTime_CloseDuringAnUpgrade(t *testing.T) {
 	})
 }
 
-// The end of a connection ends the upgrade that is under way, also one that waits
-// for a post.
+// The end of a connection ends an upgrade in progress, even one that waits for a post.
 func TestTime_EndDuringAnUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
@@ -143,7 +141,7 @@ func TestTime_EndDuringAnUpgrade(t *testing.T) {
 		}}
 		b := newPipeServer(t, core, Config{})
 		c, a := b.openPolling()
-		go func() { _ = c.post([]byte("4hold")) }() // ends when the core lets go
+		go func() { _ = c.post([]byte("4hold")) }() // ends when Receive returns
 		synctest.Wait()
 		p := b.serve(c.serveUpgrade)
 		p.sendText("5")

@@ -13,7 +13,7 @@ import (
 
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	t.Run("whole", func(t *testing.T) {
+	t.Run("complete", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		p := s.openPoll()
 		a := s.nextConn()
@@ -23,7 +23,7 @@ func TestUpgrade(t *testing.T) {
 			t.Fatalf("the probe was answered with %q", got)
 		}
 		if a := p.get(); a.status != 200 || a.body != "6" {
-			t.Errorf("the poll was answered with %d %q, not a noop", a.status, a.body)
+			t.Errorf("poll response is %d %q, want a noop", a.status, a.body)
 		}
 		if got := a.Conn.Transport(); got != engineio.Polling {
 			t.Errorf("before the upgrade the transport is %q", got)
@@ -31,7 +31,7 @@ func TestUpgrade(t *testing.T) {
 		c.sendText("5")
 		c.sendText("4hello")
 		if got := c.readText(); got != "4hello" {
-			t.Errorf("the echo is %q", got)
+			t.Errorf("got %q back", got)
 		}
 		if got := a.Conn.Transport(); got != engineio.WebSocket {
 			t.Errorf("after the upgrade the transport is %q", got)
@@ -43,10 +43,10 @@ func TestUpgrade(t *testing.T) {
 		}
 		c.sendText("4still")
 		if got := c.readText(); got != "4still" {
-			t.Errorf("the echo is %q", got)
+			t.Errorf("got %q back", got)
 		}
 	})
-	t.Run("a poll that waits is let go at once", func(t *testing.T) {
+	t.Run("a waiting poll ends after the probe", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		p := s.openPoll()
 		got := make(chan answer)
@@ -58,7 +58,7 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("the poll was answered with %q", a.body)
 		}
 	})
-	t.Run("a poll that waits when the upgrade comes anyway", func(t *testing.T) {
+	t.Run("a waiting poll ends after an upgrade without a probe", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		p := s.openPoll()
 		got := make(chan answer)
@@ -71,10 +71,10 @@ func TestUpgrade(t *testing.T) {
 		}
 		c.sendText("4hello")
 		if got := c.readText(); got != "4hello" {
-			t.Errorf("the echo is %q", got)
+			t.Errorf("got %q back", got)
 		}
 	})
-	t.Run("what was queued comes on the WebSocket", func(t *testing.T) {
+	t.Run("queued messages are sent on the WebSocket", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		p := s.openPoll()
 		a := s.nextConn()
@@ -88,7 +88,7 @@ func TestUpgrade(t *testing.T) {
 			}
 		}
 	})
-	t.Run("packets behind the upgrade in one write", func(t *testing.T) {
+	t.Run("probe, upgrade and message in one write", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		p := s.openPoll()
 		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
@@ -99,8 +99,7 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// An upgrade that does not come about leaves the connection where it was, and
-// another may be tried.
+// After a failed upgrade the connection stays on polling, and the client can try again.
 func TestUpgrade_Fails(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -125,7 +124,7 @@ func TestUpgrade_Fails(t *testing.T) {
 			tt.fail(c)
 			waitFor(t, func() bool { return s.engine.Stats().WebSockets == 0 })
 			if a := p.post("4on polling"); a.status != 200 {
-				t.Fatalf("the connection did not live on: %d %s", a.status, a.body)
+				t.Fatalf("the connection has ended: %d %s", a.status, a.body)
 			}
 			if a := p.get(); a.body != "4on polling" {
 				t.Errorf("the poll was answered with %q", a.body)
@@ -133,14 +132,14 @@ func TestUpgrade_Fails(t *testing.T) {
 			again := p.upgrade()
 			again.sendText("4upgraded")
 			if got := again.readText(); got != "4upgraded" {
-				t.Errorf("the echo is %q", got)
+				t.Errorf("got %q back", got)
 			}
 		})
 	}
 }
 
-// Row 12 of the threats: one upgrade at a time, one that succeeds, and who comes
-// second harms nobody.
+// Row 12: a connection can be upgraded once, and by one WebSocket at a time. A second attempt
+// does not disturb the first.
 func TestUpgrade_SecondIsRefused(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{})
@@ -161,7 +160,7 @@ func TestUpgrade_SecondIsRefused(t *testing.T) {
 	first.sendText("5")
 	first.sendText("4hello")
 	if got := first.readText(); got != "4hello" {
-		t.Fatalf("the echo is %q", got)
+		t.Fatalf("got %q back", got)
 	}
 	for range 20 {
 		second, _ := s.dialWS(websocket + "&sid=" + p.sid)
@@ -171,12 +170,12 @@ func TestUpgrade_SecondIsRefused(t *testing.T) {
 	}
 	first.sendText("4undisturbed")
 	if got := first.readText(); got != "4undisturbed" {
-		t.Errorf("the echo is %q", got)
+		t.Errorf("got %q back", got)
 	}
 }
 
-// Numbers go both ways while the connection moves: none may be lost, come twice or
-// come out of order. Posts may be in flight while the WebSocket takes over.
+// Numbered messages are sent in both directions during the upgrade, some in a post that is in
+// flight. None may be lost, duplicated or reordered.
 func TestUpgrade_WithTraffic(t *testing.T) {
 	t.Parallel()
 	rounds := 100
@@ -190,14 +189,14 @@ func TestUpgrade_WithTraffic(t *testing.T) {
 		ctx := s.context()
 		const n = 40
 		sent := make(chan struct{})
-		go func() { // the end of this round waits for it
+		go func() { // waited for at the end of this round
 			defer close(sent)
 			for i := range n {
 				if err := a.Conn.Send(0, transport.Message{Data: fmt.Append(nil, i)}); err != nil {
 					t.Errorf("send: %v", err)
 				}
 				if i%5 == 0 {
-					time.Sleep(50 * time.Microsecond) // so that some meet the poll and some the WebSocket
+					time.Sleep(50 * time.Microsecond) // some are sent by polling and some on the WebSocket
 				}
 			}
 		}()
@@ -205,7 +204,7 @@ func TestUpgrade_WithTraffic(t *testing.T) {
 		receive := func(c transporttest.Peer) {
 			m, err := c.Next(ctx)
 			if err != nil || string(m.Data) != fmt.Sprint(down) {
-				t.Fatalf("the client got %q, %v want %d", m.Data, err, down)
+				t.Fatalf("the client got %q, %v, want %d", m.Data, err, down)
 			}
 			down++
 		}
@@ -243,7 +242,7 @@ func TestUpgrade_WithTraffic(t *testing.T) {
 		<-sent
 		for i := range up {
 			if m, err := a.Next(ctx); err != nil || string(m.Data) != fmt.Sprint(i) {
-				t.Fatalf("the server got %q, %v want %d", m.Data, err, i)
+				t.Fatalf("the server got %q, %v, want %d", m.Data, err, i)
 			}
 		}
 		_ = c.Close()

@@ -12,8 +12,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// Requests that must be refused, each with the answer that the protocol has for it.
-// None of them may reach the core.
+// Each of these requests must be refused with the error that the protocol defines for it. None
+// may reach the acceptor.
 func TestRefuse_Requests(t *testing.T) {
 	t.Parallel()
 	const sid = "AAAAAAAAAAAAAAAAAAAAAAAA"
@@ -72,11 +72,11 @@ func TestRefuse_Requests(t *testing.T) {
 		})
 	}
 	if n := len(s.recorder.All()); n != 1 {
-		t.Errorf("%d connections reached the receiver", n-1)
+		t.Errorf("%d connections reached the acceptor", n-1)
 	}
 }
 
-// Upgrades that must be refused before 101.
+// Each of these WebSocket handshakes must be refused before the 101.
 func TestRefuse_Upgrades(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -110,13 +110,12 @@ func TestRefuse_Upgrades(t *testing.T) {
 				t.Errorf("response is %d %s, want %d and code %d", a.status, a.body, tt.status, tt.code)
 			}
 			if tt.status == 426 && a.header.Get("Sec-WebSocket-Version") != "13" {
-				t.Error("a 426 must name the version")
+				t.Error("the response 426 does not name the version")
 			}
 			still()
 		})
 	}
-	// Odd extensions and protocols are not errors: they are ignored (GHSA-5v72-xg48-5rpm,
-	// CVE-2021-32640).
+	// Unusual extensions and protocols are ignored (GHSA-5v72-xg48-5rpm, CVE-2021-32640).
 	for _, h := range []string{"constructor", "__proto__", ";;;", strings.Repeat(" ", 2000) + "x", "permessage-deflate; client_max_window_bits"} {
 		for _, name := range []string{"Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"} {
 			c, a := s.dialWS(websocket, name, h)
@@ -131,7 +130,7 @@ func TestRefuse_Upgrades(t *testing.T) {
 	still()
 }
 
-// Bodies that end their connection, or do not, each with its answer.
+// Each body gets the right response, and ends its connection only if it breaks the protocol.
 func TestRefuse_Bodies(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
@@ -142,7 +141,7 @@ func TestRefuse_Bodies(t *testing.T) {
 		headers []string
 		status  int
 		code    int
-		end     transport.Reason // "" when the connection goes on
+		end     transport.Reason // "" if the connection stays open
 	}{
 		{"nonsense", "abc", nil, 400, 3, transport.ParseError},
 		{"nothing", "", nil, 400, 3, transport.ParseError},
@@ -184,13 +183,13 @@ func TestRefuse_Bodies(t *testing.T) {
 				t.Errorf("the connection has ended: %d %s", got.status, got.body)
 			}
 			if got := bystander.post("4untouched"); got.status != 200 || len(victim.Received()) != 1 {
-				t.Errorf("an innocent connection was disturbed: %d %s", got.status, got.body)
+				t.Errorf("another connection was disturbed: %d %s", got.status, got.body)
 			}
 		})
 	}
 }
 
-// Other methods do nothing to a connection.
+// Requests with other methods do not affect a connection.
 func TestRefuse_Methods(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{})
@@ -205,8 +204,8 @@ func TestRefuse_Methods(t *testing.T) {
 	}
 }
 
-// What breaks the framing, on the wire: the close code of RFC 6455, the end of that
-// connection, and of no other. (The rules are tested in package wsframe.)
+// An invalid frame ends its own connection only, with the close code of RFC 6455. (The rules
+// are tested in package wsframe.)
 func TestRefuse_Frames(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
@@ -251,10 +250,10 @@ func TestRefuse_Frames(t *testing.T) {
 			a := s.nextConn()
 			c.write(text("4before") + tt.send + text("4after"))
 			if got := c.readText(); got != "4before" {
-				t.Errorf("the echo is %q", got)
+				t.Errorf("got %q back", got)
 			}
 			if code := c.readClose(); code != tt.code {
-				t.Errorf("the close code is %d, want %d", code, tt.code)
+				t.Errorf("close code is %d, want %d", code, tt.code)
 			}
 			c.nc.Close()
 			s.waitForEnd(a, tt.end)
@@ -266,7 +265,7 @@ func TestRefuse_Frames(t *testing.T) {
 	}
 }
 
-// CVE-2022-41940: a client that resets the connection while it is being refused.
+// CVE-2022-41940: a client resets the TCP connection while its request is being refused.
 func TestRefuse_ClientsThatReset(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{})
@@ -283,7 +282,7 @@ func TestRefuse_ClientsThatReset(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _ = nc.Write([]byte(full[:cut]))
-			_ = nc.(*net.TCPConn).SetLinger(0) // a reset, not a close
+			_ = nc.(*net.TCPConn).SetLinger(0) // Close sends a reset
 			nc.Close()
 		}
 	}

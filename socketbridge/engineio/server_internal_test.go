@@ -10,7 +10,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// CVE-2025-66630: without randomness there are no IDs, not bad ones.
+// CVE-2025-66630: without random bytes there is an error, not a predictable ID.
 func TestNewID(t *testing.T) {
 	s := New(&transporttest.Recorder{}, Config{Logger: slog.New(slog.DiscardHandler)})
 	seen := make(map[string]bool)
@@ -28,13 +28,13 @@ func TestNewID(t *testing.T) {
 		t.Errorf("after Shutdown: %v", err)
 	}
 	if s.addRunning() {
-		t.Error("after Shutdown, something runs that it did not wait for")
+		t.Error("addRunning succeeded after Shutdown had returned")
 	}
 	s.random = iotest.ErrReader(errors.New("no entropy"))
 	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errInternal {
-		t.Errorf("without randomness: %v", err)
+		t.Errorf("without random bytes: %v", err)
 	}
 	if n := s.Stats().Connections; n != 0 {
-		t.Errorf("%d connections without an ID", n)
+		t.Errorf("%d connections were created without an ID", n)
 	}
 }

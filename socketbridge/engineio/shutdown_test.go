@@ -20,31 +20,31 @@ func TestShutdown(t *testing.T) {
 	waitFor(t, func() bool { return s.engine.Stats().Polls == 1 })
 	for range 3 {
 		a := s.nextConn()
-		_ = a.Conn.Send(0, transport.Message{Data: []byte("last words")})
+		_ = a.Conn.Send(0, transport.Message{Data: []byte("last message")})
 	}
 	down := make(chan error, 2)
-	for range 2 { // the second waits for the same end
+	for range 2 { // the second call waits for the same end
 		go func() { down <- s.engine.Shutdown(context.Background()) }() // received below
 	}
-	if a := <-polled; a.body != "4last words" && a.body != "4last words\x1e1" {
+	if a := <-polled; a.body != "4last message" && a.body != "4last message\x1e1" {
 		t.Errorf("the waiting poll was answered with %q", a.body)
-	} else if a.body == "4last words" {
+	} else if a.body == "4last message" {
 		if a := waiting.get(); a.body != "1" {
-			t.Errorf("and the next with %q", a.body)
+			t.Errorf("the next poll was answered with %q", a.body)
 		}
 	}
 	waitFor(t, func() bool { return s.do("GET", polling, "").status == 503 })
 	if a := s.do("GET", polling, ""); a.header.Get("Retry-After") == "" {
-		t.Error("a 503 without Retry-After")
+		t.Error("the response 503 has no Retry-After")
 	}
-	if a := idle.get(); a.body != "4last words\x1e1" {
+	if a := idle.get(); a.body != "4last message\x1e1" {
 		t.Errorf("the poll that was not waiting was answered with %q", a.body)
 	}
-	if got := c.readText(); got != "4last words" {
-		t.Errorf("before the close came %q", got)
+	if got := c.readText(); got != "4last message" {
+		t.Errorf("got %q before the close frame", got)
 	}
 	if code := c.readClose(); code != wsframe.GoingAway {
-		t.Errorf("the close code is %d", code)
+		t.Errorf("close code is %d", code)
 	}
 	c.nc.Close()
 	for range 2 {
@@ -62,16 +62,16 @@ func TestShutdown_IsCutShort(t *testing.T) {
 	core := echoRecorder()
 	s := open(t, core, engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
 	s.openPoll()
-	s.openWS() // neither reads, nor hangs up
+	s.openWS() // neither reads nor closes
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := s.engine.Shutdown(ctx); err == nil {
-		t.Error("a context that has ended is not an error")
+		t.Error("Shutdown with an ended context returned nil")
 	}
 	for _, a := range core.All() {
 		s.waitForEnd(a, transport.ShuttingDown)
 	}
 	if err := s.engine.Shutdown(context.Background()); err != nil {
-		t.Errorf("when all has ended: %v", err)
+		t.Errorf("a second Shutdown returned %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// D14: one client that does not read is cut off; the others get everything.
+// D14: a client that does not read is disconnected; the others get all messages.
 func TestD14_ASlowClientDelaysNobody(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{Limits: engineio.Limits{MaxQueueBytes: 100_000}})
@@ -39,12 +39,12 @@ func TestD14_ASlowClientDelaysNobody(t *testing.T) {
 		if slow.Conn.Send(0, m) != nil {
 			cut++
 		}
-		for errors.Is(healthy.Conn.Send(transport.Volatile, m), transport.ErrQueueFull) { // at its pace
+		for errors.Is(healthy.Conn.Send(transport.Volatile, m), transport.ErrQueueFull) { // waits for the healthy client
 			runtime.Gosched()
 		}
 	}
 	if cut == 0 {
-		t.Error("a client that does not read has taken ten megabytes")
+		t.Error("10 MB were queued for a client that does not read")
 	}
 	if got := <-received; got != n {
 		t.Errorf("the healthy client got %d of %d", got, n)
@@ -52,7 +52,7 @@ func TestD14_ASlowClientDelaysNobody(t *testing.T) {
 	s.waitForEnd(slow, transport.TransportError)
 }
 
-// D16: sending to a client that has gone returns at once, each time.
+// D16: Send to a client that has left returns ErrClosed at once.
 func TestD16_SendToTheDead(t *testing.T) {
 	t.Parallel()
 	s := open(t, &transporttest.Recorder{}, engineio.Config{})
@@ -62,8 +62,8 @@ func TestD16_SendToTheDead(t *testing.T) {
 	s.waitForEnd(a, transport.TransportClose)
 	for range 300 {
 		if err := a.Conn.Send(0, transport.Message{Data: []byte("x")}); !errors.Is(err, transport.ErrClosed) {
-			t.Fatalf("it returned %v", err)
+			t.Fatalf("Send returned %v", err)
 		}
 	}
-	a.Conn.Close(transport.ForcedClose) // does nothing
+	a.Conn.Close(transport.ForcedClose) // has no effect
 }

@@ -13,9 +13,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// Row 28: who sends a request bit by bit is cut off by the ReadTimeout of the app,
-// which the engine asks for at start (TestWarnings). Connections that are in use are
-// not: a WebSocket outlives that timeout, and so does one whose polls wait.
+// Row 28: the app's ReadTimeout ends requests that a client sends very slowly. The engine warns
+// if it is not set (TestWarnings). It does not end an open WebSocket or a connection on polling.
 func TestSlowRequestsAreCutOff(t *testing.T) {
 	t.Parallel()
 	s := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: fiber.Config{ReadTimeout: 2 * time.Second, IdleTimeout: time.Minute}})
@@ -31,16 +30,16 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 		nc := s.dial()
 		slow.Go(func() { // waited for below
 			_, _ = io.WriteString(nc, starts[i%len(starts)])
-			gone := make(chan struct{})
-			go func() { // waited for right below
-				defer close(gone)
-				_, _ = io.Copy(io.Discard, nc) // until the server hangs up
+			closed := make(chan struct{})
+			go func() { // waited for in the loop below
+				defer close(closed)
+				_, _ = io.Copy(io.Discard, nc) // until the server closes
 			}()
 			drip := time.NewTicker(20 * time.Millisecond)
 			defer drip.Stop()
 			for {
 				select {
-				case <-gone:
+				case <-closed:
 					if isTimeout(nc) {
 						t.Errorf("a client that began with %q is still connected", starts[i%len(starts)])
 					}
@@ -58,7 +57,7 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 	}
 }
 
-// isTimeout says whether reading ended at this test's own deadline.
+// isTimeout reports whether reading ended at the test's own deadline.
 func isTimeout(nc net.Conn) bool {
 	_, err := nc.Read(make([]byte, 1))
 	e, ok := err.(net.Error)

@@ -16,10 +16,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// A WebSocket on bare TCP is taken out of fasthttp's hands; TLS and connections that
-// a listener wraps stay there. Clients cannot tell: what they send too early, before
-// they were answered, is not lost either, and pongs, after which another goroutine may
-// go on reading, disturb nothing.
+// A WebSocket on plain TCP is detached from fasthttp. One on TLS or on a wrapped connection is
+// not. Clients see no difference: messages that arrive before the 101 are not lost, and neither
+// are those after a pong, when another goroutine continues reading.
 func TestWebSocket_WhereverItsConnectionComesFrom(t *testing.T) {
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
@@ -51,7 +50,7 @@ func TestWebSocket_WhereverItsConnectionComesFrom(t *testing.T) {
 			}
 			parseOpen(t, client.readText())
 			if got := client.readText(); got != early {
-				t.Errorf("what was sent with the request came back as %q", got)
+				t.Errorf("the message sent with the request came back as %q", got)
 			}
 			for range 3 {
 				client.sendText("3")
@@ -63,10 +62,10 @@ func TestWebSocket_WhereverItsConnectionComesFrom(t *testing.T) {
 			waitFor(t, func() bool { return hijackHandlerRuns() == c.hijacked })
 			client.write(clientFrame(true, wsframe.Close, "\x03\xe8"))
 			if code := client.readClose(); code != wsframe.NormalClosure {
-				t.Errorf("the close frame has the code %d", code)
+				t.Errorf("close code is %d", code)
 			}
 			if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
-				t.Errorf("the server did not hang up: %v", err)
+				t.Errorf("the server did not close: %v", err)
 			}
 			s.waitForEnd(s.nextConn(), transport.TransportClose)
 			waitFor(t, func() bool { return s.engine.Stats() == engineio.Stats{} })
@@ -74,14 +73,14 @@ func TestWebSocket_WhereverItsConnectionComesFrom(t *testing.T) {
 	}
 }
 
-// hijackHandlerRuns says whether fasthttp waits for a hijack handler.
+// hijackHandlerRuns reports whether fasthttp waits for a hijack handler.
 func hijackHandlerRuns() bool {
 	var all bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&all, 2)
 	return bytes.Contains(all.Bytes(), []byte("fasthttp.hijackConnHandler"))
 }
 
-// appendToRequest sends more with the first write.
+// appendToRequest sends more together with the request.
 type appendToRequest struct {
 	net.Conn
 	more string

@@ -19,21 +19,21 @@ func TestWebSocket(t *testing.T) {
 		c := s.openWS()
 		c.sendText("4hello")
 		if got := c.readText(); got != "4hello" {
-			t.Errorf("the echo is %q", got)
+			t.Errorf("got %q back", got)
 		}
 	})
 	t.Run("binary", func(t *testing.T) {
 		c := s.openWS()
 		c.write(clientFrame(true, wsframe.Binary, "\x01\x02\x03"))
 		if f, err := c.read(); err != nil || f != (frame{wsframe.Binary, "\x01\x02\x03"}) {
-			t.Errorf("the echo is %+v, %v", f, err)
+			t.Errorf("got %+v back, %v", f, err)
 		}
 	})
-	t.Run("binary of a client that forces base64", func(t *testing.T) {
+	t.Run("binary from a client with forceBase64", func(t *testing.T) {
 		c := s.openWS()
 		c.sendText("bAQID")
 		if f, err := c.read(); err != nil || f != (frame{wsframe.Binary, "\x01\x02\x03"}) {
-			t.Errorf("the echo is %+v, %v", f, err)
+			t.Errorf("got %+v back, %v", f, err)
 		}
 	})
 	t.Run("many frames at once", func(t *testing.T) {
@@ -42,10 +42,10 @@ func TestWebSocket(t *testing.T) {
 		for i := range 1000 {
 			all.WriteString(clientFrame(true, wsframe.Text, fmt.Sprintf("4%d", i)))
 		}
-		go c.write(all.String()) // ends when it is read
+		go c.write(all.String()) // ends when the server has read it
 		for i := range 1000 {
 			if got := c.readText(); got != fmt.Sprintf("4%d", i) {
-				t.Fatalf("echo %d is %q", i, got)
+				t.Fatalf("message %d came back as %q", i, got)
 			}
 		}
 	})
@@ -55,7 +55,7 @@ func TestWebSocket(t *testing.T) {
 		a := s.nextConn()
 		c.sendText("1")
 		if code := c.readClose(); code != wsframe.NormalClosure {
-			t.Errorf("the close code is %d", code)
+			t.Errorf("close code is %d", code)
 		}
 		c.nc.Close()
 		s.waitForEnd(a, transport.TransportClose)
@@ -66,11 +66,11 @@ func TestWebSocket(t *testing.T) {
 		a := s.nextConn()
 		c.write(clientFrame(true, wsframe.Close, "\x0f\xa0bye"))
 		if code := c.readClose(); code != 4000 {
-			t.Errorf("the close code is %d, not the client's", code)
+			t.Errorf("close code is %d, want the client's", code)
 		}
-		s.waitForEnd(a, transport.TransportClose) // without waiting for the client to hang up
+		s.waitForEnd(a, transport.TransportClose) // does not wait for the client to close
 	})
-	t.Run("the client goes without a word", func(t *testing.T) {
+	t.Run("the client disconnects", func(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{})
 		c := s.openWS()
 		a := s.nextConn()
@@ -81,35 +81,34 @@ func TestWebSocket(t *testing.T) {
 		s := open(t, echoRecorder(), engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
 		c := s.openWS()
 		a := s.nextConn()
-		_ = a.Conn.Send(0, transport.Message{Data: []byte("last words")})
+		_ = a.Conn.Send(0, transport.Message{Data: []byte("last message")})
 		a.Conn.Close(transport.ForcedClose)
-		if got := c.readText(); got != "4last words" {
-			t.Errorf("before the close came %q", got)
+		if got := c.readText(); got != "4last message" {
+			t.Errorf("got %q before the close frame", got)
 		}
 		if code := c.readClose(); code != wsframe.NormalClosure {
-			t.Errorf("the close code is %d", code)
+			t.Errorf("close code is %d", code)
 		}
-		if _, err := c.read(); err != io.EOF { // a client may wait for the server to hang up
-			t.Errorf("after the goodbye came %v", err)
+		if _, err := c.read(); err != io.EOF { // a client may wait for the server to close
+			t.Errorf("after the close frame, read returned %v, want EOF", err)
 		}
-		c.sendText("4nobody hears")
+		c.sendText("4not received")
 		c.write(clientFrame(true, wsframe.Close, "\x03\xe8"))
 		s.waitForEnd(a, transport.ForcedClose)
 		if r := a.Received(); len(r) != 0 {
-			t.Errorf("the receiver got %v after it had closed", r)
+			t.Errorf("the receiver got %v after Close", r)
 		}
 	})
 }
 
-// The pings of a WebSocket are answered with what they carry, and only that
-// (CVE-2026-45736).
+// A WebSocket ping is answered with its own payload and nothing else (CVE-2026-45736).
 func TestWebSocket_PingsAreAnswered(t *testing.T) {
 	t.Parallel()
 	c := open(t, echoRecorder(), engineio.Config{}).openWS()
 	for n := range 126 {
 		c.write(clientFrame(true, wsframe.Ping, strings.Repeat("p", n)))
 	}
-	c.write(clientFrame(true, wsframe.Pong, "nobody asked"))
+	c.write(clientFrame(true, wsframe.Pong, "unsolicited"))
 	c.write(clientFrame(false, wsframe.Text, "4a") + clientFrame(true, wsframe.Ping, "between") + clientFrame(true, wsframe.Continuation, "b"))
 	for n := range 126 {
 		if f, err := c.read(); err != nil || f != (frame{wsframe.Pong, strings.Repeat("p", n)}) {
@@ -120,6 +119,6 @@ func TestWebSocket_PingsAreAnswered(t *testing.T) {
 		t.Errorf("a ping between fragments was answered with %+v, %v", f, err)
 	}
 	if got := c.readText(); got != "4ab" {
-		t.Errorf("the echo is %q", got)
+		t.Errorf("got %q back", got)
 	}
 }
