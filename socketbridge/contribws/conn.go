@@ -11,38 +11,38 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// conn is one connection: it stands between the transport and the core, and gives
-// the listeners a copy of what the client sends.
+// conn is one connection. It sits between the transport and the socket, and passes a copy of
+// the client's messages to the listeners.
 type conn struct {
 	transport.Conn // set by Accept
 
-	route  *route
-	params map[string]string
-	recv   transport.Receiver   // set by Accept
-	socket *socketbridge.Socket // set before the library hears of the connection
-	kws    *socketio.Websocket  // set by the library's begin
-	pipe   *pipe
-	heard  *queue
-	over   chan struct{} // closed when the library has let go of the connection
+	route       *route
+	params      map[string]string
+	receiver    transport.Receiver   // set by Accept
+	socket      *socketbridge.Socket // set before the library gets the connection
+	kws         *socketio.Websocket  // set by library.onConnect
+	libraryConn *libraryConn
+	messages    *messageQueue
+	libraryDone chan struct{} // closed when the library has released the connection
 
-	readerEnded  atomic.Bool // see tricks.go
-	disconnected atomic.Bool // the listeners of "disconnect" were called
+	readerStopped atomic.Bool // see library_listeners.go
+	disconnected  atomic.Bool // the listeners of "disconnect" were called
 
 	mu      sync.Mutex
-	started bool // the library has the connection, or had
-	ended   bool // it must not get it any more
+	started bool // the library has or had the connection
+	ended   bool // the library must not get the connection any more
 }
 
 func newConn(r *route, params map[string]string) *conn {
-	k := &conn{route: r, params: params, over: make(chan struct{})}
-	k.pipe = newPipe(k)
-	k.heard = newQueue(r.cfg.MaxBehind, r.cfg.MaxBehindBytes, k.fire)
+	k := &conn{route: r, params: params, libraryDone: make(chan struct{})}
+	k.libraryConn = newLibraryConn(k)
+	k.messages = newMessageQueue(r.cfg.MaxBehind, r.cfg.MaxBehindBytes, k.fireMessage)
 	return k
 }
 
-// connected begins the library's part, when the socket was let in. It runs on the
-// socket's inbox and returns when the listeners of "connect" have, so that no
-// handler runs before them.
+// connected passes the connection to the library after the socket was accepted. It runs on
+// the socket's inbox and returns after the listeners of "connect" have returned, so that no
+// event handler runs before them.
 func (k *conn) connected(s *socketbridge.Socket) {
 	k.mu.Lock()
 	if k.ended {
@@ -53,68 +53,66 @@ func (k *conn) connected(s *socketbridge.Socket) {
 	k.mu.Unlock()
 	k.route.library.serve(k)
 	select {
-	case <-k.pipe.begun:
-		k.heard.start()
-	case <-k.over:
+	case <-k.libraryConn.connected:
+		k.messages.start()
+	case <-k.libraryDone:
 	}
 }
 
-// Receive gives a message to the core, and then to the listeners: what breaks a
-// limit of the core's they never hear.
+// Receive passes a message to the socket, and then to the listeners. The listeners do not
+// get a message that exceeds one of the socket's limits.
 func (k *conn) Receive(m transport.Message) error {
-	if err := k.recv.Receive(m); err != nil {
+	if err := k.receiver.Receive(m); err != nil {
 		return err
 	}
-	k.heard.put(m.Data)
+	k.messages.enqueue(m.Data)
 	return nil
 }
 
-// fire calls the listeners of one message.
-func (k *conn) fire(data []byte) {
-	defer k.contain(socketio.EventMessage)
+// fireMessage calls the listeners of "message".
+func (k *conn) fireMessage(data []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			logPanic(k.route.cfg.Logger, socketio.EventMessage, v)
+		}
+	}()
 	k.kws.Fire(socketio.EventMessage, data)
 }
 
-// contain is deferred where listeners are called: their panic goes no further.
-func (k *conn) contain(listener string) {
-	if v := recover(); v != nil {
-		logPanic(k.route.cfg.Logger, listener, v)
-	}
-}
-
-// Close is the core's or a listener's wish to end the connection: listeners get
-// nothing more of what the client sent.
+// Close is called by the socket or by a listener to end the connection. Messages that wait
+// for the listeners are discarded.
 func (k *conn) Close(r transport.Reason) {
-	k.heard.drop()
+	k.messages.discard()
 	k.Conn.Close(r)
 }
 
-// Closed ends the socket, and then the library's part.
+// Closed ends the socket, and then the library's use of the connection.
 func (k *conn) Closed(r transport.Reason, cause error) {
 	k.mu.Lock()
 	k.ended = true
 	started := k.started
 	k.mu.Unlock()
-	k.heard.end(func() { k.hangUp(closeCode(r)) })
-	k.recv.Closed(r, cause)
+	k.messages.close(func() { k.disconnectLibrary(closeCode(r)) })
+	k.receiver.Closed(r, cause)
 	if started {
-		k.route.library.wait(k)
+		k.route.library.waitForEnd(k)
 	}
 }
 
-// hangUp makes the library's writer fail, which is how it finds that the client
-// has gone.
-func (k *conn) hangUp(code int) {
+// disconnectLibrary makes the library's next write fail. This is how the library notices
+// that the client has left.
+func (k *conn) disconnectLibrary(code int) {
 	select {
-	case <-k.over: // by itself: nobody would take the pong
+	case <-k.libraryDone: // the library has ended on its own and would not take the pong
 		return
 	default:
 	}
-	k.pipe.goodbye.Store(&websocket.CloseError{Code: code})
+	k.libraryConn.pongError.Store(&websocket.CloseError{Code: code})
 	k.kws.Emit(nil, socketio.PongMessage)
 }
 
-// closeCode is what the listeners of "disconnect" are told (RFC 6455, section 7.4).
+// closeCode returns the close code (RFC 6455, section 7.4) that the listeners of
+// "disconnect" get.
 func closeCode(r transport.Reason) int {
 	switch r {
 	case transport.ForcedClose:

@@ -1,4 +1,4 @@
-// Package contribws makes a route of contrib/socketio part of the bridge: each
+// Package contribws makes routes of contrib/socketio part of the bridge: each
 // *socketio.Websocket is a socket like any other.
 //
 //	app.Use(sessions.Handler())
@@ -12,46 +12,45 @@
 //		ep.Kws.Emit([]byte(fmt.Sprintf("%v said %s", user, ep.Data)))
 //	})
 //
-// The client speaks plain messages (socketbridge.Namespace.WebSocket): text frames
-// with ["event", ...args] are events, any other frame is the event "message". What
-// comes in goes to the socket's chains and, as before, to the app's socketio.On
-// listeners; what listeners send with kws.Emit goes out as it is, through the
-// socket's own bounded queue.
+// An app without socketio.On listeners does not need this package: io.WebSocket() serves the
+// same clients at a lower cost.
 //
-// Three ideas:
+// The client speaks plain messages (socketbridge.Namespace.WebSocket). A text frame with
+// ["event", ...args] is an event; any other frame is the event "message". Messages go to the
+// socket's event handlers and, as before, to the app's socketio.On listeners. kws.Emit sends
+// its message unchanged, through the socket's bounded queue.
 //
-//   - The network belongs to the bridge's own transport alone: it reads, writes,
-//     checks origins, bounds sizes, keeps deadlines and waits for what it started.
-//     The library runs beside it, over a connection in memory that is made for one
-//     client and never used for another. What it holds on to after the end is
-//     nobody else's.
-//   - Messages do not pass through the library's reader, whose goroutine is ended at
-//     once: a queue of the connection's own gives them to the listeners. So they
-//     come as fast as listeners are, no lock is held while a client is silent
-//     (SetAttribute and Emit never wait for it), and a panic in a listener of
-//     "connect" or "message" is logged and goes no further.
-//   - A listener that is slow or hangs delays neither the socket's chains, until
-//     MaxBehind messages wait, nor any other client.
+// # How it works
 //
-// An app without socketio.On listeners does not need this package: io.WebSocket()
-// serves the same clients, for less.
+//   - Only the bridge's own transport uses the network. It reads, writes, checks origins,
+//     bounds sizes, sets deadlines, and waits for the goroutines that it started. The library
+//     runs beside it, on a connection in memory that is created for one client and never
+//     reused. Whatever the library keeps after the end belongs to that client alone.
+//   - Messages do not pass through the library's reader, whose goroutine is ended at once. A
+//     queue of the connection passes them to the listeners. So messages are handled as fast
+//     as the listeners are, no lock is held while a client is silent (SetAttribute and Emit
+//     never wait for it), and a panic in a listener of "connect" or "message" is only logged.
+//   - A listener that is slow or blocks does not delay other clients. It does not delay the
+//     socket's event handlers either, until MaxBehind messages wait.
 //
-// What cannot be changed from outside, and is to be known:
+// # Limitations
 //
-//   - Listeners of "disconnect", "error" and "close" run on goroutines of the library
-//     or of who closes. Their panic ends the process: wrap them with Guard.
-//   - kws.Emit to a connection that has ended keeps 100 messages, and then waits for
-//     ever; within Config.Connect and listeners of "connect" it keeps 99, and waits
-//     for them to return. SocketOf(kws).Emit never waits, and returns an error.
-//   - kws.SetUUID leaves the connection in the library's list under its first UUID,
-//     also after its end. Join rooms, and use io.To.
-//   - kws.Conn can be written to by nobody but the library: use kws.Emit. It has
-//     nothing to read, and no Params (kws.Params works).
-//   - socketio.On belongs into main. A listener that is registered while packages are
-//     initialised may come before this package's own, and would hear one message of
-//     its making for each connection, and more than one "disconnect".
-//   - A route that stays with socketio.New shares the library's pools with these.
-//     Give all of them to this package.
-//   - Three goroutines and one tick a second for each connection, beside those of
+// These cannot be changed from outside the library:
+//
+//   - Listeners of "disconnect", "error" and "close" run on goroutines of the library or of
+//     the caller that closes. Their panic ends the process: wrap them with Guard.
+//   - kws.Emit on a connection that has ended keeps 100 messages and then blocks forever.
+//     Within Config.Connect and listeners of "connect" it keeps 99, and then blocks until
+//     they return. SocketOf(kws).Emit never blocks; it returns an error.
+//   - kws.SetUUID leaves the connection in the library's list under its first UUID, even
+//     after its end. Join rooms and use io.To instead.
+//   - Only the library can write to kws.Conn: use kws.Emit. There is nothing to read from it,
+//     and it has no Params (kws.Params works).
+//   - Call socketio.On in main. A listener that is registered while packages are initialized
+//     can run before this package's own. It then gets one internal message per connection,
+//     and more than one "disconnect".
+//   - Routes that still use socketio.New share the library's pools with the routes of this
+//     package. Move all of them to this package.
+//   - Each connection takes three goroutines and one tick per second, in addition to those of
 //     the bridge.
 package contribws

@@ -1,9 +1,7 @@
 package contribws
 
 import (
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -15,24 +13,26 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// library runs contrib/socketio as a server of its own, over pipes. So it has
-// nothing that belongs to a request or to the network: whatever it keeps, or uses
-// too late, is of one client alone.
+// library runs contrib/socketio as a server of its own, on connections in memory. It holds
+// nothing that belongs to a request or to the network: whatever it keeps, or uses too late,
+// belongs to a single client.
 type library struct {
-	cfg    Config
-	server *fasthttp.Server
+	connect    func(kws *socketio.Websocket) // Config.Connect, or nil
+	endTimeout time.Duration
+	log        *slog.Logger
+	server     *fasthttp.Server
 }
 
-func newLibrary(r *route) *library {
-	l := &library{cfg: r.cfg}
+func newLibrary(cfg Config) *library {
+	l := &library{connect: cfg.Connect, endTimeout: cfg.EndTimeout, log: cfg.Logger}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/", func(c *fiber.Ctx) error {
-		dress(c, c.Context().Conn().(*pipe).conn)
+		copyRequest(c, c.Context().Conn().(*libraryConn).conn)
 		return c.Next()
-	}, socketio.New(l.begin, websocket.Config{RecoverHandler: l.end}))
+	}, socketio.New(l.onConnect, websocket.Config{RecoverHandler: l.onEnd}))
 	l.server = &fasthttp.Server{
 		Handler:           app.Handler(),
-		KeepHijackedConns: true, // or the library's late goroutines would meet the next client's pipe
+		KeepHijackedConns: true, // otherwise late goroutines of the library could use the next client's connection
 		NoDefaultDate:     true,
 		ReadBufferSize:    1 << 10,
 		WriteBufferSize:   1 << 10,
@@ -40,13 +40,13 @@ func newLibrary(r *route) *library {
 	return l
 }
 
-// dress gives the library's request what is kept of the client's: copies, without
-// the session's cookie.
-func dress(c *fiber.Ctx, k *conn) {
+// copyRequest copies the client's handshake, without the session's cookie, to the request
+// that the library sees.
+func copyRequest(c *fiber.Ctx, k *conn) {
 	hs, h := k.Handshake(), &c.Request().Header
 	for name, values := range hs.Header {
 		if name == "Connection" || name == "Upgrade" || strings.HasPrefix(name, "Sec-Websocket-") {
-			continue // of the real handshake
+			continue // the library's own handshake has these
 		}
 		for _, value := range values {
 			h.Set(name, value)
@@ -66,21 +66,23 @@ func dress(c *fiber.Ctx, k *conn) {
 	c.Locals(localsKey, k)
 }
 
-// serve hands a connection to the library, which then goes on by itself: wait waits
-// for it.
+// serve passes a connection to the library. It returns while the library still serves the
+// connection; see waitForEnd.
 func (l *library) serve(k *conn) {
-	if err := l.server.ServeConn(k.pipe); err != nil {
-		l.cfg.Logger.Error("contribws: a connection was not taken for the listeners", "error", err)
-		close(k.over)
+	if err := l.server.ServeConn(k.libraryConn); err != nil {
+		l.log.Error("contribws: the library did not accept a connection; its listeners are not called", "error", err)
+		close(k.libraryDone)
 	}
 }
 
-// begin is called by the library for each connection, before it starts goroutines.
-func (l *library) begin(kws *socketio.Websocket) {
+// onConnect is called by the library for each connection, before it starts goroutines.
+func (l *library) onConnect(kws *socketio.Websocket) {
 	k := kws.Locals(localsKey).(*conn)
 	k.kws = kws
+	// The library reuses the shared struct for other clients while goroutines of this one may
+	// still use it, so kws gets a copy. The maps in it are not reused.
 	own, shared := *kws.Conn, kws.Conn
-	shared.Conn = nil // it will be used again for others, and may still be used by them; its maps are not
+	shared.Conn = nil
 	kws.Conn = &own
 	kws.Locals = func(key string) any { return own.Locals(key) }
 	kws.Query, kws.Cookies = own.Query, own.Cookies
@@ -90,64 +92,37 @@ func (l *library) begin(kws *socketio.Websocket) {
 		}
 		return def[0]
 	}
-	kws.SetAttribute(tagKey, &tag{k})
-	kws.Emit(nil, socketio.PongMessage) // written when the listeners of "connect" have returned
-	if l.cfg.Connect == nil {
+	kws.SetAttribute(connAttribute, &connHolder{k})
+	kws.Emit(nil, socketio.PongMessage) // written after the listeners of "connect" have returned
+	if l.connect == nil {
 		return
 	}
 	defer func() {
-		if v := recover(); v != nil { // here, so that the library knows of no panic and cleans up
-			logPanic(l.cfg.Logger, "Config.Connect", v)
+		if v := recover(); v != nil { // recovered here so that the library cleans up as usual
+			logPanic(l.log, "Config.Connect", v)
 			k.Close(transport.TransportClose)
 		}
 	}()
-	l.cfg.Connect(kws)
+	l.connect(kws)
 }
 
-// end is deferred by the library around each connection.
-func (l *library) end(c *websocket.Conn) {
+// onEnd is deferred by the library around each connection.
+func (l *library) onEnd(c *websocket.Conn) {
 	k := c.Locals(localsKey).(*conn)
 	if v := recover(); v != nil {
-		logPanic(l.cfg.Logger, socketio.EventConnect, v)
+		logPanic(l.log, socketio.EventConnect, v)
 	}
-	k.Close(transport.TransportClose) // if it is the library that ended: the client may come back
-	close(k.over)
+	k.Close(transport.TransportClose) // if the library ended the connection, the client may reconnect
+	close(k.libraryDone)
 }
 
-// wait returns when the library has let go of a connection, or is too slow to.
-func (l *library) wait(k *conn) {
-	t := time.NewTimer(l.cfg.EndTimeout)
+// waitForEnd returns when the library has released a connection, or after EndTimeout.
+func (l *library) waitForEnd(k *conn) {
+	t := time.NewTimer(l.endTimeout)
 	defer t.Stop()
 	select {
-	case <-k.over:
+	case <-k.libraryDone:
 	case <-t.C:
-		l.cfg.Logger.Warn("contribws: the listeners of a connection are still busy after its end", "waited", l.cfg.EndTimeout)
+		l.log.Warn("contribws: listeners of a connection still run after its end (Config.EndTimeout)", "waited", l.endTimeout)
 	}
-}
-
-// Guard returns fn as a listener whose panics are logged and go no further. The
-// library calls the listeners of "disconnect" and "error" on goroutines of its own,
-// where a panic ends the process:
-//
-//	socketio.On(socketio.EventDisconnect, contribws.Guard(onDisconnect))
-//
-// One that panics in a chain of several listeners keeps the others from their turn,
-// unless it is guarded.
-func Guard(fn func(payload *socketio.EventPayload)) func(payload *socketio.EventPayload) {
-	return func(payload *socketio.EventPayload) {
-		defer func() {
-			if v := recover(); v != nil {
-				log := slog.Default()
-				if k := from(payload.Kws); k != nil {
-					log = k.route.cfg.Logger
-				}
-				logPanic(log, payload.Name, v)
-			}
-		}()
-		fn(payload)
-	}
-}
-
-func logPanic(log *slog.Logger, listener string, v any) {
-	log.Error("contribws: a listener panicked", "listener", listener, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }

@@ -13,42 +13,41 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// pipe is the network connection that the library believes to have: it lives in
-// memory, belongs to one client for ever, and is never used again. What the library
-// reads from it is a request, and then the one message that ends its reader (see
-// tricks.go); what it writes are its answer, and then messages, which go on to the
-// real connection. Nothing here waits.
-type pipe struct {
-	conn  *conn
-	in    [][]byte      // what is to be read; one goroutine reads at a time
-	out   parser        // one goroutine writes at a time
-	begun chan struct{} // closed when the library writes frames: it has called the listeners of "connect"
-	once  sync.Once
+// libraryConn is the net.Conn that the library serves. It exists in memory only, belongs to
+// one client and is never reused. The library reads a handshake request from it, and then
+// the one message that ends its reader (see library_listeners.go). It writes a response, and
+// then messages, which are sent on the real connection. No call on it blocks.
+type libraryConn struct {
+	conn      *conn
+	in        [][]byte      // what is to be read; one goroutine reads at a time
+	out       libraryParser // one goroutine writes at a time
+	connected chan struct{} // closed at the first pong: the listeners of "connect" have returned
+	once      sync.Once     // closes connected
 
-	// goodbye is what the next pong that is written fails with.
-	goodbye atomic.Pointer[websocket.CloseError]
+	// pongError, if set, is the error of the write of the next pong.
+	pongError atomic.Pointer[websocket.CloseError]
 }
 
-// handshake is the request that makes the library begin.
-const handshake = "GET / HTTP/1.1\r\nHost: pipe\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+// libraryRequest is the handshake request that the library reads.
+const libraryRequest = "GET / HTTP/1.1\r\nHost: pipe\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 
-func newPipe(k *conn) *pipe {
-	return &pipe{
-		conn:  k,
-		in:    [][]byte{[]byte(handshake), frame(wsframe.Text, readerEnd)},
-		begun: make(chan struct{}),
+func newLibraryConn(k *conn) *libraryConn {
+	return &libraryConn{
+		conn:      k,
+		in:        [][]byte{[]byte(libraryRequest), clientFrame(wsframe.Text, stopReader)},
+		connected: make(chan struct{}),
 	}
 }
 
-// frame makes a frame as a client sends it, with a mask of zeros.
-func frame(op wsframe.Opcode, data string) []byte {
+// clientFrame returns a frame as a client sends it, with a mask of zeros.
+func clientFrame(op wsframe.Opcode, data string) []byte {
 	b := wsframe.AppendHeader(nil, wsframe.Header{Fin: true, Op: op, Masked: true, Length: uint64(len(data))})
 	return append(b, data...)
 }
 
-// Read gives the library what comes next: the request alone, then the message.
-func (p *pipe) Read(b []byte) (int, error) {
+// Read returns the request, and then the message. It never returns parts of both at once.
+func (p *libraryConn) Read(b []byte) (int, error) {
 	if len(p.in) == 0 {
 		return 0, io.EOF
 	}
@@ -59,9 +58,9 @@ func (p *pipe) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Write takes what the library writes. What cannot be sent is the transport's
-// affair: it closes clients that are too slow.
-func (p *pipe) Write(b []byte) (int, error) {
+// Write sends the messages that the library writes. It ignores errors of Send: the transport
+// closes a client that is too slow.
+func (p *libraryConn) Write(b []byte) (int, error) {
 	all, err := p.out.add(b)
 	for _, m := range all {
 		switch m.op {
@@ -70,8 +69,8 @@ func (p *pipe) Write(b []byte) (int, error) {
 		case wsframe.Close:
 			p.conn.Close(transport.ForcedClose)
 		case wsframe.Pong:
-			p.once.Do(func() { close(p.begun) })
-			if e := p.goodbye.Load(); e != nil {
+			p.once.Do(func() { close(p.connected) })
+			if e := p.pongError.Load(); e != nil {
 				return 0, e
 			}
 		}
@@ -84,17 +83,21 @@ func (p *pipe) Write(b []byte) (int, error) {
 }
 
 // Close ends the real connection.
-func (p *pipe) Close() error {
+func (p *libraryConn) Close() error {
 	p.conn.Close(transport.ForcedClose)
 	return nil
 }
 
-// The rest of net.Conn. There are no deadlines: the real connection has them.
+// LocalAddr returns an empty address.
+func (p *libraryConn) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
-func (p *pipe) LocalAddr() net.Addr { return &net.TCPAddr{} }
-func (p *pipe) RemoteAddr() net.Addr {
+// RemoteAddr returns the client's address.
+func (p *libraryConn) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.ParseIP(p.conn.Handshake().RemoteIP)}
 }
-func (p *pipe) SetDeadline(time.Time) error      { return nil }
-func (p *pipe) SetReadDeadline(time.Time) error  { return nil }
-func (p *pipe) SetWriteDeadline(time.Time) error { return nil }
+
+// The deadlines are those of the real connection.
+
+func (p *libraryConn) SetDeadline(time.Time) error      { return nil }
+func (p *libraryConn) SetReadDeadline(time.Time) error  { return nil }
+func (p *libraryConn) SetWriteDeadline(time.Time) error { return nil }

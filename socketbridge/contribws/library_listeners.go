@@ -7,25 +7,25 @@ import (
 	"github.com/gofiber/contrib/socketio"
 )
 
-// The library's reader holds a lock while it waits for a message, takes one message
-// a tick, and calls listeners where a panic ends the process. So it is not given
-// the messages: the first and only one that it reads is readerEnd, for which the
-// listener below ends its goroutine, at a moment when it holds nothing. Messages
-// are then fired by the connection's own queue.
+// The library's reader holds a lock while it waits for a message, reads one message per
+// tick, and calls listeners on a goroutine where a panic ends the process. So it does not get
+// the client's messages. The only message that it reads is stopReader, on which the first
+// listener below ends the reader's goroutine, at a moment when it holds no lock. The
+// connection's messageQueue calls the listeners instead.
 //
-// With the reader gone, the writer is who notices the end, and it does so once for
-// each message that it still has: after the first time, the second listener ends
-// it, so that the app hears of one disconnect.
+// Without the reader, the library's writer notices the end of a connection. It would report
+// the disconnect once for each message that it still has. The second listener ends the
+// writer's goroutine after the first report, so that the app gets one "disconnect".
 //
-// Both have to be the first of their event, and are, as long as the app registers
-// its listeners in main and not in the initialisation of its packages. Other
-// routes of the library are not touched.
+// Both must be the first listeners of their events. They are, if the app registers its own
+// in main and not while packages are initialized. They do not affect other routes of the
+// library.
 func init() {
 	socketio.On(socketio.EventMessage, func(ep *socketio.EventPayload) {
-		if string(ep.Data) != readerEnd {
+		if string(ep.Data) != stopReader {
 			return
 		}
-		if k := from(ep.Kws); k != nil && k.readerEnded.CompareAndSwap(false, true) {
+		if k := connOf(ep.Kws); k != nil && k.readerStopped.CompareAndSwap(false, true) {
 			runtime.Goexit()
 		}
 	})
@@ -33,29 +33,30 @@ func init() {
 		if ep.Error == nil {
 			return // fired by the app
 		}
-		if k := from(ep.Kws); k != nil && !k.disconnected.CompareAndSwap(false, true) {
+		if k := connOf(ep.Kws); k != nil && !k.disconnected.CompareAndSwap(false, true) {
 			runtime.Goexit()
 		}
 	})
 }
 
-// readerEnd is a message that no client can know.
-var readerEnd = "contribws " + rand.Text()
+// stopReader is a message that a client cannot guess.
+var stopReader = "contribws " + rand.Text()
 
-// tag marks a *socketio.Websocket as one of this package. It is an attribute: that
-// is the one thing of a kws that can be read safely at any time, whoever made it.
-type tag struct{ conn *conn }
+// connHolder is the attribute that marks a *socketio.Websocket of this package. An attribute
+// is the only part of a kws that can be read safely at any time, on any route.
+type connHolder struct{ conn *conn }
 
-const tagKey = "fiberbridge.contribws"
+const connAttribute = "fiberbridge.contribws"
 
-// from returns the connection of a *socketio.Websocket of this package, or nil.
-func from(kws *socketio.Websocket) *conn {
+// connOf returns the connection of a *socketio.Websocket, or nil if it does not belong to
+// this package.
+func connOf(kws *socketio.Websocket) *conn {
 	if kws == nil {
 		return nil
 	}
-	t, ok := kws.GetAttribute(tagKey).(*tag)
+	holder, ok := kws.GetAttribute(connAttribute).(*connHolder)
 	if !ok {
 		return nil
 	}
-	return t.conn
+	return holder.conn
 }

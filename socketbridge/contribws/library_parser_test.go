@@ -11,8 +11,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 )
 
-// TestParser: whatever the pieces in which it is written, the same messages come out.
-func TestParser(t *testing.T) {
+// TestLibraryParser: whatever the pieces in which it is written, the same messages come out.
+func TestLibraryParser(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 70_000)
 	stream := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
@@ -34,7 +34,7 @@ func TestParser(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 5, 8, 13, 100, 4096, len(stream)} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			var p parser
+			var p libraryParser
 			var got []string
 			for chunk := range slices.Chunk(stream, size) {
 				b := bytes.Clone(chunk)
@@ -52,13 +52,13 @@ func TestParser(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%d messages, want %d", len(got), len(want))
 			}
-			if len(p.rest) != 0 || p.joined != nil {
+			if len(p.rest) != 0 || p.fragments != nil {
 				t.Errorf("%d bytes are left", len(p.rest))
 			}
 		})
 	}
 
-	var p parser
+	var p libraryParser
 	_, err := p.add([]byte("HTTP/1.1 101\r\n\r\n\xf1\x00"))
 	if bad := (*wsframe.Error)(nil); !errors.As(err, &bad) {
 		t.Errorf("reserved bits: %v", err)

@@ -5,84 +5,84 @@ import (
 	"sync"
 )
 
-// queue holds what a client sent until the app's listeners have heard it, one
-// message after the other. Its goroutine lives only while there is something to do.
-type queue struct {
-	fire     func(data []byte) // gives one message to the listeners
+// messageQueue holds a client's messages until the app's listeners have handled them, one
+// after the other. Its worker goroutine runs only while there is work.
+type messageQueue struct {
+	handle   func(data []byte) // passes one message to the listeners
 	maxItems int
 	maxBytes int
 
 	mu      sync.Mutex
-	room    *sync.Cond // there is room, or nobody needs it any more
+	notFull *sync.Cond // also signaled when the queue is closed
 	waiting [][]byte
-	bytes   int
-	last    func() // what is to be done after what waits
+	bytes   int    // the size of waiting
+	last    func() // runs after all waiting messages
 	started bool
 	working bool
-	closed  bool // no more is taken
+	closed  bool // refuses new messages
 }
 
-func newQueue(maxItems, maxBytes int, fire func([]byte)) *queue {
-	q := &queue{fire: fire, maxItems: maxItems, maxBytes: maxBytes}
-	q.room = sync.NewCond(&q.mu)
+func newMessageQueue(maxItems, maxBytes int, handle func([]byte)) *messageQueue {
+	q := &messageQueue{handle: handle, maxItems: maxItems, maxBytes: maxBytes}
+	q.notFull = sync.NewCond(&q.mu)
 	return q
 }
 
-// put queues a copy of a message. It waits while too much waits already.
-func (q *queue) put(data []byte) {
+// enqueue queues a copy of a message. It blocks while the queue is full.
+func (q *messageQueue) enqueue(data []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for !q.closed && q.full(len(data)) {
-		q.room.Wait()
+		q.notFull.Wait()
 	}
 	if q.closed {
 		return
 	}
 	q.waiting = append(q.waiting, bytes.Clone(data))
 	q.bytes += len(data)
-	q.hire()
+	q.startWorker()
 }
 
-// full tells whether there is no room for n bytes. An empty queue has room for any
-// message: the transport bounds its size. The caller holds the lock.
-func (q *queue) full(n int) bool {
+// full reports whether the queue has no room for n bytes. An empty queue has room for any
+// message, whose size the transport bounds. The caller holds mu.
+func (q *messageQueue) full(n int) bool {
 	return len(q.waiting) >= q.maxItems || len(q.waiting) > 0 && q.bytes+n > q.maxBytes
 }
 
-// start begins with what waits.
-func (q *queue) start() {
+// start lets the worker run. Until then, messages only wait.
+func (q *messageQueue) start() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.started = true
-	q.hire()
+	q.startWorker()
 }
 
-// drop forgets what waits, and takes no more.
-func (q *queue) drop() {
+// discard drops the waiting messages and refuses new ones.
+func (q *messageQueue) discard() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed, q.waiting, q.bytes = true, nil, 0
-	q.room.Broadcast()
+	q.notFull.Broadcast()
 }
 
-// end takes no more, and calls last after what waits.
-func (q *queue) end(last func()) {
+// close refuses new messages. last runs after the waiting ones have been handled.
+func (q *messageQueue) close(last func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed, q.last = true, last
-	q.room.Broadcast()
-	q.hire()
+	q.notFull.Broadcast()
+	q.startWorker()
 }
 
-// hire starts the worker if there is work. The caller holds the lock.
-func (q *queue) hire() {
+// startWorker starts the worker if there is work. The caller holds mu.
+func (q *messageQueue) startWorker() {
 	if q.started && !q.working && (len(q.waiting) > 0 || q.last != nil) {
 		q.working = true
-		go q.work() // library.wait waits for what it does last
+		go q.work() // library.waitForEnd waits for the effect of last
 	}
 }
 
-func (q *queue) work() {
+func (q *messageQueue) work() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
@@ -94,9 +94,9 @@ func (q *queue) work() {
 				q.waiting = nil // an idle connection keeps no buffer
 			}
 			q.bytes -= len(data)
-			q.room.Broadcast()
+			q.notFull.Broadcast()
 			q.mu.Unlock()
-			q.fire(data)
+			q.handle(data)
 			q.mu.Lock()
 		case q.last != nil:
 			last := q.last
