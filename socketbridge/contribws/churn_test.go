@@ -21,13 +21,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 )
 
-// TestE4_ChurnReachesNobodyElse: connections of many people come and go, politely
-// and not, in the middle of what is sent in both directions, while listeners keep
-// what they were given and go on using it long after the end, and requests of others
-// take over whatever memory was given back. Every message is tagged with its owner,
-// and nobody ever receives another's, or sees another's session or request.
+// TestE4_ChurnReachesNobodyElse opens and ends connections of many users, with and without a
+// close handshake, while messages are sent in both directions. Listeners keep their arguments
+// and use them long after the end, when other requests reuse the freed memory. Every message
+// has the name of its user. No user may get another's message, session or request.
 //
-// CONTRIBWS_CHURN=60s makes it longer.
+// CONTRIBWS_CHURN=60s sets the duration.
 func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 	t.Parallel()
 	lasts := 4 * time.Second
@@ -37,14 +36,14 @@ func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var foreign, heard, received, opened atomic.Int64
-	var late sync.WaitGroup // what listeners still do when their connection has ended
+	var foreign, handled, received, opened atomic.Int64
+	var late sync.WaitGroup // listeners that still run after the end of their connection
 
 	check := func(kws *socketio.Websocket, me string) {
 		sess := contribws.SessionOf(kws)
 		if got := fibersession.Value[string](sess, "user"); got != me && sess.Err() == nil {
 			foreign.Add(1)
-			t.Errorf("the session of %s says %q", me, got)
+			t.Errorf("the session of %s has the user %q", me, got)
 		}
 		got := []string{
 			kws.Params("room"), kws.Query("me"), kws.Cookies("me"),
@@ -53,14 +52,14 @@ func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 		for i, g := range got {
 			if g != me {
 				foreign.Add(1)
-				t.Errorf("value %d of %s is that of %q", i, me, g)
+				t.Errorf("value %d of %s is %q", i, me, g)
 			}
 		}
 	}
 	s := newSite(t, options{
 		before: func(app *fiber.App) {
 			app.Use(func(c *fiber.Ctx) error {
-				c.Locals("me", c.Cookies("me")) // a string in the request's own memory
+				c.Locals("me", c.Cookies("me")) // a string that shares the request's memory
 				return c.Next()
 			})
 		},
@@ -71,15 +70,15 @@ func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 		}},
 		listeners: listeners{
 			socketio.EventMessage: func(ep *socketio.EventPayload) {
-				heard.Add(1)
+				handled.Add(1)
 				me := ep.Kws.GetStringAttribute("me")
 				check(ep.Kws, me)
 				if bytes.HasPrefix(ep.Data, []byte("[")) {
-					return // for the chains
+					return // an event
 				}
 				if !bytes.HasPrefix(ep.Data, []byte(me+" ")) {
 					foreign.Add(1)
-					t.Errorf("%s is said to have sent %q", me, ep.Data)
+					t.Errorf("a message from %s is %q", me, ep.Data)
 				}
 				ep.Kws.Emit(append([]byte(me+" heard "), ep.Data...))
 				ep.Kws.Emit([]byte(me+" binary"), socketio.BinaryMessage)
@@ -87,9 +86,9 @@ func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 			},
 			socketio.EventDisconnect: func(ep *socketio.EventPayload) {
 				me, kws := ep.Kws.GetStringAttribute("me"), ep.Kws
-				late.Go(func() { // at any moment from now on
+				late.Go(func() { // runs at any time after the end
 					for i := range 20 {
-						time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // to meet others' beginnings
+						time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // coincides with the start of other connections
 						kws.Emit([]byte(fmt.Sprintf("%s late %d", me, i)))
 						kws.SetAttribute("late", me)
 						_ = socketio.EmitTo(ep.SocketUUID, []byte(me+" late by UUID"))
@@ -112,34 +111,34 @@ func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 	var crowd sync.WaitGroup
 	for i := range 24 {
 		me := fmt.Sprintf("person-%02d", i)
-		a := &agent{site: s}
+		a := &browser{site: s}
 		a.get("/set/user/" + me)
 		a.cookie += "; me=" + me
 		crowd.Go(func() {
 			for time.Now().Before(end) && !t.Failed() {
-				n, err := stay(ctx, a, me)
+				n, err := visit(ctx, a, me)
 				if err != nil {
 					t.Error(err)
 				}
 				opened.Add(1)
 				received.Add(int64(n))
-				if body, err := a.try("/get/user"); err != nil || body != me {
-					t.Errorf("%s is served as %q: %v", me, body, err)
+				if body, err := a.tryGet("/get/user"); err != nil || body != me {
+					t.Errorf("the user of %s is %q: %v", me, body, err)
 				}
 			}
 		})
 	}
 	crowd.Wait()
 	late.Wait()
-	if heard.Load() == 0 || received.Load() == 0 {
-		t.Error("nothing was said")
+	if handled.Load() == 0 || received.Load() == 0 {
+		t.Error("no messages were exchanged")
 	}
-	t.Logf("%d connections, %d messages heard, %d received, %d foreign", opened.Load(), heard.Load(), received.Load(), foreign.Load())
+	t.Logf("%d connections, %d messages to listeners, %d to clients, %d of other users", opened.Load(), handled.Load(), received.Load(), foreign.Load())
 }
 
-// stay opens one connection, talks for a moment and leaves in one of many ways. It
-// returns how many messages came, all of which must be its own.
-func stay(ctx context.Context, a *agent, me string) (received int, err error) {
+// visit opens one connection, exchanges messages and ends it in one of several ways. It returns
+// the number of messages received, all of which must belong to the user me.
+func visit(ctx context.Context, a *browser, me string) (received int, err error) {
 	c, err := a.tryDial(ctx, "/ws/"+me+"?me="+me, "X-Me", me)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", me, err)
@@ -148,9 +147,9 @@ func stay(ctx context.Context, a *agent, me string) (received int, err error) {
 	talk, stop := context.WithCancel(ctx)
 	defer stop()
 	var writer sync.WaitGroup
-	said := rand.IntN(12)
+	toSend := rand.IntN(12)
 	writer.Go(func() {
-		for i := range said {
+		for i := range toSend {
 			text := fmt.Sprintf("%s says %d", me, i)
 			if i%3 == 2 {
 				text = `["say"]`
@@ -160,7 +159,7 @@ func stay(ctx context.Context, a *agent, me string) (received int, err error) {
 			}
 		}
 	})
-	for want := rand.IntN(3*said + 2); received < want; {
+	for want := rand.IntN(3*toSend + 2); received < want; {
 		_, b, err := c.ws.Read(ctx)
 		if err != nil {
 			return received, fmt.Errorf("%s after %d of %d: %w", me, received, want, err)
@@ -169,12 +168,12 @@ func stay(ctx context.Context, a *agent, me string) (received int, err error) {
 		if !bytes.HasPrefix(b, []byte(me+" ")) && string(b) != `["said","`+me+`"]` {
 			return received, fmt.Errorf("%s received %q", me, b)
 		}
-		if received > said*2 {
+		if received > toSend*2 {
 			break
 		}
 	}
 	if rand.IntN(2) == 0 {
-		stop() // in the middle of a frame, perhaps
+		stop() // possibly in the middle of a frame
 		_ = c.ws.CloseNow()
 	} else {
 		_ = c.ws.Close(websocket.StatusNormalClosure, "")

@@ -9,33 +9,32 @@ import (
 	"github.com/gofiber/contrib/socketio"
 )
 
-// routes are both ways to serve the same listeners: by this package, and by the
-// library alone.
+// routes serve the same listeners with this package and with the library alone.
 var routes = []struct{ name, path string }{{"contribws", "/ws/a"}, {"library", "/alone"}}
 
-func benchSite(b *testing.B, l listeners) *agent {
+func benchSite(b *testing.B, l listeners) *browser {
 	s := newSite(b, options{listeners: l, setup: func(s *site) {
 		s.app.Get("/alone", socketio.New(func(*socketio.Websocket) {}))
 	}})
-	return &agent{site: s}
+	return &browser{site: s}
 }
 
-// BenchmarkMessages: how many messages of one connection its listeners hear.
+// BenchmarkMessages measures the throughput of messages from one connection to its listeners.
 func BenchmarkMessages(b *testing.B) {
 	for _, route := range routes {
 		b.Run(route.name, func(b *testing.B) {
-			heard := make(chan struct{}, 1<<16)
-			c := benchSite(b, listeners{socketio.EventMessage: func(*socketio.EventPayload) { heard <- struct{}{} }}).dial(route.path)
+			handled := make(chan struct{}, 1<<16)
+			c := benchSite(b, listeners{socketio.EventMessage: func(*socketio.EventPayload) { handled <- struct{}{} }}).dial(route.path)
 			c.send("warm")
-			<-heard
+			<-handled
 			b.ResetTimer()
-			go func() { // ends before the benchmark, which waits for all of them
+			go func() { // ends before the benchmark, which waits for all messages
 				for range b.N {
-					c.send("a message of some forty bytes, as they are")
+					c.send("a message of typical size, about 40 bytes.")
 				}
 			}()
 			for range b.N {
-				<-heard
+				<-handled
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
 			_ = c.ws.CloseNow()
@@ -43,12 +42,13 @@ func BenchmarkMessages(b *testing.B) {
 	}
 }
 
-// BenchmarkSetAttribute: on a connection whose client says something each 20 ms.
+// BenchmarkSetAttribute measures SetAttribute on a connection whose client sends a message
+// every 20 ms.
 func BenchmarkSetAttribute(b *testing.B) {
 	for _, route := range routes {
 		b.Run(route.name, func(b *testing.B) {
 			opened := make(chan *socketio.Websocket, 1)
-			c := benchSite(b, listeners{socketio.EventConnect: kwsOf(opened)}).dial(route.path)
+			c := benchSite(b, listeners{socketio.EventConnect: sendKws(opened)}).dial(route.path)
 			kws := <-opened
 			stop, stopped := make(chan struct{}), make(chan struct{})
 			go func() { // stopped below
@@ -75,14 +75,14 @@ func BenchmarkSetAttribute(b *testing.B) {
 	}
 }
 
-// BenchmarkIdle: what 1,000 connections cost that do nothing, both ends together.
-// One op is a second.
+// BenchmarkIdle measures the cost of 1,000 idle connections, both ends together. One op is
+// one second.
 func BenchmarkIdle(b *testing.B) {
 	const conns = 1000
 	for _, route := range append(routes, struct{ name, path string }{"WebSocket", "/only"}) {
 		b.Run(route.name, func(b *testing.B) {
 			opened := make(chan *socketio.Websocket, conns)
-			a := benchSite(b, listeners{socketio.EventConnect: kwsOf(opened)})
+			a := benchSite(b, listeners{socketio.EventConnect: sendKws(opened)})
 			a.app.Get("/only", a.io.WebSocket()) // the bridge without the library
 			goroutines, memory := runtime.NumGoroutine(), inUse()
 			var all []*client
@@ -106,7 +106,7 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// inUse is the memory of heap and stacks after a collection.
+// inUse returns the memory of heap and stacks after a collection.
 func inUse() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -115,7 +115,7 @@ func inUse() int64 {
 	return int64(m.HeapInuse + m.StackInuse)
 }
 
-// cpu is the time that this process has used.
+// cpu returns the CPU time that this process has used.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 )
 
-// An app of contrib/socketio whose connections are sockets with a session.
+// The connections of an app that uses contrib/socketio become sockets with a session.
 func ExampleNew() {
 	sessions := fibersession.New()
 	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
@@ -21,7 +21,7 @@ func ExampleNew() {
 	app.Use(sessions.Handler())
 	app.Get("/ws/:room", contribws.New(io)) // was: socketio.New(...)
 
-	// ["say", text] of a client, and ["said", text] to all in its room.
+	// A client sends ["say", text], and all in the room get ["said", text].
 	io.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("hall") })
 	io.On("say", func(p *socketbridge.Packet) error {
 		return io.To("hall").Emit("said", p.Args()[0])
@@ -30,8 +30,7 @@ func ExampleNew() {
 	log.Fatal(app.Listen(":3000"))
 }
 
-// A listener of before gets the session of its connection. In an app it is
-// registered in main.
+// An existing listener reads the session of its connection. An app registers it in main.
 func ExampleSessionOf() {
 	onMessage := func(ep *socketio.EventPayload) {
 		user := fibersession.Value[string](contribws.SessionOf(ep.Kws), "user")
@@ -40,8 +39,8 @@ func ExampleSessionOf() {
 	_ = func() { socketio.On(socketio.EventMessage, onMessage) }
 }
 
-// Panics of listeners that the library calls on its own goroutines end the process,
-// unless they are guarded.
+// The library calls listeners of "disconnect" on its own goroutines. Without Guard, a panic
+// there ends the process.
 func ExampleGuard() {
 	onDisconnect := contribws.Guard(func(ep *socketio.EventPayload) {
 		log.Print(contribws.SocketOf(ep.Kws).User(), " left room ", ep.Kws.Params("room"))

@@ -29,22 +29,22 @@ import (
 
 func TestMain(m *testing.M) {
 	for _, name := range []string{socketio.EventConnect, socketio.EventMessage, socketio.EventDisconnect, socketio.EventClose, socketio.EventError} {
-		socketio.On(name, func(ep *socketio.EventPayload) { // the library's listeners are of the whole process
+		socketio.On(name, func(ep *socketio.EventPayload) { // listeners of the library are global
 			if l, ok := ep.Kws.Locals("listeners").(listeners); ok && l[name] != nil {
 				l[name](ep)
 			}
 		})
 	}
-	goleak.VerifyTestMain(m, // what other packages start for the life of the process
+	goleak.VerifyTestMain(m, // goroutines that other packages start for the whole process
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2.New.StartTimeStampUpdater.func1.1"),
 		goleak.IgnoreAnyFunction("github.com/gofiber/storage/memory/v2/internal.StartTimeStampUpdater.func1.1"))
 }
 
-// listeners are those of one test, by event.
+// listeners are the listeners of one test, by event.
 type listeners map[string]func(*socketio.EventPayload)
 
-// site is an app with sessions, Socket.IO and a route for contrib/socketio.
+// site is an app with sessions, Socket.IO and a route of contribws.
 type site struct {
 	t        testing.TB
 	url      string
@@ -52,7 +52,7 @@ type site struct {
 	sessions *fibersession.Store
 	io       *socketbridge.Server
 	client   *http.Client
-	end      func() // shuts it down; runs at the test's end at the latest
+	end      func() // shuts the site down; also called at the end of the test
 }
 
 type options struct {
@@ -115,7 +115,7 @@ func newSite(t testing.TB, o options) *site {
 	}
 	s.url = "http://" + ln.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- s.app.Listener(ln) }() // received at the test's end
+	go func() { served <- s.app.Listener(ln) }() // received by end
 	s.end = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
@@ -129,8 +129,8 @@ func newSite(t testing.TB, o options) *site {
 	return s
 }
 
-// eventually waits until check is satisfied.
-func eventually(t testing.TB, check func() error) {
+// waitFor waits until check returns nil.
+func waitFor(t testing.TB, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for {
@@ -145,34 +145,34 @@ func eventually(t testing.TB, check func() error) {
 	}
 }
 
-// says waits until a log says it.
-func says(t testing.TB, log *testlog.Log, what string) {
+// waitForLog waits until the log contains text.
+func waitForLog(t testing.TB, log *testlog.Log, text string) {
 	t.Helper()
-	eventually(t, func() error {
-		if !log.Has(what) {
-			return fmt.Errorf("the log does not say %q", what)
+	waitFor(t, func() error {
+		if !log.Has(text) {
+			return fmt.Errorf("the log does not contain %q", text)
 		}
 		return nil
 	})
 }
 
-// agent is a browser as far as its session's cookie goes.
-type agent struct {
+// browser sends requests with the session's cookie.
+type browser struct {
 	*site
 	cookie string
 }
 
-// get makes a request that must succeed, and returns the body.
-func (a *agent) get(path string) string {
+// get sends a request that must succeed and returns the body.
+func (a *browser) get(path string) string {
 	a.t.Helper()
-	body, err := a.try(path)
+	body, err := a.tryGet(path)
 	if err != nil {
 		a.t.Fatalf("GET %s: %v", path, err)
 	}
 	return body
 }
 
-func (a *agent) try(path string) (string, error) {
+func (a *browser) tryGet(path string) (string, error) {
 	req, err := http.NewRequest("GET", a.url+path, nil)
 	if err != nil {
 		return "", err
@@ -199,8 +199,8 @@ type client struct {
 	ws *websocket.Conn
 }
 
-// dial opens a WebSocket with the agent's cookie.
-func (a *agent) dial(path string, header ...string) *client {
+// dial opens a WebSocket with the browser's cookie.
+func (a *browser) dial(path string, header ...string) *client {
 	a.t.Helper()
 	c, err := a.tryDial(a.t.Context(), path, header...)
 	if err != nil {
@@ -210,7 +210,7 @@ func (a *agent) dial(path string, header ...string) *client {
 	return c
 }
 
-func (a *agent) tryDial(ctx context.Context, path string, header ...string) (*client, error) {
+func (a *browser) tryDial(ctx context.Context, path string, header ...string) (*client, error) {
 	h := http.Header{"Cookie": {a.cookie}}
 	o := &websocket.DialOptions{HTTPHeader: h}
 	for i := 0; i < len(header); i += 2 {
@@ -235,7 +235,7 @@ func (c *client) send(text string) {
 	}
 }
 
-// read returns the next frame; that of a binary one begins with "binary ".
+// read returns the next message. It puts "binary " in front of a binary one.
 func (c *client) read() string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
@@ -257,16 +257,16 @@ func (c *client) expect(want string) {
 	}
 }
 
-// expectClose reads on until the server closes, with that code.
+// expectClose reads until the server closes, and checks the code.
 func (c *client) expectClose(want websocket.StatusCode) {
 	c.t.Helper()
-	if got := c.expectEnd(); got != want {
+	if got := c.readClose(); got != want {
 		c.t.Fatalf("closed with %d, want %d", got, want)
 	}
 }
 
-// expectEnd reads on until the server closes, and returns the code.
-func (c *client) expectEnd() websocket.StatusCode {
+// readClose reads until the server closes and returns the code.
+func (c *client) readClose() websocket.StatusCode {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 	defer cancel()
@@ -280,7 +280,7 @@ func (c *client) expectEnd() websocket.StatusCode {
 	}
 }
 
-// events is a journal that a test waits for.
+// events is a journal of events that a test waits for.
 type events chan string
 
 func (e events) expect(t testing.TB, want string) {
@@ -291,11 +291,11 @@ func (e events) expect(t testing.TB, want string) {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatalf("%s did not happen", want)
+		t.Fatalf("%s did not happen in time", want)
 	}
 }
 
-// none fails when something happened that nobody waited for.
+// none fails the test if there is an event in the journal.
 func (e events) none(t testing.TB) {
 	t.Helper()
 	select {
@@ -305,8 +305,37 @@ func (e events) none(t testing.TB) {
 	}
 }
 
-// stores runs a test on each store that an app may name in its config.
+// stores runs a test on each kind of storage.
 func stores(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, redistest.Start(t).URL()) })
+}
+
+// sendKws returns a listener that sends the kws of each connection to ch.
+func sendKws(ch chan *socketio.Websocket) func(*socketio.EventPayload) {
+	return func(ep *socketio.EventPayload) { ch <- ep.Kws }
+}
+
+// receive returns the next value of ch.
+func receive[T any](t testing.TB, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing was received in time")
+		panic("unreachable")
+	}
+}
+
+// mustReturn calls fn and fails the test if it does not return.
+func mustReturn(t testing.TB, what string, fn func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); fn() }() // ends when fn returns
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s does not return", what)
+	}
 }

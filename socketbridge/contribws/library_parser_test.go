@@ -11,7 +11,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 )
 
-// TestLibraryParser: whatever the pieces in which it is written, the same messages come out.
+// TestLibraryParser: the messages do not depend on how the writes are split.
 func TestLibraryParser(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 70_000)
@@ -42,7 +42,7 @@ func TestLibraryParser(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				clear(b) // what comes out is a copy
+				clear(b) // the messages must be copies
 				for _, m := range all {
 					got = append(got, map[wsframe.Opcode]string{
 						wsframe.Text: "text ", wsframe.Binary: "binary ", wsframe.Pong: "pong ", wsframe.Close: "close ",
@@ -53,7 +53,7 @@ func TestLibraryParser(t *testing.T) {
 				t.Errorf("%d messages, want %d", len(got), len(want))
 			}
 			if len(p.rest) != 0 || p.fragments != nil {
-				t.Errorf("%d bytes are left", len(p.rest))
+				t.Errorf("%d bytes are left in the parser", len(p.rest))
 			}
 		})
 	}

@@ -9,18 +9,18 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// TestB9_OriginsOfContribConnections: the route judges origins as the engine does (the
-// whole table is in package engineio), before a listener hears of the connection.
+// TestB9_OriginsOfContribConnections: the route has the engine's origin policy, which is tested
+// in package engineio. Listeners are not called for a refused connection.
 func TestB9_OriginsOfContribConnections(t *testing.T) {
 	t.Parallel()
-	heard := make(events, 16)
+	handled := make(events, 16)
 	s := newSite(t, options{
 		bridge: socketbridge.Config{Engine: engineio.Config{AllowOrigins: []string{"https://app.example.com", "https://*.example.org"}}},
 		listeners: listeners{
-			socketio.EventConnect: func(ep *socketio.EventPayload) { heard <- "connect " + ep.Kws.Params("room") },
+			socketio.EventConnect: func(ep *socketio.EventPayload) { handled <- "connect " + ep.Kws.Params("room") },
 		},
 	})
-	a := &agent{site: s}
+	a := &browser{site: s}
 	for _, headers := range [][]string{
 		{"Origin", "https://evil.example"},
 		{"Origin", "https://app.example.com.evil.example"},
@@ -31,12 +31,12 @@ func TestB9_OriginsOfContribConnections(t *testing.T) {
 		{"Sec-Fetch-Site", "cross-site"},
 	} {
 		if c, err := a.tryDial(t.Context(), "/ws/refused", headers...); err == nil {
-			t.Errorf("%q was let in", headers)
+			t.Errorf("%q was allowed", headers)
 			_ = c.ws.CloseNow()
 		}
 	}
 	for _, origin := range []string{s.url, "https://app.example.com", "https://a.example.org"} {
 		a.dial("/ws/allowed", "Origin", origin)
-		heard.expect(t, "connect allowed") // and nobody before
+		handled.expect(t, "connect allowed") // and no listener was called before
 	}
 }

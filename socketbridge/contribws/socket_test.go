@@ -14,24 +14,24 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 )
 
-// TestE4_ContribConnectionsGetAllOfIt goes through the row with one connection:
-// session, reload before each event, chains, rooms, the session's room together
-// with Socket.IO, listeners beside it, and logout.
+// TestE4_ContribConnectionsGetAllOfIt checks each feature of the row on one connection: the
+// session, its reload before each event, event handlers, rooms, the session's room together
+// with Socket.IO clients, listeners, and logout.
 func TestE4_ContribConnectionsGetAllOfIt(t *testing.T) {
 	t.Parallel()
 	stores(t, func(t *testing.T, url string) {
-		heard := make(events, 16)
+		handled := make(events, 16)
 		s := newSite(t, options{
 			storage: url,
 			listeners: listeners{
 				socketio.EventConnect: func(ep *socketio.EventPayload) {
-					heard <- "connect " + fibersession.Value[string](contribws.SessionOf(ep.Kws), "user") + " " + ep.Kws.Params("room")
+					handled <- "connect " + fibersession.Value[string](contribws.SessionOf(ep.Kws), "user") + " " + ep.Kws.Params("room")
 				},
 				socketio.EventMessage: func(ep *socketio.EventPayload) {
-					heard <- "message " + string(ep.Data)
+					handled <- "message " + string(ep.Data)
 					ep.Kws.Emit([]byte("listener heard " + string(ep.Data)))
 				},
-				socketio.EventDisconnect: func(ep *socketio.EventPayload) { heard <- "disconnect" },
+				socketio.EventDisconnect: func(ep *socketio.EventPayload) { handled <- "disconnect" },
 			},
 			setup: func(s *site) {
 				requireLogin := func(p *socketbridge.Packet) error {
@@ -67,48 +67,48 @@ func TestE4_ContribConnectionsGetAllOfIt(t *testing.T) {
 				})
 			},
 		})
-		a := &agent{site: s}
+		a := &browser{site: s}
 		a.get("/set/user/ann")
 		c := a.dial("/ws/lobby", "Sec-WebSocket-Protocol", socketbridge.PlainAcks)
-		heard.expect(t, "connect ann lobby")
+		handled.expect(t, "connect ann lobby")
 
 		c.send(`["who"]`)
-		heard.expect(t, `message ["who"]`)
-		both := map[string]bool{c.read(): true, c.read(): true} // the chain's and the listener's answers, in either order
+		handled.expect(t, `message ["who"]`)
+		both := map[string]bool{c.read(): true, c.read(): true} // the handler's and the listener's messages, in either order
 		if !both[`["who","ann"]`] || !both[`listener heard ["who"]`] {
-			t.Fatalf("answers %v", both)
+			t.Fatalf("messages are %v", both)
 		}
 
-		quiet := a.dial("/ws/quiet") // of the same session
-		heard.expect(t, "connect ann quiet")
+		quiet := a.dial("/ws/quiet") // a second connection of the session
+		handled.expect(t, "connect ann quiet")
 
-		a.get("/set/user/ben") // reloaded before the next event
+		a.get("/set/user/ben") // the next event must see it
 		c.send(`["who"]`)
-		heard.expect(t, `message ["who"]`)
+		handled.expect(t, `message ["who"]`)
 		if both := map[string]bool{c.read(): true, c.read(): true}; !both[`["who","ben"]`] {
-			t.Fatalf("answers %v", both)
+			t.Fatalf("messages are %v", both)
 		}
-		c.send(`[5,"rename","cat"]`) // saved before it is answered
-		heard.expect(t, `message [5,"rename","cat"]`)
+		c.send(`[5,"rename","cat"]`) // must be saved before the answer is sent
+		handled.expect(t, `message [5,"rename","cat"]`)
 		if both := map[string]bool{c.read(): true, c.read(): true}; !both[`[-5,"renamed"]`] {
-			t.Fatalf("answers %v", both)
+			t.Fatalf("messages are %v", both)
 		}
 		if got := a.get("/get/user"); got != "cat" {
 			t.Fatalf("over HTTP the user is %q", got)
 		}
 		c.send("hello")
-		heard.expect(t, "message hello")
+		handled.expect(t, "message hello")
 		if both := map[string]bool{c.read(): true, c.read(): true}; !both["binary raw hello"] || !both["listener heard hello"] {
-			t.Fatalf("answers %v", both)
+			t.Fatalf("messages are %v", both)
 		}
 
-		// The session's room, of Socket.IO and plain sockets alike, and nobody else.
+		// The session's room has its Socket.IO and its plain sockets, and no others.
 		sio := nodetest.Start(t).Connect(t, s.url+"/", nodetest.Options{Cookie: a.cookie})
-		other := (&agent{site: s}).dial("/ws/other")
-		heard.expect(t, "connect  other")
+		other := (&browser{site: s}).dial("/ws/other")
+		handled.expect(t, "connect  other")
 		sio.Emit("tell", "news")
 		if got := sio.MustNext("told").String(); got != `["news"]` {
-			t.Errorf("the Socket.IO client is told %s", got)
+			t.Errorf("the Socket.IO client got %s", got)
 		}
 		quiet.expect(`["told","news"]`)
 		quiet.expect(`["hall"]`)
@@ -116,30 +116,30 @@ func TestE4_ContribConnectionsGetAllOfIt(t *testing.T) {
 		c.expect(`["hall"]`)
 		other.expect(`["hall"]`)
 
-		// Logout disconnects all of the session, and leaves the others alone.
+		// Logout disconnects all sockets of the session and no others.
 		a.get("/logout")
 		c.expectClose(1000)
 		quiet.expectClose(1000)
-		heard.expect(t, "disconnect")
-		heard.expect(t, "disconnect")
+		handled.expect(t, "disconnect")
+		handled.expect(t, "disconnect")
 		other.send(`["mine"]`)
-		heard.expect(t, `message ["mine"]`)
+		handled.expect(t, `message ["mine"]`)
 		if both := map[string]bool{other.read(): true, other.read(): true}; !both[`["mine",true]`] {
-			t.Fatalf("answers %v", both)
+			t.Fatalf("messages are %v", both)
 		}
 	})
 }
 
-// TestE4_User: these connections are in their user's room, and among its sockets.
+// TestE4_User: the connections are in their user's room and among the user's sockets.
 func TestE4_User(t *testing.T) {
 	t.Parallel()
 	stores(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url, session: fibersession.Config{UserKey: "user"}})
-		a, b := &agent{site: s}, &agent{site: s}
+		a, b := &browser{site: s}, &browser{site: s}
 		a.get("/set/user/ann")
 		b.get("/set/user/ben")
 		c, d := a.dial("/ws/a"), b.dial("/ws/b")
-		eventually(t, func() error {
+		waitFor(t, func() error {
 			if n := len(s.io.User("ann").Sockets()) + len(s.io.User("ben").Sockets()); n != 2 {
 				return fmt.Errorf("%d sockets", n)
 			}
@@ -150,7 +150,7 @@ func TestE4_User(t *testing.T) {
 		}
 		c.expect(`["for","ann"]`)
 		d.expect(`["for","ben"]`)
-		b.get("/set/user/ann") // logs in as somebody else: the socket follows
+		b.get("/set/user/ann") // another user: the socket changes its room
 		if err := s.io.ToUser("ann").Emit("for", "both"); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestE4_User(t *testing.T) {
 	})
 }
 
-// TestE4_Expiry: a connection ends when its session's time is up, without traffic.
+// TestE4_Expiry: a connection ends when its session expires, without traffic.
 func TestE4_Expiry(t *testing.T) {
 	t.Parallel()
 	stores(t, func(t *testing.T, url string) {
@@ -177,13 +177,13 @@ func TestE4_Expiry(t *testing.T) {
 			},
 		})
 		for {
-			a := &agent{site: s}
+			a := &browser{site: s}
 			a.get("/set/user/ann")
 			c := a.dial("/ws/a")
 			if c.read() != `["welcome"]` {
-				continue // a slow machine: the second was over before
+				continue // a slow machine: the session had expired before
 			}
-			c.expectEnd()
+			c.readClose()
 			return
 		}
 	})
