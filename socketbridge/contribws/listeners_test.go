@@ -48,9 +48,9 @@ func TestE4_SetAttributeNeverWaits(t *testing.T) {
 	handled.expect(t, "two")
 }
 
-// TestE4_MessagesAreHeardInOrder: listeners get each message once and in order, and no internal
+// TestE4_MessagesArriveInOrder: listeners get each message once and in order, and no internal
 // message of this package.
-func TestE4_MessagesAreHeardInOrder(t *testing.T) {
+func TestE4_MessagesArriveInOrder(t *testing.T) {
 	t.Parallel()
 	const messages = 3000
 	handled := make(chan string, messages+1)
@@ -73,9 +73,9 @@ func TestE4_MessagesAreHeardInOrder(t *testing.T) {
 	}
 }
 
-// TestE4_ListenersCannotEndTheProcess: a panic of a listener is logged and affects at most its
+// TestE4_PanicsOfListeners: a panic of a listener is logged and affects at most its
 // own connection (D13).
-func TestE4_ListenersCannotEndTheProcess(t *testing.T) {
+func TestE4_PanicsOfListeners(t *testing.T) {
 	t.Parallel()
 	var log testlog.Log
 	handled := make(events, 16)
@@ -118,9 +118,9 @@ func TestE4_ListenersCannotEndTheProcess(t *testing.T) {
 	}
 }
 
-// TestE4_DisconnectIsHeardOnce: listeners of "disconnect" are called once, with the right close
+// TestE4_DisconnectOnce: listeners of "disconnect" are called once, with the right close
 // code, even while messages are being sent. (The library's writer fails for each of them.)
-func TestE4_DisconnectIsHeardOnce(t *testing.T) {
+func TestE4_DisconnectOnce(t *testing.T) {
 	t.Parallel()
 	handled := make(events, 256)
 	opened := make(chan *socketio.Websocket, 1)
@@ -196,9 +196,9 @@ func TestE4_DisconnectIsHeardOnce(t *testing.T) {
 	}
 }
 
-// TestE4_NothingIsHeardAfterTheServerEndsIt: messages that wait for a busy listener are discarded
+// TestE4_WaitingMessagesAreDiscarded: messages that wait for a busy listener are discarded
 // when the session ends. The listeners of "disconnect" are called next.
-func TestE4_NothingIsHeardAfterTheServerEndsIt(t *testing.T) {
+func TestE4_WaitingMessagesAreDiscarded(t *testing.T) {
 	t.Parallel()
 	handled, release := make(events, 16), make(chan struct{})
 	s := newSite(t, options{
@@ -228,9 +228,9 @@ func TestE4_NothingIsHeardAfterTheServerEndsIt(t *testing.T) {
 	handled.expect(t, "disconnect")
 }
 
-// TestE4_SlowClientsAndListenersAreAloneWithIt: a client that does not read and a listener that
+// TestE4_SlowClientsAndListenersDelayNoOther: a client that does not read and a listener that
 // blocks delay no other connection, and do not delay the end of their own (D14, D16).
-func TestE4_SlowClientsAndListenersAreAloneWithIt(t *testing.T) {
+func TestE4_SlowClientsAndListenersDelayNoOther(t *testing.T) {
 	t.Parallel()
 	opened := make(chan *socketio.Websocket, 2)
 	handled := make(events, 16)
@@ -300,9 +300,9 @@ func TestE4_SlowClientsAndListenersAreAloneWithIt(t *testing.T) {
 	})
 }
 
-// TestE4_BehindBoundsWhatWaits: once MaxBehindBytes wait for the listeners, the server reads only
+// TestE4_MaxBehindBytes: once MaxBehindBytes wait for the listeners, the server reads only
 // as fast as they handle messages.
-func TestE4_BehindBoundsWhatWaits(t *testing.T) {
+func TestE4_MaxBehindBytes(t *testing.T) {
 	t.Parallel()
 	var chains, handled atomic.Int64
 	hang := make(chan struct{})
@@ -340,10 +340,10 @@ func TestE4_BehindBoundsWhatWaits(t *testing.T) {
 	})
 }
 
-// TestE4_RefusedConnectionsAreNeverHeardOf: listeners are not called for a connection that is
+// TestE4_RefusedConnections: listeners are not called for a connection that is
 // refused for its origin, by a middleware or for its request, nor for a message that exceeds a
 // limit.
-func TestE4_RefusedConnectionsAreNeverHeardOf(t *testing.T) {
+func TestE4_RefusedConnections(t *testing.T) {
 	t.Parallel()
 	handled := make(events, 16)
 	note := func(ep *socketio.EventPayload) { handled <- ep.Name }
@@ -383,9 +383,9 @@ func TestE4_RefusedConnectionsAreNeverHeardOf(t *testing.T) {
 	handled.expect(t, "disconnect")
 }
 
-// TestE4_ListenersHaveTheirRequest: kws has the values of the client's own request, before and
+// TestE4_RequestValues: kws has the values of the client's own request, before and
 // after the end, but not the session's cookie.
-func TestE4_ListenersHaveTheirRequest(t *testing.T) {
+func TestE4_RequestValues(t *testing.T) {
 	t.Parallel()
 	opened := make(chan *socketio.Websocket, 1)
 	s := newSite(t, options{
@@ -459,9 +459,9 @@ func TestE4_ListenersChangeTheSession(t *testing.T) {
 	})
 }
 
-// TestE4_OtherRoutesOfTheLibraryStayAsTheyAre: a route that uses socketio.New still works, and
+// TestE4_OtherRoutesOfTheLibrary: a route that uses socketio.New still works, and
 // its connections are not sockets.
-func TestE4_OtherRoutesOfTheLibraryStayAsTheyAre(t *testing.T) { // not parallel: see the end
+func TestE4_OtherRoutesOfTheLibrary(t *testing.T) { // not parallel: see the end
 	handled := make(events, 4)
 	s := newSite(t, options{
 		listeners: listeners{

@@ -14,10 +14,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 )
 
-// TestE4_ContribConnectionsGetAllOfIt checks each feature of the row on one connection: the
+// TestE4_SessionEventsRoomsAndLogout checks each feature of the row on one connection: the
 // session, its reload before each event, event handlers, rooms, the session's room together
 // with Socket.IO clients, listeners, and logout.
-func TestE4_ContribConnectionsGetAllOfIt(t *testing.T) {
+func TestE4_SessionEventsRoomsAndLogout(t *testing.T) {
 	t.Parallel()
 	stores(t, func(t *testing.T, url string) {
 		handled := make(events, 16)

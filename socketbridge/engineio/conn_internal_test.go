@@ -13,7 +13,7 @@ import (
 
 // If the 101 could not be written, fasthttp drops the request without a report. The connection
 // must not be kept then.
-func TestTime_HijackThatNeverComes(t *testing.T) {
+func TestTime_HijackNeverHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var released any
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{}, Hooks{Release: func(v any) { released = v }})

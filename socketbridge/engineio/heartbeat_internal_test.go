@@ -62,7 +62,7 @@ func TestTime_StaleTimer(t *testing.T) {
 }
 
 // A message does not count as a pong.
-func TestTime_MessagesAreNoPongs(t *testing.T) {
+func TestTime_MessagesDoNotCountAsPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
 		begin := time.Now()
@@ -75,7 +75,7 @@ func TestTime_MessagesAreNoPongs(t *testing.T) {
 }
 
 // While the receiver handles a message, the server cannot read the pong behind it.
-func TestTime_BackpressureIsNotThePeersFault(t *testing.T) {
+func TestTime_BackpressureExtendsPingTimeout(t *testing.T) {
 	for _, transportName := range []string{WebSocket, Polling} {
 		t.Run(transportName, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestTime_BackpressureIsNotThePeersFault(t *testing.T) {
 }
 
 // The ping timeout is extended by exactly the time that Receive took.
-func TestTime_BackpressureIsGivenBack(t *testing.T) {
+func TestTime_BackpressureExtendsPingTimeoutExactly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
 			time.Sleep(16 * time.Second)
