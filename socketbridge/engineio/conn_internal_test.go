@@ -41,7 +41,7 @@ func TestTime_D12_WriteDeadline(t *testing.T) {
 		c := b.add(snapshot{}, WebSocket)
 		client, server := net.Pipe() // the client end is never read
 		served := make(chan struct{})
-		go func() { b.carry(server, c.serveWebSocket); close(served) }() // received below
+		go func() { b.serveHijacked(server, c.serveWebSocket); close(served) }() // received below
 		a, _ := b.recorder.Next(t.Context())
 		begin := time.Now()
 		b.expectEnd(a, begin, 10*time.Second, transport.TransportError)
@@ -79,8 +79,8 @@ func TestTime_CloseAgainstAClientThatNeverReads(t *testing.T) {
 // A panic of the receiver ends only its connection.
 func TestPanicsInTheCore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error { panic("secret") }}
-		b := newPipeServer(t, core, Config{PingInterval: time.Hour})
+		recorder := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error { panic("secret") }}
+		b := newPipeServer(t, recorder, Config{PingInterval: time.Hour})
 		c, a := b.openPolling()
 		if err := c.post([]byte("4x")); err != ErrBadRequest {
 			t.Errorf("post returned %v", err)

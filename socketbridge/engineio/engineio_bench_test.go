@@ -53,8 +53,8 @@ func BenchmarkEcho(b *testing.B) {
 // BenchmarkBroadcast sends one message to many WebSockets.
 func BenchmarkBroadcast(b *testing.B) {
 	const n = 100
-	core := &transporttest.Recorder{}
-	s := open(b, core, engineio.Config{})
+	recorder := &transporttest.Recorder{}
+	s := open(b, recorder, engineio.Config{})
 	var clients []*wsClient
 	for range n {
 		clients = append(clients, s.openWS())
@@ -63,7 +63,7 @@ func BenchmarkBroadcast(b *testing.B) {
 	receive := make([]byte, 2+1+100)
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, a := range core.All() {
+		for _, a := range recorder.All() {
 			if err := a.Conn.Send(0, m); err != nil {
 				b.Fatal(err)
 			}

@@ -79,11 +79,11 @@ func TestTime_BackpressureExtendsPingTimeout(t *testing.T) {
 	for _, transportName := range []string{WebSocket, Polling} {
 		t.Run(transportName, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
+				recorder := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
 					time.Sleep(5 * time.Minute)
 					return nil
 				}}
-				b := newPipeServer(t, core, Config{})
+				b := newPipeServer(t, recorder, Config{})
 				begin := time.Now()
 				var a *transporttest.Accepted
 				if transportName == WebSocket {
@@ -113,11 +113,11 @@ func TestTime_BackpressureExtendsPingTimeout(t *testing.T) {
 // The ping timeout is extended by exactly the time that Receive took.
 func TestTime_BackpressureExtendsPingTimeoutExactly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
+		recorder := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
 			time.Sleep(16 * time.Second)
 			return nil
 		}}
-		b := newPipeServer(t, core, Config{})
+		b := newPipeServer(t, recorder, Config{})
 		begin := time.Now()
 		_, a, p := b.openWebSocket()
 		time.Sleep(24 * time.Second)
@@ -131,11 +131,11 @@ func TestTime_BackpressureExtendsPingTimeoutExactly(t *testing.T) {
 // ends in bounded time, even if Receive does not return.
 func TestTime_D20_PollIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
+		recorder := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
 			time.Sleep(time.Hour)
 			return nil
 		}}
-		b := newPipeServer(t, core, Config{})
+		b := newPipeServer(t, recorder, Config{})
 		c, a := b.openPolling()
 		poll := func(want string, after time.Duration) {
 			t.Helper()

@@ -26,9 +26,9 @@ type pipeServer struct {
 	recorder *transporttest.Recorder
 }
 
-func newPipeServer(t *testing.T, core *transporttest.Recorder, cfg Config, hooks ...Hooks) *pipeServer {
+func newPipeServer(t *testing.T, recorder *transporttest.Recorder, cfg Config, hooks ...Hooks) *pipeServer {
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	return &pipeServer{t, New(core, cfg, hooks...), core}
+	return &pipeServer{t, New(recorder, cfg, hooks...), recorder}
 }
 
 // add creates a connection as a handshake does.
@@ -64,8 +64,8 @@ type pipeClient struct {
 	served chan struct{}
 }
 
-// carry serves nc as a connection that fasthttp closes. It returns after the end.
-func (b *pipeServer) carry(nc net.Conn, serve func(*reader)) {
+// serveHijacked serves nc as a connection that fasthttp closes. It returns after the end.
+func (b *pipeServer) serveHijacked(nc net.Conn, serve func(*reader)) {
 	b.server.addRunning()
 	b.server.stats.webSockets.Add(1)
 	r := newReader(b.server, nc, nil)
@@ -78,7 +78,7 @@ func (b *pipeServer) serve(handler func(*reader)) *pipeClient {
 	client, server := net.Pipe()
 	p := &pipeClient{client, make(chan string, 100), make(chan struct{})}
 	go func() { // its end closes served
-		b.carry(server, handler)
+		b.serveHijacked(server, handler)
 		close(p.served)
 	}()
 	go func() { // ends when the pipe is closed

@@ -49,18 +49,18 @@ type siteOptions struct {
 }
 
 // open starts a site. At the end of the test it is shut down, and no connection may be left.
-func open(t testing.TB, core *transporttest.Recorder, cfg engineio.Config, options ...siteOptions) *site {
+func open(t testing.TB, recorder *transporttest.Recorder, cfg engineio.Config, options ...siteOptions) *site {
 	t.Helper()
 	var o siteOptions
 	if len(options) > 0 {
 		o = options[0]
 	}
-	s := &site{t: t, recorder: core, log: &testlog.Log{}}
+	s := &site{t: t, recorder: recorder, log: &testlog.Log{}}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	if o.acceptor == nil {
-		o.acceptor = core
+		o.acceptor = recorder
 	}
 	s.engine = engineio.New(o.acceptor, cfg, o.hooks)
 	o.fiber.DisableStartupMessage = true

@@ -9,7 +9,8 @@ type Hooks struct {
 	// visitor's session. It is called once per connection, on the request's goroutine,
 	// after all other checks have passed. Its result becomes Handshake.Lifted. If it
 	// returns an *Error, the handshake is answered with that error. Any other error is
-	// answered with 403 and code 4, and its text is not sent.
+	// answered with 403 and code 4, and its text is not sent. The value returned with an
+	// error is ignored.
 	//
 	// Optional. Default: nil, nothing is extracted
 	Lift func(c *fiber.Ctx) (any, error)

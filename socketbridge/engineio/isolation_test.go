@@ -22,7 +22,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	var senders sync.WaitGroup
-	core := &transporttest.Recorder{OnAccept: func(c transport.Conn) error {
+	recorder := &transporttest.Recorder{OnAccept: func(c transport.Conn) error {
 		senders.Go(func() { // the test waits for it at the end; it keeps sending after the client has left
 			for {
 				select {
@@ -39,7 +39,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 		return nil
 	}}
 	// The queue's limits are raised so that a slow machine does not reach them.
-	s := open(t, core, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 1 << 24, MaxQueueBytes: 1 << 30}})
+	s := open(t, recorder, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 1 << 24, MaxQueueBytes: 1 << 30}})
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
@@ -69,7 +69,7 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 	close(stop)
 	senders.Wait()
 	waitFor(t, func() bool { return s.engine.Stats().Connections == 0 && s.engine.Stats().WebSockets == 0 })
-	for _, a := range core.All() {
+	for _, a := range recorder.All() {
 		if err := a.Err(); err != nil {
 			t.Error(err)
 		}
@@ -79,13 +79,13 @@ func TestD2_NoMessageReachesAnotherClient(t *testing.T) {
 // Connection IDs are never logged.
 func TestLogsDoNotTellIDs(t *testing.T) {
 	t.Parallel()
-	core := &transporttest.Recorder{OnReceive: func(a *transporttest.Accepted, m transport.Message) error {
+	recorder := &transporttest.Recorder{OnReceive: func(a *transporttest.Accepted, m transport.Message) error {
 		if string(m.Data) == "panic" {
-			panic("of the core")
+			panic("of the receiver")
 		}
 		return errors.New("refused")
 	}}
-	s := open(t, core, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 2}})
+	s := open(t, recorder, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 2}})
 	var sids []string
 	for _, body := range []string{"4panic", "4x", "nonsense", "1"} {
 		p := s.openPoll()

@@ -72,8 +72,8 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("FIBERBRIDGE_CYCLES")); err == nil {
 		cycles = n
 	}
-	core := &countingAcceptor{}
-	s := open(t, nil, engineio.Config{PingInterval: 3 * time.Second, PingTimeout: 3 * time.Second, Timeouts: engineio.Timeouts{Close: 3 * time.Second}}, siteOptions{acceptor: core})
+	acceptor := &countingAcceptor{}
+	s := open(t, nil, engineio.Config{PingInterval: 3 * time.Second, PingTimeout: 3 * time.Second, Timeouts: engineio.Timeouts{Close: 3 * time.Second}}, siteOptions{acceptor: acceptor})
 	work := make(chan int)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -92,7 +92,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 		st := s.engine.Stats()
 		return st == engineio.Stats{}
 	})
-	if opened, ended := core.counts(); opened != cycles || ended != cycles {
+	if opened, ended := acceptor.counts(); opened != cycles || ended != cycles {
 		t.Errorf("%d connections were opened and %d ended, want %d", opened, ended, cycles)
 	}
 }

@@ -106,15 +106,15 @@ func TestB9_HostileOrigins(t *testing.T) {
 		defer mu.Unlock()
 		asked[origin] = true
 	})
-	core := echoRecorder()
+	recorder := echoRecorder()
 	var s *site
-	s = open(t, core, cfg, siteOptions{before: func(app *fiber.App) {
-		app.Get("/ws", func(c *fiber.Ctx) error { return s.engine.Plain(core)(c) })
+	s = open(t, recorder, cfg, siteOptions{before: func(app *fiber.App) {
+		app.Get("/ws", func(c *fiber.Ctx) error { return s.engine.Plain(recorder)(c) })
 	}})
 	kinds := requestKinds(s)
 	for _, origin := range hostileOrigins {
 		p := s.openPoll("Host", "shop.example")
-		before := len(core.All())
+		before := len(recorder.All())
 		for _, k := range kinds {
 			a := k.send(p.sid, "Origin: "+origin)
 			if a.status != 403 || a.code() != 4 {
@@ -124,7 +124,7 @@ func TestB9_HostileOrigins(t *testing.T) {
 				t.Errorf("%s, %q: the headers are %v", k.name, origin, h)
 			}
 		}
-		if n := len(core.All()) - before; n > 0 {
+		if n := len(recorder.All()) - before; n > 0 {
 			t.Errorf("%q: %d connections reached the acceptor", origin, n)
 		}
 		if a := p.post("4still here"); a.status != 200 {

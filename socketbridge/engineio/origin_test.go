@@ -127,8 +127,8 @@ func TestAllowAnyOrigin_IgnoresCookies(t *testing.T) {
 		}
 		return nil, nil
 	}}
-	core := echoRecorder()
-	s := open(t, core, engineio.Config{AllowAnyOrigin: true}, siteOptions{hooks: hooks})
+	recorder := echoRecorder()
+	s := open(t, recorder, engineio.Config{AllowAnyOrigin: true}, siteOptions{hooks: hooks})
 	p := s.openPoll("Origin", "https://evil.example", "Cookie", "session=secret")
 	if strings.Join(seen, "") != "" {
 		t.Errorf("Lift saw %q", seen)

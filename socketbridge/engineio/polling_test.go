@@ -136,13 +136,13 @@ func TestRefuse_Overlap(t *testing.T) {
 	})
 	t.Run("two posts", func(t *testing.T) {
 		hold := make(chan struct{})
-		core := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
+		recorder := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
 			if string(m.Data) == "hold" {
 				<-hold
 			}
 			return nil
 		}}
-		s := open(t, core, engineio.Config{})
+		s := open(t, recorder, engineio.Config{})
 		p := s.openPoll()
 		a := s.nextConn()
 		first := make(chan answer)

@@ -68,13 +68,13 @@ func TestTime_PollsArePacedDuringAnUpgrade(t *testing.T) {
 // wait for it, and no other post may come in between.
 func TestTime_UpgradeWaitsForThePostBeingRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		core := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
+		recorder := &transporttest.Recorder{OnReceive: func(_ *transporttest.Accepted, m transport.Message) error {
 			if string(m.Data) == "hold" {
 				time.Sleep(time.Minute)
 			}
 			return nil
 		}}
-		b := newPipeServer(t, core, Config{PingInterval: time.Hour})
+		b := newPipeServer(t, recorder, Config{PingInterval: time.Hour})
 		c, a := b.openPolling()
 		posted := make(chan *Error, 1)
 		go func() { posted <- c.post([]byte("4hold\x1e4two")) }() // received below
@@ -135,11 +135,11 @@ func TestTime_CloseDuringAnUpgrade(t *testing.T) {
 // The end of a connection ends an upgrade in progress, even one that waits for a post.
 func TestTime_EndDuringAnUpgrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		core := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
+		recorder := &transporttest.Recorder{OnReceive: func(*transporttest.Accepted, transport.Message) error {
 			time.Sleep(time.Minute)
 			return nil
 		}}
-		b := newPipeServer(t, core, Config{})
+		b := newPipeServer(t, recorder, Config{})
 		c, a := b.openPolling()
 		go func() { _ = c.post([]byte("4hold")) }() // ends when Receive returns
 		synctest.Wait()

@@ -12,8 +12,8 @@ import (
 
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	core := echoRecorder()
-	s := open(t, core, engineio.Config{})
+	recorder := echoRecorder()
+	s := open(t, recorder, engineio.Config{})
 	waiting, idle, c := s.openPoll(), s.openPoll(), s.openWS()
 	polled := make(chan answer)
 	go func() { polled <- waiting.get() }() // received below
@@ -52,15 +52,15 @@ func TestShutdown(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, a := range core.All() {
+	for _, a := range recorder.All() {
 		s.waitForEnd(a, transport.ShuttingDown)
 	}
 }
 
 func TestShutdown_IsCutShort(t *testing.T) {
 	t.Parallel()
-	core := echoRecorder()
-	s := open(t, core, engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
+	recorder := echoRecorder()
+	s := open(t, recorder, engineio.Config{Timeouts: engineio.Timeouts{Close: time.Hour}})
 	s.openPoll()
 	s.openWS() // neither reads nor closes
 	ctx, cancel := context.WithCancel(context.Background())
@@ -68,7 +68,7 @@ func TestShutdown_IsCutShort(t *testing.T) {
 	if err := s.engine.Shutdown(ctx); err == nil {
 		t.Error("Shutdown with an ended context returned nil")
 	}
-	for _, a := range core.All() {
+	for _, a := range recorder.All() {
 		s.waitForEnd(a, transport.ShuttingDown)
 	}
 	if err := s.engine.Shutdown(context.Background()); err != nil {
