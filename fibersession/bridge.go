@@ -95,8 +95,8 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 		return false
 	}
 	defer s.table.release(st)
-	theirs, _ := st.resolve().look()
-	ours, _ := h.state.resolve().look()
+	theirs, _ := st.resolve().current()
+	ours, _ := h.state.resolve().current()
 	if theirs.lineage != ours.lineage {
 		return false
 	}
@@ -126,7 +126,7 @@ func (h *Handle) Fork() *Handle {
 	if h.root != nil {
 		root = h.root
 	}
-	return &Handle{store: h.store, state: h.state, closed: h.shut(), root: root}
+	return &Handle{store: h.store, state: h.state, closed: h.closedErr(), root: root}
 }
 
 // QueuedSince records when the caller's work was queued. If the storage hangs, calls
@@ -143,7 +143,7 @@ func (h *Handle) QueuedSince(t time.Time) {
 // Epoch returns how often the session got a new ID (see Regenerate), on any node. It is
 // 0 if the session has ended.
 func (h *Handle) Epoch() uint64 {
-	cur, err := h.look()
+	cur, err := h.current()
 	if err != nil {
 		return 0
 	}

@@ -121,15 +121,15 @@ func storeError(what, key string, err error) error {
 	if errors.Is(err, storage.ErrUnknownOutcome) {
 		name = ErrUnknownOutcome
 	}
-	return &opError{name: name, what: what, key: key, err: err}
+	return &storageError{name: name, what: what, key: key, err: err}
 }
 
-type opError struct {
+type storageError struct {
 	name, err error
 	what, key string
 }
 
-func (e *opError) Error() string {
+func (e *storageError) Error() string {
 	text := e.err.Error()
 	if e.key != "" {
 		text = strings.ReplaceAll(text, e.key, "(key)")
@@ -137,4 +137,4 @@ func (e *opError) Error() string {
 	return "fibersession: " + e.what + ": " + text
 }
 
-func (e *opError) Unwrap() []error { return []error{e.name, e.err} }
+func (e *storageError) Unwrap() []error { return []error{e.name, e.err} }

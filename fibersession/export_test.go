@@ -17,7 +17,7 @@ func Queued(h *Handle) int {
 	s := h.state.resolve()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.queue)
+	return len(s.pending)
 }
 
 // NewID draws an ID.

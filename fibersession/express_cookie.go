@@ -76,7 +76,7 @@ func (l *express) age(m meta) time.Duration {
 // this request: a cookie of Express ends with the idle limit that it was set with.
 func (s *Session) roll(h *Handle) error {
 	l, ok := s.store.layout.(*express)
-	cur, err := h.look()
+	cur, err := h.current()
 	if !ok || err != nil || cur.fresh() || l.age(cur.meta) == 0 {
 		return nil
 	}

@@ -241,13 +241,13 @@ func openLineage(p place, raw json.RawMessage) (l lineage) {
 // lifetime asks the store how long a session has left that was read past the limit
 // that its value tells, as Express moves that without writing it down. Of a store that
 // cannot tell, no more is known than that it was there; the next use moves the limit.
-func (r *round) lifetime(at place) {
-	s := r.s
+func (c *commit) lifetime(at place) {
+	s := c.s
 	if _, ok := s.store.layout.(*express); !ok {
 		return
 	}
 	now := time.Now()
-	cur, ended := s.look()
+	cur, ended := s.current()
 	if ended != nil || cur.fresh() || !cur.expired(now) {
 		return
 	}
@@ -255,7 +255,7 @@ func (r *round) lifetime(at place) {
 	if !ok {
 		return
 	}
-	left, err := l.TTL(r.ctx, at.key)
+	left, err := l.TTL(c.ctx, at.key)
 	if err != nil || left == 0 {
 		return
 	}

@@ -44,18 +44,18 @@ func (s *Store) newHandle(st *state) *Handle {
 }
 
 // dead returns a handle whose every call fails with err.
-func (s *Store) dead(err error) *Handle {
+func (s *Store) failedHandle(err error) *Handle {
 	return &Handle{store: s, closed: err}
 }
 
-func (h *Handle) waiting() time.Time {
+func (h *Handle) waitingSince() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.since
 }
 
 // shut returns why h works no more. The caller holds h's lock.
-func (h *Handle) shut() error {
+func (h *Handle) closedErr() error {
 	if h.closed != nil || h.root == nil {
 		return h.closed
 	}
@@ -84,34 +84,34 @@ func (h *Handle) Release() {
 }
 
 // own returns another handle of the same session with a reference of its own.
-func (h *Handle) own() *Handle {
+func (h *Handle) clone() *Handle {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.shut(); err != nil {
-		return h.store.dead(err)
+	if err := h.closedErr(); err != nil {
+		return h.store.failedHandle(err)
 	}
 	h.state.refs.Add(1) // h's own reference keeps it above 0
 	return h.store.newHandle(h.state)
 }
 
 // look returns the newest known revision, or why h cannot be used.
-func (h *Handle) look() (*snapshot, error) {
+func (h *Handle) current() (*snapshot, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.lookLocked()
+	return h.currentLocked()
 }
 
-func (h *Handle) lookLocked() (*snapshot, error) {
-	if err := h.shut(); err != nil {
+func (h *Handle) currentLocked() (*snapshot, error) {
+	if err := h.closedErr(); err != nil {
 		return nil, err
 	}
-	return h.state.resolve().look()
+	return h.state.resolve().current()
 }
 
 // ID returns the session's ID: a secret of its browser. It is "" when another node
 // gave the session a new ID, which only the browser knows, and after Release.
 func (h *Handle) ID() string {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return ""
 	}
 	return h.state.resolve().place().id
@@ -119,7 +119,7 @@ func (h *Handle) ID() string {
 
 // Fresh says whether the session was never stored.
 func (h *Handle) Fresh() bool {
-	cur, err := h.look()
+	cur, err := h.current()
 	return err == nil && cur.fresh()
 }
 
@@ -127,13 +127,13 @@ func (h *Handle) Fresh() bool {
 // ErrCorrupt, each of which is ErrSessionGone, or ErrReleased. It asks nobody: what
 // happened elsewhere is known after Reload.
 func (h *Handle) Err() error {
-	_, err := h.look()
+	_, err := h.current()
 	return err
 }
 
 // Revision counts the session's stored revisions. It is 0 before the first.
 func (h *Handle) Revision() uint64 {
-	cur, err := h.look()
+	cur, err := h.current()
 	if err != nil {
 		return 0
 	}
@@ -143,7 +143,7 @@ func (h *Handle) Revision() uint64 {
 // Deadline returns when the session ends if nothing touches it. It is the zero time
 // when the session is not stored, or gone.
 func (h *Handle) Deadline() time.Time {
-	cur, err := h.look()
+	cur, err := h.current()
 	if err != nil || cur.fresh() {
 		return time.Time{}
 	}
@@ -155,7 +155,7 @@ func (h *Handle) Deadline() time.Time {
 // copies: change them and Set them.
 func (h *Handle) Get(key string) any {
 	h.mu.Lock()
-	cur, err := h.lookLocked()
+	cur, err := h.currentLocked()
 	c, unsaved := h.ch[key]
 	h.mu.Unlock()
 	switch {
@@ -180,7 +180,7 @@ func (h *Handle) Delete(key string) { h.change(key, change{kind: changeDelete}) 
 func (h *Handle) change(key string, c change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.shut() != nil {
+	if h.closedErr() != nil {
 		return
 	}
 	if h.ch == nil {
@@ -202,7 +202,7 @@ func (h *Handle) setExpiry(d time.Duration) {
 func (h *Handle) Keys() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	cur, err := h.lookLocked()
+	cur, err := h.currentLocked()
 	if err != nil {
 		return nil
 	}
@@ -239,7 +239,7 @@ func (h *Handle) Reload(ctx context.Context) error {
 	if err := h.do(ctx, &op{kind: opReload}); err != nil {
 		return err
 	}
-	h.drop()
+	h.discardChanges()
 	return nil
 }
 
@@ -253,7 +253,7 @@ func (h *Handle) Save(ctx context.Context) error { return h.save(ctx, false) }
 // is empty, and one whose stored form has no place for its expiry is stored again.
 func (h *Handle) save(ctx context.Context, always bool) error {
 	h.mu.Lock()
-	cur, err := h.lookLocked()
+	cur, err := h.currentLocked()
 	ch, idle := maps.Clone(h.ch), h.idle
 	h.mu.Unlock()
 	if err != nil {
@@ -269,12 +269,12 @@ func (h *Handle) save(ctx context.Context, always bool) error {
 	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle, device: h.loginDevice(ch)}); err != nil {
 		return err
 	}
-	h.saved(ch, idle)
+	h.clearSaved(ch, idle)
 	return nil
 }
 
 // saved forgets the changes that were stored, but not those made since.
-func (h *Handle) saved(ch changes, idle time.Duration) {
+func (h *Handle) clearSaved(ch changes, idle time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for key, c := range ch {
@@ -291,11 +291,11 @@ func (h *Handle) saved(ch changes, idle time.Duration) {
 // the store at most once per Config.Timeouts.TouchInterval, for all handles together. While
 // Config.Tracking.OutageGrace serves the session, that it could not be written is no error.
 func (h *Handle) Touch(ctx context.Context) error {
-	if cur, err := h.look(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
+	if cur, err := h.current(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
 		return err
 	}
 	err := h.do(ctx, &op{kind: opTouch})
-	if (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome)) && h.state.resolve().graced() {
+	if (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome)) && h.state.resolve().inOutageGrace() {
 		return nil
 	}
 	return err
@@ -309,19 +309,19 @@ func (h *Handle) Touch(ctx context.Context) error {
 //
 // Inside fn, changing the session in another way than through tx is ErrNested.
 func (h *Handle) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return err
 	}
-	ch, err := h.state.update(ctx, h.waiting(), fn, h.store.prepare)
+	ch, err := h.state.update(ctx, h.waitingSince(), fn, h.store.prepare)
 	if err != nil {
 		return err
 	}
-	h.forget(ch)
+	h.discardKeys(ch)
 	return nil
 }
 
 // forget drops the unsaved changes of keys that have newer stored values.
-func (h *Handle) forget(ch changes) {
+func (h *Handle) discardKeys(ch changes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for key := range ch {
@@ -335,7 +335,7 @@ func (h *Handle) forget(ch changes) {
 // It is ErrNotInteger for other values and when the sum does not fit.
 func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	h.mu.Lock()
-	_, err := h.lookLocked()
+	_, err := h.currentLocked()
 	c, unsaved := h.ch[key]
 	h.mu.Unlock()
 	if err != nil {
@@ -362,7 +362,7 @@ func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 		return 0, err
 	}
 	if unsaved {
-		h.saved(changes{key: c}, -1)
+		h.clearSaved(changes{key: c}, -1)
 	}
 	return toInt(o.values[key])
 }
@@ -371,14 +371,14 @@ func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 // rights. The data and all handles stay; the old ID is dead when it returns. The
 // browser learns the new ID only from a response: see Session.Regenerate.
 func (h *Handle) Regenerate(ctx context.Context) error {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return err
 	}
 	id, _, err := h.store.newIdentity()
 	if err != nil {
 		return err
 	}
-	return h.do(ctx, &op{kind: opRenew, to: h.store.layout.place(id)})
+	return h.do(ctx, &op{kind: opRegenerate, to: h.store.layout.place(id)})
 }
 
 // Destroy ends the session, for everybody and for ever. That it has ended already
@@ -386,7 +386,7 @@ func (h *Handle) Regenerate(ctx context.Context) error {
 func (h *Handle) Destroy(ctx context.Context) error {
 	err := h.do(ctx, &op{kind: opDestroy})
 	if err == nil {
-		ctx, cancel := h.store.bounded(context.WithoutCancel(outliving(ctx)))
+		ctx, cancel := h.store.withTimeout(context.WithoutCancel(detachRequest(ctx)))
 		defer cancel()
 		h.store.delist(ctx, h.state.resolve())
 	}
@@ -395,10 +395,10 @@ func (h *Handle) Destroy(ctx context.Context) error {
 
 // do has the state do o, unless h was released.
 func (h *Handle) do(ctx context.Context, o *op) error {
-	if _, err := h.look(); err != nil && (o.kind != opDestroy || !errors.Is(err, ErrSessionGone)) {
+	if _, err := h.current(); err != nil && (o.kind != opDestroy || !errors.Is(err, ErrSessionGone)) {
 		return err
 	}
-	o.since = h.waiting()
+	o.waitingSince = h.waitingSince()
 	return h.state.do(ctx, o)
 }
 
@@ -409,7 +409,7 @@ func (h *Handle) do(ctx context.Context, o *op) error {
 // one call at a time and in order; it must not block. Stop does not wait for a call
 // under way.
 func (h *Handle) Watch(fn func(Event)) (stop func()) {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return func() {}
 	}
 	return h.state.resolve().addWatcher(fn)
@@ -421,12 +421,12 @@ func (h *Handle) Watch(fn func(Event)) (stop func()) {
 // Release.
 func (h *Handle) Pseudonym(label string) string {
 	h.mu.Lock()
-	closed := h.shut()
+	closed := h.closedErr()
 	h.mu.Unlock()
 	if closed != nil {
 		return ""
 	}
-	cur, _ := h.state.resolve().look()
+	cur, _ := h.state.resolve().current()
 	return cur.lineage.pseudonym(label)
 }
 
@@ -437,7 +437,7 @@ func (l lineage) pseudonym(label string) string {
 }
 
 // drop forgets all unsaved changes.
-func (h *Handle) drop() {
+func (h *Handle) discardChanges() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ch, h.idle = nil, 0

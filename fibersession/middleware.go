@@ -171,6 +171,6 @@ func (s *Session) toleratesFailure() bool {
 
 // due says whether a touch would write.
 func (h *Handle) due() bool {
-	cur, err := h.look()
+	cur, err := h.current()
 	return err == nil && !cur.fresh() && h.store.touchDue(cur.meta, time.Now())
 }

@@ -142,7 +142,7 @@ func (s *Session) load() (*Handle, error) {
 	}
 	s.attach(st, &s.first, known)
 	if known && cl.old && s.phase == phaseOpen {
-		if cur, _ := st.look(); cur != nil {
+		if cur, _ := st.current(); cur != nil {
 			s.store.writeID(s.request, cl.way, cl.id, cur.meta)
 		}
 	}
@@ -158,7 +158,7 @@ func (s *Session) attach(st *state, h *Handle, known bool) {
 	}
 	if known {
 		s.knows = st.place().key
-		if cur, _ := st.look(); cur != nil {
+		if cur, _ := st.current(); cur != nil {
 			s.began = cur.expiry
 		}
 	}
@@ -344,14 +344,14 @@ func (s *Session) Destroy() error {
 	if err := h.Destroy(context.Background()); err != nil {
 		return err
 	}
-	h.drop()
+	h.discardChanges()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase != phaseOpen {
 		return ErrRequestOver
 	}
 	s.destroyed, s.owed = true, false
-	cur, _ := h.state.resolve().look()
+	cur, _ := h.state.resolve().current()
 	s.store.expireID(s.request, s.way(), cur.meta)
 	return nil
 }
@@ -381,7 +381,7 @@ func (s *Session) exchange(st *state, id string, w *way) error {
 	s.attach(st, new(Handle), id != "")
 	s.err, s.destroyed = nil, false
 	if id != "" {
-		cur, _ := st.look()
+		cur, _ := st.current()
 		s.store.writeID(s.request, w, id, cur.meta)
 	}
 	s.mu.Unlock()
@@ -398,9 +398,9 @@ func (s *Session) exchange(st *state, id string, w *way) error {
 func (s *Session) Detach() *Handle {
 	h, err := s.load()
 	if err != nil {
-		return s.store.dead(err)
+		return s.store.failedHandle(err)
 	}
-	return h.own()
+	return h.clone()
 }
 
 // Pseudonym returns a name for the session that reveals nothing, as
@@ -435,7 +435,7 @@ func (s *Session) sendID(again bool) error {
 	if at.id == "" || !s.owed && !(again && at.key == s.knows) {
 		return nil
 	}
-	cur, _ := st.look()
+	cur, _ := st.current()
 	s.store.writeID(s.request, s.way(), at.id, cur.meta)
 	s.owed, s.knows = false, at.key
 	return nil

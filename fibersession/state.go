@@ -22,21 +22,21 @@ type state struct {
 	// session's new ID was met here before its old state learned of it.
 	forward atomic.Pointer[state]
 
-	mu     sync.Mutex // guards what follows; never held during I/O or user code
-	at     place
-	cur    *snapshot     // nil before the first load
-	ended  error         // why the session is gone
-	stale  bool          // the store may hold something else than cur
-	former []fingerprint // of the IDs that it had on this node, the latest of them
-	rounds
+	mu        sync.Mutex // guards what follows; never held during I/O or user code
+	at        place
+	cur       *snapshot     // nil before the first load
+	ended     error         // why the session is gone
+	stale     bool          // the store may hold something else than cur
+	formerIDs []fingerprint // of the IDs that it had on this node, the latest of them
+	queue
 	updates
 	watch watchers
 	track tracking
 
 	scheduled bool // it may have an entry among the store's deadlines
 
-	due  time.Time // its entry there; both belong to the deadlines' lock
-	slot int       // where in the heap, from 1; 0: nowhere
+	timerAt   time.Time // its entry there; both belong to the deadlines' lock
+	heapIndex int       // where in the heap, from 1; 0: nowhere
 }
 
 // snapshot is one revision of a session. It never changes once it is published.
@@ -60,7 +60,7 @@ func (s *state) resolve() *state {
 }
 
 // look returns the newest known revision, or why there is none any more.
-func (s *state) look() (*snapshot, error) {
+func (s *state) current() (*snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cur, s.ended
@@ -78,7 +78,7 @@ func (s *state) end(cause error) {
 	first := s.ended == nil
 	if first {
 		s.ended = cause
-		s.note(Event{Kind: Ended, Cause: cause})
+		s.queueEvent(Event{Kind: Ended, Cause: cause})
 		s.schedule()
 	}
 	at := s.at
@@ -95,9 +95,9 @@ func (s *state) publish(next *snapshot, keys []string) {
 	defer s.mu.Unlock()
 	s.cur, s.stale = next, false
 	s.schedule()
-	s.disturb(keys)
+	s.invalidate(keys)
 	if len(keys) > 0 {
-		s.note(Event{Kind: Changed, Keys: keys})
+		s.queueEvent(Event{Kind: Changed, Keys: keys})
 	}
 }
 
@@ -109,7 +109,7 @@ func (s *state) markStale() {
 
 // applyItem makes what the store holds the newest known revision.
 func (s *state) applyItem(at place, item storage.Item) error {
-	cur, _ := s.look()
+	cur, _ := s.current()
 	if cur != nil && cur.rev == item.Revision {
 		if !s.store.layout.slides() {
 			next := *cur
@@ -134,7 +134,7 @@ func (s *state) applyItem(at place, item storage.Item) error {
 	} else if next.lineage != cur.lineage {
 		return errEnvelope // somebody else's session under this key
 	}
-	s.publish(next, differing(cur.values, values))
+	s.publish(next, changedKeys(cur.values, values))
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (s *state) moveTo(to place) {
 	from := s.at
 	s.at = to
 	s.remember(from.owner)
-	s.note(Event{Kind: Renewed})
+	s.queueEvent(Event{Kind: Renewed})
 	s.mu.Unlock()
 	if s.store.table.rekey(s, from, to) {
 		return // it yielded
@@ -156,18 +156,18 @@ func (s *state) moveTo(to place) {
 
 // yieldTo makes other the state of all who hold s. It is called by the table, with
 // other's shard locked.
-func (s *state) yieldTo(other *state) {
+func (s *state) forwardTo(other *state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	other.mu.Lock()
 	if other.cur == nil { // it is about to load; who held s sees what s knew until then
 		other.cur, other.stale = s.cur, true
 	}
-	other.remember(s.former...)
+	other.remember(s.formerIDs...)
 	other.mu.Unlock()
 	s.forward.Store(other)
 	s.schedule()
-	if !s.watch.telling { // else who tells does it
-		s.handOver()
+	if !s.watch.notifying { // else who tells does it
+		s.moveWatchers()
 	}
 }

@@ -112,7 +112,7 @@ func toInt(v any) (int, error) {
 }
 
 // same says whether key has the same value in a and b, or none in both.
-func same(a, b map[string]any, key string) bool {
+func sameValue(a, b map[string]any, key string) bool {
 	v, inA := a[key]
 	w, inB := b[key]
 	switch v := v.(type) { // without reflection what is most common
@@ -132,10 +132,10 @@ func same(a, b map[string]any, key string) bool {
 }
 
 // differing returns the keys whose values are not the same in a and b.
-func differing(a, b map[string]any) []string {
+func changedKeys(a, b map[string]any) []string {
 	var keys []string
 	for key := range a {
-		if !same(a, b, key) {
+		if !sameValue(a, b, key) {
 			keys = append(keys, key)
 		}
 	}

@@ -17,7 +17,7 @@ func (t *table) shard(at place) *shard { return &t.shards[at.owner[0]%uint8(len(
 
 // hold returns the state at a place with one more reference; mk makes it when
 // there is none.
-func (t *table) hold(at place, mk func() *state) *state {
+func (t *table) getOrCreate(at place, mk func() *state) *state {
 	sh := t.shard(at)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -32,7 +32,7 @@ func (t *table) hold(at place, mk func() *state) *state {
 
 // add puts a new state into the table, with one reference. It is false when there
 // is one at its place.
-func (t *table) add(s *state) bool {
+func (t *table) insert(s *state) bool {
 	sh := t.shard(s.at)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -103,7 +103,7 @@ func (t *table) rekey(s *state, from, to place) (yielded bool) {
 		return false
 	default:
 		other.refs.Add(1)
-		s.yieldTo(other)
+		s.forwardTo(other)
 		return true
 	}
 }

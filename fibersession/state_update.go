@@ -15,19 +15,19 @@ import (
 // session, and its changes to it. It is for that function's goroutine and ends
 // with its call: reads then give nothing and changes go nowhere.
 type Tx struct {
-	values map[string]any
-	ch     changes
-	reads  map[string]struct{}
-	all    bool   // Keys was read
-	seq    uint64 // when the values were taken
-	runner uint64 // the goroutine
-	over   bool
-	device device // of a login
+	values      map[string]any
+	ch          changes
+	reads       map[string]struct{}
+	readAllKeys bool   // Keys was read
+	seq         uint64 // when the values were taken
+	goroutine   uint64 // the goroutine
+	closed      bool
+	device      device // of a login
 }
 
 // Get returns the value of key, or nil.
 func (tx *Tx) Get(key string) any {
-	if tx.over {
+	if tx.closed {
 		return nil
 	}
 	if c, ok := tx.ch[key]; ok {
@@ -50,7 +50,7 @@ func (tx *Tx) Set(key string, v any) { tx.change(key, change{kind: changeSet, va
 func (tx *Tx) Delete(key string) { tx.change(key, change{kind: changeDelete}) }
 
 func (tx *Tx) change(key string, c change) {
-	if tx.over {
+	if tx.closed {
 		return
 	}
 	if tx.ch == nil {
@@ -61,10 +61,10 @@ func (tx *Tx) change(key string, c change) {
 
 // Keys returns the keys in order.
 func (tx *Tx) Keys() []string {
-	if tx.over {
+	if tx.closed {
 		return nil
 	}
-	tx.all = true
+	tx.readAllKeys = true
 	return keysOf(tx.values, tx.ch)
 }
 
@@ -73,12 +73,12 @@ func (tx *Tx) Keys() []string {
 // such a function is done, its changes queue up, unless a key that it read has
 // changed since; then it runs again at once, without asking the store.
 type updates struct {
-	underway []*op          // the round at work
-	tip      map[string]any // cur with underway and queue applied; nil: not computed
-	running  map[uint64]int // Updates by goroutine
-	seq      uint64
-	changed  map[string]uint64 // when a key last changed, by a queued op or otherwise
-	broken   map[string]uint64 // when a key last changed other than by the queue's order
+	committing  []*op          // the round at work
+	projected   map[string]any // cur with underway and queue applied; nil: not computed
+	running     map[uint64]int // Updates by goroutine
+	seq         uint64
+	changed     map[string]uint64 // when a key last changed, by a queued op or otherwise
+	invalidated map[string]uint64 // when a key last changed other than by the queue's order
 }
 
 // update runs fn until its changes are stored. It returns them.
@@ -89,45 +89,45 @@ func (s *state) update(ctx context.Context, since time.Time, fn func(*Tx) error,
 			return ch, err
 		}
 		if ctx.Err() != nil {
-			return nil, givenUp(ctx)
+			return nil, canceledError(ctx)
 		}
 		s.store.stats.reruns.Add(1)
 	}
 }
 
 func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) error, prepare func(changes) (changes, error)) (changes, error) {
-	tx, err := s.enter()
+	tx, err := s.beginUpdate()
 	if err != nil {
 		return nil, err
 	}
-	defer s.leaveUpdate(tx.runner)
+	defer s.endUpdate(tx.goroutine)
 	err = tx.run(fn)
 	if err == nil && len(tx.ch) > 0 {
 		ch, err := prepare(tx.ch)
 		if err != nil {
 			return nil, err
 		}
-		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, since: since})
+		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, waitingSince: since})
 	}
 	// Nothing to store tells whether what it read was the newest. So ask.
-	if confirm := s.do(ctx, &op{kind: opReload, since: since}); confirm != nil {
+	if confirm := s.do(ctx, &op{kind: opReload, waitingSince: since}); confirm != nil {
 		return nil, confirm
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.forward.Load() != nil || tx.overtaken(s.changed) {
+	if s.forward.Load() != nil || tx.readBefore(s.changed) {
 		return nil, errRerun
 	}
 	return nil, err
 }
 
 func (tx *Tx) run(fn func(*Tx) error) error {
-	defer func() { tx.over = true }()
+	defer func() { tx.closed = true }()
 	return fn(tx)
 }
 
 // enter registers an Update of this goroutine and takes what it works on.
-func (s *state) enter() (*Tx, error) {
+func (s *state) beginUpdate() (*Tx, error) {
 	id := goroutineID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,27 +141,27 @@ func (s *state) enter() (*Tx, error) {
 		s.running = make(map[uint64]int)
 	}
 	s.running[id]++
-	if s.tip == nil {
-		s.tip = s.newest()
+	if s.projected == nil {
+		s.projected = s.project()
 	}
-	return &Tx{values: s.tip, seq: s.seq, runner: id}, nil
+	return &Tx{values: s.projected, seq: s.seq, goroutine: id}, nil
 }
 
-func (s *state) leaveUpdate(id uint64) {
+func (s *state) endUpdate(id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running[id]--; s.running[id] == 0 {
 		delete(s.running, id)
 	}
 	if len(s.running) == 0 {
-		s.changed, s.broken = nil, nil
+		s.changed, s.invalidated = nil, nil
 	}
 }
 
 // newest returns the values with all that is under way applied.
-func (s *state) newest() map[string]any {
+func (s *state) project() map[string]any {
 	values := s.cur.values
-	for _, o := range slices.Concat(s.underway, s.queue) {
+	for _, o := range slices.Concat(s.committing, s.pending) {
 		if o.kind != opChange || o.status == done {
 			continue
 		}
@@ -179,10 +179,10 @@ func (s *state) admitChange(o *op) error {
 		if len(s.running) > 0 && s.running[goroutineID()] > 0 {
 			return ErrNested
 		}
-	case o.tx.overtaken(s.changed):
+	case o.tx.readBefore(s.changed):
 		return errRerun
 	}
-	s.tip = nil
+	s.projected = nil
 	if len(s.running) > 0 {
 		s.seq++
 		for key := range o.ch {
@@ -197,23 +197,23 @@ func (s *state) admitChange(o *op) error {
 
 // disturb says that keys changed in a way that who queued did not foresee. It is
 // called with the state locked.
-func (s *state) disturb(keys []string) {
-	s.tip = nil
+func (s *state) invalidate(keys []string) {
+	s.projected = nil
 	if len(s.running) == 0 || len(keys) == 0 {
 		return
 	}
 	s.seq++
 	for _, key := range keys {
 		mark(&s.changed, key, s.seq)
-		mark(&s.broken, key, s.seq)
+		mark(&s.invalidated, key, s.seq)
 	}
 }
 
 // disturbBy says that an op's changes will not happen. It is called with the
 // state locked.
-func (s *state) disturbBy(o *op) {
+func (s *state) invalidateOp(o *op) {
 	if o.kind == opChange {
-		s.disturb(slices.Collect(maps.Keys(o.ch)))
+		s.invalidate(slices.Collect(maps.Keys(o.ch)))
 	}
 }
 
@@ -225,11 +225,11 @@ func mark(m *map[string]uint64, key string, seq uint64) {
 }
 
 // disturbed says whether queued changes rest on what is not so any more.
-func (s *state) disturbed(tx *Tx) bool { return tx.overtaken(s.broken) }
+func (s *state) isInvalidated(tx *Tx) bool { return tx.readBefore(s.invalidated) }
 
 // overtaken says whether a key that tx read is marked later than tx.
-func (tx *Tx) overtaken(marks map[string]uint64) bool {
-	if tx.all {
+func (tx *Tx) readBefore(marks map[string]uint64) bool {
+	if tx.readAllKeys {
 		for _, seq := range marks {
 			if seq > tx.seq {
 				return true

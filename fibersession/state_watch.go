@@ -28,9 +28,9 @@ const (
 
 // watchers tells of a session's events in their order, one call at a time.
 type watchers struct {
-	list    []*watcher
-	events  []Event
-	telling bool
+	list      []*watcher
+	events    []Event
+	notifying bool
 }
 
 type watcher struct {
@@ -39,7 +39,7 @@ type watcher struct {
 }
 
 // note queues an event. It is called with the state locked; tell delivers.
-func (s *state) note(e Event) {
+func (s *state) queueEvent(e Event) {
 	if len(s.watch.list) > 0 {
 		s.watch.events = append(s.watch.events, e)
 	}
@@ -48,22 +48,22 @@ func (s *state) note(e Event) {
 // tell delivers what was noted, on the caller's goroutine and with no lock held,
 // unless another goroutine (or a watcher up the stack) is about it already. Of a state
 // that yielded it delivers what the one in charge has noted.
-func (s *state) tell() {
+func (s *state) notify() {
 	s.mu.Lock()
-	if s.watch.telling {
+	if s.watch.notifying {
 		s.mu.Unlock()
 		return
 	}
-	s.watch.telling = true
+	s.watch.notifying = true
 	defer func() { // also when fn panics: the next event is told again
-		s.watch.telling = false
+		s.watch.notifying = false
 		yielded := s.forward.Load() != nil
 		if yielded {
-			s.handOver()
+			s.moveWatchers()
 		}
 		s.mu.Unlock()
 		if yielded {
-			s.resolve().tell()
+			s.resolve().notify()
 		}
 	}()
 	for len(s.watch.events) > 0 && s.forward.Load() == nil {
@@ -80,7 +80,7 @@ func (s *state) tell() {
 
 // handOver gives those who watch a state that yielded to the one in charge, when none
 // of them is being told: they hear in what that one differs. It is called with s locked.
-func (s *state) handOver() {
+func (s *state) moveWatchers() {
 	list, events := s.watch.list, s.watch.events
 	s.watch.list, s.watch.events = nil, nil
 	if len(list) == 0 {
@@ -97,9 +97,9 @@ func (s *state) handOver() {
 	})...)
 	to.watch.events = append(to.watch.events, events...)
 	if to.ended != nil {
-		to.note(Event{Kind: Ended, Cause: to.ended})
-	} else if keys := differing(s.cur.values, to.cur.values); len(keys) > 0 {
-		to.note(Event{Kind: Changed, Keys: keys})
+		to.queueEvent(Event{Kind: Ended, Cause: to.ended})
+	} else if keys := changedKeys(s.cur.values, to.cur.values); len(keys) > 0 {
+		to.queueEvent(Event{Kind: Changed, Keys: keys})
 	}
 	to.schedule()
 }

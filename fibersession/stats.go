@@ -42,7 +42,7 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		States:    s.table.len(),
 		Handles:   int(s.stats.handles.Load()),
-		Deadlines: s.deadlines.len(),
+		Deadlines: s.timers.len(),
 		Tracked:   s.tracker.len(),
 		Loads:     s.stats.loads.Load(),
 		Decodes:   s.stats.decodes.Load(),

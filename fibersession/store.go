@@ -36,7 +36,7 @@ type Store struct {
 	log     *slog.Logger
 
 	table       table
-	deadlines   *deadlines
+	timers      *expiryTimers
 	tracker     *tracker
 	stats       counters
 	warnCorrupt sync.Once
@@ -50,7 +50,7 @@ type Store struct {
 // New returns a Store. It panics when the configuration contradicts itself, with
 // a text that says what to change.
 func New(config ...Config) *Store {
-	s := &Store{random: rand.Reader, deadlines: newDeadlines()}
+	s := &Store{random: rand.Reader, timers: newExpiryTimers()}
 	if len(config) > 0 {
 		s.cfg = config[0]
 	}
@@ -108,7 +108,7 @@ func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 		return nil, ErrNotFound
 	}
 	at := s.layout.place(id)
-	st := s.table.hold(at, func() *state { return &state{store: s, at: at} })
+	st := s.table.getOrCreate(at, func() *state { return &state{store: s, at: at} })
 	err := st.refresh(ctx, 0, time.Time{})
 	if err == nil {
 		err = st.resolve().recognise(at)
@@ -146,7 +146,7 @@ func (s *Store) create(d device, w *expressWire) (*state, error) {
 	cur.device, cur.wire = d, w
 	cur.lineage = s.layout.lineage(at, l)
 	st := &state{store: s, at: at, cur: cur}
-	if !s.table.add(st) {
+	if !s.table.insert(st) {
 		return nil, errIDInUse
 	}
 	return st, nil
@@ -203,7 +203,7 @@ func (s *Store) RegisterType(v any) {
 // functions and must not be called from one.
 func (s *Store) Close() error {
 	s.tracker.stop()
-	s.deadlines.close()
+	s.timers.close()
 	s.tracker.close()
 	if s.own {
 		return s.base.Close()

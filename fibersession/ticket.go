@@ -77,12 +77,12 @@ func (s *Store) Redeem(ctx context.Context, ticket, origin string) (*Handle, err
 // only to a browser that still has one of the IDs that the session had on this node,
 // and only to who knows the ticket: send it over the socket alone.
 func (h *Handle) CookieTicket(ctx context.Context) (string, error) {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return "", err
 	}
 	st := h.state.resolve()
 	st.mu.Lock()
-	id, former := st.at.id, st.former
+	id, former := st.at.id, st.formerIDs
 	st.mu.Unlock()
 	if id == "" || len(former) == 0 {
 		return "", ErrTicketSession // nothing to hand out
@@ -135,9 +135,9 @@ const maxFormer = 8
 // remember keeps the fingerprint of an ID that the session had. It is called with the
 // state locked.
 func (s *state) remember(former ...fingerprint) {
-	s.former = append(s.former[:len(s.former):len(s.former)], former...)
-	if extra := len(s.former) - maxFormer; extra > 0 {
-		s.former = s.former[extra:]
+	s.formerIDs = append(s.formerIDs[:len(s.formerIDs):len(s.formerIDs)], former...)
+	if extra := len(s.formerIDs) - maxFormer; extra > 0 {
+		s.formerIDs = s.formerIDs[extra:]
 	}
 }
 

@@ -57,7 +57,7 @@ func (s *Store) issue(ctx context.Context, kind voucherKind, v voucher) (token s
 	plain := binary.BigEndian.AppendUint16(nil, uint16(len(v.bound)))
 	plain = append(append(plain, v.bound...), v.id...)
 	value = voucherCipher(kind, token).Seal(value, make([]byte, 12), plain, value)
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	// Kept for longer than it is good, to tell one that comes late from an invention.
 	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.cfg.Timeouts.Ticket); err != nil {
@@ -73,7 +73,7 @@ func (s *Store) redeem(ctx context.Context, kind voucherKind, token string) (vou
 		return voucher{}, ErrTicketUnknown
 	}
 	key := s.voucherKey(kind, token)
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	item, err := s.storage.Load(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -91,7 +91,7 @@ func (s *Store) redeem(ctx context.Context, kind voucherKind, token string) (vou
 		return voucher{}, ErrTicketExpired
 	}
 	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, voucherHead(voucherUsed, deadline), 2*s.cfg.Timeouts.Ticket)
-	if conflict(err) {
+	if isConflict(err) {
 		return voucher{}, ErrTicketUsed // at the same moment
 	}
 	if err != nil {

@@ -19,25 +19,25 @@ import (
 // store confirmed it since, and since the feed's latest gap; nothing that was heard
 // waits to be applied; and the feed is not later than Config.Tracking.MaxLag.
 type tracker struct {
-	store *Store
-	feed  storage.Feed  // nil: the storage has none
-	era   atomic.Uint64 // counts gaps: what was confirmed in an earlier one may be old
-	sure  atomic.Int64  // until when the feed was last known to be complete, Unix ns
+	store         *Store
+	feed          storage.Feed  // nil: the storage has none
+	generation    atomic.Uint64 // counts gaps: what was confirmed in an earlier one may be old
+	completeUntil atomic.Int64  // until when the feed was last known to be complete, Unix ns
 
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running sync.WaitGroup // whatever follows starts; close waits for it
+	ctx        context.Context
+	cancel     context.CancelFunc
+	goroutines sync.WaitGroup // whatever follows starts; close waits for it
 
-	mu      sync.Mutex        // guards what follows; inside a state's lock, never around it
-	watch   storage.Watch     // nil before the first
-	wanted  map[string]*state // by key
-	news    map[string]struct{}
-	syncing bool // a goroutine is telling the feed of news
-	todo    []*state
-	workers int
-	timer   *time.Timer // of the sweep; nil before the first
-	swept   int         // the shard that the sweep looks at next
-	closed  bool
+	mu        sync.Mutex        // guards what follows; inside a state's lock, never around it
+	watch     storage.Watch     // nil before the first
+	states    map[string]*state // by key
+	dirty     map[string]struct{}
+	syncing   bool // a goroutine is telling the feed of news
+	pending   []*state
+	workers   int
+	timer     *time.Timer // of the sweep; nil before the first
+	nextShard int         // the shard that the sweep looks at next
+	closed    bool
 }
 
 const (
@@ -52,18 +52,18 @@ const (
 // tracking is what the tracker knows of a state. All but queued belongs to the
 // state's lock, queued to the tracker's.
 type tracking struct {
-	key    string          // under which it is entered; "" when it is not
-	live   bool            // the feed is subscribed to key
-	sure   uint64          // the era in which cur was confirmed while live, plus 1; 0: it was not
-	heard  *storage.Change // of key, told last and not yet applied
-	taking bool            // it is being applied
-	since  time.Time       // when the store last confirmed cur
-	due    bool            // nobody asked the store for Config.Tracking.Recheck
-	queued bool            // among todo
+	key         string          // under which it is entered; "" when it is not
+	subscribed  bool            // the feed is subscribed to key
+	confirmedIn uint64          // the era in which cur was confirmed while live, plus 1; 0: it was not
+	pending     *storage.Change // of key, told last and not yet applied
+	applying    bool            // it is being applied
+	confirmedAt time.Time       // when the store last confirmed cur
+	recheckDue  bool            // nobody asked the store for Config.Tracking.Recheck
+	queued      bool            // among todo
 }
 
 func newTracker(s *Store) *tracker {
-	t := &tracker{store: s, wanted: make(map[string]*state), news: make(map[string]struct{})}
+	t := &tracker{store: s, states: make(map[string]*state), dirty: make(map[string]struct{})}
 	t.feed, _ = s.base.(storage.Feed)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
@@ -71,7 +71,7 @@ func newTracker(s *Store) *tracker {
 
 // follow enters the state if it is to be tracked, and takes it out if not. It is
 // called with the state locked.
-func (s *state) follow(wanted bool) {
+func (s *state) setTracked(wanted bool) {
 	key := ""
 	if wanted {
 		key = s.at.key
@@ -79,51 +79,51 @@ func (s *state) follow(wanted bool) {
 	if s.track.key == key {
 		return
 	}
-	s.store.tracker.move(s, s.track.key, key)
-	s.track.key, s.track.live, s.track.sure, s.track.heard = key, false, 0, nil
+	s.store.tracker.rekey(s, s.track.key, key)
+	s.track.key, s.track.subscribed, s.track.confirmedIn, s.track.pending = key, false, 0, nil
 }
 
 // move changes what key a state is entered under. Of two states that want the same
 // key the first stays: the other is about to yield to it.
-func (t *tracker) move(s *state, from, to string) {
+func (t *tracker) rekey(s *state, from, to string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if from != "" && t.wanted[from] == s {
-		delete(t.wanted, from)
-		t.news[from] = struct{}{}
+	if from != "" && t.states[from] == s {
+		delete(t.states, from)
+		t.dirty[from] = struct{}{}
 	}
-	if to != "" && t.wanted[to] == nil && !t.closed {
-		t.wanted[to] = s
-		t.news[to] = struct{}{}
+	if to != "" && t.states[to] == nil && !t.closed {
+		t.states[to] = s
+		t.dirty[to] = struct{}{}
 	}
 	if t.feed == nil {
-		clear(t.news)
+		clear(t.dirty)
 	}
-	if len(t.news) > 0 && !t.syncing && !t.closed {
+	if len(t.dirty) > 0 && !t.syncing && !t.closed {
 		t.syncing = true
-		t.running.Go(t.sync) // ends when there is no more news; close waits
+		t.goroutines.Go(t.syncSubscriptions) // ends when there is no more news; close waits
 	}
-	t.arm()
+	t.updateTimer()
 }
 
 // sync tells the feed which keys are wanted, as many at a time as there are.
-func (t *tracker) sync() {
+func (t *tracker) syncSubscriptions() {
 	for retry := minRetry; ; {
 		t.mu.Lock()
-		if len(t.news) == 0 || t.closed || t.feed == nil {
+		if len(t.dirty) == 0 || t.closed || t.feed == nil {
 			t.syncing = false
 			t.mu.Unlock()
 			return
 		}
 		var add, drop []string
-		for key := range t.news {
-			if t.wanted[key] != nil {
+		for key := range t.dirty {
+			if t.states[key] != nil {
 				add = append(add, key)
 			} else {
 				drop = append(drop, key)
 			}
 		}
-		clear(t.news)
+		clear(t.dirty)
 		w := t.watch
 		t.mu.Unlock()
 
@@ -134,10 +134,10 @@ func (t *tracker) sync() {
 		}
 		t.mu.Lock()
 		for _, key := range add {
-			t.news[key] = struct{}{}
+			t.dirty[key] = struct{}{}
 		}
 		t.mu.Unlock()
-		t.pause(retry)
+		t.sleep(retry)
 		retry = min(2*retry, maxRetry)
 	}
 }
@@ -145,7 +145,7 @@ func (t *tracker) sync() {
 func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 	if w == nil {
 		var err error
-		if w, err = t.open(); err != nil {
+		if w, err = t.openWatch(); err != nil {
 			return err
 		}
 	}
@@ -160,7 +160,7 @@ func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 	}
 	for _, key := range add {
 		t.mu.Lock()
-		s := t.wanted[key]
+		s := t.states[key]
 		t.mu.Unlock()
 		if s != nil {
 			s.subscribed(key)
@@ -170,13 +170,13 @@ func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 }
 
 // open opens the one watch of this store.
-func (t *tracker) open() (storage.Watch, error) {
-	w, err := t.feed.Watch(t.hear)
+func (t *tracker) openWatch() (storage.Watch, error) {
+	w, err := t.feed.Watch(t.onChange)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, storage.ErrClosed) {
 		t.feed = nil // a wrapper around something that has none, or its end
-		clear(t.news)
+		clear(t.dirty)
 	}
 	if err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ func (s *state) subscribed(key string) {
 	s.mu.Lock()
 	mine := s.track.key == key
 	if mine {
-		s.track.live = true
+		s.track.subscribed = true
 	}
 	s.mu.Unlock()
 	if mine {
@@ -200,38 +200,38 @@ func (s *state) subscribed(key string) {
 }
 
 // hear takes what the feed tells, on the feed's goroutine.
-func (t *tracker) hear(c storage.Change) {
+func (t *tracker) onChange(c storage.Change) {
 	if c.Kind == storage.Gap {
-		t.era.Add(1)
+		t.generation.Add(1)
 		t.store.stats.gaps.Add(1)
 		t.mu.Lock()
-		for _, s := range t.wanted {
+		for _, s := range t.states {
 			t.enqueueLocked(s)
 		}
 		t.mu.Unlock()
 		return
 	}
 	t.mu.Lock()
-	s := t.wanted[c.Key]
+	s := t.states[c.Key]
 	t.mu.Unlock()
-	if s != nil && s.hear(c) {
+	if s != nil && s.receive(c) {
 		t.enqueue(s)
 	}
 }
 
 // hear keeps what was told, and says whether somebody is needed to apply it.
-func (s *state) hear(c storage.Change) bool {
+func (s *state) receive(c storage.Change) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.track.key != c.Key || s.ended != nil:
 		return false
 	case c.Kind == storage.Written && s.cur.rev == c.Item.Revision:
-		s.track.heard = nil // this node's own write, or known from a read: newer than what waits
+		s.track.pending = nil // this node's own write, or known from a read: newer than what waits
 		return false
 	}
 	held := c // here, so that only what is kept goes to the heap
-	s.track.heard = &held
+	s.track.pending = &held
 	return !s.busy // else its leader will
 }
 
@@ -246,47 +246,47 @@ func (t *tracker) enqueueLocked(s *state) {
 		return
 	}
 	s.track.queued = true
-	t.todo = append(t.todo, s)
+	t.pending = append(t.pending, s)
 	if t.workers < maxWorkers {
 		t.workers++
-		t.running.Go(t.work) // ends when nothing is left to do; close waits
+		t.goroutines.Go(t.worker) // ends when nothing is left to do; close waits
 	}
 }
 
-func (t *tracker) work() {
+func (t *tracker) worker() {
 	for {
-		s := t.next()
+		s := t.dequeue()
 		if s == nil {
 			return
 		}
-		if err := s.attend(); err != nil {
-			t.pause(maxRetry / 4)
+		if err := s.catchUp(); err != nil {
+			t.sleep(maxRetry / 4)
 			t.enqueue(s)
 		}
 	}
 }
 
 // next returns who is to be attended to, nil when that is nobody.
-func (t *tracker) next() *state {
+func (t *tracker) dequeue() *state {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		t.todo = nil
+		t.pending = nil
 	}
-	if len(t.todo) == 0 {
-		t.todo = nil // so that it does not grow for ever
+	if len(t.pending) == 0 {
+		t.pending = nil // so that it does not grow for ever
 		t.workers--
 		return nil
 	}
-	s := t.todo[0]
-	t.todo[0] = nil
-	t.todo = t.todo[1:]
+	s := t.pending[0]
+	t.pending[0] = nil
+	t.pending = t.pending[1:]
 	s.track.queued = false
 	return s
 }
 
 // pause waits about so long, or until the end.
-func (t *tracker) pause(d time.Duration) {
+func (t *tracker) sleep(d time.Duration) {
 	timer := time.NewTimer(d/2 + rand.N(d)) // jitter: not all nodes at once
 	defer timer.Stop()
 	select {
@@ -297,10 +297,10 @@ func (t *tracker) pause(d time.Duration) {
 
 // attend applies what was heard of a state, and reads it again if that is needed.
 // After an error it is to be tried again.
-func (s *state) attend() error {
-	s.apply()
+func (s *state) catchUp() error {
+	s.applyPending()
 	s.mu.Lock()
-	read := s.track.key != "" && s.ended == nil && !s.sure() && (s.track.live || s.track.due)
+	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue)
 	s.mu.Unlock()
 	if !read {
 		return nil
@@ -315,8 +315,8 @@ func (s *state) attend() error {
 
 // sure says whether the store confirmed cur in this era, and recently enough. It is
 // called with the state locked.
-func (s *state) sure() bool {
-	return s.track.sure == s.store.tracker.era.Load()+1 && !s.stale && !s.track.due
+func (s *state) isConfirmed() bool {
+	return s.track.confirmedIn == s.store.tracker.generation.Load()+1 && !s.stale && !s.track.recheckDue
 }
 
 // stop lets nothing new begin.
@@ -333,7 +333,7 @@ func (t *tracker) stop() {
 // close ends the tracking, and waits for what runs.
 func (t *tracker) close() {
 	t.stop()
-	t.running.Wait()
+	t.goroutines.Wait()
 	if t.watch != nil { // nobody writes it any more
 		_ = t.watch.Close()
 	}
@@ -342,5 +342,5 @@ func (t *tracker) close() {
 func (t *tracker) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.wanted)
+	return len(t.states)
 }

@@ -32,26 +32,26 @@ const (
 // means Config.Freshness. Unlike Reload it serves the session as it was last known
 // while the store does not answer, for Config.Tracking.OutageGrace.
 func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return err
 	}
-	if err := h.state.refresh(ctx, f, h.waiting()); err != nil {
+	if err := h.state.refresh(ctx, f, h.waitingSince()); err != nil {
 		return err
 	}
-	h.drop()
+	h.discardChanges()
 	return nil
 }
 
 // Confirmed returns when the store, or its feed, last said that the session is what
 // h has: the zero time before the first. It is how old what Config.Tracking.OutageGrace serves can be.
 func (h *Handle) Confirmed() time.Time {
-	if _, err := h.look(); err != nil {
+	if _, err := h.current(); err != nil {
 		return time.Time{}
 	}
 	s := h.state.resolve()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.confirmed()
+	return s.lastConfirmed()
 }
 
 // refresh sees to it that the state is as fresh as f says.
@@ -59,15 +59,15 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 	if f == 0 {
 		f = s.store.cfg.Freshness
 	}
-	if f == Tracked && s.resolve().tracked() {
+	if f == Tracked && s.resolve().upToDate() {
 		s.store.stats.spared.Add(1)
 		return nil
 	}
-	if ctx.Err() == nil && s.resolve().unchanged() {
+	if ctx.Err() == nil && s.resolve().checkUnchanged() {
 		return nil
 	}
-	err := s.do(ctx, &op{kind: opReload, since: since})
-	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().graced() {
+	err := s.do(ctx, &op{kind: opReload, waitingSince: since})
+	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().inOutageGrace() {
 		s.store.stats.graced.Add(1)
 		return nil
 	}
@@ -76,7 +76,7 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 
 // unchanged asks a store that answers at once whether it still holds the copy. Such a
 // read needs no round: it has nothing to apply, and nobody could share its wait.
-func (s *state) unchanged() bool {
+func (s *state) checkUnchanged() bool {
 	c := s.store.checker
 	if c == nil || !s.store.layout.slides() {
 		return false // another layout learns more from a read than the values
@@ -92,26 +92,26 @@ func (s *state) unchanged() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cur == cur {
-		s.track.since, s.track.due = now, false
+		s.track.confirmedAt, s.track.recheckDue = now, false
 	}
 	return true
 }
 
 // tracked says whether the copy is good without asking the store.
-func (s *state) tracked() bool {
-	if !s.store.layout.slides() || !s.store.tracker.late() {
+func (s *state) upToDate() bool {
+	if !s.store.layout.slides() || !s.store.tracker.inTime() {
 		return false
 	}
 	// After that: what the feed has told by then is here, applied or not.
-	s.apply()
+	s.applyPending()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.track.key == s.at.key && s.track.heard == nil && !s.track.taking && s.sure() &&
+	return s.track.key == s.at.key && s.track.pending == nil && !s.track.applying && s.isConfirmed() &&
 		s.ended == nil && !s.cur.expired(time.Now())
 }
 
 // late says whether the feed is in time, and notes until when it was complete.
-func (t *tracker) late() bool {
+func (t *tracker) inTime() bool {
 	t.mu.Lock()
 	w, _ := t.watch.(storage.LagReporter)
 	t.mu.Unlock()
@@ -121,17 +121,17 @@ func (t *tracker) late() bool {
 	now := time.Now()
 	lag, known := w.Lag()
 	if known {
-		t.sure.Store(now.Add(-lag).UnixNano())
+		t.completeUntil.Store(now.Add(-lag).UnixNano())
 	}
 	return known && lag <= t.store.cfg.Tracking.MaxLag
 }
 
 // confirmed returns when cur was last known to be what the store holds. It is called
 // with the state locked.
-func (s *state) confirmed() time.Time {
-	at := s.track.since
-	if s.track.key == s.at.key && s.track.heard == nil && s.track.sure == s.store.tracker.era.Load()+1 {
-		if sure := time.Unix(0, s.store.tracker.sure.Load()); sure.After(at) {
+func (s *state) lastConfirmed() time.Time {
+	at := s.track.confirmedAt
+	if s.track.key == s.at.key && s.track.pending == nil && s.track.confirmedIn == s.store.tracker.generation.Load()+1 {
+		if sure := time.Unix(0, s.store.tracker.completeUntil.Load()); sure.After(at) {
 			at = sure
 		}
 	}
@@ -140,9 +140,9 @@ func (s *state) confirmed() time.Time {
 
 // graced says whether the session as last known may be served though the store does
 // not answer.
-func (s *state) graced() bool {
+func (s *state) inOutageGrace() bool {
 	grace, now := s.store.cfg.Tracking.OutageGrace, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return grace > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.confirmed()) < grace
+	return grace > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.lastConfirmed()) < grace
 }

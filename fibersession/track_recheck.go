@@ -9,49 +9,49 @@ import "time"
 // reads are spread over the interval.
 
 // sweeps is how often each shard is looked at in one interval.
-const sweeps = 4
+const passesPerInterval = 4
 
 // arm starts the sweep's timer, or stops it when nothing is tracked. The caller
 // holds the lock.
-func (t *tracker) arm() {
+func (t *tracker) updateTimer() {
 	every := t.store.cfg.Tracking.Recheck
 	switch {
 	case every < 0 || t.closed:
-	case len(t.wanted) == 0:
+	case len(t.states) == 0:
 		if t.timer != nil {
 			t.timer.Stop()
 			t.timer = nil
 		}
 	case t.timer == nil:
-		t.timer = time.AfterFunc(t.step(), t.fire) // fire does not wait; close stops it
+		t.timer = time.AfterFunc(t.recheckStep(), t.onTimer) // fire does not wait; close stops it
 	}
 }
 
-func (t *tracker) step() time.Duration {
-	return max(t.store.cfg.Tracking.Recheck/time.Duration(sweeps*len(t.store.table.shards)), time.Millisecond)
+func (t *tracker) recheckStep() time.Duration {
+	return max(t.store.cfg.Tracking.Recheck/time.Duration(passesPerInterval*len(t.store.table.shards)), time.Millisecond)
 }
 
 // fire has one shard swept, and comes again.
-func (t *tracker) fire() {
+func (t *tracker) onTimer() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.timer == nil {
 		return
 	}
-	shard := t.swept
-	t.swept = (t.swept + 1) % len(t.store.table.shards)
-	t.running.Go(func() { t.sweep(shard) }) // close waits for it
-	t.timer.Reset(t.step())
+	shard := t.nextShard
+	t.nextShard = (t.nextShard + 1) % len(t.store.table.shards)
+	t.goroutines.Go(func() { t.recheckShard(shard) }) // close waits for it
+	t.timer.Reset(t.recheckStep())
 }
 
 // sweep has those of one shard read again that nobody asked about for long.
-func (t *tracker) sweep(shard int) {
-	t.late() // notes how long the feed was good
-	limit := time.Now().Add(-t.store.cfg.Tracking.Recheck * (sweeps - 1) / sweeps)
-	for _, s := range t.store.table.in(shard) {
+func (t *tracker) recheckShard(shard int) {
+	t.inTime() // notes how long the feed was good
+	limit := time.Now().Add(-t.store.cfg.Tracking.Recheck * (passesPerInterval - 1) / passesPerInterval)
+	for _, s := range t.store.table.statesOf(shard) {
 		s.mu.Lock()
-		due := s.track.key != "" && s.track.since.Before(limit)
-		s.track.due = s.track.due || due
+		due := s.track.key != "" && s.track.confirmedAt.Before(limit)
+		s.track.recheckDue = s.track.recheckDue || due
 		s.mu.Unlock()
 		if due {
 			t.enqueue(s)
@@ -60,7 +60,7 @@ func (t *tracker) sweep(shard int) {
 }
 
 // in returns the states of one shard.
-func (t *table) in(shard int) []*state {
+func (t *table) statesOf(shard int) []*state {
 	sh := &t.shards[shard]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

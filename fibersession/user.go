@@ -106,7 +106,7 @@ func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 		return false, ErrUserKey
 	}
 	was = h.User() != ""
-	h.forget(changes{key: {}})
+	h.discardKeys(changes{key: {}})
 	if h.Fresh() {
 		return false, nil
 	}

@@ -138,7 +138,7 @@ func (s *Store) devices(ctx context.Context, user string, asking *Handle) ([]Dev
 		if h == nil {
 			return nil // nobody can use it here
 		}
-		cur, err := h.look()
+		cur, err := h.current()
 		if err != nil {
 			return nil // it ended just now
 		}

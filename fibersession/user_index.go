@@ -56,9 +56,9 @@ func (s *Store) placeOf(member string) (place, bool) {
 // the entry is made anew: for ever with an absolute limit, else for a turn.
 func entryTTL(m meta, now time.Time) time.Duration {
 	if !m.absolute.IsZero() {
-		return m.absolute.Sub(now) + broom
+		return m.absolute.Sub(now) + ttlMargin
 	}
-	if ttl := 2*m.idle + broom; ttl > m.idle {
+	if ttl := 2*m.idle + ttlMargin; ttl > m.idle {
 		return ttl
 	}
 	return 0 // beyond what a Duration can hold: for ever
@@ -76,18 +76,18 @@ func (m meta) turn() time.Duration {
 
 // enlist enters a session that is about to be stored into its user's index, when
 // that is news. It says whether it did.
-func (r *round) enlist(at place, cur, next *snapshot, now time.Time) (bool, error) {
-	s := r.s.store
+func (c *commit) enlist(at place, cur, next *snapshot, now time.Time) (bool, error) {
+	s := c.s.store
 	if s.index == nil {
 		return false, nil
 	}
 	user := s.userOf(next.values)
-	same := !cur.fresh() && user == s.userOf(cur.values) && at.key == r.s.place().key &&
+	same := !cur.fresh() && user == s.userOf(cur.values) && at.key == c.s.place().key &&
 		next.absolute.Equal(cur.absolute) && next.idle == cur.idle && next.turn() == cur.turn()
 	if user == "" || same {
 		return false, nil
 	}
-	err := s.index.AddMember(r.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+	err := s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
 	if errors.Is(err, errors.ErrUnsupported) {
 		s.warnIndex.Do(s.warnNoIndex) // a wrapper whose base has no index
 		return false, nil
@@ -101,24 +101,24 @@ func (r *round) enlist(at place, cur, next *snapshot, now time.Time) (bool, erro
 // listed follows a write that took: it enters the session again, and takes out what
 // it was before. If that fails, the first entry stands, and what is left over is
 // taken out when the user's sessions are next listed.
-func (r *round) listed(from, at place, cur, next *snapshot, again bool, now time.Time) {
-	s := r.s.store
+func (c *commit) listed(from, at place, cur, next *snapshot, again bool, now time.Time) {
+	s := c.s.store
 	if s.index == nil {
 		return
 	}
 	user, before := s.userOf(next.values), s.userOf(cur.values)
 	if again {
-		_ = s.index.AddMember(r.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+		_ = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
 	}
 	if before != "" && !cur.fresh() && (before != user || from.key != at.key) {
-		_ = s.index.RemoveMember(r.ctx, s.userSet(before), s.member(from))
+		_ = s.index.RemoveMember(c.ctx, s.userSet(before), s.member(from))
 	}
 }
 
 // delist takes a session that ended out of its user's index, if the storage lets it:
 // what is left over is taken out when the user's sessions are next listed.
 func (s *Store) delist(ctx context.Context, st *state) {
-	cur, _ := st.look()
+	cur, _ := st.current()
 	if s.index == nil || cur == nil || cur.fresh() {
 		return
 	}
@@ -140,7 +140,7 @@ func (s *Store) entries(ctx context.Context, user string) ([]place, error) {
 	if user == "" {
 		return nil, nil
 	}
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	set := s.userSet(user)
 	seen := make(map[string]struct{})
@@ -165,7 +165,7 @@ func (s *Store) entries(ctx context.Context, user string) ([]place, error) {
 // as the store has it now; nil when it is no session of that user any more; ErrCorrupt
 // when what is there cannot be understood, by this version at least.
 func (s *Store) entry(ctx context.Context, user string, at place) (*Handle, error) {
-	st := s.table.hold(at, func() *state { return &state{store: s, at: at} })
+	st := s.table.getOrCreate(at, func() *state { return &state{store: s, at: at} })
 	h := s.newHandle(st)
 	err := st.do(ctx, &op{kind: opReload})
 	if err == nil && st.resolve().place().key == at.key && s.userOf(h.values()) == user {
@@ -181,7 +181,7 @@ func (s *Store) entry(ctx context.Context, user string, at place) (*Handle, erro
 
 // values are the stored ones.
 func (h *Handle) values() map[string]any {
-	cur, err := h.look()
+	cur, err := h.current()
 	if err != nil {
 		return nil
 	}
@@ -198,9 +198,9 @@ func (s *Store) stray(ctx context.Context, user string, at place) (*Handle, erro
 	if err != nil || h == nil {
 		return nil, err
 	}
-	cur, err := h.look()
+	cur, err := h.current()
 	if err == nil {
-		bounded, cancel := s.bounded(ctx)
+		bounded, cancel := s.withTimeout(ctx)
 		defer cancel()
 		err = s.index.AddMember(bounded, s.userSet(user), s.member(at), entryTTL(cur.meta, time.Now()))
 	}
@@ -213,7 +213,7 @@ func (s *Store) stray(ctx context.Context, user string, at place) (*Handle, erro
 
 // unlist takes an entry out of a user's index.
 func (s *Store) unlist(ctx context.Context, user string, at place) error {
-	ctx, cancel := s.bounded(ctx)
+	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	if err := s.index.RemoveMember(ctx, s.userSet(user), s.member(at)); err != nil {
 		return storeError("index", at.key, err)
@@ -223,7 +223,7 @@ func (s *Store) unlist(ctx context.Context, user string, at place) error {
 
 // discard removes what is stored at an entry and cannot be understood, and the entry.
 func (s *Store) discard(ctx context.Context, user string, at place) error {
-	bounded, cancel := s.bounded(ctx)
+	bounded, cancel := s.withTimeout(ctx)
 	defer cancel()
 	err := s.storage.CompareAndDelete(bounded, at.key, storage.Any)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
