@@ -1,3 +1,5 @@
+// Contexts for calls of the storage.
+
 package fibersession
 
 import (
@@ -8,20 +10,24 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// patience is a context that ends at a time. Unlike context.WithDeadline it sets no
-// timer before somebody waits for its end, as a store that answers at once never does:
-// the timer and what belongs to it would be a third of what a write in memory costs.
+// callContext is a context with a deadline that starts its timer only when Done or Value
+// is called. A storage that answers at once, as memory does, calls neither.
+//
+// Compared to context.WithDeadline, one commit in memory saves 4 allocations and 208 B
+// (BenchmarkFeed/memory/Incr: 19 instead of 23 allocs/op) and about 0.5 µs. A commit on
+// Redis, which needs the timer, costs one 80 B allocation more (BenchmarkUpdate/redis).
 type callContext struct {
 	parent   context.Context
 	deadline time.Time
 
-	mu          sync.Mutex      // guards what follows
-	timed       context.Context // nil while nobody waits
+	mu          sync.Mutex      // guards the fields below
+	timed       context.Context // nil until Done or Value is called
 	cancelTimed context.CancelFunc
 }
 
-// patient returns a context that ends at now and the store's timeout, whatever becomes
-// of ctx, whose values it has. Call end when it is no longer needed.
+// callContext returns a context for the calls of one commit. It ends StorageTimeout after
+// now. It has ctx's values but not its cancellation. Call cancel when it is not needed
+// any more.
 func (s *Store) callContext(ctx context.Context, now time.Time) *callContext {
 	return &callContext{parent: detachRequest(ctx), deadline: now.Add(s.cfg.Timeouts.Storage)}
 }
@@ -35,7 +41,7 @@ func (c *callContext) start() context.Context {
 	return c.timed
 }
 
-// end stops the timer, if there is one.
+// cancel stops the timer if it was started.
 func (c *callContext) cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,25 +54,25 @@ func (c *callContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
 func (c *callContext) Done() <-chan struct{} { return c.start().Done() }
 
-// Value asks what is armed, so that contexts derived from p are told of its end
-// without a goroutine.
+// Value delegates to the standard library's context, so that contexts derived from c are
+// canceled without an extra goroutine.
 func (c *callContext) Value(key any) any { return c.start().Value(key) }
 
 func (c *callContext) Err() error {
 	if time.Now().Before(c.deadline) {
 		return nil
 	}
-	<-c.Done() // what says that it has ended must not be ahead of Done
+	<-c.Done() // Err must not be ahead of Done
 	return c.start().Err()
 }
 
-// bounded bounds one wait for the storage.
+// withTimeout returns a context for one call of the storage.
 func (s *Store) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(detachRequest(ctx), s.cfg.Timeouts.Storage)
 }
 
-// outliving returns ctx, or another one for a request's own: Fiber's c.Context() is
-// used again by the next request while what was derived from it may still be read.
+// detachRequest replaces a request's own context, Fiber's c.Context(), by an empty one:
+// fasthttp reuses it for the next request while derived contexts may still read it.
 func detachRequest(ctx context.Context) context.Context {
 	if _, ok := ctx.(*fasthttp.RequestCtx); ok {
 		return context.Background()

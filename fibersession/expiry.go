@@ -1,15 +1,17 @@
+// Expiry: the idle and the absolute limit of a session, and the TTL of its value.
+
 package fibersession
 
 import "time"
 
-// broom is how much longer than its session a stored value lives. The envelope's
-// own limits are exact; the store's only sweep up.
+// ttlMargin is how much longer than its session a stored value lives. The limits in the
+// value are exact; the TTL only removes what is left over.
 const ttlMargin = time.Minute
 
-// maxLimit bounds all limits: much longer ones end beyond what Unix nanoseconds can say.
+// maxLimit bounds all limits: the end of longer ones does not fit into Unix nanoseconds.
 const maxLimit = 100 * 365 * 24 * time.Hour
 
-// begin returns the limits of a session that is stored for the first time.
+// initialLimits returns the limits of a session that is stored for the first time.
 func (s *Store) initialLimits(now time.Time) meta {
 	m := meta{created: now, idle: s.cfg.Expiration, expiry: now.Add(s.cfg.Expiration)}
 	if s.cfg.Timeouts.Absolute > 0 {
@@ -18,8 +20,8 @@ func (s *Store) initialLimits(now time.Time) meta {
 	return m
 }
 
-// used returns the limits of a session that is used at now. A new idle limit of 0
-// leaves the old one.
+// slideLimits returns the limits of a session that is used at now. An idle limit of 0
+// keeps the current one.
 func (s *Store) slideLimits(m meta, now time.Time, idle time.Duration) meta {
 	if idle > 0 {
 		m.idle = idle
@@ -32,16 +34,16 @@ func (s *Store) slideLimits(m meta, now time.Time, idle time.Duration) meta {
 	return m
 }
 
-// touchDue says whether the idle limit has moved far enough to be worth a write.
+// touchDue reports whether the idle limit has moved far enough to justify a write.
 func (s *Store) touchDue(m meta, now time.Time) bool {
 	every := min(s.cfg.Timeouts.TouchInterval, m.idle/10)
 	return !now.Before(m.expiry.Add(every - m.idle))
 }
 
-// ttl is how long the store is asked to keep a value.
+// ttl returns the TTL of a stored value.
 func (s *Store) ttl(m meta, now time.Time) time.Duration {
 	if !s.layout.slides() {
-		return m.deadline().Sub(now) // nobody else knows when it ends
+		return m.deadline().Sub(now) // only the TTL holds this session's expiry
 	}
 	return m.deadline().Sub(now) + ttlMargin
 }

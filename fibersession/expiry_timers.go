@@ -1,3 +1,5 @@
+// Timers that end watched sessions when their limit passes.
+
 package fibersession
 
 import (
@@ -7,30 +9,30 @@ import (
 	"time"
 )
 
-// deadlines ends the sessions that somebody watches when their limit passes, and
-// nobody has to ask for it. There is one timer for all of them, which runs only
-// while there is a watched session, and one entry for each, however many watch it.
+// expiryTimers ends watched sessions when their limit passes, without a request or event
+// that asks for them. All sessions share one timer. Each state has at most one entry,
+// regardless of its number of watchers.
 //
-// An entry is no promise: a session that was used meanwhile is looked at when its
-// old limit comes, and entered again. So use costs the heap nothing.
+// An entry may be early: when it is due, a session that was used meanwhile gets a new
+// entry for its new limit. So using a session does not touch the heap.
 type expiryTimers struct {
-	mu     sync.Mutex // inside a state's lock, never around it
+	mu     sync.Mutex // may be locked inside state.mu, not around it
 	heap   timerHeap
 	timer  *time.Timer // nil before the first entry
 	closed bool
 
 	checks sync.WaitGroup
-	slots  chan struct{} // bounds how many checks ask the store at once
+	slots  chan struct{} // semaphore: bounds how many checks ask the store at once
 }
 
-// maxChecks is how many sessions whose limit passed are asked for at once: a store
-// that was just restarted must not be met by all of them.
+// maxChecks bounds how many expired sessions are checked at once, which protects a store
+// that was just restarted.
 const maxChecks = 64
 
 func newExpiryTimers() *expiryTimers { return &expiryTimers{slots: make(chan struct{}, maxChecks)} }
 
-// set enters s, or moves its entry forward. An earlier entry stays: when its time
-// has come the state's own limit decides.
+// set adds an entry for s, or makes its entry earlier. It keeps an earlier entry: when
+// that is due, check looks at the state's actual limit.
 func (t *expiryTimers) set(s *state, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,7 +53,7 @@ func (t *expiryTimers) set(s *state, at time.Time) {
 	}
 }
 
-// drop takes s out.
+// remove removes the entry of s.
 func (t *expiryTimers) remove(s *state) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -65,7 +67,7 @@ func (t *expiryTimers) remove(s *state) {
 	}
 }
 
-// arm sets the timer for the first entry. The caller holds the lock.
+// resetTimer sets the timer to the first entry. The caller holds t.mu.
 func (t *expiryTimers) resetTimer() {
 	switch {
 	case len(t.heap) == 0:
@@ -73,13 +75,13 @@ func (t *expiryTimers) resetTimer() {
 			t.timer.Stop()
 		}
 	case t.timer == nil:
-		t.timer = time.AfterFunc(time.Until(t.heap[0].timerAt), t.onTimer) // fire does not wait; close stops it
+		t.timer = time.AfterFunc(time.Until(t.heap[0].timerAt), t.onTimer) // onTimer does not block; close stops the timer
 	default:
 		t.timer.Reset(time.Until(t.heap[0].timerAt))
 	}
 }
 
-// fire has all that are due checked.
+// onTimer starts a check of every state that is due.
 func (t *expiryTimers) onTimer() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,9 +96,9 @@ func (t *expiryTimers) onTimer() {
 	t.resetTimer()
 }
 
-// check ends s if its limit has passed. The store is asked once: another node may
-// have used the session. One that cannot be asked is asked again, but a limit that
-// nothing can move needs no answer.
+// check ends s if its limit has passed. It first asks the store, because another node may
+// have used the session. If the store does not answer, the check is repeated, unless the
+// absolute limit has passed, which no node can move.
 func (t *expiryTimers) check(s *state) {
 	cur := s.activeSnapshot()
 	if cur == nil {
@@ -111,9 +113,9 @@ func (t *expiryTimers) check(s *state) {
 	<-t.slots
 	switch _, ended := s.resolve().current(); {
 	case ended != nil:
-	case err == nil && s.store.layout.slides(): // entered anew with what the store said
+	case err == nil && s.store.layout.slides(): // schedule has set a new entry
 	case err == nil:
-		t.set(s, s.store.recheckAt(cur)) // its value does not say until when
+		t.set(s, s.store.recheckAt(cur)) // the value does not contain its expiry
 	case s.store.hardLimit && !time.Now().Before(cur.absolute):
 		s.end(ErrExpired)
 		s.notify()
@@ -122,12 +124,12 @@ func (t *expiryTimers) check(s *state) {
 	}
 }
 
-// doubt is when to look again for a session that may be past its limit.
+// recheckAt returns when to check again for a session that may be past its limit.
 func (s *Store) recheckAt(cur *snapshot) time.Time {
 	return time.Now().Add(min(s.cfg.Timeouts.TouchInterval, cur.idle/10))
 }
 
-// close ends it and waits for the checks under way.
+// close removes all entries and waits for running checks.
 func (t *expiryTimers) close() {
 	t.mu.Lock()
 	t.closed = true
@@ -147,8 +149,8 @@ func (t *expiryTimers) len() int {
 	return len(t.heap)
 }
 
-// schedule enters the state's limit if somebody is to hear of it, and takes it out
-// if not, and likewise has it tracked. It is called with the state locked.
+// schedule gives an active state an entry and has it tracked, and ends both for other
+// states. The caller holds s.mu.
 func (s *state) schedule() {
 	alive := s.active()
 	s.setTracked(alive)
@@ -157,7 +159,7 @@ func (s *state) schedule() {
 		s.scheduled = true
 		at := s.cur.deadline()
 		if next := s.store.recheckAt(s.cur); !s.store.layout.slides() && at.Before(next) {
-			at = next // it was there just now, past the limit that is known
+			at = next // it still existed just now, past its known limit
 		}
 		s.store.timers.set(s, at)
 	case s.scheduled:
@@ -166,7 +168,7 @@ func (s *state) schedule() {
 	}
 }
 
-// unschedule takes the state's limit out, as nobody holds the state any more.
+// unschedule removes the entry and ends the tracking of a state that has no holders left.
 func (s *state) unschedule() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,14 +179,15 @@ func (s *state) unschedule() {
 	}
 }
 
-// alive says whether the state is watched, held, in charge and has a limit: news may
-// still come to one that nobody holds any more. It is called with the state locked.
+// active reports whether events of the state still matter: it is held, watched, stored,
+// not ended and not forwarded. A state without holders can still receive changes. The
+// caller holds s.mu.
 func (s *state) active() bool {
 	return s.refs.Load() > 0 && s.forward.Load() == nil && len(s.watch.list) > 0 &&
 		s.ended == nil && s.cur != nil && !s.cur.fresh()
 }
 
-// watched returns the snapshot of a state that is to end by itself, else nil.
+// activeSnapshot returns the snapshot of an active state, else nil.
 func (s *state) activeSnapshot() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +197,7 @@ func (s *state) activeSnapshot() *snapshot {
 	return s.cur
 }
 
-// dueHeap orders states by their entries. It is for deadlines alone.
+// timerHeap implements heap.Interface for expiryTimers.
 type timerHeap []*state
 
 func (h timerHeap) Len() int           { return len(h) }

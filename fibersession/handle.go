@@ -16,25 +16,25 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
-// Handle is a session without a request: for sockets and work in the background.
-// It is about one session for ever, whatever ID that has, and shares what is
-// stored with all other handles of the session on this node: what one of them
-// saved or reloaded, all see at once. Changes that are not saved yet are its own.
+// Handle is a session without a request: for sockets and background work. It stays with
+// its session when the session's ID changes. All handles of a session on this node share
+// its stored values: what one of them saves or reloads, the others see at once. Unsaved
+// changes belong to the handle.
 //
 // A Handle is safe for concurrent use. Release it when it is no longer needed.
 type Handle struct {
 	store  *Store
-	state  *state // may have yielded: resolve it
-	device device // of a front's request: where its user logs in
+	state  *state // may have been forwarded: use resolve
+	device device // of the request that the handle was made in; recorded at a login
 
-	mu      sync.Mutex // guards what follows; never held during I/O or user code
-	ch      changes    // not saved yet
+	mu      sync.Mutex // guards the fields below; never held during I/O or user code
+	ch      changes    // unsaved changes
 	idle    time.Duration
 	seq     uint32
-	since   time.Time // see QueuedSince
-	closed  error     // why h works no more, or never did
-	counted bool      // it is one of Stats.Handles
-	root    *Handle   // whose reference a fork uses; nil for one with its own
+	since   time.Time // when the caller's work was queued: see QueuedSince
+	closed  error     // why h cannot be used; nil while it can
+	counted bool      // included in Stats.Handles
+	root    *Handle   // the handle whose reference a fork uses; nil if h has its own
 }
 
 // newHandle returns a handle that takes over the caller's reference to st.
@@ -43,7 +43,7 @@ func (s *Store) newHandle(st *state) *Handle {
 	return &Handle{store: s, state: st, counted: true}
 }
 
-// dead returns a handle whose every call fails with err.
+// failedHandle returns a handle whose calls all fail with err.
 func (s *Store) failedHandle(err error) *Handle {
 	return &Handle{store: s, closed: err}
 }
@@ -54,7 +54,7 @@ func (h *Handle) waitingSince() time.Time {
 	return h.since
 }
 
-// shut returns why h works no more. The caller holds h's lock.
+// closedErr returns why h cannot be used, or nil. The caller holds h.mu.
 func (h *Handle) closedErr() error {
 	if h.closed != nil || h.root == nil {
 		return h.closed
@@ -64,9 +64,8 @@ func (h *Handle) closedErr() error {
 	return h.root.closed
 }
 
-// Release says that h is no longer needed. The last release of a session's handles
-// takes it out of this node's memory. Unsaved changes are lost. A second call does
-// nothing.
+// Release gives h up and discards its unsaved changes. When the last handle of a session
+// is released, the session leaves this node's memory. Further calls do nothing.
 func (h *Handle) Release() {
 	h.mu.Lock()
 	again := h.closed != nil
@@ -83,18 +82,18 @@ func (h *Handle) Release() {
 	h.store.table.release(h.state)
 }
 
-// own returns another handle of the same session with a reference of its own.
+// clone returns another handle of the same session, with a reference of its own.
 func (h *Handle) clone() *Handle {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.closedErr(); err != nil {
 		return h.store.failedHandle(err)
 	}
-	h.state.refs.Add(1) // h's own reference keeps it above 0
+	h.state.refs.Add(1) // never from 0: h holds a reference
 	return h.store.newHandle(h.state)
 }
 
-// look returns the newest known revision, or why h cannot be used.
+// current returns the newest known revision, or why h cannot be used.
 func (h *Handle) current() (*snapshot, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,8 +107,8 @@ func (h *Handle) currentLocked() (*snapshot, error) {
 	return h.state.resolve().current()
 }
 
-// ID returns the session's ID: a secret of its browser. It is "" when another node
-// gave the session a new ID, which only the browser knows, and after Release.
+// ID returns the session's ID, a secret shared with the browser. It returns "" if another
+// node changed the ID, because only the browser knows the new one, and after Release.
 func (h *Handle) ID() string {
 	if _, err := h.current(); err != nil {
 		return ""
@@ -117,21 +116,21 @@ func (h *Handle) ID() string {
 	return h.state.resolve().place().id
 }
 
-// Fresh says whether the session was never stored.
+// Fresh reports whether the session was never stored.
 func (h *Handle) Fresh() bool {
 	cur, err := h.current()
 	return err == nil && cur.fresh()
 }
 
-// Err returns nil, or why the session cannot be used: ErrExpired, ErrDestroyed or
-// ErrCorrupt, each of which is ErrSessionGone, or ErrReleased. It asks nobody: what
-// happened elsewhere is known after Reload.
+// Err returns nil while the session can be used. Otherwise it returns ErrExpired,
+// ErrDestroyed or ErrCorrupt, which all match ErrSessionGone, or ErrReleased. It does not
+// ask the store: Reload finds out what happened on other nodes.
 func (h *Handle) Err() error {
 	_, err := h.current()
 	return err
 }
 
-// Revision counts the session's stored revisions. It is 0 before the first.
+// Revision returns the number of the session's stored revision, or 0 before the first.
 func (h *Handle) Revision() uint64 {
 	cur, err := h.current()
 	if err != nil {
@@ -140,8 +139,8 @@ func (h *Handle) Revision() uint64 {
 	return cur.revision
 }
 
-// Deadline returns when the session ends if nothing touches it. It is the zero time
-// when the session is not stored, or gone.
+// Deadline returns when the session ends if it is not used again. It returns the zero
+// time if the session is not stored or is gone.
 func (h *Handle) Deadline() time.Time {
 	cur, err := h.current()
 	if err != nil || cur.fresh() {
@@ -150,9 +149,9 @@ func (h *Handle) Deadline() time.Time {
 	return cur.deadline()
 }
 
-// Get returns the value of key: what this handle set last, else what is stored;
-// nil when there is none or the session is gone. Maps, slices and the like are
-// copies: change them and Set them.
+// Get returns the value of key: this handle's unsaved value or else the stored one. It
+// returns nil if there is none or the session is gone. Maps, slices and other references
+// are copies: to change one, Set the changed copy.
 func (h *Handle) Get(key string) any {
 	h.mu.Lock()
 	cur, err := h.currentLocked()
@@ -169,12 +168,12 @@ func (h *Handle) Get(key string) any {
 	return codec.CopyOut(c.value)
 }
 
-// Set gives key a copy of v, for this handle; Save stores it.
+// Set sets key to a copy of v, in this handle. Save stores it.
 func (h *Handle) Set(key string, v any) {
 	h.change(key, change{kind: changeSet, value: codec.CopyIn(v)})
 }
 
-// Delete removes key, for this handle; Save stores that.
+// Delete removes key, in this handle. Save stores that.
 func (h *Handle) Delete(key string) { h.change(key, change{kind: changeDelete}) }
 
 func (h *Handle) change(key string, c change) {
@@ -188,17 +187,17 @@ func (h *Handle) change(key string, c change) {
 	}
 	h.seq++
 	c.seq = h.seq
-	h.ch[strings.Clone(key)] = c // it may be a part of a request
+	h.ch[strings.Clone(key)] = c // key may alias a request's memory
 }
 
-// setExpiry gives the session an idle limit of its own, with the next save.
+// setExpiry sets the session's own idle limit, with the next save.
 func (h *Handle) setExpiry(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.idle = min(max(d, 0), maxLimit)
 }
 
-// Keys returns the keys in order.
+// Keys returns the keys in ascending order, including unsaved changes.
 func (h *Handle) Keys() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -225,16 +224,16 @@ func keysOf(values map[string]any, ch changes) []string {
 	return keys
 }
 
-// Changed says whether h has changes that are not saved.
+// Changed reports whether h has unsaved changes.
 func (h *Handle) Changed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.ch) > 0 || h.idle > 0
 }
 
-// Reload drops h's unsaved changes and asks the store what the session is now. All
-// handles of the session on this node see it. It is ErrSessionGone when the session
-// has ended, and ErrUnavailable, with the changes kept, when the store does not answer.
+// Reload discards h's unsaved changes and reads the session from the store. All handles of
+// the session on this node see the result. It returns ErrSessionGone if the session has
+// ended. If the store does not answer, it returns ErrUnavailable and keeps the changes.
 func (h *Handle) Reload(ctx context.Context) error {
 	if err := h.do(ctx, &op{kind: opReload}); err != nil {
 		return err
@@ -243,14 +242,14 @@ func (h *Handle) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Save stores h's changes: only the keys that it changed, onto whatever the
-// session has become meanwhile. With nothing changed it does nothing. The changes
-// are kept when it fails: with ErrSessionGone (for ever), ErrUnavailable,
-// ErrUnknownOutcome, ErrTooLarge, ErrTooManyKeys or ErrUnsupportedType.
+// Save stores h's changes: only the keys that h changed, merged with what the session
+// contains by then. Without changes it does nothing. If it fails, h keeps the changes. It
+// returns ErrSessionGone (a retry cannot succeed), ErrUnavailable, ErrUnknownOutcome,
+// ErrTooLarge, ErrTooManyKeys, ErrUnsupportedType, ErrReservedKey or ErrNested.
 func (h *Handle) Save(ctx context.Context) error { return h.save(ctx, false) }
 
-// save is Save; with always, a session that was never stored is stored also when it
-// is empty, and one whose stored form has no place for its expiry is stored again.
+// save implements Save. If always is set, it also stores an empty session that was never
+// stored, and a session whose stored value does not contain its expiry.
 func (h *Handle) save(ctx context.Context, always bool) error {
 	h.mu.Lock()
 	cur, err := h.currentLocked()
@@ -273,7 +272,7 @@ func (h *Handle) save(ctx context.Context, always bool) error {
 	return nil
 }
 
-// saved forgets the changes that were stored, but not those made since.
+// clearSaved removes the changes that were stored, but not later ones of the same keys.
 func (h *Handle) clearSaved(ch changes, idle time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -287,9 +286,10 @@ func (h *Handle) clearSaved(ch changes, idle time.Duration) {
 	}
 }
 
-// Touch says that the session is in use: its idle limit slides. That is written to
-// the store at most once per Config.Timeouts.TouchInterval, for all handles together. While
-// Config.Tracking.OutageGrace serves the session, that it could not be written is no error.
+// Touch records that the session is in use, which slides its idle limit. The limit is
+// written to the store at most once per Config.Timeouts.TouchInterval, for all handles
+// together. A failed write is no error while Config.Tracking.OutageGrace serves the
+// session.
 func (h *Handle) Touch(ctx context.Context) error {
 	if cur, err := h.current(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
 		return err
@@ -301,13 +301,14 @@ func (h *Handle) Touch(ctx context.Context) error {
 	return err
 }
 
-// Update runs fn on the newest revision of the session and stores its changes. When
-// the session changes in the meantime in what fn read, fn runs again, so it must
-// have no other effects. Nothing is locked while it runs. An error of fn is
-// returned and nothing is stored. h's unsaved changes are not seen by fn and stay,
-// but for keys that fn changed.
+// Update runs fn on the newest revision of the session and stores fn's changes. If a value
+// that fn read changes before they are stored, fn runs again, so it must have no other
+// side effects. No lock is held while fn runs. If fn returns an error, Update returns it
+// and stores nothing. fn does not see h's unsaved changes; h keeps them, except for the
+// keys that fn changed.
 //
-// Inside fn, changing the session in another way than through tx is ErrNested.
+// Inside fn, change the session only through tx: other changes, by a nested Update, Incr or
+// Save, return ErrNested.
 func (h *Handle) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if _, err := h.current(); err != nil {
 		return err
@@ -320,7 +321,7 @@ func (h *Handle) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	return nil
 }
 
-// forget drops the unsaved changes of keys that have newer stored values.
+// discardKeys removes the unsaved changes of keys that have newer stored values.
 func (h *Handle) discardKeys(ch changes) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -329,10 +330,10 @@ func (h *Handle) discardKeys(ch changes) {
 	}
 }
 
-// Incr adds delta to the integer under key, and returns the sum. It is a merge:
-// concurrent calls all count. A key that is not there counts as an int of 0; another
-// integer type stays what it is. h's unsaved change of the key is stored with it.
-// It is ErrNotInteger for other values and when the sum does not fit.
+// Incr adds delta to the integer under key and returns the sum. Concurrent calls all
+// count. A missing key counts as the int 0; other integer types keep their type. An unsaved
+// change of the key is stored too. Incr returns ErrNotInteger if the value is not an
+// integer or the sum overflows its type.
 func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	h.mu.Lock()
 	_, err := h.currentLocked()
@@ -367,9 +368,9 @@ func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	return toInt(o.values[key])
 }
 
-// Regenerate gives the session a new ID: do it when somebody logs in or gains
-// rights. The data and all handles stay; the old ID is dead when it returns. The
-// browser learns the new ID only from a response: see Session.Regenerate.
+// Regenerate gives the session a new ID. Call it when a user logs in or gains rights. Data
+// and handles stay; the old ID is invalid when Regenerate returns. Only a response can
+// carry the new ID to the browser: see Session.Regenerate.
 func (h *Handle) Regenerate(ctx context.Context) error {
 	if _, err := h.current(); err != nil {
 		return err
@@ -381,8 +382,8 @@ func (h *Handle) Regenerate(ctx context.Context) error {
 	return h.do(ctx, &op{kind: opRegenerate, to: h.store.layout.place(id)})
 }
 
-// Destroy ends the session, for everybody and for ever. That it has ended already
-// is not an error. When the store fails, the session may live on: try again.
+// Destroy ends the session on all nodes, for good. It returns nil if the session has ended
+// already. If the store fails, the session may still exist: try again.
 func (h *Handle) Destroy(ctx context.Context) error {
 	err := h.do(ctx, &op{kind: opDestroy})
 	if err == nil {
@@ -393,7 +394,7 @@ func (h *Handle) Destroy(ctx context.Context) error {
 	return err
 }
 
-// do has the state do o, unless h was released.
+// do submits o to the session's state, unless h was released.
 func (h *Handle) do(ctx context.Context, o *op) error {
 	if _, err := h.current(); err != nil && (o.kind != opDestroy || !errors.Is(err, ErrSessionGone)) {
 		return err
@@ -402,12 +403,12 @@ func (h *Handle) do(ctx context.Context, o *op) error {
 	return h.state.do(ctx, o)
 }
 
-// Watch has fn told of what happens to the session, on this node and, as soon as the
-// storage's feed tells, on all others: from now on until stop, h is kept up to date.
-// Without a feed (storage.Feed) it takes up to Config.Tracking.Recheck. Of changes by others
-// that follow each other quickly only the sum may be told. fn runs with no lock held,
-// one call at a time and in order; it must not block. Stop does not wait for a call
-// under way.
+// Watch calls fn for every Event of the session until stop is called: for changes of this
+// node at once, for those of other nodes when the storage's feed delivers them. Without a
+// feed (storage.Feed) that takes up to Config.Tracking.Recheck. While it is watched, h is
+// kept up to date, and the session's end is reported when its limit passes. Quick successive
+// changes of other nodes may be coalesced into one event. fn is called with no lock held,
+// one call at a time and in order. It must not block. stop does not wait for a running call.
 func (h *Handle) Watch(fn func(Event)) (stop func()) {
 	if _, err := h.current(); err != nil {
 		return func() {}
@@ -415,10 +416,10 @@ func (h *Handle) Watch(fn func(Event)) (stop func()) {
 	return h.state.resolve().addWatcher(fn)
 }
 
-// Pseudonym returns a name for the session, of 22 characters, that reveals neither
-// its ID nor anything else: for rooms, logs and metrics. It is the same on every
-// node and after Regenerate; different labels give unrelated names. It is "" after
-// Release.
+// Pseudonym returns a name for the session for use in rooms, logs and metrics. It has 22
+// characters and reveals neither the ID nor anything else about the session. It is the same
+// on every node and after Regenerate. Different labels give unrelated names. It returns ""
+// after Release.
 func (h *Handle) Pseudonym(label string) string {
 	h.mu.Lock()
 	closed := h.closedErr()
@@ -436,7 +437,7 @@ func (l lineage) pseudonym(label string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// drop forgets all unsaved changes.
+// discardChanges removes all unsaved changes.
 func (h *Handle) discardChanges() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

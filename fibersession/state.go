@@ -1,3 +1,5 @@
+// The state: the one copy of a session on this node.
+
 package fibersession
 
 import (
@@ -8,38 +10,42 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// state is the one shared copy of a session on this node, while somebody holds
-// it. Handles and fronts are small values over it. All that it does with the
-// store goes through its rounds (state_commit.go), one at a time, so that the store's
-// answers are never applied out of order.
+// state is the one shared copy of a session on this node, for as long as a handle or a
+// request session refers to it; these are small values that point to it. All calls of
+// the store go through its queue (state_queue.go) as commits (state_commit.go), one at a
+// time, so the store's answers are never applied out of order.
+//
+// Lock order, from outer to inner: Session.mu or Handle.mu; a table shard's mu;
+// state.mu; the mu of the state that it forwards to; tracker.mu or expiryTimers.mu. None
+// is held during I/O or user code.
 type state struct {
 	store *Store
 
-	// refs counts handles and fronts. Only the table takes it from 0 and drops it
-	// to 0, with its shard locked.
+	// refs counts handles and request sessions. Only the table changes it from and to 0,
+	// with the shard locked.
 	refs atomic.Int32
-	// forward is set when another state of the same session took over, because the
-	// session's new ID was met here before its old state learned of it.
+	// forward is set when another state of the same session took over. That happens if
+	// the session's new ID was used here before this state learned of the change.
 	forward atomic.Pointer[state]
 
-	mu        sync.Mutex // guards what follows; never held during I/O or user code
+	mu        sync.Mutex // guards the fields below
 	at        place
-	cur       *snapshot     // nil before the first load
-	ended     error         // why the session is gone
-	stale     bool          // the store may hold something else than cur
-	formerIDs []fingerprint // of the IDs that it had on this node, the latest of them
+	cur       *snapshot     // the newest known revision; nil before the first load
+	ended     error         // why the session is gone: the cause of the Ended event
+	stale     bool          // the store may hold another revision than cur
+	formerIDs []fingerprint // the latest IDs that the session had before, on this node
 	queue
 	updates
 	watch watchers
 	track tracking
 
-	scheduled bool // it may have an entry among the store's deadlines
+	scheduled bool // the state may have an entry in Store.timers
 
-	timerAt   time.Time // its entry there; both belong to the deadlines' lock
-	heapIndex int       // where in the heap, from 1; 0: nowhere
+	timerAt   time.Time // when that entry is due; guarded by expiryTimers.mu
+	heapIndex int       // the entry's index in the heap plus 1, 0: no entry; guarded by expiryTimers.mu
 }
 
-// snapshot is one revision of a session. It never changes once it is published.
+// snapshot is one revision of a session. It is immutable once it is published.
 type snapshot struct {
 	meta
 	values map[string]any
@@ -48,7 +54,7 @@ type snapshot struct {
 
 func (c *snapshot) fresh() bool { return c.rev == storage.Absent }
 
-// resolve follows forwards to the state that is in charge.
+// resolve follows forwards to the state in charge.
 func (s *state) resolve() *state {
 	for {
 		next := s.forward.Load()
@@ -59,7 +65,7 @@ func (s *state) resolve() *state {
 	}
 }
 
-// look returns the newest known revision, or why there is none any more.
+// current returns the newest known revision, and the cause if the session has ended.
 func (s *state) current() (*snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +78,7 @@ func (s *state) place() place {
 	return s.at
 }
 
-// end marks the session as gone, once and for ever.
+// end marks the session as gone. Only the first cause counts.
 func (s *state) end(cause error) {
 	s.mu.Lock()
 	first := s.ended == nil
@@ -88,8 +94,8 @@ func (s *state) end(cause error) {
 	}
 }
 
-// publish makes next the newest known revision. keys are those that differ
-// because of somebody else: who computed with them has to know.
+// publish makes next the newest known revision. keys are those whose values changed
+// unexpectedly, by another node: Updates that read them run again.
 func (s *state) publish(next *snapshot, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +113,8 @@ func (s *state) markStale() {
 	s.mu.Unlock()
 }
 
-// applyItem makes what the store holds the newest known revision.
+// applyItem publishes what the store holds. It returns a *movedError if that is a
+// forward to another key.
 func (s *state) applyItem(at place, item storage.Item) error {
 	cur, _ := s.current()
 	if cur != nil && cur.rev == item.Revision {
@@ -132,13 +139,13 @@ func (s *state) applyItem(at place, item storage.Item) error {
 	if !s.store.layout.slides() {
 		next.lineage, next.revision, next.epoch = cur.lineage, cur.revision+1, cur.epoch
 	} else if next.lineage != cur.lineage {
-		return errEnvelope // somebody else's session under this key
+		return errEnvelope // the key holds another session
 	}
 	s.publish(next, changedKeys(cur.values, values))
 	return nil
 }
 
-// moveTo gives the session another place: another ID.
+// moveTo changes the session's place, after its ID changed.
 func (s *state) moveTo(to place) {
 	s.mu.Lock()
 	from := s.at
@@ -147,27 +154,27 @@ func (s *state) moveTo(to place) {
 	s.queueEvent(Event{Kind: Renewed})
 	s.mu.Unlock()
 	if s.store.table.rekey(s, from, to) {
-		return // it yielded
+		return // forwarded to the state that has the place already
 	}
 	s.mu.Lock()
 	s.schedule()
 	s.mu.Unlock()
 }
 
-// yieldTo makes other the state of all who hold s. It is called by the table, with
-// other's shard locked.
+// forwardTo makes other the state of all holders of s. The table calls it with other's
+// shard locked.
 func (s *state) forwardTo(other *state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	other.mu.Lock()
-	if other.cur == nil { // it is about to load; who held s sees what s knew until then
+	if other.cur == nil { // other is not loaded yet: until it is, s's holders see what they saw before
 		other.cur, other.stale = s.cur, true
 	}
 	other.remember(s.formerIDs...)
 	other.mu.Unlock()
 	s.forward.Store(other)
 	s.schedule()
-	if !s.watch.notifying { // else who tells does it
+	if !s.watch.notifying { // otherwise the notifying goroutine moves them when it is done
 		s.moveWatchers()
 	}
 }

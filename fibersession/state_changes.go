@@ -1,3 +1,5 @@
+// Changes of a session's values and how they are merged.
+
 package fibersession
 
 import (
@@ -8,11 +10,11 @@ import (
 	"time"
 )
 
-// change is what is to happen to one key.
+// change is one key's change.
 type change struct {
 	value any
 	kind  changeKind
-	seq   uint32 // tells a change from a later one of the same key
+	seq   uint32 // distinguishes it from later changes of the same key
 }
 
 type changeKind uint8
@@ -20,17 +22,16 @@ type changeKind uint8
 const (
 	changeSet changeKind = iota
 	changeDelete
-	changeAdd // value is an int to be added
+	changeAdd // value is the int to add
 )
 
-// changes are the changes of one handle, by key. They are merged onto whatever
-// the session has become meanwhile: other keys are left alone.
+// changes are a handle's changes, by key. Merging them leaves other keys alone.
 type changes map[string]change
 
-// mergeOnto returns base with the changes made. Base stays as it is.
+// mergeOnto returns a copy of base with the changes applied.
 func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, error) {
 	if len(base)+len(ch) > maxKeys {
-		// A session that is over the limit already, because the limit was lowered, may shrink.
+		// A session that exceeds the limit because the limit was lowered may still shrink.
 		if added := ch.addedTo(base); added > 0 && len(base)+added > maxKeys {
 			return nil, fmt.Errorf("%w: %d, at most %d", ErrTooManyKeys, len(base)+added, maxKeys)
 		}
@@ -56,7 +57,7 @@ func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, e
 	return next, nil
 }
 
-// addedTo returns how many keys base gains, less those that it loses.
+// addedTo returns by how many keys the changes grow base. It may be negative.
 func (ch changes) addedTo(base map[string]any) (added int) {
 	for key, c := range ch {
 		_, there := base[key]
@@ -70,7 +71,7 @@ func (ch changes) addedTo(base map[string]any) (added int) {
 	return added
 }
 
-// add returns v plus delta in v's own type. An absent v is an int of 0.
+// add returns v plus delta in the type of v. A missing value counts as the int 0.
 func add(v any, delta int) (any, error) {
 	if n, ok := v.(int); ok || v == nil {
 		sum := n + delta
@@ -88,7 +89,7 @@ func add(v any, delta int) (any, error) {
 		}
 		r.SetInt(n)
 	case old.CanUint():
-		n := old.Uint() + uint64(delta) // wraps to a subtraction
+		n := old.Uint() + uint64(delta) // a negative delta wraps around, which subtracts it
 		if (n > old.Uint()) != (delta > 0) && delta != 0 || r.OverflowUint(n) {
 			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
 		}
@@ -99,7 +100,7 @@ func add(v any, delta int) (any, error) {
 	return r.Interface(), nil
 }
 
-// toInt returns the integer that add made.
+// toInt returns a result of add as an int.
 func toInt(v any) (int, error) {
 	r := reflect.ValueOf(v)
 	switch {
@@ -111,18 +112,18 @@ func toInt(v any) (int, error) {
 	return 0, fmt.Errorf("%w: it is a %T beyond the range of int", ErrNotInteger, v)
 }
 
-// same says whether key has the same value in a and b, or none in both.
+// sameValue reports whether key has the same value in a and b, or none in both.
 func sameValue(a, b map[string]any, key string) bool {
 	v, inA := a[key]
 	w, inB := b[key]
-	switch v := v.(type) { // without reflection what is most common
+	switch v := v.(type) { // the common types without reflection
 	case int:
 		n, ok := w.(int)
 		return ok && n == v
 	case string:
 		s, ok := w.(string)
 		return ok && s == v
-	case time.Time: // which comes back from the store without the name of its zone
+	case time.Time: // a decoded time has no zone name
 		t, ok := w.(time.Time)
 		_, offset := v.Zone()
 		_, other := t.Zone()
@@ -131,7 +132,7 @@ func sameValue(a, b map[string]any, key string) bool {
 	return inA == inB && reflect.DeepEqual(v, w)
 }
 
-// differing returns the keys whose values are not the same in a and b.
+// changedKeys returns the keys whose values differ between a and b.
 func changedKeys(a, b map[string]any) []string {
 	var keys []string
 	for key := range a {

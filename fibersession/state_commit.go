@@ -1,3 +1,6 @@
+// The commit of a batch: load if needed, merge the changes, and store them with one
+// compare-and-swap (commit.write), which is retried after a conflict.
+
 package fibersession
 
 import (
@@ -11,31 +14,31 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// round does what a batch asks for, with as few calls of the store as it can. Its
-// leader alone works on it, and it alone changes the state's snapshot.
+// commit runs one batch of operations with as few calls of the store as possible. Only
+// the leader's goroutine uses it. While it runs, no other goroutine changes the state's
+// snapshot.
 type commit struct {
 	s     *state
 	ctx   context.Context
 	batch []*op
 
-	now       time.Time // when the round began, or the store last told what it holds
-	confirmed bool      // the store was asked since the batch was taken: cur is what it holds
-	timedOut  bool      // the store did not answer in time
+	now       time.Time // when the commit began or, if later, when it last loaded
+	confirmed bool      // the store answered since the commit began: state.cur is what it holds
+	timedOut  bool      // the store did not answer within StorageTimeout
 
-	rejected []rejection      // of merge, and final once the rest can be stored
-	newRev   storage.Revision // of the new key that renew has written, at
+	rejected []rejection      // ops that merge failed; their results become final when the rest is stored
+	newRev   storage.Revision // revision of the new key that regenerate wrote; Absent if it wrote none
 	newPlace place
 }
 
-// run does the batch. Every op has its result when it returns.
+// run executes the batch. When it returns, every op has its result.
 func (c *commit) run(ctx context.Context) {
-	// The round is for all of the batch: it must not end because its leader's
-	// context does.
+	// The commit serves the whole batch, so the leader's context must not cancel it.
 	patient := c.s.store.callContext(ctx, c.now)
 	defer patient.cancel()
 	c.ctx = patient
 	defer func() {
-		if p := recover(); p != nil { // of a driver: nobody may be left waiting
+		if p := recover(); p != nil { // a driver panicked: the other callers must not wait forever
 			c.s.markStale()
 			c.finishAll(fmt.Errorf("%w: the storage panicked: %v", ErrUnknownOutcome, p))
 		}
@@ -55,7 +58,7 @@ func (c *commit) run(ctx context.Context) {
 		}
 		c.s.store.stats.conflicts.Add(1)
 		c.s.markStale()
-		// A logout does not stand back for whoever keeps writing.
+		// A logout retries without backing off: it must win against frequent writers.
 		if !c.has(opDestroy) && !backoff(c.ctx, try) || c.ctx.Err() != nil {
 			c.discardNewKey()
 			c.finishAll(fmt.Errorf("%w: other nodes kept changing the session: %w", ErrUnavailable, storage.ErrConflict))
@@ -64,7 +67,8 @@ func (c *commit) run(ctx context.Context) {
 	}
 }
 
-// pause waits a random while that grows with each conflict: other nodes are at it too.
+// backoff sleeps for a random time that grows with each conflict. The first retry is
+// immediate. It returns false if ctx ended.
 func backoff(ctx context.Context, try int) bool {
 	if try == 0 {
 		return true
@@ -79,7 +83,8 @@ func backoff(ctx context.Context, try int) bool {
 	}
 }
 
-// step does what is left to do, once. A conflict means: again.
+// attempt does what is left of the batch, once. It returns a conflict if the batch has
+// to be tried again.
 func (c *commit) attempt() error {
 	cur, ended := c.s.current()
 	if ended == nil && c.mustLoad(cur) {
@@ -106,15 +111,15 @@ func (c *commit) attempt() error {
 			return err
 		}
 	}
-	if cur, _ = c.s.current(); c.mustLoad(cur) { // writes that came to nothing tell nothing
+	if cur, _ = c.s.current(); c.mustLoad(cur) { // the writes turned out to be unnecessary, so they confirmed nothing
 		return c.attempt()
 	}
 	c.finishKind(opReload)
 	return nil
 }
 
-// mustLoad says whether the next thing is to ask the store. A write alone need not:
-// its compare-and-swap tells whether the revision is the newest.
+// mustLoad reports whether the store has to be read next. Writes need no read: their
+// compare-and-swap fails if cur is not the stored revision.
 func (c *commit) mustLoad(cur *snapshot) bool {
 	c.s.mu.Lock()
 	stale := c.s.stale
@@ -123,21 +128,21 @@ func (c *commit) mustLoad(cur *snapshot) bool {
 	case cur == nil || stale:
 		return true
 	case !cur.fresh() && cur.expired(c.now):
-		return !c.confirmed // another node may have used it meanwhile
+		return !c.confirmed // another node may have extended it
 	case cur.fresh():
-		return false // nobody else can have stored it
+		return false // not stored yet, so no other node knows it
 	case c.has(opDestroy) || c.has(opRegenerate) || c.has(opChange):
 		return false
 	}
 	return c.has(opReload) && !c.confirmed
 }
 
-// wants says whether the batch has an op of this kind that is not done.
+// has reports whether the batch has an unfinished op of this kind.
 func (c *commit) has(k opKind) bool {
 	return slices.ContainsFunc(c.batch, func(o *op) bool { return o.kind == k && o.status == running })
 }
 
-// finish settles the ops of a kind as done.
+// finishKind completes the ops of one kind successfully.
 func (c *commit) finishKind(k opKind) {
 	for _, o := range c.batch {
 		if o.kind == k {
@@ -146,14 +151,14 @@ func (c *commit) finishKind(k opKind) {
 	}
 }
 
-// fail settles all that is not settled.
+// finishAll completes all unfinished ops with err.
 func (c *commit) finishAll(err error) {
 	for _, o := range c.batch {
 		c.finish(o, err)
 	}
 }
 
-// settle gives an op its result, the first one counts.
+// finish completes an op. Only the first result counts.
 func (c *commit) finish(o *op, err error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -166,7 +171,8 @@ func (c *commit) finish(o *op, err error) {
 	}
 }
 
-// load makes what the store holds the state's newest revision, or ends the state.
+// load reads the session and publishes it, or ends the state if the session is gone.
+// It follows the session to the new key if another node changed the ID.
 func (c *commit) load() error {
 	s := c.s
 	for range maxMoves {
@@ -196,7 +202,7 @@ func (c *commit) load() error {
 		c.confirmed = true
 		switch {
 		case moved != nil:
-			s.end(ErrNotFound) // an old ID: whoever comes with it has no session
+			s.end(ErrNotFound) // a request came with an ID that the session no longer has
 		case err != nil:
 			s.store.corrupt(err)
 			s.end(ErrCorrupt)
@@ -209,17 +215,17 @@ func (c *commit) load() error {
 	return fmt.Errorf("%w: it was given too many new IDs at once", ErrUnavailable)
 }
 
-// maxMoves bounds how many new IDs are followed in a row. A node that did not look
-// at a session for long may have missed many.
+// maxMoves bounds how many ID changes one load follows. A node that has not read a
+// session for long may have missed many.
 const maxMoves = 256
 
-// absent handles a key that is not there.
+// keyMissing handles a load that found no value.
 func (c *commit) keyMissing(cur *snapshot) {
 	switch {
 	case cur == nil:
 		c.s.end(ErrNotFound)
 	case cur.fresh():
-		c.s.publish(cur, nil) // as it should be
+		c.s.publish(cur, nil) // never stored: expected
 	case cur.expired(c.now):
 		c.s.end(ErrExpired)
 	default:
@@ -227,21 +233,21 @@ func (c *commit) keyMissing(cur *snapshot) {
 	}
 }
 
-// expire ends a session whose limit has passed, and sweeps it up.
+// endIfExpired ends a session whose limit has passed, and deletes its value.
 func (c *commit) endIfExpired(at place) {
 	cur, _ := c.s.current()
 	if !c.s.store.layout.slides() || !cur.expired(c.now) {
 		return
 	}
 	c.s.end(ErrExpired)
-	// Whatever comes of it: the store's own expiry follows soon.
+	// An error does not matter: the value's TTL ends soon.
 	_ = c.s.store.storage.CompareAndDelete(c.ctx, at.key, cur.rev)
 	c.s.store.delist(c.ctx, c.s)
 }
 
-// write stores the changes and touches of the batch in one swap.
+// write stores the changes and touches of the batch with one compare-and-swap.
 func (c *commit) write() error {
-	s, now := c.s, c.now.Round(0) // the wall clock: all nodes have one
+	s, now := c.s, c.now.Round(0) // wall clock only: all nodes compare these times
 	next, keys := c.merge(now)
 	if c.mustConfirm() {
 		return c.loadAndRetry()
@@ -278,8 +284,9 @@ func (c *commit) write() error {
 	return nil
 }
 
-// stored publishes what the store took, and settles who is a part of it in the
-// same moment: an Update that begins must not see a change twice.
+// publishWrite publishes the stored snapshot and completes the ops that it contains in
+// one critical section. Otherwise an Update could begin in between and see a change
+// twice: in the snapshot and as an op that is still under way.
 func (c *commit) publishWrite(next *snapshot, keys []string) {
 	c.confirmed = true
 	s := c.s
@@ -297,19 +304,41 @@ func (c *commit) publishWrite(next *snapshot, keys []string) {
 	}
 }
 
-// touch slides the expiry of a value that does not carry it.
+// destroy deletes the revision that the state knows. It must not delete any other
+// value: after a concurrent change of the ID, the key holds the forward to the new one.
+func (c *commit) destroy() error {
+	s := c.s
+	cur, _ := s.current()
+	at := s.place()
+	if !cur.fresh() {
+		err := s.store.storage.CompareAndDelete(c.ctx, at.key, cur.rev)
+		switch {
+		case err == nil:
+			s.store.stats.writes.Add(1)
+		case errors.Is(err, storage.ErrNotFound):
+		default:
+			return c.writeError("destroy", at, err)
+		}
+	}
+	s.end(ErrDestroyed)
+	c.finishKind(opDestroy)
+	c.finishAll(ErrDestroyed)
+	return nil
+}
+
+// touch extends the TTL of a value that does not contain its expiry.
 func (c *commit) touch(at place, next *snapshot, now time.Time) error {
 	s := c.s
 	err := s.store.storage.Touch(c.ctx, at.key, s.store.ttl(next.meta, now))
 	if errors.Is(err, storage.ErrNotFound) {
-		return storage.ErrConflict // load and see why
+		return storage.ErrConflict // the next attempt loads and finds out why
 	}
 	if err != nil {
 		return c.writeError("touch", at, err)
 	}
 	s.store.stats.writes.Add(1)
 	s.store.stats.touches.Add(1)
-	s.publish(next, nil) // says nothing of the values: not confirmed
+	s.publish(next, nil) // the touch does not confirm the values
 	c.finishKind(opTouch)
 	return nil
 }
@@ -321,8 +350,9 @@ func (c *commit) writeError(what string, at place, err error) error {
 	return storeError(what, at.key, err)
 }
 
-// merge returns the snapshot to store, with rev still that of the one it follows,
-// or nil when there is nothing to store. Ops that cannot be merged are in refused.
+// merge applies the batch's changes to the current values. It returns the snapshot to
+// store, whose rev is that of the current one, and the keys whose values differ; or nil
+// if nothing has to be stored. Ops that cannot be merged are in c.rejected.
 func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 	s := c.s
 	s.mu.Lock()
@@ -341,7 +371,7 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 			merged, err := s.mergeOne(o, values)
 			if err != nil {
 				c.rejected = append(c.rejected, rejection{o, err})
-				s.invalidateOp(o) // at once: those behind it may have read what it was to write
+				s.invalidateOp(o) // now, because later ops may have read what this one was to write
 				continue
 			}
 			values, o.values, needed = merged, merged, true
@@ -352,7 +382,7 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 		}
 	}
 	if !needed {
-		for _, o := range c.batch { // touches that are not due
+		for _, o := range c.batch { // these touches are not due
 			if o.kind == opTouch && o.status == running {
 				o.status = done
 			}
@@ -365,7 +395,7 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 	}
 	for _, o := range c.batch {
 		for key := range o.ch {
-			if !sameValue(s.cur.values, values, key) { // else nobody need be told
+			if !sameValue(s.cur.values, values, key) { // setting the same value again is no event
 				keys = append(keys, key)
 			}
 		}
@@ -377,7 +407,7 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 	return &snapshot{meta: s.store.slideLimits(m, now, idle), values: values, rev: s.cur.rev}, keys
 }
 
-// mergeOne is called with the state locked.
+// mergeOne applies one op's changes to onto. The caller holds s.mu.
 func (s *state) mergeOne(o *op, onto map[string]any) (map[string]any, error) {
 	if o.tx != nil && s.isInvalidated(o.tx) {
 		return nil, errRerun
@@ -390,15 +420,15 @@ type rejection struct {
 	err error
 }
 
-// doubtful says whether somebody is to be refused for what the session holds, which
-// may be something else by now.
+// mustConfirm reports whether ops are about to fail because of what the session
+// contains, although its content is not confirmed and may have changed.
 func (c *commit) mustConfirm() bool {
 	cur, _ := c.s.current()
 	return !c.confirmed && !cur.fresh() &&
 		slices.ContainsFunc(c.rejected, func(f rejection) bool { return f.err != errRerun })
 }
 
-// again does the step again, after the store was asked.
+// loadAndRetry loads the session and runs the attempt again.
 func (c *commit) loadAndRetry() error {
 	if err := c.load(); err != nil {
 		return err
@@ -406,7 +436,7 @@ func (c *commit) loadAndRetry() error {
 	return c.attempt()
 }
 
-// refuse settles those who could not be merged.
+// finishRejected completes the ops that could not be merged with their errors.
 func (c *commit) finishRejected() {
 	for _, f := range c.rejected {
 		c.finish(f.o, f.err)
@@ -414,11 +444,12 @@ func (c *commit) finishRejected() {
 	c.rejected = nil
 }
 
-// blame finds who in the batch cannot be stored, now that all together cannot.
+// rejectUnencodable handles a batch that cannot be encoded: it encodes the changes op by
+// op, fails those that cause the error, and attempts the rest again.
 func (c *commit) rejectUnencodable(at place, all error) error {
 	base, _ := c.s.current()
 	if !c.confirmed && !base.fresh() {
-		return c.loadAndRetry() // the session may hold less by now
+		return c.loadAndRetry() // the stored session may be smaller by now
 	}
 	values, found := base.values, false
 	for _, o := range c.batch {
@@ -438,7 +469,7 @@ func (c *commit) rejectUnencodable(at place, all error) error {
 		}
 		values = merged
 	}
-	if !found { // the stored session itself is over a limit that was lowered
+	if !found { // the stored session itself exceeds a limit that was lowered
 		for _, o := range c.batch {
 			if o.kind == opChange || o.kind == opTouch {
 				c.finish(o, all)

@@ -1,3 +1,6 @@
+// The queue of a state: operations that arrive while a commit is under way are
+// batched into the next one.
+
 package fibersession
 
 import (
@@ -10,65 +13,67 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// All that the holders of one state want from the store is gathered into rounds:
-// while one round waits for the store, what arrives queues up, and the next round
-// does all of it with one call. So n writers of one session cost the store one
-// compare-and-swap and not n that conflict, and n reloads cost one load.
+// queue batches the operations on one state (group commit). While a commit waits for
+// the store, new operations queue up in pending; the next commit handles all of them
+// together. So n concurrent writers of a session cost one compare-and-swap, not n that
+// conflict with each other, and n reloads cost one load.
 //
-// There is no goroutine for it. The first caller to find nobody at work leads a
-// round for all; then the first of those who came meanwhile leads the next.
+// There is no worker goroutine. A caller that finds the queue idle leads: it runs the
+// commit for the whole batch. When it is done, it promotes the first operation that
+// queued up meanwhile, and that caller leads the next commit.
 type queue struct {
 	pending    []*op
-	busy       bool      // somebody leads, or was appointed to
-	timedOutAt time.Time // when a round ended that the store did not answer; zero: one was answered since
+	busy       bool      // a caller leads, or was promoted to
+	timedOutAt time.Time // when a commit last ran into StorageTimeout; zero after one that did not
 }
 
 type opKind uint8
 
 const (
-	opReload     opKind = iota // see what the store holds now
+	opReload     opKind = iota // load what the store holds
 	opTouch                    // slide the idle limit, if that is due
 	opChange                   // store changes
-	opRegenerate               // give the session another ID
-	opDestroy                  // end it
+	opRegenerate               // change the ID
+	opDestroy                  // end the session
 )
 
-// op is one caller's wish.
+// op is one caller's operation. Its status, err and values are guarded by state.mu
+// until wake is signaled or submit returns.
 type op struct {
 	kind         opKind
 	ch           changes
-	idle         time.Duration // a new idle limit, 0: as it is
-	tx           *Tx           // what the changes were computed from, nil: from nothing
-	to           place         // of opRenew
-	device       device        // of a login, zero: as it is
-	waitingSince time.Time     // when the caller's work began to wait, zero: now
+	idle         time.Duration // a new idle limit; 0 keeps the current one
+	tx           *Tx           // the Update that computed ch; nil if no Update did
+	to           place         // the new ID, for opRegenerate
+	device       device        // the device that logs in; zero keeps the current one
+	waitingSince time.Time     // when the caller's work was queued; zero: now
 
 	status opStatus
 	err    error
-	values map[string]any // of opChange that succeeded: right after it
-	wake   chan struct{}  // nil for who leads from the start
+	values map[string]any // after a successful opChange: the values it was stored with
+	wake   chan struct{}  // nil for an op that led as soon as it was submitted
 }
 
 type opStatus uint8
 
 const (
 	queued   opStatus = iota
-	promoted          // still queued, and to lead the next round
+	promoted          // still in pending; leads the next commit
 	running
 	done
 )
 
 var (
-	// errRerun says that what an Update read is not so any more.
+	// errRerun reports that values an Update read have changed since.
 	errRerun = errors.New("fibersession: run the update again")
-	// errYielded says that another state has taken over: ask that one.
+	// errForwarded reports that another state took over: submit the op to that one.
 	errForwarded = errors.New("fibersession: another state took over")
-	// errHangs says that the store did not answer who came before.
+	// errNotAnswering fails the ops that queued up behind a call that timed out.
 	errNotAnswering = fmt.Errorf("%w: it hangs", ErrUnavailable)
 )
 
-// submit returns when o has been done, or could not. Once o is part of a round, it
-// returns at that round's end, which StorageTimeout bounds, whatever becomes of ctx.
+// submit runs o and returns its result. ctx only bounds the time in the queue. Once o
+// belongs to a commit, submit returns when that commit ends, which StorageTimeout bounds.
 func (s *state) submit(ctx context.Context, o *op) error {
 	if ctx.Err() != nil {
 		return canceledError(ctx)
@@ -97,7 +102,7 @@ func (s *state) submit(ctx context.Context, o *op) error {
 	return o.err
 }
 
-// admit says whether o may queue. It is called with the state locked.
+// admit returns nil if o may join the queue. The caller holds s.mu.
 func (s *state) admit(o *op) error {
 	if s.forward.Load() != nil {
 		return errForwarded
@@ -106,7 +111,7 @@ func (s *state) admit(o *op) error {
 		return s.ended
 	}
 	if o.waitingSince.Before(s.timedOutAt) && !o.waitingSince.IsZero() && time.Since(s.timedOutAt) < s.store.cfg.Timeouts.Storage {
-		return errNotAnswering // it has waited already, behind who was not answered
+		return errNotAnswering // it already waited behind a call that timed out
 	}
 	if o.kind == opChange {
 		return s.admitChange(o)
@@ -114,7 +119,7 @@ func (s *state) admit(o *op) error {
 	return nil
 }
 
-// await waits until o is done, or appointed to lead.
+// await waits until o is done, or promoted to lead.
 func (s *state) await(ctx context.Context, o *op) (lead bool, err error) {
 	select {
 	case <-o.wake:
@@ -142,17 +147,16 @@ func canceledError(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 }
 
-// appoint makes the first in the queue lead the next round. It is called with the
-// state locked.
+// promote makes the first pending op lead the next commit. The caller holds s.mu.
 func (s *state) promote() {
 	s.busy = len(s.pending) > 0
 	if s.busy {
 		s.pending[0].status = promoted
-		s.pending[0].wake <- struct{}{} // has room: it is sent once before done
+		s.pending[0].wake <- struct{}{} // never blocks: the buffer is empty until the op is done
 	}
 }
 
-// lead does a round, of which own is a part.
+// lead runs a commit for the pending ops, including own.
 func (s *state) lead(ctx context.Context, own *op) {
 	s.mu.Lock()
 	batch := s.pending
@@ -161,7 +165,7 @@ func (s *state) lead(ctx context.Context, own *op) {
 		o.status = running
 	}
 	s.committing = batch
-	s.applyPendingLocked() // what is known already costs no conflict
+	s.applyPendingLocked() // changes that are known already would only cause a conflict
 	begun, era, key := time.Now(), s.store.tracker.generation.Load(), s.track.key
 	live := s.track.subscribed
 	s.mu.Unlock()
@@ -182,7 +186,7 @@ func (s *state) lead(ctx context.Context, own *op) {
 	}
 	if c.timedOut {
 		s.timedOutAt = time.Now()
-		// The next round would wait just as long for the same store.
+		// Fail the ops that queued up meanwhile, too: each would wait for a full timeout.
 		for _, o := range s.pending {
 			o.err = errNotAnswering
 			s.invalidateOp(o)
@@ -196,14 +200,14 @@ func (s *state) lead(ctx context.Context, own *op) {
 			o.wake <- struct{}{}
 		}
 	}
-	s.applyPendingLocked() // what was heard meanwhile
+	s.applyPendingLocked() // changes received during the commit
 	s.promote()
 	s.mu.Unlock()
 	s.notify()
 }
 
-// do is submit to whichever state is in charge. What an Update computed from one state
-// is of no use to another.
+// do submits o to the state in charge, following forwards. An op of an Update fails
+// with errRerun if its state was replaced, because it was computed from the old one.
 func (s *state) do(ctx context.Context, o *op) error {
 	for {
 		now := s.resolve()
@@ -218,5 +222,6 @@ func (s *state) do(ctx context.Context, o *op) error {
 	}
 }
 
-// conflict says whether err is the store's word that a newer revision is there.
+// isConflict reports whether a compare-and-swap failed because the stored revision
+// is not the expected one.
 func isConflict(err error) bool { return errors.Is(err, storage.ErrConflict) }

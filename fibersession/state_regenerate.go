@@ -1,3 +1,5 @@
+// The commit of a new session ID: the session moves to another key of the store.
+
 package fibersession
 
 import (
@@ -8,34 +10,13 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// destroy removes the session. It removes the revision that it knows and not
-// whatever is there: that could be the note that the session has another ID now.
-func (c *commit) destroy() error {
-	s := c.s
-	cur, _ := s.current()
-	at := s.place()
-	if !cur.fresh() {
-		err := s.store.storage.CompareAndDelete(c.ctx, at.key, cur.rev)
-		switch {
-		case err == nil:
-			s.store.stats.writes.Add(1)
-		case errors.Is(err, storage.ErrNotFound):
-		default:
-			return c.writeError("destroy", at, err)
-		}
-	}
-	s.end(ErrDestroyed)
-	c.finishKind(opDestroy)
-	c.finishAll(ErrDestroyed)
-	return nil
-}
-
-// renew gives the session a new ID, together with all changes of the batch. The
-// new key is written first and the old one turned into a pointer to it second, by
-// a swap: a change that another node stores in between is a conflict and is taken
-// along. A crash in between leaves the old ID in force; nobody knows the new one.
+// regenerate changes the session's ID and stores all changes of the batch. It first
+// writes the new key, then replaces the value of the old key by a forward to the new
+// one, with a compare-and-swap. If another node stores a change in between, that swap
+// fails, and the retry merges the change. After a crash in between, the old ID stays
+// valid; the new one was never given to a client.
 func (c *commit) regenerate() error {
-	s, now := c.s, c.now.Round(0) // the wall clock: all nodes have one
+	s, now := c.s, c.now.Round(0) // wall clock only: all nodes compare these times
 	cur, _ := s.current()
 	from, to := s.place(), c.target()
 	next, keys := c.merge(now)
@@ -46,7 +27,7 @@ func (c *commit) regenerate() error {
 		next = &snapshot{meta: cur.meta, values: cur.values, rev: cur.rev}
 		next.revision++
 		if !s.store.layout.slides() {
-			next.expiry = now.Add(next.idle) // how long it has left is known to the old key alone
+			next.expiry = now.Add(next.idle) // only the old key's TTL says how long the session has left
 		}
 	}
 	next.epoch++
@@ -56,7 +37,7 @@ func (c *commit) regenerate() error {
 		s.publish(&begun, nil)
 		s.moveTo(to)
 		c.finishKind(opRegenerate)
-		return c.attempt() // the changes, if any, are stored under the new key
+		return c.attempt() // stores the changes, if any, under the new key
 	}
 
 	data, err := s.store.layout.seal(to, next.meta, next.values)
@@ -75,7 +56,7 @@ func (c *commit) regenerate() error {
 	next.rev, err = s.store.storage.CompareAndSwap(c.ctx, to.key, c.newRev, data, s.store.ttl(next.meta, now))
 	switch {
 	case isConflict(err) && c.newRev == storage.Absent:
-		c.newPlace = place{} // somebody else's
+		c.newPlace = place{} // the key belongs to another session: do not delete it
 		return errIDInUse
 	case err != nil:
 		c.discardNewKey()
@@ -83,7 +64,7 @@ func (c *commit) regenerate() error {
 	}
 	c.newRev = next.rev
 	if err = c.forwardOldKey(from, to, cur, now); err != nil {
-		if !errors.Is(err, storage.ErrUnknownOutcome) { // else the old key may point to the new one
+		if !errors.Is(err, storage.ErrUnknownOutcome) { // after an unknown outcome, the old key may already point to the new one
 			c.keepOrDiscardNewKey(from, err)
 		}
 		return err
@@ -97,8 +78,8 @@ func (c *commit) regenerate() error {
 	return nil
 }
 
-// rethink decides, when the old key could not be left, whether the new one is
-// still of use: after a conflict it is, unless the session is gone or elsewhere.
+// keepOrDiscardNewKey decides what happens to the new key when the old key could not be
+// replaced. After a conflict the retry uses it, unless the session has ended or moved.
 func (c *commit) keepOrDiscardNewKey(from place, err error) {
 	if isConflict(err) && c.load() == nil {
 		if _, ended := c.s.current(); ended == nil && c.s.place().key == from.key {
@@ -108,8 +89,8 @@ func (c *commit) keepOrDiscardNewKey(from place, err error) {
 	c.discardNewKey()
 }
 
-// destination is the new place that the batch asks for. Several who ask at once
-// get the same one.
+// target returns the new ID's place. All callers that regenerate in one batch get the
+// same new ID: the first op's.
 func (c *commit) target() place {
 	for _, o := range c.batch {
 		if o.kind == opRegenerate && o.status == running {
@@ -119,8 +100,8 @@ func (c *commit) target() place {
 	panic(fmt.Sprintf("fibersession: no new place among %d ops", len(c.batch)))
 }
 
-// leave makes the old key point to the new one, for as long as any node may
-// believe that the session is there.
+// forwardOldKey replaces the old key's value by a forward to the new key. The forward
+// lives as long as any node may believe that the session exists.
 func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) error {
 	s := c.s
 	note := s.store.layout.forward(from, to, cur.meta)
@@ -128,7 +109,7 @@ func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) err
 	if note == nil {
 		err = s.store.storage.CompareAndDelete(c.ctx, from.key, cur.rev)
 		if errors.Is(err, storage.ErrNotFound) {
-			err = storage.ErrConflict // load and see why
+			err = storage.ErrConflict // the next attempt loads and finds out why
 		}
 	} else {
 		_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.cfg.Timeouts.TouchInterval)
@@ -139,8 +120,8 @@ func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) err
 	return nil
 }
 
-// abandon removes a new key that nobody will learn of. If it fails, the key
-// expires: its ID was never given out.
+// discardNewKey deletes a new key that was never given to a client. If that fails, its
+// TTL removes it.
 func (c *commit) discardNewKey() {
 	if c.newPlace.key != "" {
 		_ = c.s.store.storage.CompareAndDelete(c.ctx, c.newPlace.key, storage.Any)

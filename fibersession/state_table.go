@@ -1,9 +1,11 @@
+// The table of the states on this node.
+
 package fibersession
 
 import "sync"
 
-// table holds the states that somebody on this node holds, by their key. It keeps
-// nothing else: no entry stays for a session that nobody uses.
+// table holds the states that are in use on this node, by the store's key. A state is
+// removed with its last reference.
 type table struct {
 	shards [16]shard
 }
@@ -15,8 +17,8 @@ type shard struct {
 
 func (t *table) shard(at place) *shard { return &t.shards[at.owner[0]%uint8(len(t.shards))] }
 
-// hold returns the state at a place with one more reference; mk makes it when
-// there is none.
+// getOrCreate returns the state at a place with one more reference. mk makes the state
+// if there is none.
 func (t *table) getOrCreate(at place, mk func() *state) *state {
 	sh := t.shard(at)
 	sh.mu.Lock()
@@ -30,8 +32,8 @@ func (t *table) getOrCreate(at place, mk func() *state) *state {
 	return s
 }
 
-// add puts a new state into the table, with one reference. It is false when there
-// is one at its place.
+// insert adds a new state with one reference. It returns false if there is a state at
+// its place already.
 func (t *table) insert(s *state) bool {
 	sh := t.shard(s.at)
 	sh.mu.Lock()
@@ -51,20 +53,20 @@ func (sh *shard) put(key string, s *state) {
 	sh.states[key] = s
 }
 
-// release gives up a reference; the last one takes the state out of the table.
+// release gives up a reference. The last release removes the state.
 func (t *table) release(s *state) {
 	for {
 		at := s.place()
 		sh := t.shard(at)
 		sh.mu.Lock()
-		if s.place().key != at.key { // it got a new ID meanwhile
+		if s.place().key != at.key { // the session got a new ID meanwhile
 			sh.mu.Unlock()
 			continue
 		}
 		last := s.refs.Add(-1) == 0
 		if last {
-			// Whoever still watches has let go of what keeps it alive. Before another
-			// state can take its place: that one is to be entered there.
+			// Watchers no longer count. Unschedule before another state can take this
+			// place: the tracker accepts only one state per key.
 			s.unschedule()
 			if sh.states[at.key] == s {
 				delete(sh.states, at.key)
@@ -78,7 +80,7 @@ func (t *table) release(s *state) {
 	}
 }
 
-// remove takes a state that ended out of the table before its holders let go.
+// remove takes an ended state out of the table while it is still referenced.
 func (t *table) remove(s *state, at place) {
 	sh := t.shard(at)
 	sh.mu.Lock()
@@ -88,15 +90,15 @@ func (t *table) remove(s *state, at place) {
 	}
 }
 
-// rekey moves s, whose place is "to" already. When there is a state at that place, s
-// yields to it, with a reference of its own.
+// rekey enters s under its new place. If there is a state at that place already, s
+// forwards to it and takes a reference to it.
 func (t *table) rekey(s *state, from, to place) (yielded bool) {
 	t.remove(s, from)
 	sh := t.shard(to)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	switch other := sh.states[to.key]; {
-	case s.refs.Load() == 0: // its last holder let go in between
+	case s.refs.Load() == 0: // the last holder released it meanwhile
 		return false
 	case other == nil || other == s:
 		sh.put(to.key, s)
@@ -106,6 +108,18 @@ func (t *table) rekey(s *state, from, to place) (yielded bool) {
 		s.forwardTo(other)
 		return true
 	}
+}
+
+// statesOf returns the states of one shard.
+func (t *table) statesOf(shard int) []*state {
+	sh := &t.shards[shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	all := make([]*state, 0, len(sh.states))
+	for _, s := range sh.states {
+		all = append(all, s)
+	}
+	return all
 }
 
 func (t *table) len() int {

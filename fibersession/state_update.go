@@ -1,3 +1,6 @@
+// Optimistic transactions: Update runs a function on the newest values and runs it again
+// if a value that it read has changed.
+
 package fibersession
 
 import (
@@ -11,21 +14,22 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
-// Tx is what a function given to Update works on: the newest revision of the
-// session, and its changes to it. It is for that function's goroutine and ends
-// with its call: reads then give nothing and changes go nowhere.
+// Tx is the view of a session inside an Update: the newest values and the function's own
+// changes. It may be used only by the goroutine that runs the function, and only until
+// the function returns. After that, reads return zero values and writes are ignored.
 type Tx struct {
 	values      map[string]any
 	ch          changes
 	reads       map[string]struct{}
-	readAllKeys bool   // Keys was read
-	seq         uint64 // when the values were taken
-	goroutine   uint64 // the goroutine
+	readAllKeys bool   // Keys was called
+	seq         uint64 // the state's seq when values was captured
+	goroutine   uint64 // ID of the goroutine that runs the function
 	closed      bool
-	device      device // of a login
+	device      device // the device that logs in; zero for other updates
 }
 
-// Get returns the value of key, or nil.
+// Get returns a copy of the value of key, with tx's own changes applied, or nil if there
+// is none.
 func (tx *Tx) Get(key string) any {
 	if tx.closed {
 		return nil
@@ -43,7 +47,7 @@ func (tx *Tx) Get(key string) any {
 	return codec.CopyOut(tx.values[key])
 }
 
-// Set gives key a value.
+// Set sets key to a copy of v.
 func (tx *Tx) Set(key string, v any) { tx.change(key, change{kind: changeSet, value: codec.CopyIn(v)}) }
 
 // Delete removes key.
@@ -59,7 +63,7 @@ func (tx *Tx) change(key string, c change) {
 	tx.ch[strings.Clone(key)] = c
 }
 
-// Keys returns the keys in order.
+// Keys returns the keys in ascending order, with tx's own changes applied.
 func (tx *Tx) Keys() []string {
 	if tx.closed {
 		return nil
@@ -68,20 +72,20 @@ func (tx *Tx) Keys() []string {
 	return keysOf(tx.values, tx.ch)
 }
 
-// updates is what a state knows of the Updates that run on it. They run with
-// nothing locked, on the newest revision and what is queued to follow it. When
-// such a function is done, its changes queue up, unless a key that it read has
-// changed since; then it runs again at once, without asking the store.
+// updates tracks the Updates that run on a state. No lock is held while their functions
+// run. A function sees the newest revision with the pending changes applied. When it
+// returns, its changes are queued, unless a key that it read has changed since. In that
+// case it runs again at once, without a call of the store.
 type updates struct {
-	committing  []*op          // the round at work
-	projected   map[string]any // cur with underway and queue applied; nil: not computed
-	running     map[uint64]int // Updates by goroutine
+	committing  []*op          // the batch of the running commit
+	projected   map[string]any // values of cur with committing and pending applied; nil: not computed
+	running     map[uint64]int // number of running Updates, by goroutine ID
 	seq         uint64
-	changed     map[string]uint64 // when a key last changed, by a queued op or otherwise
-	invalidated map[string]uint64 // when a key last changed other than by the queue's order
+	changed     map[string]uint64 // seq of each key's latest change, queued or published
+	invalidated map[string]uint64 // seq of each key's latest change that queued ops did not expect
 }
 
-// update runs fn until its changes are stored. It returns them.
+// update runs fn until its changes are stored, and returns the changes.
 func (s *state) update(ctx context.Context, since time.Time, fn func(*Tx) error, prepare func(changes) (changes, error)) (changes, error) {
 	for {
 		ch, err := s.resolve().updateOnce(ctx, since, fn, prepare)
@@ -109,7 +113,7 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 		}
 		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, waitingSince: since})
 	}
-	// Nothing to store tells whether what it read was the newest. So ask.
+	// Without a write, no compare-and-swap confirms what fn read. A load does.
 	if confirm := s.do(ctx, &op{kind: opReload, waitingSince: since}); confirm != nil {
 		return nil, confirm
 	}
@@ -126,7 +130,7 @@ func (tx *Tx) run(fn func(*Tx) error) error {
 	return fn(tx)
 }
 
-// enter registers an Update of this goroutine and takes what it works on.
+// beginUpdate registers an Update of this goroutine and captures the values it sees.
 func (s *state) beginUpdate() (*Tx, error) {
 	id := goroutineID()
 	s.mu.Lock()
@@ -158,7 +162,7 @@ func (s *state) endUpdate(id uint64) {
 	}
 }
 
-// newest returns the values with all that is under way applied.
+// project returns the current values with all unfinished changes applied.
 func (s *state) project() map[string]any {
 	values := s.cur.values
 	for _, o := range slices.Concat(s.committing, s.pending) {
@@ -172,7 +176,7 @@ func (s *state) project() map[string]any {
 	return values
 }
 
-// admitChange says whether changes may queue. It is called with the state locked.
+// admitChange returns nil if changes may join the queue. The caller holds s.mu.
 func (s *state) admitChange(o *op) error {
 	switch {
 	case o.tx == nil:
@@ -195,8 +199,8 @@ func (s *state) admitChange(o *op) error {
 	return nil
 }
 
-// disturb says that keys changed in a way that who queued did not foresee. It is
-// called with the state locked.
+// invalidate records that keys changed in a way that the queued ops did not expect. The
+// caller holds s.mu.
 func (s *state) invalidate(keys []string) {
 	s.projected = nil
 	if len(s.running) == 0 || len(keys) == 0 {
@@ -209,8 +213,7 @@ func (s *state) invalidate(keys []string) {
 	}
 }
 
-// disturbBy says that an op's changes will not happen. It is called with the
-// state locked.
+// invalidateOp records that an op's changes will not happen. The caller holds s.mu.
 func (s *state) invalidateOp(o *op) {
 	if o.kind == opChange {
 		s.invalidate(slices.Collect(maps.Keys(o.ch)))
@@ -224,10 +227,10 @@ func mark(m *map[string]uint64, key string, seq uint64) {
 	(*m)[key] = seq
 }
 
-// disturbed says whether queued changes rest on what is not so any more.
+// isInvalidated reports whether queued changes were computed from outdated values.
 func (s *state) isInvalidated(tx *Tx) bool { return tx.readBefore(s.invalidated) }
 
-// overtaken says whether a key that tx read is marked later than tx.
+// readBefore reports whether tx read a key that was marked after tx began.
 func (tx *Tx) readBefore(marks map[string]uint64) bool {
 	if tx.readAllKeys {
 		for _, seq := range marks {

@@ -1,3 +1,5 @@
+// Events of a session and the functions that watch for them.
+
 package fibersession
 
 import (
@@ -5,28 +7,29 @@ import (
 	"sync/atomic"
 )
 
-// Event is news of a session, from anywhere on this node.
+// Event is a change of a session, caused on this node or seen by it.
 type Event struct {
 	Kind EventKind
-	// Keys are the keys whose values changed, of Changed.
+	// Keys are the keys whose values changed, if Kind is Changed.
 	Keys []string
-	// Cause is why the session ended, of Ended: an error that is ErrSessionGone.
+	// Cause is why the session ended, if Kind is Ended. It is an ErrSessionGone.
 	Cause error
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an Event.
 type EventKind uint8
 
 const (
-	// Changed: values were stored, or stored values of another node were seen.
+	// Changed: values were stored by this node, or by another node and seen here.
 	Changed EventKind = iota + 1
 	// Renewed: the session has a new ID.
 	Renewed
-	// Ended: the session is gone. It is the last event.
+	// Ended: the session has ended. It is the last event.
 	Ended
 )
 
-// watchers tells of a session's events in their order, one call at a time.
+// watchers delivers a session's events to the watching functions in order, one call at a
+// time.
 type watchers struct {
 	list      []*watcher
 	events    []Event
@@ -38,16 +41,16 @@ type watcher struct {
 	stopped atomic.Bool
 }
 
-// note queues an event. It is called with the state locked; tell delivers.
+// queueEvent queues an event for notify to deliver. The caller holds s.mu.
 func (s *state) queueEvent(e Event) {
 	if len(s.watch.list) > 0 {
 		s.watch.events = append(s.watch.events, e)
 	}
 }
 
-// tell delivers what was noted, on the caller's goroutine and with no lock held,
-// unless another goroutine (or a watcher up the stack) is about it already. Of a state
-// that yielded it delivers what the one in charge has noted.
+// notify delivers the queued events on the caller's goroutine, with no lock held. It
+// returns at once if another goroutine, or a caller further up the stack, is delivering.
+// If the state forwards to another one, notify delivers the events of that one.
 func (s *state) notify() {
 	s.mu.Lock()
 	if s.watch.notifying {
@@ -55,7 +58,7 @@ func (s *state) notify() {
 		return
 	}
 	s.watch.notifying = true
-	defer func() { // also when fn panics: the next event is told again
+	defer func() { // also after a panic in fn: the next event must still be delivered
 		s.watch.notifying = false
 		yielded := s.forward.Load() != nil
 		if yielded {
@@ -71,15 +74,16 @@ func (s *state) notify() {
 		s.watch.events = s.watch.events[1:]
 		for _, w := range slices.Clone(s.watch.list) {
 			if w.stopped.Load() {
-				continue // stopped by one before it
+				continue // stopped by an earlier function of this loop
 			}
 			s.unlocked(func() { w.fn(e) })
 		}
 	}
 }
 
-// handOver gives those who watch a state that yielded to the one in charge, when none
-// of them is being told: they hear in what that one differs. It is called with s locked.
+// moveWatchers moves the watchers to the state that s forwards to, and queues an event
+// for the keys in which that one differs. It must not run while notify delivers. The
+// caller holds s.mu.
 func (s *state) moveWatchers() {
 	list, events := s.watch.list, s.watch.events
 	s.watch.list, s.watch.events = nil, nil
@@ -93,7 +97,7 @@ func (s *state) moveWatchers() {
 	}
 	defer to.mu.Unlock()
 	to.watch.list = append(to.watch.list, slices.DeleteFunc(list, func(w *watcher) bool {
-		return w.stopped.Load() // it stopped when it was in neither list
+		return w.stopped.Load() // it stopped while it was in neither list
 	})...)
 	to.watch.events = append(to.watch.events, events...)
 	if to.ended != nil {
@@ -104,7 +108,7 @@ func (s *state) moveWatchers() {
 	to.schedule()
 }
 
-// unlocked runs fn with the state unlocked.
+// unlocked runs fn with s.mu released.
 func (s *state) unlocked(fn func()) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
@@ -114,7 +118,7 @@ func (s *state) unlocked(fn func()) {
 func (s *state) addWatcher(fn func(Event)) (stop func()) {
 	w := &watcher{fn: fn}
 	s.mu.Lock()
-	if other := s.forward.Load(); other != nil { // just now
+	if other := s.forward.Load(); other != nil { // forwarded since the caller resolved it
 		s.mu.Unlock()
 		return other.addWatcher(fn)
 	}

@@ -2,33 +2,33 @@ package fibersession
 
 import "sync/atomic"
 
-// Stats are counts of a Store since New, but for States and Handles, which are
-// those of this moment.
+// Stats counts what a Store did since New. States, Handles, Deadlines and Tracked are
+// current numbers.
 type Stats struct {
-	States  int // sessions that a request or a handle of this node holds
-	Handles int // handles not yet released
-	// Deadlines counts the sessions that are watched (Handle.Watch) and end by
-	// themselves: one for each, however many watch it.
+	States  int // sessions in use by a request or handle of this node
+	Handles int // handles that were not released
+	// Deadlines is the number of watched sessions (Handle.Watch) with an expiry timer:
+	// one for each session, regardless of its number of watchers.
 	Deadlines int
-	// Tracked counts the sessions whose changes by other nodes are listened to: those
-	// that are watched.
+	// Tracked is the number of sessions whose changes by other nodes are followed: the
+	// watched ones.
 	Tracked int
 
 	Loads     uint64 // values read from the store
-	Decodes   uint64 // of these, values that were new here
+	Decodes   uint64 // values that were read and decoded because their revision was new to this node
 	Writes    uint64 // values written to the store
-	Touches   uint64 // of these, writes of a new idle limit alone
-	Conflicts uint64 // writes that met a newer revision and were merged again
-	Reruns    uint64 // functions of Update that ran once more
-	Corrupt   uint64 // stored values that could not be understood
-	Failures  uint64 // calls of the store that failed
-	Forged    uint64 // session cookies with a wrong signature or form
+	Touches   uint64 // writes that only extended an idle limit
+	Conflicts uint64 // writes that failed because of a newer revision, and were merged and retried
+	Reruns    uint64 // repeated runs of an Update's function
+	Corrupt   uint64 // stored values that could not be decoded
+	Failures  uint64 // failed calls of the store
+	Forged    uint64 // session cookies with an invalid signature or format
 
-	Heard   uint64 // changes by others that the storage's feed told first
-	Gaps    uint64 // times that the feed may have missed changes
-	Rereads uint64 // sessions read again because the feed could not answer for them
-	Spared  uint64 // reads that tracking made unnecessary (Tracked)
-	Graced  uint64 // reads that failed and were served by Config.Tracking.OutageGrace
+	Heard   uint64 // changes by other nodes that arrived through the storage's feed
+	Gaps    uint64 // gaps in the feed, after which changes may have been missed
+	Rereads uint64 // reloads of sessions that the feed could not keep up to date
+	Spared  uint64 // reads avoided by Tracked
+	Graced  uint64 // failed reads that Config.Tracking.OutageGrace served from the last known copy
 }
 
 type counters struct {
@@ -37,7 +37,7 @@ type counters struct {
 	heard, gaps, rereads, spared, graced                                          atomic.Uint64
 }
 
-// Stats returns the store's counts. It is safe for concurrent use.
+// Stats returns the store's current statistics. It is safe for concurrent use.
 func (s *Store) Stats() Stats {
 	return Stats{
 		States:    s.table.len(),

@@ -1,3 +1,5 @@
+// Tracking: watched sessions are kept up to date through the storage's feed of changes.
+
 package fibersession
 
 import (
@@ -11,55 +13,55 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// tracker keeps this node's copies of the sessions that somebody watches as new as
-// the storage's feed tells. The feed's goroutine only leaves what it heard at the
-// state and goes on; workers, which run while there is work, apply it.
+// tracker keeps this node's copies of the watched sessions up to date with the changes
+// that the storage's feed delivers. The feed's goroutine only stores a change at its
+// state. Workers, which run while there is work, apply it.
 //
-// A copy counts as tracked when all of these hold: its key is subscribed to; the
-// store confirmed it since, and since the feed's latest gap; nothing that was heard
-// waits to be applied; and the feed is not later than Config.Tracking.MaxLag.
+// A copy is up to date without a read if its key is subscribed to, the store confirmed
+// the copy after that and after the feed's last gap, no received change is waiting to be
+// applied, and the feed's lag is at most Config.Tracking.MaxLag.
 type tracker struct {
 	store         *Store
 	feed          storage.Feed  // nil: the storage has none
-	generation    atomic.Uint64 // counts gaps: what was confirmed in an earlier one may be old
-	completeUntil atomic.Int64  // until when the feed was last known to be complete, Unix ns
+	generation    atomic.Uint64 // counts gaps: a copy confirmed in an earlier generation may be outdated
+	completeUntil atomic.Int64  // the feed was complete until this time, in Unix ns
 
 	ctx        context.Context
 	cancel     context.CancelFunc
-	goroutines sync.WaitGroup // whatever follows starts; close waits for it
+	goroutines sync.WaitGroup // all goroutines of the tracker; close waits for them
 
-	mu        sync.Mutex        // guards what follows; inside a state's lock, never around it
-	watch     storage.Watch     // nil before the first
-	states    map[string]*state // by key
+	mu        sync.Mutex        // guards the fields below; may be locked inside state.mu, not around it
+	watch     storage.Watch     // nil before the first subscription
+	states    map[string]*state // the tracked states by key
 	dirty     map[string]struct{}
-	syncing   bool // a goroutine is telling the feed of news
+	syncing   bool // syncSubscriptions is running
 	pending   []*state
 	workers   int
-	timer     *time.Timer // of the sweep; nil before the first
-	nextShard int         // the shard that the sweep looks at next
+	timer     *time.Timer // of the recheck; nil while nothing is tracked
+	nextShard int         // the shard to recheck next
 	closed    bool
 }
 
 const (
-	// maxWorkers bounds how many sessions are read again at once: a store that was
-	// just restarted must not be met by all of them. Redis gets them in pipelines.
+	// maxWorkers bounds how many sessions are reloaded at once, which protects a store
+	// that was just restarted. Redis receives these reads in pipelines.
 	maxWorkers = 64
-	// minRetry and maxRetry bound the pauses after a store that did not answer.
+	// minRetry and maxRetry bound the pauses after a failed call of the store.
 	minRetry = 20 * time.Millisecond
 	maxRetry = 500 * time.Millisecond
 )
 
-// tracking is what the tracker knows of a state. All but queued belongs to the
-// state's lock, queued to the tracker's.
+// tracking is a state's part of the tracking. state.mu guards all fields but queued,
+// which tracker.mu guards.
 type tracking struct {
-	key         string          // under which it is entered; "" when it is not
+	key         string          // its key in tracker.states; "" if not tracked
 	subscribed  bool            // the feed is subscribed to key
-	confirmedIn uint64          // the era in which cur was confirmed while live, plus 1; 0: it was not
-	pending     *storage.Change // of key, told last and not yet applied
-	applying    bool            // it is being applied
+	confirmedIn uint64          // 1 + the generation in which cur was confirmed while subscribed; 0: not confirmed
+	pending     *storage.Change // the latest change received for key, not yet applied
+	applying    bool            // a change is being applied
 	confirmedAt time.Time       // when the store last confirmed cur
-	recheckDue  bool            // nobody asked the store for Config.Tracking.Recheck
-	queued      bool            // among todo
+	recheckDue  bool            // cur was not confirmed for Config.Tracking.Recheck
+	queued      bool            // in tracker.pending
 }
 
 func newTracker(s *Store) *tracker {
@@ -69,8 +71,8 @@ func newTracker(s *Store) *tracker {
 	return t
 }
 
-// follow enters the state if it is to be tracked, and takes it out if not. It is
-// called with the state locked.
+// setTracked starts or stops tracking the state. It restarts it if the key changed. The
+// caller holds s.mu.
 func (s *state) setTracked(wanted bool) {
 	key := ""
 	if wanted {
@@ -83,8 +85,8 @@ func (s *state) setTracked(wanted bool) {
 	s.track.key, s.track.subscribed, s.track.confirmedIn, s.track.pending = key, false, 0, nil
 }
 
-// move changes what key a state is entered under. Of two states that want the same
-// key the first stays: the other is about to yield to it.
+// rekey changes the key that a state is tracked under. If two states want the same key,
+// the first keeps it: the second is about to forward to it.
 func (t *tracker) rekey(s *state, from, to string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,12 +103,12 @@ func (t *tracker) rekey(s *state, from, to string) {
 	}
 	if len(t.dirty) > 0 && !t.syncing && !t.closed {
 		t.syncing = true
-		t.goroutines.Go(t.syncSubscriptions) // ends when there is no more news; close waits
+		t.goroutines.Go(t.syncSubscriptions) // ends when nothing is dirty
 	}
 	t.updateTimer()
 }
 
-// sync tells the feed which keys are wanted, as many at a time as there are.
+// syncSubscriptions subscribes to and unsubscribes from the dirty keys in batches.
 func (t *tracker) syncSubscriptions() {
 	for retry := minRetry; ; {
 		t.mu.Lock()
@@ -169,13 +171,13 @@ func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 	return nil
 }
 
-// open opens the one watch of this store.
+// openWatch opens this store's only watch.
 func (t *tracker) openWatch() (storage.Watch, error) {
 	w, err := t.feed.Watch(t.onChange)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, storage.ErrClosed) {
-		t.feed = nil // a wrapper around something that has none, or its end
+		t.feed = nil // the storage wraps one without a feed, or is closed
 		clear(t.dirty)
 	}
 	if err != nil {
@@ -185,8 +187,8 @@ func (t *tracker) openWatch() (storage.Watch, error) {
 	return w, nil
 }
 
-// subscribed notes that every change of key is told from now on. What came before
-// may be news: the session is read again.
+// subscribed records that the feed delivers every change of key from now on. Earlier
+// changes may have been missed, so it has the session reloaded.
 func (s *state) subscribed(key string) {
 	s.mu.Lock()
 	mine := s.track.key == key
@@ -199,7 +201,7 @@ func (s *state) subscribed(key string) {
 	}
 }
 
-// hear takes what the feed tells, on the feed's goroutine.
+// onChange receives a change on the feed's goroutine.
 func (t *tracker) onChange(c storage.Change) {
 	if c.Kind == storage.Gap {
 		t.generation.Add(1)
@@ -219,7 +221,7 @@ func (t *tracker) onChange(c storage.Change) {
 	}
 }
 
-// hear keeps what was told, and says whether somebody is needed to apply it.
+// receive stores a change, and reports whether a worker is needed to apply it.
 func (s *state) receive(c storage.Change) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,12 +229,12 @@ func (s *state) receive(c storage.Change) bool {
 	case s.track.key != c.Key || s.ended != nil:
 		return false
 	case c.Kind == storage.Written && s.cur.rev == c.Item.Revision:
-		s.track.pending = nil // this node's own write, or known from a read: newer than what waits
+		s.track.pending = nil // this node wrote or read that revision: anything still pending is older
 		return false
 	}
-	held := c // here, so that only what is kept goes to the heap
+	held := c // a copy, so that only changes that are kept are allocated
 	s.track.pending = &held
-	return !s.busy // else its leader will
+	return !s.busy // otherwise the leader of the running commit applies it
 }
 
 func (t *tracker) enqueue(s *state) {
@@ -249,7 +251,7 @@ func (t *tracker) enqueueLocked(s *state) {
 	t.pending = append(t.pending, s)
 	if t.workers < maxWorkers {
 		t.workers++
-		t.goroutines.Go(t.worker) // ends when nothing is left to do; close waits
+		t.goroutines.Go(t.worker) // ends when nothing is pending
 	}
 }
 
@@ -266,7 +268,7 @@ func (t *tracker) worker() {
 	}
 }
 
-// next returns who is to be attended to, nil when that is nobody.
+// dequeue returns the next state to catch up, or nil if the worker is to end.
 func (t *tracker) dequeue() *state {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -274,7 +276,7 @@ func (t *tracker) dequeue() *state {
 		t.pending = nil
 	}
 	if len(t.pending) == 0 {
-		t.pending = nil // so that it does not grow for ever
+		t.pending = nil // lets the slice be collected
 		t.workers--
 		return nil
 	}
@@ -285,9 +287,9 @@ func (t *tracker) dequeue() *state {
 	return s
 }
 
-// pause waits about so long, or until the end.
+// sleep waits for d/2 to 3d/2, or until the tracker stops.
 func (t *tracker) sleep(d time.Duration) {
-	timer := time.NewTimer(d/2 + rand.N(d)) // jitter: not all nodes at once
+	timer := time.NewTimer(d/2 + rand.N(d)) // jitter: nodes must not retry in step
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -295,8 +297,8 @@ func (t *tracker) sleep(d time.Duration) {
 	}
 }
 
-// attend applies what was heard of a state, and reads it again if that is needed.
-// After an error it is to be tried again.
+// catchUp applies the pending change and reloads the session if that is needed. After an
+// error, the caller has to try again.
 func (s *state) catchUp() error {
 	s.applyPending()
 	s.mu.Lock()
@@ -310,16 +312,16 @@ func (s *state) catchUp() error {
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {
 		return err
 	}
-	return nil // it is confirmed now, or over
+	return nil // confirmed, or ended
 }
 
-// sure says whether the store confirmed cur in this era, and recently enough. It is
-// called with the state locked.
+// isConfirmed reports whether the store confirmed cur since the last gap, and within
+// Config.Tracking.Recheck. The caller holds s.mu.
 func (s *state) isConfirmed() bool {
 	return s.track.confirmedIn == s.store.tracker.generation.Load()+1 && !s.stale && !s.track.recheckDue
 }
 
-// stop lets nothing new begin.
+// stop prevents new work. It does not wait.
 func (t *tracker) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -330,11 +332,11 @@ func (t *tracker) stop() {
 	t.cancel()
 }
 
-// close ends the tracking, and waits for what runs.
+// close stops the tracker and waits for its goroutines.
 func (t *tracker) close() {
 	t.stop()
 	t.goroutines.Wait()
-	if t.watch != nil { // nobody writes it any more
+	if t.watch != nil { // safe without t.mu: all goroutines have ended
 		_ = t.watch.Close()
 	}
 }

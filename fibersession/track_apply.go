@@ -1,3 +1,5 @@
+// Applying changes that the storage's feed has delivered.
+
 package fibersession
 
 import (
@@ -7,7 +9,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// apply applies what was heard, unless somebody leads a round, who does it then.
+// applyPending applies the pending change. If a commit is running, its leader does it.
 func (s *state) applyPending() {
 	s.mu.Lock()
 	if s.track.pending == nil || s.busy {
@@ -21,8 +23,8 @@ func (s *state) applyPending() {
 	s.notify()
 }
 
-// absorb applies what was heard. It is called with the state locked, by who leads,
-// and unlocks it meanwhile.
+// applyPendingLocked applies pending changes until there is none. The caller holds s.mu,
+// which is released meanwhile, and leads (s.busy).
 func (s *state) applyPendingLocked() {
 	for s.track.pending != nil {
 		c, at, cur := *s.track.pending, s.at, s.cur
@@ -36,10 +38,10 @@ func (s *state) applyPendingLocked() {
 	}
 }
 
-// take makes a change that another node, or another store, has made known here.
+// applyChange applies a change made by another node or another Store.
 func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 	defer func() {
-		if p := recover(); p != nil { // of a codec: the state must not stay busy for ever
+		if p := recover(); p != nil { // a codec panicked: the state must not stay busy
 			s.requestReload()
 		}
 	}()
@@ -51,7 +53,7 @@ func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 		return
 	case c.Kind == storage.Written && c.Item.Revision == cur.rev:
 		return
-	case !sealed: // it has no order that would tell old news
+	case !sealed: // without a revision number in the value, an old change cannot be told from a new one
 		s.requestReload()
 		return
 	}
@@ -62,26 +64,26 @@ func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 	case errors.As(err, &moved) && moved.lineage == cur.lineage:
 		s.store.stats.heard.Add(1)
 		s.moveTo(s.store.layout.destination(moved.to))
-		s.markStale() // the new place was not read yet
+		s.markStale() // the new place has not been read
 	case err != nil || m.lineage != cur.lineage || m.revision == cur.revision:
-		s.requestReload() // not what can be there
+		s.requestReload() // unexpected content: let a read decide
 	case m.revision > cur.revision:
 		s.store.stats.heard.Add(1)
 		s.publish(&snapshot{meta: m, values: values, rev: c.Item.Revision}, changedKeys(cur.values, values))
 	}
 }
 
-// ask has the session read again.
+// requestReload marks the state stale and has a worker reload it.
 func (s *state) requestReload() {
 	s.markStale()
 	s.store.tracker.enqueue(s)
 }
 
-// skew is how far the clocks of two nodes may be apart before one of them takes the
-// other's sweeping up of an expired session for a logout.
+// clockSkew is the tolerated difference between two nodes' clocks. Within it, a removed
+// session counts as expired, not as logged out.
 const clockSkew = time.Second
 
-// whyRemoved says why a session is gone that somebody removed.
+// removalCause returns why another node removed the session.
 func removalCause(cur *snapshot) error {
 	if cur.expired(time.Now().Add(clockSkew)) {
 		return ErrExpired

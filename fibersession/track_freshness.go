@@ -1,3 +1,5 @@
+// Freshness of reads: when a copy may be used without asking the store.
+
 package fibersession
 
 import (
@@ -8,29 +10,31 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// Freshness says how a session is read again before it is used.
+// Freshness says how a session is refreshed before it is used.
 type Freshness uint8
 
 const (
-	// Strict asks the store each time. What is read is what the store held at some
-	// moment after the call began. Calls for one session that come while a read is
-	// under way share the next one, and reads of many sessions share round trips.
+	// Strict asks the store every time. The result is what the store held at some moment
+	// after the call began. Concurrent calls for one session share a read, and reads of
+	// several sessions share round trips.
 	Strict Freshness = iota + 1
-	// Tracked asks the store only when this node's copy is not known to be good. The
-	// copy is good while the session is watched (Handle.Watch; every socket does), the
-	// storage's feed told of all changes whose writers had their answer more than
-	// Config.Tracking.MaxLag ago, and none of them is still to be applied. Otherwise it is
-	// Strict. Changes made through this Store are never missed.
+	// Tracked asks the store only if this node's copy is not known to be up to date. The
+	// copy is up to date while the session is watched (Handle.Watch; every socket does
+	// that), the storage's feed has delivered every change that was acknowledged to its
+	// writer more than Config.Tracking.MaxLag ago, and all delivered changes are applied.
+	// Otherwise the read is Strict. Changes made through this Store are never missed.
 	//
-	// So a tracked read can miss another node's change that is younger than MaxLag:
-	// usually by the time that Redis needs to pass it on, less than a millisecond. On
-	// memory:// it misses nothing. It is always Strict with Config.Builtin and Config.Express.
+	// A tracked read can therefore miss another node's change that is younger than MaxLag.
+	// Usually the window is the time that Redis needs to pass the change on: less than a
+	// millisecond. On memory:// nothing is missed. With Config.Builtin and Config.Express,
+	// reads are always Strict.
 	Tracked
 )
 
-// Refresh drops h's unsaved changes, like Reload, and sees to it that h is as fresh as f says; 0
-// means Config.Freshness. Unlike Reload it serves the session as it was last known
-// while the store does not answer, for Config.Tracking.OutageGrace.
+// Refresh discards h's unsaved changes, like Reload, and makes h as fresh as f demands. 0
+// means Config.Freshness. Unlike Reload, it succeeds with the last known session while
+// the store does not answer, for up to Config.Tracking.OutageGrace. Otherwise it returns
+// the same errors as Reload.
 func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
 	if _, err := h.current(); err != nil {
 		return err
@@ -42,8 +46,9 @@ func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
 	return nil
 }
 
-// Confirmed returns when the store, or its feed, last said that the session is what
-// h has: the zero time before the first. It is how old what Config.Tracking.OutageGrace serves can be.
+// Confirmed returns when the store or its feed last confirmed h's copy of the session. It
+// returns the zero time before the first confirmation, and if h cannot be used. During an
+// outage it tells how old the data is that Config.Tracking.OutageGrace still serves.
 func (h *Handle) Confirmed() time.Time {
 	if _, err := h.current(); err != nil {
 		return time.Time{}
@@ -54,7 +59,7 @@ func (h *Handle) Confirmed() time.Time {
 	return s.lastConfirmed()
 }
 
-// refresh sees to it that the state is as fresh as f says.
+// refresh makes the state as fresh as f demands.
 func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error {
 	if f == 0 {
 		f = s.store.cfg.Freshness
@@ -74,12 +79,13 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 	return err
 }
 
-// unchanged asks a store that answers at once whether it still holds the copy. Such a
-// read needs no round: it has nothing to apply, and nobody could share its wait.
+// checkUnchanged asks a storage.Checker, which answers at once, whether the copy is still
+// the stored revision. That needs no commit: there is nothing to apply, and no wait that
+// other callers could share.
 func (s *state) checkUnchanged() bool {
 	c := s.store.checker
 	if c == nil || !s.store.layout.slides() {
-		return false // another layout learns more from a read than the values
+		return false // in other layouts a read also updates the expiry
 	}
 	s.mu.Lock()
 	at, cur, known := s.at, s.cur, s.ended == nil && s.cur != nil && !s.stale && s.forward.Load() == nil
@@ -97,12 +103,12 @@ func (s *state) checkUnchanged() bool {
 	return true
 }
 
-// tracked says whether the copy is good without asking the store.
+// upToDate reports whether the copy may be used without asking the store.
 func (s *state) upToDate() bool {
 	if !s.store.layout.slides() || !s.store.tracker.inTime() {
 		return false
 	}
-	// After that: what the feed has told by then is here, applied or not.
+	// After checking the lag: what the feed delivered until then is now here.
 	s.applyPending()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +116,8 @@ func (s *state) upToDate() bool {
 		s.ended == nil && !s.cur.expired(time.Now())
 }
 
-// late says whether the feed is in time, and notes until when it was complete.
+// inTime reports whether the feed's lag is within Config.Tracking.MaxLag. It also records
+// until when the feed was complete.
 func (t *tracker) inTime() bool {
 	t.mu.Lock()
 	w, _ := t.watch.(storage.LagReporter)
@@ -126,8 +133,8 @@ func (t *tracker) inTime() bool {
 	return known && lag <= t.store.cfg.Tracking.MaxLag
 }
 
-// confirmed returns when cur was last known to be what the store holds. It is called
-// with the state locked.
+// lastConfirmed returns when cur was last known to be the stored revision. The caller
+// holds s.mu.
 func (s *state) lastConfirmed() time.Time {
 	at := s.track.confirmedAt
 	if s.track.key == s.at.key && s.track.pending == nil && s.track.confirmedIn == s.store.tracker.generation.Load()+1 {
@@ -138,7 +145,7 @@ func (s *state) lastConfirmed() time.Time {
 	return at
 }
 
-// graced says whether the session as last known may be served though the store does
+// inOutageGrace reports whether the last known session may be served while the store does
 // not answer.
 func (s *state) inOutageGrace() bool {
 	grace, now := s.store.cfg.Tracking.OutageGrace, time.Now()

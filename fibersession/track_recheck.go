@@ -1,18 +1,19 @@
+// Periodic rechecks of the tracked sessions, in case the feed missed a change.
+
 package fibersession
 
 import "time"
 
-// A feed can miss a change and not know: a partition between the servers of a
-// cluster, a channel that an access rule forbids, a write behind the storage's back.
-// So every session that is watched is read again when the store was not asked about
-// it for Config.Tracking.Recheck. The table's shards are looked at in turn, so that these
-// reads are spread over the interval.
+// A feed can miss a change without noticing: during a partition inside a Redis cluster,
+// if an ACL forbids a channel, or if a program writes behind the storage's back. So a
+// tracked session that was not confirmed for Config.Tracking.Recheck is reloaded. The
+// table's shards take turns, which spreads the reads over the interval.
 
-// sweeps is how often each shard is looked at in one interval.
+// passesPerInterval is how often each shard is checked in one interval.
 const passesPerInterval = 4
 
-// arm starts the sweep's timer, or stops it when nothing is tracked. The caller
-// holds the lock.
+// updateTimer starts the recheck timer, or stops it if nothing is tracked. The caller
+// holds t.mu.
 func (t *tracker) updateTimer() {
 	every := t.store.cfg.Tracking.Recheck
 	switch {
@@ -23,7 +24,7 @@ func (t *tracker) updateTimer() {
 			t.timer = nil
 		}
 	case t.timer == nil:
-		t.timer = time.AfterFunc(t.recheckStep(), t.onTimer) // fire does not wait; close stops it
+		t.timer = time.AfterFunc(t.recheckStep(), t.onTimer) // onTimer does not block; close stops the timer
 	}
 }
 
@@ -31,7 +32,7 @@ func (t *tracker) recheckStep() time.Duration {
 	return max(t.store.cfg.Tracking.Recheck/time.Duration(passesPerInterval*len(t.store.table.shards)), time.Millisecond)
 }
 
-// fire has one shard swept, and comes again.
+// onTimer starts the recheck of one shard and restarts the timer.
 func (t *tracker) onTimer() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -44,9 +45,9 @@ func (t *tracker) onTimer() {
 	t.timer.Reset(t.recheckStep())
 }
 
-// sweep has those of one shard read again that nobody asked about for long.
+// recheckShard has the sessions of a shard reloaded that are due.
 func (t *tracker) recheckShard(shard int) {
-	t.inTime() // notes how long the feed was good
+	t.inTime() // records until when the feed was complete
 	limit := time.Now().Add(-t.store.cfg.Tracking.Recheck * (passesPerInterval - 1) / passesPerInterval)
 	for _, s := range t.store.table.statesOf(shard) {
 		s.mu.Lock()
@@ -57,16 +58,4 @@ func (t *tracker) recheckShard(shard int) {
 			t.enqueue(s)
 		}
 	}
-}
-
-// in returns the states of one shard.
-func (t *table) statesOf(shard int) []*state {
-	sh := &t.shards[shard]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	all := make([]*state, 0, len(sh.states))
-	for _, s := range sh.states {
-		all = append(all, s)
-	}
-	return all
 }
