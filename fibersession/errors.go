@@ -10,123 +10,129 @@ import (
 )
 
 var (
-	// ErrSessionGone says that the session has ended. It stays gone: no save,
-	// however late, brings it back. ErrExpired, ErrDestroyed and ErrCorrupt say
-	// why, and all of them are ErrSessionGone for errors.Is.
+	// ErrSessionGone is returned once the session has ended. The end is final: no later
+	// save restores the session. ErrExpired, ErrDestroyed and ErrCorrupt tell the reason;
+	// each of them matches ErrSessionGone with errors.Is.
 	ErrSessionGone = errors.New("fibersession: session is gone")
 
-	// ErrExpired says that the idle or the absolute limit passed.
+	// ErrExpired is returned when the session's idle or absolute limit has passed.
 	ErrExpired = fmt.Errorf("%w: it expired", ErrSessionGone)
 
-	// ErrDestroyed says that the session was ended, here or on another node.
+	// ErrDestroyed is returned when the session was ended, on this node or another.
 	ErrDestroyed = fmt.Errorf("%w: it was destroyed", ErrSessionGone)
 
-	// ErrCorrupt says that what the store holds under the session's key is not
-	// this session, or cannot be decoded.
-	ErrCorrupt = fmt.Errorf("%w: its stored value cannot be understood", ErrSessionGone)
+	// ErrCorrupt is returned when the value under the session's key is not this session's
+	// or cannot be decoded. The value stays in the store.
+	ErrCorrupt = fmt.Errorf("%w: its stored value cannot be decoded", ErrSessionGone)
 
-	// ErrNotFound says that no session has the given ID.
+	// ErrNotFound is returned when no session has the given ID.
 	ErrNotFound = errors.New("fibersession: session not found")
 
-	// ErrEmptySessionID says that an empty ID was given where one is needed.
+	// ErrEmptySessionID is returned when a session ID is required and the given one is
+	// empty.
 	ErrEmptySessionID = errors.New("fibersession: session ID is empty")
 
-	// ErrRequestOver says that a Session was used after its request. Take a
-	// Handle with Detach or Lift for work that outlives the request.
+	// ErrRequestOver is returned when a Session is used after its request has ended. For
+	// work that outlives the request, get a Handle with Session.Detach or Store.Lift.
 	ErrRequestOver = errors.New("fibersession: the request of this session is over")
 
-	// ErrReleased says that a Handle was used after Release.
+	// ErrReleased is returned when a Handle is used after Release.
 	ErrReleased = errors.New("fibersession: handle was released")
 
-	// ErrNested says that Update, Incr or Save was called on a session from
-	// inside an Update of the same session. Use the Tx there.
-	ErrNested = errors.New("fibersession: change of a session inside its own Update")
+	// ErrNested is returned when the function of an Update changes the same session other
+	// than through its Tx, with Update, Incr or Save. The nested change is not stored.
+	ErrNested = errors.New("fibersession: session changed inside its own Update; use the Tx")
 
-	// ErrTooLarge says that a change would exceed Config.Limits.MaxSize or
-	// a key length of 256 bytes. The stored session is unchanged.
+	// ErrTooLarge is returned when a change would exceed Config.Limits.MaxSize or the key
+	// length of 256 bytes. The stored session is unchanged.
 	ErrTooLarge = codec.ErrTooLarge
 
-	// ErrTooManyKeys says that a change would exceed Config.Limits.MaxKeys. The stored
-	// session is unchanged.
+	// ErrTooManyKeys is returned when a change would exceed Config.Limits.MaxKeys. The
+	// stored session is unchanged.
 	ErrTooManyKeys = errors.New("fibersession: session has too many keys")
 
-	// ErrUnsupportedType says that a value cannot be stored; its text names the
-	// key and the type. Give a value of the type to Store.RegisterType at start.
-	// The stored session is unchanged.
+	// ErrUnsupportedType is returned when a value cannot be encoded. The text names the key
+	// and the type. Pass a value of the type to Store.RegisterType at start. The stored
+	// session is unchanged.
 	ErrUnsupportedType = codec.ErrUnsupportedType
 
-	// ErrReservedKey says that express-session keeps the key for itself: see Express.
-	// The stored session is unchanged.
-	ErrReservedKey = errors.New("fibersession: key is express-session's own")
+	// ErrReservedKey is returned when a change uses a key that express-session reserves:
+	// see Express. The stored session is unchanged.
+	ErrReservedKey = errors.New("fibersession: key is reserved by express-session")
 
-	// ErrNotInteger says that Incr met a value that is not an integer, or one
-	// that the sum does not fit in.
+	// ErrNotInteger is returned by Incr when the value is not an integer, or the sum
+	// overflows its type. The stored session is unchanged.
 	ErrNotInteger = errors.New("fibersession: value cannot be incremented")
 
-	// ErrUnavailable says that the store did not answer, or with an error.
-	// Nothing was changed. It wraps storage.ErrUnavailable.
+	// ErrUnavailable is returned when the store fails or does not answer in time, or when
+	// the context ends before the call is made. The stored session is unchanged. It wraps
+	// storage.ErrUnavailable.
 	ErrUnavailable = fmt.Errorf("fibersession: %w", storage.ErrUnavailable)
 
-	// ErrUnknownOutcome says that a write was sent and its answer never came: it
-	// may have happened or not. Reload to find out. It wraps
+	// ErrUnknownOutcome is returned when a write was sent and its answer never arrived, so
+	// the store may or may not contain it. Reload finds out. It wraps
 	// storage.ErrUnknownOutcome.
 	ErrUnknownOutcome = fmt.Errorf("fibersession: %w", storage.ErrUnknownOutcome)
 
-	// ErrUserKey says that Config.UserKey is empty, so that sessions have no users.
+	// ErrUserKey is returned by functions for users when Config.UserKey is empty.
 	ErrUserKey = errors.New("fibersession: Config.UserKey is not set")
 
-	// ErrUserID says that Login was given what cannot be a user's ID.
-	ErrUserID = errors.New("fibersession: not a user's ID")
+	// ErrUserID is returned by Login when the given ID is neither a non-empty string nor a
+	// non-zero integer. Nothing was changed.
+	ErrUserID = errors.New("fibersession: invalid user ID")
 
-	// ErrNoIndex says that a user's sessions cannot be listed: the storage is no
-	// storage.Index, or Config.Builtin or Config.Express is set.
+	// ErrNoIndex is returned when a user's sessions cannot be listed, because the storage is
+	// not a storage.Index or because Config.Builtin or Config.Express is set.
 	ErrNoIndex = errors.New("fibersession: the storage keeps no index of users")
 
-	// ErrTicket says that a ticket does not count. All that follow are ErrTicket for
-	// errors.Is; a client is told no more than that.
-	ErrTicket = errors.New("fibersession: the ticket does not count")
+	// ErrTicket is returned when a ticket is not valid. The ErrTicket errors below tell the
+	// reason, and each of them matches ErrTicket with errors.Is. Do not pass the reason to
+	// the client.
+	ErrTicket = errors.New("fibersession: ticket is not valid")
 
-	// ErrTicketUnknown says that nobody issued it, or that it expired long ago.
+	// ErrTicketUnknown is returned when the ticket was never issued, or was deleted some
+	// time after it expired.
 	ErrTicketUnknown = fmt.Errorf("%w: it is unknown", ErrTicket)
 
-	// ErrTicketUsed says that it was used before: somebody may have stolen it.
+	// ErrTicketUsed is returned when the ticket was used before. It may have been stolen.
 	ErrTicketUsed = fmt.Errorf("%w: it was used before", ErrTicket)
 
-	// ErrTicketExpired says that it came later than Config.Timeouts.Ticket.
+	// ErrTicketExpired is returned when the ticket is older than Config.Timeouts.Ticket.
 	ErrTicketExpired = fmt.Errorf("%w: it expired", ErrTicket)
 
-	// ErrTicketOrigin says that it was issued for a page of another origin, or that
-	// the origin is none.
+	// ErrTicketOrigin is returned when the ticket was issued for a page of another origin,
+	// or when the given origin is not one.
 	ErrTicketOrigin = fmt.Errorf("%w: it is for another origin", ErrTicket)
 
-	// ErrTicketSession says that there is no such session: it was never saved, has
-	// ended, or got another ID since the ticket was issued.
+	// ErrTicketSession is returned when the ticket's session was never saved, has ended, or
+	// got another ID after the ticket was issued.
 	ErrTicketSession = fmt.Errorf("%w: there is no session for it", ErrTicket)
 
-	// ErrTicketBrowser says that the browser does not hold an ID that the session had.
+	// ErrTicketBrowser is returned when the request's cookie is not for an ID that the
+	// ticket's session has or had.
 	ErrTicketBrowser = fmt.Errorf("%w: it is for another browser", ErrTicket)
 
-	// ErrRandom says that the source of randomness failed, or that
-	// Config.KeyGenerator made an ID that is not one. No ID was issued.
-	ErrRandom = errors.New("fibersession: no session ID could be made")
+	// ErrRandom is returned when the source of randomness fails, or Config.KeyGenerator
+	// returns an unusable ID. No ID was issued.
+	ErrRandom = errors.New("fibersession: cannot generate a session ID")
 
-	errIDInUse = fmt.Errorf("%w: KeyGenerator made one that is in use", ErrRandom)
+	errIDInUse = fmt.Errorf("%w: KeyGenerator returned one that is in use", ErrRandom)
 )
 
-// storeError gives an error of the store one of this package's names. It keeps
-// the driver's own error for errors.Is and drops the session's key from the text:
-// with Config.Builtin that key is the ID.
-func storeError(what, key string, err error) error {
-	name := ErrUnavailable
+// storeError wraps an error of the store in ErrUnavailable or ErrUnknownOutcome. The
+// driver's error stays available to errors.Is. Its text does not contain the session's
+// key, which with Config.Builtin is the session ID.
+func storeError(op, key string, err error) error {
+	kind := ErrUnavailable
 	if errors.Is(err, storage.ErrUnknownOutcome) {
-		name = ErrUnknownOutcome
+		kind = ErrUnknownOutcome
 	}
-	return &storageError{name: name, what: what, key: key, err: err}
+	return &storageError{kind: kind, op: op, key: key, err: err}
 }
 
 type storageError struct {
-	name, err error
-	what, key string
+	kind, err error
+	op, key   string
 }
 
 func (e *storageError) Error() string {
@@ -134,7 +140,7 @@ func (e *storageError) Error() string {
 	if e.key != "" {
 		text = strings.ReplaceAll(text, e.key, "(key)")
 	}
-	return "fibersession: " + e.what + ": " + text
+	return "fibersession: " + e.op + ": " + text
 }
 
-func (e *storageError) Unwrap() []error { return []error{e.name, e.err} }
+func (e *storageError) Unwrap() []error { return []error{e.kind, e.err} }

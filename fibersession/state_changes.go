@@ -76,7 +76,7 @@ func add(v any, delta int) (any, error) {
 	if n, ok := v.(int); ok || v == nil {
 		sum := n + delta
 		if (sum > n) != (delta > 0) && delta != 0 {
-			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
+			return nil, fmt.Errorf("%w: the sum overflows", ErrNotInteger)
 		}
 		return sum, nil
 	}
@@ -85,17 +85,17 @@ func add(v any, delta int) (any, error) {
 	case old.CanInt():
 		n := old.Int() + int64(delta)
 		if (n > old.Int()) != (delta > 0) && delta != 0 || r.OverflowInt(n) {
-			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
+			return nil, fmt.Errorf("%w: the sum overflows", ErrNotInteger)
 		}
 		r.SetInt(n)
 	case old.CanUint():
 		n := old.Uint() + uint64(delta) // a negative delta wraps around, which subtracts it
 		if (n > old.Uint()) != (delta > 0) && delta != 0 || r.OverflowUint(n) {
-			return nil, fmt.Errorf("%w: it overflows", ErrNotInteger)
+			return nil, fmt.Errorf("%w: the sum overflows", ErrNotInteger)
 		}
 		r.SetUint(n)
 	default:
-		return nil, fmt.Errorf("%w: it is a %T", ErrNotInteger, v)
+		return nil, fmt.Errorf("%w: the value is a %T", ErrNotInteger, v)
 	}
 	return r.Interface(), nil
 }
@@ -109,7 +109,7 @@ func toInt(v any) (int, error) {
 	case r.CanUint() && r.Uint() <= math.MaxInt:
 		return int(r.Uint()), nil
 	}
-	return 0, fmt.Errorf("%w: it is a %T beyond the range of int", ErrNotInteger, v)
+	return 0, fmt.Errorf("%w: the value is a %T beyond the range of int", ErrNotInteger, v)
 }
 
 // sameValue reports whether key has the same value in a and b, or none in both.

@@ -34,9 +34,9 @@ type commit struct {
 // run executes the batch. When it returns, every op has its result.
 func (c *commit) run(ctx context.Context) {
 	// The commit serves the whole batch, so the leader's context must not cancel it.
-	patient := c.s.store.callContext(ctx, c.now)
-	defer patient.cancel()
-	c.ctx = patient
+	callCtx := c.s.store.callContext(ctx, c.now)
+	defer callCtx.cancel()
+	c.ctx = callCtx
 	defer func() {
 		if p := recover(); p != nil { // a driver panicked: the other callers must not wait forever
 			c.s.markStale()
@@ -212,7 +212,7 @@ func (c *commit) load() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: it was given too many new IDs at once", ErrUnavailable)
+	return fmt.Errorf("%w: its ID changed too many times", ErrUnavailable)
 }
 
 // maxMoves bounds how many ID changes one load follows. A node that has not read a
@@ -343,11 +343,11 @@ func (c *commit) touch(at place, next *snapshot, now time.Time) error {
 	return nil
 }
 
-func (c *commit) writeError(what string, at place, err error) error {
+func (c *commit) writeError(action string, at place, err error) error {
 	if isConflict(err) {
 		return err
 	}
-	return storeError(what, at.key, err)
+	return storeError(action, at.key, err)
 }
 
 // merge applies the batch's changes to the current values. It returns the snapshot to

@@ -65,11 +65,11 @@ const (
 
 var (
 	// errRerun reports that values an Update read have changed since.
-	errRerun = errors.New("fibersession: run the update again")
+	errRerun = errors.New("fibersession: the update has to run again")
 	// errForwarded reports that another state took over: submit the op to that one.
 	errForwarded = errors.New("fibersession: another state took over")
 	// errNotAnswering fails the ops that queued up behind a call that timed out.
-	errNotAnswering = fmt.Errorf("%w: it hangs", ErrUnavailable)
+	errNotAnswering = fmt.Errorf("%w: an earlier call timed out", ErrUnavailable)
 )
 
 // submit runs o and returns its result. ctx only bounds the time in the queue. Once o
@@ -166,8 +166,8 @@ func (s *state) lead(ctx context.Context, own *op) {
 	}
 	s.committing = batch
 	s.applyPendingLocked() // changes that are known already would only cause a conflict
-	begun, era, key := time.Now(), s.store.tracker.generation.Load(), s.track.key
-	live := s.track.subscribed
+	begun, generation, key := time.Now(), s.store.tracker.generation.Load(), s.track.key
+	subscribed := s.track.subscribed
 	s.mu.Unlock()
 
 	c := commit{s: s, batch: batch, now: begun}
@@ -176,8 +176,8 @@ func (s *state) lead(ctx context.Context, own *op) {
 	s.mu.Lock()
 	if c.confirmed && !s.stale {
 		s.track.confirmedAt, s.track.recheckDue = begun, false
-		if live && key == s.track.key {
-			s.track.confirmedIn = era + 1
+		if subscribed && key == s.track.key {
+			s.track.confirmedIn = generation + 1
 		}
 	}
 	s.committing, s.projected = nil, nil

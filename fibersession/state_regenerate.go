@@ -60,7 +60,7 @@ func (c *commit) regenerate() error {
 		return errIDInUse
 	case err != nil:
 		c.discardNewKey()
-		return storeError("renew", to.key, err)
+		return storeError("regenerate", to.key, err)
 	}
 	c.newRev = next.rev
 	if err = c.forwardOldKey(from, to, cur, now); err != nil {
@@ -115,7 +115,7 @@ func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) err
 		_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.cfg.Timeouts.TouchInterval)
 	}
 	if err != nil {
-		return c.writeError("renew", from, err)
+		return c.writeError("regenerate", from, err)
 	}
 	return nil
 }
