@@ -23,7 +23,7 @@ type Tx struct {
 	reads       map[string]struct{}
 	readAllKeys bool   // Keys was called
 	seq         uint64 // the state's seq when values was captured
-	goroutine   uint64 // ID of the goroutine that runs the function
+	runner      runner // the goroutine that runs the function
 	closed      bool
 	device      device // the device that logs in; zero for other updates
 }
@@ -79,7 +79,8 @@ func (tx *Tx) Keys() []string {
 type updates struct {
 	committing  []*op          // the batch of the running commit
 	projected   map[string]any // values of cur with committing and pending applied; nil: not computed
-	running     map[uint64]int // number of running Updates, by goroutine ID
+	running     int            // number of Updates from their begin to their result
+	functions   []*Tx          // of the Updates whose functions are running
 	seq         uint64
 	changed     map[string]uint64 // seq of each key's latest change, queued or published
 	invalidated map[string]uint64 // seq of each key's latest change that queued ops did not expect
@@ -104,8 +105,8 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 	if err != nil {
 		return nil, err
 	}
-	defer s.endUpdate(tx.goroutine)
-	err = tx.run(fn)
+	defer s.endUpdate()
+	err = s.run(tx, fn)
 	if err == nil && len(tx.ch) > 0 {
 		ch, err := prepare(tx.ch)
 		if err != nil {
@@ -125,39 +126,49 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 	return nil, err
 }
 
-func (tx *Tx) run(fn func(*Tx) error) error {
-	defer func() { tx.closed = true }()
-	return fn(tx)
+// run calls fn. Meanwhile the calling goroutine counts as being inside the Update.
+func (s *state) run(tx *Tx, fn func(*Tx) error) (err error) {
+	returned := false
+	defer func() {
+		tx.closed = true
+		s.mu.Lock()
+		s.functions = slices.DeleteFunc(s.functions, func(other *Tx) bool { return other == tx })
+		s.mu.Unlock()
+		if returned { // not after a panic: see runner
+			tx.runner.release()
+		}
+	}()
+	err = tx.runner.call(tx, fn)
+	returned = true
+	return err
 }
 
 // beginUpdate registers an Update of this goroutine and captures the values it sees.
 func (s *state) beginUpdate() (*Tx, error) {
-	id := goroutineID()
+	r := newRunner()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.ended != nil:
+		r.release()
 		return nil, s.ended
-	case s.running[id] > 0:
+	case len(s.functions) > 0 && s.runsHere():
+		r.release()
 		return nil, ErrNested
 	}
-	if s.running == nil {
-		s.running = make(map[uint64]int)
-	}
-	s.running[id]++
 	if s.projected == nil {
 		s.projected = s.project()
 	}
-	return &Tx{values: s.projected, seq: s.seq, goroutine: id}, nil
+	tx := &Tx{values: s.projected, seq: s.seq, runner: r}
+	s.running++
+	s.functions = append(s.functions, tx)
+	return tx, nil
 }
 
-func (s *state) endUpdate(id uint64) {
+func (s *state) endUpdate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running[id]--; s.running[id] == 0 {
-		delete(s.running, id)
-	}
-	if len(s.running) == 0 {
+	if s.running--; s.running == 0 {
 		s.changed, s.invalidated = nil, nil
 	}
 }
@@ -180,14 +191,14 @@ func (s *state) project() map[string]any {
 func (s *state) admitChange(o *op) error {
 	switch {
 	case o.tx == nil:
-		if len(s.running) > 0 && s.running[goroutineID()] > 0 {
+		if len(s.functions) > 0 && s.runsHere() {
 			return ErrNested
 		}
 	case o.tx.readBefore(s.changed):
 		return errRerun
 	}
 	s.projected = nil
-	if len(s.running) > 0 {
+	if s.running > 0 {
 		s.seq++
 		for key := range o.ch {
 			mark(&s.changed, key, s.seq)
@@ -203,7 +214,7 @@ func (s *state) admitChange(o *op) error {
 // caller holds s.mu.
 func (s *state) invalidate(keys []string) {
 	s.projected = nil
-	if len(s.running) == 0 || len(keys) == 0 {
+	if s.running == 0 || len(keys) == 0 {
 		return
 	}
 	s.seq++
