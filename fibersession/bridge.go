@@ -137,7 +137,7 @@ func (h *Handle) Fork() *Handle {
 func (h *Handle) QueuedSince(t time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.since = t
+	h.queuedAt = t
 }
 
 // Epoch returns how often the session got a new ID (see Regenerate), on any node. It is

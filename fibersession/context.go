@@ -25,9 +25,9 @@ type callContext struct {
 	cancelTimed context.CancelFunc
 }
 
-// callContext returns a context for the calls of one commit. It ends StorageTimeout after
-// now. It has ctx's values but not its cancellation. Call cancel when it is not needed
-// any more.
+// callContext returns a context for the calls of one commit. It ends
+// Config.Timeouts.Storage after now. It has ctx's values but not its cancellation. Call
+// cancel when it is not needed any more.
 func (s *Store) callContext(ctx context.Context, now time.Time) *callContext {
 	return &callContext{parent: detachRequest(ctx), deadline: now.Add(s.cfg.Timeouts.Storage)}
 }

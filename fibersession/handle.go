@@ -27,14 +27,14 @@ type Handle struct {
 	state  *state // may have been forwarded: use resolve
 	device device // of the request that the handle was made in; recorded at a login
 
-	mu      sync.Mutex // guards the fields below; never held during I/O or user code
-	ch      changes    // unsaved changes
-	idle    time.Duration
-	seq     uint32
-	since   time.Time // when the caller's work was queued: see QueuedSince
-	closed  error     // why h cannot be used; nil while it can
-	counted bool      // included in Stats.Handles
-	root    *Handle   // the handle whose reference a fork uses; nil if h has its own
+	mu       sync.Mutex // guards the fields below; never held during I/O or user code
+	ch       changes    // unsaved changes
+	idle     time.Duration
+	seq      uint32
+	queuedAt time.Time // when the caller's work was queued: see QueuedSince
+	closed   error     // why h cannot be used; nil while it can
+	counted  bool      // included in Stats.Handles
+	root     *Handle   // the handle whose reference a fork uses; nil if h has its own
 }
 
 // newHandle returns a handle that takes over the caller's reference to st.
@@ -48,10 +48,10 @@ func (s *Store) failedHandle(err error) *Handle {
 	return &Handle{store: s, closed: err}
 }
 
-func (h *Handle) waitingSince() time.Time {
+func (h *Handle) queuedSince() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.since
+	return h.queuedAt
 }
 
 // closedErr returns why h cannot be used, or nil. The caller holds h.mu.
@@ -64,8 +64,8 @@ func (h *Handle) closedErr() error {
 	return h.root.closed
 }
 
-// Release gives h up and discards its unsaved changes. When the last handle of a session
-// is released, the session leaves this node's memory. Further calls do nothing.
+// Release gives h up and discards its unsaved changes. Once no handle and no request uses
+// a session, it leaves this node's memory. Further calls do nothing.
 func (h *Handle) Release() {
 	h.mu.Lock()
 	again := h.closed != nil
@@ -313,7 +313,7 @@ func (h *Handle) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if _, err := h.current(); err != nil {
 		return err
 	}
-	ch, err := h.state.update(ctx, h.waitingSince(), fn, h.store.prepare)
+	ch, err := h.state.update(ctx, h.queuedSince(), fn, h.store.prepare)
 	if err != nil {
 		return err
 	}
@@ -399,7 +399,7 @@ func (h *Handle) do(ctx context.Context, o *op) error {
 	if _, err := h.current(); err != nil && (o.kind != opDestroy || !errors.Is(err, ErrSessionGone)) {
 		return err
 	}
-	o.waitingSince = h.waitingSince()
+	o.queuedSince = h.queuedSince()
 	return h.state.do(ctx, o)
 }
 

@@ -154,7 +154,7 @@ func (s *Session) attach(st *state, h *Handle, known bool) {
 	h.store, h.state, h.device = s.store, st, s.device
 	s.h, s.owed, s.knows = h, !known, ""
 	if s.request != nil {
-		h.since = s.request.Time()
+		h.queuedAt = s.request.Time()
 	}
 	if known {
 		s.knows = st.place().key

@@ -15,9 +15,9 @@ import (
 // the store go through its queue (state_queue.go) as commits (state_commit.go), one at a
 // time, so the store's answers are never applied out of order.
 //
-// Lock order, from outer to inner: Session.mu or Handle.mu; a table shard's mu;
-// state.mu; the mu of the state that it forwards to; tracker.mu or expiryTimers.mu. None
-// is held during I/O or user code.
+// Lock order, from outer to inner: Session.mu or Handle.mu (a fork's, then its root's); a
+// table shard's mu; state.mu; the mu of the state that it forwards to; tracker.mu or
+// expiryTimers.mu. None is held during I/O or user code.
 type state struct {
 	store *Store
 

@@ -24,7 +24,7 @@ type commit struct {
 
 	now       time.Time // when the commit began or, if later, when it last loaded
 	confirmed bool      // the store answered since the commit began: state.cur is what it holds
-	timedOut  bool      // the store did not answer within StorageTimeout
+	timedOut  bool      // the store did not answer within Config.Timeouts.Storage
 
 	rejected []rejection      // ops that merge failed; their results become final when the rest is stored
 	newRev   storage.Revision // revision of the new key that regenerate wrote; Absent if it wrote none
@@ -390,8 +390,8 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 		return nil, nil
 	}
 	if s.cur.fresh() {
-		begun := s.store.initialLimits(now)
-		m.created, m.absolute, m.idle = begun.created, begun.absolute, begun.idle
+		initial := s.store.initialLimits(now)
+		m.created, m.absolute, m.idle = initial.created, initial.absolute, initial.idle
 	}
 	for _, o := range c.batch {
 		for key := range o.ch {

@@ -24,7 +24,7 @@ import (
 type queue struct {
 	pending    []*op
 	busy       bool      // a caller leads, or was promoted to
-	timedOutAt time.Time // when a commit last ran into StorageTimeout; zero after one that did not
+	timedOutAt time.Time // when a commit last ran into Config.Timeouts.Storage; zero once the store answered again
 }
 
 type opKind uint8
@@ -40,13 +40,13 @@ const (
 // op is one caller's operation. Its status, err and values are guarded by state.mu
 // until wake is signaled or submit returns.
 type op struct {
-	kind         opKind
-	ch           changes
-	idle         time.Duration // a new idle limit; 0 keeps the current one
-	tx           *Tx           // the Update that computed ch; nil if no Update did
-	to           place         // the new ID, for opRegenerate
-	device       device        // the device that logs in; zero keeps the current one
-	waitingSince time.Time     // when the caller's work was queued; zero: now
+	kind        opKind
+	ch          changes
+	idle        time.Duration // a new idle limit; 0 keeps the current one
+	tx          *Tx           // the Update that computed ch; nil if no Update did
+	to          place         // the new ID, for opRegenerate
+	device      device        // the device that logs in; zero keeps the current one
+	queuedSince time.Time     // when the caller's work was queued; zero: now
 
 	status opStatus
 	err    error
@@ -73,7 +73,8 @@ var (
 )
 
 // submit runs o and returns its result. ctx only bounds the time in the queue. Once o
-// belongs to a commit, submit returns when that commit ends, which StorageTimeout bounds.
+// belongs to a commit, submit returns when that commit ends, which
+// Config.Timeouts.Storage bounds.
 func (s *state) submit(ctx context.Context, o *op) error {
 	if ctx.Err() != nil {
 		return canceledError(ctx)
@@ -110,7 +111,7 @@ func (s *state) admit(o *op) error {
 	if s.ended != nil && o.kind != opDestroy {
 		return s.ended
 	}
-	if o.waitingSince.Before(s.timedOutAt) && !o.waitingSince.IsZero() && time.Since(s.timedOutAt) < s.store.cfg.Timeouts.Storage {
+	if o.queuedSince.Before(s.timedOutAt) && !o.queuedSince.IsZero() && time.Since(s.timedOutAt) < s.store.cfg.Timeouts.Storage {
 		return errNotAnswering // it already waited behind a call that timed out
 	}
 	if o.kind == opChange {
@@ -166,16 +167,16 @@ func (s *state) lead(ctx context.Context, own *op) {
 	}
 	s.committing = batch
 	s.applyPendingLocked() // changes that are known already would only cause a conflict
-	begun, generation, key := time.Now(), s.store.tracker.generation.Load(), s.track.key
+	start, generation, key := time.Now(), s.store.tracker.generation.Load(), s.track.key
 	subscribed := s.track.subscribed
 	s.mu.Unlock()
 
-	c := commit{s: s, batch: batch, now: begun}
+	c := commit{s: s, batch: batch, now: start}
 	c.run(ctx)
 
 	s.mu.Lock()
 	if c.confirmed && !s.stale {
-		s.track.confirmedAt, s.track.recheckDue = begun, false
+		s.track.confirmedAt, s.track.recheckDue = start, false
 		if subscribed && key == s.track.key {
 			s.track.confirmedIn = generation + 1
 		}
@@ -218,7 +219,7 @@ func (s *state) do(ctx context.Context, o *op) error {
 		if err != errForwarded {
 			return err
 		}
-		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device, waitingSince: o.waitingSince}
+		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device, queuedSince: o.queuedSince}
 	}
 }
 

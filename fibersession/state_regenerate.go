@@ -32,9 +32,9 @@ func (c *commit) regenerate() error {
 	}
 	next.epoch++
 	if cur.fresh() {
-		begun := *cur
-		begun.epoch++
-		s.publish(&begun, nil)
+		unsaved := *cur
+		unsaved.epoch++
+		s.publish(&unsaved, nil)
 		s.moveTo(to)
 		c.finishKind(opRegenerate)
 		return c.attempt() // stores the changes, if any, under the new key

@@ -92,7 +92,7 @@ func (t *table) remove(s *state, at place) {
 
 // rekey enters s under its new place. If there is a state at that place already, s
 // forwards to it and takes a reference to it.
-func (t *table) rekey(s *state, from, to place) (yielded bool) {
+func (t *table) rekey(s *state, from, to place) (forwarded bool) {
 	t.remove(s, from)
 	sh := t.shard(to)
 	sh.mu.Lock()

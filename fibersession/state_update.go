@@ -112,10 +112,10 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 		if err != nil {
 			return nil, err
 		}
-		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, waitingSince: since})
+		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, queuedSince: since})
 	}
 	// Without a write, no compare-and-swap confirms what fn read. A load does.
-	if confirm := s.do(ctx, &op{kind: opReload, waitingSince: since}); confirm != nil {
+	if confirm := s.do(ctx, &op{kind: opReload, queuedSince: since}); confirm != nil {
 		return nil, confirm
 	}
 	s.mu.Lock()
@@ -201,7 +201,7 @@ func (s *state) admitChange(o *op) error {
 	if s.running > 0 {
 		s.seq++
 		for key := range o.ch {
-			mark(&s.changed, key, s.seq)
+			setSeq(&s.changed, key, s.seq)
 		}
 		if o.tx != nil {
 			o.tx.seq = s.seq
@@ -219,8 +219,8 @@ func (s *state) invalidate(keys []string) {
 	}
 	s.seq++
 	for _, key := range keys {
-		mark(&s.changed, key, s.seq)
-		mark(&s.invalidated, key, s.seq)
+		setSeq(&s.changed, key, s.seq)
+		setSeq(&s.invalidated, key, s.seq)
 	}
 }
 
@@ -231,7 +231,7 @@ func (s *state) invalidateOp(o *op) {
 	}
 }
 
-func mark(m *map[string]uint64, key string, seq uint64) {
+func setSeq(m *map[string]uint64, key string, seq uint64) {
 	if *m == nil {
 		*m = make(map[string]uint64)
 	}
@@ -242,9 +242,9 @@ func mark(m *map[string]uint64, key string, seq uint64) {
 func (s *state) isInvalidated(tx *Tx) bool { return tx.readBefore(s.invalidated) }
 
 // readBefore reports whether tx read a key that was marked after tx began.
-func (tx *Tx) readBefore(marks map[string]uint64) bool {
+func (tx *Tx) readBefore(seqs map[string]uint64) bool {
 	if tx.readAllKeys {
-		for _, seq := range marks {
+		for _, seq := range seqs {
 			if seq > tx.seq {
 				return true
 			}
@@ -252,7 +252,7 @@ func (tx *Tx) readBefore(marks map[string]uint64) bool {
 		return false
 	}
 	for key := range tx.reads {
-		if marks[key] > tx.seq {
+		if seqs[key] > tx.seq {
 			return true
 		}
 	}

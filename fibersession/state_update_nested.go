@@ -94,15 +94,15 @@ func (r runner) call(tx *Tx, fn func(*Tx) error) error {
 // runsHere reports whether the calling goroutine is inside one of the functions that run
 // on the state. The caller holds s.mu, so these keep their marks meanwhile.
 func (s *state) runsHere() bool {
-	var wanted uint32
+	var running uint32 // marks
 	for _, tx := range s.functions {
 		if tx.runner.mark >= 0 {
-			wanted |= 1 << tx.runner.mark
+			running |= 1 << tx.runner.mark
 		} else if tx.runner.goroutine == goroutineID() {
 			return true
 		}
 	}
-	return wanted&marksOnStack() != 0
+	return running&marksOnStack() != 0
 }
 
 // marksOnStack returns the marks among the callers, one bit for each.

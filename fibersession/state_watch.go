@@ -60,12 +60,12 @@ func (s *state) notify() {
 	s.watch.notifying = true
 	defer func() { // also after a panic in fn: the next event must still be delivered
 		s.watch.notifying = false
-		yielded := s.forward.Load() != nil
-		if yielded {
+		forwarded := s.forward.Load() != nil
+		if forwarded {
 			s.moveWatchers()
 		}
 		s.mu.Unlock()
-		if yielded {
+		if forwarded {
 			s.resolve().notify()
 		}
 	}()

@@ -73,9 +73,9 @@ func newTracker(s *Store) *tracker {
 
 // setTracked starts or stops tracking the state. It restarts it if the key changed. The
 // caller holds s.mu.
-func (s *state) setTracked(wanted bool) {
+func (s *state) setTracked(tracked bool) {
 	key := ""
-	if wanted {
+	if tracked {
 		key = s.at.key
 	}
 	if s.track.key == key {
@@ -191,12 +191,12 @@ func (t *tracker) openWatch() (storage.Watch, error) {
 // changes may have been missed, so it has the session reloaded.
 func (s *state) subscribed(key string) {
 	s.mu.Lock()
-	mine := s.track.key == key
-	if mine {
+	current := s.track.key == key
+	if current {
 		s.track.subscribed = true
 	}
 	s.mu.Unlock()
-	if mine {
+	if current {
 		s.store.tracker.enqueue(s)
 	}
 }

@@ -39,7 +39,7 @@ func (h *Handle) Refresh(ctx context.Context, f Freshness) error {
 	if _, err := h.current(); err != nil {
 		return err
 	}
-	if err := h.state.refresh(ctx, f, h.waitingSince()); err != nil {
+	if err := h.state.refresh(ctx, f, h.queuedSince()); err != nil {
 		return err
 	}
 	h.discardChanges()
@@ -71,7 +71,7 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 	if ctx.Err() == nil && s.resolve().checkUnchanged() {
 		return nil
 	}
-	err := s.do(ctx, &op{kind: opReload, waitingSince: since})
+	err := s.do(ctx, &op{kind: opReload, queuedSince: since})
 	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().inOutageGrace() {
 		s.store.stats.graced.Add(1)
 		return nil
