@@ -24,8 +24,9 @@ type Tx struct {
 	readAllKeys bool   // Keys was called
 	seq         uint64 // the state's seq when values was captured
 	runner      runner // the goroutine that runs the function
-	closed      bool
+	closed      bool   // the function has returned; state.mu guards the write
 	device      device // the device that logs in; zero for other updates
+	next        *Tx    // in updates.running
 }
 
 // Get returns a copy of the value of key, with tx's own changes applied, or nil if there
@@ -79,8 +80,7 @@ func (tx *Tx) Keys() []string {
 type updates struct {
 	committing  []*op          // the batch of the running commit
 	projected   map[string]any // values of cur with committing and pending applied; nil: not computed
-	running     int            // number of Updates from their begin to their result
-	functions   []*Tx          // of the Updates whose functions are running
+	running     *Tx            // list of the Updates that have no result yet
 	seq         uint64
 	changed     map[string]uint64 // seq of each key's latest change, queued or published
 	invalidated map[string]uint64 // seq of each key's latest change that queued ops did not expect
@@ -105,7 +105,7 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 	if err != nil {
 		return nil, err
 	}
-	defer s.endUpdate()
+	defer s.endUpdate(tx)
 	err = s.run(tx, fn)
 	if err == nil && len(tx.ch) > 0 {
 		ch, err := prepare(tx.ch)
@@ -130,9 +130,8 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 func (s *state) run(tx *Tx, fn func(*Tx) error) (err error) {
 	returned := false
 	defer func() {
-		tx.closed = true
 		s.mu.Lock()
-		s.functions = slices.DeleteFunc(s.functions, func(other *Tx) bool { return other == tx })
+		tx.closed = true
 		s.mu.Unlock()
 		if returned { // not after a panic: see runner
 			tx.runner.release()
@@ -152,23 +151,27 @@ func (s *state) beginUpdate() (*Tx, error) {
 	case s.ended != nil:
 		r.release()
 		return nil, s.ended
-	case len(s.functions) > 0 && s.runsHere():
+	case s.runsHere():
 		r.release()
 		return nil, ErrNested
 	}
 	if s.projected == nil {
 		s.projected = s.project()
 	}
-	tx := &Tx{values: s.projected, seq: s.seq, runner: r}
-	s.running++
-	s.functions = append(s.functions, tx)
-	return tx, nil
+	s.running = &Tx{values: s.projected, seq: s.seq, runner: r, next: s.running}
+	return s.running, nil
 }
 
-func (s *state) endUpdate() {
+func (s *state) endUpdate(tx *Tx) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running--; s.running == 0 {
+	for p := &s.running; *p != nil; p = &(*p).next {
+		if *p == tx {
+			*p = tx.next
+			break
+		}
+	}
+	if s.running == nil {
 		s.changed, s.invalidated = nil, nil
 	}
 }
@@ -191,14 +194,14 @@ func (s *state) project() map[string]any {
 func (s *state) admitChange(o *op) error {
 	switch {
 	case o.tx == nil:
-		if len(s.functions) > 0 && s.runsHere() {
+		if s.runsHere() {
 			return ErrNested
 		}
 	case o.tx.readBefore(s.changed):
 		return errRerun
 	}
 	s.projected = nil
-	if s.running > 0 {
+	if s.running != nil {
 		s.seq++
 		for key := range o.ch {
 			setSeq(&s.changed, key, s.seq)
@@ -214,7 +217,7 @@ func (s *state) admitChange(o *op) error {
 // caller holds s.mu.
 func (s *state) invalidate(keys []string) {
 	s.projected = nil
-	if s.running == 0 || len(keys) == 0 {
+	if s.running == nil || len(keys) == 0 {
 		return
 	}
 	s.seq++

@@ -94,15 +94,17 @@ func (r runner) call(tx *Tx, fn func(*Tx) error) error {
 // runsHere reports whether the calling goroutine is inside one of the functions that run
 // on the state. The caller holds s.mu, so these keep their marks meanwhile.
 func (s *state) runsHere() bool {
-	var running uint32 // marks
-	for _, tx := range s.functions {
-		if tx.runner.mark >= 0 {
-			running |= 1 << tx.runner.mark
-		} else if tx.runner.goroutine == goroutineID() {
+	var inUse uint32 // marks of the functions
+	for tx := s.running; tx != nil; tx = tx.next {
+		switch {
+		case tx.closed:
+		case tx.runner.mark >= 0:
+			inUse |= 1 << tx.runner.mark
+		case tx.runner.goroutine == goroutineID():
 			return true
 		}
 	}
-	return running&marksOnStack() != 0
+	return inUse != 0 && inUse&marksOnStack() != 0
 }
 
 // marksOnStack returns the marks among the callers, one bit for each.
