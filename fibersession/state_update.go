@@ -23,7 +23,7 @@ type Tx struct {
 	reads       map[string]struct{}
 	readAllKeys bool   // Keys was called
 	seq         uint64 // the state's seq when values was captured
-	runner      runner // the goroutine that runs the function
+	goroutine   uint64 // the ID of the goroutine that runs the function
 	closed      bool   // the function has returned; state.mu guards the write
 	device      device // the device that logs in; zero for other updates
 	next        *Tx    // in updates.running
@@ -127,38 +127,30 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 }
 
 // run calls fn. Meanwhile the calling goroutine counts as being inside the Update.
-func (s *state) run(tx *Tx, fn func(*Tx) error) (err error) {
-	returned := false
+func (s *state) run(tx *Tx, fn func(*Tx) error) error {
 	defer func() {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		tx.closed = true
-		s.mu.Unlock()
-		if returned { // not after a panic: see runner
-			tx.runner.release()
-		}
 	}()
-	err = tx.runner.call(tx, fn)
-	returned = true
-	return err
+	return fn(tx)
 }
 
 // beginUpdate registers an Update of this goroutine and captures the values it sees.
 func (s *state) beginUpdate() (*Tx, error) {
-	r := newRunner()
+	goroutine := goroutineID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.ended != nil:
-		r.release()
 		return nil, s.ended
 	case s.runsHere():
-		r.release()
 		return nil, ErrNested
 	}
 	if s.projected == nil {
 		s.projected = s.project()
 	}
-	s.running = &Tx{values: s.projected, seq: s.seq, runner: r, next: s.running}
+	s.running = &Tx{values: s.projected, seq: s.seq, goroutine: goroutine, next: s.running}
 	return s.running, nil
 }
 

@@ -23,13 +23,12 @@ func nestedHandle(t *testing.T, s *Store) *Handle {
 }
 
 // Only a change from inside the session's own Update is nested: not one from inside another
-// session's Update, although a third goroutine runs an Update of the changed session. The
-// marks do not limit how many functions run at once.
+// session's Update, although a third goroutine runs an Update of the changed session.
 func TestUpdate_NestedAmongManyFunctions(t *testing.T) {
 	ctx := context.Background()
 	s := New()
 	defer s.Close()
-	const functions = 2*len(marks) + 1
+	const functions = 33
 	var handles []*Handle
 	for range functions {
 		handles = append(handles, nestedHandle(t, s))
@@ -73,42 +72,4 @@ func TestUpdate_NestedAmongManyFunctions(t *testing.T) {
 		})
 	}
 	done.Wait()
-}
-
-// While a panic of a function passes through the stack, a deferred change of the session is
-// not nested, whatever other functions run then.
-func TestUpdate_DeferredChangeDuringPanic(t *testing.T) {
-	ctx := context.Background()
-	s := New()
-	defer s.Close()
-	h := nestedHandle(t, s)
-	inUse := marksInUse.Load()
-	t.Cleanup(func() { marksInUse.Store(inUse) }) // each panic below keeps a mark
-	for range len(marks) + 1 {
-		func() {
-			defer func() { _ = recover() }()
-			defer func() {
-				running, stop := make(chan struct{}), make(chan struct{})
-				var others sync.WaitGroup
-				others.Go(func() {
-					first := true
-					_ = h.Update(ctx, func(*Tx) error {
-						if first {
-							first = false
-							close(running)
-							<-stop
-						}
-						return nil
-					})
-				})
-				<-running
-				if _, err := h.Incr(ctx, "n", 1); err != nil {
-					t.Errorf("deferred Incr: %v", err)
-				}
-				close(stop)
-				others.Wait()
-			}()
-			_ = h.Update(ctx, func(*Tx) error { panic("a bug") })
-		}()
-	}
 }
