@@ -12,19 +12,19 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Answer is what one client answered to an event.
+// Answer is one client's acknowledgement of an event.
 type Answer struct {
 	args        []json.RawMessage
 	attachments [][]byte
 }
 
-// Args returns the answer's arguments: raw JSON.
+// Args returns the answer's arguments as raw JSON.
 func (a Answer) Args() []json.RawMessage { return a.args }
 
-// Bind decodes the answer's arguments as Packet.Bind does.
+// Bind decodes the answer's arguments like Packet.Bind.
 func (a Answer) Bind(ptrs ...any) error {
 	if len(a.args) < len(ptrs) {
-		return fmt.Errorf("%w: the answer has %d arguments, %d are wanted", ErrMissingArg, len(a.args), len(ptrs))
+		return fmt.Errorf("%w: the answer has %d arguments, Bind wants %d", ErrMissingArg, len(a.args), len(ptrs))
 	}
 	for i, ptr := range ptrs {
 		if ptr == nil {
@@ -37,68 +37,72 @@ func (a Answer) Bind(ptrs ...any) error {
 	return nil
 }
 
-// result is one answer or, without ok, that none can come any more.
-type result struct {
+// ackResult is an answer. If ok is false, the socket disconnected without answering.
+type ackResult struct {
 	answer Answer
 	ok     bool
 }
 
-// pendingAcks are the answers that one socket owes. The zero value is ready.
+// pendingAcks holds the acknowledgements that one socket still owes, by ID. The zero
+// value is ready to use.
 type pendingAcks struct {
-	mu     sync.Mutex
-	wait   map[uint64]chan<- result
-	closed bool
+	mu      sync.Mutex
+	waiting map[uint64]chan<- ackResult
+	closed  bool
 }
 
-// expect registers an ID: to has room for the one result that will be sent to it.
-func (a *pendingAcks) expect(id uint64, limit int, to chan<- result) error {
+// register starts waiting for id. Exactly one result is sent to ch, unless remove is
+// called first; ch needs room for it.
+func (a *pendingAcks) register(id uint64, limit int, ch chan<- ackResult) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.closed:
 		return ErrDisconnected
-	case len(a.wait) >= limit:
+	case len(a.waiting) >= limit:
 		return ErrTooManyAcks
-	case a.wait == nil:
-		a.wait = make(map[uint64]chan<- result)
+	case a.waiting == nil:
+		a.waiting = make(map[uint64]chan<- ackResult)
 	}
-	a.wait[id] = to
+	a.waiting[id] = ch
 	return nil
 }
 
-// take ends the wait for id and returns its channel, or nil when nobody waits.
-func (a *pendingAcks) take(id uint64) chan<- result {
+// remove stops waiting for id. It returns the channel of id, or nil if id is not
+// waited for.
+func (a *pendingAcks) remove(id uint64) chan<- ackResult {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ch := a.wait[id]
-	delete(a.wait, id)
+	ch := a.waiting[id]
+	delete(a.waiting, id)
 	return ch
 }
 
-// close tells all who wait that no answer will come.
+// close ends all waits without an answer.
 func (a *pendingAcks) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
-	for id, ch := range a.wait {
-		ch <- result{}
-		delete(a.wait, id)
+	for id, ch := range a.waiting {
+		ch <- ackResult{}
+		delete(a.waiting, id)
 	}
 }
 
-// answered takes an ACK packet. One that nobody waits for is ignored, as the
-// protocol wants it.
-func (s *Socket) answered(p siopacket.Packet) error {
-	if ch := s.acks.take(p.ID); ch != nil {
-		ch <- result{Answer{args: p.AppendArgs(nil), attachments: p.Attachments}, true}
+// receiveAck delivers an ACK packet of the client to the caller that waits for it. As
+// the protocol demands, an unknown ID is ignored.
+func (s *Socket) receiveAck(p siopacket.Packet) error {
+	if ch := s.acks.remove(p.ID); ch != nil {
+		ch <- ackResult{Answer{args: p.AppendArgs(nil), attachments: p.Attachments}, true}
 	}
 	return nil
 }
 
-// EmitWithAck sends an event and waits for the client's answer. It waits until ctx
-// ends, or Config.Timeouts.Ack when ctx has no deadline, and returns ErrAckTimeout
-// then; ErrDisconnected when the client goes first. It may be called in a handler:
-// answers are taken in while handlers run.
+// EmitWithAck sends an event and waits for the client's answer. It returns
+// ErrAckTimeout if ctx's deadline passes (or Config.Timeouts.Ack, if ctx has none),
+// ctx.Err() if ctx is canceled, ErrDisconnected if the socket disconnects first, and
+// ErrTooManyAcks if 1024 answers of this socket are already pending. Handlers can call
+// it: answers are received while handlers run.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
 	id := s.ns.acks.Add(1)
 	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
@@ -107,109 +111,109 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (An
 	}
 	ctx, cancel := ackContext(ctx, 0, s.server().cfg.Timeouts.Ack)
 	defer cancel()
-	ch := make(chan result, 1)
-	if err := s.acks.expect(id, maxPendingAcks, ch); err != nil {
+	ch := make(chan ackResult, 1)
+	if err := s.acks.register(id, maxPendingAcks, ch); err != nil {
 		return Answer{}, err
 	}
 	if err := s.send(0, msgs); err != nil {
-		s.acks.take(id)
+		s.acks.remove(id)
 		return Answer{}, err
 	}
-	return s.await(ctx, id, ch)
+	return s.awaitAck(ctx, id, ch)
 }
 
-// ackContext bounds ctx by d, or by def when neither says how long.
-func ackContext(ctx context.Context, d, def time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
+// ackContext limits ctx to timeout. If timeout is not positive and ctx has no deadline,
+// it limits ctx to def.
+func ackContext(ctx context.Context, timeout, def time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
 		if _, ok := ctx.Deadline(); ok {
 			return ctx, func() {}
 		}
-		d = def
+		timeout = def
 	}
-	return context.WithTimeout(ctx, d)
+	return context.WithTimeout(ctx, timeout)
 }
 
-// await waits for one answer.
-func (s *Socket) await(ctx context.Context, id uint64, ch <-chan result) (Answer, error) {
+func (s *Socket) awaitAck(ctx context.Context, id uint64, ch <-chan ackResult) (Answer, error) {
 	select {
 	case r := <-ch:
-		return r.answer, answeredOr(r.ok)
+		return r.answer, ackError(r.ok)
 	case <-ctx.Done():
 	}
-	if s.acks.take(id) == nil { // it came at the same moment
+	if s.acks.remove(id) == nil { // the answer arrived just after the timeout
 		r := <-ch
-		return r.answer, answeredOr(r.ok)
+		return r.answer, ackError(r.ok)
 	}
-	return Answer{}, timeoutOr(ctx)
+	return Answer{}, ackTimeoutError(ctx)
 }
 
-// answeredOr is nil for an answer, and otherwise says that none can come.
-func answeredOr(ok bool) error {
+// ackError returns the error of an ackResult.
+func ackError(ok bool) error {
 	if !ok {
 		return ErrDisconnected
 	}
 	return nil
 }
 
-// timeoutOr says why a context that has ended is no longer waited for.
-func timeoutOr(ctx context.Context) error {
+// ackTimeoutError returns the error for a wait that ctx has ended.
+func ackTimeoutError(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ErrAckTimeout
 	}
 	return ctx.Err()
 }
 
-// gathering collects the answers of several sockets to one event.
-type gathering struct {
+// ackCollector collects the answers of several sockets to one event.
+type ackCollector struct {
 	id      uint64
-	results chan result
+	results chan ackResult
 	asked   []*Socket
 }
 
-// gather sends an event that wants answers to sockets.
-func gather(id uint64, f transport.Flags, msgs []transport.Message, sockets []*Socket, limit int) *gathering {
-	g := &gathering{id: id, results: make(chan result, len(sockets)), asked: make([]*Socket, 0, len(sockets))}
+// collectAcks sends an event that requests an acknowledgement to sockets.
+func collectAcks(id uint64, f transport.Flags, msgs []transport.Message, sockets []*Socket, limit int) *ackCollector {
+	c := &ackCollector{id: id, results: make(chan ackResult, len(sockets)), asked: make([]*Socket, 0, len(sockets))}
 	for _, s := range sockets {
-		if s.muted.Load() || s.acks.expect(id, limit, g.results) != nil {
+		if s.muted.Load() || s.acks.register(id, limit, c.results) != nil {
 			continue
 		}
-		if s.send(f, msgs) != nil && s.acks.take(id) != nil {
+		if s.send(f, msgs) != nil && s.acks.remove(id) != nil {
 			continue
 		}
-		g.asked = append(g.asked, s)
+		c.asked = append(c.asked, s)
 	}
-	return g
+	return c
 }
 
-// each calls fn for each answer as it comes, until fn has enough, all have come or
-// ctx ends. A socket that disconnects is not waited for.
-func (g *gathering) each(ctx context.Context, fn func(Answer) bool) error {
-	for n := range g.asked {
-		var r result
+// each calls fn for every answer as it arrives, until fn returns false, every socket has
+// answered or disconnected, or ctx ends.
+func (c *ackCollector) each(ctx context.Context, fn func(Answer) bool) error {
+	for n := range c.asked {
+		var r ackResult
 		select {
-		case r = <-g.results:
+		case r = <-c.results:
 		default:
 			select {
-			case r = <-g.results:
+			case r = <-c.results:
 			case <-ctx.Done():
-				g.forget()
-				return g.rest(n, fn, timeoutOr(ctx))
+				c.cancel()
+				return c.drain(n, fn, ackTimeoutError(ctx))
 			}
 		}
 		if r.ok && !fn(r.answer) {
-			g.forget()
+			c.cancel()
 			return nil
 		}
 	}
 	return nil
 }
 
-// rest takes what came at the moment when the time was over. Of n results the first
-// have been taken.
-func (g *gathering) rest(n int, fn func(Answer) bool, err error) error {
-	for ; n < len(g.asked); n++ {
+// drain passes on the answers that arrived while ctx ended, given that the first n
+// results were received before. It returns err if any result is missing.
+func (c *ackCollector) drain(n int, fn func(Answer) bool, err error) error {
+	for ; n < len(c.asked); n++ {
 		select {
-		case r := <-g.results:
+		case r := <-c.results:
 			if r.ok && !fn(r.answer) {
 				return nil
 			}
@@ -220,9 +224,9 @@ func (g *gathering) rest(n int, fn func(Answer) bool, err error) error {
 	return nil
 }
 
-// forget ends all waiting.
-func (g *gathering) forget() {
-	for _, s := range g.asked {
-		s.acks.take(g.id)
+// cancel stops waiting for the sockets that have not answered.
+func (c *ackCollector) cancel() {
+	for _, s := range c.asked {
+		s.acks.remove(c.id)
 	}
 }

@@ -185,7 +185,7 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 		}
 		asking.Go(func() { elsewhere, errElsewhere = b.askAnswers(ctx, m) }) // ends with ctx; waited for below
 	}
-	g := gather(id, b.flags, msgs, b.Sockets(), maxPendingAcks)
+	g := collectAcks(id, b.flags, msgs, b.Sockets(), maxPendingAcks)
 	answers := make([]Answer, 0, len(g.asked))
 	err = g.each(ctx, func(a Answer) bool {
 		answers = append(answers, a)
@@ -203,7 +203,7 @@ func (b Broadcast) askAnswers(ctx context.Context, m *adapter.Message) (answers 
 	for r, e := range b.ns.server.ask(ctx, m) {
 		switch {
 		case errors.Is(e, adapter.ErrIncomplete) && ctx.Err() != nil:
-			err = timeoutOr(ctx)
+			err = ackTimeoutError(ctx)
 		case e != nil:
 			err = e
 		case r.Kind == adapter.Answered:

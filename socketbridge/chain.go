@@ -2,17 +2,17 @@ package socketbridge
 
 import "github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 
-// Handler handles an event, or stands before a handler as a middleware: then it
-// goes on with p.Next, as Fiber's own handlers do. An error ends the packet: it
-// goes to the socket's error handlers, or to the log when there are none, and a client
-// that asked for an answer and has none is told: see EventError.
+// Handler handles an event. As a middleware, it calls p.Next to run the next one, like a
+// Fiber handler. An error ends the packet: it is passed to the socket's error handlers,
+// or logged if there are none. A client that waits for an answer gets an error answer;
+// see EventError.
 type Handler func(p *Packet) error
 
 // chain is what one call of On adds: middlewares and a handler.
 type chain []Handler
 
-// withChain returns m with one more chain for event. It copies: readers of the old
-// map are not disturbed.
+// withChain returns a copy of m with one more chain for event. Concurrent readers of m
+// are not disturbed.
 func withChain(m map[string][]chain, event string, handlers []Handler) map[string][]chain {
 	if len(handlers) == 0 {
 		panic("socketbridge: On needs a handler")
@@ -24,10 +24,10 @@ func withChain(m map[string][]chain, event string, handlers []Handler) map[strin
 	for k, v := range m {
 		next[k] = v
 	}
-	old := next[event]
-	next[event] = append(old[:len(old):len(old)], handlers)
+	next[event] = with(next[event], chain(handlers))
 	return next
 }
 
-// with returns list with more at its end, and leaves list alone.
+// with returns a copy of list with more appended. Concurrent readers of list are not
+// disturbed.
 func with[T any](list []T, more ...T) []T { return append(list[:len(list):len(list)], more...) }

@@ -177,7 +177,7 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 		changes int // of a key each
 	}{
 		{"a few", 20},
-		{"too many to tell", socketbridge.MaxNews + 1},
+		{"too many to tell", socketbridge.MaxChangedKeys + 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -212,7 +212,7 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 					t.Fatalf("%s, while the handlers still ran", <-happened)
 				}
 				close(hold)
-				if tt.changes <= socketbridge.MaxNews {
+				if tt.changes <= socketbridge.MaxChangedKeys {
 					happened.expect(t, "slow", "slow", fmt.Sprintf("told of %d keys, in order: true", tt.changes), "slow")
 				} else {
 					happened.expect(t, "slow", "slow", "told of 0 keys, in order: false", "slow")

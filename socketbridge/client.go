@@ -14,58 +14,58 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// client is the core's end of a connection: it decodes messages and hands each
-// packet to its namespace's socket. Receive and Closed never overlap; the rest is
-// guarded by mu.
+// client is the server's side of one connection. It limits the rate, decodes messages,
+// and passes each packet to the socket of its namespace. It is a transport.Receiver:
+// Receive and Closed never overlap.
 type client struct {
 	server *Server
 	conn   transport.Conn
 	lifted *lifted    // nil without a session store
-	plain  *plainConn // conn, when its client speaks plain messages
+	plain  *plainConn // conn, if the client speaks plain messages; otherwise nil
 
-	// Used by the reading goroutine alone.
-	decoder siopacket.Decoder
-	rate    limiter
-	half    *time.Timer // runs while a packet's attachments are awaited
+	// Only the reader goroutine uses these.
+	decoder         siopacket.Decoder
+	rate            limiter
+	attachmentTimer *time.Timer // runs while a packet's attachments are missing
 
-	stop serial.Signal // fired when the client ends: who waits for room gives up
+	stop serial.Signal // fired when the client ends, to release a blocked reader
 
-	mu      sync.Mutex
-	sockets []*Socket       // connected or connecting, one a namespace: few
-	left    map[string]bool // namespaces that the server took it out of: it may not know yet
-	holds   int             // what still needs the session: the connection, and each socket
-	idle    *time.Timer     // there while the client is in no namespace
-	ended   bool
+	mu        sync.Mutex      // guards the fields below
+	sockets   []*Socket       // connecting or connected, at most one per namespace
+	kicked    map[string]bool // namespaces that the server disconnected the client from; packets may still arrive
+	refs      int             // users of lifted: the connection and each unfinished socket
+	idleTimer *time.Timer     // runs while the client is in no namespace; otherwise nil
+	ended     bool
 }
 
 func newClient(s *Server, conn transport.Conn) *client {
 	c := &client{
 		server: s,
 		conn:   conn,
-		holds:  1,
+		refs:   1,
 	}
 	c.plain, _ = conn.(*plainConn)
 	c.lifted, _ = conn.Lifted().(*lifted)
-	c.decoder.Limits = s.cfg.limits
-	c.rate.init(s.rates)
-	c.idle = time.AfterFunc(s.cfg.Timeouts.Connect, c.connectTimeout)
+	c.rate.init(s.rateLimits)
+	c.idleTimer = time.AfterFunc(s.cfg.Timeouts.Connect, c.connectTimeout)
 	s.clientsMu.Lock()
 	s.clients[c] = struct{}{}
 	s.clientsMu.Unlock()
 	return c
 }
 
-// Receive takes the next message, on the connection's reading goroutine.
+// Receive handles the next message. It runs on the connection's reader goroutine, and
+// delays it if the client exceeds its rate limits.
 func (c *client) Receive(m transport.Message) error {
-	if wait, err := c.rate.take(len(m.Data)); err != nil {
-		c.log("a client sends too fast; its connection is closed", "error", err)
+	if wait, err := c.rate.count(len(m.Data)); err != nil {
+		c.warn("the connection of a client that sends too fast is closed (Config.Limits.EventsPerSecond and BytesPerSecond)", "error", err)
 		c.conn.Close(transport.ForcedClose)
 		return nil
 	} else if wait > 0 && !c.pause(wait) {
 		return ErrDisconnected
 	}
 	if c.plain != nil {
-		return c.packet(c.plain.decode(&c.decoder, m))
+		return c.handlePacket(c.plain.decode(&c.decoder, m))
 	}
 	var (
 		p    siopacket.Packet
@@ -84,22 +84,22 @@ func (c *client) Receive(m transport.Message) error {
 	if !done {
 		return nil
 	}
-	return c.packet(p)
+	return c.handlePacket(p)
 }
 
-// awaitAttachments bounds the time that half a packet may wait for the rest.
-func (c *client) awaitAttachments(pending bool) {
+// awaitAttachments closes the connection if a packet's attachments are missing for
+// attachmentTimeout.
+func (c *client) awaitAttachments(missing bool) {
 	switch {
-	case pending && c.half == nil:
-		c.half = time.AfterFunc(attachmentTimeout, func() { c.conn.Close(transport.ParseError) })
-	case !pending && c.half != nil:
-		c.half.Stop()
-		c.half = nil
+	case missing && c.attachmentTimer == nil:
+		c.attachmentTimer = time.AfterFunc(attachmentTimeout, func() { c.conn.Close(transport.ParseError) })
+	case !missing && c.attachmentTimer != nil:
+		c.attachmentTimer.Stop()
+		c.attachmentTimer = nil
 	}
 }
 
-// pause waits before the next message is read. It reports whether the client is
-// still there.
+// pause delays the reader goroutine by d. It returns false if the client ends first.
 func (c *client) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -111,26 +111,27 @@ func (c *client) pause(d time.Duration) bool {
 	}
 }
 
-func (c *client) packet(p siopacket.Packet) error {
+// handlePacket passes a packet to the socket of its namespace.
+func (c *client) handlePacket(p siopacket.Packet) error {
 	if p.Type == siopacket.Connect {
 		return c.connect(p)
 	}
 	c.mu.Lock()
-	s, left := c.in(p.Namespace), c.left[p.Namespace]
+	s, kicked := c.socketIn(p.Namespace), c.kicked[p.Namespace]
 	c.mu.Unlock()
-	if s == nil && (left || c.plain != nil) {
-		return nil // it was on its way when the server disconnected the socket
+	if s == nil && (kicked || c.plain != nil) {
+		return nil // sent before the client learned that the server disconnected it
 	}
 	if s == nil {
 		return fmt.Errorf("%w: packet for a namespace that was not joined", errProtocol)
 	}
 	switch p.Type {
 	case siopacket.Event:
-		return s.received(p)
+		return s.receiveEvent(p)
 	case siopacket.Ack:
-		return s.answered(p)
+		return s.receiveAck(p)
 	case siopacket.Disconnect:
-		c.forget(s, false)
+		c.removeSocket(s, false)
 		s.end(ClientDisconnect, false)
 		return nil
 	default:
@@ -138,20 +139,20 @@ func (c *client) packet(p siopacket.Packet) error {
 	}
 }
 
-// connect begins to join a namespace. The middlewares run apart from the reading
-// goroutine: they may take their time.
+// connect starts a socket in the packet's namespace. Its middlewares run on the socket's
+// inbox, so that they do not block the reader goroutine.
 func (c *client) connect(p siopacket.Packet) error {
 	ns := c.server.namespace(p.Namespace)
 	if ns == nil {
-		c.log("a client asked for a namespace that does not exist")
-		return c.refuse(p.Namespace, &ConnectError{Message: "Invalid namespace"})
+		c.warn("a client was refused: its namespace does not exist (see Server.Of)")
+		return c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace"})
 	}
 	auth, err := authPayload(p.Data)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
-	if c.in(p.Namespace) != nil {
+	if c.socketIn(p.Namespace) != nil {
 		c.mu.Unlock()
 		return fmt.Errorf("%w: second CONNECT to a namespace", errProtocol)
 	}
@@ -159,23 +160,23 @@ func (c *client) connect(p siopacket.Packet) error {
 		c.mu.Unlock()
 		return nil
 	}
-	// As many again may be ending: their handlers still run.
-	if len(c.sockets) >= maxNamespaces || c.holds > 2*maxNamespaces {
+	// Sockets that have ended count until their handlers have returned.
+	if len(c.sockets) >= maxNamespaces || c.refs > 2*maxNamespaces {
 		c.mu.Unlock()
-		return c.refuse(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
+		return c.sendConnectError(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
 	}
 	s := newSocket(ns, c, auth)
 	c.sockets = append(c.sockets, s)
-	delete(c.left, p.Namespace)
-	c.holds++
-	c.stopIdle()
+	delete(c.kicked, p.Namespace)
+	c.refs++
+	c.stopIdleTimer()
 	c.mu.Unlock()
-	s.inbox.step(s.connect)
+	s.inbox.pushStep(s.connect)
 	return nil
 }
 
-// authPayload returns a private copy of a CONNECT's payload, which must be an
-// object when there is one.
+// authPayload returns a copy of a CONNECT's payload. The payload is optional, but must
+// be an object.
 func authPayload(data []byte) (json.RawMessage, error) {
 	if len(data) == 0 {
 		return nil, nil
@@ -186,8 +187,8 @@ func authPayload(data []byte) (json.RawMessage, error) {
 	return append(json.RawMessage(nil), data...), nil
 }
 
-// refuse tells the client that it cannot join.
-func (c *client) refuse(namespace string, e *ConnectError) error {
+// sendConnectError refuses a CONNECT. It returns an error if e cannot be encoded.
+func (c *client) sendConnectError(namespace string, e *ConnectError) error {
 	payload := map[string]any{"message": e.Message}
 	if e.Data != nil {
 		payload["data"] = e.Data
@@ -196,13 +197,14 @@ func (c *client) refuse(namespace string, e *ConnectError) error {
 	if err != nil {
 		return errors.Join(errProtocol, err)
 	}
-	_ = c.conn.Send(0, msgs...) // a client that has gone need not be told
+	_ = c.conn.Send(0, msgs...) // fails only if the client has disconnected
 	return nil
 }
 
-// forget takes a socket that ends out of its namespace's place, so that the client
-// may join anew. A client that stays in no namespace for too long is closed.
-func (c *client) forget(s *Socket, byServer bool) {
+// removeSocket removes a socket that ends, so that the client can join its namespace
+// again. byServer says that the client may not know yet. A client that is in no namespace
+// for Config.Timeouts.Connect is closed.
+func (c *client) removeSocket(s *Socket, byServer bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := slices.Index(c.sockets, s)
@@ -211,33 +213,32 @@ func (c *client) forget(s *Socket, byServer bool) {
 	}
 	c.sockets = slices.Delete(c.sockets, at, at+1)
 	if byServer {
-		if c.left == nil {
-			c.left = make(map[string]bool)
+		if c.kicked == nil {
+			c.kicked = make(map[string]bool)
 		}
-		c.left[s.ns.name] = true
+		c.kicked[s.ns.name] = true
 	}
 	if len(c.sockets) == 0 && !c.ended {
-		c.idle = time.AfterFunc(c.server.cfg.Timeouts.Connect, c.connectTimeout)
+		c.idleTimer = time.AfterFunc(c.server.cfg.Timeouts.Connect, c.connectTimeout)
 	}
 }
 
-// release says that one of those who need the session is done with it.
+// release drops one reference to the lifted session, and releases it after the last.
 func (c *client) release() {
 	c.mu.Lock()
-	c.holds--
-	last := c.holds == 0
+	c.refs--
+	last := c.refs == 0
 	c.mu.Unlock()
 	if last {
-		c.server.dropped(c.lifted)
+		c.server.releaseLifted(c.lifted)
 	}
 }
 
-// stopIdle drops the timer: a stopped one would be kept as long as the client. The
-// caller holds the lock.
-func (c *client) stopIdle() {
-	if c.idle != nil {
-		c.idle.Stop()
-		c.idle = nil
+// stopIdleTimer stops the timer and drops it, which frees its memory. c.mu must be held.
+func (c *client) stopIdleTimer() {
+	if c.idleTimer != nil {
+		c.idleTimer.Stop()
+		c.idleTimer = nil
 	}
 }
 
@@ -250,8 +251,8 @@ func (c *client) connectTimeout() {
 	}
 }
 
-// in returns the client's socket in a namespace, or nil. The caller holds the lock.
-func (c *client) in(namespace string) *Socket {
+// socketIn returns the client's socket in a namespace, or nil. c.mu must be held.
+func (c *client) socketIn(namespace string) *Socket {
 	for _, s := range c.sockets {
 		if s.ns.name == namespace {
 			return s
@@ -260,35 +261,32 @@ func (c *client) in(namespace string) *Socket {
 	return nil
 }
 
-// list returns the client's sockets.
-func (c *client) list() []*Socket {
+// allSockets returns the client's connecting and connected sockets.
+func (c *client) allSockets() []*Socket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.sockets)
 }
 
-// abort ends the client at once: what it sent and was not yet handled is dropped.
+// abort ends the client at once. Its queued events are dropped.
 func (c *client) abort(reason Reason) {
-	c.interrupt()
-	for _, s := range c.list() {
+	c.stop.Fire()
+	for _, s := range c.allSockets() {
 		s.end(reason, true)
 	}
 	c.conn.Close(reason)
 }
 
-// interrupt lets the reading goroutine go, wherever it waits.
-func (c *client) interrupt() { c.stop.Fire() }
-
-// Closed is called when the connection has ended: the sockets end after what they
-// received was handled.
+// Closed ends the sockets after the connection has ended. Events that they received
+// before are still handled.
 func (c *client) Closed(reason transport.Reason, _ error) {
 	c.awaitAttachments(false)
 	c.mu.Lock()
 	c.ended = true
-	c.stopIdle()
+	c.stopIdleTimer()
 	c.mu.Unlock()
-	c.interrupt()
-	for _, s := range c.list() {
+	c.stop.Fire()
+	for _, s := range c.allSockets() {
 		s.end(reason, false)
 	}
 	c.server.clientsMu.Lock()
@@ -297,13 +295,13 @@ func (c *client) Closed(reason transport.Reason, _ error) {
 	c.release()
 }
 
-func (c *client) log(msg string, args ...any) {
+// warn logs a warning with the client's address.
+func (c *client) warn(msg string, args ...any) {
 	c.server.log.Warn("socketbridge: "+msg, append(args, "remote", c.conn.Handshake().RemoteIP)...)
 }
 
-// session returns a handle of the connection's session for one socket, or why
-// there is none.
-func (c *client) session() (*fibersession.Handle, error) {
+// forkSession returns a handle of the connection's session for one socket.
+func (c *client) forkSession() (*fibersession.Handle, error) {
 	switch {
 	case c.lifted == nil:
 		return nil, ErrSessionMissing

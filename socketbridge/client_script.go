@@ -8,24 +8,27 @@ import (
 	webclient "github.com/fiberbridge/fiberbridge/socketbridge/client"
 )
 
-// script is one form of the client for pages.
+// script is one file format of the browser client.
 type script struct {
-	start, end string // of its name; a hash of its content may stand between
+	start, end string // of the file name; the hash of the content may be between them
 	hash, etag string
 	body       []byte
 }
 
-// The client for pages, as a module and as a classic script.
+// The browser client as an ES module and as a classic script.
 var (
 	moduleScript  = &script{"fiberbridge", ".mjs", webclient.Hash, webclient.ETag, webclient.Script}
 	classicScript = &script{"fiberbridge", ".js", webclient.ClassicHash, webclient.ClassicETag, webclient.Classic}
 )
 
-// ScriptURL returns the path of the client for pages with a hash of its content in
-// its name, "/socket.io/fiberbridge.<hash>.mjs", which browsers keep for good: kind
-// is "module", or "classic" for a script that puts its functions into the global
-// fiberbridge. It panics for another kind. Without the hash ("fiberbridge.mjs") a
-// browser asks each time whether there is a newer one.
+// ScriptURL returns the path of the browser client,
+// "/socket.io/fiberbridge.<hash>.mjs". The name contains a hash of the content, so
+// browsers cache the file forever. kind is "module" for an ES module, or "classic" for a
+// script that defines the global variable fiberbridge. ScriptURL panics for any other
+// kind.
+//
+// The path without the hash ("/socket.io/fiberbridge.mjs") also works, but then browsers
+// revalidate the file on every load.
 func (s *Server) ScriptURL(kind string) string {
 	switch kind {
 	case "module":
@@ -38,9 +41,9 @@ func (s *Server) ScriptURL(kind string) string {
 
 func (f *script) hashed() string { return f.start + "." + f.hash + f.end }
 
-// serveScript answers a request for a name below the engine's path, if it is that of a
-// script. A hash that is none of this version is 404: kept under that name, another
-// version's script would stay for good.
+// serveScript serves a script by its name below the engine's path, and reports whether
+// the name belongs to a script. The hash of another version is answered with 404, because
+// caches would keep this version's content under it forever.
 func serveScript(c *fiber.Ctx, name string) (served bool, err error) {
 	for _, f := range [...]*script{moduleScript, classicScript} {
 		rest, ok := strings.CutPrefix(name, f.start)
@@ -69,20 +72,20 @@ func (f *script) serve(c *fiber.Ctx, hash string) error {
 		c.Set(fiber.HeaderCacheControl, "no-store")
 		return c.SendStatus(fiber.StatusNotFound)
 	}
-	// It is the same for everybody, so that pages of every origin may load it.
+	// The content is public, so pages of every origin may load it.
 	c.Set(fiber.HeaderAccessControlAllowOrigin, "*")
 	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	c.Set(fiber.HeaderETag, f.etag)
-	if known(c.Get(fiber.HeaderIfNoneMatch), f.etag) {
+	if etagMatches(c.Get(fiber.HeaderIfNoneMatch), f.etag) {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, "text/javascript; charset=utf-8")
 	return c.Send(f.body)
 }
 
-// known says whether an If-None-Match header names an ETag (RFC 9110, section 13.1.2).
-// A weak one counts: a proxy that compresses makes it of ours.
-func known(header, etag string) bool {
+// etagMatches reports whether an If-None-Match header matches an ETag (RFC 9110, section
+// 13.1.2). Weak ETags match too: compressing proxies weaken the original ETag.
+func etagMatches(header, etag string) bool {
 	for tag := range strings.SplitSeq(header, ",") {
 		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
 			return true

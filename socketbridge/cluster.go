@@ -262,9 +262,9 @@ func (c *cluster) answerBroadcast(ctx context.Context, ns *Namespace, m *adapter
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	g := gather(id, flagsOf(m), msgs, ns.rooms.find(m.Rooms, m.Except), maxPendingAcks)
+	g := collectAcks(id, flagsOf(m), msgs, ns.rooms.find(m.Rooms, m.Except), maxPendingAcks)
 	if !yield(&adapter.Reply{Kind: adapter.Counted, Clients: len(g.asked)}) {
-		g.forget()
+		g.cancel()
 		return
 	}
 	_ = g.each(ctx, func(a Answer) bool { // who asked knows how many are missing

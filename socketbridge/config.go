@@ -9,76 +9,76 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/setting"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
-// SessionMode says when a socket's session is read and written.
+// SessionMode determines when a socket's session is loaded and saved.
 type SessionMode uint8
 
 const (
-	// SessionPerPacket reloads the session before each event and saves what the
-	// handler changed when it returns. A handler never sees a stale session, and
-	// none runs for a session that has ended. It is the default.
+	// SessionPerPacket loads the session before each event, and saves a handler's changes
+	// when it returns. Handlers never see a stale session, and no handler runs for a
+	// session that has ended. It is the default.
 	SessionPerPacket SessionMode = iota + 1
-	// SessionPerConnection loads the session at connect and saves what a handler
-	// changed when it returns, and the rest at disconnect. Changes made on this node
-	// are seen at once, those of other nodes when the storage's feed tells of them.
+	// SessionPerConnection loads the session at connect. A handler's changes are saved
+	// when it returns, other changes at disconnect. Handlers see changes made on this node
+	// at once, and those of other nodes when the storage's feed reports them.
 	SessionPerConnection
-	// SessionManual loads the session at connect; reading again and saving are
-	// the handlers' business.
+	// SessionManual loads the session at connect. Handlers reload and save it themselves.
 	SessionManual
 	// SessionNone shares no session.
 	SessionNone
 )
 
-// Config configures a Server. Zero values mean the defaults. New panics when fields
-// contradict each other or hold a value that cannot be meant; the panic names the field
-// and what is allowed.
+// Config configures a Server. The zero value of a field means its default. New panics if
+// a field has an invalid value or contradicts another; the panic names the field and the
+// allowed values.
 type Config struct {
-	// Sessions is the store whose sessions the sockets share: the one that the app's HTTP
-	// handlers use.
+	// Sessions is the store whose sessions the sockets share. It must be the store of the
+	// app's HTTP handlers.
 	//
 	// Optional. Default: nil, no session is shared.
 	Sessions *fibersession.Store
 
-	// Mode says when a socket's session is read and written. A namespace can have its own
-	// (Namespace.SetMode).
+	// Mode determines when a socket's session is loaded and saved. Namespace.SetMode
+	// overrides it for one namespace.
 	//
 	// Optional. Default: SessionPerPacket
 	Mode SessionMode
 
-	// Freshness says how the session is read before an event in SessionPerPacket, and by
-	// Reload: fibersession.Strict asks the store for each event, fibersession.Tracked only
-	// when this node's copy is not known to be current.
+	// Freshness determines how SessionPerPacket and Reload load the session:
+	// fibersession.Strict asks the store for every event, fibersession.Tracked only if this
+	// node's copy may be out of date.
 	//
-	// Optional. Default: that of Sessions (fibersession.Config.Freshness), Strict
+	// Optional. Default: fibersession.Config.Freshness of Sessions
 	Freshness fibersession.Freshness
 
-	// OnExpiry decides what happens to a socket whose session expired, such as
-	// Always(ActionReconnect). ActionStay counts as ActionDisconnect. It must not block.
+	// OnExpiry decides what happens to a socket whose session expired, for example
+	// Always(ActionReconnect). ActionStay has the effect of ActionDisconnect. OnExpiry must
+	// not block.
 	//
 	// Optional. Default: nil, Always(ActionDisconnect)
 	OnExpiry Policy
 
 	// OnRegenerate decides what happens to a socket whose session got a new ID
-	// (Regenerate, Login). It must not block and can be called more than once.
+	// (Regenerate, Login). It must not block, and can be called more than once for one new
+	// ID.
 	//
-	// Optional. Default: nil, Always(ActionStay): the socket follows its session
+	// Optional. Default: nil, Always(ActionStay)
 	OnRegenerate Policy
 
-	// DisableTouch keeps events from extending the idle timeout of their session: only
-	// HTTP requests and saves do then. Heartbeats never do.
+	// DisableTouch stops events from extending the idle timeout of their session. HTTP
+	// requests and saves still extend it. Heartbeats never do.
 	//
 	// Optional. Default: false
 	DisableTouch bool
 
-	// Concurrency is how many events of one socket are handled at the same time. With 1
-	// they are handled one after the other, in the order they arrived.
+	// Concurrency is the number of events of one socket that are handled at the same time.
+	// With 1, they are handled in the order in which they arrived.
 	//
 	// Optional. Default: 1
 	Concurrency int
 
-	// Limits bound what one client can use.
+	// Limits bound the resources that one client can use.
 	//
 	// Optional. Default: see Limits
 	Limits Limits
@@ -88,21 +88,21 @@ type Config struct {
 	// Optional. Default: see Timeouts
 	Timeouts Timeouts
 
-	// Presence says when users count as online.
+	// Presence determines when users count as online.
 	//
 	// Optional. Default: see Presence
 	Presence Presence
 
-	// Recovery gives clients whose connection broke their socket back, with the events
-	// they missed (Socket.IO's connection state recovery).
+	// Recovery restores the sockets of clients that reconnect after a broken connection,
+	// and resends the events they missed (Socket.IO's connection state recovery).
 	//
 	// Optional. Default: Recovery{}, off
 	Recovery Recovery
 
-	// Adapter links this node with others: broadcasts, rooms and users then reach all of
-	// them (see package adapter, and redisadapter).
+	// Adapter connects this node with others, so that broadcasts, rooms and users span all
+	// nodes. See packages adapter and redisadapter.
 	//
-	// Optional. Default: nil, this node stands alone
+	// Optional. Default: nil, a single node
 	Adapter adapter.Adapter
 
 	// Engine configures the transport: path, heartbeat, sizes, origins. Its Logger
@@ -111,121 +111,119 @@ type Config struct {
 	// Optional. Default: engineio.ConfigDefault
 	Engine engineio.Config
 
-	// Logger receives what operators need to know. It never sees a session ID.
+	// Logger receives messages for the operator. Session IDs are never logged.
 	//
 	// Optional. Default: slog.Default()
 	Logger *slog.Logger
 
-	// Trace has hooks for metrics, logs and spans.
+	// Trace holds hooks for metrics, logs and tracing.
 	//
 	// Optional. Default: Trace{}, no hooks
 	Trace Trace
-
-	// limits of the codec; zero means its own defaults. Tests narrow them.
-	limits siopacket.Limits
 }
 
-// Limits is the part of Config that bounds what one client can use. Beside these, a
-// client can join at most 64 namespaces, a socket can wait for at most 1024
+// Limits bound the resources that one client can use. Three more limits are fixed: a
+// client can join at most 64 namespaces, a socket can have at most 1024 pending
 // acknowledgements, and the binary attachments of a packet must arrive within 10 s.
 type Limits struct {
-	// EventsPerSecond bounds the rate of packets of one connection, after a burst of
-	// twice as many. A client that sends faster is read from more slowly, and
-	// disconnected when it keeps on for 3 seconds. A negative number means no limit.
+	// EventsPerSecond bounds the packets of one connection per second, after a burst of
+	// twice as many. A client that sends faster is slowed down, and disconnected if it
+	// stays over the limit for 3 seconds. A negative number means no limit.
 	//
 	// Optional. Default: 200
 	EventsPerSecond int
 
-	// BytesPerSecond bounds the volume of one connection in the same way, with a burst of
-	// the same size or of one largest message (engineio.Config.MaxPayload), whichever is
-	// larger. A negative number means no limit.
+	// BytesPerSecond bounds the bytes that one connection sends per second, in the same
+	// way. The burst is BytesPerSecond or engineio.Config.MaxPayload, whichever is larger,
+	// so that a single message is never delayed. A negative number means no limit.
 	//
 	// Optional. Default: 4 << 20
 	BytesPerSecond int
 
-	// MaxInbox is how many events of one socket can wait for their handler. A client that
-	// sends more is read from more slowly.
+	// MaxInbox is the number of events of one socket that can wait for their handler. A
+	// client that sends more is not read from until there is room.
 	//
 	// Optional. Default: 256
 	MaxInbox int
 
-	// MaxRooms is how many rooms one socket can be in.
+	// MaxRooms is the number of rooms that one socket can be in, not counting the bridge's
+	// own rooms.
 	//
 	// Optional. Default: 1000
 	MaxRooms int
 
-	// MaxConnsPerSession is how many connections one session can have on this node. A
-	// negative number means no limit.
+	// MaxConnsPerSession is the number of connections that one session can have on this
+	// node. A negative number means no limit.
 	//
 	// Optional. Default: 32
 	MaxConnsPerSession int
 
-	// MaxConnsPerUser is how many connections with sockets one user (see
-	// fibersession.Config.UserKey) can have on this node. One more socket is refused, or
-	// disconnected if a login makes it one too many. A negative number means no limit.
+	// MaxConnsPerUser is the number of connections with sockets that one user (see
+	// fibersession.Config.UserKey) can have on this node. A further socket is refused, or
+	// disconnected if the user logged in through it. A negative number means no limit.
 	//
 	// Optional. Default: 64
 	MaxConnsPerUser int
 }
 
-// Timeouts is the part of Config that bounds how long the server waits. Negative values
-// are refused.
+// Timeouts bound how long the server waits. They must not be negative.
 type Timeouts struct {
-	// Connect is how long a client can stay without joining a namespace.
+	// Connect is how long a client can be connected without being in a namespace.
 	//
 	// Optional. Default: 45 * time.Second
 	Connect time.Duration
 
-	// Ack is how long EmitWithAck waits for an acknowledgement when neither its context
-	// nor Broadcast.Timeout says otherwise.
+	// Ack is how long EmitWithAck waits if its context has no deadline and
+	// Broadcast.Timeout is not set.
 	//
 	// Optional. Default: 30 * time.Second
 	Ack time.Duration
 
-	// Request is how long replies of other nodes are awaited (FetchSockets,
-	// ServerSideEmitWithAck) when the context has no deadline.
+	// Request is how long FetchSockets, ServerSideEmitWithAck and other requests wait for
+	// the replies of other nodes if the context has no deadline.
 	//
 	// Optional. Default: 5 * time.Second
 	Request time.Duration
 }
 
-// Presence is the part of Config about when users count as online.
+// Presence determines when users count as online.
 type Presence struct {
 	// Grace is how long a user can be without a socket before OnPresence reports the user
-	// offline, so that a reloaded page or a short network failure is not reported. A
-	// negative duration means none.
+	// offline. It hides page reloads and short network failures. A negative duration means
+	// no grace period.
 	//
 	// Optional. Default: 5 * time.Second
 	Grace time.Duration
 
-	// TTL is how long a node can stay silent before the other nodes take it for dead and
-	// its users for offline. It matters with an Adapter only.
+	// TTL is how long a node can be silent before the other nodes consider it dead and its
+	// users offline. It only matters with an Adapter.
 	//
 	// Optional. Default: 15 * time.Second
 	TTL time.Duration
 }
 
-// Limits that are the same for every server: legitimate clients stay far below them.
+// Limits that are not configurable, because legitimate clients stay far below them.
 const (
 	maxNamespaces     = 64   // of one client; as many more of its sockets can still be ending
-	maxPendingAcks    = 1024 // acknowledgements that one socket can wait for
+	maxPendingAcks    = 1024 // of one socket
 	attachmentTimeout = 10 * time.Second
 	ticketField       = "ticket" // the field of a client's auth option that holds a ticket
 )
 
-// Trace is a set of hooks; nil ones are skipped. A hook runs on the goroutine of the
-// event that it reports, and must not block.
+// Trace is a set of hooks. Each runs on the goroutine of the event that it reports, and
+// must not block. A nil hook is skipped.
 type Trace struct {
-	// Connected is called when a socket has joined its namespace.
+	// Connected is called after a socket has joined its namespace.
 	Connected func(s *Socket)
-	// Disconnected is called when a socket has left, after its own handlers.
+	// Disconnected is called after a socket's disconnect handlers.
 	Disconnected func(s *Socket, reason Reason)
-	// Handled is called when an event was handled, its session saved and its
-	// acknowledgement sent. err is the handler's error, or why the save failed.
+	// Handled is called after an event was handled, its session saved and its
+	// acknowledgement sent. err joins the errors of the handlers and of the save; nil
+	// means that there was none.
 	Handled func(p *Packet, err error)
 }
 
-// ConfigDefault holds the defaults.
+// ConfigDefault holds the default of every field.
 var ConfigDefault = Config{
 	Mode:        SessionPerPacket,
 	Concurrency: 1,
@@ -249,18 +247,18 @@ var ConfigDefault = Config{
 	Engine: engineio.ConfigDefault,
 }
 
-// configDefault returns the configuration with all defaults filled in. It panics on
-// values that cannot be meant.
+// configDefault returns the configuration with all defaults filled in. It panics if a
+// value is invalid.
 func configDefault(config ...Config) Config {
 	var cfg Config
 	if len(config) > 0 {
 		cfg = config[0]
 	}
 	if cfg.Freshness > fibersession.Tracked {
-		refuse("Freshness", fmt.Sprintf("is %d: it must be Strict or Tracked", cfg.Freshness))
+		refuseSetting("Freshness", fmt.Sprintf("is %d: it must be Strict or Tracked", cfg.Freshness))
 	}
 	if cfg.Mode > SessionNone {
-		refuse("Mode", fmt.Sprintf("is %d: it must be one of the SessionMode constants", cfg.Mode))
+		refuseSetting("Mode", fmt.Sprintf("is %d: it must be one of the SessionMode constants", cfg.Mode))
 	}
 	if cfg.Mode == 0 {
 		cfg.Mode = ConfigDefault.Mode
@@ -295,12 +293,12 @@ func configDefault(config ...Config) Config {
 	if cfg.Engine.Logger == nil {
 		cfg.Engine.Logger = cfg.Logger
 	}
-	cfg.Engine = cfg.Engine.WithDefaults() // the limits below Server read its fields
+	cfg.Engine = cfg.Engine.WithDefaults() // here, because newRateLimits reads MaxPayload
 	return cfg
 }
 
-// refuse panics with the name of a field and why its value is refused.
-func refuse(name, why string) { setting.Refuse(field(name), why) }
+// refuseSetting panics with the name of a field and the reason why its value is invalid.
+func refuseSetting(name, why string) { setting.Refuse(field(name), why) }
 
-// field is the full name of a field of Config in messages.
+// field returns the full name of a field of Config for messages.
 func field(name string) string { return "socketbridge: Config." + name }

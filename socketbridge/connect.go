@@ -10,13 +10,14 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// ConnectHandler is a connect middleware. It goes on with c.Next, and refuses with
-// an error: a *ConnectError tells the client why, another one only that. Returning
-// nil without having called Next refuses too.
+// ConnectHandler is a connect middleware. It calls c.Next to run the next one. It
+// refuses the client by returning an error, or nil without having called Next. The
+// client sees the message and data of a *ConnectError, and of any other error only that
+// it was refused.
 type ConnectHandler func(c *Connect) error
 
-// Connect is a client's request to join a namespace, as connect middlewares see
-// it. It is used by one goroutine, and valid until the middleware returns.
+// Connect is a client's request to join a namespace, as connect middlewares see it. One
+// goroutine uses it, and it is valid until the middleware returns.
 type Connect struct {
 	socket *Socket
 	auth   json.RawMessage
@@ -25,21 +26,21 @@ type Connect struct {
 	passed bool
 }
 
-// Socket returns the socket that is being connected. Middlewares may already give
-// it handlers, rooms and data.
+// Socket returns the socket that is being connected. Middlewares can already give it
+// handlers, rooms and data.
 func (c *Connect) Socket() *Socket { return c.socket }
 
-// Session returns the session of the socket, or nil when none is shared.
+// Session returns the session of the socket, or nil if the namespace shares none.
 func (c *Connect) Session() *fibersession.Handle { return c.socket.session }
 
-// Handshake tells the HTTP request that opened the connection. See Socket.Handshake.
+// Handshake returns the HTTP request that opened the connection. See Socket.Handshake.
 func (c *Connect) Handshake() *transport.Handshake { return c.socket.Handshake() }
 
-// Context ends when the client goes away.
+// Context is canceled when the client disconnects.
 func (c *Connect) Context() context.Context { return c.socket.Context() }
 
-// Auth decodes what the client gave as its auth option into v. Without one it
-// leaves v alone.
+// Auth decodes the client's auth option into v. If the client sent none, v stays
+// unchanged.
 func (c *Connect) Auth(v any) error {
 	if len(c.auth) == 0 {
 		return nil
@@ -58,9 +59,9 @@ func (c *Connect) Next() error {
 	return h(c)
 }
 
-// admit runs the middlewares. It returns nil when all of them passed.
-func (c *Connect) admit() (err error) {
-	defer caught(c.socket.log, "a connect middleware", slog.Attr{}, &err)
+// run runs the middlewares. It returns nil if the client may join.
+func (c *Connect) run() (err error) {
+	defer recoverPanic(c.socket.log, "a connect middleware", slog.Attr{}, &err)
 	if err := c.Next(); err != nil {
 		return err
 	}
@@ -70,20 +71,21 @@ func (c *Connect) admit() (err error) {
 	return nil
 }
 
-// refusal is what the client is told of err.
-func refusal(err error) *ConnectError {
+// connectError returns the client's view of err.
+func connectError(err error) *ConnectError {
 	var ce *ConnectError
 	if errors.As(err, &ce) {
 		return ce
 	}
-	if e := public(err); e != nil {
+	if e := clientError(err); e != nil {
 		return &ConnectError{Message: e.Message, Data: e}
 	}
 	return &ConnectError{Message: "Forbidden", Data: &EventError{Code: CodeForbidden, Message: "Forbidden"}}
 }
 
-// liftSession gives the socket its handle of the connection's session.
-func (s *Socket) liftSession() error {
+// openSession gives the socket its session: that of its ticket, or else that of the
+// handshake's cookie.
+func (s *Socket) openSession() error {
 	if s.mode == SessionNone {
 		if s.settings.required {
 			return ErrSessionMissing
@@ -96,7 +98,7 @@ func (s *Socket) liftSession() error {
 		}
 		s.epoch.Store(s.ticketed.epoch)
 	} else {
-		h, err := s.client.session()
+		h, err := s.client.forkSession()
 		if err != nil {
 			return err
 		}
@@ -106,5 +108,5 @@ func (s *Socket) liftSession() error {
 	if s.settings.required && s.session.Fresh() {
 		return ErrSessionMissing
 	}
-	return s.current()
+	return s.sessionError()
 }

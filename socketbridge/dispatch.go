@@ -5,9 +5,8 @@ import (
 	"log/slog"
 )
 
-// handle takes one event all the way: session, middlewares, listeners, save,
-// answer. It runs on the socket's inbox. This is the one place where the handlers
-// of users run.
+// handle handles one event: it prepares the session, runs the middlewares and listeners,
+// saves the session and sends the answer. It runs on a worker of the socket's inbox.
 func (s *Socket) handle(p *Packet) {
 	err := s.run(p)
 	if err == errDropped {
@@ -15,69 +14,70 @@ func (s *Socket) handle(p *Packet) {
 	}
 	saved := true
 	if !errors.Is(err, errPanic) {
-		if e := s.save(p); e != nil {
+		if e := p.saveSession(); e != nil {
 			saved = false
 			err = errors.Join(err, e)
 		}
 	}
-	p.settle(err, saved)
+	p.finishAck(err, saved)
 	if err != nil {
-		s.failed(p, err)
+		s.reportError(p, err)
 	}
 	if hook := s.server().cfg.Trace.Handled; hook != nil {
 		s.guard("Trace.Handled", func() { hook(p, err) })
 	}
 }
 
-// run goes through the packet's middlewares and listeners.
+// run prepares the session and runs the packet's middlewares, which lead to
+// runListeners.
 func (s *Socket) run(p *Packet) (err error) {
-	defer caught(s.log, "a handler", slog.String("event", p.event), &err)
-	if err := p.check(); err != nil {
+	defer recoverPanic(s.log, "a handler", slog.String("event", p.event), &err)
+	if err := p.openSession(); err != nil {
 		return err
 	}
 	p.stage, p.chain, p.next = inMiddlewares, s.middlewares(), 0
 	return p.Next()
 }
 
-// errDropped ends a packet of a socket that the server has disconnected: nobody is
-// told of it.
-var errDropped = errors.New("socketbridge: the event came too late")
+// errDropped ends a packet of a socket that the server has disconnected. It is reported
+// to no handler and no client.
+var errDropped = errors.New("socketbridge: the server has disconnected the socket")
 
-// late says whether the server has ended the packet's socket.
-func (p *Packet) late() error {
-	if p.socket.forced() {
+// dropError returns errDropped if the server has ended the socket, and nil otherwise.
+func (s *Socket) dropError() error {
+	if s.endedByServer() {
 		return errDropped
 	}
 	return nil
 }
 
-// listen runs the listeners of the event, each chain by itself, as Socket.IO calls
-// each listener; an error in one does not keep the others from running.
-func (p *Packet) listen() error {
+// runListeners runs the catch-all listeners and the event's chains. As in Socket.IO,
+// each runs on its own: an error in one does not keep the others from running.
+func (p *Packet) runListeners() error {
 	p.stage = inListeners
 	s := p.socket
-	if s.forced() {
-		return nil // a middleware disconnected it: the event is dropped
+	if s.endedByServer() {
+		return nil // a middleware disconnected the socket: the event is dropped
 	}
-	if err := s.current(); err != nil {
+	if err := s.sessionError(); err != nil {
 		return err
 	}
-	any, own := s.listeners(p.event)
+	catchAll, own := s.listeners(p.event)
 	var errs []error
-	one := func(c chain) {
+	runChain := func(c chain) {
 		p.chain, p.next = c, 0
 		if err := p.Next(); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	for _, h := range any {
-		one(chain{h})
+	for _, h := range catchAll {
+		runChain(chain{h})
 	}
 	for _, c := range s.ns.chains(p.event) {
-		one(c)
+		runChain(c)
 	}
 	for _, c := range own {
-		one(c)
+		runChain(c)
 	}
 	p.chain = nil
 	if len(errs) == 1 {
@@ -86,8 +86,9 @@ func (p *Packet) listen() error {
 	return errors.Join(errs...)
 }
 
-// failed tells the socket's error handlers, and ends a socket whose session has.
-func (s *Socket) failed(p *Packet, err error) {
+// reportError calls the socket's error handlers, or logs the error if there are none. It
+// ends the socket if its session has ended.
+func (s *Socket) reportError(p *Packet, err error) {
 	handlers := s.errorHandlers()
 	for _, fn := range handlers {
 		s.guard("OnError", func() { fn(p, err) })
@@ -96,6 +97,6 @@ func (s *Socket) failed(p *Packet, err error) {
 		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err)
 	}
 	if s.session != nil && s.session.Err() != nil {
-		s.lapse(s.session.Err())
+		s.sessionEnded(s.session.Err())
 	}
 }

@@ -1,6 +1,9 @@
-// Package socketbridge serves Socket.IO on Fiber v2 with the app's session in every
-// event handler: fresh, safe to write, and gone everywhere the moment it ends. The
-// official socket.io-client connects unchanged, over long-polling and WebSocket.
+// Package socketbridge serves Socket.IO on Fiber v2, with the web session of the app in
+// every event handler. The official socket.io-client connects unchanged, over
+// long-polling and WebSocket.
+//
+// Give the server the session store of the app, mount it after the session middleware,
+// and add handlers:
 //
 //	sessions := fibersession.New()
 //	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
@@ -9,37 +12,51 @@
 //	app.Use(sessions.Handler())
 //	app.Use(io.Handler()) // serves /socket.io/
 //
-//	io.OnConnection(func(s *socketbridge.Socket) {
-//		s.On("incr", func(p *socketbridge.Packet) error {
-//			n := fibersession.Value[int](p.Session(), "count") + 1
-//			p.Session().Set("count", n) // saved when the handler returns
-//			return p.Ack(n)             // sent when it is saved
-//		})
+//	io.On("incr", func(p *socketbridge.Packet) error {
+//		n := fibersession.Value[int](p.Session(), "count") + 1
+//		p.Session().Set("count", n) // saved when the handler returns
+//		return p.Ack(n)             // sent after the save
 //	})
 //
-// Four ideas carry the rest.
+// # What you can do
 //
-// The session is lifted at the handshake. Whatever the app mounted before the
-// bridge runs for it, as for any request; then the bridge takes a detached handle of
-// the request's session, and nothing of the request itself. All sockets and requests
-// of one session on this node look at one state, so what one of them saves all of
-// them see.
+//   - Handle events: Server.On for all sockets, Socket.On for one, Socket.Use for packet
+//     middlewares, Packet.Bind to decode arguments, Packet.Ack to answer.
+//   - Decide who may connect: Server.Use for connect middlewares, Server.RequireSession
+//     for visitors with a stored session only, Server.Ticket for clients that cannot send
+//     the cookie.
+//   - Send events: Socket.Emit to one client, Server.To to rooms, Server.ToSession to all
+//     tabs of a browser, Server.ToUser to all devices of a user, and EmitWithAck to wait
+//     for answers.
+//   - React to the session: OnSessionChange when values change, Config.OnRegenerate when
+//     it gets a new ID, Config.OnExpiry and OnInvalidSession when it ends.
+//   - Run several nodes with Config.Adapter, and resend missed events to clients that
+//     reconnect with Config.Recovery. Without these, broadcasts reach this node's clients
+//     only, and a disconnected client misses events.
+//   - Serve clients without Socket.IO over plain WebSockets: Namespace.WebSocket.
 //
-// What happens to the session reaches every open socket at once: a change
-// (OnSessionChange), a new ID (Config.OnRegenerate), its end (Config.OnExpiry,
-// OnInvalidSession). No event runs for a session that has ended.
+// # How the session reaches a handler
 //
-// A packet goes one way: session reloaded, the socket's middlewares (Socket.Use),
-// catch-all listeners, the event's chains, session saved, answer sent. Each handler
-// goes on with Next, as Fiber's do. Acknowledging is the commit point: what Ack was
-// given leaves only after the save succeeded. Emit leaves at once; a broadcast that
-// must not overtake the save is preceded by p.Session().Save.
+// The handshake is an ordinary request: all middleware that the app mounts before the
+// bridge runs for it. The bridge then takes a fibersession.Handle of the request's
+// session, and keeps nothing of the request itself. On one node, all sockets and requests
+// of a session share one copy of its state, so each sees what the others save.
 //
-// Handlers of one socket run one at a time and in order, apart from the goroutine
-// that reads: a slow handler delays no heartbeat, no answer, no other namespace and
-// no other client. Sending never waits: a client that does not keep up is
-// disconnected, alone.
+// When the session changes, gets a new ID or ends, on any node, all its sockets are
+// notified. No event is handled for a session that has ended.
 //
-// The package keeps messages for clients that are away only with Config.Recovery,
-// and reaches the sockets of other nodes only with Config.Adapter.
+// # How an event is handled
+//
+// For every event, the server loads the session, runs the socket's middlewares
+// (Socket.Use), the catch-all listeners (Socket.OnAny) and the event's chains, saves the
+// session and sends the answer. Middlewares call Next, as in Fiber. Config.Mode changes
+// when the session is loaded and saved.
+//
+// An answer confirms that the session was saved: Packet.Ack holds it back until then, and
+// if saving fails, the client gets an error instead. Emit sends at once. To broadcast a
+// change only after it is stored, call p.Session().Save first.
+//
+// The handlers of one socket run one at a time and in order, on a goroutine of their own,
+// so a slow handler does not delay heartbeats, acknowledgements, other namespaces or other
+// clients. Sending never blocks on a client: one that reads too slowly is disconnected.
 package socketbridge

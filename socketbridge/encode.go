@@ -7,7 +7,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// encode makes the messages of a packet. They share no memory with args.
+// encode encodes a packet as one text message and its attachments. They share no memory
+// with args.
 func encode(t siopacket.Type, namespace string, id uint64, hasID bool, args ...any) ([]transport.Message, error) {
 	text, binary, err := siopacket.Append(nil, siopacket.Header{Type: t, Namespace: namespace, ID: id, HasID: hasID}, args...)
 	if err != nil {
@@ -19,7 +20,8 @@ func encode(t siopacket.Type, namespace string, id uint64, hasID bool, args ...a
 	return messages(text, binary), nil
 }
 
-// encodeEvent makes the messages of an event.
+// encodeEvent encodes an event. It returns ErrReservedEvent for a name that is reserved
+// by the protocol.
 func encodeEvent(namespace, event string, id uint64, hasID bool, args []any) ([]transport.Message, error) {
 	if siopacket.Reserved(event) {
 		return nil, ErrReservedEvent

@@ -8,62 +8,65 @@ import (
 )
 
 var (
-	// ErrDisconnected says that the socket has left its namespace or lost its
-	// connection: nothing was sent, or the answer can no longer come.
+	// ErrDisconnected is returned if the socket has left its namespace or lost its
+	// connection: nothing was sent, or no answer can arrive any more.
 	ErrDisconnected = errors.New("socketbridge: socket is disconnected")
 
-	// ErrAckTimeout says that the client did not answer in time. It may have
-	// handled the event all the same.
+	// ErrAckTimeout is returned if the client did not answer in time. It may have handled
+	// the event nevertheless.
 	ErrAckTimeout = errors.New("socketbridge: no answer in time")
 
-	// ErrTooManyAcks says that 1024 answers of this socket are already
-	// awaited. Nothing was sent.
-	ErrTooManyAcks = errors.New("socketbridge: too many answers pending")
+	// ErrTooManyAcks is returned if 1024 answers of this socket are already pending.
+	// Nothing was sent.
+	ErrTooManyAcks = errors.New("socketbridge: too many pending answers")
 
-	// ErrNoAcks says that the client speaks plain messages and did not ask for
+	// ErrNoAcks is returned if a client of Namespace.WebSocket did not enable
 	// acknowledgements (PlainAcks). Nothing was sent.
-	ErrNoAcks = errors.New("socketbridge: client knows no acknowledgements")
+	ErrNoAcks = errors.New("socketbridge: client does not support acknowledgements")
 
-	// ErrAcked says that the packet was answered before. Only the first answer
+	// ErrAcked is returned if the packet was already answered. Only the first answer
 	// counts.
 	ErrAcked = errors.New("socketbridge: packet is already answered")
 
-	// ErrReservedEvent says that the event's name belongs to the protocol:
-	// connect, connect_error, disconnect, disconnecting, newListener or
-	// removeListener. Nothing was sent.
+	// ErrReservedEvent is returned if the event's name is reserved by the protocol:
+	// connect, connect_error, disconnect, disconnecting, newListener or removeListener.
+	// Nothing was sent.
 	ErrReservedEvent = errors.New("socketbridge: event name is reserved")
 
-	// ErrTooManyRooms says that the socket is in MaxRooms rooms.
+	// ErrTooManyRooms is returned if the socket would be in more than
+	// Config.Limits.MaxRooms rooms.
 	ErrTooManyRooms = errors.New("socketbridge: socket is in too many rooms")
 
-	// ErrTooManyConns says that the socket's user has MaxConnsPerUser connections.
+	// ErrTooManyConns is returned if the socket's user would have more than
+	// Config.Limits.MaxConnsPerUser connections.
 	ErrTooManyConns = errors.New("socketbridge: user has too many connections")
 
-	// ErrRoomName says that a room's name is empty, longer than 256 bytes, not valid
-	// UTF-8, or begins with "fiberbridge:", as those of the bridge's own rooms do.
-	ErrRoomName = errors.New("socketbridge: bad room name")
+	// ErrRoomName is returned if a room's name is empty, longer than 256 bytes, not valid
+	// UTF-8, or begins with "fiberbridge:", which is reserved for the bridge's own rooms.
+	ErrRoomName = errors.New("socketbridge: invalid room name")
 
-	// ErrMissingArg says that Bind was asked for more arguments than came.
+	// ErrMissingArg is returned by Bind if it is given more pointers than there are
+	// arguments.
 	ErrMissingArg = errors.New("socketbridge: argument is missing")
 
-	// ErrFlood says that a client kept sending faster than its limits allow; its
-	// connection was closed.
+	// ErrFlood is logged when a connection is closed because its client kept exceeding
+	// Config.Limits.EventsPerSecond or BytesPerSecond.
 	ErrFlood = errors.New("socketbridge: client sends too fast")
 
-	// ErrShutdown says that the server is shutting down.
+	// ErrShutdown is returned if the server is shutting down.
 	ErrShutdown = errors.New("socketbridge: server is shutting down")
 
-	// ErrNoSession says that the namespace shares no session (SessionNone), or
-	// that the server has no Sessions.
+	// ErrNoSession is returned if the namespace shares no session (SessionNone), or the
+	// server has no Config.Sessions.
 	ErrNoSession = errors.New("socketbridge: no session is shared here")
 
-	// ErrSessionMissing says that a client came without a session to a namespace that
-	// requires one (Namespace.RequireSession): without a cookie or a ticket, with one
-	// that names no session, or with a new session that nothing was stored in yet.
+	// ErrSessionMissing refuses a client without a stored session in a namespace that
+	// requires one (Namespace.RequireSession): the client sent neither cookie nor ticket,
+	// the cookie names no session, or nothing was stored in the session yet.
 	ErrSessionMissing = errors.New("socketbridge: client has no session")
 
-	// ErrRenewed says that the session got a new ID since the client came, and that
-	// Config.OnRegenerate wants it to come anew.
+	// ErrRenewed refuses a socket because its session got a new ID and
+	// Config.OnRegenerate did not return ActionStay.
 	ErrRenewed = errors.New("socketbridge: session has a new ID")
 
 	errPanic    = errors.New("socketbridge: handler panicked")
@@ -71,48 +74,51 @@ var (
 	errNotNext  = errors.New("socketbridge: a connect middleware returned without calling Next")
 )
 
-// Stable codes of the errors that the bridge itself tells a client, in the data
-// of a connect_error and in the answer to a packet.
+// Stable codes of the errors that the bridge itself sends to clients, in the data of a
+// connect_error and in the answer to an event.
 const (
-	CodeSessionGone        = "session_gone"        // the session ended: log in again
-	CodeSessionMissing     = "session_missing"     // the client has none, and needs one here: log in
-	CodeSessionRenewed     = "session_renewed"     // it has a new ID: connect again, with the new cookie
-	CodeSessionUnavailable = "session_unavailable" // the store could not be asked: try again later
-	CodeUnknownOutcome     = "unknown_outcome"     // a save was sent and never answered
+	CodeSessionGone        = "session_gone"        // the session has ended: log in again
+	CodeSessionMissing     = "session_missing"     // the namespace requires a session: log in
+	CodeSessionRenewed     = "session_renewed"     // the session has a new ID: reconnect with the new cookie
+	CodeSessionUnavailable = "session_unavailable" // the store failed: try again later
+	CodeUnknownOutcome     = "unknown_outcome"     // the store did not confirm a save: it may have happened
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
 	CodeInternal           = "internal_error"      // the handler failed or panicked, or its change cannot be stored
-	CodeTicketInvalid      = "ticket_invalid"      // the ticket is none, or not good any more: fetch a new one
-	CodeForbidden          = "forbidden"           // a connect middleware refused without saying why
-	CodeTooMany            = "too_many"            // a limit of the server
+	CodeTicketInvalid      = "ticket_invalid"      // the ticket is malformed, used or expired: fetch a new one
+	CodeForbidden          = "forbidden"           // a connect middleware refused the client without a reason
+	CodeTooMany            = "too_many"            // a limit of the server was reached
 )
 
-// ConnectError refuses a connection to a namespace and tells the client why:
-// Message and Data arrive in its connect_error event. A connect middleware that
-// returns any other error refuses too, but its text stays on the server.
+// ConnectError refuses a client in a connect middleware. The client gets Message and Data
+// in its connect_error event. Any other error refuses the client too, but its text stays
+// on the server.
 type ConnectError struct {
 	Message string
-	Data    any // encoded as JSON; nil is left out
+	Data    any // encoded as JSON; omitted if nil
 }
 
 // Error returns the message.
 func (e *ConnectError) Error() string { return e.Message }
 
-// EventError ends a packet and tells the client why. When the client asked for
-// an answer and none was given yet, it is answered with
-// {"error":{"code":…,"message":…,"data":…}}. For any other error of an event's handler,
-// that has no code of its own, the code is CodeInternal: its text stays on the server.
-// Any other error of a Socket.Use middleware is not answered, as in Socket.IO.
+// EventError is an error that a handler returns for the client to see. If the client
+// requested an acknowledgement and was not answered yet, the answer is
+// {"error":{"code":…,"message":…,"data":…}}.
+//
+// Other errors stay on the server. The bridge's own errors are sent with their code (see
+// CodeSessionGone and the others); any other error of an event handler is sent as
+// CodeInternal, without its text. As in Socket.IO, any other error of a Socket.Use
+// middleware is not sent at all.
 type EventError struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Data    any    `json:"data,omitempty"`
 }
 
-// Error returns code and message.
+// Error returns the code and the message.
 func (e *EventError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Message) }
 
-// public returns what the client may know of err, or nil when that is not known.
-func public(err error) *EventError {
+// clientError returns the client's view of err, or nil if err has none.
+func clientError(err error) *EventError {
 	var ee *EventError
 	switch {
 	case err == nil:

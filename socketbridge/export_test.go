@@ -2,12 +2,12 @@ package socketbridge
 
 import "github.com/fiberbridge/fiberbridge/fibersession"
 
-// Lifted is what a handshake leaves that came with the session of h, which the
-// connection then releases.
+// Lifted returns the Handshake.Lifted of a handshake with the session of h. The
+// connection releases h.
 func Lifted(h *fibersession.Handle) any { return &lifted{handle: h, epoch: h.Epoch()} }
 
-// MaxNews is the most keys that a handler of OnSessionChange is told of at once.
-const MaxNews = maxNews
+// MaxChangedKeys bounds the keys that one call of an OnSessionChange handler reports.
+const MaxChangedKeys = maxChangedKeys
 
-// NamespaceCount is how many namespaces the server has.
+// NamespaceCount returns the number of the server's namespaces.
 func (s *Server) NamespaceCount() int { return len(s.allNamespaces()) }

@@ -6,11 +6,11 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Handler returns the handler to mount with app.Use, after the session middleware
-// and whatever else shall run for the handshake too. It serves the engine's path
-// ("/socket.io/") and, below it, the client for pages (see ScriptURL), tickets (see
-// TicketHandler) and new cookies (see CookieURL); all other requests go on to the
-// next handler.
+// Handler returns the server's HTTP handler. Mount it with app.Use, after the session
+// middleware and any other middleware that must run for the handshake. It serves the
+// engine's path ("/socket.io/") and, below it, the browser client (see ScriptURL),
+// tickets (see TicketHandler) and cookie renewal (see CookieURL). It passes all other
+// requests to the next handler.
 func (s *Server) Handler() fiber.Handler {
 	engine, ticket, cookie := s.engine.Handler(), s.TicketHandler(), s.cookieHandler()
 	return func(c *fiber.Ctx) error {

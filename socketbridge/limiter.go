@@ -2,75 +2,76 @@ package socketbridge
 
 import "time"
 
-// patience is how long a client may go on sending faster than it should.
-const patience = 3 * time.Second
+// floodTimeout is how long a client can stay over its limits before it is disconnected.
+const floodTimeout = 3 * time.Second
 
-// rates are what all clients of a server may send.
-type rates struct {
-	packets, bytes rate
+// rateLimits bound what each client of a server may send.
+type rateLimits struct {
+	packets, bytes tokenRate
 }
 
-// rate is so many a second, and so many at once. A rate of 0 is no limit.
-type rate struct {
+// tokenRate is the refill rate and the capacity of a token bucket. A refill rate of 0
+// means no limit.
+type tokenRate struct {
 	perSecond, burst float64
 }
 
-// newRates returns nil when there are no limits.
-func newRates(cfg Config) *rates {
-	var r rates
+// newRateLimits returns nil if cfg sets no limits.
+func newRateLimits(cfg Config) *rateLimits {
+	var r rateLimits
 	if cfg.Limits.EventsPerSecond > 0 {
-		r.packets = rate{float64(cfg.Limits.EventsPerSecond), float64(2 * cfg.Limits.EventsPerSecond)}
+		r.packets = tokenRate{float64(cfg.Limits.EventsPerSecond), float64(2 * cfg.Limits.EventsPerSecond)}
 	}
 	if cfg.Limits.BytesPerSecond > 0 {
-		r.bytes = rate{float64(cfg.Limits.BytesPerSecond), float64(max(cfg.Limits.BytesPerSecond, cfg.Engine.MaxPayload))}
+		// One message of MaxPayload is legal, so it must always pass without a delay.
+		r.bytes = tokenRate{float64(cfg.Limits.BytesPerSecond), float64(max(cfg.Limits.BytesPerSecond, cfg.Engine.MaxPayload))}
 	}
-	if r == (rates{}) {
+	if r == (rateLimits{}) {
 		return nil
 	}
 	return &r
 }
 
-// limiter bounds the packets and bytes of one connection with two token buckets, which
-// may go into debt. It is used by the reading goroutine alone.
+// limiter bounds the packets and bytes of one connection with two token buckets whose
+// level can fall below zero. Only the reader goroutine uses it.
 type limiter struct {
-	rates          *rates    // nil: no limits
-	packets, bytes float64   // tokens that are left
-	last           time.Time // of the last packet
-	debtSince      time.Time // when the client began to be slowed down; zero when it is not
+	rates          *rateLimits // nil without limits
+	packets, bytes float64     // tokens left
+	last           time.Time   // when the last packet was counted
+	overSince      time.Time   // when the client went over its limits; zero while it is within them
 }
 
-func (l *limiter) init(r *rates) {
+func (l *limiter) init(r *rateLimits) {
 	if l.rates = r; r != nil {
 		l.packets, l.bytes = r.packets.burst, r.bytes.burst
 	}
 }
 
-// take counts one packet of n bytes, and says how long to wait before the next is
-// read. It returns ErrFlood when the client has been slowed down for as long as the
-// server's patience.
-func (l *limiter) take(n int) (time.Duration, error) {
+// count counts one packet of n bytes and returns how long to delay it. It returns
+// ErrFlood if the client has been over its limits for floodTimeout.
+func (l *limiter) count(n int) (time.Duration, error) {
 	if l.rates == nil {
 		return 0, nil
 	}
 	now := time.Now()
 	elapsed := now.Sub(l.last)
 	l.last = now
-	wait := max(l.rates.packets.take(&l.packets, 1, elapsed), l.rates.bytes.take(&l.bytes, float64(n), elapsed))
+	wait := max(l.rates.packets.spend(&l.packets, 1, elapsed), l.rates.bytes.spend(&l.bytes, float64(n), elapsed))
 	switch {
 	case wait <= 0:
-		l.debtSince = time.Time{}
+		l.overSince = time.Time{}
 		return 0, nil
-	case l.debtSince.IsZero():
-		l.debtSince = now
-	case now.Sub(l.debtSince) >= patience:
+	case l.overSince.IsZero():
+		l.overSince = now
+	case now.Sub(l.overSince) >= floodTimeout:
 		return 0, ErrFlood
 	}
 	return wait, nil
 }
 
-// take refills tokens for the time that passed, takes n of them, and returns how long
-// it takes to be out of debt.
-func (r rate) take(tokens *float64, n float64, elapsed time.Duration) time.Duration {
+// spend refills tokens for the elapsed time, removes n of them, and returns how long it
+// takes until the level is no longer negative.
+func (r tokenRate) spend(tokens *float64, n float64, elapsed time.Duration) time.Duration {
 	if r.perSecond == 0 {
 		return 0
 	}

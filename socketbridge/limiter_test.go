@@ -13,14 +13,14 @@ func TestLimiter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var l limiter
-				l.init(newRates(Config{Limits: Limits{EventsPerSecond: 10, BytesPerSecond: 1000}}))
+				l.init(newRateLimits(Config{Limits: Limits{EventsPerSecond: 10, BytesPerSecond: 1000}}))
 				fn(t, &l)
 			})
 		})
 	}
 	take := func(t *testing.T, l *limiter, bytes int) time.Duration {
 		t.Helper()
-		wait, err := l.take(bytes)
+		wait, err := l.count(bytes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestLimiter(t *testing.T) {
 	run("a flood ends with an error", func(t *testing.T, l *limiter) {
 		begin := time.Now()
 		for {
-			wait, err := l.take(1)
+			wait, err := l.count(1)
 			if err != nil {
 				if !errors.Is(err, ErrFlood) {
 					t.Fatal(err)
@@ -64,12 +64,12 @@ func TestLimiter(t *testing.T) {
 			}
 			time.Sleep(wait)
 		}
-		if d := time.Since(begin); d < patience || d > patience+200*time.Millisecond {
-			t.Errorf("ended after %v, want %v", d, patience)
+		if d := time.Since(begin); d < floodTimeout || d > floodTimeout+200*time.Millisecond {
+			t.Errorf("ended after %v, want %v", d, floodTimeout)
 		}
 	})
 	run("a pause forgives", func(t *testing.T, l *limiter) {
-		for range 10 { // each time short of the patience
+		for range 10 { // each time less than floodTimeout
 			for range 40 {
 				time.Sleep(take(t, l, 1))
 			}
@@ -83,7 +83,7 @@ func TestLimiter(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := configDefault(Config{Limits: Limits{BytesPerSecond: 100 << 10}})
 			var l limiter
-			l.init(newRates(cfg))
+			l.init(newRateLimits(cfg))
 			if wait := take(t, &l, cfg.Engine.MaxPayload); wait != 0 {
 				t.Errorf("waits %v after one message of MaxPayload", wait)
 			}
@@ -91,9 +91,9 @@ func TestLimiter(t *testing.T) {
 	})
 	t.Run("switched off", func(t *testing.T) {
 		var l limiter
-		l.init(newRates(Config{Limits: Limits{EventsPerSecond: -1, BytesPerSecond: -1}}))
+		l.init(newRateLimits(Config{Limits: Limits{EventsPerSecond: -1, BytesPerSecond: -1}}))
 		for range 100_000 {
-			if wait, err := l.take(1 << 20); wait != 0 || err != nil {
+			if wait, err := l.count(1 << 20); wait != 0 || err != nil {
 				t.Fatal(wait, err)
 			}
 		}

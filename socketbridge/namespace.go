@@ -5,28 +5,28 @@ import (
 	"sync/atomic"
 )
 
-// Namespace is a set of sockets with handlers of their own, multiplexed with other
-// namespaces over each client's one connection. All methods are safe for
-// concurrent use. Middlewares and handlers apply to sockets that connect after
-// they were added.
+// Namespace is a set of sockets with its own middlewares and handlers. A client's sockets
+// in several namespaces share one connection. Connect middlewares and handlers apply to
+// sockets that connect after they were added; event chains (On) apply to all. All
+// methods are safe for concurrent use.
 type Namespace struct {
 	server     *Server
 	name       string
 	rooms      rooms
 	past       past          // nil without recovery
 	serverSide serverSide    // events of other nodes' servers
-	acks       atomic.Uint64 // the last ack ID given; shared, so that a broadcast is encoded once
+	acks       atomic.Uint64 // the last acknowledgement ID; per namespace, so that a broadcast is encoded once
 
-	mu       sync.RWMutex // guards what follows; each is replaced, never changed in place
+	mu       sync.RWMutex // guards the fields below, which are replaced, never modified in place
 	settings *settings
 	handlers map[string][]chain
 }
 
-// settings are what a socket takes from its namespace when it connects. They never
-// change: see Namespace.set.
+// settings are the part of a namespace that is fixed for a socket when it connects. A
+// value is never modified; see Namespace.update.
 type settings struct {
 	mode       SessionMode
-	required   bool // a stored session
+	required   bool // RequireSession
 	uses       []ConnectHandler
 	connection []func(*Socket)
 	change     []func(*Socket, []string)
@@ -57,23 +57,24 @@ func (n *Namespace) Name() string { return n.name }
 // Server returns the server that the namespace belongs to.
 func (n *Namespace) Server() *Server { return n.server }
 
-// SetMode says when the sessions of this namespace's sockets are read and written,
-// or, with SessionNone, that they have none. It returns n.
+// SetMode sets when the sessions of this namespace's sockets are loaded and saved. It
+// replaces Config.Mode; SessionNone means that the sockets have no session. It panics if
+// m is not one of the SessionMode constants. It returns n.
 func (n *Namespace) SetMode(m SessionMode) *Namespace {
 	if m < SessionPerPacket || m > SessionNone {
 		panic("socketbridge: SetMode takes one of the SessionMode constants")
 	}
-	return n.set(func(s *settings) { s.mode = m })
+	return n.update(func(s *settings) { s.mode = m })
 }
 
-// RequireSession has the namespace refuse clients that come without a stored session:
-// see ErrSessionMissing. It returns n.
+// RequireSession makes the namespace refuse clients without a stored session; see
+// ErrSessionMissing and OnInvalidSession. It returns n.
 func (n *Namespace) RequireSession() *Namespace {
-	return n.set(func(s *settings) { s.required = true })
+	return n.update(func(s *settings) { s.required = true })
 }
 
-// set replaces the settings for the sockets that connect from now on.
-func (n *Namespace) set(change func(s *settings)) *Namespace {
+// update replaces the settings of sockets that connect from now on.
+func (n *Namespace) update(change func(s *settings)) *Namespace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	next := *n.settings
@@ -82,22 +83,24 @@ func (n *Namespace) set(change func(s *settings)) *Namespace {
 	return n
 }
 
-// Use adds connect middlewares (io.use): they run in order for each client that
-// asks to join, before the socket is connected.
+// Use adds connect middlewares (io.use). They run in order for every client that wants to
+// join, before its socket is connected. It returns n.
 func (n *Namespace) Use(mw ...ConnectHandler) *Namespace {
-	return n.set(func(s *settings) { s.uses = with(s.uses, mw...) })
+	return n.update(func(s *settings) { s.uses = with(s.uses, mw...) })
 }
 
-// OnConnection adds a handler that gets each new socket, its session loaded, when
-// the client has been told that it is connected. No event of the socket is handled
-// before the handler returned, so that it is the place for Socket.On and Socket.Use.
+// OnConnection adds a handler that is called with every new socket after the client's
+// CONNECT was confirmed. The session is loaded. No event of the socket is handled before
+// the handler has returned, so this is the place for Socket.On and Socket.Use. It
+// returns n.
 func (n *Namespace) OnConnection(fn func(*Socket)) *Namespace {
-	return n.set(func(s *settings) { s.connection = with(s.connection, fn) })
+	return n.update(func(s *settings) { s.connection = with(s.connection, fn) })
 }
 
-// On adds an event chain for all sockets of the namespace: any number of
-// middlewares, each calling Next, and a handler. It runs before the chains that a
-// socket has of its own.
+// On adds an event chain for all sockets of the namespace: any number of middlewares,
+// each calling Next, and a handler. It runs before the sockets' own chains (Socket.On).
+// It panics without a handler, and for an event name that is reserved by the protocol
+// (see ErrReservedEvent). It returns n.
 func (n *Namespace) On(event string, handlers ...Handler) *Namespace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -105,8 +108,8 @@ func (n *Namespace) On(event string, handlers ...Handler) *Namespace {
 	return n
 }
 
-// config returns what applies to a socket that connects now.
-func (n *Namespace) config() (*settings, SessionMode) {
+// connectSettings returns the settings and the mode of a socket that connects now.
+func (n *Namespace) connectSettings() (*settings, SessionMode) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	if n.server.cfg.Sessions == nil {
@@ -121,7 +124,7 @@ func (n *Namespace) chains(event string) []chain {
 	return n.handlers[event]
 }
 
-// Sockets returns the sockets of this node.
+// Sockets returns the namespace's sockets on this node.
 func (n *Namespace) Sockets() []*Socket { return append([]*Socket(nil), n.rooms.all()...) }
 
 // Socket returns the socket with that ID on this node, or nil.

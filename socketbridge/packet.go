@@ -13,58 +13,60 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
-// Packet is one event on its way through middlewares and handlers. It belongs to
-// the goroutine that runs them; only Ack may be called from another one, also
-// after the handler has returned. It is not reused: it may be kept.
+// Packet is one event of a client, as middlewares and handlers see it. Only the
+// goroutine that runs them may use it, except for Ack, which can be called from any
+// goroutine, also after the handler has returned. Packets are not reused, so a handler
+// can keep one.
 type Packet struct {
-	socket  *Socket
-	came    time.Time
-	event   string
-	in      siopacket.Packet
-	args    []json.RawMessage
-	split   bool // args is filled
-	session *fibersession.Handle
-	fresh   bool // the session was reloaded for this packet
-	how     fibersession.Freshness
-	locals  map[string]any
+	socket   *Socket
+	received time.Time
+	event    string
+	in       siopacket.Packet
+	args     []json.RawMessage
+	split    bool // args is filled
+	locals   map[string]any
+
+	session   *fibersession.Handle
+	loaded    bool                   // the session was loaded for this packet
+	freshness fibersession.Freshness // with which it was loaded
 
 	stage stage
-	chain chain // what Next goes through at present
+	chain chain // what Next runs
 	next  int
 
-	answer answer
+	ack packetAck
 }
 
-// answer is what the client is told, once.
-type answer struct {
-	mu      sync.Mutex
-	given   bool   // Ack was called, or an error was answered
-	settled bool   // the packet has ended: what comes now is sent at once
-	text    []byte // encoded, waiting for the session to be saved
-	binary  [][]byte
+// packetAck is the one answer to a packet.
+type packetAck struct {
+	mu     sync.Mutex
+	given  bool   // Ack was called, or an error was sent
+	done   bool   // the packet was handled: an answer is sent at once
+	text   []byte // the encoded answer, until the session is saved
+	binary [][]byte
 }
 
-// stage is where a packet is on its way.
+// stage is the part of its way that a packet has reached.
 type stage uint8
 
 const (
 	inMiddlewares stage = iota // Socket.Use
-	inListeners                // an event chain
+	inListeners                // OnAny and On
 )
 
-// Socket returns the socket that the event came from.
+// Socket returns the socket that received the event.
 func (p *Packet) Socket() *Socket { return p.socket }
 
-// Context ends when the server disconnects the socket, or when the client has gone
-// and everything it sent before was handled. Socket.Done tells of the client's
-// going at once.
+// Context is canceled when the server disconnects the socket, or when the client has
+// disconnected and all events it sent before were handled. Socket.Done is closed as soon
+// as the client disconnects.
 func (p *Packet) Context() context.Context { return p.socket.Context() }
 
 // Event returns the event's name.
 func (p *Packet) Event() string { return p.event }
 
-// Args returns the arguments as they came: raw JSON, in which {"_placeholder":true}
-// stands for binary. They are the packet's own.
+// Args returns the arguments as raw JSON. Binary data is represented by a placeholder
+// object with "_placeholder":true; Bind resolves it. The caller may keep the slice.
 func (p *Packet) Args() []json.RawMessage {
 	if !p.split {
 		p.args = p.in.AppendArgs(nil)
@@ -73,13 +75,14 @@ func (p *Packet) Args() []json.RawMessage {
 	return p.args
 }
 
-// Bind decodes the arguments, in order, into what ptrs point to; nil skips one.
-// Binary arguments go into a []byte. It returns ErrMissingArg when there are fewer
-// arguments than ptrs, and ignores arguments beyond them.
+// Bind decodes the arguments, in order, into the values that ptrs point to. A nil
+// pointer skips an argument; arguments beyond ptrs are ignored. Binary arguments are
+// decoded into a []byte. Bind returns ErrMissingArg if there are fewer arguments than
+// ptrs.
 func (p *Packet) Bind(ptrs ...any) error {
 	args := p.Args()
 	if len(args) < len(ptrs) {
-		return fmt.Errorf("%w: %q has %d arguments, %d are wanted", ErrMissingArg, p.event, len(args), len(ptrs))
+		return fmt.Errorf("%w: %q has %d arguments, Bind wants %d", ErrMissingArg, p.event, len(args), len(ptrs))
 	}
 	for i, ptr := range ptrs {
 		if ptr == nil {
@@ -92,8 +95,8 @@ func (p *Packet) Bind(ptrs ...any) error {
 	return nil
 }
 
-// SetArgs replaces the arguments for all that comes after: a middleware's way of
-// changing them.
+// SetArgs replaces the arguments for the middlewares and handlers that follow. It
+// returns an error if args cannot be encoded.
 func (p *Packet) SetArgs(args ...any) error {
 	text, attachments, err := siopacket.Append(nil, siopacket.Header{Type: siopacket.Event}, append([]any{p.event}, args...)...)
 	if err != nil {
@@ -104,10 +107,10 @@ func (p *Packet) SetArgs(args ...any) error {
 	return nil
 }
 
-// Local returns a value that a middleware has left with SetLocal, or nil.
+// Local returns the value that SetLocal stored under key, or nil.
 func (p *Packet) Local(key string) any { return p.locals[key] }
 
-// SetLocal leaves a value for what comes after in this packet.
+// SetLocal stores a value for the middlewares and handlers of this packet that follow.
 func (p *Packet) SetLocal(key string, value any) {
 	if p.locals == nil {
 		p.locals = make(map[string]any)
@@ -115,8 +118,8 @@ func (p *Packet) SetLocal(key string, value any) {
 	p.locals[key] = value
 }
 
-// Next goes on: to the next middleware or handler, and returns its error. After the
-// last one it does nothing.
+// Next runs the next middleware or handler and returns its error. In the last handler of
+// a chain it does nothing.
 func (p *Packet) Next() error {
 	if p.next < len(p.chain) {
 		h := p.chain[p.next]
@@ -124,20 +127,21 @@ func (p *Packet) Next() error {
 		return h(p)
 	}
 	if p.stage == inMiddlewares {
-		return p.listen()
+		return p.runListeners()
 	}
 	return nil
 }
 
-// WantsAck tells whether the client asked for an answer.
+// WantsAck reports whether the client requested an acknowledgement.
 func (p *Packet) WantsAck() bool { return p.in.HasID }
 
-// Ack answers the client. While the handler runs the answer is kept until its
-// session is saved: the client hears of no change that was not stored. When saving
-// fails it is told the error instead. Afterwards the answer is sent at once.
+// Ack answers the client. During the handler, the answer is held back until the session
+// is saved, so that the client never hears of a change that was not stored. If saving
+// fails, the client gets the error instead. After the handler, the answer is sent at
+// once.
 //
-// Ack does nothing when no answer was asked for. It returns ErrAcked when the
-// packet was answered before, and an error when args cannot be encoded.
+// Ack does nothing if the client did not request an acknowledgement. It returns ErrAcked
+// if the packet was already answered, and an error if args cannot be encoded.
 func (p *Packet) Ack(args ...any) error {
 	if !p.in.HasID {
 		return nil
@@ -145,9 +149,10 @@ func (p *Packet) Ack(args ...any) error {
 	return p.respond(args...)
 }
 
-// respond encodes the one answer of the packet and sends it when its time has come.
+// respond encodes the answer. It sends it if the packet was handled, and stores it for
+// finishAck otherwise.
 func (p *Packet) respond(args ...any) error {
-	a := &p.answer
+	a := &p.ack
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.given {
@@ -160,19 +165,19 @@ func (p *Packet) respond(args ...any) error {
 		return err
 	}
 	a.given = true
-	if !a.settled {
+	if !a.done {
 		a.text, a.binary = text, binary
 		return nil
 	}
 	return p.socket.send(0, messages(text, binary))
 }
 
-// settle ends the packet's wait: the answer that was given is sent, or, when that
-// must not be sent or none was given, what the client may know of err.
-func (p *Packet) settle(err error, saved bool) {
-	a := &p.answer
+// finishAck sends the answer of a handled packet. If the session was not saved, or if no
+// answer was given, it sends the client's view of err instead (see EventError).
+func (p *Packet) finishAck(err error, saved bool) {
+	a := &p.ack
 	a.mu.Lock()
-	a.settled = true
+	a.done = true
 	if !p.in.HasID {
 		a.mu.Unlock()
 		return
@@ -185,24 +190,24 @@ func (p *Packet) settle(err error, saved bool) {
 	given := a.given
 	a.mu.Unlock()
 	if text != nil {
-		_ = p.socket.send(0, messages(text, binary)) // a client that has gone need not be answered
+		_ = p.socket.send(0, messages(text, binary)) // fails only if the client has disconnected
 		return
 	}
 	if err == nil || given {
 		return
 	}
-	internal := public(errPanic)
-	e := public(err)
+	internal := clientError(errPanic)
+	e := clientError(err)
 	if e == nil {
 		if p.stage == inMiddlewares {
-			return // as in Socket.IO, it is the server's business alone
+			return // as in Socket.IO, an error of Socket.Use stays on the server
 		}
 		e = internal
 	}
 	err = errPanic
 	p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
 	if err != nil && !errors.Is(err, ErrDisconnected) {
-		p.socket.log().Error("socketbridge: an error's data cannot be encoded", "event", p.event, "error", err)
-		_ = p.respond(map[string]any{"error": internal}) // it has none
+		p.socket.log().Error("socketbridge: the data of an EventError cannot be encoded", "event", p.event, "error", err)
+		_ = p.respond(map[string]any{"error": internal}) // this one has no data
 	}
 }

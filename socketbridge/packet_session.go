@@ -9,44 +9,49 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// Session returns the socket's session, for this packet: what is set through it is
-// saved when the handler returns (but in SessionManual), before the answer is sent.
-// It is nil when the namespace shares no session.
+// This file holds the session's part in the handling of a packet: check and load before
+// the first handler, save after the last.
+
+// Session returns the socket's session for this packet. Changes are saved when the
+// handler returns (except in SessionManual), before the answer is sent. Session returns
+// nil if the namespace shares no session.
 func (p *Packet) Session() *fibersession.Handle {
 	if p.session == nil && p.socket.session != nil {
 		p.session = p.socket.session.Fork()
-		p.session.QueuedSince(p.came)
+		p.session.QueuedSince(p.received)
 	}
 	return p.session
 }
 
-// check sees that nothing of the user's runs for a session that has ended, or for a
-// socket that has: also for one that ended while the packet waited, or while its
-// session was reloaded.
-func (p *Packet) check() error {
+// openSession prepares the session for the packet's handlers. It returns an error if no
+// handler may run: because the session or the socket has ended, also while the packet
+// was queued or the session was loaded, or because the store failed.
+func (p *Packet) openSession() error {
 	s := p.socket
 	if s.session == nil {
-		return p.late()
+		return s.dropError()
 	}
-	if err := s.current(); err != nil {
+	if err := s.sessionError(); err != nil {
 		return err
 	}
 	if s.mode == SessionPerPacket {
-		if err := p.reload(s.server().cfg.Freshness); err != nil {
+		if err := p.loadSession(s.server().cfg.Freshness); err != nil {
 			return err
 		}
 	}
-	if err := p.touch(); err != nil {
+	if err := p.touchSession(); err != nil {
 		return err
 	}
-	if err := s.current(); err != nil {
+	if err := s.sessionError(); err != nil {
 		return err
 	}
-	return p.late()
+	return s.dropError()
 }
 
-// current says why nothing may run for the socket's session any more, or nil.
-func (s *Socket) current() error {
+// sessionError returns the reason why no handler may run for the socket's session, or
+// nil. It applies Config.OnRegenerate if the session has a new ID that the socket has
+// not been notified of.
+func (s *Socket) sessionError() error {
 	if s.session == nil {
 		return nil
 	}
@@ -56,51 +61,54 @@ func (s *Socket) current() error {
 	if s.server().cfg.OnRegenerate == nil || s.session.Epoch() == s.epoch.Load() {
 		return nil
 	}
-	return s.renewed() // nobody has told of the new ID yet
+	return s.sessionRegenerated()
 }
 
-// Reload returns a packet middleware that reads the session again before every
-// event, so that the handlers see what any other request, socket or node has
-// stored. When the session has ended the socket is disconnected; when the store
-// cannot be asked the event ends with that error, unless
-// fibersession.Config.Tracking.OutageGrace serves what was last known. In SessionPerPacket it
-// is there already, and a second one costs nothing. A freshness is for these events
-// in place of Config.Freshness: Reload(fibersession.Strict) before what must not miss
-// anything.
+// Reload returns a packet middleware that loads the session before every event, so that
+// handlers see changes of other requests, sockets and nodes. A freshness replaces
+// Config.Freshness for these events, for example Reload(fibersession.Strict) before
+// handlers that must not read a stale value.
+//
+// If the session has ended, the socket is disconnected. If the store fails, the event
+// ends with the store's error, unless fibersession.Config.Tracking.OutageGrace allows the
+// last known state to be served.
+//
+// In SessionPerPacket, the session is already loaded; loading it again with the same or
+// a weaker freshness costs nothing.
 func Reload(f ...fibersession.Freshness) Handler {
 	return func(p *Packet) error {
-		how := p.socket.server().cfg.Freshness
+		freshness := p.socket.server().cfg.Freshness
 		if len(f) > 0 {
-			how = f[0]
+			freshness = f[0]
 		}
-		if err := p.reload(how); err != nil {
+		if err := p.loadSession(freshness); err != nil {
 			return err
 		}
 		return p.Next()
 	}
 }
 
-// reload sees to it that the session is as fresh as f says, once for each packet.
-func (p *Packet) reload(f fibersession.Freshness) error {
+// loadSession makes the session as fresh as f demands, at most once per packet and
+// freshness.
+func (p *Packet) loadSession(f fibersession.Freshness) error {
 	s := p.socket.session
-	if s == nil || p.fresh && (p.how == f || p.how == fibersession.Strict) {
+	if s == nil || p.loaded && (p.freshness == f || p.freshness == fibersession.Strict) {
 		return nil
 	}
 	if s.Fresh() {
-		// Nothing is stored yet: there is nothing newer to read.
-		return s.Err()
+		return s.Err() // nothing is stored yet, so there is nothing newer to load
 	}
 	if err := p.Session().Refresh(p.Context(), f); err != nil {
-		p.socket.unavailable(err)
+		p.socket.notifyStoreFailed(err)
 		return err
 	}
-	p.fresh, p.how = true, f
+	p.loaded, p.freshness = true, f
 	return nil
 }
 
-// touch lets the event keep its session alive. It writes to the store at most once
-// per fibersession.Config.Timeouts.TouchInterval, for all sockets of the session together.
-func (p *Packet) touch() error {
+// touchSession extends the session's idle timeout. It writes to the store at most once
+// per fibersession.Config.Timeouts.TouchInterval for all sockets of the session together.
+func (p *Packet) touchSession() error {
 	s := p.socket
 	if s.server().cfg.DisableTouch {
 		return nil
@@ -109,22 +117,26 @@ func (p *Packet) touch() error {
 	if err == nil || errors.Is(err, fibersession.ErrSessionGone) {
 		return err
 	}
-	// Whether it was written or not, nothing of the event was: it may be sent again.
-	err = fmt.Errorf("%w: its idle limit could not be moved: %v", fibersession.ErrUnavailable, err)
-	s.unavailable(err)
+	// The error is always ErrUnavailable, even if the outcome of the touch is unknown:
+	// no handler has run, so the client can safely send the event again.
+	err = fmt.Errorf("%w: the idle timeout was not extended: %v", fibersession.ErrUnavailable, err)
+	s.notifyStoreFailed(err)
 	return err
 }
 
-// save writes what the packet's handlers changed in the session.
-func (s *Socket) save(p *Packet) error {
+// saveSession saves what the packet's handlers changed, through Packet.Session or
+// Socket.Session.
+func (p *Packet) saveSession() error {
+	s := p.socket
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
-	return errors.Join(saveChanged(p.session, p.came), saveChanged(s.session, p.came))
+	return errors.Join(saveChanged(p.session, p.received), saveChanged(s.session, p.received))
 }
 
-// saveChanged is bounded by the store's own timeout, and not by the socket's life:
-// what a handler changed is stored also when its client has just gone.
+// saveChanged saves h if it has changes. The store's own timeout bounds it, not the
+// socket's context: a handler's change is saved even if its client has just disconnected.
+// Since is when the work that made the changes was queued.
 func saveChanged(h *fibersession.Handle, since time.Time) error {
 	if h == nil || !h.Changed() {
 		return nil

@@ -6,23 +6,23 @@ import (
 	"runtime/debug"
 )
 
-// caught keeps a panic of the user's code from taking the process down: it is logged,
-// and becomes errPanic in err unless that is nil. It must be deferred itself. log is
-// called only when there was a panic.
-func caught(log func() *slog.Logger, what string, which slog.Attr, err *error) {
+// recoverPanic logs a panic of user code, so that it does not end the process. If err is
+// not nil, *err is set to errPanic. It must be deferred directly. log is called only
+// after a panic, because it allocates.
+func recoverPanic(log func() *slog.Logger, source string, attr slog.Attr, err *error) {
 	r := recover()
 	if r == nil {
 		return
 	}
-	log().Error("socketbridge: "+what+" panicked", which, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	log().Error("socketbridge: "+source+" panicked", attr, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 	if err != nil {
 		*err = errPanic
 	}
 }
 
-// guard runs a callback of the user's.
+// guard runs a user's callback and recovers its panics.
 func guard(log func() *slog.Logger, name string, fn func()) {
-	defer caught(log, "a callback", slog.String("callback", name), nil)
+	defer recoverPanic(log, "a callback", slog.String("callback", name), nil)
 	fn()
 }
 

@@ -9,9 +9,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// PlainAcks is the WebSocket subprotocol with which a client of plain messages asks
-// for acknowledgements: new WebSocket(url, ["fiberbridge.acks"]). Without it, no
-// frame means one.
+// PlainAcks is the WebSocket subprotocol by which a client of Namespace.WebSocket enables
+// acknowledgements: new WebSocket(url, ["fiberbridge.acks"]).
 const PlainAcks = "fiberbridge.acks"
 
 // WebSocket returns the handler of a route that serves plain WebSockets, for
@@ -19,31 +18,31 @@ const PlainAcks = "fiberbridge.acks"
 //
 //	app.Get("/ws", io.Of("/").WebSocket())
 //
-// Each connection is one socket of the namespace, like any other: session, mode,
-// middlewares, chains, rooms, limits, disconnect. Events travel in both directions
-// as text frames that hold the JSON array ["event", ...args]. Any other frame of
-// the client is the event "message" with the frame's bytes, and
-// Emit("message", bytes) is one binary frame. A []byte elsewhere in the arguments
-// is sent as base64, as encoding/json does it.
+// Each connection is one socket of the namespace, with the same session, middlewares,
+// handlers, rooms and limits as any other. Both directions send an event as a text frame
+// with the JSON array ["event", ...args]. Any other frame of the client is the event
+// "message" with the frame's bytes as its argument, and Emit("message", bytes) sends one
+// binary frame. A []byte anywhere else in the arguments is sent as base64, as in
+// encoding/json.
 //
-// The socket is connected when the middlewares of Use have passed: there is no
-// CONNECT packet, and no auth payload. What the client sends before is kept for its
-// handlers. A client that is refused gets the event "connect_error" with
-// {"message":…,"data":…}, and close code 1008; one that is disconnected, 1000. With
-// 1001 (shutdown, or a connection that is to be opened anew) it may come back.
+// There is no CONNECT packet and no auth option: the socket is connected once the
+// middlewares of Use have passed, and events that arrive earlier are queued. A client
+// that is refused gets the event "connect_error" with {"message":…,"data":…} and the close
+// code 1008. A client that is disconnected gets the close code 1000. After 1001 (shutdown,
+// or ActionReconnect), it should reconnect.
 //
-// A client that offers the subprotocol PlainAcks may send [n,"event",...args] with
-// a positive number n of its own and is answered [-n,...args]; it is sent the same
-// form by EmitWithAck. EmitWithAck to any other plain client returns ErrNoAcks.
+// A client that offers the subprotocol PlainAcks can send [n,"event",...args] with a
+// positive number n of its choice, and is answered with [-n,...args]. EmitWithAck uses the
+// same form. EmitWithAck to a client without PlainAcks returns ErrNoAcks.
 func (n *Namespace) WebSocket() fiber.Handler { return n.server.engine.Plain(n.Plain()) }
 
-// Plain returns the namespace as what admits connections of plain messages, for a
-// transport of one's own. See Namespace.WebSocket.
+// Plain returns an Acceptor for connections with plain messages, for use with another
+// transport. See Namespace.WebSocket.
 func (n *Namespace) Plain() transport.Acceptor { return plainAcceptor{n} }
 
 type plainAcceptor struct{ ns *Namespace }
 
-// Accept makes a client of the connection, and lets it join at once.
+// Accept starts a client whose only socket connects at once.
 func (a plainAcceptor) Accept(conn transport.Conn) (transport.Receiver, error) {
 	s := a.ns.server
 	if s.closing.Load() {
@@ -57,8 +56,8 @@ func (a plainAcceptor) Accept(conn transport.Conn) (transport.Receiver, error) {
 	return c, nil
 }
 
-// plainConn is a connection whose client speaks plain messages: what the core
-// sends, one packet at a time, is translated.
+// plainConn is a connection with plain messages. It translates the Socket.IO packets that
+// are sent on it.
 type plainConn struct {
 	transport.Conn
 	plainCodec
@@ -74,8 +73,8 @@ func newPlainConn(namespace string, conn transport.Conn) *plainConn {
 	return &plainConn{conn, plainCodec{namespace: namespace, acks: acks}}
 }
 
-// Send sends one packet of Socket.IO's as a plain message. A packet that ends the
-// socket ends the connection: it has no other.
+// Send translates and sends one Socket.IO packet. A packet that ends the socket closes
+// the connection, because it has only this socket.
 func (c *plainConn) Send(f transport.Flags, msgs ...transport.Message) error {
 	t, m, err := c.encode(msgs)
 	if err != nil || t == siopacket.Connect {

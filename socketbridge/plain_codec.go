@@ -9,15 +9,15 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// plainCodec translates between plain messages and the packets of one namespace.
-// It keeps nothing: what is sent to many is encoded once, as Socket.IO, and only
-// its header is exchanged here.
+// plainCodec translates between plain messages and the Socket.IO packets of one
+// namespace. It is stateless. A broadcast is encoded once, as a Socket.IO packet, and only
+// its header is replaced here.
 type plainCodec struct {
 	namespace string
 	acks      bool // the client asked for acknowledgements
 }
 
-// rawEvent is the event of a frame that is no event array.
+// rawEvent is the event name of a frame that is not an event array.
 const rawEvent = "message"
 
 var (
@@ -25,11 +25,11 @@ var (
 	errorPrefix = []byte(`["connect_error",`)
 )
 
-// decode makes a packet of any frame. What cannot be an event, by its form or by
-// the limits of one, is a raw message.
+// decode translates a frame into a packet. A frame that is not a valid event array, or
+// exceeds the decoder's limits, becomes a rawEvent.
 func (p plainCodec) decode(d *siopacket.Decoder, m transport.Message) siopacket.Packet {
 	if !m.Binary {
-		if text := p.packet(bytes.Trim(m.Data, " \t\r\n")); text != nil {
+		if text := p.packetText(bytes.Trim(m.Data, " \t\r\n")); text != nil {
 			if packet, ok, err := d.Text(text); ok && err == nil {
 				return packet
 			}
@@ -43,8 +43,8 @@ func (p plainCodec) decode(d *siopacket.Decoder, m transport.Message) siopacket.
 	}
 }
 
-// packet returns the Socket.IO text of a frame, or nil when it cannot have one.
-func (p plainCodec) packet(frame []byte) []byte {
+// packetText returns the Socket.IO packet of a frame, or nil if the frame is no array.
+func (p plainCodec) packetText(frame []byte) []byte {
 	if len(frame) == 0 || frame[0] != '[' {
 		return nil
 	}
@@ -61,8 +61,8 @@ func (p plainCodec) packet(frame []byte) []byte {
 	return append(text, rest...)
 }
 
-// splitAck reads the number of [n,"event",...] or [-n,...], if there is one, from
-// what follows the bracket. A number alone is not cut off: then this is no event.
+// splitAck splits the ID off [n,"event",...] or [-n,...]. b begins after the bracket.
+// Without a valid ID, and for [n], it returns b unchanged.
 func splitAck(b []byte) (t byte, id string, rest []byte) {
 	rest = bytes.TrimLeft(b, " \t\r\n")
 	t = '2'
@@ -86,8 +86,8 @@ func splitAck(b []byte) (t byte, id string, rest []byte) {
 	return '2', "", b
 }
 
-// encode makes a plain message of one packet's messages. A Connect has none, and a
-// Disconnect neither.
+// encode translates one packet into a plain message. For a CONNECT or DISCONNECT packet,
+// the message is empty and must not be sent.
 func (p plainCodec) encode(msgs []transport.Message) (siopacket.Type, transport.Message, error) {
 	t, id, payload := splitPacket(msgs[0].Data)
 	var data []byte
@@ -143,12 +143,12 @@ func splitPacket(text []byte) (t siopacket.Type, id, payload []byte) {
 	return t, id, text[n:]
 }
 
-// placeholder is what stands for an attachment.
+// placeholder returns the JSON that represents attachment i in a packet's text.
 func placeholder(i int) []byte {
 	return append(strconv.AppendInt([]byte(`{"_placeholder":true,"num":`), int64(i), 10), '}')
 }
 
-// quoted returns b as a JSON string of base64.
+// quoted returns b as a base64 JSON string.
 func quoted(b []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode([]byte{'"'}, b), '"')
 }

@@ -325,7 +325,7 @@ func (s *Socket) recover() {
 	}
 	s.mu.Lock()
 	s.id, s.left, s.since, s.base, s.missed = left.id, left, after, got, c
-	s.waiting = slices.Clone(left.rooms)
+	s.pending = slices.Clone(left.rooms)
 	s.mu.Unlock()
 	s.data.restore(left.data)
 }

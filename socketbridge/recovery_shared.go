@@ -82,7 +82,7 @@ func (t *tail) catchUp(ctx context.Context, c *catchUp) error {
 func (t *tail) emitTo(s *Socket, msgs []transport.Message) error {
 	s.mu.Lock()
 	switch {
-	case s.guest:
+	case s.refused:
 		s.mu.Unlock()
 		return s.send(0, msgs) // it is in no room: nothing of the log reaches it
 	case !s.entered && s.state == connecting:

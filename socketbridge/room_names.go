@@ -6,26 +6,27 @@ import (
 	"unicode/utf8"
 )
 
-// reservedPrefix begins the names of the rooms that the bridge itself keeps. An app can
-// neither join nor leave them: a room's name may come from a client, and who could
-// join a user's room would read that user's messages.
+// maxRoomName is the longest name of a room, in bytes.
+const maxRoomName = 256
+
+// reservedPrefix begins the names of the bridge's own rooms. Apps can neither join nor
+// leave them: apps take room names from clients, and a client that could join a user's
+// room would receive that user's messages.
 const reservedPrefix = "fiberbridge:"
 
 // emptyRoom is a room that is always empty.
 const emptyRoom = reservedPrefix + "nobody"
 
-// everybody is the share of what is sent to all. No room has that name.
+// everybody is the share of events that are sent to all sockets. No room has this name.
 const everybody = reservedPrefix + "everybody"
 
-// sessionRooms begins the names of the rooms of sessions.
-const sessionRooms = reservedPrefix + "session:"
+// sessionRoom returns the name of the room of a session's sockets. It is derived from the
+// session's lineage: it stays the same when the session gets a new ID, and does not reveal
+// the ID.
+func sessionRoom(ref SessionRef) string { return reservedPrefix + "session:" + ref.Pseudonym("room") }
 
-// sessionRoom is the room that all sockets of a session are in. Its name is keyed
-// by the session's lineage: it outlives a new ID, and an ID is never in it.
-func sessionRoom(ref SessionRef) string { return sessionRooms + ref.Pseudonym("room") }
-
-// userRoom is the room that all sockets of a user are in. Its name is a hash of the
-// user's ID, which can thus have any form and length.
+// userRoom returns the name of the room of a user's sockets. It contains a hash of the
+// user's ID, so that IDs can have any form and length.
 func (n *Namespace) userRoom(id string) string {
 	if id == "" || n.server.cfg.Sessions == nil {
 		return emptyRoom
@@ -33,7 +34,8 @@ func (n *Namespace) userRoom(id string) string {
 	return reservedPrefix + "user:" + n.server.cfg.Sessions.UserPseudonym(id, "room")
 }
 
-// userRooms never returns none, which would address everybody.
+// userRooms returns the rooms of users. The result is never empty, because an empty list
+// would address all sockets.
 func (n *Namespace) userRooms(ids []string) []string {
 	rooms := []string{emptyRoom}
 	for _, id := range ids {
@@ -42,7 +44,7 @@ func (n *Namespace) userRooms(ids []string) []string {
 	return rooms
 }
 
-// checkRoomNames says whether an app may join rooms of these names.
+// checkRoomNames returns ErrRoomName if an app may not join one of the rooms.
 func checkRoomNames(names []string) error {
 	for _, name := range names {
 		if name == "" || len(name) > maxRoomName || strings.HasPrefix(name, reservedPrefix) || !utf8.ValidString(name) {
@@ -52,9 +54,7 @@ func checkRoomNames(names []string) error {
 	return nil
 }
 
-// appRooms returns names without the bridge's own.
+// appRooms returns names without the bridge's own rooms.
 func appRooms(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, reservedPrefix) })
 }
-
-const maxRoomName = 256

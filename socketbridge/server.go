@@ -13,21 +13,21 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Reason says why a socket was disconnected, in Socket.IO's own words.
+// Reason is why a socket was disconnected, in the words of Socket.IO for Node.
 type Reason = transport.Reason
 
-// The reasons of a disconnect beside those of package transport.
+// Reasons of a disconnect, in addition to those of package transport.
 const (
 	ServerDisconnect Reason = "server namespace disconnect" // Socket.Disconnect
 	ClientDisconnect Reason = "client namespace disconnect" // the client's socket.disconnect()
-	ForcedClose      Reason = "forced server close"         // the client was closed with all its namespaces
+	ForcedClose      Reason = "forced server close"         // the connection was closed with all its namespaces
 )
 
-// Server is a Socket.IO server whose sockets share the app's sessions. Make one
-// with New, mount it with app.Use(io.Handler()), and end it with Shutdown. All
-// methods are safe for concurrent use.
+// Server is a Socket.IO server whose sockets share the app's sessions. Create it with
+// New, mount it with app.Use(io.Handler()), and stop it with Shutdown. All methods are
+// safe for concurrent use.
 //
-// The methods that a Namespace has too are short for the default namespace, "/".
+// Methods that Namespace also has apply to the default namespace, "/".
 type Server struct {
 	cfg    Config
 	log    *slog.Logger
@@ -37,7 +37,7 @@ type Server struct {
 	nsMu       sync.RWMutex
 	namespaces map[string]*Namespace
 
-	rates      *rates // nil: no limits
+	rateLimits *rateLimits // nil without limits
 	perSession sessionCounts
 	users      users
 	cluster    *cluster   // nil without an adapter
@@ -45,13 +45,13 @@ type Server struct {
 	recovery   *recovery  // nil when there is none
 
 	closing atomic.Bool
-	running serial.Group // inbox workers and connects: whatever runs user code
+	running serial.Group // goroutines that run user code
 
 	clientsMu sync.Mutex
 	clients   map[*client]struct{}
 }
 
-// New makes a server. It panics when the configuration contradicts itself.
+// New returns a new server. It panics if the configuration is invalid; see Config.
 func New(config ...Config) *Server {
 	cfg := configDefault(config...)
 	s := &Server{
@@ -62,11 +62,11 @@ func New(config ...Config) *Server {
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.Presence.Grace, cfg.Limits.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
-	s.rates = newRates(cfg)
+	s.rateLimits = newRateLimits(cfg)
 	s.recovery = newRecovery(cfg.Recovery)
 	var hooks engineio.Hooks
 	if cfg.Sessions != nil {
-		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.same, Release: s.dropped, SessionCookie: cfg.Sessions.CookieName}
+		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted, SessionCookie: cfg.Sessions.CookieName}
 	}
 	if cfg.Adapter != nil {
 		s.cluster = newCluster(s, cfg.Adapter)
@@ -78,9 +78,8 @@ func New(config ...Config) *Server {
 	return s
 }
 
-// Of returns the namespace of that name, and makes it when it is new. A leading
-// slash is added where it is missing; "" is "/". Clients can join a namespace
-// from then on.
+// Of returns the namespace with the given name, and creates it if it does not exist.
+// Clients can join it from then on. A missing leading slash is added, so "" is "/".
 func (s *Server) Of(name string) *Namespace {
 	if !strings.HasPrefix(name, "/") {
 		name = "/" + name
@@ -95,7 +94,7 @@ func (s *Server) Of(name string) *Namespace {
 	return ns
 }
 
-// namespace returns the namespace of that name, or nil.
+// namespace returns the namespace with the given name, or nil.
 func (s *Server) namespace(name string) *Namespace {
 	s.nsMu.RLock()
 	defer s.nsMu.RUnlock()
@@ -112,11 +111,12 @@ func (s *Server) allNamespaces() []*Namespace {
 	return all
 }
 
-// Engine returns the Engine.IO server below. Its Use adds middlewares that run for
-// every HTTP request of the transport (engine.use).
+// Engine returns the underlying Engine.IO server. Its Use method adds middlewares that
+// run for every HTTP request of the transport (engine.use).
 func (s *Server) Engine() *engineio.Server { return s.engine }
 
-// Accept admits a connection; the engine calls it. Another transport may too.
+// Accept implements transport.Acceptor. The engine calls it for every new connection;
+// other transports can call it too. It returns ErrShutdown after Shutdown was called.
 func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 	if s.closing.Load() {
 		return nil, ErrShutdown
@@ -124,12 +124,11 @@ func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 	return newClient(s, conn), nil
 }
 
-// Shutdown ends the server in order: no new connection and no new packet is
-// taken; events that came are handled, their sessions saved and their answers
-// sent; then every connection is closed with the reason "server shutting down", and
-// Shutdown returns when nothing runs any more. When ctx ends first, connections
-// are closed as they are, and its error is returned. A second call waits for the
-// same end.
+// Shutdown stops the server gracefully. It refuses new connections and packets, waits
+// until the received events are handled, their sessions saved and their answers sent, and
+// closes every connection with the reason "server shutting down". It returns when no
+// handler is running any more. If ctx ends first, Shutdown drops queued events, closes
+// the connections at once and returns ctx's error. Further calls wait for the same end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	s.handOver(ctx)
@@ -148,14 +147,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.engine.Shutdown(ctx))
 	if err == nil {
-		err = s.running.Wait(ctx) // the disconnect handlers
+		err = s.running.Wait(ctx) // for the disconnect handlers
 	}
 	err = errors.Join(err, s.cluster.close(ctx))
 	s.presence.close(ctx)
 	if err != nil {
 		return err
 	}
-	return s.running.Wait(ctx) // what other nodes still asked for
+	return s.running.Wait(ctx) // for handlers of requests that other nodes had sent
 }
 
 func (s *Server) allClients() []*client {
@@ -168,18 +167,19 @@ func (s *Server) allClients() []*client {
 	return all
 }
 
-// Stats counts what the server holds at present.
+// Stats holds the server's current counts on this node.
 type Stats struct {
-	Connections int // clients of all namespaces
-	Sockets     int
-	Rooms       int // the sockets' own rooms included
-	Sessions    int // sessions that have connections
-	Recoverable int // sockets that may come back to this node (Config.Recovery); not of an adapter.Log
-	Users       int // users that have sockets, or are still to be told offline
+	Connections int // open connections
+	Sockets     int // sockets of all namespaces
+	Rooms       int // including the rooms of the sockets' own IDs
+	Sessions    int // sessions with connections
+	Recoverable int // disconnected sockets that this node keeps for recovery (Config.Recovery); 0 with an adapter.Log
+	Users       int // users with sockets, or who OnPresence has not reported offline yet
 	Engine      engineio.Stats
 }
 
-// Stats returns the present counts. After the last client has gone all are 0.
+// Stats returns the current counts. They all fall to 0 after the last client has
+// disconnected and the grace periods of presence and recovery have passed.
 func (s *Server) Stats() Stats {
 	st := Stats{Sessions: s.perSession.len(), Users: s.users.len(), Engine: s.engine.Stats()}
 	if s.recovery != nil {

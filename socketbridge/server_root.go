@@ -6,46 +6,48 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Use adds a connect middleware to the default namespace. See Namespace.Use.
+// This file holds the methods that apply to the default namespace, "/".
+
+// Use adds connect middlewares to the default namespace. See Namespace.Use.
 func (s *Server) Use(mw ...ConnectHandler) { s.root.Use(mw...) }
 
 // OnConnection adds a connection handler to the default namespace. See
 // Namespace.OnConnection.
 func (s *Server) OnConnection(fn func(*Socket)) { s.root.OnConnection(fn) }
 
-// RequireSession has the default namespace refuse clients without a stored session.
+// RequireSession makes the default namespace refuse clients without a stored session.
 // See Namespace.RequireSession.
 func (s *Server) RequireSession() { s.root.RequireSession() }
 
-// OnInvalidSession adds a handler for sockets of the default namespace whose session
-// is no good. See Namespace.OnInvalidSession.
+// OnInvalidSession adds a handler for sockets of the default namespace without a valid
+// session. See Namespace.OnInvalidSession.
 func (s *Server) OnInvalidSession(fn func(s *Socket, err error)) { s.root.OnInvalidSession(fn) }
 
-// OnSessionChange adds a handler for changes of the sessions of the default
-// namespace's sockets. See Namespace.OnSessionChange.
+// OnSessionChange adds a handler for session changes of the default namespace's sockets.
+// See Namespace.OnSessionChange.
 func (s *Server) OnSessionChange(fn func(s *Socket, keys []string)) { s.root.OnSessionChange(fn) }
 
 // On adds an event chain for all sockets of the default namespace. See Namespace.On.
 func (s *Server) On(event string, chain ...Handler) { s.root.On(event, chain...) }
 
-// Emit sends an event to all sockets of the default namespace.
+// Emit sends an event to all sockets of the default namespace. See Broadcast.Emit.
 func (s *Server) Emit(event string, args ...any) error { return s.root.Emit(event, args...) }
 
 // To addresses the sockets of the default namespace that are in any of rooms.
 func (s *Server) To(rooms ...string) Broadcast { return s.root.To(rooms...) }
 
-// In is another word for To.
+// In is the same as To.
 func (s *Server) In(rooms ...string) Broadcast { return s.root.To(rooms...) }
 
 // Except addresses the sockets of the default namespace that are in none of rooms.
 func (s *Server) Except(rooms ...string) Broadcast { return s.root.Except(rooms...) }
 
-// ToSession addresses all sockets of a session in the default namespace: the tabs
-// of one browser. ref is a *fibersession.Session or *fibersession.Handle.
+// ToSession addresses all sockets of a session in the default namespace, that is, all
+// tabs of one browser. ref is a *fibersession.Session or *fibersession.Handle.
 func (s *Server) ToSession(ref SessionRef) Broadcast { return s.root.ToSession(ref) }
 
-// ToUser addresses the sockets of users in the default namespace, with all their
-// tabs and devices. See Namespace.ToUser.
+// ToUser addresses all sockets of users in the default namespace, on all their devices.
+// See Namespace.ToUser.
 func (s *Server) ToUser(ids ...string) Broadcast { return s.root.ToUser(ids...) }
 
 // Sockets returns the sockets of the default namespace on this node.
@@ -61,10 +63,11 @@ func (s *Server) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	return s.root.FetchSockets(ctx)
 }
 
-// Nodes returns how many nodes serve the default namespace. See Namespace.Nodes.
+// Nodes returns the number of nodes that serve the default namespace. See
+// Namespace.Nodes.
 func (s *Server) Nodes(ctx context.Context) (int, error) { return s.root.Nodes(ctx) }
 
-// OnServerSideEmit adds a handler to the default namespace. See
+// OnServerSideEmit adds a handler for events of other nodes to the default namespace. See
 // Namespace.OnServerSideEmit.
 func (s *Server) OnServerSideEmit(event string, fn func(e *ServerEvent)) {
 	s.root.OnServerSideEmit(event, fn)
@@ -76,8 +79,8 @@ func (s *Server) ServerSideEmit(event string, args ...any) error {
 	return s.root.ServerSideEmit(event, args...)
 }
 
-// ServerSideEmitWithAck asks the servers of all other nodes. See
-// Namespace.ServerSideEmitWithAck.
+// ServerSideEmitWithAck sends an event to the servers of all other nodes and collects
+// their answers. See Namespace.ServerSideEmitWithAck.
 func (s *Server) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	return s.root.ServerSideEmitWithAck(ctx, event, args...)
 }

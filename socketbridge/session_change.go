@@ -5,82 +5,85 @@ import (
 	"slices"
 )
 
-// maxNews is how many keys a socket is told at most to have changed at once. A
-// session has fewer, but a socket that is slow may have missed many.
-const maxNews = 1024
+// maxChangedKeys bounds the keys that one call of an OnSessionChange handler reports. A
+// session has fewer keys, but a slow socket may have missed many changes.
+const maxChangedKeys = 1024
 
-// news are changes of a session that a socket's handlers are still to be told: one
-// set of keys, however many changes there were.
-type news struct {
-	keys map[string]struct{} // nil: there are none
-	many bool                // more than maxNews: any key may have changed
+// changedKeys coalesces session changes that a socket's handlers have not been notified
+// of.
+type changedKeys struct {
+	keys map[string]struct{} // nil if there are no changes
+	many bool                // more than maxChangedKeys: any key may have changed
 }
 
-func (n *news) add(keys []string) {
-	if n.keys == nil {
-		n.keys = make(map[string]struct{}, len(keys))
+func (c *changedKeys) add(keys []string) {
+	if c.keys == nil {
+		c.keys = make(map[string]struct{}, len(keys))
 	}
 	for _, key := range keys {
-		if n.keys[key] = struct{}{}; len(n.keys) > maxNews {
-			n.many = true
+		if c.keys[key] = struct{}{}; len(c.keys) > maxChangedKeys {
+			c.many = true
 		}
 	}
-	if n.many {
-		clear(n.keys)
+	if c.many {
+		clear(c.keys)
 	}
 }
 
-// take returns the keys in order; nil means any.
-func (n *news) take() []string {
-	keys := slices.Sorted(maps.Keys(n.keys))
-	if n.many {
+// reset returns the sorted keys and forgets them. nil means that any key may have
+// changed.
+func (c *changedKeys) reset() []string {
+	keys := slices.Sorted(maps.Keys(c.keys))
+	if c.many {
 		keys = nil
 	}
-	*n = news{}
+	*c = changedKeys{}
 	return keys
 }
 
-// OnSessionChange adds a handler that is told when values of the socket's session
-// have changed: by an HTTP request, by this socket or another one, or on another node.
-// keys are those that were set or deleted, in order. It runs as an event of the socket
-// does, never at the same time as another: after the events that came before. What
-// changes until then is told together; nil keys mean that it was too much to tell, and
-// any key may have changed. The session itself needs no refreshing.
+// OnSessionChange adds a handler that is called after values of the socket's session
+// have changed: by an HTTP request, by this or another socket, or on another node. keys
+// are the keys that were set or deleted, in sorted order. nil means that any key may have
+// changed, because there were too many changes to list. Socket.Session already has the
+// new values.
 //
-// What the handler changes in Socket.Session is saved when it returns (but in
-// SessionManual) and, when that makes a difference, told again.
+// The handler runs in the order of the socket's events, after the events that arrived
+// earlier. Changes until then are coalesced into one call. What the handler changes in
+// Socket.Session is saved when it returns (except in SessionManual), and reported in
+// another call if it makes a difference.
 func (s *Socket) OnSessionChange(fn func(keys []string)) {
-	s.hook(func(h *hooks) { h.change = with(h.change, fn) })
+	s.updateHooks(func(h *hooks) { h.change = with(h.change, fn) })
 }
 
-// OnSessionChange adds a handler for all sockets of the namespace that is told when
+// OnSessionChange adds a handler, for all sockets of the namespace, that is called after
 // values of a socket's session have changed. See Socket.OnSessionChange. It returns n.
 func (n *Namespace) OnSessionChange(fn func(s *Socket, keys []string)) *Namespace {
-	return n.set(func(s *settings) { s.change = with(s.change, fn) })
+	return n.update(func(s *settings) { s.change = with(s.change, fn) })
 }
 
-// changed notes that keys changed, on the goroutine of who changed them.
-func (s *Socket) changed(keys []string) {
+// sessionChanged queues a notification that keys changed. It runs on the goroutine that
+// changed them.
+func (s *Socket) sessionChanged(keys []string) {
 	s.mu.Lock()
-	// While it connects its handlers are still to come.
+	// A connecting socket has no handlers yet, but connection handlers can add them.
 	wanted := s.state == connecting || s.state == connected && len(s.settings.change)+len(s.hooks.change) > 0
-	first := wanted && s.news.keys == nil
+	first := wanted && s.changes.keys == nil
 	if wanted {
-		s.news.add(keys)
+		s.changes.add(keys)
 	}
 	s.mu.Unlock()
 	if first {
-		s.inbox.step(s.tellChange)
+		s.inbox.pushStep(s.notifyChange)
 	}
 }
 
-// tellChange is a step of the socket's life.
-func (s *Socket) tellChange() {
+// notifyChange calls the OnSessionChange handlers. It is a step of the socket's life.
+func (s *Socket) notifyChange() {
 	s.mu.Lock()
-	keys, fns := s.news.take(), s.hooks.change
-	over := s.state != connected || s.lapsed
+	keys, fns := s.changes.reset(), s.hooks.change
+	over := s.state != connected || s.expelled
 	s.mu.Unlock()
-	if over || s.current() != nil {
+	if over || s.sessionError() != nil {
 		return
 	}
 	for _, fn := range s.settings.change {
@@ -89,7 +92,7 @@ func (s *Socket) tellChange() {
 	for _, fn := range fns {
 		s.guard("OnSessionChange", func() { fn(slices.Clone(keys)) })
 	}
-	if err := s.saveAfterConnect(); err != nil {
-		s.log().Warn("socketbridge: what a handler of a session's change changed was not saved", "error", err)
+	if err := s.saveLifeStep(); err != nil {
+		s.log().Warn("socketbridge: the session changes of an OnSessionChange handler were not saved", "error", err)
 	}
 }

@@ -6,39 +6,49 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// OnInvalidSession adds a handler for sockets whose session is no good, which can
-// still Emit to the client. Why, errors.Is tells:
+// OnInvalidSession adds a handler for sockets without a valid session. The handler can
+// still Emit to the client. The error says why the session is invalid, by errors.Is:
 //
-//   - ErrSessionMissing: the client has none and needs one (RequireSession);
-//   - fibersession.ErrSessionGone: it has ended, as fibersession.ErrExpired,
-//     fibersession.ErrDestroyed or fibersession.ErrCorrupt;
+//   - ErrSessionMissing: the client has no session, but RequireSession demands one;
+//   - fibersession.ErrSessionGone: the session has ended. The error also is
+//     fibersession.ErrExpired, fibersession.ErrDestroyed or fibersession.ErrCorrupt;
 //   - fibersession.ErrUnavailable or fibersession.ErrUnknownOutcome: the store failed.
 //
-// A client that connects is told that it is connected, the handlers run, and it is
-// disconnected: there is no OnConnection, no event, no broadcast, no room, and Session
-// is nil unless the cause is ErrSessionMissing. Without a handler it is refused, with
-// a connect_error whose data has the code session_missing, session_gone or
-// session_unavailable.
+// When a client without a valid session connects, its CONNECT is confirmed, the handlers
+// run, and the client is disconnected. OnConnection, events, broadcasts and rooms are
+// skipped, and Socket.Session is nil unless the error is ErrSessionMissing. Without a
+// handler, the client is refused with a connect_error whose data has the code
+// session_missing, session_gone or session_unavailable.
 //
-// A socket whose session ends is disconnected (see Config.OnExpiry) when the handlers
-// have returned. They run apart from its events, of which one may still be at work;
-// no other begins, and broadcasts pass the socket by.
+// When the session of a connected socket ends, the handlers run first and the socket is
+// disconnected afterwards (see Config.OnExpiry). No further event is handled and
+// broadcasts skip the socket. The handlers do not wait for an event that is still being
+// handled.
 //
-// When the store fails as the session of an event is read or touched, the handlers run before
-// that event ends with its error, for each such event. The socket stays.
+// When the store fails to load or touch the session for an event, the handlers run
+// before the event ends with the error, for every such event. The socket stays
+// connected. OnInvalidSession returns n.
 func (n *Namespace) OnInvalidSession(fn func(s *Socket, err error)) *Namespace {
-	return n.set(func(s *settings) { s.invalid = with(s.invalid, fn) })
+	return n.update(func(s *settings) { s.invalid = with(s.invalid, fn) })
 }
 
-// tellInvalid runs the handlers.
-func (s *Socket) tellInvalid(err error) {
+// notifyInvalid runs the OnInvalidSession handlers.
+func (s *Socket) notifyInvalid(err error) {
 	for _, fn := range s.settings.invalid {
 		s.guard("OnInvalidSession", func() { fn(s, err) })
 	}
 }
 
-// invalidSession says whether err is the session's, and not a word of the app's own.
-func invalidSession(err error) bool {
+// notifyStoreFailed runs the OnInvalidSession handlers if err says that the store failed.
+func (s *Socket) notifyStoreFailed(err error) {
+	if storeFailed(err) && !s.ctx.Canceled() {
+		s.notifyInvalid(err)
+	}
+}
+
+// isSessionError reports whether err is about the session, rather than a refusal of the
+// app's own or an invalid ticket.
+func isSessionError(err error) bool {
 	var (
 		ce *ConnectError
 		ee *EventError
@@ -54,32 +64,26 @@ func storeFailed(err error) bool {
 	return errors.Is(err, fibersession.ErrUnavailable) || errors.Is(err, fibersession.ErrUnknownOutcome)
 }
 
-// receive lets the handlers have a word with a client that cannot be admitted. It is
-// false when there are none, or err is not for them.
-func (s *Socket) receive(err error) bool {
-	if len(s.settings.invalid) == 0 || !invalidSession(err) {
+// connectInvalid connects a client that is refused because of err, runs the
+// OnInvalidSession handlers, which can emit to it, and disconnects it. It returns false
+// if there are no handlers or err is not about the session.
+func (s *Socket) connectInvalid(err error) bool {
+	if len(s.settings.invalid) == 0 || !isSessionError(err) {
 		return false
 	}
 	s.muted.Store(true)
 	s.mu.Lock()
-	s.guest = true
+	s.refused = true
 	if s.left != nil {
-		s.left = nil // and what it had missed, too
+		s.left = nil // with it, the events that a recovered socket missed
 	}
-	s.early, s.held = nil, nil // what was emitted to it was for somebody who was admitted
+	s.early, s.held = nil, nil // emitted by middlewares for a client that would be admitted
 	s.mu.Unlock()
 	if s.announce() != nil {
 		return false
 	}
-	s.log().Info("socketbridge: a client without a good session is disconnected", "error", err, "remote", s.Handshake().RemoteIP)
-	s.tellInvalid(err)
+	s.log().Info("socketbridge: a client without a valid session is disconnected", "error", err, "remote", s.Handshake().RemoteIP)
+	s.notifyInvalid(err)
 	s.Disconnect()
 	return true
-}
-
-// unavailable tells the handlers that the store failed for an event.
-func (s *Socket) unavailable(err error) {
-	if storeFailed(err) && !s.life.Canceled() {
-		s.tellInvalid(err)
-	}
 }

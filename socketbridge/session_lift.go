@@ -10,65 +10,69 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// SessionRef names a session without its ID: a *fibersession.Session (in an HTTP
-// handler) or a *fibersession.Handle.
+// SessionRef names a session without its ID. A *fibersession.Session (in an HTTP
+// handler) and a *fibersession.Handle are SessionRefs.
 type SessionRef interface {
-	// Pseudonym returns a name of the session that reveals nothing of it.
+	// Pseudonym returns a name of the session from which neither its ID nor its
+	// content can be derived.
 	Pseudonym(label string) string
 }
 
-// lifted is what a handshake leaves for its connection: the session, or why there
-// is none. Only a namespace that shares the session minds the latter.
+// lifted is the session of a handshake, or the error why there is none. The error
+// matters only for namespaces that share the session.
 type lifted struct {
 	handle *fibersession.Handle
 	err    error
-	name   string // under which the connection is counted; "" when it is not
+	name   string // key of the connection in Server.perSession; "" if it is not counted
 	epoch  uint64 // of the session's ID at the handshake
-	new    bool   // the handshake named no session that exists: its client may not keep cookies
-	named  string // what it named all the same, when new
+	new    bool   // the handshake presented no existing session: the client may not keep cookies
+	idHash string // of the session ID that the handshake presented, if new
 }
 
-// lift runs in the handshake request. A store that fails does not refuse the
-// connection: a namespace without a session may be what the client came for.
+// lift detaches the session from the handshake request. It implements
+// engineio.Hooks.Lift. An error of the store does not refuse the connection, because the
+// client may only use namespaces without a session.
 func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	if engineio.CookiesIgnored(c) {
 		return &lifted{err: ErrSessionMissing}, nil // any page may have sent this request
 	}
 	h, err := s.cfg.Sessions.Lift(c)
 	if err != nil {
-		s.cfg.Sessions.TolerateFailure(c) // the client is told when it joins a namespace that needs it
-		s.log.Warn("socketbridge: the session could not be loaded for a handshake", "error", err)
+		s.cfg.Sessions.TolerateFailure(c) // the client gets the error when it joins a namespace that needs the session
+		s.log.Warn("socketbridge: the session of a handshake could not be loaded; namespaces that share it refuse the client", "error", err)
 		return &lifted{err: err}, nil
 	}
 	if s.users.full(h.User()) {
 		h.Release()
-		s.log.Warn("socketbridge: a user has too many connections", "limit", s.cfg.Limits.MaxConnsPerUser)
+		s.log.Warn("socketbridge: a handshake was refused: the user has too many connections (Config.Limits.MaxConnsPerUser)", "limit", s.cfg.Limits.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh()}
 	if l.new {
-		l.named = s.cfg.Sessions.PresentedIDHash(c)
+		l.idHash = s.cfg.Sessions.PresentedIDHash(c)
 	}
 	if !s.perSession.add(l.name, s.cfg.Limits.MaxConnsPerSession) {
 		h.Release()
-		s.log.Warn("socketbridge: a session has too many connections", "limit", s.cfg.Limits.MaxConnsPerSession)
+		s.log.Warn("socketbridge: a handshake was refused: the session has too many connections (Config.Limits.MaxConnsPerSession)", "limit", s.cfg.Limits.MaxConnsPerSession)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	return l, nil
 }
 
-// same says whether a later request of a connection carries its session. A client
-// that came without one, or with one that is no more, may go on as it came: then the
-// connection's ID, which only it knows, is all there is to tell it by. So may one whose
-// session has ended meanwhile, also without the cookie that it has just lost: there is
-// nothing left to be had for it but the goodbye, which it would miss otherwise.
-func (s *Server) same(c *fiber.Ctx, v any) bool {
+// sameVisitor reports whether a later request of a connection belongs to the visitor who
+// opened it. It implements engineio.Hooks.SameVisitor.
+//
+// Without an existing session, the connection's ID, which only its client knows, is the
+// only proof, and a later request passes without a session too. It also passes without
+// one after the session has ended, because the logout removed the cookie: the only thing
+// left to deliver is the disconnect packet, which the client would otherwise miss.
+func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
 	if l == nil || l.handle == nil {
 		return true
 	}
 	if l.new {
-		if named := s.cfg.Sessions.PresentedIDHash(c); named == "" || named == l.named {
+		if hash := s.cfg.Sessions.PresentedIDHash(c); hash == "" || hash == l.idHash {
 			return true
 		}
 	}
@@ -78,8 +82,9 @@ func (s *Server) same(c *fiber.Ctx, v any) bool {
 	return s.cfg.Sessions.Owns(c, l.handle)
 }
 
-// dropped lets go of what lift made, once.
-func (s *Server) dropped(v any) {
+// releaseLifted releases the result of lift. It implements engineio.Hooks.Release and
+// must be called exactly once.
+func (s *Server) releaseLifted(v any) {
 	l, _ := v.(*lifted)
 	if l == nil || l.handle == nil {
 		return
@@ -90,13 +95,14 @@ func (s *Server) dropped(v any) {
 	l.handle.Release()
 }
 
-// sessionCounts counts connections per session. The zero value is ready.
+// sessionCounts counts connections per session. The zero value is ready to use.
 type sessionCounts struct {
 	mu sync.Mutex
 	n  map[string]int
 }
 
-// add counts one more, unless there are limit already. A negative limit is none.
+// add counts one more connection. It returns false if there are limit already. A
+// negative limit means none.
 func (c *sessionCounts) add(name string, limit int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

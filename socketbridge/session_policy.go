@@ -7,95 +7,97 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Action is what becomes of a socket when something happens to its session.
+// Action is what happens to a socket when its session expires or gets a new ID.
 type Action uint8
 
 const (
-	// ActionStay leaves the socket as it is.
+	// ActionStay leaves the socket connected.
 	ActionStay Action = iota + 1
-	// ActionDisconnect disconnects the socket: its client hears "io server disconnect"
-	// and does not come back by itself.
+	// ActionDisconnect disconnects the socket. Its client gets the reason "io server
+	// disconnect" and does not reconnect on its own.
 	ActionDisconnect
-	// ActionReconnect closes the client's connection with all its namespaces: the
-	// client hears "transport close" and comes back by itself, with the cookie that
-	// its browser then has.
+	// ActionReconnect closes the client's connection with all its namespaces. The client
+	// gets the reason "transport close" and reconnects on its own, with the cookie that
+	// its browser has by then.
 	ActionReconnect
 )
 
-// Policy decides the fate of one socket. See Config.OnExpiry and Config.OnRegenerate.
+// Policy decides what happens to one socket. A policy that panics or returns an invalid
+// value disconnects the socket. See Config.OnExpiry and Config.OnRegenerate.
 type Policy func(s *Socket) Action
 
-// Always returns a policy that is the same for all sockets.
-func Always(f Action) Policy { return func(*Socket) Action { return f } }
+// Always returns a policy that returns a for every socket.
+func Always(a Action) Policy { return func(*Socket) Action { return a } }
 
-// decide asks a policy. One that panics, or says nothing, costs the socket its place.
-func (s *Socket) decide(name string, ask Policy) Action {
-	fate := ActionDisconnect
+// askPolicy calls a policy. name is its field of Config.
+func (s *Socket) askPolicy(name string, policy Policy) Action {
+	action := ActionDisconnect
 	s.guard(name, func() {
-		if f := ask(s); f >= ActionStay && f <= ActionReconnect {
-			fate = f
+		if a := policy(s); a >= ActionStay && a <= ActionReconnect {
+			action = a
 		}
 	})
-	return fate
+	return action
 }
 
-// depart ends the socket as decided.
-func (s *Socket) depart(f Action) {
-	if f != ActionReconnect {
+// disconnectAs ends the socket by a policy's decision. ActionStay disconnects too.
+func (s *Socket) disconnectAs(a Action) {
+	if a != ActionReconnect {
 		s.Disconnect()
 		return
 	}
-	s.client.forget(s, true) // what its client still sends is no offence
+	s.client.removeSocket(s, true) // packets that are still on their way are no protocol violation
 	s.end(transport.TransportClose, true)
 	s.client.conn.Close(transport.TransportClose)
 }
 
-// renewed does what is to be done when the session has a new ID. It is ErrRenewed
-// when the socket may not go along.
-func (s *Socket) renewed() error {
-	ask := s.server().cfg.OnRegenerate
-	if ask == nil {
+// sessionRegenerated applies Config.OnRegenerate after the session got a new ID. It
+// returns ErrRenewed if the socket does not stay.
+func (s *Socket) sessionRegenerated() error {
+	policy := s.server().cfg.OnRegenerate
+	if policy == nil {
 		return nil
 	}
 	epoch := s.session.Epoch()
-	fate := s.decide("OnRegenerate", ask)
-	if fate == ActionStay {
+	action := s.askPolicy("OnRegenerate", policy)
+	if action == ActionStay {
 		s.epoch.Store(epoch)
 		return nil
 	}
 	if s.Connected() {
-		s.depart(fate)
-	} else if fate == ActionReconnect {
+		s.disconnectAs(action)
+	} else if action == ActionReconnect {
 		s.client.conn.Close(transport.TransportClose)
 	}
-	return ErrRenewed // for connect to refuse it
+	return ErrRenewed // a socket that is still connecting is refused with it
 }
 
-// lapse sees to a socket whose session has ended, once: nothing that waits is
-// handled, no broadcast reaches it, OnInvalidSession handlers are told, and it ends. It
-// returns at once. A socket that is still connecting finds out by itself.
-func (s *Socket) lapse(cause error) {
+// sessionEnded disconnects a connected socket after its session has ended, once: queued
+// events are dropped, broadcasts skip the socket, and the OnInvalidSession handlers run
+// before the disconnect. It returns at once. A socket that is still connecting checks
+// the session itself.
+func (s *Socket) sessionEnded(cause error) {
 	s.mu.Lock()
-	if s.state != connected || s.lapsed {
+	if s.state != connected || s.expelled {
 		s.mu.Unlock()
 		return
 	}
-	s.lapsed = true
+	s.expelled = true
 	s.mu.Unlock()
-	fate := ActionDisconnect
-	if ask := s.server().cfg.OnExpiry; ask != nil && errors.Is(cause, fibersession.ErrExpired) {
-		fate = s.decide("OnExpiry", ask)
+	action := ActionDisconnect
+	if policy := s.server().cfg.OnExpiry; policy != nil && errors.Is(cause, fibersession.ErrExpired) {
+		action = s.askPolicy("OnExpiry", policy)
 	}
 	if len(s.settings.invalid) == 0 {
-		s.depart(fate)
+		s.disconnectAs(action)
 		return
 	}
 	s.muted.Store(true)
 	s.inbox.close(true)
 	s.server().running.Add()
-	go func() { // apart from the inbox, whose handler may take its time; Server.Shutdown waits for it
+	go func() { // not on the inbox, where a slow event may be running; Server.Shutdown waits for it
 		defer s.server().running.Done()
-		s.tellInvalid(cause)
-		s.depart(fate)
+		s.notifyInvalid(cause)
+		s.disconnectAs(action)
 	}()
 }

@@ -20,44 +20,43 @@ import (
 
 // Socket is one client in one namespace. All methods are safe for concurrent use.
 //
-// Its handlers run one at a time, in the order in which the events came (unless
-// Config.Concurrency says otherwise), and never before the connection handlers have
-// returned.
+// Its handlers run one at a time, in the order in which the events arrived (see
+// Config.Concurrency), and never before the connection handlers have returned.
 type Socket struct {
 	id       string
 	ns       *Namespace
 	client   *client
 	auth     json.RawMessage
-	ticketed *lifted              // what a ticket gave it; nil without one
-	session  *fibersession.Handle // nil when none is shared; set before user code sees the socket
-	settings *settings            // of the namespace, when it connected
+	ticketed *lifted              // the session of a ticket; nil without one
+	session  *fibersession.Handle // nil if none is shared; set before user code sees the socket
+	settings *settings            // of the namespace, at the time of the connect
 	mode     SessionMode
-	epoch    atomic.Uint64 // of the session's IDs, the one that it goes along with; see renewed
-	muted    atomic.Bool   // broadcasts pass it by: its session is no good, and it is about to end
+	epoch    atomic.Uint64 // of the session ID that the socket accepted; see sessionRegenerated
+	muted    atomic.Bool   // broadcasts skip the socket: its session is invalid, and it is about to end
 	inbox    inbox
 	acks     pendingAcks
-	life     serial.Context
-	gone     serial.Signal // fired when it is disconnected
+	ctx      serial.Context // see Context
+	done     serial.Signal  // fired when the socket is disconnected
 	data     Data
 	seats    seats
 
 	*trail                 // of recovery; noTrail without it
-	finished serial.Signal // fired when nothing of it runs any more
+	finished serial.Signal // fired after the socket's last handler has returned
 
 	identity identity
 
-	mu      sync.Mutex // guards what follows
-	state   socketState
-	early   []early               // what was emitted before the client was told that it is connected
-	entered bool                  // it is in its namespace's tables
-	waiting []string              // rooms to join when it is
-	held    [][]transport.Message // events to add to the log when it is
-	reason  Reason
-	unwatch func()
-	hooks   *hooks // noHooks until it is given some
-	news    news   // of its session, that its handlers are still to be told
-	lapsed  bool   // its session has ended, and somebody sees to the rest
-	guest   bool   // it was never admitted: it is there for OnInvalidSession alone
+	mu       sync.Mutex // guards the fields below
+	state    socketState
+	early    []early               // emitted before the client's CONNECT was confirmed
+	entered  bool                  // the socket is in its namespace's tables
+	pending  []string              // rooms to join once it is
+	held     [][]transport.Message // events to append to the log once it is
+	reason   Reason
+	unwatch  func()
+	hooks    *hooks      // noHooks until a handler is added
+	changes  changedKeys // of the session; OnSessionChange handlers were not called for them yet
+	expelled bool        // the session has ended and sessionEnded disconnects the socket
+	refused  bool        // the client was not admitted; the socket only runs OnInvalidSession handlers
 }
 
 // trail is what recovery knows of a socket.
@@ -76,11 +75,11 @@ type trail struct {
 // changes.
 var noTrail trail
 
-// noHooks stands for the hooks of all sockets that have none. It never changes.
+// noHooks is shared by all sockets without handlers of their own. It is never modified.
 var noHooks hooks
 
-// hooks are what the user gave a socket. Each slice and map is replaced, never
-// changed in place, so that a reader needs the lock only to fetch it.
+// hooks are the handlers of one socket. Slices and maps are replaced, never modified in
+// place, so that readers need the lock only to fetch them.
 type hooks struct {
 	uses          []Handler
 	handlers      map[string][]chain
@@ -99,6 +98,7 @@ const (
 	ended
 )
 
+// early is a packet that was emitted while the socket was connecting.
 type early struct {
 	flags transport.Flags
 	msgs  []transport.Message
@@ -114,37 +114,37 @@ func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
 	return s
 }
 
-// newSocketID draws a public ID: it names a socket in rooms and to other clients,
-// and opens nothing.
+// newSocketID returns a random public ID. It names the socket in rooms and to other
+// clients, and grants no access to it.
 func newSocketID() string {
 	var b [15]byte
 	if _, err := rand.Read(b[:]); err != nil {
-		panic("socketbridge: the system's random source failed: " + err.Error()) // crypto/rand never returns an error
+		panic("socketbridge: the system's random source failed: " + err.Error()) // crypto/rand.Read never returns an error
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// ID returns the socket's public ID. It is another one than the connection's.
+// ID returns the socket's public ID. It differs from the connection's ID.
 func (s *Socket) ID() string { return s.id }
 
 // Namespace returns the namespace that the socket is in.
 func (s *Socket) Namespace() *Namespace { return s.ns }
 
-// Handshake tells the HTTP request that opened the connection. It is put together for
-// each call: keep it where it is needed often.
+// Handshake returns the HTTP request that opened the connection. Each call builds a new
+// value, so keep the result if you need it often.
 func (s *Socket) Handshake() *transport.Handshake { return s.client.conn.Handshake() }
 
-// Transport names what carries the connection at present: "polling" or "websocket".
+// Transport returns the connection's current transport: "polling" or "websocket".
 func (s *Socket) Transport() string { return s.client.conn.Transport() }
 
-// Session returns the session that the handshake's cookie named, or nil when the
-// namespace shares none. What is set through it is saved when a handler returns,
-// or by Save. In an event handler Packet.Session is the better one: there, changes
-// of handlers that run at the same time do not mix.
+// Session returns the session of the handshake's cookie or of the socket's ticket, or
+// nil if the namespace shares none. Changes are saved when a handler returns, or by Save.
+// In event handlers, prefer Packet.Session: it keeps the changes of handlers that run at
+// the same time apart.
 func (s *Socket) Session() *fibersession.Handle { return s.session }
 
-// Auth decodes what the client gave as its auth option into v. Without one it
-// leaves v alone.
+// Auth decodes the client's auth option into v. If the client sent none, v stays
+// unchanged.
 func (s *Socket) Auth(v any) error {
 	if len(s.auth) == 0 {
 		return nil
@@ -152,69 +152,71 @@ func (s *Socket) Auth(v any) error {
 	return json.Unmarshal(s.auth, v)
 }
 
-// Data holds whatever the app wants to keep with the socket.
+// Data returns the socket's store for the app's own values.
 func (s *Socket) Data() *Data { return &s.data }
 
-// Context ends when the server disconnects the socket, or when the client has gone
-// and everything that it sent before was handled.
-func (s *Socket) Context() context.Context { return s.life.Get() }
+// Context is canceled when the server disconnects the socket, or when the client has
+// disconnected and all events it sent before were handled.
+func (s *Socket) Context() context.Context { return s.ctx.Get() }
 
-// Done is closed as soon as the socket is disconnected.
-func (s *Socket) Done() <-chan struct{} { return s.gone.Done() }
+// Done returns a channel that is closed as soon as the socket is disconnected.
+func (s *Socket) Done() <-chan struct{} { return s.done.Done() }
 
-// Connected tells whether the client can be reached.
+// Connected reports whether the socket is connected.
 func (s *Socket) Connected() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state == connected
 }
 
-// Use adds packet middlewares (socket.use). They run in order before every
-// incoming event's handlers; each goes on with Next, may change the arguments, or
-// stops the event with an error, which does not disconnect the socket.
+// Use adds packet middlewares (socket.use). They run in order, before the handlers of
+// every incoming event. A middleware calls Next to continue, can change the arguments,
+// and can end the event with an error, which does not disconnect the socket.
 func (s *Socket) Use(mw ...Handler) {
-	s.hook(func(h *hooks) { h.uses = with(h.uses, mw...) })
+	s.updateHooks(func(h *hooks) { h.uses = with(h.uses, mw...) })
 }
 
-// On adds an event chain: any number of middlewares, each calling Next, and a
-// handler. Several chains of one event run one after the other, each by itself. It
-// panics without a handler, and for an event name that the protocol keeps.
+// On adds an event chain: any number of middlewares, each calling Next, and a handler.
+// Several chains of one event run one after the other; an error in one does not stop the
+// others. On panics without a handler, and for an event name that is reserved by the
+// protocol (see ErrReservedEvent).
 func (s *Socket) On(event string, handlers ...Handler) {
-	s.hook(func(h *hooks) { h.handlers = withChain(h.handlers, event, handlers) })
+	s.updateHooks(func(h *hooks) { h.handlers = withChain(h.handlers, event, handlers) })
 }
 
 // OnAny adds a catch-all listener. It runs for every event, before the event's own
-// chains and (other than in Socket.IO for Node) after the packet middlewares, so
-// that it sees no packet whose session was not checked.
+// chains. Unlike in Socket.IO for Node, it runs after the packet middlewares, so that it
+// never sees a packet that a middleware rejected.
 func (s *Socket) OnAny(fn Handler) {
-	s.hook(func(h *hooks) { h.any = with(h.any, fn) })
+	s.updateHooks(func(h *hooks) { h.any = with(h.any, fn) })
 }
 
-// OnError adds a handler for errors that middlewares and handlers of this socket
-// return. Without one they are logged.
+// OnError adds a handler for errors that this socket's middlewares and handlers return.
+// Without one, the errors are logged.
 func (s *Socket) OnError(fn func(p *Packet, err error)) {
-	s.hook(func(h *hooks) { h.errors = with(h.errors, fn) })
+	s.updateHooks(func(h *hooks) { h.errors = with(h.errors, fn) })
 }
 
-// OnDisconnecting adds a handler for the socket's end that runs while it is still
-// in its rooms.
+// OnDisconnecting adds a handler that runs when the socket disconnects, while it is
+// still in its rooms.
 func (s *Socket) OnDisconnecting(fn func(reason Reason)) {
-	s.hook(func(h *hooks) { h.disconnecting = with(h.disconnecting, fn) })
+	s.updateHooks(func(h *hooks) { h.disconnecting = with(h.disconnecting, fn) })
 }
 
-// OnDisconnect adds a handler for the socket's end that runs when it has left its
-// rooms, after the events that came before were handled.
+// OnDisconnect adds a handler that runs after the socket has disconnected and left its
+// rooms. If the client disconnected, the events it sent before were handled by then.
 func (s *Socket) OnDisconnect(fn func(reason Reason)) {
-	s.hook(func(h *hooks) { h.disconnect = with(h.disconnect, fn) })
+	s.updateHooks(func(h *hooks) { h.disconnect = with(h.disconnect, fn) })
 }
 
-// Emit sends an event to the client. A []byte anywhere in args travels as binary.
-// It never waits: ErrDisconnected when the client has gone, transport.ErrQueueFull
-// when it does not keep up (and is therefore being closed), an error when args
-// cannot be encoded. With Config.Recovery, an event that met the first two is sent
-// when the client comes back in time; and when the nodes share a log (adapter.Log), it
-// goes through the log first, so that Emit waits for it and returns what Broadcast.Emit
-// does.
+// Emit sends an event to the client. A []byte anywhere in args is sent as binary. Emit
+// does not block. It returns ErrDisconnected if the client has disconnected,
+// transport.ErrQueueFull if the client reads too slowly (its connection is then being
+// closed), and another error if args cannot be encoded.
+//
+// With Config.Recovery, an event that failed with one of the first two errors is sent
+// when the client reconnects in time. If the nodes also share a log (adapter.Log), Emit
+// appends the event to it first, so it blocks and returns errors like Broadcast.Emit.
 func (s *Socket) Emit(event string, args ...any) error {
 	msgs, err := encodeEvent(s.ns.name, event, 0, false, args)
 	if err != nil {
@@ -229,59 +231,58 @@ func (s *Socket) Emit(event string, args ...any) error {
 	return s.send(0, msgs)
 }
 
-// Join adds the socket to rooms: to all of them or, with ErrTooManyRooms,
-// ErrRoomName or ErrDisconnected, to none. In a connect middleware the rooms are
-// joined when the socket is connected, and a room that cannot be joined refuses it.
+// Join adds the socket to all of rooms. If it returns ErrTooManyRooms, ErrRoomName or
+// ErrDisconnected, the socket has joined none of them. In a connect middleware, the rooms
+// are joined once all middlewares have passed; if that fails, the client is refused.
 func (s *Socket) Join(rooms ...string) error {
 	s.mu.Lock()
 	if !s.entered {
 		defer s.mu.Unlock()
-		s.waiting = append(s.waiting, rooms...)
+		s.pending = append(s.pending, rooms...)
 		return nil
 	}
-	gone := s.state == ended
+	over := s.state == ended
 	s.mu.Unlock()
-	if gone {
+	if over {
 		return ErrDisconnected
 	}
 	return s.ns.rooms.join(s, rooms, s.server().cfg.Limits.MaxRooms)
 }
 
-// Leave takes the socket out of rooms. It stays in the room of its own ID and in
-// those of its session and user.
+// Leave removes the socket from rooms. The room of its own ID, and those of its session
+// and user, cannot be left.
 func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, appRooms(rooms)) }
 
-// Rooms returns the rooms that the socket is in: first that of its own ID, the
-// others sorted.
+// Rooms returns the names of the socket's rooms: the room of its own ID first, then the
+// others in sorted order.
 func (s *Socket) Rooms() []string { return s.ns.rooms.names(s) }
 
-// Disconnect takes the socket out of its namespace and tells the client, which
-// does not come back by itself. Events that wait are not handled any more. It
-// returns at once.
+// Disconnect disconnects the socket from its namespace. The client is notified and does
+// not reconnect on its own. Queued events are dropped. Disconnect returns at once.
 func (s *Socket) Disconnect() {
-	s.client.forget(s, true) // before the client hears of it: it may join again at once
+	s.client.removeSocket(s, true) // before the packet is sent: the client may join again at once
 	if msgs, err := encode(siopacket.Disconnect, s.ns.name, 0, false); err == nil {
-		_ = s.send(0, msgs) // a client that has gone need not be told
+		_ = s.send(0, msgs) // fails only if the client has disconnected
 	}
 	s.end(ServerDisconnect, true)
 }
 
-// Close ends the client's connection with all its namespaces
+// Close closes the client's connection with all its namespaces
 // (socket.disconnect(true)). It returns at once.
 func (s *Socket) Close() {
-	for _, other := range s.client.list() {
+	for _, other := range s.client.allSockets() {
 		other.Disconnect()
 	}
 	s.client.conn.Close(transport.ForcedClose)
 }
 
-// send queues messages to the client. Until the client was told that it is
-// connected they are kept.
+// send queues messages to the client. While the socket is connecting, they are kept
+// until the client's CONNECT is confirmed.
 func (s *Socket) send(f transport.Flags, msgs []transport.Message) error {
 	return s.queue(f, msgs, 0)
 }
 
-// queue is send, for events that have their place in the past too.
+// queue is send for an event that has a place in the past.
 func (s *Socket) queue(f transport.Flags, msgs []transport.Message, place uint64) error {
 	s.mu.Lock()
 	state := s.state
@@ -301,18 +302,19 @@ func (s *Socket) queue(f transport.Flags, msgs []transport.Message, place uint64
 	return ErrDisconnected
 }
 
-// received takes an event from the reading goroutine.
-func (s *Socket) received(in siopacket.Packet) error {
+// receiveEvent queues an event of the client. It runs on the reader goroutine, and blocks
+// it while the inbox is full.
+func (s *Socket) receiveEvent(in siopacket.Packet) error {
 	s.mu.Lock()
 	state := s.state
 	s.mu.Unlock()
 	if state == connecting && s.client.plain == nil {
-		return fmt.Errorf("%w: event before the namespace was joined", errProtocol)
+		return fmt.Errorf("%w: event before the CONNECT was confirmed", errProtocol)
 	}
 	if s.server().closing.Load() {
-		return nil // what came before is being handled; this comes too late
+		return nil // only events that arrived before the shutdown are handled
 	}
-	s.inbox.push(&Packet{socket: s, came: time.Now(), event: string(in.Name), in: in}, &s.client.stop)
+	s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in}, &s.client.stop)
 	return nil
 }
 
@@ -322,8 +324,8 @@ func (s *Socket) log() *slog.Logger {
 	return s.server().log.With("namespace", s.ns.name, "socket", s.id)
 }
 
-// hook lets fn add to the socket's hooks.
-func (s *Socket) hook(fn func(h *hooks)) {
+// updateHooks lets fn add handlers to the socket.
+func (s *Socket) updateHooks(fn func(h *hooks)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hooks == &noHooks {
@@ -338,7 +340,8 @@ func (s *Socket) middlewares() []Handler {
 	return s.hooks.uses
 }
 
-func (s *Socket) listeners(event string) (any []Handler, chains []chain) {
+// listeners returns the socket's OnAny handlers and its chains for event.
+func (s *Socket) listeners(event string) (catchAll []Handler, chains []chain) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hooks.any, s.hooks.handlers[event]

@@ -9,18 +9,19 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// connect is the first step of a socket's life: middlewares, rooms, the CONNECT
-// packet, connection handlers.
+// connect is the first step of a socket's life. It opens the session, runs the connect
+// middlewares, joins the rooms, confirms the client's CONNECT and runs the connection
+// handlers.
 func (s *Socket) connect() {
-	s.settings, s.mode = s.ns.config()
-	err := s.liftSession()
+	s.settings, s.mode = s.ns.connectSettings()
+	err := s.openSession()
 	if err == nil {
 		s.recover()
 		c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses}
-		err = c.admit()
+		err = c.run()
 	}
 	if err == nil {
-		err = s.saveAfterConnect()
+		err = s.saveLifeStep()
 	}
 	if err == nil {
 		err = s.enter()
@@ -33,39 +34,40 @@ func (s *Socket) connect() {
 		if s.left != nil {
 			s.server().recovery.putBack(s.left)
 		}
-		s.refuse(err)
+		s.reject(err)
 		return
 	}
 	if hook := s.server().cfg.Trace.Connected; hook != nil {
 		s.guard("Trace.Connected", func() { hook(s) })
 	}
-	if err := s.current(); err != nil { // it ended while it joined
-		s.lapse(err)
+	if err := s.sessionError(); err != nil { // the session ended during the connect
+		s.sessionEnded(err)
 		return
 	}
 	for _, fn := range s.settings.connection {
 		s.guard("OnConnection", func() { fn(s) })
 	}
-	if err := s.saveAfterConnect(); err != nil {
-		s.log().Warn("socketbridge: what a connection handler changed was not saved", "error", err)
+	if err := s.saveLifeStep(); err != nil {
+		s.log().Warn("socketbridge: the session changes of an OnConnection handler were not saved", "error", err)
 	}
 }
 
-// saveAfterConnect saves what connect middlewares or handlers changed.
-func (s *Socket) saveAfterConnect() error {
+// saveLifeStep saves what the handlers of a life step changed in Socket.Session.
+func (s *Socket) saveLifeStep() error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
 	return saveChanged(s.session, time.Now())
 }
 
-// enter makes the socket known: by its ID, in the room of its session and in the
-// rooms that middlewares asked for. From now on it hears of its session.
+// enter adds the socket to its namespace: under its ID, to the rooms that middlewares
+// joined and to the rooms of its session and user. From then on, sessionEvent is called
+// for the session's changes.
 func (s *Socket) enter() error {
 	s.ns.rooms.enter(s)
 	s.mu.Lock()
-	names := s.waiting
-	s.waiting, s.entered = nil, true
+	names := s.pending
+	s.pending, s.entered = nil, true
 	s.mu.Unlock()
 	if err := s.ns.rooms.join(s, names, s.server().cfg.Limits.MaxRooms); err != nil {
 		return err
@@ -80,20 +82,20 @@ func (s *Socket) enter() error {
 	s.mu.Lock()
 	s.unwatch = stop
 	s.mu.Unlock()
-	if err := s.current(); err != nil { // it may have ended just before
+	if err := s.sessionError(); err != nil { // the session may have ended before Watch
 		return err
 	}
 	return s.followUser()
 }
 
-// announce tells the client that it is connected, and then what was emitted to it
-// before. It returns ErrDisconnected when the socket has ended meanwhile.
+// announce confirms the client's CONNECT and sends the packets that were emitted before.
+// It returns ErrDisconnected if the socket has ended meanwhile.
 func (s *Socket) announce() error {
 	hello := struct {
 		SID string `json:"sid"`
 		PID string `json:"pid,omitempty"`
 	}{SID: s.id}
-	if r := s.server().recovery; r != nil && s.client.plain == nil && !s.guest {
+	if r := s.server().recovery; r != nil && s.client.plain == nil && !s.refused {
 		r.born(s)
 		hello.PID = s.pid
 	}
@@ -127,8 +129,8 @@ func (s *Socket) announce() error {
 		return ErrDisconnected
 	}
 	s.state = connected
-	// Under the lock, which Send never holds up: nothing may come before it.
-	_ = s.client.conn.Send(0, msgs...) // when it fails, the connection's end is on its way
+	// Sent under the lock, so that no other packet is queued first. Send never blocks.
+	_ = s.client.conn.Send(0, msgs...) // if it fails, Closed is about to be called
 	later := s.early[:0:0]
 	for _, e := range s.early {
 		if e.place == 0 || e.place > s.caught {
@@ -147,40 +149,41 @@ func (s *Socket) announce() error {
 	return nil
 }
 
-// refuse tells the client that it may not join, and forgets the socket.
-func (s *Socket) refuse(err error) {
-	if s.receive(err) {
+// reject ends a connect that failed with err: the client gets a connect_error, or, for
+// an invalid session, the OnInvalidSession handlers run.
+func (s *Socket) reject(err error) {
+	if s.connectInvalid(err) {
 		return
 	}
-	s.log().Info("socketbridge: a connection was refused", "error", err, "remote", s.Handshake().RemoteIP)
-	s.client.forget(s, false) // before the client hears of it: it may try again at once
+	s.log().Info("socketbridge: a client was refused", "error", err, "remote", s.Handshake().RemoteIP)
+	s.client.removeSocket(s, false) // before the packet is sent: the client may try again at once
 	e := errPanic
-	s.guard("MarshalJSON of a ConnectError", func() { e = s.client.refuse(s.ns.name, refusal(err)) })
+	s.guard("MarshalJSON of a ConnectError", func() { e = s.client.sendConnectError(s.ns.name, connectError(err)) })
 	if e != nil {
-		s.log().Error("socketbridge: a refusal's data cannot be encoded", "error", e)
-		_ = s.client.refuse(s.ns.name, refusal(errNotNext))
+		s.log().Error("socketbridge: the data of a ConnectError cannot be encoded", "error", e)
+		_ = s.client.sendConnectError(s.ns.name, connectError(errNotNext))
 	}
 	s.end(ServerDisconnect, true)
 }
 
-// sessionEvent hears of what happens to the session, on the goroutine of who did it.
+// sessionEvent handles a change of the session. It runs on the goroutine that made it.
 func (s *Socket) sessionEvent(e fibersession.Event) {
 	switch e.Kind {
 	case fibersession.Ended:
-		s.lapse(e.Cause)
+		s.sessionEnded(e.Cause)
 		return
 	case fibersession.Renewed:
-		_ = s.renewed()
+		_ = s.sessionRegenerated()
 	}
 	s.userEvent(e)
 	if e.Kind == fibersession.Changed {
-		s.changed(e.Keys)
+		s.sessionChanged(e.Keys)
 	}
 }
 
-// end ends the socket: once, and whoever asks first names the reason. With discard,
-// events that wait are dropped. It returns at once; the disconnect handlers run on
-// the inbox, after what runs there.
+// end ends the socket. Only the first call has an effect and sets the reason. With
+// discard, queued events are dropped. It returns at once; finish runs on the inbox,
+// after the events that are still handled.
 func (s *Socket) end(reason Reason, discard bool) {
 	s.mu.Lock()
 	if s.state == ended {
@@ -188,26 +191,27 @@ func (s *Socket) end(reason Reason, discard bool) {
 		return
 	}
 	was := s.state
-	if s.guest {
-		was = connecting // its handlers never heard of it
+	if s.refused {
+		was = connecting // OnConnection was not called, so OnDisconnect is not either
 	}
 	s.state, s.reason, s.early = ended, reason, nil
 	stop := s.unwatch
 	s.mu.Unlock()
-	s.gone.Fire()
+	s.done.Fire()
 	s.leaveUser()
 	if stop != nil {
 		stop()
 	}
 	if discard {
-		s.life.Cancel()
+		s.ctx.Cancel()
 	}
 	s.acks.close()
 	s.inbox.close(discard)
-	s.inbox.step(func() { s.finish(was == connected) })
+	s.inbox.pushStep(func() { s.finish(was == connected) })
 }
 
-// finish is the last step of a socket's life.
+// finish is the last step of a socket's life: it runs the disconnect handlers, leaves
+// the rooms and releases the session.
 func (s *Socket) finish(wasConnected bool) {
 	s.mu.Lock()
 	h, reason, stop := *s.hooks, s.reason, s.unwatch
@@ -230,8 +234,8 @@ func (s *Socket) finish(wasConnected bool) {
 		for _, fn := range h.disconnect {
 			s.guard("OnDisconnect", func() { fn(reason) })
 		}
-		if err := s.saveAfterConnect(); err != nil {
-			s.log().Warn("socketbridge: what a disconnect handler changed was not saved", "error", err)
+		if err := s.saveLifeStep(); err != nil {
+			s.log().Warn("socketbridge: the session changes of a disconnect handler were not saved", "error", err)
 		}
 		if hook := s.server().cfg.Trace.Disconnected; hook != nil {
 			s.guard("Trace.Disconnected", func() { hook(s, reason) })
@@ -241,20 +245,20 @@ func (s *Socket) finish(wasConnected bool) {
 		r.keep(s, left)
 	}
 	s.finished.Fire()
-	s.life.Cancel()
-	s.client.forget(s, true)
+	s.ctx.Cancel()
+	s.client.removeSocket(s, true)
 	s.client.release()
 	if s.ticketed != nil {
-		s.server().dropped(s.ticketed)
+		s.server().releaseLifted(s.ticketed)
 	}
 }
 
-// forced tells whether the server ended the socket, so that nothing more of what
-// its client sent shall be handled.
-func (s *Socket) forced() bool {
+// endedByServer reports whether the server ended the socket, so that its queued events
+// must be dropped.
+func (s *Socket) endedByServer() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == ended && s.life.Canceled()
+	return s.state == ended && s.ctx.Canceled()
 }
 
 var _ transport.Receiver = (*client)(nil)

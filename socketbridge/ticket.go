@@ -13,19 +13,20 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// Names below the engine's path of what is answered to a POST of a page.
+// Paths of the POST endpoints, below the engine's path.
 const (
 	ticketPath = "ticket"
 	cookiePath = "cookie/"
 )
 
-// CookieEvent is the event with which Socket.SendCookie sends a URL to the page.
+// CookieEvent is the name of the event by which Socket.SendCookie sends a URL to the
+// page.
 const CookieEvent = "fiberbridge:cookie"
 
-// Ticket returns a ticket for the session of a request, with which a page or an app
-// that sends no cookie joins a namespace once: in Socket.IO's auth option, as
-// {ticket: "…"}. See fibersession.Store.Ticket for what it is
-// bound to. ErrNoSession without Config.Sessions.
+// Ticket returns a ticket for the session of a request. A page or an app that cannot send
+// the cookie presents it, as {ticket: "…"} in Socket.IO's auth option, to join one
+// namespace once. fibersession.Store.Ticket describes what the ticket is bound to, its
+// lifetime and its errors. Ticket returns ErrNoSession without Config.Sessions.
 func (s *Server) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	if s.cfg.Sessions == nil || engineio.CookiesIgnored(c) {
 		return "", ErrNoSession
@@ -33,11 +34,11 @@ func (s *Server) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	return s.cfg.Sessions.Ticket(c, origin...)
 }
 
-// TicketHandler returns a handler that answers a page's POST with {"ticket":"…"}, for
-// the page's own origin. Handler serves one at "/socket.io/ticket" (with the engine's
-// path); mount another where something else is to run before it, such as a limiter.
-// It answers 403 to pages that may not connect, and 401 with the code session_missing
-// to a visitor who has no stored session.
+// TicketHandler returns a handler that answers a page's POST with {"ticket":"…"}. The
+// ticket is bound to the page's origin. Handler already serves one at "/socket.io/ticket"
+// (below the engine's path); mount another if a middleware, such as a limiter, must run
+// first. The handler answers 403 to pages that may not connect, and 401 with the code
+// session_missing to visitors without a stored session.
 func (s *Server) TicketHandler() fiber.Handler {
 	return s.engine.Guard(func(c *fiber.Ctx) error {
 		if c.Method() != fiber.MethodPost {
@@ -46,7 +47,7 @@ func (s *Server) TicketHandler() fiber.Handler {
 		}
 		ticket, err := s.Ticket(c)
 		if errors.Is(err, fibersession.ErrTicketSession) {
-			err = ErrNoSession // there is none yet: no ticket is at fault
+			err = ErrNoSession // nothing is stored yet; the client sent no invalid ticket
 		}
 		if err != nil {
 			return s.answerTicketError(c, "no ticket was issued", err)
@@ -55,10 +56,11 @@ func (s *Server) TicketHandler() fiber.Handler {
 	})
 }
 
-// CookieURL returns a URL, a path of this site, from which the browser of a session
-// whose ID was changed by a handle (fibersession.Handle.Regenerate) fetches its new
-// cookie, by a POST with its old one, once and soon (TicketTTL). Give it to the
-// browser over its socket only; Socket.SendCookie does.
+// CookieURL returns a path of this site from which a browser fetches its new cookie after
+// fibersession.Handle.Regenerate has changed the session's ID. The browser sends a POST
+// with its old cookie. The URL works once and expires after the store's TicketTTL. Send it
+// only over the browser's own socket, as Socket.SendCookie does. CookieURL returns
+// ErrNoSession without Config.Sessions.
 func (s *Server) CookieURL(ctx context.Context, h *fibersession.Handle) (string, error) {
 	if s.cfg.Sessions == nil {
 		return "", ErrNoSession
@@ -70,9 +72,10 @@ func (s *Server) CookieURL(ctx context.Context, h *fibersession.Handle) (string,
 	return s.engine.Path() + cookiePath + ticket, nil
 }
 
-// SendCookie sends the page of the socket a URL (CookieURL) to fetch its new cookie
-// from, after Handle.Regenerate. The page's script does that when it hears
-// CookieEvent: connectWithSession, or followCookie with the official client.
+// SendCookie makes the socket's page fetch its new cookie after
+// fibersession.Handle.Regenerate. It emits CookieEvent with a CookieURL. The browser
+// client handles the event: connectWithSession does, and so does followCookie with the
+// official client. SendCookie returns ErrNoSession if the socket has no session.
 func (s *Socket) SendCookie(ctx context.Context) error {
 	if s.session == nil {
 		return ErrNoSession
@@ -84,7 +87,7 @@ func (s *Socket) SendCookie(ctx context.Context) error {
 	return s.Emit(CookieEvent, url)
 }
 
-// cookieHandler answers the fetch of a CookieURL.
+// cookieHandler serves CookieURL.
 func (s *Server) cookieHandler() fiber.Handler {
 	return s.engine.Guard(func(c *fiber.Ctx) error {
 		if c.Method() != fiber.MethodPost {
@@ -102,10 +105,10 @@ func (s *Server) cookieHandler() fiber.Handler {
 	})
 }
 
-// answerTicketError tells the page a stable code, and the log why.
+// answerTicketError answers with a stable code and logs err.
 func (s *Server) answerTicketError(c *fiber.Ctx, msg string, err error) error {
 	s.log.Info("socketbridge: "+msg, "error", err, "remote", c.IP())
-	status, e := fiber.StatusForbidden, public(err)
+	status, e := fiber.StatusForbidden, clientError(err)
 	switch {
 	case errors.Is(err, ErrNoSession):
 		status, e = fiber.StatusUnauthorized, &EventError{Code: CodeSessionMissing, Message: "there is no session"}
@@ -119,15 +122,16 @@ func (s *Server) answerTicketError(c *fiber.Ctx, msg string, err error) error {
 	return c.Status(status).JSON(e)
 }
 
-// ticket returns what the client gave as its ticket. Whatever it gave counts as one,
-// so that a page whose ticket failed is refused and not somebody else.
+// ticket returns the ticket in the client's auth option. Any value counts as a ticket, so
+// that a client with an invalid one is refused instead of joining as the visitor that its
+// cookie names.
 func (s *Socket) ticket() (ticket string, given bool) {
 	if len(s.auth) == 0 {
 		return "", false
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(s.auth, &fields); err != nil {
-		return "", false // it was checked to be an object
+		return "", false // unreachable: authPayload accepts objects only
 	}
 	raw, given := fields[ticketField]
 	if !given || string(raw) == "null" {
@@ -139,8 +143,8 @@ func (s *Socket) ticket() (ticket string, given bool) {
 	return ticket, true
 }
 
-// redeem gives the socket the session that a ticket is for, in place of the
-// connection's. The handle is the socket's own, and ends with it.
+// redeem redeems a ticket and gives the socket the ticket's session instead of the
+// connection's. The socket owns the handle; finish releases it.
 func (s *Socket) redeem(ticket string) error {
 	srv := s.server()
 	h, err := srv.cfg.Sessions.Redeem(s.Context(), ticket, handshakeOrigin(s.Handshake()))
@@ -159,8 +163,8 @@ func (s *Socket) redeem(ticket string) error {
 	return nil
 }
 
-// handshakeOrigin is the origin of the page that opened a connection; a request
-// without one counts as the site's own page. See fibersession.OriginOf.
+// handshakeOrigin returns the origin of the page that opened a connection. A request
+// without an Origin header counts as the site's own. See fibersession.OriginOf.
 func handshakeOrigin(hs *transport.Handshake) string {
 	if o := hs.Header.Get(fiber.HeaderOrigin); o != "" {
 		return o
@@ -171,5 +175,6 @@ func handshakeOrigin(hs *transport.Handshake) string {
 	return "http://" + hs.Host
 }
 
-// errTooManySockets refuses a ticket's socket as MaxConnsPerSession does a connection.
+// errTooManySockets refuses the socket of a ticket if the ticket's session already has
+// MaxConnsPerSession connections.
 var errTooManySockets = &EventError{Code: CodeTooMany, Message: "too many connections of this session"}
