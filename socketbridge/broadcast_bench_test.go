@@ -14,6 +14,7 @@ type sink struct{ transport.Conn }
 func (sink) ID() string                                       { return "sink" }
 func (sink) Transport() string                                { return "websocket" }
 func (sink) Handshake() *transport.Handshake                  { return &transport.Handshake{} }
+func (sink) Lifted() any                                      { return nil }
 func (sink) Send(transport.Flags, ...transport.Message) error { return nil }
 func (sink) Close(transport.Reason)                           {}
 

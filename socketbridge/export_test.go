@@ -11,3 +11,6 @@ const MaxChangedKeys = maxChangedKeys
 
 // NamespaceCount returns the number of the server's namespaces.
 func (s *Server) NamespaceCount() int { return len(s.allNamespaces()) }
+
+// Config returns the server's configuration with all defaults filled in.
+func (s *Server) Config() Config { return s.cfg }

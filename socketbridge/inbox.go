@@ -147,10 +147,10 @@ func (b *inbox) signalSpace() {
 type eventStack [6 << 10]byte
 
 // growStack grows the stack of a new worker goroutine at once. Otherwise the runtime
-// grows it in the middle of nearly every event, and copies about twenty frames: 10 to
-// 15 % of the CPU profile of a session event (BenchmarkEvent measures it). The size of
-// this function's frame is enough to grow the stack, so never is always false and
-// nothing is cleared.
+// grows it in the middle of nearly every event, and copies about twenty frames: without
+// growStack, BenchmarkEvent takes 3.9 instead of 2.6 µs of CPU time per event. A call
+// alone grows the stack to the size of this function's frame, so never is always false
+// and nothing is cleared.
 //
 //go:noinline
 func growStack(never bool) {

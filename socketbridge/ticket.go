@@ -58,9 +58,9 @@ func (s *Server) TicketHandler() fiber.Handler {
 
 // CookieURL returns a path of this site from which a browser fetches its new cookie after
 // fibersession.Handle.Regenerate has changed the session's ID. The browser sends a POST
-// with its old cookie. The URL works once and expires after the store's TicketTTL. Send it
-// only over the browser's own socket, as Socket.SendCookie does. CookieURL returns
-// ErrNoSession without Config.Sessions.
+// with its old cookie. The URL works once and expires after
+// fibersession.Config.Timeouts.Ticket. Send it only over the browser's own socket, as
+// Socket.SendCookie does. CookieURL returns ErrNoSession without Config.Sessions.
 func (s *Server) CookieURL(ctx context.Context, h *fibersession.Handle) (string, error) {
 	if s.cfg.Sessions == nil {
 		return "", ErrNoSession
