@@ -8,25 +8,26 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// Members only, and each is told why it may not stay.
+// A namespace for members. Clients without a valid session get a reason before they are
+// disconnected.
 func ExampleNamespace_OnInvalidSession() {
 	io := socketbridge.New(socketbridge.Config{
 		Sessions: fibersession.New(),
-		OnExpiry: socketbridge.Always(socketbridge.ActionReconnect), // back as a visitor
+		OnExpiry: socketbridge.Always(socketbridge.ActionReconnect), // as a visitor without a session
 	})
 	io.Of("/members").RequireSession().OnInvalidSession(func(s *socketbridge.Socket, err error) {
 		switch {
 		case errors.Is(err, socketbridge.ErrSessionMissing):
 			_ = s.Emit("go", "/login")
 		case errors.Is(err, fibersession.ErrSessionGone): // ErrExpired, ErrDestroyed
-			_ = s.Emit("go", "/goodbye")
+			_ = s.Emit("go", "/logged-out")
 		case errors.Is(err, fibersession.ErrUnavailable):
 			_ = s.Emit("wait")
 		}
 	})
 }
 
-// A page that shows what is in the basket, whoever put it there.
+// Keep the basket of a page up to date, whichever request or tab changes it.
 func ExampleNamespace_OnSessionChange() {
 	io := socketbridge.New(socketbridge.Config{Sessions: fibersession.New()})
 	io.Of("/").OnSessionChange(func(s *socketbridge.Socket, keys []string) {
@@ -36,8 +37,7 @@ func ExampleNamespace_OnSessionChange() {
 	})
 }
 
-// Sockets of the front page stay when their visitor logs in; those of the settings are
-// opened anew.
+// When a visitor logs in, the sockets of /settings reconnect and all others stay.
 func ExampleAlways() {
 	socketbridge.New(socketbridge.Config{
 		Sessions: fibersession.New(),
