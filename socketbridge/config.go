@@ -135,7 +135,7 @@ type Limits struct {
 
 	// BytesPerSecond bounds the bytes that one connection sends per second, in the same
 	// way. The burst is BytesPerSecond or engineio.Config.MaxPayload, whichever is larger,
-	// so that a single message is never delayed. A negative number means no limit.
+	// so that one message after a pause is never delayed. A negative number means no limit.
 	//
 	// Optional. Default: 4 << 20
 	BytesPerSecond int
@@ -159,8 +159,9 @@ type Limits struct {
 	MaxConnsPerSession int
 
 	// MaxConnsPerUser is the number of connections with sockets that one user (see
-	// fibersession.Config.UserKey) can have on this node. A further socket is refused, or
-	// disconnected if the user logged in through it. A negative number means no limit.
+	// fibersession.Config.UserKey) can have on this node. A further socket is refused. A
+	// socket that a login makes one too many is disconnected. A negative number means no
+	// limit.
 	//
 	// Optional. Default: 64
 	MaxConnsPerUser int

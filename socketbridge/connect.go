@@ -71,8 +71,8 @@ func (c *Connect) run() (err error) {
 	return nil
 }
 
-// connectError returns the client's view of err.
-func connectError(err error) *ConnectError {
+// connectErrorOf returns the client's view of err.
+func connectErrorOf(err error) *ConnectError {
 	var ce *ConnectError
 	if errors.As(err, &ce) {
 		return ce

@@ -118,6 +118,7 @@ func (n *Namespace) connectSettings() (*settings, SessionMode) {
 	return n.settings, n.settings.mode
 }
 
+// chains returns the namespace's chains for event.
 func (n *Namespace) chains(event string) []chain {
 	n.mu.RLock()
 	defer n.mu.RUnlock()

@@ -10,7 +10,8 @@ import (
 )
 
 // PlainAcks is the WebSocket subprotocol by which a client of Namespace.WebSocket enables
-// acknowledgements: new WebSocket(url, ["fiberbridge.acks"]).
+// acknowledgements: new WebSocket(url, ["fiberbridge.acks"]). Without it, no frame is an
+// acknowledgement or requests one.
 const PlainAcks = "fiberbridge.acks"
 
 // WebSocket returns the handler of a route that serves plain WebSockets, for

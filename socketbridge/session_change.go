@@ -43,8 +43,8 @@ func (c *changedKeys) reset() []string {
 
 // OnSessionChange adds a handler that is called after values of the socket's session
 // have changed: by an HTTP request, by this or another socket, or on another node. keys
-// are the keys that were set or deleted, in sorted order. nil means that any key may have
-// changed, because there were too many changes to list. Socket.Session already has the
+// are the keys that were set or deleted, in sorted order. If more than 1024 keys changed,
+// keys is nil, and any key may have changed. Socket.Session already has the
 // new values.
 //
 // The handler runs in the order of the socket's events, after the events that arrived

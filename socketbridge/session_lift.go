@@ -62,10 +62,11 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 // sameVisitor reports whether a later request of a connection belongs to the visitor who
 // opened it. It implements engineio.Hooks.SameVisitor.
 //
-// Without an existing session, the connection's ID, which only its client knows, is the
-// only proof, and a later request passes without a session too. It also passes without
-// one after the session has ended, because the logout removed the cookie: the only thing
-// left to deliver is the disconnect packet, which the client would otherwise miss.
+// A client that came without an existing session can continue without a cookie or with
+// the same one: the connection's ID, which only the client knows, is then the only proof
+// of its identity. A client whose session has ended can continue without a cookie, which
+// the logout removed: the only thing left to deliver is the disconnect packet, which it
+// would otherwise miss.
 func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
 	if l == nil || l.handle == nil {

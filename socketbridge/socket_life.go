@@ -158,10 +158,10 @@ func (s *Socket) reject(err error) {
 	s.log().Info("socketbridge: a client was refused", "error", err, "remote", s.Handshake().RemoteIP)
 	s.client.removeSocket(s, false) // before the packet is sent: the client may try again at once
 	e := errPanic
-	s.guard("MarshalJSON of a ConnectError", func() { e = s.client.sendConnectError(s.ns.name, connectError(err)) })
+	s.guard("MarshalJSON of a ConnectError", func() { e = s.client.sendConnectError(s.ns.name, connectErrorOf(err)) })
 	if e != nil {
 		s.log().Error("socketbridge: the data of a ConnectError cannot be encoded", "error", e)
-		_ = s.client.sendConnectError(s.ns.name, connectError(errNotNext))
+		_ = s.client.sendConnectError(s.ns.name, connectErrorOf(errNotNext))
 	}
 	s.end(ServerDisconnect, true)
 }
