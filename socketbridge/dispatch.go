@@ -32,7 +32,7 @@ func (s *Socket) handle(p *Packet) {
 // runListeners.
 func (s *Socket) run(p *Packet) (err error) {
 	defer recoverPanic(s.log, "a handler", slog.String("event", p.event), &err)
-	if err := p.openSession(); err != nil {
+	if err := p.prepareSession(); err != nil {
 		return err
 	}
 	p.stage, p.chain, p.next = inMiddlewares, s.middlewares(), 0

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -35,15 +33,6 @@ type Packet struct {
 	next  int
 
 	ack packetAck
-}
-
-// packetAck is the one answer to a packet.
-type packetAck struct {
-	mu     sync.Mutex
-	given  bool   // Ack was called, or an error was sent
-	done   bool   // the packet was handled: an answer is sent at once
-	text   []byte // the encoded answer, until the session is saved
-	binary [][]byte
 }
 
 // stage is the part of its way that a packet has reached.
@@ -130,84 +119,4 @@ func (p *Packet) Next() error {
 		return p.runListeners()
 	}
 	return nil
-}
-
-// WantsAck reports whether the client requested an acknowledgement.
-func (p *Packet) WantsAck() bool { return p.in.HasID }
-
-// Ack answers the client. During the handler, the answer is held back until the session
-// is saved, so that the client never hears of a change that was not stored. If saving
-// fails, the client gets the error instead. After the handler, the answer is sent at
-// once.
-//
-// Ack does nothing if the client did not request an acknowledgement. It returns ErrAcked
-// if the packet was already answered, and an error if args cannot be encoded.
-func (p *Packet) Ack(args ...any) error {
-	if !p.in.HasID {
-		return nil
-	}
-	return p.respond(args...)
-}
-
-// respond encodes the answer. It sends it if the packet was handled, and stores it for
-// finishAck otherwise.
-func (p *Packet) respond(args ...any) error {
-	a := &p.ack
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.given {
-		return ErrAcked
-	}
-	text, binary, err := siopacket.Append(nil, siopacket.Header{
-		Type: siopacket.Ack, Namespace: p.socket.ns.name, ID: p.in.ID, HasID: true,
-	}, args...)
-	if err != nil {
-		return err
-	}
-	a.given = true
-	if !a.done {
-		a.text, a.binary = text, binary
-		return nil
-	}
-	return p.socket.send(0, messages(text, binary))
-}
-
-// finishAck sends the answer of a handled packet. If the session was not saved, or if no
-// answer was given, it sends the client's view of err instead (see EventError).
-func (p *Packet) finishAck(err error, saved bool) {
-	a := &p.ack
-	a.mu.Lock()
-	a.done = true
-	if !p.in.HasID {
-		a.mu.Unlock()
-		return
-	}
-	if !saved {
-		a.given, a.text, a.binary = false, nil, nil
-	}
-	text, binary := a.text, a.binary
-	a.text, a.binary = nil, nil
-	given := a.given
-	a.mu.Unlock()
-	if text != nil {
-		_ = p.socket.send(0, messages(text, binary)) // fails only if the client has disconnected
-		return
-	}
-	if err == nil || given {
-		return
-	}
-	internal := clientError(errPanic)
-	e := clientError(err)
-	if e == nil {
-		if p.stage == inMiddlewares {
-			return // as in Socket.IO, an error of Socket.Use stays on the server
-		}
-		e = internal
-	}
-	err = errPanic
-	p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
-	if err != nil && !errors.Is(err, ErrDisconnected) {
-		p.socket.log().Error("socketbridge: the data of an EventError cannot be encoded", "event", p.event, "error", err)
-		_ = p.respond(map[string]any{"error": internal}) // this one has no data
-	}
 }

@@ -23,10 +23,10 @@ func (p *Packet) Session() *fibersession.Handle {
 	return p.session
 }
 
-// openSession prepares the session for the packet's handlers. It returns an error if no
+// prepareSession prepares the session for the packet's handlers. It returns an error if no
 // handler may run: because the session or the socket has ended, also while the packet
 // was queued or the session was loaded, or because the store failed.
-func (p *Packet) openSession() error {
+func (p *Packet) prepareSession() error {
 	s := p.socket
 	if s.session == nil {
 		return s.dropError()
