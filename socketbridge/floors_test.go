@@ -50,6 +50,7 @@ var arrows = map[string][]string{
 var testOnly = map[string]bool{
 	"internal/faulty":    true,
 	"internal/nodetest":  true,
+	"internal/doccheck":  true,
 	"internal/redistest": true,
 	"internal/testlog":   true,
 }
