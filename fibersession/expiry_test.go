@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -15,24 +14,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-// inTime runs a test on a clock of its own, with a store that ends in it.
-func inTime(t *testing.T, cfg fibersession.Config, test func(t *testing.T, s *fibersession.Store)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		st := memory.New()
-		cfg.Storage, cfg.Logger = st, quiet
-		s := fibersession.New(cfg)
-		test(t, s)
-		if n := s.Stats().States; n != 0 {
-			t.Errorf("%d states are left", n)
-		}
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
 
 func TestN4_IdleLimitIsExact(t *testing.T) {
 	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {

@@ -1,18 +1,12 @@
 package fibersession_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
@@ -79,33 +73,6 @@ func TestReload_DecodesOnlyWhatIsNew(t *testing.T) {
 	}
 }
 
-// Reloads that wait for one another share a load, which began after each was asked for.
-func TestReload_IsSharedByThoseWhoWait(t *testing.T) {
-	t.Parallel()
-	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), load: gate}
-	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, map[string]any{"n": 1})
-	before := s.Stats().Loads
-
-	var wg sync.WaitGroup
-	st.on.Store(true)
-	first := st.waiting()
-	wg.Go(func() { must(t, h.Reload(ctx)) })
-	<-first // is in the store
-	for range 20 {
-		wg.Go(func() { must(t, h.Reload(ctx)) })
-	}
-	eventually(t, func() bool { return fibersession.Queued(h) == 20 })
-	st.on.Store(false)
-	close(gate)
-	wg.Wait()
-	if loads := s.Stats().Loads - before; loads != 2 {
-		t.Errorf("1 and then 20 reloads made %d loads, want 2", loads)
-	}
-}
-
 func TestHandle_AfterRelease(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -133,118 +100,6 @@ func TestHandle_AfterRelease(t *testing.T) {
 	}
 	if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrReleased) {
 		t.Errorf("Incr: %v, want ErrReleased", err)
-	}
-}
-
-// The state leaves with its last holder, and nothing stays for a session that was
-// here once (GHSA-c5qf-v26h-rp5r was such a map).
-func TestTable_EmptyAfterManySessions(t *testing.T) {
-	t.Parallel()
-	st := memory.New()
-	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st})
-	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
-		fibersession.FromContext(c).Set("n", 1)
-		return nil
-	}})
-	known := newBrowser(t, app)
-	known.get("/")
-	for i := range 3000 {
-		switch b := newBrowser(t, app); i % 3 {
-		case 0:
-			b.cookies["__Host-session"] = fmt.Sprintf("%043d", i) // unknown to us
-			b.get("/")
-		case 1:
-			b.get("/")
-		case 2:
-			known.get("/")
-		}
-	}
-	h := again(t, s, known.session())
-	f := again(t, s, known.session())
-	fork := f.Fork() // lives and dies with f
-	if got := s.Stats(); got.States != 1 || got.Handles != 2 {
-		t.Errorf("with two handles of one session there are %d states and %d handles", got.States, got.Handles)
-	}
-	h.Release()
-	if got := s.Stats(); got.States != 1 {
-		t.Error("the state left before its last handle")
-	}
-	if err := fork.Err(); err != nil {
-		t.Errorf("the fork of a handle in use: %v", err)
-	}
-	f.Release()
-	if err := fork.Err(); !errors.Is(err, fibersession.ErrReleased) {
-		t.Errorf("the fork of a released handle: %v", err)
-	}
-	if got := s.Stats(); got.States != 0 || got.Handles != 0 {
-		t.Errorf("after all there are %d states and %d handles", got.States, got.Handles)
-	}
-}
-
-func TestGetByID(t *testing.T) {
-	t.Parallel()
-	spy := faulty.New(memory.New(), nil)
-	defer func() { _ = spy.Close() }()
-	s := newStore(t, fibersession.Config{Storage: spy})
-	h := stored(t, s, map[string]any{"user": "eve"})
-
-	if got := fibersession.Value[string](again(t, s, h.ID()), "user"); got != "eve" {
-		t.Errorf("user is %q", got)
-	}
-	unknown := h.ID()[:42] + "_"
-	if h.ID() == unknown {
-		unknown = h.ID()[:42] + "-"
-	}
-	if _, err := s.GetByID(ctx, unknown); !errors.Is(err, fibersession.ErrNotFound) {
-		t.Errorf("unknown ID: %v, want ErrNotFound", err)
-	}
-	before := spy.Calls()
-	for _, id := range badIDs(h.ID()) {
-		if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("bad ID: %v, want ErrNotFound", err)
-		}
-		if id != "" {
-			must(t, s.Delete(id))
-		}
-	}
-	if calls := spy.Calls() - before; calls != 0 {
-		t.Errorf("bad IDs reached the store %d times", calls)
-	}
-}
-
-func TestStore_Delete(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, nil)
-	id := h.ID()
-	must(t, s.Delete(id))
-	must(t, s.Delete(id))
-	if err := h.Save(ctx); !errors.Is(h.Err(), fibersession.ErrDestroyed) || err == nil {
-		t.Errorf("after Delete the handle says %v", h.Err())
-	}
-	if err := s.Delete(""); !errors.Is(err, fibersession.ErrEmptySessionID) {
-		t.Errorf("Delete of nothing: %v", err)
-	}
-}
-
-// Reset ends this store's sessions and touches nothing else in the storage.
-func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
-	t.Parallel()
-	st := memory.New()
-	defer func() { _ = st.Close() }()
-	shop := newStore(t, fibersession.Config{Storage: st, Prefix: "shop:"})
-	blog := newStore(t, fibersession.Config{Storage: st, Prefix: "blog:"})
-	must(t, st.Set("shop:other", []byte("x"), 0))
-	a, b := stored(t, shop, nil), stored(t, blog, nil)
-
-	must(t, shop.Reset())
-	if err := a.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
-		t.Errorf("after Reset: %v, want ErrSessionGone", err)
-	}
-	must(t, b.Reload(ctx))
-	if v, _ := st.Get("shop:other"); string(v) != "x" {
-		t.Error("Reset removed a key that is no session")
 	}
 }
 
@@ -309,35 +164,6 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// A change made while an older one is being saved is not lost with it.
-func TestSave_KeepsWhatChangedMeanwhile(t *testing.T) {
-	t.Parallel()
-	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), swap: gate}
-	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, map[string]any{"n": 1})
-	h.Set("n", 2)
-	st.on.Store(true)
-	inside := st.waiting()
-	saved := make(chan error, 1)
-	go func() { saved <- h.Save(ctx) }() // the receive below waits for it
-	<-inside
-	h.Set("n", 3)
-	st.on.Store(false)
-	close(gate)
-	must(t, <-saved)
-	if h.Get("n") != 3 || !h.Changed() {
-		t.Errorf("n is %v, changed %v: the later change is gone", h.Get("n"), h.Changed())
-	}
-	must(t, h.Save(ctx))
-	if got := h.Fork(); got.Get("n") != 3 {
-		t.Error("the later change was not stored")
-	} else {
-		got.Release()
-	}
-}
-
 func TestPseudonym(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -358,44 +184,4 @@ func TestPseudonym(t *testing.T) {
 	if again(t, there, h.ID()).Pseudonym("room") != p {
 		t.Error("after Regenerate another node has another pseudonym")
 	}
-}
-
-// A waiting call ends with its context, and what it waited to do does not happen.
-func TestSave_GivesUpWithItsContext(t *testing.T) {
-	t.Parallel()
-	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), swap: gate}
-	defer func() { _ = st.Close() }()
-	s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
-	h := stored(t, s, nil)
-	st.on.Store(true)
-	inside := st.waiting()
-	first, second := h.Fork(), h.Fork()
-	defer first.Release()
-	defer second.Release()
-	first.Set("a", 1)
-	second.Set("b", 1)
-	saved := make(chan error, 1)
-	go func() { saved <- first.Save(ctx) }() // the receive below waits for it
-	<-inside
-
-	short, cancel := context.WithCancel(ctx)
-	gaveUp := make(chan error, 1)
-	go func() { gaveUp <- second.Save(short) }() // the receive below waits for it
-	eventually(t, func() bool { return fibersession.Queued(h) == 1 })
-	cancel()
-	if err := <-gaveUp; !errors.Is(err, context.Canceled) || !errors.Is(err, fibersession.ErrUnavailable) {
-		t.Errorf("a canceled Save: %v", err)
-	}
-	st.on.Store(false)
-	close(gate)
-	must(t, <-saved)
-	must(t, h.Reload(ctx))
-	if h.Get("a") != 1 || h.Get("b") != nil {
-		t.Errorf("stored are a=%v, b=%v; want 1 and nothing", h.Get("a"), h.Get("b"))
-	}
-	if err := second.Save(short); !errors.Is(err, context.Canceled) {
-		t.Errorf("Save with an ended context: %v", err)
-	}
-	must(t, second.Save(ctx)) // the change was kept
 }

@@ -3,9 +3,7 @@ package fibersession_test
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -16,41 +14,6 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
-
-// serve runs an app on a real port and returns its address.
-func serve(t *testing.T, app *fiber.App) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	done := make(chan error, 1)
-	go func() { done <- app.Listener(ln) }() // the cleanup waits for it
-	t.Cleanup(func() {
-		if err := app.Shutdown(); err != nil {
-			t.Error(err)
-		}
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return ln.Addr().String()
-}
-
-// visit makes a request with a cookie over a connection of its own.
-func visit(t *testing.T, url, cookie string) (body, setCookie string) {
-	t.Helper()
-	req, err := http.NewRequest("GET", url, nil)
-	must(t, err)
-	if cookie != "" {
-		req.Header.Set("Cookie", cookie)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Do(req)
-	must(t, err)
-	defer func() { _ = res.Body.Close() }()
-	b, err := io.ReadAll(res.Body)
-	must(t, err)
-	return string(b), res.Header.Get("Set-Cookie")
-}
 
 // checkOver is what a Session must be when its request is over.
 func checkOver(t *testing.T, round int, sess *fibersession.Session) {
@@ -270,70 +233,6 @@ func TestSession_WhileTheBodyStreams(t *testing.T) {
 	}
 	if len(res.set) != 1 {
 		t.Errorf("%d cookies, want the one that Handler wrote", len(res.set))
-	}
-}
-
-// Middleware further out and error handlers read the session, and cannot write it.
-func TestSession_AfterHandlerReturned(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, fibersession.Config{})
-	app := fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
-		sess := fibersession.FromContext(c)
-		if err := sess.Save(); !errors.Is(err, fibersession.ErrRequestOver) {
-			t.Errorf("Save in the error handler: %v, want ErrRequestOver", err)
-		}
-		return c.Status(500).SendString("sorry, " + fibersession.Value[string](sess, "user"))
-	}})
-	app.Use(s.Handler())
-	app.Get("/", func(c *fiber.Ctx) error {
-		fibersession.FromContext(c).Set("user", "eve")
-		return errors.New("broken")
-	})
-	b := newBrowser(t, app)
-	if res := b.get("/"); res.body != "sorry, eve" || res.status != 500 {
-		t.Errorf("got %d %q", res.status, res.body)
-	}
-	if got := again(t, s, b.session()).Get("user"); got != "eve" {
-		t.Errorf("a handler's error kept its changes from being saved: user is %v", got)
-	}
-}
-
-func TestHandler_PanicSavesNothing(t *testing.T) {
-	t.Parallel()
-	s := newStore(t, fibersession.Config{})
-	app := fiber.New()
-	app.Use(func(c *fiber.Ctx) (err error) {
-		defer func() {
-			if recover() != nil {
-				err = fiber.ErrInternalServerError
-			}
-		}()
-		return c.Next()
-	})
-	app.Use(s.Handler())
-	app.Get("/", func(c *fiber.Ctx) error {
-		fibersession.FromContext(c).Set("half", "done")
-		panic("oh")
-	})
-	if res := newBrowser(t, app).get("/"); res.status != 500 || len(res.set) != 0 {
-		t.Errorf("got %d with %d cookies", res.status, len(res.set))
-	}
-	if w := s.Stats().Writes; w != 0 {
-		t.Errorf("%d writes", w)
-	}
-}
-
-func TestFromContext_WithoutHandler(t *testing.T) {
-	t.Parallel()
-	app := fiber.New()
-	app.Get("/", func(c *fiber.Ctx) error {
-		if fibersession.FromContext(c) != nil {
-			t.Error("a session from nowhere")
-		}
-		return nil
-	})
-	if _, err := app.Test(httptest.NewRequest("GET", "/", nil)); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -139,16 +139,6 @@ func TestTicket_IsRefused(t *testing.T) {
 	})
 }
 
-func valueOf(t testing.TB, st storage.Storage, key string) []byte {
-	t.Helper()
-	v, err := st.Get(key)
-	must(t, err)
-	if v == nil {
-		t.Fatal("there is no value")
-	}
-	return v
-}
-
 // A ticket is good until its deadline and not at it, and is then told from an invention.
 func TestTicket_Deadline(t *testing.T) {
 	inTime(t, fibersession.Config{Timeouts: fibersession.Timeouts{Ticket: 10 * time.Second}}, func(t *testing.T, s *fibersession.Store) {

@@ -16,8 +16,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-var errBroken = errors.New("broken")
-
 // Every call of the store that a life of a session makes fails once: the error comes
 // back, with a name, nothing stays locked, and the session goes on (D8).
 func TestD8_EveryCallMayFail(t *testing.T) {
@@ -290,39 +288,5 @@ func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// A request with TolerateFailure answers by itself, also when what it changed could not be
-// saved; one that is not is refused.
-func TestTolerateFailure(t *testing.T) {
-	t.Parallel()
-	for _, method := range []string{"Load", "CompareAndSwap"} {
-		t.Run(method, func(t *testing.T) {
-			t.Parallel()
-			st := faulty.New(memory.New(), nil)
-			t.Cleanup(func() { _ = st.Close() })
-			s := newStore(t, fibersession.Config{Storage: st})
-			var failed error
-			app := newApp(s, map[string]fiber.Handler{
-				"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
-				"/lift": func(c *fiber.Ctx) error {
-					fibersession.FromContext(c).Set("n", 2)
-					if _, failed = s.Lift(c); c.Query("excuse") != "" {
-						s.TolerateFailure(c)
-					}
-					return c.SendString("answered")
-				},
-			})
-			b := newBrowser(t, app)
-			b.get("/set")
-			st.SetPlan(faulty.OnMethod(method, faulty.Fault{Fail: errors.New("down")}))
-			if res := b.get("/lift?excuse=1"); res.status != 200 || res.body != "answered" || !errors.Is(failed, fibersession.ErrUnavailable) {
-				t.Errorf("%d %s, and Lift's error is %v", res.status, res.body, failed)
-			}
-			if res := b.get("/lift"); res.status != 503 {
-				t.Errorf("another request was answered with %d", res.status)
-			}
-		})
 	}
 }

@@ -15,17 +15,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
-	"github.com/fiberbridge/fiberbridge/storage"
 )
-
-// opened is a storage that ends with the test, after the stores on it.
-func opened(t testing.TB, url string) storage.Storage {
-	t.Helper()
-	st, err := storage.Open(url)
-	must(t, err)
-	t.Cleanup(func() { _ = st.Close() })
-	return st
-}
 
 // load is increments of sessions from several nodes, with the outcome of each kept: as
 // told, and as it must be then.
@@ -116,32 +106,6 @@ func (l *load) end(read *fibersession.Store, ids []string) {
 		acked, unknown = acked+low, unknown+high-low
 	}
 	l.t.Logf("%d increments acknowledged, %d of unknown outcome, %d refused", acked, unknown, l.refused.Load())
-}
-
-// nodesOn makes stores with connections of their own, and a session for each of count
-// that all of them hold and the first watches.
-func nodesOn(t testing.TB, cfg fibersession.Config, count int, urls ...string) (stores []*fibersession.Store, handles [][]*fibersession.Handle, ids []string) {
-	t.Helper()
-	if cfg.Timeouts.Storage == 0 {
-		cfg.Timeouts.Storage = 5 * time.Second // for machines that have much else to do
-	}
-	for i, url := range urls {
-		cfg := cfg
-		cfg.Storage = opened(t, url)
-		s := newStore(t, cfg)
-		stores, handles = append(stores, s), append(handles, nil)
-		for j := range count {
-			if i == 0 {
-				h := stored(t, s, map[string]any{"n": 0})
-				ids = append(ids, h.ID())
-				handles[0] = append(handles[0], h)
-				t.Cleanup(h.Watch(func(fibersession.Event) {}))
-				continue
-			}
-			handles[i] = append(handles[i], again(t, s, ids[j]))
-		}
-	}
-	return stores, handles, ids
 }
 
 // caughtUp waits until what the first node shows, without asking, is what is stored.

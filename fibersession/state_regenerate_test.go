@@ -10,16 +10,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-// twoNodes returns two stores over one storage.
-func twoNodes(t *testing.T, cfg fibersession.Config) (st storage.Storage, here, there *fibersession.Store) {
-	st = memory.New()
-	t.Cleanup(func() { _ = st.Close() })
-	cfg.Storage = st
-	return st, newStore(t, cfg), newStore(t, cfg)
-}
 
 func TestN5_Regenerate(t *testing.T) {
 	t.Parallel()
@@ -357,118 +348,5 @@ func TestRegenerate_ByTwoAtOnce(t *testing.T) {
 		if (h.ID() == "") == (far.ID() == "") {
 			t.Error("not exactly one of the nodes knows the ID")
 		}
-	}
-}
-
-func TestLift(t *testing.T) {
-	t.Parallel()
-	st, s, there := twoNodes(t, fibersession.Config{})
-	var h *fibersession.Handle
-	lift := func(c *fiber.Ctx) (err error) {
-		h, err = s.Lift(c)
-		return err
-	}
-	app := newApp(s, map[string]fiber.Handler{
-		"/lift": lift,
-		"/change-and-lift": func(c *fiber.Ctx) error {
-			fibersession.FromContext(c).Set("user", "alice")
-			return lift(c)
-		},
-		"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
-	})
-
-	t.Run("a new session lives on this node before it is stored", func(t *testing.T) {
-		b := newBrowser(t, app)
-		res := b.get("/lift")
-		defer h.Release()
-		if len(res.set) != 1 || h.ID() != b.session() || !h.Fresh() {
-			t.Fatalf("%d cookies, fresh %v", len(res.set), h.Fresh())
-		}
-		if sessionIsStored(t, st, s, h.ID()) {
-			t.Error("it is stored already")
-		}
-		if _, err := there.GetByID(ctx, h.ID()); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("another node knows it: %v", err)
-		}
-		if res := b.get("/set"); len(res.set) != 0 || b.session() != h.ID() {
-			t.Error("the next request began another session")
-		}
-		if h.Get("n") != 1 || h.Fresh() {
-			t.Error("the socket does not see what the next request saved")
-		}
-	})
-	t.Run("when its holder has gone, so has a new session", func(t *testing.T) {
-		b := newBrowser(t, app)
-		b.get("/lift")
-		old := b.session()
-		h.Release()
-		b.get("/set")
-		if b.session() == old {
-			t.Error("an ID that nobody knows any more was taken")
-		}
-	})
-	t.Run("unsaved changes are saved first", func(t *testing.T) {
-		b := newBrowser(t, app)
-		res := b.get("/change-and-lift")
-		defer h.Release()
-		if len(res.set) != 1 || h.Fresh() || h.Get("user") != "alice" || h.Changed() {
-			t.Errorf("%d cookies, fresh %v, user %v", len(res.set), h.Fresh(), h.Get("user"))
-		}
-	})
-	t.Run("without Handler", func(t *testing.T) {
-		app := fiber.New()
-		app.Get("/", lift)
-		b := newBrowser(t, app)
-		b.get("/")
-		first := h
-		defer first.Release()
-		b.get("/")
-		defer h.Release()
-		if h.ID() != first.ID() || h.ID() != b.session() {
-			t.Error("the second request lifted another session")
-		}
-	})
-}
-
-func TestOwns(t *testing.T) {
-	t.Parallel()
-	_, s, there := twoNodes(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"n": 1})
-	stranger := stored(t, s, nil)
-	owns := func(id string) bool {
-		var got bool
-		app := fiber.New()
-		app.Get("/", func(c *fiber.Ctx) error { got = s.Owns(c, h); return nil })
-		b := newBrowser(t, app)
-		if id != "" {
-			b.cookies["__Host-session"] = id
-		}
-		b.get("/")
-		return got
-	}
-	before := s.Stats().Loads
-	if !owns(h.ID()) {
-		t.Error("not its own ID")
-	}
-	if owns("") || owns("x") || s.Stats().Loads != before {
-		t.Error("no ID is owned, or the store was asked")
-	}
-	if owns(stranger.ID()) {
-		t.Error("a stranger's ID")
-	}
-	// Another node gives it a new ID.
-	far := again(t, there, h.ID())
-	old := h.ID()
-	must(t, far.Regenerate(ctx))
-	if !owns(far.ID()) {
-		t.Error("not the ID that another node gave it")
-	}
-	if owns(old) {
-		t.Error("its old ID")
-	}
-	last := far.ID()
-	must(t, far.Destroy(ctx))
-	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) || !owns(last) || owns(old) || owns(stranger.ID()) {
-		t.Errorf("after its end (%v) it owns the last ID: %v", err, owns(last))
 	}
 }

@@ -1,11 +1,11 @@
 package fibersession_test
 
 import (
+	"bytes"
 	"context"
-	"runtime"
+	"errors"
 	"strings"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -54,15 +54,6 @@ func (g *gated) CompareAndDelete(ctx context.Context, key string, old storage.Re
 	return g.Storage.CompareAndDelete(ctx, key, old)
 }
 
-// eventually waits until another goroutine has got as far as cond says. Not a
-// clock but go test's own limit ends a wait that is in vain.
-func eventually(t testing.TB, cond func() bool) {
-	t.Helper()
-	for !cond() {
-		runtime.Gosched()
-	}
-}
-
 // badIDs are strings that are not IDs, though some look like one that is.
 func badIDs(id string) []string {
 	return []string{
@@ -73,3 +64,20 @@ func badIDs(id string) []string {
 }
 
 type fasthttpCtx = fasthttp.RequestCtx
+
+// recording remembers all keys and values that pass.
+type recording struct {
+	storage.Storage
+	all bytes.Buffer
+}
+
+func (r *recording) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+	r.all.WriteString(key)
+	r.all.Write(val)
+	return r.Storage.CompareAndSwap(ctx, key, old, val, ttl)
+}
+
+// noIndex hides what else a storage can.
+type noIndex struct{ storage.Storage }
+
+var errBroken = errors.New("broken")

@@ -13,19 +13,8 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
-	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-// keys is what the storage holds of sessions.
-func sessionIsStored(t *testing.T, st storage.Storage, s *fibersession.Store, id string) bool {
-	t.Helper()
-	_, err := st.Load(ctx, s.StoreKey(id))
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		t.Fatal(err)
-	}
-	return err == nil
-}
 
 func TestN12_LogoutSticks(t *testing.T) {
 	t.Parallel()

@@ -1,16 +1,12 @@
 package fibersession_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2/middleware/session"
 
@@ -98,45 +94,4 @@ func runApp(t *testing.T, source string) string {
 		t.Fatalf("%v\n%s%s", err, out, text)
 	}
 	return string(out)
-}
-
-// Every field of Config says whether it is needed, and what its default is.
-func TestConfig_Comments(t *testing.T) {
-	t.Parallel()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	must(t, err)
-	fields := 0
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.TypeSpec)
-		if !ok || spec.Name.Name != "Config" {
-			return true
-		}
-		for _, f := range spec.Type.(*ast.StructType).Fields.List {
-			fields++
-			lines := strings.Split(strings.TrimSpace(f.Doc.Text()), "\n")
-			last := lines[len(lines)-1]
-			if !strings.HasPrefix(last, "Optional. Default: ") && !strings.HasPrefix(last, "Required.") {
-				t.Errorf("Config.%s: its comment ends in %q", f.Names[0].Name, last)
-			}
-			want, ok := map[string]string{
-				"Expiration": "24 * time.Hour", "CookiePath": `"/"`, "Prefix": `"fiberbridge:"`,
-			}[f.Names[0].Name]
-			if ok && !strings.Contains(last, want) {
-				t.Errorf("Config.%s: the default is documented as %q", f.Names[0].Name, last)
-			}
-		}
-		return false
-	})
-	if fields != reflect.TypeFor[fibersession.Config]().NumField() {
-		t.Errorf("saw %d fields", fields)
-	}
-	if d := fibersession.ConfigDefault; d.Expiration != 24*time.Hour || d.Timeouts.Absolute != 168*time.Hour ||
-		d.Timeouts.TouchInterval != time.Minute || d.Timeouts.Storage != time.Second || d.Prefix != "fiberbridge:" ||
-		d.Limits.MaxSize != 65536 || d.Limits.MaxKeys != 128 {
-		t.Errorf("the defaults are not the documented ones: %+v", d)
-	}
-	// A changed copy of the defaults is a configuration.
-	cfg := fibersession.ConfigDefault
-	cfg.Expiration = 2 * time.Hour
-	_ = newStore(t, cfg)
 }

@@ -12,18 +12,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
 )
 
-var errDown = errors.New("down")
-
-// failing makes every call of node a's store fail, as refused connections do, and its
-// feed of unknown lateness.
-func (w *world) failing(on bool) {
-	w.radio.set(on, on, 0)
-	w.faulty.SetPlan(nil)
-	if on {
-		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Fail: errDown} })
-	}
-}
-
 // While the store is away, what this node has is served for OutageGrace, to be read.
 func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 	for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {

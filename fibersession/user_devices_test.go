@@ -19,17 +19,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// loggedIn returns a handle of a new session of the user.
-func loggedIn(t testing.TB, s *fibersession.Store, user string) *fibersession.Handle {
-	t.Helper()
-	h := fresh(t, s)
-	must(t, h.Login(ctx, user))
-	return h
-}
-
-// ended says whether nobody can use the session any more, on a node that asks the store.
-func ended(h *fibersession.Handle) bool { return errors.Is(h.Reload(ctx), fibersession.ErrSessionGone) }
-
 // N14: a user's sessions are listed and ended, on whichever node they are.
 func TestN14_Devices(t *testing.T) {
 	t.Parallel()
@@ -583,9 +572,6 @@ func TestN14_NoIndex(t *testing.T) {
 		})
 	}
 }
-
-// noIndex hides what else a storage can.
-type noIndex struct{ storage.Storage }
 
 // N15: two apps on one Redis share nothing: not sessions, not users, not tickets; the
 // reset of one leaves the other's, and strangers' keys, as they are.

@@ -8,88 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/redis"
 )
-
-// patience bounds what a test waits for; it is no measure.
-const patience = 20 * time.Second
-
-// soon waits until a condition holds.
-func soon(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("did not happen: %s", what)
-		}
-	}
-}
-
-// news collects the events of a session.
-type news struct {
-	t      testing.TB
-	events chan fibersession.Event
-}
-
-func newsOf(t testing.TB, h *fibersession.Handle) *news {
-	t.Helper()
-	n := &news{t: t, events: make(chan fibersession.Event, 10_000)}
-	t.Cleanup(h.Watch(func(e fibersession.Event) { n.events <- e }))
-	return n
-}
-
-// next returns the next event.
-func (n *news) next() fibersession.Event {
-	n.t.Helper()
-	select {
-	case e := <-n.events:
-		return e
-	case <-time.After(patience):
-		n.t.Fatal("nothing was told")
-		panic("unreachable")
-	}
-}
-
-// kind skips events until one of this kind.
-func (n *news) kind(k fibersession.EventKind) fibersession.Event {
-	n.t.Helper()
-	for {
-		if e := n.next(); e.Kind == k {
-			return e
-		}
-	}
-}
-
-// bothNodes runs a test with two stores over one storage: what two nodes are.
-func bothNodes(t *testing.T, cfg fibersession.Config, test func(t *testing.T, a, b *fibersession.Store)) {
-	overStorages(t, func(t *testing.T, st storage.Storage) {
-		cfg := cfg
-		cfg.Storage, cfg.Timeouts.Storage = st, patience
-		t.Run("nodes", func(t *testing.T) { // so that the stores end before their storage
-			test(t, newStore(t, cfg), newStore(t, cfg))
-		})
-	})
-}
-
-// settled waits until a node listens to what others do to the session that it begins to watch.
-func settled(t testing.TB, a *fibersession.Store, watch func()) {
-	t.Helper()
-	before := a.Stats().Rereads
-	watch()
-	soon(t, "the store is asked once the feed is on", func() bool { return a.Stats().Rereads > before })
-}
-
-// shared is a session that both nodes hold and a watches.
-func shared(t testing.TB, a, b *fibersession.Store, values map[string]any) (ha, hb *fibersession.Handle, n *news) {
-	t.Helper()
-	ha = stored(t, a, values)
-	settled(t, a, func() { n = newsOf(t, ha) })
-	return ha, again(t, b, ha.ID()), n
-}
 
 func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
 	t.Parallel()

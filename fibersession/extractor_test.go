@@ -1,0 +1,152 @@
+package fibersession_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+)
+
+func TestC8_Extractor(t *testing.T) {
+	t.Parallel()
+	keys := map[string]string{}
+	byKey := fibersession.FromCustom(func(c *fiber.Ctx) (string, error) {
+		key := strings.TrimPrefix(c.Get("Authorization"), "Bearer ")
+		if key == "broken" {
+			return "", errors.New("the table of keys is away")
+		}
+		if id, ok := keys[key]; ok {
+			return id, nil
+		}
+		return "", fibersession.ErrNotFound
+	})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(
+		byKey, fibersession.FromHeader("X-Session"), fibersession.FromCookie("sid"), fibersession.FromQuery("s"))})
+	ada := stored(t, s, map[string]any{"user": "ada"}).ID()
+	bob := stored(t, s, map[string]any{"user": "bob"}).ID()
+	keys["k1"] = ada
+
+	tests := map[string]struct {
+		header map[string]string
+		path   string
+		status int
+		want   string
+	}{
+		"cookie":               {header: map[string]string{"Cookie": "sid=" + ada}, want: "ada"},
+		"header":               {header: map[string]string{"X-Session": bob}, want: "bob"},
+		"query":                {path: "/?s=" + bob, want: "bob"},
+		"custom":               {header: map[string]string{"Authorization": "Bearer k1"}, want: "ada"},
+		"the first that has":   {header: map[string]string{"X-Session": bob, "Cookie": "sid=" + ada}, want: "bob"},
+		"valid or not":         {header: map[string]string{"X-Session": "garbage", "Cookie": "sid=" + ada}, want: ""},
+		"custom has none":      {header: map[string]string{"Authorization": "Bearer k2", "X-Session": bob}, want: "bob"},
+		"custom fails":         {header: map[string]string{"Authorization": "Bearer broken", "X-Session": bob}, status: 500, want: "Internal Server Error"},
+		"never issued":         {header: map[string]string{"Cookie": "sid=" + strings.Repeat("A", 43)}, want: ""},
+		"two cookies, no luck": {header: map[string]string{"Cookie": "sid=" + ada + "; sid=" + bob}, want: ""},
+		"another cookie":       {header: map[string]string{"Cookie": "session=" + ada}, want: ""},
+		"none":                 {want: ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBrowser(t, whoami(s))
+			b.headers = tt.header
+			if tt.path == "" {
+				tt.path = "/"
+			}
+			if tt.status == 0 {
+				tt.status = 200
+			}
+			if res := b.get(tt.path); res.body != tt.want || res.status != tt.status {
+				t.Errorf("%d %q, want %d %q", res.status, res.body, tt.status, tt.want)
+			}
+		})
+	}
+}
+
+// A response carries a new ID where the request's came from: never an ID that came as
+// a cookie in a header, which scripts can read.
+func TestExtractor_WayBack(t *testing.T) {
+	t.Parallel()
+	e := fibersession.Chain(fibersession.FromQuery("s"), fibersession.FromCookie("sid"), fibersession.FromHeader("X-Session"))
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: e})
+	tests := map[string]struct{ header, cookie, inHeader bool }{
+		"none: the first that can": {cookie: true},
+		"header":                   {header: true, inHeader: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBrowser(t, whoami(s))
+			if tt.header {
+				b.headers = map[string]string{"X-Session": "new"}
+			}
+			res := b.get("/in")
+			if got := len(res.set) == 1 && res.set[0].Name == "sid"; got != tt.cookie {
+				t.Errorf("cookies: %v", res.set)
+			}
+			if id := res.header.Get("X-Session"); (len(id) == 43) != tt.inHeader {
+				t.Errorf("header: %q", id)
+			} else if tt.inHeader {
+				b.headers["X-Session"] = id
+				if got := b.get("/").body; got != "ada" {
+					t.Errorf("it names %q", got)
+				}
+			}
+		})
+	}
+}
+
+func TestSources(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	for lookup, put := range map[string]func(b *browser, id string) string{
+		"header:X-Session": func(b *browser, id string) string {
+			b.headers = map[string]string{"X-Session": id}
+			return "/"
+		},
+		"query:sid": func(_ *browser, id string) string { return "/?sid=" + id },
+	} {
+		log.Reset()
+		s := newStore(t, fibersession.Config{KeyLookup: lookup, Logger: logger})
+		if !strings.Contains(log.String(), "weaker") {
+			t.Errorf("%s is not warned of", lookup)
+		}
+		var id string
+		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			id = sess.ID()
+			if s.CookieName(c) != "" {
+				t.Error("there is a cookie's name")
+			}
+			n := fibersession.Value[int](sess, "n") + 1
+			sess.Set("n", n)
+			if n == 3 {
+				return sess.Destroy()
+			}
+			return nil
+		}})
+		b := newBrowser(t, app)
+		res := b.get("/")
+		if len(res.set) != 0 || res.header.Get("Vary") != "" {
+			t.Errorf("%s: a cookie, or Vary %q", lookup, res.header.Get("Vary"))
+		}
+		first := id
+		if lookup == "header:X-Session" && res.header.Get("X-Session") != id {
+			t.Error("the header does not bring the ID")
+		}
+		b.get(put(b, first))
+		if id != first {
+			t.Errorf("%s: the second request began another session", lookup)
+		}
+		if got := again(t, s, first).Get("n"); got != 2 {
+			t.Errorf("%s: n is %v", lookup, got)
+		}
+		if res := b.get(put(b, first)); res.header.Get("X-Session") != "" {
+			t.Error("after Destroy the header still brings the ID")
+		}
+	}
+}

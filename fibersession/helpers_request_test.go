@@ -1,0 +1,130 @@
+package fibersession_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+)
+
+// browser is a client that keeps cookies as a browser does, but for their paths.
+type browser struct {
+	t       testing.TB
+	app     *fiber.App
+	cookies map[string]string
+	host    string
+	headers map[string]string
+}
+
+func newBrowser(t testing.TB, app *fiber.App) *browser {
+	return &browser{t: t, app: app, cookies: map[string]string{}, host: "example.com"}
+}
+
+type response struct {
+	status int
+	body   string
+	header http.Header
+	set    []*http.Cookie
+}
+
+func (b *browser) get(path string) response { return b.do("GET", path) }
+
+func (b *browser) do(method, path string) response {
+	b.t.Helper()
+	req := httptest.NewRequest(method, path, nil)
+	req.Host = b.host
+	for name, value := range b.cookies {
+		req.Header.Add("Cookie", name+"="+value)
+	}
+	for name, value := range b.headers {
+		req.Header.Set(name, value)
+	}
+	res, err := b.app.Test(req, -1)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, c := range res.Cookies() {
+		if c.Value == "" || c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else {
+			b.cookies[c.Name] = c.Value
+		}
+	}
+	return response{res.StatusCode, string(body), res.Header, res.Cookies()}
+}
+
+// session is the ID that the browser holds.
+func (b *browser) session() string {
+	for name, value := range b.cookies {
+		if strings.HasSuffix(name, "session") || name == "session_id" {
+			return value
+		}
+	}
+	return ""
+}
+
+// newApp returns an app behind the store's Handler.
+func newApp(s *fibersession.Store, routes map[string]fiber.Handler) *fiber.App {
+	app := fiber.New()
+	app.Use(s.Handler())
+	for path, h := range routes {
+		app.All(path, h)
+	}
+	return app
+}
+
+// whoami answers with the session's "user"; "/in" sets it.
+func whoami(s *fibersession.Store) *fiber.App {
+	return newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error {
+			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+		},
+		"/in": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", c.Query("user", "ada")); return nil },
+	})
+}
+
+// serve runs an app on a real port and returns its address.
+func serve(t *testing.T, app *fiber.App) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- app.Listener(ln) }() // the cleanup waits for it
+	t.Cleanup(func() {
+		if err := app.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return ln.Addr().String()
+}
+
+// visit makes a request with a cookie over a connection of its own.
+func visit(t *testing.T, url, cookie string) (body, setCookie string) {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	must(t, err)
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	must(t, err)
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	must(t, err)
+	return string(b), res.Header.Get("Set-Cookie")
+}

@@ -1,0 +1,90 @@
+package fibersession_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// The store holds no usable ID, in keys or values; nor do logs, errors or anything
+// that is printed of a session.
+func TestN6_NoIDAnywhere(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	base := memory.New()
+	seen := &recording{Storage: base}
+	st := faulty.New(seen, nil)
+	defer func() { _ = st.Close() }()
+	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := newStore(t, fibersession.Config{Storage: st, Logger: logger})
+	var ids []string
+	var printed bytes.Buffer
+	app := newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("user", "alice")
+			if err := sess.Save(); err != nil {
+				return err
+			}
+			h := sess.Detach()
+			defer h.Release()
+			ids = append(ids, h.ID())
+			for _, v := range []any{sess, h, *new(fibersession.Stats)} {
+				_, _ = fmt.Fprintf(&printed, "%v %+v %#v %s %q %x %d\n", v, v, v, v, v, v, v)
+				_, _ = fmt.Fprintf(&printed, "%v %+v\n", []any{v}, struct{ In any }{v})
+				if b, err := json.Marshal(map[string]any{"v": v}); err == nil {
+					printed.Write(b)
+				}
+				logger.Info("a session", "v", v)
+			}
+			for _, do := range []func() error{
+				func() error { sess.Set("bad", make(chan int)); return sess.Save() },
+				func() error { sess.Delete("bad"); _, err := sess.Incr("user", 1); return err },
+				func() error { sess.Set(strings.Repeat("k", 300), 1); return sess.Save() },
+				func() error { return sess.Reload() },
+				func() error { return sess.Regenerate() },
+			} {
+				_, _ = fmt.Fprintln(&printed, do())
+			}
+			ids = append(ids, h.ID())
+			st.SetPlan(func(c faulty.Call) faulty.Fault {
+				return faulty.Fault{Fail: errors.New("cannot reach key " + c.Key)}
+			})
+			defer st.SetPlan(nil)
+			for _, err := range []error{h.Reload(ctx), h.Destroy(ctx), h.Regenerate(ctx)} {
+				_, _ = fmt.Fprintln(&printed, err)
+				logger.Error("failed", "error", err)
+			}
+			return nil
+		},
+	})
+	newBrowser(t, app).get("/")
+	b := newBrowser(t, app)
+	b.cookies["__Host-session"] = ids[1]
+	st.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errBroken}))
+	b.get("/")
+	st.SetPlan(nil)
+	if len(ids) < 2 || ids[0] == "" || ids[1] == "" || ids[0] == ids[1] {
+		t.Fatal("this test tests nothing")
+	}
+	for _, id := range ids {
+		for where, text := range map[string]string{"log": log.String(), "print": printed.String(), "store": seen.all.String()} {
+			if strings.Contains(text, id) {
+				t.Errorf("an ID is in the %s", where)
+			}
+		}
+	}
+	if !strings.Contains(printed.String(), "session(") || seen.all.Len() == 0 {
+		t.Error("this test tests nothing")
+	}
+}

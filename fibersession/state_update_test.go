@@ -1,0 +1,312 @@
+package fibersession_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := stored(t, s, map[string]any{"a": 1, "b": 2})
+
+	t.Run("sees its own changes", func(t *testing.T) {
+		must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
+			tx.Set("c", 3)
+			tx.Delete("b")
+			if tx.Get("a") != 1 || tx.Get("b") != nil || tx.Get("c") != 3 || !slices.Equal(tx.Keys(), []string{"a", "c"}) {
+				t.Errorf("a=%v b=%v c=%v keys=%q", tx.Get("a"), tx.Get("b"), tx.Get("c"), tx.Keys())
+			}
+			return nil
+		}))
+		if !slices.Equal(h.Keys(), []string{"a", "c"}) {
+			t.Errorf("stored are %q", h.Keys())
+		}
+	})
+	t.Run("its error stores nothing", func(t *testing.T) {
+		before, no := s.Stats().Writes, errors.New("no")
+		if err := h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("a", 9); return no }); err != no {
+			t.Errorf("%v, want the function's own error", err)
+		}
+		if h.Get("a") != 1 || s.Stats().Writes != before {
+			t.Error("it stored something")
+		}
+	})
+	t.Run("its panic leaves nothing locked", func(t *testing.T) {
+		func() {
+			defer func() { _ = recover() }()
+			_ = h.Update(ctx, func(*fibersession.Tx) error { panic("oh") })
+		}()
+		must(t, h.Update(ctx, increment))
+	})
+	t.Run("a kept Tx is of no use", func(t *testing.T) {
+		var kept *fibersession.Tx
+		must(t, h.Update(ctx, func(tx *fibersession.Tx) error { kept = tx; tx.Set("kept", 1); return nil }))
+		kept.Set("kept", 2)
+		kept.Delete("a")
+		if kept.Get("a") != nil || kept.Keys() != nil {
+			t.Error("it still reads")
+		}
+		must(t, h.Reload(ctx))
+		if h.Get("kept") != 1 || h.Get("a") == nil {
+			t.Error("it still writes")
+		}
+	})
+	t.Run("overrides unsaved changes of its keys alone", func(t *testing.T) {
+		mine := h.Fork()
+		defer mine.Release()
+		mine.Set("x", "unsaved")
+		mine.Set("y", "unsaved")
+		must(t, mine.Update(ctx, func(tx *fibersession.Tx) error {
+			if tx.Get("x") != nil {
+				t.Error("it sees unsaved changes")
+			}
+			tx.Set("x", "updated")
+			return nil
+		}))
+		if mine.Get("x") != "updated" || mine.Get("y") != "unsaved" {
+			t.Errorf("x is %v, y is %v", mine.Get("x"), mine.Get("y"))
+		}
+	})
+	t.Run("stores a new session", func(t *testing.T) {
+		h := fresh(t, s)
+		must(t, h.Update(ctx, increment))
+		if h.Fresh() || h.Get("n") != 1 {
+			t.Errorf("fresh %v, n %v", h.Fresh(), h.Get("n"))
+		}
+	})
+}
+
+// Another node changes what the function read: it runs again on the new value.
+func TestUpdate_RunsAgain(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	here := newStore(t, fibersession.Config{Storage: st})
+	there := newStore(t, fibersession.Config{Storage: st})
+	tests := map[string]struct {
+		meanwhile func(other *fibersession.Handle) error
+		read      func(tx *fibersession.Tx)
+		runs      int
+	}{
+		"the key that it read, by another node": {
+			func(o *fibersession.Handle) error { _, err := o.Incr(ctx, "n", 1); return err },
+			func(tx *fibersession.Tx) { tx.Get("n") }, 2,
+		},
+		"another key": {
+			func(o *fibersession.Handle) error { _, err := o.Incr(ctx, "other", 1); return err },
+			func(tx *fibersession.Tx) { tx.Get("n") }, 1,
+		},
+		"any key, when it read the keys": {
+			func(o *fibersession.Handle) error { _, err := o.Incr(ctx, "other", 1); return err },
+			func(tx *fibersession.Tx) { tx.Keys() }, 2,
+		},
+		"a key that it read as absent": {
+			func(o *fibersession.Handle) error { o.Set("new", 1); return o.Save(ctx) },
+			func(tx *fibersession.Tx) { tx.Get("new") }, 2,
+		},
+	}
+	for name, tt := range tests {
+		for where, store := range map[string]*fibersession.Store{"this node": here, "another node": there} {
+			t.Run(name+", on "+where, func(t *testing.T) {
+				h := stored(t, here, map[string]any{"n": 0, "other": 0})
+				other := again(t, store, h.ID())
+				runs := 0
+				must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
+					runs++
+					tt.read(tx)
+					if runs == 1 {
+						if err := onAnotherGoroutine(func() error { return tt.meanwhile(other) }); err != nil {
+							t.Error(err)
+						}
+					}
+					tx.Set("result", runs)
+					return nil
+				}))
+				if runs != tt.runs {
+					t.Errorf("it ran %d times, want %d", runs, tt.runs)
+				}
+			})
+		}
+	}
+}
+
+// A function that decides, from what it reads, to change nothing has to read the truth.
+func TestUpdate_RefusalRestsOnTheNewest(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
+	h := stored(t, here, map[string]any{"credit": 0})
+	rich := again(t, there, h.ID())
+	rich.Set("credit", 100)
+	must(t, rich.Save(ctx))
+
+	err := h.Update(ctx, func(tx *fibersession.Tx) error {
+		credit := fibersession.Value[int](tx, "credit")
+		if credit < 10 {
+			return errors.New("not enough")
+		}
+		tx.Set("credit", credit-10)
+		return nil
+	})
+	if err != nil || h.Get("credit") != 90 {
+		t.Errorf("%v, credit %v; want it to have seen the other node's 100", err, h.Get("credit"))
+	}
+}
+
+func TestUpdate_Nested(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h, other := stored(t, s, map[string]any{"n": 0}), stored(t, s, map[string]any{"n": 0})
+	fork := h.Fork()
+	defer fork.Release()
+	fork.Set("x", 1)
+	must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
+		if err := h.Update(ctx, increment); !errors.Is(err, fibersession.ErrNested) {
+			t.Errorf("Update: %v", err)
+		}
+		if err := fork.Update(ctx, increment); !errors.Is(err, fibersession.ErrNested) {
+			t.Errorf("Update of another handle: %v", err)
+		}
+		if err := fork.Save(ctx); !errors.Is(err, fibersession.ErrNested) {
+			t.Errorf("Save: %v", err)
+		}
+		if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrNested) {
+			t.Errorf("Incr: %v", err)
+		}
+		if err := other.Update(ctx, increment); err != nil {
+			t.Errorf("Update of another session: %v", err)
+		}
+		return increment(tx)
+	}))
+	if h.Get("n") != 1 || other.Get("n") != 1 {
+		t.Errorf("counted %v and %v", h.Get("n"), other.Get("n"))
+	}
+	must(t, fork.Save(ctx)) // and now it may
+}
+
+// A slow function applies although other keys change all the time.
+func TestUpdate_SlowIsNotStarved(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := stored(t, s, map[string]any{"slow": 0, "busy": 0})
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				if _, err := h.Incr(ctx, "busy", 1); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	runs := 0
+	must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
+		runs++
+		from := fibersession.Value[int](h, "busy")
+		for fibersession.Value[int](h, "busy") < from+50 {
+			runtime.Gosched()
+		}
+		tx.Set("slow", fibersession.Value[int](tx, "slow")+1)
+		return nil
+	}))
+	stop.Store(true)
+	wg.Wait()
+	if runs != 1 {
+		t.Errorf("it ran %d times", runs)
+	}
+}
+
+func TestUpdate_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := stored(t, s, map[string]any{"n": 0})
+	short, cancel := context.WithCancel(ctx)
+	runs := 0
+	err := h.Update(short, func(tx *fibersession.Tx) error {
+		if runs++; runs == 10 {
+			cancel()
+		}
+		tx.Get("n")
+		tx.Set("m", 1)
+		return onAnotherGoroutine(func() error { _, err := h.Incr(ctx, "n", 1); return err })
+	})
+	if !errors.Is(err, context.Canceled) || runs != 10 {
+		t.Errorf("after %d runs: %v", runs, err)
+	}
+}
+
+func onAnotherGoroutine(fn func() error) error {
+	done := make(chan error)
+	go func() { done <- fn() }() // the receive waits for it
+	return <-done
+}
+
+func TestIncr(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	tests := map[string]struct {
+		from  any
+		delta int
+		want  any
+		err   error
+	}{
+		"absent":            {nil, 3, 3, nil},
+		"int":               {4, -6, -2, nil},
+		"zero":              {4, 0, 4, nil},
+		"int8":              {int8(120), 7, int8(127), nil},
+		"int8 overflow":     {int8(120), 8, int8(120), fibersession.ErrNotInteger},
+		"uint":              {uint(2), -2, uint(0), nil},
+		"uint below zero":   {uint(2), -3, uint(2), fibersession.ErrNotInteger},
+		"uint64 large":      {uint64(1<<63 + 1), 0, uint64(1<<63 + 1), fibersession.ErrNotInteger},
+		"int64":             {int64(1 << 40), 1, int64(1<<40 + 1), nil},
+		"int overflow":      {int(^uint(0) >> 1), 1, int(^uint(0) >> 1), fibersession.ErrNotInteger},
+		"int underflow":     {-int(^uint(0)>>1) - 1, -1, -int(^uint(0)>>1) - 1, fibersession.ErrNotInteger},
+		"string":            {"4", 1, "4", fibersession.ErrNotInteger},
+		"float":             {4.0, 1, 4.0, fibersession.ErrNotInteger},
+		"duration, a named": {time.Second, 1, time.Second + 1, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := stored(t, s, map[string]any{})
+			if tt.from != nil {
+				h.Set("n", tt.from)
+				must(t, h.Save(ctx))
+			}
+			_, err := h.Incr(ctx, "n", tt.delta)
+			if !errors.Is(err, tt.err) {
+				t.Errorf("%v, want %v", err, tt.err)
+			}
+			must(t, h.Reload(ctx))
+			if got := h.Get("n"); got != tt.want {
+				t.Errorf("stored is %T %v, want %T %v", got, got, tt.want, tt.want)
+			}
+		})
+	}
+	t.Run("on an unsaved change", func(t *testing.T) {
+		h := stored(t, s, map[string]any{"n": 1})
+		h.Set("n", 10)
+		h.Set("m", 1)
+		if n, err := h.Incr(ctx, "n", 1); err != nil || n != 11 || h.Get("n") != 11 {
+			t.Errorf("%d, %v, then %v", n, err, h.Get("n"))
+		}
+		if !h.Changed() || h.Get("m") != 1 {
+			t.Error("the other unsaved change is gone")
+		}
+		h.Delete("n")
+		if n, err := h.Incr(ctx, "n", 1); err != nil || n != 1 {
+			t.Errorf("after Delete: %d, %v", n, err)
+		}
+	})
+}

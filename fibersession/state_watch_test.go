@@ -1,0 +1,116 @@
+package fibersession_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
+	h := stored(t, here, map[string]any{"a": 1, "b": []int{1}})
+	var events []fibersession.Event // the calls of one session never overlap
+	stop := h.Watch(func(e fibersession.Event) { events = append(events, e) })
+	next := func() fibersession.Event {
+		t.Helper()
+		if len(events) == 0 {
+			t.Fatal("no event")
+		}
+		e := events[0]
+		events = events[1:]
+		slices.Sort(e.Keys)
+		return e
+	}
+
+	h.Set("a", 2)
+	h.Delete("b")
+	if len(events) != 0 {
+		t.Error("an unsaved change is no news")
+	}
+	must(t, h.Save(ctx))
+	if e := next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"a", "b"}) {
+		t.Errorf("after Save: %+v", e)
+	}
+	other := again(t, there, h.ID())
+	other.Set("c", 1)
+	other.Set("a", 2) // as it is
+	must(t, other.Save(ctx))
+	must(t, h.Reload(ctx))
+	if e := next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"c"}) {
+		t.Errorf("after another node's Save and Reload: %+v", e)
+	}
+	must(t, h.Reload(ctx))
+	must(t, h.Touch(ctx))
+	must(t, h.Regenerate(ctx))
+	if e := next(); e.Kind != fibersession.Renewed {
+		t.Errorf("after Regenerate: %+v", e)
+	}
+	must(t, other.Reload(ctx)) // follows
+	must(t, other.Destroy(ctx))
+	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrDestroyed) {
+		t.Errorf("Reload: %v", err)
+	}
+	if e := next(); e.Kind != fibersession.Ended || !errors.Is(e.Cause, fibersession.ErrDestroyed) {
+		t.Errorf("after another node's Destroy: %+v", e)
+	}
+	_ = h.Reload(ctx)
+	if len(events) != 0 {
+		t.Errorf("more news: %+v", events)
+	}
+	stop()
+	stop()
+}
+
+// A watcher may use the session, and stop itself and others.
+func TestWatch_CallsBack(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := stored(t, s, map[string]any{"n": 0})
+	var seen []string
+	var stopSecond func()
+	stopFirst := h.Watch(func(e fibersession.Event) {
+		seen = append(seen, "first")
+		if len(seen) == 1 {
+			stopSecond()
+			if _, err := h.Incr(ctx, "n", 1); err != nil { // news again
+				t.Error(err)
+			}
+		}
+	})
+	stopSecond = h.Watch(func(fibersession.Event) { seen = append(seen, "second") })
+	_, err := h.Incr(ctx, "n", 1)
+	must(t, err)
+	stopFirst()
+	_, err = h.Incr(ctx, "n", 1)
+	must(t, err)
+	if want := []string{"first", "first"}; !slices.Equal(seen, want) {
+		t.Errorf("called were %q, want %q", seen, want)
+	}
+}
+
+// A time in a zone with a name is the same when it comes back with the offset alone:
+// nobody is told of a change, and no Update runs again for it.
+func TestWatch_TimesInNamedZones(t *testing.T) {
+	t.Parallel()
+	_, here, there := twoNodes(t, fibersession.Config{})
+	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.FixedZone("XYZ", 3*3600))
+	h := stored(t, here, map[string]any{"at": at, "moved": at, "n": 1})
+	n := newsOf(t, h)
+	far := again(t, there, h.ID())
+	far.Set("n", 2)
+	far.Set("moved", at.UTC()) // the same moment, shown otherwise
+	must(t, far.Save(ctx))
+	must(t, h.Reload(ctx))
+	keys := n.next().Keys
+	slices.Sort(keys)
+	if !slices.Equal(keys, []string{"moved", "n"}) {
+		t.Errorf("it was told of %q", keys)
+	}
+}

@@ -1,0 +1,76 @@
+package fibersession_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+func TestGetByID(t *testing.T) {
+	t.Parallel()
+	spy := faulty.New(memory.New(), nil)
+	defer func() { _ = spy.Close() }()
+	s := newStore(t, fibersession.Config{Storage: spy})
+	h := stored(t, s, map[string]any{"user": "eve"})
+
+	if got := fibersession.Value[string](again(t, s, h.ID()), "user"); got != "eve" {
+		t.Errorf("user is %q", got)
+	}
+	unknown := h.ID()[:42] + "_"
+	if h.ID() == unknown {
+		unknown = h.ID()[:42] + "-"
+	}
+	if _, err := s.GetByID(ctx, unknown); !errors.Is(err, fibersession.ErrNotFound) {
+		t.Errorf("unknown ID: %v, want ErrNotFound", err)
+	}
+	before := spy.Calls()
+	for _, id := range badIDs(h.ID()) {
+		if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
+			t.Errorf("bad ID: %v, want ErrNotFound", err)
+		}
+		if id != "" {
+			must(t, s.Delete(id))
+		}
+	}
+	if calls := spy.Calls() - before; calls != 0 {
+		t.Errorf("bad IDs reached the store %d times", calls)
+	}
+}
+
+func TestStore_Delete(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := stored(t, s, nil)
+	id := h.ID()
+	must(t, s.Delete(id))
+	must(t, s.Delete(id))
+	if err := h.Save(ctx); !errors.Is(h.Err(), fibersession.ErrDestroyed) || err == nil {
+		t.Errorf("after Delete the handle says %v", h.Err())
+	}
+	if err := s.Delete(""); !errors.Is(err, fibersession.ErrEmptySessionID) {
+		t.Errorf("Delete of nothing: %v", err)
+	}
+}
+
+// Reset ends this store's sessions and touches nothing else in the storage.
+func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	shop := newStore(t, fibersession.Config{Storage: st, Prefix: "shop:"})
+	blog := newStore(t, fibersession.Config{Storage: st, Prefix: "blog:"})
+	must(t, st.Set("shop:other", []byte("x"), 0))
+	a, b := stored(t, shop, nil), stored(t, blog, nil)
+
+	must(t, shop.Reset())
+	if err := a.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
+		t.Errorf("after Reset: %v, want ErrSessionGone", err)
+	}
+	must(t, b.Reload(ctx))
+	if v, _ := st.Get("shop:other"); string(v) != "x" {
+		t.Error("Reset removed a key that is no session")
+	}
+}

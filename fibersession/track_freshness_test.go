@@ -1,0 +1,274 @@
+package fibersession_test
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
+	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
+)
+
+// A strict read of a store that answers at once asks it every time, decodes what is new
+// there and nothing else, and is not satisfied with a session that has ended.
+func TestStrictReadInMemory(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
+	h := stored(t, here, map[string]any{"n": 0})
+	defer h.Release()
+	other := again(t, there, h.ID())
+	defer other.Release()
+	read := func(decodes uint64, n int) {
+		t.Helper()
+		before := here.Stats()
+		must(t, h.Refresh(ctx, fibersession.Strict))
+		after := here.Stats()
+		if after.Loads != before.Loads+1 || after.Decodes != before.Decodes+decodes {
+			t.Errorf("a read took %d loads and %d decodes, want 1 and %d", after.Loads-before.Loads, after.Decodes-before.Decodes, decodes)
+		}
+		if got := h.Get("n"); got != n {
+			t.Errorf("n = %v after a read, want %d", got, n)
+		}
+	}
+	read(0, 0)
+	read(0, 0)
+	for n := 1; n < 4; n++ {
+		_, err := other.Incr(ctx, "n", 1)
+		must(t, err)
+		read(1, n)
+		read(0, n)
+	}
+	confirmed := h.Confirmed()
+	read(0, 3)
+	if !h.Confirmed().After(confirmed) {
+		t.Error("a read that found nothing new did not confirm what is known")
+	}
+	must(t, other.Destroy(ctx))
+	if err := h.Refresh(ctx, fibersession.Strict); err == nil {
+		t.Error("a read of a session that was destroyed elsewhere succeeded")
+	}
+}
+
+// Where the value does not tell how long a session lives, that it is there does: such a
+// read has to go the whole way.
+func TestStrictReadInMemory_WithoutEnvelope(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{Builtin: true})
+	h := stored(t, s, map[string]any{"n": 0})
+	defer h.Release()
+	ends := h.Deadline()
+	must(t, h.Refresh(ctx, fibersession.Strict))
+	if !h.Deadline().After(ends) {
+		t.Error("a read did not move the limit")
+	}
+}
+
+func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg   fibersession.Config
+		f     fibersession.Freshness
+		do    func(w *world, h *fibersession.Handle)
+		loads uint64 // of one Refresh
+	}{
+		"healthy":              {f: fibersession.Tracked},
+		"healthy, strict":      {f: fibersession.Strict, loads: 1},
+		"the default":          {loads: 1},
+		"by config":            {cfg: fibersession.Config{Freshness: fibersession.Tracked}},
+		"strict beats config":  {cfg: fibersession.Config{Freshness: fibersession.Tracked}, f: fibersession.Strict, loads: 1},
+		"as late as it may be": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 2*time.Second) }},
+		"too late":             {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 2*time.Second+1) }, loads: 1},
+		"too late by config": {cfg: fibersession.Config{Tracking: fibersession.Tracking{MaxLag: time.Second}}, f: fibersession.Tracked, loads: 1,
+			do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 1100*time.Millisecond) }},
+		"not known how late": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, true, 0) }, loads: 1},
+		"builtin":            {cfg: fibersession.Config{Builtin: true}, f: fibersession.Tracked, loads: 1},
+		"own change": {f: fibersession.Tracked, do: func(_ *world, h *fibersession.Handle) {
+			h.Set("n", 2)
+			must(t, h.Save(ctx))
+		}},
+		"a change that was told": {f: fibersession.Tracked, do: func(w *world, h *fibersession.Handle) {
+			hb := again(w.t, w.b, h.ID())
+			hb.Set("n", 2)
+			must(w.t, hb.Save(ctx))
+			synctest.Wait()
+		}},
+		"after a new ID": {f: fibersession.Tracked, do: func(w *world, h *fibersession.Handle) {
+			must(w.t, h.Regenerate(ctx))
+			synctest.Wait()
+		}},
+		"after a gap": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) {
+			w.radio.tell(storage.Change{Kind: storage.Gap})
+			synctest.Wait()
+		}},
+		"after a gap, and the store does not answer it": {f: fibersession.Tracked, loads: 1, do: func(w *world, _ *fibersession.Handle) {
+			w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
+			w.radio.tell(storage.Change{Kind: storage.Gap})
+			synctest.Wait()
+			w.faulty.SetPlan(nil)
+		}},
+		"after a write of unknown outcome": {f: fibersession.Tracked, loads: 1, do: func(w *world, h *fibersession.Handle) {
+			w.radio.set(true, false, 0)
+			w.faulty.SetPlan(faulty.OnMethod("CompareAndSwap", faulty.Fault{Lose: errors.New("cut")}))
+			f := h.Fork()
+			f.Set("n", 2)
+			if err := f.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
+				t.Errorf("the save: %v", err)
+			}
+			w.faulty.SetPlan(nil)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, tt.cfg, func(w *world) {
+				h, _, _ := w.share(map[string]any{"n": 1})
+				if tt.do != nil {
+					tt.do(w, h)
+				}
+				before := w.a.Stats()
+				must(w.t, h.Refresh(ctx, tt.f))
+				s := w.a.Stats()
+				if s.Loads-before.Loads != tt.loads || s.Spared-before.Spared != 1-tt.loads {
+					w.t.Errorf("%d reads, %d spared; want %d and %d", s.Loads-before.Loads, s.Spared-before.Spared, tt.loads, 1-tt.loads)
+				}
+				want := again(w.t, w.b, h.ID()).Get("n")
+				if h.Get("n") != want {
+					w.t.Errorf("it has %v, want %v", h.Get("n"), want)
+				}
+			})
+		})
+	}
+}
+
+// A session that nobody watches is not tracked, and one whose limit has passed is
+// asked for.
+func TestTracked_OnlyWhatIsWatchedAndAlive(t *testing.T) {
+	inWorld(t, fibersession.Config{Expiration: time.Hour, Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
+		t := w.t
+		quietly := stored(t, w.a, map[string]any{"n": 1})
+		must(t, quietly.Refresh(ctx, 0))
+		if s := w.a.Stats(); s.Spared != 0 || s.Loads != 1 {
+			t.Errorf("nobody watches: %d spared, %d reads", s.Spared, s.Loads)
+		}
+		h, hb, _ := w.share(nil)
+		w.radio.set(true, false, 0)
+		time.Sleep(30 * time.Minute)
+		must(t, hb.Touch(ctx)) // and a does not hear of it
+		time.Sleep(30*time.Minute - 1)
+		must(t, h.Refresh(ctx, 0))
+		if w.a.Stats().Spared != 1 {
+			t.Error("it was asked for before its limit")
+		}
+		before := w.a.Stats().Loads
+		time.Sleep(2 * time.Nanosecond)
+		must(t, h.Refresh(ctx, 0))
+		if n := w.a.Stats().Loads - before; n != 1 {
+			t.Errorf("past its limit as it was known: %d reads", n)
+		}
+	})
+}
+
+// Requests are served from the node's copy as well.
+func TestTracked_Requests(t *testing.T) {
+	inWorld(t, fibersession.Config{Freshness: fibersession.Tracked}, func(w *world) {
+		h, _, _ := w.share(nil)
+		id, loads := h.ID(), w.a.Stats().Loads
+		for range 10 {
+			again(w.t, w.a, id)
+		}
+		if s := w.a.Stats(); s.Loads != loads || s.Spared != 10 {
+			w.t.Errorf("%d reads, %d spared", s.Loads-loads, s.Spared)
+		}
+	})
+}
+
+// On memory a tracked read misses nothing: what somebody was told is stored, is seen.
+func TestTracked_MemoryIsExact(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	t.Run("nodes", func(t *testing.T) {
+		cfg := fibersession.Config{Storage: st, Freshness: fibersession.Tracked, Timeouts: fibersession.Timeouts{Storage: patience}}
+		a, b := newStore(t, cfg), newStore(t, cfg)
+		h, hb, _ := shared(t, a, b, map[string]any{"n": 0})
+		for i := 1; i <= 1500; i++ {
+			hb.Set("n", i)
+			must(t, hb.Save(ctx))
+			must(t, h.Refresh(ctx, 0))
+			if h.Get("n") != i {
+				t.Fatalf("after %d was saved it has %v", i, h.Get("n"))
+			}
+		}
+		must(t, hb.Destroy(ctx))
+		if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrSessionGone) {
+			t.Errorf("after the logout: %v", err)
+		}
+	})
+}
+
+// slowCodec decodes when it may.
+type slowCodec struct {
+	fibersession.Codec
+	gate atomic.Pointer[chan struct{}]
+	free atomic.Int32 // so many go through
+}
+
+func (c *slowCodec) Decode(data []byte) (map[string]any, error) {
+	if gate := c.gate.Load(); gate != nil && c.free.Add(-1) < 0 {
+		<-*gate
+	}
+	return c.Codec.Decode(data)
+}
+
+// While a change is being applied, what was there before it does not count as good.
+func TestTracked_NotWhileAChangeIsApplied(t *testing.T) {
+	codec := &slowCodec{Codec: new(fibersession.Typed)}
+	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}, Codec: codec}, func(w *world) {
+		t := w.t
+		h, hb, _ := w.share(map[string]any{"n": 1})
+		gate := make(chan struct{})
+		codec.free.Store(1) // for the writer, who makes sure that it can be read
+		codec.gate.Store(&gate)
+		hb.Set("n", 2)
+		must(t, hb.Save(ctx))
+		synctest.Wait() // the worker decodes
+		done := make(chan error, 1)
+		go func() { done <- h.Refresh(ctx, fibersession.Tracked) }() // received below
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Error("it was served what was there before")
+		}
+		close(gate)
+		must(t, <-done)
+		if h.Get("n") != 2 {
+			t.Errorf("it has %v", h.Get("n"))
+		}
+	})
+}
+
+// Strict reads of one session that come together cost two: one that some may have
+// come too late for, and one for all others.
+func TestStrict_ReadsOfOneSessionAreOne(t *testing.T) {
+	inWorld(t, fibersession.Config{}, func(w *world) {
+		h, _, _ := w.share(nil)
+		w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Delay: 10 * time.Millisecond}))
+		before := w.a.Stats().Loads
+		var wg sync.WaitGroup
+		for range 500 {
+			f := h.Fork()
+			wg.Go(func() { // waited for below
+				if err := f.Refresh(ctx, fibersession.Strict); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.a.Stats().Loads - before; n != 2 || w.radio.most.Load() != 1 {
+			w.t.Errorf("%d reads, %d at once", n, w.radio.most.Load())
+		}
+	})
+}
