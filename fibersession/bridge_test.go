@@ -85,8 +85,8 @@ func TestLift(t *testing.T) {
 func TestOwns(t *testing.T) {
 	t.Parallel()
 	_, s, there := twoNodes(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"n": 1})
-	stranger := stored(t, s, nil)
+	h := storedSession(t, s, map[string]any{"n": 1})
+	stranger := storedSession(t, s, nil)
 	owns := func(id string) bool {
 		var got bool
 		app := fiber.New()
@@ -109,7 +109,7 @@ func TestOwns(t *testing.T) {
 		t.Error("a stranger's ID")
 	}
 	// Another node gives it a new ID.
-	far := again(t, there, h.ID())
+	far := handleOf(t, there, h.ID())
 	old := h.ID()
 	must(t, far.Regenerate(ctx))
 	if !owns(far.ID()) {
@@ -168,7 +168,7 @@ func TestExtractor_CustomIsAskedOnce(t *testing.T) {
 		asked++
 		return c.Get("X-Key"), nil
 	})})
-	h := stored(t, s, map[string]any{"user": "ada"})
+	h := storedSession(t, s, map[string]any{"user": "ada"})
 	asked = 0
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 		if !s.Owns(c, h) || s.PresentedIDHash(c) == "" {

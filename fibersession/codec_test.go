@@ -125,7 +125,7 @@ func TestTyped_Unsupported(t *testing.T) {
 	s := newStore(t, fibersession.Config{})
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := stored(t, s, map[string]any{"key": "old"})
+			h := storedSession(t, s, map[string]any{"key": "old"})
 			before := s.Stats().Writes
 			h.Set("key", tt.v)
 			h.Set("other", 1)
@@ -314,14 +314,14 @@ func TestJSON_WhatIsSavedIsWhatComesBack(t *testing.T) {
 	type user struct {
 		Name string `json:"name"`
 	}
-	h := stored(t, s, map[string]any{"user": user{"eve"}, "n": 1})
+	h := storedSession(t, s, map[string]any{"user": user{"eve"}, "n": 1})
 	want := map[string]any{"name": "eve"}
 	if got := h.Get("user"); !reflect.DeepEqual(got, want) {
 		t.Errorf("after Save: %#v", got)
 	}
 	id := h.ID()
 	h.Release()
-	again := again(t, s, id)
+	again := handleOf(t, s, id)
 	if got := again.Get("user"); !reflect.DeepEqual(got, want) {
 		t.Errorf("from the store: %#v", got)
 	}
@@ -358,7 +358,7 @@ func (panicky) MarshalJSON() ([]byte, error) { panic("secret of a value") }
 func TestCodec_Panics(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Codec: fibersession.JSON{}})
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	f := h.Fork()
 	f.Set("bad", panicky{})
 	if err := f.Save(ctx); err == nil {

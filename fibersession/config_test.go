@@ -119,7 +119,7 @@ func TestExtractor_Contradictions(t *testing.T) {
 		"__Host- in a chain":     {fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(fibersession.FromHeader("a"), fibersession.FromCookie("__Host-a"))}, "__Host-"},
 		"secrets without cookie": {fibersession.Config{Extractor: fibersession.FromHeader("a"), Cookie: fibersession.Cookie{Secrets: [][]byte{secret}}}, "Secrets"},
 		"a short secret":         {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret, secret[:31]}}}, "has 31 bytes in number 2"},
-		"two forms":              {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret}, Format: reversed{}}}, "Cookie.Format"},
+		"two forms":              {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret}, Format: reversedFormat{}}}, "Cookie.Format"},
 		"secrets and Builtin":    {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret}}, Builtin: true}, "Builtin"},
 	}
 	for name, tt := range tests {
@@ -153,7 +153,7 @@ func TestExtractor_Warns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			s := newStore(t, fibersession.Config{Extractor: tt.e, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			newBrowser(t, whoami(s)).get("/in")
+			newBrowser(t, userApp(s)).get("/in")
 			if got := strings.Count(log.String(), "weaker than the default"); got != tt.want {
 				t.Errorf("%d warnings, want %d:\n%s", got, tt.want, log.String())
 			}

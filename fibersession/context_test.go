@@ -12,12 +12,12 @@ import (
 )
 
 // curious looks at the context of its writes.
-type curious struct {
+type contextInspector struct {
 	storage.Storage
 	look func(ctx context.Context)
 }
 
-func (c *curious) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+func (c *contextInspector) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
 	c.look(ctx)
 	return c.Storage.CompareAndSwap(ctx, key, old, val, ttl)
 }
@@ -76,11 +76,11 @@ func TestContextOfAStoresCall(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				base := memory.New()
 				defer base.Close()
-				c := &curious{Storage: base}
-				s := fibersession.New(fibersession.Config{Storage: c, Timeouts: fibersession.Timeouts{Storage: timeout}, Logger: quiet})
+				c := &contextInspector{Storage: base}
+				s := fibersession.New(fibersession.Config{Storage: c, Timeouts: fibersession.Timeouts{Storage: timeout}, Logger: discardLogger})
 				defer s.Close()
 				c.look = func(context.Context) {}
-				h := stored(t, s, map[string]any{"n": 0})
+				h := storedSession(t, s, map[string]any{"n": 0})
 				defer h.Release()
 				ctx, cancel := context.WithCancel(context.WithValue(ctx, key{}, "v"))
 				defer cancel()

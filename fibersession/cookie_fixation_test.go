@@ -16,9 +16,9 @@ import (
 // the ID is a new one, and what was brought is neither stored nor echoed.
 func TestFixation(t *testing.T) {
 	t.Parallel()
-	spy := faulty.New(memory.New(), nil)
-	defer func() { _ = spy.Close() }()
-	s := newStore(t, fibersession.Config{Storage: spy})
+	st := faulty.New(memory.New(), nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
 		if sess.Get("user") != nil || !sess.Fresh() {
@@ -27,7 +27,7 @@ func TestFixation(t *testing.T) {
 		sess.Set("n", 1)
 		return nil
 	}})
-	victim := stored(t, s, map[string]any{"user": "alice"})
+	victim := storedSession(t, s, map[string]any{"user": "alice"})
 	good, evil := victim.ID(), strings.Repeat("e", 43)
 	tests := map[string]struct {
 		target string
@@ -76,7 +76,7 @@ func TestFixation(t *testing.T) {
 			if len(set) != 1 || set[0].Value == good || set[0].Value == evil || len(set[0].Value) != 43 {
 				t.Fatalf("the response has %d cookies, or one that was brought", len(set))
 			}
-			if sessionIsStored(t, spy, s, evil) {
+			if sessionIsStored(t, st, s, evil) {
 				t.Error("an ID that was brought is in the store")
 			}
 		})

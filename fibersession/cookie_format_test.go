@@ -8,11 +8,11 @@ import (
 
 // reversed is a form of somebody else's: the ID backwards, after a letter that says
 // how old the form is.
-type reversed struct{}
+type reversedFormat struct{}
 
-func (reversed) Value(_, id string) string { return "b" + reverse(id) }
+func (reversedFormat) Value(_, id string) string { return "b" + reverse(id) }
 
-func (reversed) ID(_, value string) (string, bool, bool) {
+func (reversedFormat) ID(_, value string) (string, bool, bool) {
 	if value == "" || value[0] != 'a' && value[0] != 'b' {
 		return "", false, false
 	}
@@ -30,8 +30,8 @@ func reverse(s string) string {
 // C7: a parser of the cookie can be given.
 func TestC7_CookieFormat(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Format: reversed{}}})
-	app := whoami(s)
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Format: reversedFormat{}}})
+	app := userApp(s)
 	b := newBrowser(t, app)
 	b.get("/in")
 	value := b.cookies["session"]

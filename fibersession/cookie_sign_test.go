@@ -23,7 +23,7 @@ func TestA5_SecretsRotate(t *testing.T) {
 		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: secrets}, Storage: st})
 	}
 	first := store(secret(1))
-	b := newBrowser(t, whoami(first))
+	b := newBrowser(t, userApp(first))
 	b.get("/in")
 	before := b.cookies["session"]
 	id, _, _ := strings.Cut(before, ".")
@@ -34,7 +34,7 @@ func TestA5_SecretsRotate(t *testing.T) {
 		t.Errorf("%q, and cookies %v although the secret is the first", res.body, res.set)
 	}
 
-	b.app = whoami(store(secret(2), secret(1)))
+	b.app = userApp(store(secret(2), secret(1)))
 	if res := b.get("/"); res.body != "ada" || len(res.set) != 1 || res.set[0].MaxAge != 604800 || !res.set[0].HttpOnly {
 		t.Errorf("%q, and cookies %v", res.body, res.set)
 	}
@@ -46,7 +46,7 @@ func TestA5_SecretsRotate(t *testing.T) {
 		t.Error("it is replaced again")
 	}
 
-	b.app = whoami(store(secret(2)))
+	b.app = userApp(store(secret(2)))
 	if got := b.get("/").body; got != "ada" {
 		t.Errorf("after the old secret went away: %q", got)
 	}
@@ -63,14 +63,14 @@ func TestA5_ForgedIsNone(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1), secret(2)}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	app := whoami(s)
+	app := userApp(s)
 	b := newBrowser(t, app)
 	b.get("/in")
 	good := b.cookies["session"]
 	id, sig, _ := strings.Cut(good, ".")
 
 	other := newStore(t, fibersession.Config{KeyLookup: "cookie:other", Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, KeyGenerator: func() string { return id }})
-	renamed := newBrowser(t, whoami(other))
+	renamed := newBrowser(t, userApp(other))
 	renamed.get("/in")
 
 	forged := map[string]string{
@@ -127,12 +127,12 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 { // waited for below
 		wg.Go(func() {
-			b := newBrowser(t, whoami(store(phases[0]...)))
+			b := newBrowser(t, userApp(store(phases[0]...)))
 			b.get("/in")
 			for i := range phases[1:] {
 				old, next := store(phases[i]...), store(phases[i+1]...)
 				for _, s := range []*fibersession.Store{old, next, old, next} {
-					b.app = whoami(s)
+					b.app = userApp(s)
 					if res := b.get("/"); res.body != "ada" {
 						t.Errorf("phase %d: logged out", i)
 					}
@@ -144,7 +144,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 }
 
 func FuzzSignedCookie(f *testing.F) {
-	s := fibersession.New(fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}, Logger: quiet})
+	s := fibersession.New(fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}, Logger: discardLogger})
 	f.Cleanup(func() { _ = s.Close() })
 	good := s.CookieValue("session", strings.Repeat("a", 43))
 	f.Add(good)

@@ -70,7 +70,7 @@ func TestCookie_Attributes(t *testing.T) {
 			if named != res.set[0].Name {
 				t.Errorf("CookieName is %q", named)
 			}
-			if got := again(t, s, id).Get("n"); got != 1 {
+			if got := handleOf(t, s, id).Get("n"); got != 1 {
 				t.Errorf("n is %v", got)
 			}
 			// The next request finds it, and sets nothing anew.

@@ -16,8 +16,8 @@ import (
 )
 
 func TestN4_IdleLimitIsExact(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, map[string]any{"n": 1})
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		id := h.ID()
 		if got := time.Until(h.Deadline()); got != time.Hour {
@@ -46,8 +46,8 @@ func TestN12_ExpiredStaysExpired(t *testing.T) {
 	}
 	for name, do := range late {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
-				h := stored(t, s, map[string]any{"n": 1})
+			withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+				h := storedSession(t, s, map[string]any{"n": 1})
 				defer h.Release()
 				time.Sleep(time.Hour)
 				for range 2 {
@@ -62,8 +62,8 @@ func TestN12_ExpiredStaysExpired(t *testing.T) {
 
 func TestN4_AbsoluteLimitIsExactAndHard(t *testing.T) {
 	cfg := fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: 150 * time.Minute}}
-	inTime(t, cfg, func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, map[string]any{"n": 1})
+	withFakeClock(t, cfg, func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		for range 149 {
 			time.Sleep(time.Minute)
@@ -86,8 +86,8 @@ func TestN4_AbsoluteLimitIsExactAndHard(t *testing.T) {
 
 // Use slides the idle limit, with a write a minute at most, whoever uses it.
 func TestN4_TouchesAreGathered(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, map[string]any{"n": 1})
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, map[string]any{"n": 1})
 		f := h.Fork()
 		defer h.Release()
 		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
@@ -116,7 +116,7 @@ func TestN4_TouchesAreGathered(t *testing.T) {
 
 // Reading over HTTP keeps a session alive; not using it does not.
 func TestHandler_SlidesWhatIsRead(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/login": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "eve"); return nil },
 			"/read": func(c *fiber.Ctx) error {
@@ -152,12 +152,12 @@ func TestHandler_SlidesWhatIsRead(t *testing.T) {
 
 // Another node slides the limit; this one believes it has passed, asks, and goes on.
 func TestN4_AnotherNodeSlidesTheLimit(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, here *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, here *fibersession.Store) {
 		// There is one storage; the second store of the test shares it.
 		st := memory.New()
-		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
-		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
-		h := stored(t, a, map[string]any{"n": 1})
+		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
+		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
+		h := storedSession(t, a, map[string]any{"n": 1})
 		other, err := b.GetByID(ctx, h.ID())
 		must(t, err)
 		time.Sleep(40 * time.Minute)
@@ -190,7 +190,7 @@ func TestSetExpiry(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, tt.cfg, func(t *testing.T, s *fibersession.Store) {
+			withFakeClock(t, tt.cfg, func(t *testing.T, s *fibersession.Store) {
 				app := newApp(s, map[string]fiber.Handler{
 					"/": func(c *fiber.Ctx) error {
 						sess := fibersession.FromContext(c)
@@ -220,8 +220,8 @@ func TestSetExpiry(t *testing.T) {
 
 // A session that was never stored has no limit: there is nothing to protect.
 func TestDeadline_OfANewSession(t *testing.T) {
-	inTime(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
-		h := fresh(t, s)
+	withFakeClock(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
+		h := newSession(t, s)
 		defer h.Release()
 		if !h.Deadline().IsZero() || !h.Fresh() || h.Revision() != 0 {
 			t.Errorf("deadline %v, fresh %v, revision %d", h.Deadline(), h.Fresh(), h.Revision())
@@ -239,8 +239,8 @@ func TestDeadline_OfANewSession(t *testing.T) {
 
 // However rarely touches are to be written, use keeps a session alive.
 func TestN4_TouchIntervalIsATenthAtMost(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Minute, Timeouts: fibersession.Timeouts{TouchInterval: time.Hour}}, func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, map[string]any{"n": 1})
+	withFakeClock(t, fibersession.Config{Expiration: time.Minute, Timeouts: fibersession.Timeouts{TouchInterval: time.Hour}}, func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		for range 100 {
 			time.Sleep(7 * time.Second)
@@ -278,7 +278,7 @@ func TestLimits_Enormous(t *testing.T) {
 			if res := b.get("/"); res.status != 200 {
 				t.Fatalf("it is not stored: %d", res.status)
 			}
-			if got := again(t, there, b.session()).Get("user"); got != "alice" {
+			if got := handleOf(t, there, b.session()).Get("user"); got != "alice" {
 				t.Errorf("it holds %v", got)
 			}
 		})
@@ -286,18 +286,18 @@ func TestLimits_Enormous(t *testing.T) {
 }
 
 // bounds notes until when the calls that sweep up may take.
-type bounds struct {
+type deadlineRecorder struct {
 	storage.Storage
 	storage.Index
 	remove, unlist time.Time
 }
 
-func (b *bounds) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
+func (b *deadlineRecorder) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
 	b.remove, _ = ctx.Deadline()
 	return b.Storage.CompareAndDelete(ctx, key, old)
 }
 
-func (b *bounds) RemoveMember(ctx context.Context, set, member string) error {
+func (b *deadlineRecorder) RemoveMember(ctx context.Context, set, member string) error {
 	b.unlist, _ = ctx.Deadline()
 	return b.Index.RemoveMember(ctx, set, member)
 }
@@ -307,10 +307,10 @@ func TestExpiry_SweepingUpIsBounded(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	defer func() { _ = st.Close() }()
-	b := &bounds{Storage: st, Index: st.(storage.Index)}
+	b := &deadlineRecorder{Storage: st, Index: st.(storage.Index)}
 	s := newStore(t, fibersession.Config{Storage: b, UserKey: "user", Expiration: time.Millisecond})
-	h := stored(t, s, map[string]any{"user": "alice"})
-	eventually(t, func() bool { return h.Reload(ctx) != nil })
+	h := storedSession(t, s, map[string]any{"user": "alice"})
+	waitFor(t, "the session to expire", func() bool { return h.Reload(ctx) != nil })
 	if b.unlist.IsZero() || !b.unlist.Equal(b.remove) {
 		t.Errorf("the value is removed until %v, the entry until %v", b.remove, b.unlist)
 	}

@@ -16,14 +16,14 @@ import (
 )
 
 // ends records when a session's end is told, and how often.
-type ends struct {
+type endRecorder struct {
 	mu    sync.Mutex
 	at    time.Time
 	cause error
 	n     int
 }
 
-func (e *ends) watch(h *fibersession.Handle) (stop func()) {
+func (e *endRecorder) watch(h *fibersession.Handle) (stop func()) {
 	return h.Watch(func(ev fibersession.Event) {
 		if ev.Kind == fibersession.Ended {
 			e.mu.Lock()
@@ -34,7 +34,7 @@ func (e *ends) watch(h *fibersession.Handle) (stop func()) {
 }
 
 // expect checks that the end was told n times, so long after begin.
-func (e *ends) expect(t *testing.T, n int, begin time.Time, after time.Duration) {
+func (e *endRecorder) expect(t *testing.T, n int, begin time.Time, after time.Duration) {
 	t.Helper()
 	synctest.Wait()
 	e.mu.Lock()
@@ -69,11 +69,11 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 		}, 90 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, tt.cfg, func(t *testing.T, s *fibersession.Store) {
+			withFakeClock(t, tt.cfg, func(t *testing.T, s *fibersession.Store) {
 				begin := time.Now()
-				h := stored(t, s, map[string]any{"n": 1})
+				h := storedSession(t, s, map[string]any{"n": 1})
 				defer h.Release()
-				var got ends
+				var got endRecorder
 				defer got.watch(h)()
 				tt.use(t, h)
 				time.Sleep(time.Until(begin.Add(tt.want - time.Millisecond)))
@@ -94,11 +94,11 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 // However many watch a session, it has one deadline, and waiting asks the store
 // nothing but for Recheck.
 func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, func(t *testing.T, s *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, func(t *testing.T, s *fibersession.Store) {
 		const watchers = 5000
-		h := stored(t, s, map[string]any{"n": 1})
+		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
-		other := stored(t, s, map[string]any{"n": 1})
+		other := storedSession(t, s, map[string]any{"n": 1})
 		defer other.Release()
 		var told int
 		var stops []func()
@@ -126,14 +126,14 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 
 // A deadline is there only for a session that is stored and watched.
 func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
-	inTime(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
 		expect := func(when string, want int) {
 			t.Helper()
 			if n := s.Stats().Deadlines; n != want {
 				t.Errorf("%s: %d deadlines, want %d", when, n, want)
 			}
 		}
-		h := fresh(t, s)
+		h := newSession(t, s)
 		stop := h.Watch(func(fibersession.Event) {})
 		expect("never stored", 0)
 		h.Set("n", 1)
@@ -152,7 +152,7 @@ func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
 		h.Release()
 		expect("released with a watch left", 0)
 
-		g := stored(t, s, nil)
+		g := storedSession(t, s, nil)
 		defer g.Release()
 		g.Watch(func(fibersession.Event) {})
 		must(t, g.Destroy(ctx))
@@ -163,7 +163,7 @@ func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
 
 // A limit that moves forward is kept too: SetExpiry may shorten it.
 func TestDeadlines_AShorterLimit(t *testing.T) {
-	inTime(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
 			"/short": func(c *fiber.Ctx) error {
@@ -173,9 +173,9 @@ func TestDeadlines_AShorterLimit(t *testing.T) {
 		})
 		b := newBrowser(t, app)
 		b.get("/")
-		h := again(t, s, b.session())
+		h := handleOf(t, s, b.session())
 		defer h.Release()
-		var got ends
+		var got endRecorder
 		defer got.watch(h)()
 		b.get("/short")
 		begin := time.Now()
@@ -186,15 +186,15 @@ func TestDeadlines_AShorterLimit(t *testing.T) {
 
 // Before a session is ended the store is asked: another node may have used it.
 func TestDeadlines_AnotherNodeUsedIt(t *testing.T) {
-	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
-		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
+		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
+		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
 		begin := time.Now()
-		h := stored(t, a, map[string]any{"n": 1})
+		h := storedSession(t, a, map[string]any{"n": 1})
 		other, err := b.GetByID(ctx, h.ID())
 		must(t, err)
-		var got ends
+		var got endRecorder
 		stop := got.watch(h)
 		time.Sleep(40 * time.Minute)
 		must(t, other.Touch(ctx))
@@ -218,15 +218,15 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 		"hangs": {faulty.Fault{Hang: true}, time.Second, 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+			withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 				st := faulty.New(memory.New(), nil)
-				cfg := fibersession.Config{Storage: st, Expiration: time.Hour, Timeouts: fibersession.Timeouts{Storage: time.Second}, Tracking: fibersession.Tracking{Recheck: -1}, Logger: quiet}
+				cfg := fibersession.Config{Storage: st, Expiration: time.Hour, Timeouts: fibersession.Timeouts{Storage: time.Second}, Tracking: fibersession.Tracking{Recheck: -1}, Logger: discardLogger}
 				soft := fibersession.New(cfg)
 				cfg.Timeouts.Absolute = time.Hour
 				hard := fibersession.New(cfg)
 				begin := time.Now()
-				a, b := stored(t, soft, nil), stored(t, hard, nil)
-				var idle, absolute ends
+				a, b := storedSession(t, soft, nil), storedSession(t, hard, nil)
+				var idle, absolute endRecorder
 				stopIdle, stopAbsolute := idle.watch(a), absolute.watch(b)
 				synctest.Wait() // both are tracked
 				st.SetPlan(func(faulty.Call) faulty.Fault { return tt.fault })
@@ -250,10 +250,10 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 
 // Close ends the watch and waits for what it tells.
 func TestDeadlines_Close(t *testing.T) {
-	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: quiet})
-		h, late := stored(t, s, nil), stored(t, s, nil)
+		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
+		h, late := storedSession(t, s, nil), storedSession(t, s, nil)
 		var told, after atomic.Int32
 		stop := h.Watch(func(fibersession.Event) {
 			time.Sleep(time.Minute)
@@ -286,12 +286,12 @@ func TestDeadlines_Close(t *testing.T) {
 // A value that does not carry its expiry tells by being there that it may live on:
 // it is asked for again.
 func TestDeadlines_Builtin(t *testing.T) {
-	inTime(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
-		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Builtin: true, Tracking: fibersession.Tracking{Recheck: -1}, Logger: quiet})
+		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Builtin: true, Tracking: fibersession.Tracking{Recheck: -1}, Logger: discardLogger})
 		begin := time.Now()
-		h := stored(t, s, nil)
-		var got ends
+		h := storedSession(t, s, nil)
+		var got endRecorder
 		stop := got.watch(h)
 		synctest.Wait() // it is tracked
 		before := s.Stats().Loads

@@ -155,7 +155,7 @@ func TestN7_ExpressCookieIsRenewedAsItWas(t *testing.T) {
 	defer func() { _ = st.Close() }()
 	s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
 	must(t, st.Set("sess:"+expressID, []byte(`{"cookie":{"originalMaxAge":null}}`), time.Hour))
-	b := newBrowser(t, whoami(s))
+	b := newBrowser(t, userApp(s))
 	b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)
 	if res := b.get("/in"); len(res.set) != 0 {
 		t.Errorf("a cookie that goes with the browser is set again: %v", res.set)

@@ -25,10 +25,10 @@ func TestN7_ExpressValuesStayAsTheyAre(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
-		h := written(t, s, st, `{"cookie":{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z","priority":"high","made-up":[1.50]},
+		h := expressSession(t, s, st, `{"cookie":{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z","priority":"high","made-up":[1.50]},
 			"count":1e3,"float":0.10000000000000000555,"large":123456789012345678901234567890,"minus":-0,
 			"nested":{"of":[9007199254740993.0,{"deep":null}]},"text":"\ud800 <&> \u2028","nothing":null,"":"no name"}`)
-		before := kept(t, st, expressID)
+		before := storedFields(t, st, expressID)
 		if got := strings.Join(h.Keys(), " "); got != " count float large minus nested nothing text" {
 			t.Errorf("keys are %q", got)
 		}
@@ -43,7 +43,7 @@ func TestN7_ExpressValuesStayAsTheyAre(t *testing.T) {
 		if _, err := h.Incr(ctx, "n", 7); err != nil {
 			t.Fatal(err)
 		}
-		after := kept(t, st, expressID)
+		after := storedFields(t, st, expressID)
 		for key, want := range before {
 			if got := after[key]; key != "cookie" && string(got) != string(want) {
 				t.Errorf("%q was %s and is %s", key, want, got)
@@ -53,7 +53,7 @@ func TestN7_ExpressValuesStayAsTheyAre(t *testing.T) {
 			t.Errorf("now there is %s", after)
 		}
 		must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Delete("large"); tx.Set("float", 2.5); return nil }))
-		after = kept(t, st, expressID)
+		after = storedFields(t, st, expressID)
 		if _, there := after["large"]; there || string(after["float"]) != "2.5" {
 			t.Errorf("now there is %s", after)
 		}
@@ -103,7 +103,7 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			st := &ttls{Storage: memory.New()}
+			st := &ttlRecorder{Storage: memory.New()}
 			defer func() { _ = st.Close() }()
 			cfg := expressConfig(fibersession.Config{Storage: st})
 			if tt.config != nil {
@@ -134,7 +134,7 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 					t.Errorf("kept for %v, want %v", got, tt.wantTTL)
 				}
 				var cookie map[string]json.RawMessage
-				must(t, json.Unmarshal(kept(t, st, id)["cookie"], &cookie))
+				must(t, json.Unmarshal(storedFields(t, st, id)["cookie"], &cookie))
 				for key, want := range tt.want {
 					got := string(cookie[key])
 					if key != "expires" || want != "in 1h" {
@@ -156,20 +156,20 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 }
 
 // ttls remembers for how long the last value was to be kept.
-type ttls struct {
+type ttlRecorder struct {
 	storage.Storage
 	mu  sync.Mutex
 	ttl time.Duration
 }
 
-func (s *ttls) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+func (s *ttlRecorder) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
 	s.mu.Lock()
 	s.ttl = ttl
 	s.mu.Unlock()
 	return s.Storage.CompareAndSwap(ctx, key, old, val, ttl)
 }
 
-func (s *ttls) last() time.Duration {
+func (s *ttlRecorder) last() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ttl
@@ -216,7 +216,7 @@ func TestN7_ExpressReservedKeys(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	s := newStore(t, expressConfig(fibersession.Config{Storage: st}))
-	h, other := written(t, s, st, `{"cookie":{}}`), again(t, s, expressID)
+	h, other := expressSession(t, s, st, `{"cookie":{}}`), handleOf(t, s, expressID)
 	for _, key := range []string{"cookie", "id", "req", "save", "__proto__", "constructor", "fiberbridge"} {
 		h.Set(key, "x")
 		if err := h.Save(ctx); !errors.Is(err, fibersession.ErrReservedKey) || !strings.Contains(err.Error(), key) {
@@ -232,10 +232,10 @@ func TestN7_ExpressReservedKeys(t *testing.T) {
 	}
 	other.Set("Cookie", "is another key")
 	must(t, other.Save(ctx))
-	if got := string(kept(t, st, expressID)["cookie"]); !strings.HasPrefix(got, "{") {
+	if got := string(storedFields(t, st, expressID)["cookie"]); !strings.HasPrefix(got, "{") {
 		t.Errorf("the cookie is %s", got)
 	}
-	plain := stored(t, newStore(t, fibersession.Config{}), map[string]any{"cookie": 1}) // without Express it is a key like any
+	plain := storedSession(t, newStore(t, fibersession.Config{}), map[string]any{"cookie": 1}) // without Express it is a key like any
 	if plain.Get("cookie") != 1 {
 		t.Error("without Express it is refused")
 	}
@@ -249,7 +249,7 @@ func TestN7_ExpressLineage(t *testing.T) {
 	defer func() { _ = st.Close() }()
 	cfg := expressConfig(fibersession.Config{Storage: st})
 	one, two := newStore(t, cfg), newStore(t, cfg)
-	h := written(t, one, st, `{"cookie":{},"user":"ada"}`)
+	h := expressSession(t, one, st, `{"cookie":{},"user":"ada"}`)
 	name := h.Pseudonym("room")
 	must(t, h.Regenerate(ctx))
 	id := h.ID()
@@ -257,7 +257,7 @@ func TestN7_ExpressLineage(t *testing.T) {
 		t.Errorf("the old ID is in the store: %q", v)
 	}
 	for range 2 {
-		far := again(t, two, id)
+		far := handleOf(t, two, id)
 		if far.Pseudonym("room") != name || far.Get("user") != "ada" {
 			t.Error("another node takes it for another session")
 		}
@@ -268,11 +268,11 @@ func TestN7_ExpressLineage(t *testing.T) {
 		must(t, far.Save(ctx))
 	}
 	must(t, h.Regenerate(ctx))
-	if got := again(t, two, h.ID()).Pseudonym("room"); got != name {
+	if got := handleOf(t, two, h.ID()).Pseudonym("room"); got != name {
 		t.Error("after a second ID it is another session")
 	}
 
-	mark := kept(t, st, h.ID())["fiberbridge"]
+	mark := storedFields(t, st, h.ID())["fiberbridge"]
 	if mark == nil {
 		t.Fatal("there is no mark: the test tests nothing")
 	}
@@ -287,7 +287,7 @@ func TestN7_ExpressLineage(t *testing.T) {
 		if own == name || got.Pseudonym("room") != own {
 			t.Errorf("the mark %s of another session counts", mark)
 		}
-		if left := kept(t, st, otherID)["fiberbridge"]; left != nil {
+		if left := storedFields(t, st, otherID)["fiberbridge"]; left != nil {
 			t.Errorf("the mark %s is kept as %s", mark, left)
 		}
 		got.Release()
@@ -307,7 +307,7 @@ func TestN7_ExpressLifetime(t *testing.T) {
 		"none":   `{"originalMaxAge":null,"expires":null}`,
 		"behind": `{"originalMaxAge":7200000,"expires":"2001-01-01T00:00:00.000Z"}`,
 	} {
-		h := written(t, s, st, `{"cookie":`+cookie+`}`) // for an hour
+		h := expressSession(t, s, st, `{"cookie":`+cookie+`}`) // for an hour
 		if left := time.Until(h.Deadline()); left > time.Hour || left < 59*time.Minute {
 			t.Errorf("%s: it ends in %v", name, left)
 		}
@@ -317,7 +317,7 @@ func TestN7_ExpressLifetime(t *testing.T) {
 		}
 		before := s.Stats().Touches
 		h.Release()
-		h = again(t, s, expressID)
+		h = handleOf(t, s, expressID)
 		must(t, h.Touch(ctx))
 		if got := s.Stats().Touches; got != before {
 			t.Errorf("%s: it is touched again", name)

@@ -14,12 +14,12 @@ func TestN7_ExpressPassport(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	s := newStore(t, expressConfig(fibersession.Config{Storage: st, UserKey: "passport"}))
-	h := written(t, s, st, `{"cookie":{},"passport":{"user":7,"more":true}}`)
+	h := expressSession(t, s, st, `{"cookie":{},"passport":{"user":7,"more":true}}`)
 	if got := h.User(); got != "7" {
 		t.Errorf("the user is %q", got)
 	}
 	must(t, h.Logout(ctx))
-	if got := string(kept(t, st, h.ID())["passport"]); got != `{"more":true}` || h.User() != "" {
+	if got := string(storedFields(t, st, h.ID())["passport"]); got != `{"more":true}` || h.User() != "" {
 		t.Errorf("after Logout: %s", got)
 	}
 	id := h.ID()
@@ -28,12 +28,12 @@ func TestN7_ExpressPassport(t *testing.T) {
 		t.Error("a Logout of nobody gives a new ID")
 	}
 	must(t, h.Login(ctx, "ada"))
-	if got := string(kept(t, st, h.ID())["passport"]); got != `{"more":true,"user":"ada"}` || h.User() != "ada" || h.ID() == id {
+	if got := string(storedFields(t, st, h.ID())["passport"]); got != `{"more":true,"user":"ada"}` || h.User() != "ada" || h.ID() == id {
 		t.Errorf("after Login: %s", got)
 	}
-	none := stored(t, s, map[string]any{"n": 1})
+	none := storedSession(t, s, map[string]any{"n": 1})
 	must(t, none.Login(ctx, 5))
-	if got := string(kept(t, st, none.ID())["passport"]); got != `{"user":5}` || none.User() != "5" {
+	if got := string(storedFields(t, st, none.ID())["passport"]); got != `{"user":5}` || none.User() != "5" {
 		t.Errorf("after the first Login: %s", got)
 	}
 	if _, err := s.Devices(ctx, "5"); !errors.Is(err, fibersession.ErrNoIndex) {

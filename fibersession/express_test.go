@@ -32,7 +32,7 @@ func TestN7_ExpressConfig(t *testing.T) {
 					t.Errorf("want %q, got %s", want, p)
 				}
 			}()
-			cfg.Logger = quiet
+			cfg.Logger = discardLogger
 			fibersession.New(cfg)
 		}()
 	}
@@ -53,8 +53,8 @@ func TestN7_ExpressConfig(t *testing.T) {
 // A watched session is read again for what Express did, with one read for all who
 // watch it.
 func TestN7_ExpressRecheck(t *testing.T) {
-	inTime(t, expressConfig(fibersession.Config{}), func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, map[string]any{"n": 1})
+	withFakeClock(t, expressConfig(fibersession.Config{}), func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		var events []string
 		for range 5 {
@@ -81,8 +81,8 @@ func TestN7_ExpressNodes(t *testing.T) {
 			"Destroy":    func(h *fibersession.Handle) error { return h.Destroy(ctx) },
 			"Regenerate": func(h *fibersession.Handle) error { return h.Regenerate(ctx) },
 		} {
-			near := written(t, one, st, `{"cookie":{"originalMaxAge":3600000},"n":1}`)
-			far := again(t, two, expressID)
+			near := expressSession(t, one, st, `{"cookie":{"originalMaxAge":3600000},"n":1}`)
+			far := handleOf(t, two, expressID)
 			events := make(chan fibersession.Event, 100)
 			stop := far.Watch(func(e fibersession.Event) { events <- e })
 			next := func() fibersession.Event {

@@ -27,8 +27,8 @@ func TestC8_Extractor(t *testing.T) {
 	})
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(
 		byKey, fibersession.FromHeader("X-Session"), fibersession.FromCookie("sid"), fibersession.FromQuery("s"))})
-	ada := stored(t, s, map[string]any{"user": "ada"}).ID()
-	bob := stored(t, s, map[string]any{"user": "bob"}).ID()
+	ada := storedSession(t, s, map[string]any{"user": "ada"}).ID()
+	bob := storedSession(t, s, map[string]any{"user": "bob"}).ID()
 	keys["k1"] = ada
 
 	tests := map[string]struct {
@@ -52,7 +52,7 @@ func TestC8_Extractor(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBrowser(t, whoami(s))
+			b := newBrowser(t, userApp(s))
 			b.headers = tt.header
 			if tt.path == "" {
 				tt.path = "/"
@@ -79,7 +79,7 @@ func TestExtractor_WayBack(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBrowser(t, whoami(s))
+			b := newBrowser(t, userApp(s))
 			if tt.header {
 				b.headers = map[string]string{"X-Session": "new"}
 			}
@@ -142,7 +142,7 @@ func TestSources(t *testing.T) {
 		if id != first {
 			t.Errorf("%s: the second request began another session", lookup)
 		}
-		if got := again(t, s, first).Get("n"); got != 2 {
+		if got := handleOf(t, s, first).Get("n"); got != 2 {
 			t.Errorf("%s: n is %v", lookup, got)
 		}
 		if res := b.get(put(b, first)); res.header.Get("X-Session") != "" {

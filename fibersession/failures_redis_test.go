@@ -19,7 +19,7 @@ import (
 
 // load is increments of sessions from several nodes, with the outcome of each kept: as
 // told, and as it must be then.
-type load struct {
+type incrementLoad struct {
 	t       testing.TB
 	stop    chan struct{}
 	wg      sync.WaitGroup
@@ -31,13 +31,13 @@ type load struct {
 
 // newLoad makes each node count up each of its handles, one for each session, until
 // end. Every call has to end by itself.
-func newLoad(t testing.TB, nodes [][]*fibersession.Handle) *load {
-	l := &load{t: t, acked: make([]atomic.Int64, len(nodes[0])), unknown: make([]atomic.Int64, len(nodes[0]))}
-	l.begin(nodes)
+func startIncrements(t testing.TB, nodes [][]*fibersession.Handle) *incrementLoad {
+	l := &incrementLoad{t: t, acked: make([]atomic.Int64, len(nodes[0])), unknown: make([]atomic.Int64, len(nodes[0]))}
+	l.resume(nodes)
 	return l
 }
 
-func (l *load) begin(nodes [][]*fibersession.Handle) {
+func (l *incrementLoad) resume(nodes [][]*fibersession.Handle) {
 	l.stop = make(chan struct{})
 	for _, handles := range nodes {
 		for i, h := range handles {
@@ -47,7 +47,7 @@ func (l *load) begin(nodes [][]*fibersession.Handle) {
 					case <-l.stop:
 						return
 					default:
-						l.count(i, h)
+						l.increment(i, h)
 					}
 				}
 			})
@@ -55,12 +55,12 @@ func (l *load) begin(nodes [][]*fibersession.Handle) {
 	}
 }
 
-func (l *load) pause() {
+func (l *incrementLoad) pause() {
 	close(l.stop)
 	l.wg.Wait()
 }
 
-func (l *load) count(i int, h *fibersession.Handle) {
+func (l *incrementLoad) increment(i int, h *fibersession.Handle) {
 	_, err := h.Incr(ctx, "n", 1)
 	switch {
 	case err == nil:
@@ -78,20 +78,20 @@ func (l *load) count(i int, h *fibersession.Handle) {
 }
 
 // progress waits until work is done that begins now.
-func (l *load) progress(what string) {
+func (l *incrementLoad) waitForProgress(what string) {
 	l.t.Helper()
 	before := l.total.Load()
-	soon(l.t, what, func() bool { return l.total.Load() > before+200 || l.t.Failed() })
+	waitFor(l.t, what, func() bool { return l.total.Load() > before+200 || l.t.Failed() })
 }
 
 // end ends the load and compares what the store has with what was told.
-func (l *load) end(read *fibersession.Store, ids []string) {
+func (l *incrementLoad) stopAndCheck(read *fibersession.Store, ids []string) {
 	l.t.Helper()
 	l.pause()
 	var acked, unknown int64
 	for i, id := range ids {
 		var h *fibersession.Handle
-		soon(l.t, "the session is read", func() (done bool) {
+		waitFor(l.t, "the session is read", func() (done bool) {
 			var err error
 			h, err = read.GetByID(ctx, id)
 			return err == nil
@@ -109,11 +109,11 @@ func (l *load) end(read *fibersession.Store, ids []string) {
 }
 
 // caughtUp waits until what the first node shows, without asking, is what is stored.
-func caughtUp(t testing.TB, watching []*fibersession.Handle, read *fibersession.Store, ids []string) {
+func waitForWatchedCopies(t testing.TB, watching []*fibersession.Handle, read *fibersession.Store, ids []string) {
 	t.Helper()
 	for i, id := range ids {
-		h := again(t, read, id)
-		soon(t, "the copy that is watched catches up", func() bool { return watching[i].Get("n") == h.Get("n") })
+		h := handleOf(t, read, id)
+		waitFor(t, "the copy that is watched catches up", func() bool { return watching[i].Get("n") == h.Get("n") })
 	}
 }
 
@@ -127,28 +127,28 @@ func TestFault_RedisKilledUnderLoad(t *testing.T) {
 	}
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", policy)
 	url := server.URL()
-	stores, handles, ids := nodesOn(t, fibersession.Config{}, 4, url, url, url)
+	stores, handles, ids := startNodes(t, fibersession.Config{}, 4, url, url, url)
 	before := runtime.NumGoroutine()
-	l := newLoad(t, handles)
+	l := startIncrements(t, handles)
 	for range 3 {
-		l.progress("the load runs")
+		l.waitForProgress("the load runs")
 		server.Kill()
 		refused, gaps := l.refused.Load(), stores[0].Stats().Gaps
-		soon(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
+		waitFor(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
 		server.Restart()
 		back, total := time.Now(), l.total.Load()
-		soon(t, "the first write after it", func() bool { return l.total.Load() > total })
+		waitFor(t, "the first write after it", func() bool { return l.total.Load() > total })
 		t.Logf("the first write came %v after Redis was back", time.Since(back).Round(time.Millisecond))
-		soon(t, "the feed is back", func() bool { return stores[0].Stats().Gaps > gaps })
+		waitFor(t, "the feed is back", func() bool { return stores[0].Stats().Gaps > gaps })
 		t.Logf("the feed was back after %v", time.Since(back).Round(time.Millisecond))
 	}
-	l.progress("the load runs on")
-	l.end(stores[1], ids)
-	caughtUp(t, handles[0], stores[1], ids)
+	l.waitForProgress("the load runs on")
+	l.stopAndCheck(stores[1], ids)
+	waitForWatchedCopies(t, handles[0], stores[1], ids)
 	if gaps := stores[0].Stats().Gaps; gaps < 3 {
 		t.Errorf("the feed told of %d gaps", gaps)
 	}
-	soon(t, "no goroutine is left over", func() bool { return runtime.NumGoroutine() <= before+20 })
+	waitFor(t, "no goroutine is left over", func() bool { return runtime.NumGoroutine() <= before+20 })
 }
 
 // The network between a node and Redis breaks again and again, in the middle of
@@ -157,18 +157,18 @@ func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	one, two := redistest.NewProxy(t, server.Addr()), redistest.NewProxy(t, server.Addr())
-	stores, handles, ids := nodesOn(t, fibersession.Config{}, 4, one.URL(), two.URL(), server.URL())
-	l := newLoad(t, handles)
+	stores, handles, ids := startNodes(t, fibersession.Config{}, 4, one.URL(), two.URL(), server.URL())
+	l := startIncrements(t, handles)
 	for i := range 20 {
-		l.progress("the load runs")
+		l.waitForProgress("the load runs")
 		if i%2 == 0 {
 			one.Disconnect()
 		} else {
 			two.Disconnect()
 		}
 	}
-	l.end(stores[2], ids)
-	caughtUp(t, handles[0], stores[2], ids)
+	l.stopAndCheck(stores[2], ids)
+	waitForWatchedCopies(t, handles[0], stores[2], ids)
 }
 
 // Redis stands still: every call is answered all the same, and then all goes on.
@@ -176,18 +176,18 @@ func TestFault_RedisStandsStill(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	url := server.URL()
-	stores, handles, ids := nodesOn(t, fibersession.Config{Timeouts: fibersession.Timeouts{Storage: time.Second}}, 4, url, url)
-	l := newLoad(t, handles)
+	stores, handles, ids := startNodes(t, fibersession.Config{Timeouts: fibersession.Timeouts{Storage: time.Second}}, 4, url, url)
+	l := startIncrements(t, handles)
 	for range 2 {
-		l.progress("the load runs")
+		l.waitForProgress("the load runs")
 		server.Pause()
 		refused := l.refused.Load()
-		soon(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
+		waitFor(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
 		server.Resume()
 	}
-	l.progress("the load runs on")
-	l.end(stores[1], ids)
-	caughtUp(t, handles[0], stores[1], ids)
+	l.waitForProgress("the load runs on")
+	l.stopAndCheck(stores[1], ids)
+	waitForWatchedCopies(t, handles[0], stores[1], ids)
 }
 
 // A master fails and its replica takes over: the nodes follow. What was acknowledged
@@ -196,16 +196,16 @@ func TestFault_SentinelFailsOver(t *testing.T) {
 	t.Parallel()
 	f := redistest.StartFailover(t)
 	url := f.URL()
-	stores, handles, ids := nodesOn(t, fibersession.Config{}, 2, url, url)
-	l := newLoad(t, handles)
-	l.progress("the load runs")
+	stores, handles, ids := startNodes(t, fibersession.Config{}, 2, url, url)
+	l := startIncrements(t, handles)
+	l.waitForProgress("the load runs")
 	l.pause()
 	f.WaitForReplication()
 	f.Master.Kill()
-	l.begin(handles)
-	l.progress("the load runs on the other server")
-	l.end(stores[1], ids)
-	caughtUp(t, handles[0], stores[1], ids)
+	l.resume(handles)
+	l.waitForProgress("the load runs on the other server")
+	l.stopAndCheck(stores[1], ids)
+	waitForWatchedCopies(t, handles[0], stores[1], ids)
 }
 
 // A node that is cut off keeps to its word: Tracked serves nothing that is older than
@@ -215,10 +215,10 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	const maxLag = time.Second
 	server := redistest.Start(t)
 	network := redistest.NewProxy(t, server.Addr())
-	a := newStore(t, fibersession.Config{Storage: opened(t, network.URL()), Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{MaxLag: maxLag}, Timeouts: fibersession.Timeouts{Storage: 2 * time.Second}})
-	b := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
-	h, hb, n := shared(t, a, b, nil)
-	soon(t, "it is tracked", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
+	a := newStore(t, fibersession.Config{Storage: openStorage(t, network.URL()), Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{MaxLag: maxLag}, Timeouts: fibersession.Timeouts{Storage: 2 * time.Second}})
+	b := newStore(t, fibersession.Config{Storage: openStorage(t, server.URL())})
+	h, hb, rec := sharedSession(t, a, b, nil)
+	waitFor(t, "it is tracked", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
 	network.Pause()
 	must(t, hb.Destroy(ctx))
 	ended := time.Now()
@@ -239,7 +239,7 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	}
 	t.Logf("it was served %d times, until %v after the logout", served, time.Since(ended).Round(time.Millisecond))
 	network.Resume()
-	if e := n.kind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
+	if e := rec.nextOfKind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
 		t.Errorf("it ended with %v", e.Cause)
 	}
 }
@@ -248,9 +248,9 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 func TestFault_ANodeIsKilled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	a := newStore(t, fibersession.Config{Storage: opened(t, server.URL())})
-	h := stored(t, a, map[string]any{"n": 0})
-	n := newsOf(t, h)
+	a := newStore(t, fibersession.Config{Storage: openStorage(t, server.URL())})
+	h := storedSession(t, a, map[string]any{"n": 0})
+	rec := recordEvents(t, h)
 	for round := range 3 {
 		node := exec.Command(os.Args[0], "-test.run=^TestFault_NodeProcess$")
 		node.Env = append(os.Environ(), "FAULT_NODE="+server.URL(), "FAULT_SESSION="+h.ID())
@@ -276,7 +276,7 @@ func TestFault_ANodeIsKilled(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	n.kind(fibersession.Changed)
+	rec.nextOfKind(fibersession.Changed)
 }
 
 // TestFault_NodeProcess is the other process of TestFault_ANodeIsKilled.
@@ -285,8 +285,8 @@ func TestFault_NodeProcess(t *testing.T) {
 	if url == "" {
 		return
 	}
-	s := newStore(t, fibersession.Config{Storage: opened(t, url)})
-	h := again(t, s, os.Getenv("FAULT_SESSION"))
+	s := newStore(t, fibersession.Config{Storage: openStorage(t, url)})
+	h := handleOf(t, s, os.Getenv("FAULT_SESSION"))
 	for {
 		if _, err := h.Incr(ctx, "n", 1); err != nil {
 			t.Fatal(err)

@@ -43,7 +43,7 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 			for n := 1; ; n++ {
 				st := faulty.New(memory.New(), faulty.OnCall(n, fault))
 				s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{TouchInterval: 1}})
-				h := fresh(t, s)
+				h := newSession(t, s)
 				failures := 0
 				for _, step := range steps {
 					err := step.do(h)
@@ -123,8 +123,8 @@ func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
 			if failed != 1 {
 				t.Errorf("%d requests failed, want 1", failed)
 			}
-			must(t, again(t, s, b.session()).Reload(ctx))
-			if got := again(t, s, b.session()).Get("n"); got != 4 {
+			must(t, handleOf(t, s, b.session()).Reload(ctx))
+			if got := handleOf(t, s, b.session()).Get("n"); got != 4 {
 				t.Errorf("n is %v, want 4", got)
 			}
 		})
@@ -139,7 +139,7 @@ func TestStore_Hangs(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				st := faulty.New(memory.New(), nil)
 				s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 700 * time.Millisecond}})
-				h := stored(t, s, map[string]any{"n": 0})
+				h := storedSession(t, s, map[string]any{"n": 0})
 				st.SetPlan(faulty.OnMethod(method, faulty.Fault{Hang: true}))
 				start := time.Now()
 				var wg sync.WaitGroup
@@ -175,7 +175,7 @@ func TestStore_Panics(t *testing.T) {
 	st := faulty.New(memory.New(), nil)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, map[string]any{"n": 0})
+	h := storedSession(t, s, map[string]any{"n": 0})
 	st.SetPlan(func(faulty.Call) faulty.Fault { panic("driver") })
 	var wg sync.WaitGroup
 	for range 10 {
@@ -203,7 +203,7 @@ func TestR6_UnknownOutcome(t *testing.T) {
 			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 20 * time.Millisecond}})
-			h := stored(t, s, map[string]any{"n": 1})
+			h := storedSession(t, s, map[string]any{"n": 1})
 			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 2)
 			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) || !errors.Is(err, storage.ErrUnknownOutcome) {
@@ -236,7 +236,7 @@ func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 			st := faulty.New(memory.New(), nil)
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 20 * time.Millisecond}})
-			h := fresh(t, s)
+			h := newSession(t, s)
 			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 1)
 			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
@@ -245,7 +245,7 @@ func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 			st.SetPlan(nil)
 			h.Set("m", 1)
 			must(t, h.Save(ctx))
-			if got := again(t, s, h.ID()); got.Get("n") != 1 || got.Get("m") != 1 {
+			if got := handleOf(t, s, h.ID()); got.Get("n") != 1 || got.Get("m") != 1 {
 				t.Errorf("stored are n=%v m=%v", got.Get("n"), got.Get("m"))
 			}
 		})
@@ -263,7 +263,7 @@ func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 				st := faulty.New(memory.New(), nil)
 				defer func() { _ = st.Close() }()
 				s := newStore(t, fibersession.Config{Storage: st})
-				h := stored(t, s, map[string]any{"user": "alice"})
+				h := storedSession(t, s, map[string]any{"user": "alice"})
 				id := h.ID()
 				st.SetPlan(faulty.OnCall(st.Calls()+n, fault))
 				if err := h.Regenerate(ctx); !errors.Is(err, errBroken) {
@@ -283,7 +283,7 @@ func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 				if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
 					t.Errorf("the old ID: %v", err)
 				}
-				if got := again(t, s, h.ID()).Get("user"); got != "alice" {
+				if got := handleOf(t, s, h.ID()).Get("user"); got != "alice" {
 					t.Errorf("under the new ID user is %v", got)
 				}
 			})

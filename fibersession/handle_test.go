@@ -17,8 +17,8 @@ func TestA4_ReloadAndSave(t *testing.T) {
 	here := newStore(t, fibersession.Config{Storage: st})
 	there := newStore(t, fibersession.Config{Storage: st}) // another node
 
-	h := stored(t, here, map[string]any{"n": 1})
-	other := again(t, there, h.ID())
+	h := storedSession(t, here, map[string]any{"n": 1})
+	other := handleOf(t, there, h.ID())
 	other.Set("n", 2)
 	must(t, other.Save(ctx))
 
@@ -39,8 +39,8 @@ func TestA4_ReloadAndSave(t *testing.T) {
 func TestB7_NoStaleHandle(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	a := stored(t, s, map[string]any{"n": 1})
-	b, c := again(t, s, a.ID()), a.Fork()
+	a := storedSession(t, s, map[string]any{"n": 1})
+	b, c := handleOf(t, s, a.ID()), a.Fork()
 	defer c.Release()
 
 	a.Set("n", 2)
@@ -59,7 +59,7 @@ func TestB7_NoStaleHandle(t *testing.T) {
 func TestReload_DecodesOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	before := s.Stats()
 	for range 10 {
 		must(t, h.Reload(ctx))
@@ -76,7 +76,7 @@ func TestReload_DecodesOnlyWhatIsNew(t *testing.T) {
 func TestHandle_AfterRelease(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	h.Release()
 	h.Release() // a second time changes nothing
 
@@ -116,7 +116,7 @@ func TestGet_GivesCopies(t *testing.T) {
 		"bytes": []byte("abc"),
 		"shape": shape{Points: []*point{{1, 2}}},
 	}
-	h := stored(t, s, given)
+	h := storedSession(t, s, given)
 	given["list"].([]string)[0] = "changed after Set"
 
 	var wg sync.WaitGroup
@@ -150,7 +150,7 @@ func TestGet_GivesCopies(t *testing.T) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"b": 1, "a": 1, "c": 1})
+	h := storedSession(t, s, map[string]any{"b": 1, "a": 1, "c": 1})
 	h.Set("d", 1)
 	h.Set("a", 2)
 	h.Delete("b")
@@ -169,19 +169,19 @@ func TestPseudonym(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, here, nil)
+	h := storedSession(t, here, nil)
 	p := h.Pseudonym("room")
-	if len(p) != 22 || p == h.Pseudonym("log") || p == stored(t, here, nil).Pseudonym("room") {
+	if len(p) != 22 || p == h.Pseudonym("log") || p == storedSession(t, here, nil).Pseudonym("room") {
 		t.Errorf("a pseudonym of %d characters, or the same for different things", len(p))
 	}
-	if again(t, there, h.ID()).Pseudonym("room") != p {
+	if handleOf(t, there, h.ID()).Pseudonym("room") != p {
 		t.Error("another node has another pseudonym")
 	}
 	must(t, h.Regenerate(ctx))
 	if h.Pseudonym("room") != p {
 		t.Error("Regenerate changed the pseudonym")
 	}
-	if again(t, there, h.ID()).Pseudonym("room") != p {
+	if handleOf(t, there, h.ID()).Pseudonym("room") != p {
 		t.Error("after Regenerate another node has another pseudonym")
 	}
 }

@@ -7,36 +7,37 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// news collects the events of a session.
-type news struct {
+// eventRecorder collects the events of a session.
+type eventRecorder struct {
 	t      testing.TB
 	events chan fibersession.Event
 }
 
-func newsOf(t testing.TB, h *fibersession.Handle) *news {
+// recordEvents watches h's session until the test ends.
+func recordEvents(t testing.TB, h *fibersession.Handle) *eventRecorder {
 	t.Helper()
-	n := &news{t: t, events: make(chan fibersession.Event, 10_000)}
-	t.Cleanup(h.Watch(func(e fibersession.Event) { n.events <- e }))
-	return n
+	rec := &eventRecorder{t: t, events: make(chan fibersession.Event, 10_000)}
+	t.Cleanup(h.Watch(func(e fibersession.Event) { rec.events <- e }))
+	return rec
 }
 
-// next returns the next event.
-func (n *news) next() fibersession.Event {
-	n.t.Helper()
+// nextEvent returns the next event. It fails the test if there is none within waitLimit.
+func (rec *eventRecorder) nextEvent() fibersession.Event {
+	rec.t.Helper()
 	select {
-	case e := <-n.events:
+	case e := <-rec.events:
 		return e
-	case <-time.After(patience):
-		n.t.Fatal("nothing was told")
+	case <-time.After(waitLimit):
+		rec.t.Fatalf("no event within %v", waitLimit)
 		panic("unreachable")
 	}
 }
 
-// kind skips events until one of this kind.
-func (n *news) kind(k fibersession.EventKind) fibersession.Event {
-	n.t.Helper()
+// nextOfKind returns the next event of kind k and discards the events before it.
+func (rec *eventRecorder) nextOfKind(k fibersession.EventKind) fibersession.Event {
+	rec.t.Helper()
 	for {
-		if e := n.next(); e.Kind == k {
+		if e := rec.nextEvent(); e.Kind == k {
 			return e
 		}
 	}

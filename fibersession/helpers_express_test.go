@@ -19,21 +19,23 @@ func expressConfig(cfg fibersession.Config) fibersession.Config {
 	return cfg
 }
 
-// written stores a value as Express would, and returns a handle of it.
-func written(t testing.TB, s *fibersession.Store, st storage.Basic, value string) *fibersession.Handle {
+// expressSession stores value where connect-redis would, for an hour, and returns a handle
+// of that session.
+func expressSession(t testing.TB, s *fibersession.Store, st storage.Basic, value string) *fibersession.Handle {
 	t.Helper()
 	must(t, st.Set("sess:"+expressID, []byte(value), time.Hour))
-	return again(t, s, expressID)
+	return handleOf(t, s, expressID)
 }
 
-// kept is what the store holds of Express' session, field by field as it is written.
-func kept(t testing.TB, st storage.Basic, id string) map[string]json.RawMessage {
+// storedFields returns the fields of the stored Express session with this ID, each as the
+// bytes that the storage holds.
+func storedFields(t testing.TB, st storage.Basic, id string) map[string]json.RawMessage {
 	t.Helper()
 	data, err := st.Get("sess:" + id)
 	must(t, err)
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
-		t.Fatalf("%v: %s", err, data)
+		t.Fatalf("the stored value is not a JSON object: %v\n%s", err, data)
 	}
 	return fields
 }

@@ -15,129 +15,133 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// radio is a storage whose feed the test has in its hands.
-type radio struct {
+// controlledFeed is a storage whose change feed the test controls. It can drop changes,
+// deliver made-up ones, report any lag, and hold the results of reads.
+type controlledFeed struct {
 	storage.Storage
-	reading, most atomic.Int32 // reads under way, and the most of them at once
+	reads, maxReads atomic.Int32 // concurrent Load calls: now, and at most
 
-	mu   sync.Mutex // guards what follows
-	fn   func(storage.Change)
-	log  []storage.Change
-	deaf bool // nothing is told, and nobody knows
-	late time.Duration
-	down bool // how late it is, is not known
-	hold chan struct{}
+	mu         sync.Mutex // guards the fields below
+	fn         func(storage.Change)
+	log        []storage.Change // every change, dropped ones included
+	drop       bool             // discard changes without reporting a gap
+	lag        time.Duration
+	lagUnknown bool
+	hold       chan struct{} // Load returns its result after this is closed; nil: at once
 }
 
-type radioWatch struct {
+type controlledWatch struct {
 	storage.Watch
-	r *radio
+	r *controlledFeed
 }
 
-func (r *radio) Watch(fn func(storage.Change)) (storage.Watch, error) {
+func (r *controlledFeed) Watch(fn func(storage.Change)) (storage.Watch, error) {
 	w, err := r.Storage.(storage.Feed).Watch(func(c storage.Change) {
 		r.mu.Lock()
-		deaf := r.deaf
+		drop := r.drop
 		r.log = append(r.log, c)
 		r.mu.Unlock()
-		if !deaf {
+		if !drop {
 			fn(c)
 		}
 	})
 	r.mu.Lock()
 	r.fn = fn
 	r.mu.Unlock()
-	return &radioWatch{w, r}, err
+	return &controlledWatch{w, r}, err
 }
 
-func (w *radioWatch) Lag() (time.Duration, bool) {
+func (w *controlledWatch) Lag() (time.Duration, bool) {
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
-	return w.r.late, !w.r.down
+	return w.r.lag, !w.r.lagUnknown
 }
 
-func (r *radio) Load(ctx context.Context, key string) (storage.Item, error) {
-	n := r.reading.Add(1)
-	defer r.reading.Add(-1)
-	for most := r.most.Load(); n > most && !r.most.CompareAndSwap(most, n); most = r.most.Load() {
+func (r *controlledFeed) Load(ctx context.Context, key string) (storage.Item, error) {
+	n := r.reads.Add(1)
+	defer r.reads.Add(-1)
+	for most := r.maxReads.Load(); n > most && !r.maxReads.CompareAndSwap(most, n); most = r.maxReads.Load() {
 	}
 	item, err := r.Storage.Load(ctx, key)
 	r.mu.Lock()
 	hold := r.hold
 	r.mu.Unlock()
 	if hold != nil {
-		<-hold // the answer is on its way
+		<-hold
 	}
 	return item, err
 }
 
-func (r *radio) set(deaf, down bool, late time.Duration) {
+func (r *controlledFeed) set(drop, lagUnknown bool, lag time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.deaf, r.down, r.late = deaf, down, late
+	r.drop, r.lagUnknown, r.lag = drop, lagUnknown, lag
 }
 
-func (r *radio) tell(c storage.Change) {
+// deliver passes c to the subscriber as if the storage had reported it.
+func (r *controlledFeed) deliver(c storage.Change) {
 	r.mu.Lock()
 	fn := r.fn
 	r.mu.Unlock()
 	fn(c)
 }
 
-// heard returns what the storage told so far.
-func (r *radio) heard() []storage.Change {
+// changes returns all changes that the storage reported so far.
+func (r *controlledFeed) changes() []storage.Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]storage.Change(nil), r.log...)
 }
 
-// world is two nodes in a bubble of time; node a hears by radio, and what its store
-// does goes through faulty.
-type world struct {
+// feedTest has two nodes on one storage, in a synctest bubble. Node a receives its changes
+// through feed, and its storage calls go through faulty.
+type feedTest struct {
 	t      *testing.T
 	faulty *faulty.Storage
-	radio  *radio
+	feed   *controlledFeed
 	a, b   *fibersession.Store
 }
 
-func inWorld(t *testing.T, cfg fibersession.Config, test func(w *world)) {
+// runFeedTest runs test in a synctest bubble.
+func runFeedTest(t *testing.T, cfg fibersession.Config, test func(ft *feedTest)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		st := memory.New()
 		flaky := faulty.New(st, nil)
-		r := &radio{Storage: flaky}
-		cfg.Logger = quiet
+		r := &controlledFeed{Storage: flaky}
+		cfg.Logger = discardLogger
 		cfg.Storage = r
 		a := fibersession.New(cfg)
 		cfg.Storage = st
-		w := &world{t: t, faulty: flaky, radio: r, a: a, b: fibersession.New(cfg)}
+		ft := &feedTest{t: t, faulty: flaky, feed: r, a: a, b: fibersession.New(cfg)}
 		t.Cleanup(func() {
-			must(t, w.a.Close())
-			must(t, w.b.Close())
+			must(t, ft.a.Close())
+			must(t, ft.b.Close())
 			must(t, st.Close())
 		})
-		test(w)
+		test(ft)
 	})
 }
 
-// share returns handles of one session on both nodes; a watches it.
-func (w *world) share(values map[string]any) (ha, hb *fibersession.Handle, n *news) {
-	w.t.Helper()
-	ha = stored(w.t, w.a, values)
-	n = newsOf(w.t, ha)
+// shareSession stores a session and returns a handle of it on each node. rec records the
+// events that node a reports.
+func (ft *feedTest) shareSession(values map[string]any) (ha, hb *fibersession.Handle, rec *eventRecorder) {
+	ft.t.Helper()
+	ha = storedSession(ft.t, ft.a, values)
+	rec = recordEvents(ft.t, ha)
 	synctest.Wait()
-	return ha, again(w.t, w.b, ha.ID()), n
+	return ha, handleOf(ft.t, ft.b, ha.ID()), rec
 }
 
 var errDown = errors.New("down")
 
-// failing makes every call of node a's store fail, as refused connections do, and its
-// feed of unknown lateness.
-func (w *world) failing(on bool) {
-	w.radio.set(on, on, 0)
-	w.faulty.SetPlan(nil)
+// failStore makes every storage call of node a fail at once, as refused connections do, and
+// the lag of its feed unknown. With on false, it undoes that.
+func (ft *feedTest) failStore(on bool) {
+	ft.feed.set(on, on, 0)
+	ft.faulty.SetPlan(nil)
 	if on {
-		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Fail: errDown} })
+		ft.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Fail: errDown} })
 	}
 }

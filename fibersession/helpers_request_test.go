@@ -13,7 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// browser is a client that keeps cookies as a browser does, but for their paths.
+// browser is a client that keeps cookies. It ignores their path and domain.
 type browser struct {
 	t       testing.TB
 	app     *fiber.App
@@ -30,7 +30,7 @@ type response struct {
 	status int
 	body   string
 	header http.Header
-	set    []*http.Cookie
+	set    []*http.Cookie // from Set-Cookie
 }
 
 func (b *browser) get(path string) response { return b.do("GET", path) }
@@ -64,7 +64,7 @@ func (b *browser) do(method, path string) response {
 	return response{res.StatusCode, string(body), res.Header, res.Cookies()}
 }
 
-// session is the ID that the browser holds.
+// session returns the value of the session cookie, or "".
 func (b *browser) session() string {
 	for name, value := range b.cookies {
 		if strings.HasSuffix(name, "session") || name == "session_id" {
@@ -84,8 +84,9 @@ func newApp(s *fibersession.Store, routes map[string]fiber.Handler) *fiber.App {
 	return app
 }
 
-// whoami answers with the session's "user"; "/in" sets it.
-func whoami(s *fibersession.Store) *fiber.App {
+// userApp returns an app whose "/" responds with the session's "user". "/in" sets it to the
+// query parameter user, or to "ada".
+func userApp(s *fibersession.Store) *fiber.App {
 	return newApp(s, map[string]fiber.Handler{
 		"/": func(c *fiber.Ctx) error {
 			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
@@ -94,7 +95,7 @@ func whoami(s *fibersession.Store) *fiber.App {
 	})
 }
 
-// serve runs an app on a real port and returns its address.
+// serve runs an app on a free port until the test ends. It returns the address.
 func serve(t *testing.T, app *fiber.App) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -112,7 +113,7 @@ func serve(t *testing.T, app *fiber.App) string {
 	return ln.Addr().String()
 }
 
-// visit makes a request with a cookie over a connection of its own.
+// visit makes a request with a cookie over a new connection.
 func visit(t *testing.T, url, cookie string) (body, setCookie string) {
 	t.Helper()
 	req, err := http.NewRequest("GET", url, nil)

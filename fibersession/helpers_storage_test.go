@@ -13,48 +13,48 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// gated is a storage whose calls wait at a gate while it is on. The gates are
-// closed by the test.
-type gated struct {
+// gatedStorage is a storage whose calls block, while on is set, until the test closes the
+// gate of their method.
+type gatedStorage struct {
 	storage.Storage
-	load, swap, remove chan struct{} // nil: none
+	load, swap, remove chan struct{} // nil: that method never blocks
 	on                 atomic.Bool
-	seen               atomic.Pointer[chan struct{}]
+	notify             atomic.Pointer[chan struct{}]
 }
 
-// waiting returns a channel that is closed when the next call waits at a gate.
-func (g *gated) waiting() <-chan struct{} {
+// nextBlocked returns a channel that is closed when the next call blocks.
+func (g *gatedStorage) nextBlocked() <-chan struct{} {
 	ch := make(chan struct{})
-	g.seen.Store(&ch)
+	g.notify.Store(&ch)
 	return ch
 }
 
-func (g *gated) wait(gate chan struct{}) {
+func (g *gatedStorage) wait(gate chan struct{}) {
 	if gate == nil || !g.on.Load() {
 		return
 	}
-	if ch := g.seen.Swap(nil); ch != nil {
+	if ch := g.notify.Swap(nil); ch != nil {
 		close(*ch)
 	}
 	<-gate
 }
 
-func (g *gated) Load(ctx context.Context, key string) (storage.Item, error) {
+func (g *gatedStorage) Load(ctx context.Context, key string) (storage.Item, error) {
 	g.wait(g.load)
 	return g.Storage.Load(ctx, key)
 }
 
-func (g *gated) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+func (g *gatedStorage) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
 	g.wait(g.swap)
 	return g.Storage.CompareAndSwap(ctx, key, old, val, ttl)
 }
 
-func (g *gated) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
+func (g *gatedStorage) CompareAndDelete(ctx context.Context, key string, old storage.Revision) error {
 	g.wait(g.remove)
 	return g.Storage.CompareAndDelete(ctx, key, old)
 }
 
-// badIDs are strings that are not IDs, though some look like one that is.
+// badIDs returns strings that are not valid session IDs. Most are small changes of id.
 func badIDs(id string) []string {
 	return []string{
 		"", "a", id[:42], id + "a", id + "=", id[:42] + "/", id[:42] + "+", id[:42] + "\x00", id[:42] + " ",
@@ -65,19 +65,19 @@ func badIDs(id string) []string {
 
 type fasthttpCtx = fasthttp.RequestCtx
 
-// recording remembers all keys and values that pass.
-type recording struct {
+// recordingStorage records all keys and values that are written.
+type recordingStorage struct {
 	storage.Storage
 	all bytes.Buffer
 }
 
-func (r *recording) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+func (r *recordingStorage) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
 	r.all.WriteString(key)
 	r.all.Write(val)
 	return r.Storage.CompareAndSwap(ctx, key, old, val, ttl)
 }
 
-// noIndex hides what else a storage can.
+// noIndex hides all optional interfaces of a storage, storage.Index among them.
 type noIndex struct{ storage.Storage }
 
 var errBroken = errors.New("broken")

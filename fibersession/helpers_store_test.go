@@ -18,10 +18,10 @@ import (
 
 var ctx = context.Background()
 
-// quiet discards what a test does not look at.
-var quiet = slog.New(slog.DiscardHandler)
+var discardLogger = slog.New(slog.DiscardHandler)
 
-// newStore returns a store that ends with the test and must then hold no session.
+// newStore returns a store that is closed when the test ends. It fails the test if states
+// or handles are left then.
 func newStore(t testing.TB, cfg fibersession.Config) *fibersession.Store {
 	t.Helper()
 	if cfg.Storage == nil {
@@ -30,12 +30,12 @@ func newStore(t testing.TB, cfg fibersession.Config) *fibersession.Store {
 		cfg.Storage = st
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = quiet
+		cfg.Logger = discardLogger
 	}
 	s := fibersession.New(cfg)
 	t.Cleanup(func() {
 		if stats := s.Stats(); stats.States != 0 || stats.Handles != 0 {
-			t.Errorf("after the test there are still %d states and %d handles", stats.States, stats.Handles)
+			t.Errorf("after the test: %d states and %d handles are left, want none", stats.States, stats.Handles)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -44,7 +44,7 @@ func newStore(t testing.TB, cfg fibersession.Config) *fibersession.Store {
 	return s
 }
 
-// overStorages runs a test on memory and on a real Redis.
+// overStorages runs test on the storage in memory and on a Redis server.
 func overStorages(t *testing.T, test func(t *testing.T, st storage.Storage)) {
 	t.Run("memory", func(t *testing.T) {
 		st := memory.New()
@@ -61,10 +61,10 @@ func overStorages(t *testing.T, test func(t *testing.T, st storage.Storage)) {
 	})
 }
 
-// stored returns a handle of a session that is stored with these values.
-func stored(t testing.TB, s *fibersession.Store, values map[string]any) *fibersession.Handle {
+// storedSession stores a new session with these values and returns a handle of it.
+func storedSession(t testing.TB, s *fibersession.Store, values map[string]any) *fibersession.Handle {
 	t.Helper()
-	h := fresh(t, s)
+	h := newSession(t, s)
 	for k, v := range values {
 		h.Set(k, v)
 	}
@@ -75,8 +75,8 @@ func stored(t testing.TB, s *fibersession.Store, values map[string]any) *fiberse
 	return h
 }
 
-// fresh returns the handle of a new session.
-func fresh(t testing.TB, s *fibersession.Store) *fibersession.Handle {
+// newSession returns a handle of a new session, which is not stored yet.
+func newSession(t testing.TB, s *fibersession.Store) *fibersession.Handle {
 	t.Helper()
 	var h *fibersession.Handle
 	app := fiber.New()
@@ -85,14 +85,14 @@ func fresh(t testing.TB, s *fibersession.Store) *fibersession.Handle {
 		return err
 	})
 	if res := newBrowser(t, app).get("/"); res.status != 200 {
-		t.Fatalf("Lift failed: %d %s", res.status, res.body)
+		t.Fatalf("Lift failed with status %d: %s", res.status, res.body)
 	}
 	t.Cleanup(h.Release)
 	return h
 }
 
-// again returns another handle of h's session, on any store of the same storage.
-func again(t testing.TB, s *fibersession.Store, id string) *fibersession.Handle {
+// handleOf returns a new handle of the stored session with this ID.
+func handleOf(t testing.TB, s *fibersession.Store, id string) *fibersession.Handle {
 	t.Helper()
 	h, err := s.GetByID(ctx, id)
 	must(t, err)
@@ -107,17 +107,18 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// inTime runs a test on a clock of its own, with a store that ends in it.
-func inTime(t *testing.T, cfg fibersession.Config, test func(t *testing.T, s *fibersession.Store)) {
+// withFakeClock runs test in a synctest bubble, with a store in memory. It fails the test if
+// states are left at its end.
+func withFakeClock(t *testing.T, cfg fibersession.Config, test func(t *testing.T, s *fibersession.Store)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		st := memory.New()
-		cfg.Storage, cfg.Logger = st, quiet
+		cfg.Storage, cfg.Logger = st, discardLogger
 		s := fibersession.New(cfg)
 		test(t, s)
 		if n := s.Stats().States; n != 0 {
-			t.Errorf("%d states are left", n)
+			t.Errorf("after the test: %d states are left, want none", n)
 		}
 		if err := st.Close(); err != nil {
 			t.Error(err)
@@ -125,7 +126,7 @@ func inTime(t *testing.T, cfg fibersession.Config, test func(t *testing.T, s *fi
 	})
 }
 
-// keys is what the storage holds of sessions.
+// sessionIsStored reports whether the storage holds the session with this ID.
 func sessionIsStored(t *testing.T, st storage.Storage, s *fibersession.Store, id string) bool {
 	t.Helper()
 	_, err := st.Load(ctx, s.StoreKey(id))
@@ -135,27 +136,31 @@ func sessionIsStored(t *testing.T, st storage.Storage, s *fibersession.Store, id
 	return err == nil
 }
 
-// loggedIn returns a handle of a new session of the user.
+// loggedIn returns a handle of a new session in which user is logged in.
 func loggedIn(t testing.TB, s *fibersession.Store, user string) *fibersession.Handle {
 	t.Helper()
-	h := fresh(t, s)
+	h := newSession(t, s)
 	must(t, h.Login(ctx, user))
 	return h
 }
 
-// ended says whether nobody can use the session any more, on a node that asks the store.
-func ended(h *fibersession.Handle) bool { return errors.Is(h.Reload(ctx), fibersession.ErrSessionGone) }
+// hasEnded reloads h and reports whether its session has ended.
+func hasEnded(h *fibersession.Handle) bool {
+	return errors.Is(h.Reload(ctx), fibersession.ErrSessionGone)
+}
 
-func valueOf(t testing.TB, st storage.Storage, key string) []byte {
+// storedValue returns the value that the storage holds under key.
+func storedValue(t testing.TB, st storage.Storage, key string) []byte {
 	t.Helper()
 	v, err := st.Get(key)
 	must(t, err)
 	if v == nil {
-		t.Fatal("there is no value")
+		t.Fatal("the storage holds no value under this key")
 	}
 	return v
 }
 
+// increment is an Update function that adds 1 to "n".
 func increment(tx *fibersession.Tx) error {
 	tx.Set("n", fibersession.Value[int](tx, "n")+1)
 	return nil

@@ -1,39 +1,38 @@
 package fibersession_test
 
 import (
-	"runtime"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// patience bounds what a test waits for; it is no measure.
-const patience = 20 * time.Second
+// waitLimit is when a wait gives up. It is far above what any test needs, so that a
+// loaded machine does not fail one.
+const waitLimit = 20 * time.Second
 
-// soon waits until a condition holds.
-func soon(t testing.TB, what string, holds func() bool) {
+// waitFor waits until cond holds. It fails the test after waitLimit.
+func waitFor(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(waitLimit); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("did not happen: %s", what)
+			t.Fatalf("timed out after %v waiting for: %s", waitLimit, what)
 		}
 	}
 }
 
-// eventually waits until another goroutine has got as far as cond says. Not a
-// clock but go test's own limit ends a wait that is in vain.
-func eventually(t testing.TB, cond func() bool) {
+// waitForQueued waits until n calls wait for the next commit of h's session.
+func waitForQueued(t testing.TB, h *fibersession.Handle, n int) {
 	t.Helper()
-	for !cond() {
-		runtime.Gosched()
-	}
+	waitFor(t, fmt.Sprintf("%d queued calls", n), func() bool { return fibersession.Queued(h) == n })
 }
 
-// settled waits until a node listens to what others do to the session that it begins to watch.
-func settled(t testing.TB, a *fibersession.Store, watch func()) {
+// waitForSubscription calls watch and waits until the store is subscribed to the changes
+// of the session that it watches. The store reads the session once when it is.
+func waitForSubscription(t testing.TB, s *fibersession.Store, watch func()) {
 	t.Helper()
-	before := a.Stats().Rereads
+	before := s.Stats().Rereads
 	watch()
-	soon(t, "the store is asked once the feed is on", func() bool { return a.Stats().Rereads > before })
+	waitFor(t, "the read that follows the subscription", func() bool { return s.Stats().Rereads > before })
 }

@@ -104,7 +104,7 @@ func TestKeyGenerator(t *testing.T) {
 	t.Run("one that repeats itself", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t, fibersession.Config{KeyGenerator: func() string { return "the-same-id-again" }})
-		h := stored(t, s, map[string]any{"user": "alice"})
+		h := storedSession(t, s, map[string]any{"user": "alice"})
 		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 			sess := fibersession.FromContext(c)
 			sess.Set("user", "bob")
@@ -126,13 +126,13 @@ func TestKeyGenerator(t *testing.T) {
 			id, ids = ids[0], ids[1:]
 			return id
 		}})
-		stored(t, s, map[string]any{"user": "alice"}).Release() // it is in the store alone now
-		bob := stored(t, s, map[string]any{"user": "bob"})
+		storedSession(t, s, map[string]any{"user": "alice"}).Release() // it is in the store alone now
+		bob := storedSession(t, s, map[string]any{"user": "bob"})
 		if err := bob.Regenerate(ctx); !errors.Is(err, fibersession.ErrRandom) {
 			t.Errorf("it got the other session's ID: %v", err)
 		}
 		for id, user := range map[string]string{taken: "alice", "another-id-in-use": "bob"} {
-			if got := again(t, s, id).Get("user"); got != user {
+			if got := handleOf(t, s, id).Get("user"); got != user {
 				t.Errorf("the session of %s is that of %v", user, got)
 			}
 		}

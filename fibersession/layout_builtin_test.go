@@ -67,8 +67,8 @@ func TestBuiltin_SharesSessionsWithFiber(t *testing.T) {
 		if b.session() != id {
 			t.Error("the ID changed")
 		}
-		h := again(t, ours, id)
-		far := again(t, ours, id)
+		h := handleOf(t, ours, id)
+		far := handleOf(t, ours, id)
 		if n, err := h.Incr(ctx, "n", 1); n != 6 || err != nil || far.Get("n") != 6 {
 			t.Errorf("Incr: %d, %v", n, err)
 		}
@@ -122,7 +122,7 @@ func TestBuiltin_Csrf(t *testing.T) {
 		t.Fatalf("with its token: %d %s", res.status, res.body)
 	}
 	// The session has its data and the token still.
-	h := again(t, ours, b.session())
+	h := handleOf(t, ours, b.session())
 	if n := fibersession.Value[int](h, "n"); n < 2 {
 		t.Errorf("n is %d", n)
 	}
@@ -133,8 +133,8 @@ func TestBuiltin_Csrf(t *testing.T) {
 
 // The expiry is the storage's alone: a save renews it, and a touch rewrites nothing.
 func TestBuiltin_Expiry(t *testing.T) {
-	inTime(t, fibersession.Config{Builtin: true, Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, map[string]any{"n": 1})
+	withFakeClock(t, fibersession.Config{Builtin: true, Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		if got := time.Until(h.Deadline()); got != time.Hour {
 			t.Errorf("the deadline is in %v", got)
@@ -181,7 +181,7 @@ func TestBuiltin_BadIDsNeverReachTheStore(t *testing.T) {
 func TestBuiltin_ResetEmptiesTheStorage(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Builtin: true})
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	must(t, s.Reset())
 	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
 		t.Errorf("after Reset: %v", err)

@@ -7,22 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gofiber/fiber/v2"
-
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-func whoApp(s *fibersession.Store) *fiber.App {
-	return newApp(s, map[string]fiber.Handler{
-		"/": func(c *fiber.Ctx) error {
-			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
-		},
-		"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "new"); return nil },
-	})
-}
 
 // A value that is not this session's, or nobody's, counts as none: a new ID, no
 // error for ever, counted, and logged once (D6, D9).
@@ -50,7 +39,7 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 		},
 		"a value beyond the size limit": func(t *testing.T, st storage.Storage, _ *fibersession.Store, mine, _ string) {
 			large := newStore(t, fibersession.Config{Storage: st, Limits: fibersession.Limits{MaxSize: 1 << 20}})
-			h := again(t, large, mine)
+			h := handleOf(t, large, mine)
 			h.Set("large", make([]byte, 64*1024))
 			must(t, h.Save(ctx))
 		},
@@ -62,21 +51,21 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			st := memory.New()
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			mine, theirs := stored(t, s, map[string]any{"user": "alice"}), stored(t, s, map[string]any{"user": "bob"})
+			mine, theirs := storedSession(t, s, map[string]any{"user": "alice"}), storedSession(t, s, map[string]any{"user": "bob"})
 			id := mine.ID()
 			spoil(t, st, s, id, theirs.ID())
 
 			if err := mine.Reload(ctx); !errors.Is(err, fibersession.ErrCorrupt) || !errors.Is(err, fibersession.ErrSessionGone) {
 				t.Errorf("the handle: %v, want ErrCorrupt", err)
 			}
-			b := newBrowser(t, whoApp(s))
+			b := newBrowser(t, userApp(s))
 			b.cookies["__Host-session"] = id
 			for range 3 {
 				if res := b.get("/"); res.status != 200 || res.body != "" {
 					t.Fatalf("status %d, user %q", res.status, res.body)
 				}
 			}
-			if res := b.get("/set"); res.status != 200 || b.session() == id {
+			if res := b.get("/in?user=new"); res.status != 200 || b.session() == id {
 				t.Error("no new ID")
 			}
 			if res := b.get("/"); res.body != "new" {
@@ -98,7 +87,7 @@ func TestD6_SwappedValues(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
-	a, b := stored(t, s, map[string]any{"user": "alice"}), stored(t, s, map[string]any{"user": "admin"})
+	a, b := storedSession(t, s, map[string]any{"user": "alice"}), storedSession(t, s, map[string]any{"user": "admin"})
 	ka, kb := s.StoreKey(a.ID()), s.StoreKey(b.ID())
 	va, err := st.Get(ka)
 	must(t, err)
@@ -107,7 +96,7 @@ func TestD6_SwappedValues(t *testing.T) {
 	must(t, st.Set(ka, vb, 0))
 	must(t, st.Set(kb, va, 0))
 	for _, id := range []string{a.ID(), b.ID()} {
-		h := newBrowser(t, whoApp(s))
+		h := newBrowser(t, userApp(s))
 		h.cookies["__Host-session"] = id
 		if res := h.get("/"); res.body != "" {
 			t.Errorf("it is %q", res.body)
@@ -118,19 +107,19 @@ func TestD6_SwappedValues(t *testing.T) {
 // What another user of the storage keeps can never be entered as a session.
 func TestD6_ForeignKeys(t *testing.T) {
 	t.Parallel()
-	spy := faulty.New(memory.New(), nil)
-	defer func() { _ = spy.Close() }()
-	s := newStore(t, fibersession.Config{Storage: spy})
-	h := stored(t, s, map[string]any{"user": "admin"})
-	v, err := spy.Get(s.StoreKey(h.ID()))
+	st := faulty.New(memory.New(), nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	h := storedSession(t, s, map[string]any{"user": "admin"})
+	v, err := st.Get(s.StoreKey(h.ID()))
 	must(t, err)
 	foreign := strings.Repeat("f", 43)
-	must(t, spy.Set("cache_/u/42", v, 0))
-	must(t, spy.Set(foreign, v, 0))
-	must(t, spy.Set("fiberbridge:s:"+foreign, v, 0))
+	must(t, st.Set("cache_/u/42", v, 0))
+	must(t, st.Set(foreign, v, 0))
+	must(t, st.Set("fiberbridge:s:"+foreign, v, 0))
 	before := s.Stats().Loads
 	for _, id := range append(badIDs(h.ID()), "cache_/u/42", foreign) {
-		b := newBrowser(t, whoApp(s))
+		b := newBrowser(t, userApp(s))
 		b.cookies["__Host-session"] = strings.Map(func(r rune) rune {
 			if r < ' ' || r > '~' || r == ';' {
 				return 'x'

@@ -13,8 +13,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Clocks of the process that start with first use and never end: now, so that
-	// they are not a part of any test's bubble.
+	// Start the process-wide clock goroutines of fiber and the memory storage now: they
+	// start with first use and never end, and must not belong to a synctest bubble.
 	st := memory.New()
 	app := fiber.New()
 	app.Get("/", func(c *fiber.Ctx) error { return nil })
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(),
-		// A fasthttp server that was shut down sleeps once more, 10 s, before it sees it.
+		// A worker pool of fasthttp notices a shutdown only after its current sleep of 10 s.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-		// A session.Store of Fiber's cannot be closed.
+		// Fiber's session.Store cannot be closed.
 		goleak.IgnoreAnyFunction("github.com/gofiber/fiber/v2/internal/storage/memory.(*Storage).gc"))
 }

@@ -14,9 +14,9 @@ import (
 
 func TestHandler_Headers(t *testing.T) {
 	t.Parallel()
-	spy := faulty.New(memory.New(), nil)
-	defer func() { _ = spy.Close() }()
-	s := newStore(t, fibersession.Config{Storage: spy, Next: func(c *fiber.Ctx) bool { return c.Path() == "/skipped" }})
+	st := faulty.New(memory.New(), nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st, Next: func(c *fiber.Ctx) bool { return c.Path() == "/skipped" }})
 	app := newApp(s, map[string]fiber.Handler{
 		"/untouched": func(c *fiber.Ctx) error { return nil },
 		"/skipped": func(c *fiber.Ctx) error {
@@ -54,7 +54,7 @@ func TestHandler_Headers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for who, b := range map[string]*browser{"with a session": b, "without": newBrowser(t, app)} {
-			before, calls := spy.Calls(), tt.calls
+			before, calls := st.Calls(), tt.calls
 			if who == "without" {
 				calls = max(0, calls-1) // nothing to load
 			}
@@ -62,7 +62,7 @@ func TestHandler_Headers(t *testing.T) {
 			if got := res.header.Get("Vary"); got != tt.vary {
 				t.Errorf("%s %s: Vary is %q, want %q", tt.path, who, got, tt.vary)
 			}
-			if got := spy.Calls() - before; got != calls {
+			if got := st.Calls() - before; got != calls {
 				t.Errorf("%s %s: %d calls of the store, want %d", tt.path, who, got, calls)
 			}
 			if cookie := tt.path == "/write" && who == "without"; (len(res.set) > 0) != cookie {
@@ -99,7 +99,7 @@ func TestHandler_AndSaveByHand(t *testing.T) {
 	b := newBrowser(t, app)
 	for n := 1; n <= 3; n++ {
 		b.get("/")
-		if got := again(t, s, b.session()).Get("b"); got != n {
+		if got := handleOf(t, s, b.session()).Get("b"); got != n {
 			t.Errorf("b is %v, want %d", got, n)
 		}
 	}
@@ -167,7 +167,7 @@ func TestSession_AfterHandlerReturned(t *testing.T) {
 	if res := b.get("/"); res.body != "sorry, eve" || res.status != 500 {
 		t.Errorf("got %d %q", res.status, res.body)
 	}
-	if got := again(t, s, b.session()).Get("user"); got != "eve" {
+	if got := handleOf(t, s, b.session()).Get("user"); got != "eve" {
 		t.Errorf("a handler's error kept its changes from being saved: user is %v", got)
 	}
 }

@@ -22,7 +22,7 @@ func TestN6_NoIDAnywhere(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	base := memory.New()
-	seen := &recording{Storage: base}
+	seen := &recordingStorage{Storage: base}
 	st := faulty.New(seen, nil)
 	defer func() { _ = st.Close() }()
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

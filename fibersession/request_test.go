@@ -16,7 +16,7 @@ import (
 )
 
 // checkOver is what a Session must be when its request is over.
-func checkOver(t *testing.T, round int, sess *fibersession.Session) {
+func checkRequestOver(t *testing.T, round int, sess *fibersession.Session) {
 	t.Helper()
 	sess.Set("late", true)
 	sess.Delete("user")
@@ -90,12 +90,12 @@ func TestD1_N13_SessionOfAnUpgradedRequest(t *testing.T) {
 						}
 					})
 				}
-				wg.Go(func() { checkOver(t, round, sess) })
+				wg.Go(func() { checkRequestOver(t, round, sess) })
 				wg.Wait()
 				others <- struct{}{}
 				<-finished
 				_ = conn.CloseNow()
-				checkOver(t, round, sess)
+				checkRequestOver(t, round, sess)
 			}
 		})
 	}
@@ -121,7 +121,7 @@ func TestD7_D19_SessionOfAnEarlierRequest(t *testing.T) {
 				}
 				round := len(c.Params("user"))
 				if kept != nil {
-					checkOver(t, round, kept)
+					checkRequestOver(t, round, kept)
 				}
 				kept = sess
 				old := fibersession.Value[string](sess, "user")
@@ -302,7 +302,7 @@ func TestD19_ValuesFromTheRequest(t *testing.T) {
 		return c
 	}
 	c := visit("cccc", nil)
-	h := again(t, s, c.Value) // keeps the session in memory
+	h := handleOf(t, s, c.Value) // keeps the session in memory
 	visit("aaaa", c)
 	for range 3 {
 		visit("bbbb", nil)

@@ -27,7 +27,7 @@ func TestN1_NoLostUpdate(t *testing.T) {
 		app := newApp(here, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 			return fibersession.FromContext(c).Update(increment)
 		}})
-		h := stored(t, here, map[string]any{"n": 0})
+		h := storedSession(t, here, map[string]any{"n": 0})
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {
@@ -41,7 +41,7 @@ func TestN1_NoLostUpdate(t *testing.T) {
 						}
 					}
 				default:
-					mine := again(t, []*fibersession.Store{here, there}[w/2%2], h.ID())
+					mine := handleOf(t, []*fibersession.Store{here, there}[w/2%2], h.ID())
 					for range times {
 						if err := mine.Update(ctx, increment); err != nil {
 							t.Error(err)
@@ -65,12 +65,12 @@ func TestN1_IncrCountsAll(t *testing.T) {
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		here := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
 		there := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
-		h := stored(t, here, map[string]any{"n": 0})
+		h := storedSession(t, here, map[string]any{"n": 0})
 		before := here.Stats().Writes + there.Stats().Writes
 		var wg sync.WaitGroup
 		for w := range workers {
 			wg.Go(func() {
-				mine := again(t, []*fibersession.Store{here, there}[w%2], h.ID())
+				mine := handleOf(t, []*fibersession.Store{here, there}[w%2], h.ID())
 				last := 0
 				for range times {
 					n, err := mine.Incr(ctx, "n", 1)
@@ -103,7 +103,7 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 				sess.Set("k"+c.Params("key"), c.Params("key"))
 				return nil
 			}})
-			h := stored(t, here, map[string]any{"old": 1, "gone": 1})
+			h := storedSession(t, here, map[string]any{"old": 1, "gone": 1})
 			var wg sync.WaitGroup
 			for w := range 64 {
 				wg.Go(func() {
@@ -115,7 +115,7 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 						}
 						return
 					}
-					mine := again(t, []*fibersession.Store{here, there}[w/2%2], h.ID())
+					mine := handleOf(t, []*fibersession.Store{here, there}[w/2%2], h.ID())
 					mine.Set(fmt.Sprintf("k%d", w), fmt.Sprint(w))
 					if w == 1 {
 						mine.Delete("gone") // deletions merge as well
@@ -166,14 +166,14 @@ func TestSave_RefusalRestsOnTheNewest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, here, there := twoNodes(t, fibersession.Config{Limits: fibersession.Limits{MaxKeys: 2, MaxSize: 1000}})
-			h := stored(t, here, tt.before)
+			h := storedSession(t, here, tt.before)
 			refused := tt.change(h)
 			if refused == nil {
 				t.Fatal("it is not refused at all")
 			}
 			must(t, h.Reload(ctx))
 
-			far := again(t, there, h.ID())
+			far := handleOf(t, there, h.ID())
 			far.Delete(tt.remove)
 			must(t, far.Save(ctx))
 			if err := tt.change(h); err != nil {
@@ -209,7 +209,7 @@ func TestLimits(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := stored(t, s, map[string]any{"a": "old"})
+			h := storedSession(t, s, map[string]any{"a": "old"})
 			for k, v := range tt.values {
 				h.Set(k, v)
 			}

@@ -31,8 +31,8 @@ func TestN12_LogoutSticks(t *testing.T) {
 	for what, do := range late {
 		for where, store := range map[string]*fibersession.Store{"this node": here, "another node": there} {
 			t.Run(what+" on "+where, func(t *testing.T) {
-				h := stored(t, here, map[string]any{"user": "alice", "n": 1})
-				id, other := h.ID(), again(t, store, h.ID())
+				h := storedSession(t, here, map[string]any{"user": "alice", "n": 1})
+				id, other := h.ID(), handleOf(t, store, h.ID())
 				must(t, h.Destroy(ctx))
 				for range 2 { // and for ever
 					if err := do(other); !errors.Is(err, fibersession.ErrSessionGone) || !errors.Is(err, fibersession.ErrDestroyed) {
@@ -80,7 +80,7 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 				return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
 			}})
-			h := stored(t, fast, map[string]any{"user": "alice"})
+			h := storedSession(t, fast, map[string]any{"user": "alice"})
 			id := h.ID()
 			b := newBrowser(t, app)
 			b.cookies["__Host-session"] = id
@@ -129,7 +129,7 @@ func TestD4_WritingRequestAcrossLogout(t *testing.T) {
 		},
 		"/logout": func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() },
 	})
-	h := stored(t, s, map[string]any{"user": "alice"})
+	h := storedSession(t, s, map[string]any{"user": "alice"})
 	id := h.ID()
 	slow, other := newBrowser(t, app), newBrowser(t, app)
 	slow.cookies["__Host-session"], other.cookies["__Host-session"] = id, id
@@ -156,12 +156,12 @@ func TestN12_NothingOutlivesDestroy(t *testing.T) {
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
 	for round := range 150 {
-		h := stored(t, here, map[string]any{"n": 0})
+		h := storedSession(t, here, map[string]any{"n": 0})
 		id := h.ID()
 		var destroyed atomic.Bool
 		var wg sync.WaitGroup
 		for w := range 4 {
-			mine := again(t, []*fibersession.Store{here, there}[w%2], id)
+			mine := handleOf(t, []*fibersession.Store{here, there}[w%2], id)
 			wg.Go(func() {
 				for i := 0; ; i++ {
 					after := w%2 == 0 && destroyed.Load()
@@ -252,7 +252,7 @@ func TestDestroy_ThenANewSessionInTheSameRequest(t *testing.T) {
 			if b.session() == first || b.session() == "" {
 				t.Error("no new ID")
 			}
-			if got := again(t, s, b.session()).Get("user"); got != "bob" {
+			if got := handleOf(t, s, b.session()).Get("user"); got != "bob" {
 				t.Errorf("the new session is %v's", got)
 			}
 		})
@@ -282,14 +282,14 @@ func TestReset_BeginsAnew(t *testing.T) {
 	b := newBrowser(t, app)
 	b.get("/")
 	old := b.session()
-	socket := again(t, s, old)
+	socket := handleOf(t, s, old)
 	if res := b.get("/reset"); res.status != 200 || len(res.set) != 1 || b.session() == old {
 		t.Errorf("%d %s with %d cookies", res.status, res.body, len(res.set))
 	}
 	if !errors.Is(socket.Err(), fibersession.ErrDestroyed) || sessionIsStored(t, st, s, old) {
 		t.Errorf("the old session: %v", socket.Err())
 	}
-	if got := again(t, s, b.session()).Keys(); len(got) != 1 || got[0] != "b" {
+	if got := handleOf(t, s, b.session()).Keys(); len(got) != 1 || got[0] != "b" {
 		t.Errorf("the new session has %q", got)
 	}
 }

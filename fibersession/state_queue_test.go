@@ -17,21 +17,21 @@ import (
 func TestReload_IsSharedByThoseWhoWait(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), load: gate}
+	st := &gatedStorage{Storage: memory.New(), load: gate}
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	before := s.Stats().Loads
 
 	var wg sync.WaitGroup
 	st.on.Store(true)
-	first := st.waiting()
+	first := st.nextBlocked()
 	wg.Go(func() { must(t, h.Reload(ctx)) })
 	<-first // is in the store
 	for range 20 {
 		wg.Go(func() { must(t, h.Reload(ctx)) })
 	}
-	eventually(t, func() bool { return fibersession.Queued(h) == 20 })
+	waitForQueued(t, h, 20)
 	st.on.Store(false)
 	close(gate)
 	wg.Wait()
@@ -44,13 +44,13 @@ func TestReload_IsSharedByThoseWhoWait(t *testing.T) {
 func TestSave_KeepsWhatChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), swap: gate}
+	st := &gatedStorage{Storage: memory.New(), swap: gate}
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	h.Set("n", 2)
 	st.on.Store(true)
-	inside := st.waiting()
+	inside := st.nextBlocked()
 	saved := make(chan error, 1)
 	go func() { saved <- h.Save(ctx) }() // the receive below waits for it
 	<-inside
@@ -73,12 +73,12 @@ func TestSave_KeepsWhatChangedMeanwhile(t *testing.T) {
 func TestSave_GivesUpWithItsContext(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), swap: gate}
+	st := &gatedStorage{Storage: memory.New(), swap: gate}
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
-	h := stored(t, s, nil)
+	h := storedSession(t, s, nil)
 	st.on.Store(true)
-	inside := st.waiting()
+	inside := st.nextBlocked()
 	first, second := h.Fork(), h.Fork()
 	defer first.Release()
 	defer second.Release()
@@ -91,7 +91,7 @@ func TestSave_GivesUpWithItsContext(t *testing.T) {
 	short, cancel := context.WithCancel(ctx)
 	gaveUp := make(chan error, 1)
 	go func() { gaveUp <- second.Save(short) }() // the receive below waits for it
-	eventually(t, func() bool { return fibersession.Queued(h) == 1 })
+	waitForQueued(t, h, 1)
 	cancel()
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) || !errors.Is(err, fibersession.ErrUnavailable) {
 		t.Errorf("a canceled Save: %v", err)
@@ -114,13 +114,13 @@ func TestSave_GivesUpWithItsContext(t *testing.T) {
 func TestSave_WaitingWritersShareASwap(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), swap: gate}
+	st := &gatedStorage{Storage: memory.New(), swap: gate}
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, map[string]any{"n": 0})
+	h := storedSession(t, s, map[string]any{"n": 0})
 	before := s.Stats()
 	st.on.Store(true)
-	inside := st.waiting()
+	inside := st.nextBlocked()
 	var wg sync.WaitGroup
 	wg.Go(func() { _, err := h.Incr(ctx, "n", 1); must(t, err) })
 	<-inside
@@ -136,7 +136,7 @@ func TestSave_WaitingWritersShareASwap(t *testing.T) {
 			must(t, mine.Save(ctx))
 		})
 	}
-	eventually(t, func() bool { return fibersession.Queued(h) == 20 })
+	waitForQueued(t, h, 20)
 	st.on.Store(false)
 	close(gate)
 	wg.Wait()
@@ -153,12 +153,12 @@ func TestSave_WaitingWritersShareASwap(t *testing.T) {
 func TestSave_OneBadChangeFailsAlone(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
-	st := &gated{Storage: memory.New(), swap: gate}
+	st := &gatedStorage{Storage: memory.New(), swap: gate}
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st, Limits: fibersession.Limits{MaxSize: 1000, MaxKeys: 4}})
-	h := stored(t, s, map[string]any{"n": "text"})
+	h := storedSession(t, s, map[string]any{"n": "text"})
 	st.on.Store(true)
-	inside := st.waiting()
+	inside := st.nextBlocked()
 	change := func(key string, v any) error {
 		mine := h.Fork()
 		defer mine.Release()
@@ -177,7 +177,7 @@ func TestSave_OneBadChangeFailsAlone(t *testing.T) {
 			errs[name] = err
 		})
 		if name != "first" {
-			eventually(t, func() bool { return fibersession.Queued(h) == before+1 })
+			waitForQueued(t, h, before+1)
 		}
 	}
 	run("first", func() error { return change("a", 1) })

@@ -36,7 +36,7 @@ func TestN5_Regenerate(t *testing.T) {
 	b := newBrowser(t, app)
 	b.get("/")
 	old := b.session()
-	socket, far := again(t, here, old), again(t, there, old)
+	socket, far := handleOf(t, here, old), handleOf(t, there, old)
 
 	if res := b.get("/login"); res.status != 200 || len(res.set) != 1 {
 		t.Fatalf("%d %s, %d cookies", res.status, res.body, len(res.set))
@@ -76,11 +76,11 @@ func TestN5_Regenerate(t *testing.T) {
 func TestN5_RegenerateWhileOthersSave(t *testing.T) {
 	t.Parallel()
 	_, here, there := twoNodes(t, fibersession.Config{})
-	h := stored(t, here, map[string]any{"n": 0})
+	h := storedSession(t, here, map[string]any{"n": 0})
 	const workers, times, renewals = 8, 100, 30
 	var wg sync.WaitGroup
 	for w := range workers {
-		mine := again(t, []*fibersession.Store{here, there}[w%2], h.ID())
+		mine := handleOf(t, []*fibersession.Store{here, there}[w%2], h.ID())
 		wg.Go(func() {
 			for range times {
 				if _, err := mine.Incr(ctx, "n", 1); err != nil {
@@ -140,7 +140,7 @@ func TestRegenerate_OtherRequestsGetNoCookie(t *testing.T) {
 	if res := <-answer; res.status != 200 || len(res.set) != 0 {
 		t.Errorf("the other request got %d with %d cookies", res.status, len(res.set))
 	}
-	if got := again(t, s, b.session()).Get("b"); got != 1 {
+	if got := handleOf(t, s, b.session()).Get("b"); got != 1 {
 		t.Error("the other request's change is lost")
 	}
 }
@@ -151,14 +151,14 @@ func TestRegenerate_StatesJoin(t *testing.T) {
 	t.Parallel()
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	there := newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}}) // no feed tells it
-	h := stored(t, here, map[string]any{"n": 1})
-	far := again(t, there, h.ID())
+	h := storedSession(t, here, map[string]any{"n": 1})
+	far := handleOf(t, there, h.ID())
 	var events []fibersession.EventKind
 	stop := far.Watch(func(e fibersession.Event) { events = append(events, e.Kind) })
 	defer stop()
 	must(t, h.Regenerate(ctx))
 
-	met := again(t, there, h.ID()) // there, by its new ID
+	met := handleOf(t, there, h.ID()) // there, by its new ID
 	if got := there.Stats().States; got != 2 {
 		t.Errorf("%d states before they meet", got)
 	}
@@ -183,24 +183,24 @@ func TestRegenerate_StatesJoin(t *testing.T) {
 
 // joining is a session that "here" is about to give a new ID, and that "there" holds too
 // and will meet again under it: no feed tells it.
-func joining(t *testing.T) (here, there *fibersession.Store, h, far *fibersession.Handle) {
+func sessionOnTwoKeys(t *testing.T) (here, there *fibersession.Store, h, far *fibersession.Handle) {
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	there = newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}})
-	h = stored(t, here, map[string]any{"n": 1})
-	return here, there, h, again(t, there, h.ID())
+	h = storedSession(t, here, map[string]any{"n": 1})
+	return here, there, h, handleOf(t, there, h.ID())
 }
 
 // An Update that began on the old state must not write what it read there onto what the
 // state that took over knows.
 func TestRegenerate_StatesJoinDuringAnUpdate(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := joining(t)
+	_, there, h, far := sessionOnTwoKeys(t)
 	runs := 0
 	err := far.Update(ctx, func(tx *fibersession.Tx) error {
 		n := fibersession.Value[int](tx, "n")
 		if runs++; runs == 1 {
 			must(t, h.Regenerate(ctx))
-			again(t, there, h.ID())
+			handleOf(t, there, h.ID())
 			_, err := h.Incr(ctx, "n", 10)
 			must(t, err)
 			must(t, far.Reload(ctx))
@@ -218,17 +218,17 @@ func TestRegenerate_StatesJoinDuringAnUpdate(t *testing.T) {
 // Those who watch the old state hear of what the state that took over knew before.
 func TestRegenerate_StatesJoinAndTellWhatChanged(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := joining(t)
-	n := newsOf(t, far)
+	_, there, h, far := sessionOnTwoKeys(t)
+	rec := recordEvents(t, far)
 	must(t, h.Regenerate(ctx))
 	h.Set("user", "alice")
 	must(t, h.Save(ctx))
-	again(t, there, h.ID())
+	handleOf(t, there, h.ID())
 	must(t, far.Reload(ctx))
-	if e := n.next(); e.Kind != fibersession.Renewed {
+	if e := rec.nextEvent(); e.Kind != fibersession.Renewed {
 		t.Errorf("first it was told %v", e)
 	}
-	if e := n.next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"user"}) {
+	if e := rec.nextEvent(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"user"}) {
 		t.Errorf("then it was told %v", e)
 	}
 }
@@ -236,14 +236,14 @@ func TestRegenerate_StatesJoinAndTellWhatChanged(t *testing.T) {
 // The state that took over does not tell a watcher which the old one is telling.
 func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := joining(t)
+	_, there, h, far := sessionOnTwoKeys(t)
 	told, goOn := make(chan fibersession.EventKind), make(chan struct{})
 	stop := far.Watch(func(e fibersession.Event) {
 		told <- e.Kind
 		<-goOn
 	})
 	defer stop()
-	one := again(t, there, h.ID())
+	one := handleOf(t, there, h.ID())
 	done := make(chan error)
 	go func() {
 		_, err := one.Incr(ctx, "n", 1)
@@ -253,7 +253,7 @@ func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
 		t.Errorf("first it was told %v", kind)
 	}
 	must(t, h.Regenerate(ctx))
-	met := again(t, there, h.ID())
+	met := handleOf(t, there, h.ID())
 	joined := make(chan error)
 	go func() { joined <- far.Reload(ctx) }()
 	select {
@@ -276,10 +276,10 @@ func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
 // A Watch that found the old state just before is one of the state that took over.
 func TestRegenerate_StatesJoinDuringAWatch(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := joining(t)
+	_, there, h, far := sessionOnTwoKeys(t)
 	watch := fibersession.FoundToWatch(far)
 	must(t, h.Regenerate(ctx))
-	met := again(t, there, h.ID())
+	met := handleOf(t, there, h.ID())
 	must(t, far.Reload(ctx))
 	var events []fibersession.EventKind
 	defer watch(func(e fibersession.Event) { events = append(events, e.Kind) })()
@@ -293,13 +293,13 @@ func TestRegenerate_StatesJoinDuringAWatch(t *testing.T) {
 func TestRegenerate_StatesJoinAfterTheLastRelease(t *testing.T) {
 	t.Parallel()
 	st, here, _ := twoNodes(t, fibersession.Config{})
-	g := &gated{Storage: struct{ storage.Storage }{st}, load: make(chan struct{})}
-	there := newStore(t, fibersession.Config{Storage: g, Timeouts: fibersession.Timeouts{Storage: patience}}) // which then has no state
-	h := stored(t, here, nil)
-	far := again(t, there, h.ID())
+	g := &gatedStorage{Storage: struct{ storage.Storage }{st}, load: make(chan struct{})}
+	there := newStore(t, fibersession.Config{Storage: g, Timeouts: fibersession.Timeouts{Storage: waitLimit}}) // which then has no state
+	h := storedSession(t, here, nil)
+	far := handleOf(t, there, h.ID())
 	must(t, h.Regenerate(ctx))
-	again(t, there, h.ID())
-	waits := g.waiting()
+	handleOf(t, there, h.ID())
+	waits := g.nextBlocked()
 	g.on.Store(true)
 	done := make(chan error)
 	go func() { done <- far.Reload(ctx) }()
@@ -312,7 +312,7 @@ func TestRegenerate_StatesJoinAfterTheLastRelease(t *testing.T) {
 func TestRegenerate_OfANewSession(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := fresh(t, s)
+	h := newSession(t, s)
 	old := h.ID()
 	must(t, h.Regenerate(ctx))
 	if h.ID() == old || !h.Fresh() || s.Stats().Writes != 0 {
@@ -320,7 +320,7 @@ func TestRegenerate_OfANewSession(t *testing.T) {
 	}
 	h.Set("n", 1)
 	must(t, h.Save(ctx))
-	if got := again(t, s, h.ID()).Get("n"); got != 1 {
+	if got := handleOf(t, s, h.ID()).Get("n"); got != 1 {
 		t.Errorf("n is %v", got)
 	}
 	if _, err := s.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
@@ -333,8 +333,8 @@ func TestRegenerate_ByTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	_, here, there := twoNodes(t, fibersession.Config{})
 	for range 50 {
-		h := stored(t, here, map[string]any{"n": 1})
-		far := again(t, there, h.ID())
+		h := storedSession(t, here, map[string]any{"n": 1})
+		far := handleOf(t, there, h.ID())
 		var wg sync.WaitGroup
 		for _, mine := range []*fibersession.Handle{h, h.Fork(), far} {
 			wg.Go(func() { must(t, mine.Regenerate(ctx)) })

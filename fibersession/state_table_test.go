@@ -35,8 +35,8 @@ func TestTable_EmptyAfterManySessions(t *testing.T) {
 			known.get("/")
 		}
 	}
-	h := again(t, s, known.session())
-	f := again(t, s, known.session())
+	h := handleOf(t, s, known.session())
+	f := handleOf(t, s, known.session())
 	fork := f.Fork() // lives and dies with f
 	if got := s.Stats(); got.States != 1 || got.Handles != 2 {
 		t.Errorf("with two handles of one session there are %d states and %d handles", got.States, got.Handles)

@@ -17,11 +17,11 @@ func BenchmarkUpdate(b *testing.B) {
 			if on == "memory" {
 				st = memory.New()
 			} else {
-				st = opened(b, redistest.Start(b).URL())
+				st = openStorage(b, redistest.Start(b).URL())
 			}
 			defer st.Close()
-			s := fibersession.New(fibersession.Config{Storage: st, Logger: quiet})
-			h := stored(b, s, map[string]any{"n": 0})
+			s := fibersession.New(fibersession.Config{Storage: st, Logger: discardLogger})
+			h := storedSession(b, s, map[string]any{"n": 0})
 			update := func(tx *fibersession.Tx) error {
 				tx.Set("n", tx.Get("n").(int)+1)
 				return nil

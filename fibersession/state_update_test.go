@@ -17,7 +17,7 @@ import (
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"a": 1, "b": 2})
+	h := storedSession(t, s, map[string]any{"a": 1, "b": 2})
 
 	t.Run("sees its own changes", func(t *testing.T) {
 		must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
@@ -78,7 +78,7 @@ func TestUpdate(t *testing.T) {
 		}
 	})
 	t.Run("stores a new session", func(t *testing.T) {
-		h := fresh(t, s)
+		h := newSession(t, s)
 		must(t, h.Update(ctx, increment))
 		if h.Fresh() || h.Get("n") != 1 {
 			t.Errorf("fresh %v, n %v", h.Fresh(), h.Get("n"))
@@ -118,8 +118,8 @@ func TestUpdate_RunsAgain(t *testing.T) {
 	for name, tt := range tests {
 		for where, store := range map[string]*fibersession.Store{"this node": here, "another node": there} {
 			t.Run(name+", on "+where, func(t *testing.T) {
-				h := stored(t, here, map[string]any{"n": 0, "other": 0})
-				other := again(t, store, h.ID())
+				h := storedSession(t, here, map[string]any{"n": 0, "other": 0})
+				other := handleOf(t, store, h.ID())
 				runs := 0
 				must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
 					runs++
@@ -146,8 +146,8 @@ func TestUpdate_RefusalRestsOnTheNewest(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, here, map[string]any{"credit": 0})
-	rich := again(t, there, h.ID())
+	h := storedSession(t, here, map[string]any{"credit": 0})
+	rich := handleOf(t, there, h.ID())
 	rich.Set("credit", 100)
 	must(t, rich.Save(ctx))
 
@@ -167,7 +167,7 @@ func TestUpdate_RefusalRestsOnTheNewest(t *testing.T) {
 func TestUpdate_Nested(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h, other := stored(t, s, map[string]any{"n": 0}), stored(t, s, map[string]any{"n": 0})
+	h, other := storedSession(t, s, map[string]any{"n": 0}), storedSession(t, s, map[string]any{"n": 0})
 	fork := h.Fork()
 	defer fork.Release()
 	fork.Set("x", 1)
@@ -199,7 +199,7 @@ func TestUpdate_Nested(t *testing.T) {
 func TestUpdate_SlowIsNotStarved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"slow": 0, "busy": 0})
+	h := storedSession(t, s, map[string]any{"slow": 0, "busy": 0})
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for range 4 {
@@ -231,7 +231,7 @@ func TestUpdate_SlowIsNotStarved(t *testing.T) {
 func TestUpdate_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"n": 0})
+	h := storedSession(t, s, map[string]any{"n": 0})
 	short, cancel := context.WithCancel(ctx)
 	runs := 0
 	err := h.Update(short, func(tx *fibersession.Tx) error {
@@ -279,7 +279,7 @@ func TestIncr(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := stored(t, s, map[string]any{})
+			h := storedSession(t, s, map[string]any{})
 			if tt.from != nil {
 				h.Set("n", tt.from)
 				must(t, h.Save(ctx))
@@ -295,7 +295,7 @@ func TestIncr(t *testing.T) {
 		})
 	}
 	t.Run("on an unsaved change", func(t *testing.T) {
-		h := stored(t, s, map[string]any{"n": 1})
+		h := storedSession(t, s, map[string]any{"n": 1})
 		h.Set("n", 10)
 		h.Set("m", 1)
 		if n, err := h.Incr(ctx, "n", 1); err != nil || n != 11 || h.Get("n") != 11 {

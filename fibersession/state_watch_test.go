@@ -15,7 +15,7 @@ func TestWatch(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, here, map[string]any{"a": 1, "b": []int{1}})
+	h := storedSession(t, here, map[string]any{"a": 1, "b": []int{1}})
 	var events []fibersession.Event // the calls of one session never overlap
 	stop := h.Watch(func(e fibersession.Event) { events = append(events, e) })
 	next := func() fibersession.Event {
@@ -38,7 +38,7 @@ func TestWatch(t *testing.T) {
 	if e := next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"a", "b"}) {
 		t.Errorf("after Save: %+v", e)
 	}
-	other := again(t, there, h.ID())
+	other := handleOf(t, there, h.ID())
 	other.Set("c", 1)
 	other.Set("a", 2) // as it is
 	must(t, other.Save(ctx))
@@ -72,7 +72,7 @@ func TestWatch(t *testing.T) {
 func TestWatch_CallsBack(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"n": 0})
+	h := storedSession(t, s, map[string]any{"n": 0})
 	var seen []string
 	var stopSecond func()
 	stopFirst := h.Watch(func(e fibersession.Event) {
@@ -101,14 +101,14 @@ func TestWatch_TimesInNamedZones(t *testing.T) {
 	t.Parallel()
 	_, here, there := twoNodes(t, fibersession.Config{})
 	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.FixedZone("XYZ", 3*3600))
-	h := stored(t, here, map[string]any{"at": at, "moved": at, "n": 1})
-	n := newsOf(t, h)
-	far := again(t, there, h.ID())
+	h := storedSession(t, here, map[string]any{"at": at, "moved": at, "n": 1})
+	rec := recordEvents(t, h)
+	far := handleOf(t, there, h.ID())
 	far.Set("n", 2)
 	far.Set("moved", at.UTC()) // the same moment, shown otherwise
 	must(t, far.Save(ctx))
 	must(t, h.Reload(ctx))
-	keys := n.next().Keys
+	keys := rec.nextEvent().Keys
 	slices.Sort(keys)
 	if !slices.Equal(keys, []string{"moved", "n"}) {
 		t.Errorf("it was told of %q", keys)

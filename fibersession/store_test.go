@@ -11,12 +11,12 @@ import (
 
 func TestGetByID(t *testing.T) {
 	t.Parallel()
-	spy := faulty.New(memory.New(), nil)
-	defer func() { _ = spy.Close() }()
-	s := newStore(t, fibersession.Config{Storage: spy})
-	h := stored(t, s, map[string]any{"user": "eve"})
+	st := faulty.New(memory.New(), nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	h := storedSession(t, s, map[string]any{"user": "eve"})
 
-	if got := fibersession.Value[string](again(t, s, h.ID()), "user"); got != "eve" {
+	if got := fibersession.Value[string](handleOf(t, s, h.ID()), "user"); got != "eve" {
 		t.Errorf("user is %q", got)
 	}
 	unknown := h.ID()[:42] + "_"
@@ -26,7 +26,7 @@ func TestGetByID(t *testing.T) {
 	if _, err := s.GetByID(ctx, unknown); !errors.Is(err, fibersession.ErrNotFound) {
 		t.Errorf("unknown ID: %v, want ErrNotFound", err)
 	}
-	before := spy.Calls()
+	before := st.Calls()
 	for _, id := range badIDs(h.ID()) {
 		if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
 			t.Errorf("bad ID: %v, want ErrNotFound", err)
@@ -35,7 +35,7 @@ func TestGetByID(t *testing.T) {
 			must(t, s.Delete(id))
 		}
 	}
-	if calls := spy.Calls() - before; calls != 0 {
+	if calls := st.Calls() - before; calls != 0 {
 		t.Errorf("bad IDs reached the store %d times", calls)
 	}
 }
@@ -43,7 +43,7 @@ func TestGetByID(t *testing.T) {
 func TestStore_Delete(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, nil)
+	h := storedSession(t, s, nil)
 	id := h.ID()
 	must(t, s.Delete(id))
 	must(t, s.Delete(id))
@@ -63,7 +63,7 @@ func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
 	shop := newStore(t, fibersession.Config{Storage: st, Prefix: "shop:"})
 	blog := newStore(t, fibersession.Config{Storage: st, Prefix: "blog:"})
 	must(t, st.Set("shop:other", []byte("x"), 0))
-	a, b := stored(t, shop, nil), stored(t, blog, nil)
+	a, b := storedSession(t, shop, nil), storedSession(t, blog, nil)
 
 	must(t, shop.Reset())
 	if err := a.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) {

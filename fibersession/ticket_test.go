@@ -20,17 +20,17 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-const page = "https://example.com" // whose tickets these are
+const ticketOrigin = "https://example.com" // whose tickets these are
 
 // ticketOf returns a ticket of h's session for the origin page, or the one given.
-func ticketOf(t testing.TB, s *fibersession.Store, h *fibersession.Handle, origin ...string) string {
+func issueTicket(t testing.TB, s *fibersession.Store, h *fibersession.Handle, origin ...string) string {
 	t.Helper()
-	ticket, err := tryTicket(t, s, h, origin...)
+	ticket, err := requestTicket(t, s, h, origin...)
 	must(t, err)
 	return ticket
 }
 
-func tryTicket(t testing.TB, s *fibersession.Store, h *fibersession.Handle, origin ...string) (ticket string, err error) {
+func requestTicket(t testing.TB, s *fibersession.Store, h *fibersession.Handle, origin ...string) (ticket string, err error) {
 	t.Helper()
 	app := fiber.New()
 	app.Post("/", func(c *fiber.Ctx) error {
@@ -38,7 +38,7 @@ func tryTicket(t testing.TB, s *fibersession.Store, h *fibersession.Handle, orig
 		return nil
 	})
 	b := newBrowser(t, app)
-	b.headers = map[string]string{"Origin": page}
+	b.headers = map[string]string{"Origin": ticketOrigin}
 	b.cookies["__Host-session"] = h.ID()
 	if res := b.do("POST", "/"); len(res.set) != 0 {
 		t.Errorf("a ticket comes with the cookies %v", res.set)
@@ -51,19 +51,19 @@ func TestTicket(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		a, b := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
-		h := stored(t, a, map[string]any{"user": "ada"})
-		ticket := ticketOf(t, a, h)
-		if len(ticket) != 43 || ticket == ticketOf(t, a, h) {
+		h := storedSession(t, a, map[string]any{"user": "ada"})
+		ticket := issueTicket(t, a, h)
+		if len(ticket) != 43 || ticket == issueTicket(t, a, h) {
 			t.Errorf("the ticket is %q", ticket)
 		}
-		got, err := b.Redeem(ctx, ticket, page)
+		got, err := b.Redeem(ctx, ticket, ticketOrigin)
 		must(t, err)
 		defer got.Release()
 		if got.Get("user") != "ada" || got.ID() != h.ID() || got.Pseudonym("x") != h.Pseudonym("x") {
 			t.Error("it opens another session")
 		}
 		for _, s := range []*fibersession.Store{a, b} {
-			if _, err := s.Redeem(ctx, ticket, page); !errors.Is(err, fibersession.ErrTicketUsed) {
+			if _, err := s.Redeem(ctx, ticket, ticketOrigin); !errors.Is(err, fibersession.ErrTicketUsed) {
 				t.Errorf("the second time: %v", err)
 			}
 		}
@@ -74,20 +74,20 @@ func TestTicket_IsRefused(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		s := newStore(t, fibersession.Config{Storage: st})
-		h := stored(t, s, nil)
+		h := storedSession(t, s, nil)
 		cookie := func() string {
 			must(t, h.Regenerate(ctx))
 			ticket, err := h.CookieTicket(ctx)
 			must(t, err)
 			return ticket
 		}()
-		moved, gone := stored(t, s, nil), stored(t, s, nil)
-		ofMoved, ofGone := ticketOf(t, s, moved), ticketOf(t, s, gone)
+		moved, gone := storedSession(t, s, nil), storedSession(t, s, nil)
+		ofMoved, ofGone := issueTicket(t, s, moved), issueTicket(t, s, gone)
 		must(t, moved.Regenerate(ctx))
 		must(t, gone.Destroy(ctx))
-		good := ticketOf(t, s, h)
-		swapped := ticketOf(t, s, h)
-		must(t, st.Set(s.TicketKey(swapped), valueOf(t, st, s.TicketKey(good)), time.Minute))
+		good := issueTicket(t, s, h)
+		swapped := issueTicket(t, s, h)
+		must(t, st.Set(s.TicketKey(swapped), storedValue(t, st, s.TicketKey(good)), time.Minute))
 		junk := strings.Repeat("j", 43)
 		must(t, st.Set(s.TicketKey(junk), []byte("junk"), time.Minute))
 
@@ -95,28 +95,28 @@ func TestTicket_IsRefused(t *testing.T) {
 			ticket, origin string
 			want           error
 		}{
-			"none":                    {"", page, fibersession.ErrTicketUnknown},
-			"never issued":            {strings.Repeat("A", 43), page, fibersession.ErrTicketUnknown},
-			"too short":               {good[:42], page, fibersession.ErrTicketUnknown},
-			"too long":                {good + "A", page, fibersession.ErrTicketUnknown},
-			"1 MB":                    {strings.Repeat("A", 1<<20), page, fibersession.ErrTicketUnknown},
-			"other characters":        {"../" + good[3:], page, fibersession.ErrTicketUnknown},
-			"NUL":                     {good[:42] + "\x00", page, fibersession.ErrTicketUnknown},
-			"a session's ID":          {h.ID(), page, fibersession.ErrTicketUnknown},
-			"a cookie's ticket":       {cookie, page, fibersession.ErrTicketUnknown},
-			"another ticket's value":  {swapped, page, fibersession.ErrTicketUnknown},
-			"somebody else's value":   {junk, page, fibersession.ErrTicketUnknown},
-			"another host":            {ticketOf(t, s, h), "https://evil.example", fibersession.ErrTicketOrigin},
-			"another scheme":          {ticketOf(t, s, h), "http://example.com", fibersession.ErrTicketOrigin},
-			"another port":            {ticketOf(t, s, h), page + ":8443", fibersession.ErrTicketOrigin},
-			"a subdomain":             {ticketOf(t, s, h), "https://a.example.com", fibersession.ErrTicketOrigin},
-			"a longer name":           {ticketOf(t, s, h), page + ".evil.example", fibersession.ErrTicketOrigin},
-			"with a path":             {ticketOf(t, s, h), page + "/", fibersession.ErrTicketOrigin},
-			"with a user":             {ticketOf(t, s, h), "https://example.com@evil.example", fibersession.ErrTicketOrigin},
-			"null":                    {ticketOf(t, s, h), "null", fibersession.ErrTicketOrigin},
-			"no origin":               {ticketOf(t, s, h), "", fibersession.ErrTicketOrigin},
-			"a session that has left": {ofMoved, page, fibersession.ErrTicketSession},
-			"a session that ended":    {ofGone, page, fibersession.ErrTicketSession},
+			"none":                    {"", ticketOrigin, fibersession.ErrTicketUnknown},
+			"never issued":            {strings.Repeat("A", 43), ticketOrigin, fibersession.ErrTicketUnknown},
+			"too short":               {good[:42], ticketOrigin, fibersession.ErrTicketUnknown},
+			"too long":                {good + "A", ticketOrigin, fibersession.ErrTicketUnknown},
+			"1 MB":                    {strings.Repeat("A", 1<<20), ticketOrigin, fibersession.ErrTicketUnknown},
+			"other characters":        {"../" + good[3:], ticketOrigin, fibersession.ErrTicketUnknown},
+			"NUL":                     {good[:42] + "\x00", ticketOrigin, fibersession.ErrTicketUnknown},
+			"a session's ID":          {h.ID(), ticketOrigin, fibersession.ErrTicketUnknown},
+			"a cookie's ticket":       {cookie, ticketOrigin, fibersession.ErrTicketUnknown},
+			"another ticket's value":  {swapped, ticketOrigin, fibersession.ErrTicketUnknown},
+			"somebody else's value":   {junk, ticketOrigin, fibersession.ErrTicketUnknown},
+			"another host":            {issueTicket(t, s, h), "https://evil.example", fibersession.ErrTicketOrigin},
+			"another scheme":          {issueTicket(t, s, h), "http://example.com", fibersession.ErrTicketOrigin},
+			"another port":            {issueTicket(t, s, h), ticketOrigin + ":8443", fibersession.ErrTicketOrigin},
+			"a subdomain":             {issueTicket(t, s, h), "https://a.example.com", fibersession.ErrTicketOrigin},
+			"a longer name":           {issueTicket(t, s, h), ticketOrigin + ".evil.example", fibersession.ErrTicketOrigin},
+			"with a path":             {issueTicket(t, s, h), ticketOrigin + "/", fibersession.ErrTicketOrigin},
+			"with a user":             {issueTicket(t, s, h), "https://example.com@evil.example", fibersession.ErrTicketOrigin},
+			"null":                    {issueTicket(t, s, h), "null", fibersession.ErrTicketOrigin},
+			"no origin":               {issueTicket(t, s, h), "", fibersession.ErrTicketOrigin},
+			"a session that has left": {ofMoved, ticketOrigin, fibersession.ErrTicketSession},
+			"a session that ended":    {ofGone, ticketOrigin, fibersession.ErrTicketSession},
 		}
 		for name, tt := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestTicket_IsRefused(t *testing.T) {
 					t.Errorf("%v, want %v", err, tt.want)
 				}
 				if len(tt.ticket) == 43 && tt.want != fibersession.ErrTicketUnknown {
-					if _, err := s.Redeem(ctx, tt.ticket, page); !errors.Is(err, fibersession.ErrTicketUsed) {
+					if _, err := s.Redeem(ctx, tt.ticket, ticketOrigin); !errors.Is(err, fibersession.ErrTicketUsed) {
 						t.Errorf("and then, as it should be: %v; the refusal was to use it up", err)
 					}
 				}
@@ -141,15 +141,15 @@ func TestTicket_IsRefused(t *testing.T) {
 
 // A ticket is good until its deadline and not at it, and is then told from an invention.
 func TestTicket_Deadline(t *testing.T) {
-	inTime(t, fibersession.Config{Timeouts: fibersession.Timeouts{Ticket: 10 * time.Second}}, func(t *testing.T, s *fibersession.Store) {
-		h := stored(t, s, nil)
+	withFakeClock(t, fibersession.Config{Timeouts: fibersession.Timeouts{Ticket: 10 * time.Second}}, func(t *testing.T, s *fibersession.Store) {
+		h := storedSession(t, s, nil)
 		defer h.Release()
-		early, late, used := ticketOf(t, s, h), ticketOf(t, s, h), ticketOf(t, s, h)
-		got, err := s.Redeem(ctx, used, page)
+		early, late, used := issueTicket(t, s, h), issueTicket(t, s, h), issueTicket(t, s, h)
+		got, err := s.Redeem(ctx, used, ticketOrigin)
 		must(t, err)
 		got.Release()
 		time.Sleep(10*time.Second - time.Millisecond)
-		got, err = s.Redeem(ctx, early, page)
+		got, err = s.Redeem(ctx, early, ticketOrigin)
 		must(t, err)
 		got.Release()
 		time.Sleep(time.Millisecond)
@@ -159,7 +159,7 @@ func TestTicket_Deadline(t *testing.T) {
 		}{
 			"late": {late, fibersession.ErrTicketExpired}, "used": {used, fibersession.ErrTicketUsed},
 		} {
-			if _, err := s.Redeem(ctx, tt.ticket, page); !errors.Is(err, tt.want) {
+			if _, err := s.Redeem(ctx, tt.ticket, ticketOrigin); !errors.Is(err, tt.want) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -174,14 +174,14 @@ func TestTicket_OnceAmongMany(t *testing.T) {
 		for range 3 {
 			nodes = append(nodes, newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}}))
 		}
-		h := stored(t, nodes[0], nil)
+		h := storedSession(t, nodes[0], nil)
 		for range 20 {
-			ticket := ticketOf(t, nodes[0], h)
+			ticket := issueTicket(t, nodes[0], h)
 			var in atomic.Int32
 			var wg sync.WaitGroup
 			for i := range 12 {
 				wg.Go(func() { // waited for below
-					got, err := nodes[i%3].Redeem(ctx, ticket, page)
+					got, err := nodes[i%3].Redeem(ctx, ticket, ticketOrigin)
 					if err == nil {
 						in.Add(1)
 						got.Release()
@@ -202,13 +202,13 @@ func TestTicket_OnceAmongMany(t *testing.T) {
 func TestTicket_IsIssued(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, nil)
+	h := storedSession(t, s, nil)
 	for origin, ok := range map[string]bool{
 		"https://app.example.com": true, "http://localhost:3000": true, "https://[::1]:8443": true, "capacitor://localhost": true,
 		"null": false, "": false, "example.com": false, "https://": false, "https://a/b": false, "https://a?b": false,
 		"https://u@a": false, "//a": false, "https://" + strings.Repeat("a", 600): false, "https://a\x00": false,
 	} {
-		ticket, err := tryTicket(t, s, h, origin)
+		ticket, err := requestTicket(t, s, h, origin)
 		if ok != (err == nil) || !ok && !errors.Is(err, fibersession.ErrTicketOrigin) {
 			t.Errorf("for %.40q: %v", origin, err)
 		}
@@ -221,12 +221,12 @@ func TestTicket_IsIssued(t *testing.T) {
 			got.Release()
 		}
 	}
-	visitor := fresh(t, s)
-	if _, err := tryTicket(t, s, visitor); !errors.Is(err, fibersession.ErrTicketSession) {
+	visitor := newSession(t, s)
+	if _, err := requestTicket(t, s, visitor); !errors.Is(err, fibersession.ErrTicketSession) {
 		t.Errorf("a session that was never stored: %v", err)
 	}
 	must(t, h.Destroy(ctx))
-	if _, err := tryTicket(t, s, h); !errors.Is(err, fibersession.ErrTicketSession) {
+	if _, err := requestTicket(t, s, h); !errors.Is(err, fibersession.ErrTicketSession) {
 		t.Errorf("a session that ended: %v", err)
 	}
 }
@@ -258,16 +258,16 @@ func TestTicket_SavesFirst(t *testing.T) {
 func TestTicket_IsNotInTheStorage(t *testing.T) {
 	t.Parallel()
 	base := memory.New()
-	seen := &recording{Storage: base}
+	seen := &recordingStorage{Storage: base}
 	defer func() { _ = base.Close() }()
 	s := newStore(t, fibersession.Config{Storage: seen})
-	h := stored(t, s, nil)
+	h := storedSession(t, s, nil)
 	old := h.ID()
 	must(t, h.Regenerate(ctx))
-	ticket := ticketOf(t, s, h)
+	ticket := issueTicket(t, s, h)
 	cookie, err := h.CookieTicket(ctx)
 	must(t, err)
-	got, err := s.Redeem(ctx, ticket, page)
+	got, err := s.Redeem(ctx, ticket, ticketOrigin)
 	must(t, err)
 	got.Release()
 	for name, secret := range map[string]string{"ID": h.ID(), "old ID": old, "ticket": ticket, "cookie ticket": cookie} {
@@ -275,7 +275,7 @@ func TestTicket_IsNotInTheStorage(t *testing.T) {
 			t.Errorf("the %s is in the storage", name)
 		}
 	}
-	if left := valueOf(t, base, s.TicketKey(ticket)); bytes.Contains(left, []byte(page)) || len(left) > 16 {
+	if left := storedValue(t, base, s.TicketKey(ticket)); bytes.Contains(left, []byte(ticketOrigin)) || len(left) > 16 {
 		t.Errorf("of a used ticket there is still %q", left)
 	}
 }
@@ -290,17 +290,17 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 			for nth := 1; ; nth++ {
 				st := faulty.New(memory.New(), nil)
 				s := newStore(t, fibersession.Config{Storage: st})
-				h := stored(t, s, nil)
-				ticket := ticketOf(t, s, h)
+				h := storedSession(t, s, nil)
+				ticket := issueTicket(t, s, h)
 				begun := st.Calls()
 				st.SetPlan(faulty.OnCall(begun+nth, fault))
-				first, err := s.Redeem(ctx, ticket, page)
+				first, err := s.Redeem(ctx, ticket, ticketOrigin)
 				reached := st.Calls() >= begun+nth
 				st.SetPlan(nil)
 				if reached && (err == nil || errors.Is(err, fibersession.ErrTicket) || strings.Contains(err.Error(), ticket)) {
 					t.Errorf("call %d failed: %v", nth, err)
 				}
-				second, again := s.Redeem(ctx, ticket, page)
+				second, again := s.Redeem(ctx, ticket, ticketOrigin)
 				if used := nth > 1 && !(nth == 2 && name == "refused"); used != errors.Is(again, fibersession.ErrTicketUsed) {
 					t.Errorf("call %d failed, then: %v", nth, again)
 				}
@@ -310,7 +310,7 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 					}
 				}
 				st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
-				if _, err := tryTicket(t, s, h); err == nil || errors.Is(err, fibersession.ErrTicket) {
+				if _, err := requestTicket(t, s, h); err == nil || errors.Is(err, fibersession.ErrTicket) {
 					t.Errorf("issued all the same: %v", err)
 				}
 				h.Release()
@@ -325,10 +325,10 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 		})
 	}
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, nil)
+	h := storedSession(t, s, nil)
 	for name, random := range map[string]io.Reader{"an error": iotest.ErrReader(errBroken), "too little": bytes.NewReader(make([]byte, 31))} {
 		s.SetRandom(random)
-		if ticket, err := tryTicket(t, s, h); !errors.Is(err, fibersession.ErrRandom) || ticket != "" {
+		if ticket, err := requestTicket(t, s, h); !errors.Is(err, fibersession.ErrRandom) || ticket != "" {
 			t.Errorf("%s: %q, %v", name, ticket, err)
 		}
 	}
@@ -361,7 +361,7 @@ func TestN5_RedeemCookie(t *testing.T) {
 				b, eve := newBrowser(t, apps["this"]), newBrowser(t, app)
 				b.get("/in?user=ada")
 				eve.get("/in?user=eve")
-				h := again(t, s, b.session())
+				h := handleOf(t, s, b.session())
 				if _, err := h.CookieTicket(ctx); !errors.Is(err, fibersession.ErrTicketSession) {
 					t.Errorf("without a new ID: %v", err)
 				}
@@ -385,7 +385,7 @@ func TestN5_RedeemCookie(t *testing.T) {
 					refused(who+" again", b, v, fibersession.ErrTicketUsed)
 				}
 				refused("an invention", b, strings.Repeat("A", 43), fibersession.ErrTicketUnknown)
-				refused("a ticket of the other kind", b, ticketOf(t, newStore(t, fibersession.Config{Storage: st}), h), fibersession.ErrTicketUnknown)
+				refused("a ticket of the other kind", b, issueTicket(t, newStore(t, fibersession.Config{Storage: st}), h), fibersession.ErrTicketUnknown)
 				late := ticket()
 				must(t, h.Regenerate(ctx))
 				refused("from before a newer ID", b, late, fibersession.ErrTicketSession)
@@ -418,7 +418,7 @@ func TestN5_RedeemCookieSigned(t *testing.T) {
 	b := newBrowser(t, app)
 	b.get("/in")
 	id, _, _ := strings.Cut(b.cookies["session"], ".")
-	h := again(t, s, id)
+	h := handleOf(t, s, id)
 	must(t, h.Regenerate(ctx))
 	for value, status := range map[string]int{id: 500, id + "." + strings.Repeat("A", 43): 500, b.cookies["session"]: 200} {
 		ticket, err := h.CookieTicket(ctx)
@@ -439,7 +439,7 @@ func TestN5_FormerIDsAreBounded(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, s, nil)
+	h := storedSession(t, s, nil)
 	sizes := map[int]bool{}
 	for range 50 {
 		must(t, h.Regenerate(ctx))
@@ -447,7 +447,7 @@ func TestN5_FormerIDsAreBounded(t *testing.T) {
 	for range 3 {
 		ticket, err := h.CookieTicket(ctx)
 		must(t, err)
-		sizes[len(valueOf(t, st, strings.Replace(s.TicketKey(ticket), "ticket:", "cookie:", 1)))] = true
+		sizes[len(storedValue(t, st, strings.Replace(s.TicketKey(ticket), "ticket:", "cookie:", 1)))] = true
 	}
 	for n := range sizes {
 		if n > 400 {
@@ -459,11 +459,11 @@ func TestN5_FormerIDsAreBounded(t *testing.T) {
 func FuzzVoucher(f *testing.F) {
 	st := memory.New()
 	f.Cleanup(func() { _ = st.Close() })
-	s := fibersession.New(fibersession.Config{Storage: st, Logger: quiet})
+	s := fibersession.New(fibersession.Config{Storage: st, Logger: discardLogger})
 	f.Cleanup(func() { _ = s.Close() })
-	h := stored(f, s, nil)
-	ticket := ticketOf(f, s, h)
-	good := valueOf(f, st, s.TicketKey(ticket))
+	h := storedSession(f, s, nil)
+	ticket := issueTicket(f, s, h)
+	good := storedValue(f, st, s.TicketKey(ticket))
 	f.Add(good)
 	f.Add([]byte{})
 	f.Add([]byte{2, 0, 0, 0, 0, 0, 0, 0, 0})

@@ -16,10 +16,10 @@ func BenchmarkFeed(b *testing.B) {
 		if on == "memory" {
 			st = memory.New()
 		} else {
-			st = opened(b, redistest.Start(b).URL())
+			st = openStorage(b, redistest.Start(b).URL())
 		}
-		s := fibersession.New(fibersession.Config{Storage: st, Logger: quiet})
-		h := stored(b, s, map[string]any{"n": 0})
+		s := fibersession.New(fibersession.Config{Storage: st, Logger: discardLogger})
+		h := storedSession(b, s, map[string]any{"n": 0})
 		run := func(name string, op func() error) {
 			b.Run(on+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
@@ -33,9 +33,9 @@ func BenchmarkFeed(b *testing.B) {
 		incr := func() error { _, err := h.Incr(ctx, "n", 1); return err }
 		run("Incr, not watched", incr)
 		var stop func()
-		settled(b, s, func() { stop = h.Watch(func(fibersession.Event) {}) })
+		waitForSubscription(b, s, func() { stop = h.Watch(func(fibersession.Event) {}) })
 		run("Incr, watched", incr)
-		soon(b, "it is tracked", func() bool {
+		waitFor(b, "it is tracked", func() bool {
 			return h.Refresh(ctx, fibersession.Tracked) == nil && s.Stats().Spared > 0
 		})
 		run("Refresh, strict", func() error { return h.Refresh(ctx, fibersession.Strict) })

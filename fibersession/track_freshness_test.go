@@ -21,9 +21,9 @@ func TestStrictReadInMemory(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
-	h := stored(t, here, map[string]any{"n": 0})
+	h := storedSession(t, here, map[string]any{"n": 0})
 	defer h.Release()
-	other := again(t, there, h.ID())
+	other := handleOf(t, there, h.ID())
 	defer other.Release()
 	read := func(decodes uint64, n int) {
 		t.Helper()
@@ -61,7 +61,7 @@ func TestStrictReadInMemory(t *testing.T) {
 func TestStrictReadInMemory_WithoutEnvelope(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Builtin: true})
-	h := stored(t, s, map[string]any{"n": 0})
+	h := storedSession(t, s, map[string]any{"n": 0})
 	defer h.Release()
 	ends := h.Deadline()
 	must(t, h.Refresh(ctx, fibersession.Strict))
@@ -74,7 +74,7 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cfg   fibersession.Config
 		f     fibersession.Freshness
-		do    func(w *world, h *fibersession.Handle)
+		do    func(ft *feedTest, h *fibersession.Handle)
 		loads uint64 // of one Refresh
 	}{
 		"healthy":              {f: fibersession.Tracked},
@@ -82,62 +82,62 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 		"the default":          {loads: 1},
 		"by config":            {cfg: fibersession.Config{Freshness: fibersession.Tracked}},
 		"strict beats config":  {cfg: fibersession.Config{Freshness: fibersession.Tracked}, f: fibersession.Strict, loads: 1},
-		"as late as it may be": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 2*time.Second) }},
-		"too late":             {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 2*time.Second+1) }, loads: 1},
+		"as late as it may be": {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 2*time.Second) }},
+		"too late":             {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 2*time.Second+1) }, loads: 1},
 		"too late by config": {cfg: fibersession.Config{Tracking: fibersession.Tracking{MaxLag: time.Second}}, f: fibersession.Tracked, loads: 1,
-			do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, false, 1100*time.Millisecond) }},
-		"not known how late": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) { w.radio.set(false, true, 0) }, loads: 1},
+			do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 1100*time.Millisecond) }},
+		"not known how late": {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, true, 0) }, loads: 1},
 		"builtin":            {cfg: fibersession.Config{Builtin: true}, f: fibersession.Tracked, loads: 1},
-		"own change": {f: fibersession.Tracked, do: func(_ *world, h *fibersession.Handle) {
+		"own change": {f: fibersession.Tracked, do: func(_ *feedTest, h *fibersession.Handle) {
 			h.Set("n", 2)
 			must(t, h.Save(ctx))
 		}},
-		"a change that was told": {f: fibersession.Tracked, do: func(w *world, h *fibersession.Handle) {
-			hb := again(w.t, w.b, h.ID())
+		"a change that was told": {f: fibersession.Tracked, do: func(ft *feedTest, h *fibersession.Handle) {
+			hb := handleOf(ft.t, ft.b, h.ID())
 			hb.Set("n", 2)
-			must(w.t, hb.Save(ctx))
+			must(ft.t, hb.Save(ctx))
 			synctest.Wait()
 		}},
-		"after a new ID": {f: fibersession.Tracked, do: func(w *world, h *fibersession.Handle) {
-			must(w.t, h.Regenerate(ctx))
+		"after a new ID": {f: fibersession.Tracked, do: func(ft *feedTest, h *fibersession.Handle) {
+			must(ft.t, h.Regenerate(ctx))
 			synctest.Wait()
 		}},
-		"after a gap": {f: fibersession.Tracked, do: func(w *world, _ *fibersession.Handle) {
-			w.radio.tell(storage.Change{Kind: storage.Gap})
+		"after a gap": {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) {
+			ft.feed.deliver(storage.Change{Kind: storage.Gap})
 			synctest.Wait()
 		}},
-		"after a gap, and the store does not answer it": {f: fibersession.Tracked, loads: 1, do: func(w *world, _ *fibersession.Handle) {
-			w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
-			w.radio.tell(storage.Change{Kind: storage.Gap})
+		"after a gap, and the store does not answer it": {f: fibersession.Tracked, loads: 1, do: func(ft *feedTest, _ *fibersession.Handle) {
+			ft.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
+			ft.feed.deliver(storage.Change{Kind: storage.Gap})
 			synctest.Wait()
-			w.faulty.SetPlan(nil)
+			ft.faulty.SetPlan(nil)
 		}},
-		"after a write of unknown outcome": {f: fibersession.Tracked, loads: 1, do: func(w *world, h *fibersession.Handle) {
-			w.radio.set(true, false, 0)
-			w.faulty.SetPlan(faulty.OnMethod("CompareAndSwap", faulty.Fault{Lose: errors.New("cut")}))
+		"after a write of unknown outcome": {f: fibersession.Tracked, loads: 1, do: func(ft *feedTest, h *fibersession.Handle) {
+			ft.feed.set(true, false, 0)
+			ft.faulty.SetPlan(faulty.OnMethod("CompareAndSwap", faulty.Fault{Lose: errors.New("cut")}))
 			f := h.Fork()
 			f.Set("n", 2)
 			if err := f.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
 				t.Errorf("the save: %v", err)
 			}
-			w.faulty.SetPlan(nil)
+			ft.faulty.SetPlan(nil)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, tt.cfg, func(w *world) {
-				h, _, _ := w.share(map[string]any{"n": 1})
+			runFeedTest(t, tt.cfg, func(ft *feedTest) {
+				h, _, _ := ft.shareSession(map[string]any{"n": 1})
 				if tt.do != nil {
-					tt.do(w, h)
+					tt.do(ft, h)
 				}
-				before := w.a.Stats()
-				must(w.t, h.Refresh(ctx, tt.f))
-				s := w.a.Stats()
+				before := ft.a.Stats()
+				must(ft.t, h.Refresh(ctx, tt.f))
+				s := ft.a.Stats()
 				if s.Loads-before.Loads != tt.loads || s.Spared-before.Spared != 1-tt.loads {
-					w.t.Errorf("%d reads, %d spared; want %d and %d", s.Loads-before.Loads, s.Spared-before.Spared, tt.loads, 1-tt.loads)
+					ft.t.Errorf("%d reads, %d spared; want %d and %d", s.Loads-before.Loads, s.Spared-before.Spared, tt.loads, 1-tt.loads)
 				}
-				want := again(w.t, w.b, h.ID()).Get("n")
+				want := handleOf(ft.t, ft.b, h.ID()).Get("n")
 				if h.Get("n") != want {
-					w.t.Errorf("it has %v, want %v", h.Get("n"), want)
+					ft.t.Errorf("it has %v, want %v", h.Get("n"), want)
 				}
 			})
 		})
@@ -147,26 +147,26 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 // A session that nobody watches is not tracked, and one whose limit has passed is
 // asked for.
 func TestTracked_OnlyWhatIsWatchedAndAlive(t *testing.T) {
-	inWorld(t, fibersession.Config{Expiration: time.Hour, Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
-		t := w.t
-		quietly := stored(t, w.a, map[string]any{"n": 1})
+	runFeedTest(t, fibersession.Config{Expiration: time.Hour, Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
+		t := ft.t
+		quietly := storedSession(t, ft.a, map[string]any{"n": 1})
 		must(t, quietly.Refresh(ctx, 0))
-		if s := w.a.Stats(); s.Spared != 0 || s.Loads != 1 {
+		if s := ft.a.Stats(); s.Spared != 0 || s.Loads != 1 {
 			t.Errorf("nobody watches: %d spared, %d reads", s.Spared, s.Loads)
 		}
-		h, hb, _ := w.share(nil)
-		w.radio.set(true, false, 0)
+		h, hb, _ := ft.shareSession(nil)
+		ft.feed.set(true, false, 0)
 		time.Sleep(30 * time.Minute)
 		must(t, hb.Touch(ctx)) // and a does not hear of it
 		time.Sleep(30*time.Minute - 1)
 		must(t, h.Refresh(ctx, 0))
-		if w.a.Stats().Spared != 1 {
+		if ft.a.Stats().Spared != 1 {
 			t.Error("it was asked for before its limit")
 		}
-		before := w.a.Stats().Loads
+		before := ft.a.Stats().Loads
 		time.Sleep(2 * time.Nanosecond)
 		must(t, h.Refresh(ctx, 0))
-		if n := w.a.Stats().Loads - before; n != 1 {
+		if n := ft.a.Stats().Loads - before; n != 1 {
 			t.Errorf("past its limit as it was known: %d reads", n)
 		}
 	})
@@ -174,14 +174,14 @@ func TestTracked_OnlyWhatIsWatchedAndAlive(t *testing.T) {
 
 // Requests are served from the node's copy as well.
 func TestTracked_Requests(t *testing.T) {
-	inWorld(t, fibersession.Config{Freshness: fibersession.Tracked}, func(w *world) {
-		h, _, _ := w.share(nil)
-		id, loads := h.ID(), w.a.Stats().Loads
+	runFeedTest(t, fibersession.Config{Freshness: fibersession.Tracked}, func(ft *feedTest) {
+		h, _, _ := ft.shareSession(nil)
+		id, loads := h.ID(), ft.a.Stats().Loads
 		for range 10 {
-			again(w.t, w.a, id)
+			handleOf(ft.t, ft.a, id)
 		}
-		if s := w.a.Stats(); s.Loads != loads || s.Spared != 10 {
-			w.t.Errorf("%d reads, %d spared", s.Loads-loads, s.Spared)
+		if s := ft.a.Stats(); s.Loads != loads || s.Spared != 10 {
+			ft.t.Errorf("%d reads, %d spared", s.Loads-loads, s.Spared)
 		}
 	})
 }
@@ -192,9 +192,9 @@ func TestTracked_MemoryIsExact(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	t.Run("nodes", func(t *testing.T) {
-		cfg := fibersession.Config{Storage: st, Freshness: fibersession.Tracked, Timeouts: fibersession.Timeouts{Storage: patience}}
+		cfg := fibersession.Config{Storage: st, Freshness: fibersession.Tracked, Timeouts: fibersession.Timeouts{Storage: waitLimit}}
 		a, b := newStore(t, cfg), newStore(t, cfg)
-		h, hb, _ := shared(t, a, b, map[string]any{"n": 0})
+		h, hb, _ := sharedSession(t, a, b, map[string]any{"n": 0})
 		for i := 1; i <= 1500; i++ {
 			hb.Set("n", i)
 			must(t, hb.Save(ctx))
@@ -227,9 +227,9 @@ func (c *slowCodec) Decode(data []byte) (map[string]any, error) {
 // While a change is being applied, what was there before it does not count as good.
 func TestTracked_NotWhileAChangeIsApplied(t *testing.T) {
 	codec := &slowCodec{Codec: new(fibersession.Typed)}
-	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}, Codec: codec}, func(w *world) {
-		t := w.t
-		h, hb, _ := w.share(map[string]any{"n": 1})
+	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}, Codec: codec}, func(ft *feedTest) {
+		t := ft.t
+		h, hb, _ := ft.shareSession(map[string]any{"n": 1})
 		gate := make(chan struct{})
 		codec.free.Store(1) // for the writer, who makes sure that it can be read
 		codec.gate.Store(&gate)
@@ -253,10 +253,10 @@ func TestTracked_NotWhileAChangeIsApplied(t *testing.T) {
 // Strict reads of one session that come together cost two: one that some may have
 // come too late for, and one for all others.
 func TestStrict_ReadsOfOneSessionAreOne(t *testing.T) {
-	inWorld(t, fibersession.Config{}, func(w *world) {
-		h, _, _ := w.share(nil)
-		w.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Delay: 10 * time.Millisecond}))
-		before := w.a.Stats().Loads
+	runFeedTest(t, fibersession.Config{}, func(ft *feedTest) {
+		h, _, _ := ft.shareSession(nil)
+		ft.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Delay: 10 * time.Millisecond}))
+		before := ft.a.Stats().Loads
 		var wg sync.WaitGroup
 		for range 500 {
 			f := h.Fork()
@@ -267,8 +267,8 @@ func TestStrict_ReadsOfOneSessionAreOne(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := w.a.Stats().Loads - before; n != 2 || w.radio.most.Load() != 1 {
-			w.t.Errorf("%d reads, %d at once", n, w.radio.most.Load())
+		if n := ft.a.Stats().Loads - before; n != 2 || ft.feed.maxReads.Load() != 1 {
+			ft.t.Errorf("%d reads, %d at once", n, ft.feed.maxReads.Load())
 		}
 	})
 }

@@ -17,15 +17,15 @@ import (
 
 func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
 	t.Parallel()
-	bothNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
-		ha, hb, n := shared(t, a, b, map[string]any{"same": 1, "old": 1, "gone": 1})
+	onTwoNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
+		ha, hb, rec := sharedSession(t, a, b, map[string]any{"same": 1, "old": 1, "gone": 1})
 		fork := ha.Fork()
 		ha.Set("mine", "unsaved")
 		hb.Set("old", 2)
 		hb.Set("new", []string{"x"})
 		hb.Delete("gone")
 		must(t, hb.Save(ctx))
-		e := n.kind(fibersession.Changed)
+		e := rec.nextOfKind(fibersession.Changed)
 		slices.Sort(e.Keys)
 		if !slices.Equal(e.Keys, []string{"gone", "new", "old"}) {
 			t.Errorf("told of %q", e.Keys)
@@ -46,7 +46,7 @@ func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
 
 func TestN3_LogoutOnAnotherNodeEndsTheSessionHere(t *testing.T) {
 	t.Parallel()
-	bothNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
+	onTwoNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
 		for name, end := range map[string]func(hb *fibersession.Handle) error{
 			"Destroy": func(hb *fibersession.Handle) error { return hb.Destroy(ctx) },
 			"EndAll":  func(*fibersession.Handle) error { _, err := b.EndAll(ctx, "ann"); return err },
@@ -54,14 +54,14 @@ func TestN3_LogoutOnAnotherNodeEndsTheSessionHere(t *testing.T) {
 				return b.EndDevice(ctx, "ann", hb.Pseudonym("device"))
 			},
 			"EndOthers": func(*fibersession.Handle) error {
-				_, err := stored(t, b, map[string]any{"user": "ann"}).EndOthers(ctx)
+				_, err := storedSession(t, b, map[string]any{"user": "ann"}).EndOthers(ctx)
 				return err
 			},
 			"Delete": func(hb *fibersession.Handle) error { return b.Delete(hb.ID()) },
 		} {
-			ha, hb, n := shared(t, a, b, map[string]any{"user": "ann"})
+			ha, hb, rec := sharedSession(t, a, b, map[string]any{"user": "ann"})
 			must(t, end(hb))
-			if e := n.kind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
+			if e := rec.nextOfKind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
 				t.Errorf("%s: it ended with %v", name, e.Cause)
 			}
 			if !errors.Is(ha.Err(), fibersession.ErrSessionGone) {
@@ -72,43 +72,43 @@ func TestN3_LogoutOnAnotherNodeEndsTheSessionHere(t *testing.T) {
 				t.Errorf("%s: a late save: %v", name, err)
 			}
 		}
-		soon(t, "nothing is tracked any more", func() bool { return a.Stats().Tracked == 0 })
+		waitFor(t, "nothing is tracked any more", func() bool { return a.Stats().Tracked == 0 })
 	})
 }
 
 func TestN5_SessionsThatMoveOnAnotherNodeMoveHere(t *testing.T) {
 	t.Parallel()
-	bothNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
-		ha, hb, n := shared(t, a, b, map[string]any{"n": 0})
+	onTwoNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
+		ha, hb, rec := sharedSession(t, a, b, map[string]any{"n": 0})
 		old := ha.ID()
 		for i := 1; i <= 5; i++ {
 			must(t, hb.Regenerate(ctx))
-			n.kind(fibersession.Renewed)
+			rec.nextOfKind(fibersession.Renewed)
 			hb.Set("n", i)
 			must(t, hb.Save(ctx))
-			n.kind(fibersession.Changed)
+			rec.nextOfKind(fibersession.Changed)
 			if ha.Get("n") != i || ha.Epoch() != uint64(i) || ha.ID() != "" {
 				t.Errorf("after the %dth new ID: %v in epoch %d, an ID of %d characters", i, ha.Get("n"), ha.Epoch(), len(ha.ID()))
 			}
 		}
 		must(t, hb.Login(ctx, "ann")) // a new ID and a change at once
 		for ha.User() != "ann" {
-			n.kind(fibersession.Changed)
+			rec.nextOfKind(fibersession.Changed)
 		}
 		if _, err := a.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
 			t.Errorf("the old ID: %v", err)
 		}
 		must(t, hb.Destroy(ctx))
-		n.kind(fibersession.Ended)
+		rec.nextOfKind(fibersession.Ended)
 	})
 }
 
 // Both nodes watch and both write: nothing is lost and both end up with all of it.
 func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 	t.Parallel()
-	bothNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
-		ha, hb, na := shared(t, a, b, map[string]any{"n": 0})
-		nb := newsOf(t, hb)
+	onTwoNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
+		ha, hb, na := sharedSession(t, a, b, map[string]any{"n": 0})
+		nb := recordEvents(t, hb)
 		const writers, each = 8, 25
 		var wg sync.WaitGroup
 		for i := range writers {
@@ -132,13 +132,13 @@ func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 		}
 		wg.Wait()
 		for name, h := range map[string]*fibersession.Handle{"a": ha, "b": hb} {
-			soon(t, name+" has all that both wrote", func() bool {
+			waitFor(t, name+" has all that both wrote", func() bool {
 				return h.Get("n") == 2*writers*each && len(h.Keys()) == 1+2*writers
 			})
 		}
-		for _, n := range []*news{na, nb} {
-			for len(n.events) > 0 {
-				if e := n.next(); e.Kind != fibersession.Changed {
+		for _, rec := range []*eventRecorder{na, nb} {
+			for len(rec.events) > 0 {
+				if e := rec.nextEvent(); e.Kind != fibersession.Changed {
 					t.Errorf("told %+v", e)
 				}
 			}
@@ -158,18 +158,18 @@ func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
 		must(t, err)
 		return len(all)
 	}
-	idle := stored(t, s, nil)
-	h := stored(t, s, nil)
+	idle := storedSession(t, s, nil)
+	h := storedSession(t, s, nil)
 	f := h.Fork()
 	var stop, again func()
-	settled(t, s, func() {
+	waitForSubscription(t, s, func() {
 		stop, again = h.Watch(func(fibersession.Event) {}), f.Watch(func(fibersession.Event) {})
 	})
 	if n := channels(); n != 1 || s.Stats().Tracked != 1 {
 		t.Errorf("%d channels and %d tracked for one session that is watched twice", n, s.Stats().Tracked)
 	}
 	must(t, h.Regenerate(ctx))
-	soon(t, "the new ID's channel takes the old one's place", func() bool {
+	waitFor(t, "the new ID's channel takes the old one's place", func() bool {
 		all, _ := st.(*redis.Storage).Conn().PubSubChannels(ctx, "*").Result()
 		return len(all) == 1 && s.Stats().Rereads > 1
 	})
@@ -178,12 +178,12 @@ func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
 		t.Error("it is no longer tracked though one still watches")
 	}
 	again()
-	soon(t, "no channel is left", func() bool { return channels() == 0 })
+	waitFor(t, "no channel is left", func() bool { return channels() == 0 })
 	stop = idle.Watch(func(fibersession.Event) {})
 	defer stop()
-	soon(t, "the other's is there", func() bool { return channels() == 1 })
+	waitFor(t, "the other's is there", func() bool { return channels() == 1 })
 	idle.Release() // and never stopped
-	soon(t, "the last handle's release ends it as well", func() bool { return channels() == 0 })
+	waitFor(t, "the last handle's release ends it as well", func() bool { return channels() == 0 })
 }
 
 // What travels over the channels names no session by its ID.
@@ -193,11 +193,11 @@ func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { _ = st.Close() })
 	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
-	spy := st.(*redis.Storage).Conn().PSubscribe(ctx, "*")
-	defer func() { _ = spy.Close() }()
-	_, err = spy.Receive(ctx)
+	sub := st.(*redis.Storage).Conn().PSubscribe(ctx, "*")
+	defer func() { _ = sub.Close() }()
+	_, err = sub.Receive(ctx)
 	must(t, err)
-	h := stored(t, s, map[string]any{"n": 1})
+	h := storedSession(t, s, map[string]any{"n": 1})
 	ids := []string{h.ID()}
 	for range 3 {
 		must(t, h.Regenerate(ctx))
@@ -207,10 +207,10 @@ func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 	ids = append(ids, h.ID())
 	must(t, h.Destroy(ctx))
 	messages := 0
-	limit, cancel := context.WithTimeout(ctx, patience)
+	limit, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	for {
-		m, err := spy.ReceiveMessage(limit)
+		m, err := sub.ReceiveMessage(limit)
 		must(t, err)
 		messages++
 		for _, id := range ids {
@@ -223,6 +223,6 @@ func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 		}
 	}
 	if messages < 8 {
-		t.Errorf("%d messages: the spy missed some", messages)
+		t.Errorf("%d messages: the sub missed some", messages)
 	}
 }

@@ -17,21 +17,21 @@ func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 	for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {
 		t.Run(name, func(t *testing.T) {
 			cfg := fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: 10 * time.Second, Recheck: -1}, Freshness: f, Timeouts: fibersession.Timeouts{TouchInterval: time.Second}}
-			inWorld(t, cfg, func(w *world) {
-				t := w.t
-				h, _, _ := w.share(map[string]any{"n": 1})
+			runFeedTest(t, cfg, func(ft *feedTest) {
+				t := ft.t
+				h, _, _ := ft.shareSession(map[string]any{"n": 1})
 				id := h.ID()
 				time.Sleep(time.Hour) // so that its touch is due; and the feed alone vouches for it
 				if f == fibersession.Strict {
 					must(t, h.Refresh(ctx, 0))
-				} else if must(t, h.Refresh(ctx, 0)); w.a.Stats().Spared != 1 {
+				} else if must(t, h.Refresh(ctx, 0)); ft.a.Stats().Spared != 1 {
 					t.Fatal("it is not tracked")
 				}
 				begin := time.Now()
-				w.failing(true)
+				ft.failStore(true)
 				time.Sleep(10*time.Second - 1)
 				must(t, h.Refresh(ctx, 0))
-				if got := again(t, w.a, id).Get("n"); got != 1 {
+				if got := handleOf(t, ft.a, id).Get("n"); got != 1 {
 					t.Errorf("a request has %v", got)
 				}
 				if !h.Confirmed().Equal(begin) {
@@ -55,10 +55,10 @@ func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 				if err := h.Touch(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
 					t.Errorf("a touch after the grace: %v", err)
 				}
-				if _, err := w.a.GetByID(ctx, id); !errors.Is(err, fibersession.ErrUnavailable) {
+				if _, err := ft.a.GetByID(ctx, id); !errors.Is(err, fibersession.ErrUnavailable) {
 					t.Errorf("a request after the grace: %v", err)
 				}
-				w.failing(false)
+				ft.failStore(false)
 				must(t, h.Save(ctx))
 				must(t, h.Refresh(ctx, 0))
 				if h.Get("n") != 2 || !h.Confirmed().Equal(time.Now()) {
@@ -70,25 +70,25 @@ func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 }
 
 func TestOutage_WhatIsNotServed(t *testing.T) {
-	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour, Recheck: -1}, Expiration: 10 * time.Minute}, func(w *world) {
-		t := w.t
-		h, hb, _ := w.share(nil)
-		idle, _, _ := w.share(nil)
-		other := stored(t, w.b, nil)
+	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour, Recheck: -1}, Expiration: 10 * time.Minute}, func(ft *feedTest) {
+		t := ft.t
+		h, hb, _ := ft.shareSession(nil)
+		idle, _, _ := ft.shareSession(nil)
+		other := storedSession(t, ft.b, nil)
 		must(t, hb.Destroy(ctx))
 		synctest.Wait()
-		w.failing(true)
+		ft.failStore(true)
 		if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrSessionGone) {
 			t.Errorf("a session that has ended: %v", err)
 		}
-		if _, err := w.a.GetByID(ctx, other.ID()); !errors.Is(err, fibersession.ErrUnavailable) {
+		if _, err := ft.a.GetByID(ctx, other.ID()); !errors.Is(err, fibersession.ErrUnavailable) {
 			t.Errorf("one that this node does not have: %v", err)
 		}
 		time.Sleep(10 * time.Minute)
 		if err := idle.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) {
 			t.Errorf("one past its limit: %v", err)
 		}
-		w.failing(false)
+		ft.failStore(false)
 		synctest.Wait()
 	})
 }
@@ -103,10 +103,10 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 		"hanging": {faulty.Fault{Hang: true}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
-				t := w.t
-				h, _, _ := w.share(map[string]any{"n": 1})
-				w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return tt.fault })
+			runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
+				t := ft.t
+				h, _, _ := ft.shareSession(map[string]any{"n": 1})
+				ft.faulty.SetPlan(func(faulty.Call) faulty.Fault { return tt.fault })
 				begin := time.Now()
 				errs := make(chan error)
 				const callers = 200
@@ -129,7 +129,7 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 				if d := time.Since(begin); d > 2*tt.wait || d < tt.wait {
 					t.Errorf("%d calls had their answers after %v", callers, d)
 				}
-				w.faulty.SetPlan(nil)
+				ft.faulty.SetPlan(nil)
 				must(t, h.Refresh(ctx, 0))
 			})
 		})
@@ -139,11 +139,11 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 // Who has waited behind a call that hung is not made to wait again; who comes later asks
 // the store.
 func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
-	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(w *world) {
-		t := w.t
-		h, _, _ := w.share(map[string]any{"n": 1})
+	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
+		t := ft.t
+		h, _, _ := ft.shareSession(map[string]any{"n": 1})
 		came := time.Now()
-		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
+		ft.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		behind, later := h.Fork(), h.Fork()
 		behind.QueuedSince(came)
 		try := func(what string, h *fibersession.Handle, wait time.Duration) {
@@ -170,7 +170,7 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 		if err := behind.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) || time.Since(came) != 8*time.Second {
 			t.Errorf("who waited, long after: %v after %v", err, time.Since(came))
 		}
-		w.faulty.SetPlan(nil)
+		ft.faulty.SetPlan(nil)
 		must(t, later.Refresh(ctx, 0))
 		must(t, behind.Refresh(ctx, 0))
 	})
@@ -178,12 +178,12 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 
 // A request that reads the session as it was, and writes, waits for the store once.
 func TestOutage_ARequestWaitsOnce(t *testing.T) {
-	inWorld(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1, OutageGrace: time.Hour}}, func(w *world) {
-		t := w.t
+	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1, OutageGrace: time.Hour}}, func(ft *feedTest) {
+		t := ft.t
 		app := fiber.New()
-		app.Use(w.a.Handler())
+		app.Use(ft.a.Handler())
 		app.Get("/", func(c *fiber.Ctx) error {
-			s, err := w.a.Get(c)
+			s, err := ft.a.Get(c)
 			if err != nil {
 				return err
 			}
@@ -193,15 +193,15 @@ func TestOutage_ARequestWaitsOnce(t *testing.T) {
 		})
 		b := newBrowser(t, app)
 		b.get("/")
-		held, err := w.a.GetByID(ctx, b.cookies["__Host-session"])
+		held, err := ft.a.GetByID(ctx, b.cookies["__Host-session"])
 		must(t, err)
 		defer held.Release()
-		w.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
+		ft.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		begin := time.Now()
 		if res := b.get("/"); res.status != fiber.StatusServiceUnavailable || time.Since(begin) != time.Second {
 			t.Errorf("it had %d after %v", res.status, time.Since(begin))
 		}
-		w.faulty.SetPlan(nil)
+		ft.faulty.SetPlan(nil)
 		if res := b.get("/"); res.status != fiber.StatusOK {
 			t.Errorf("when the store is back: %d", res.status)
 		}

@@ -59,7 +59,7 @@ func TestN14_Devices(t *testing.T) {
 		if list, err := desk.Devices(ctx); err != nil || len(list) != 3 || !hasDevice(list, mine) {
 			t.Errorf("after a new ID: %+v, %v", list, err)
 		}
-		if err := a.EndDevice(ctx, "bob", mine); !errors.Is(err, fibersession.ErrNotFound) || ended(phone) {
+		if err := a.EndDevice(ctx, "bob", mine); !errors.Is(err, fibersession.ErrNotFound) || hasEnded(phone) {
 			t.Errorf("bob ends ann's: %v", err)
 		}
 		for _, id := range []string{"", "x", phone.ID(), strings.Repeat("x", 1<<20)} {
@@ -68,7 +68,7 @@ func TestN14_Devices(t *testing.T) {
 			}
 		}
 		must(t, desk.EndDevice(ctx, mine))
-		if !ended(phone) || ended(desk) || ended(tablet) {
+		if !hasEnded(phone) || hasEnded(desk) || hasEnded(tablet) {
 			t.Error("another one was ended")
 		}
 		if err := desk.EndDevice(ctx, mine); !errors.Is(err, fibersession.ErrNotFound) {
@@ -79,10 +79,10 @@ func TestN14_Devices(t *testing.T) {
 		if n, err := desk.EndOthers(ctx); err != nil || n != 2 {
 			t.Errorf("EndOthers: %d, %v; want 2", n, err)
 		}
-		if !ended(tablet) || !ended(another) || ended(desk) || ended(bob) {
+		if !hasEnded(tablet) || !hasEnded(another) || hasEnded(desk) || hasEnded(bob) {
 			t.Error("EndOthers ended others")
 		}
-		if n, err := a.EndAll(ctx, "ann"); err != nil || n != 1 || !ended(desk) || ended(bob) {
+		if n, err := a.EndAll(ctx, "ann"); err != nil || n != 1 || !hasEnded(desk) || hasEnded(bob) {
 			t.Errorf("EndAll: %d, %v", n, err)
 		}
 		for _, user := range []string{"ann", "", "nobody"} {
@@ -133,7 +133,7 @@ func TestN14_IndexFollows(t *testing.T) {
 				}
 			}
 		}
-		h := fresh(t, s)
+		h := newSession(t, s)
 		h.Set("user", "ann")
 		is("before the save", h)
 		must(t, h.Save(ctx))
@@ -159,7 +159,7 @@ func TestN14_IndexFollows(t *testing.T) {
 		if err != nil || len(list) != 1 || !list[0].Current {
 			t.Errorf("%+v, %v", list, err)
 		}
-		if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || ended(other) {
+		if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || hasEnded(other) {
 			t.Errorf("EndAll: %d, %v", n, err)
 		}
 		if left := listed("ann"); len(left) > 1 { // "junk", which names nothing that could be asked for
@@ -194,7 +194,7 @@ func TestEndAll_WhatCannotBeUnderstood(t *testing.T) {
 	if v, err := st.Get(key); err != nil || v != nil {
 		t.Errorf("it is still there: %q, %v", v, err)
 	}
-	if ended(mine) {
+	if hasEnded(mine) {
 		t.Error("so did the one that asked")
 	}
 }
@@ -266,7 +266,7 @@ func TestN14_DeviceOfARequest(t *testing.T) {
 // What a device is said to be follows its use, exactly; the list begins with the one
 // that was used last, and a session that has expired is in it no more.
 func TestN14_LastSeen(t *testing.T) {
-	inTime(t, fibersession.Config{UserKey: "user", Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
+	withFakeClock(t, fibersession.Config{UserKey: "user", Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		begun := time.Now()
 		old, used := loggedIn(t, s, "ann"), loggedIn(t, s, "ann")
 		defer old.Release()
@@ -302,7 +302,7 @@ func TestN14_EntriesLastAsLongAsTheirSessions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.UserKey, cfg.Expiration = "user", time.Hour
-			inTime(t, cfg, func(t *testing.T, s *fibersession.Store) {
+			withFakeClock(t, cfg, func(t *testing.T, s *fibersession.Store) {
 				h := loggedIn(t, s, "ann")
 				defer h.Release()
 				entries := func() (n int) {
@@ -346,7 +346,7 @@ func TestN14_SessionInTheMaking(t *testing.T) {
 			defer func() { _ = st.Close() }()
 			s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
 			node := newStore(t, fibersession.Config{Storage: base, UserKey: "user"})
-			h := stored(t, s, nil)
+			h := storedSession(t, s, nil)
 			looked := false
 			st.SetPlan(func(c faulty.Call) faulty.Fault {
 				if c.Method == "CompareAndSwap" && c.Key == s.StoreKey(h.ID()) {
@@ -384,7 +384,7 @@ func TestN14_MovedWhileAllAreEnded(t *testing.T) {
 		}
 		return faulty.Fault{}
 	})
-	if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || moves != 3 || !ended(h) {
+	if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || moves != 3 || !hasEnded(h) {
 		t.Errorf("EndAll: %d, %v, after %d moves", n, err, moves)
 	}
 }
@@ -405,7 +405,7 @@ func TestN14_EndAllAmongLogins(t *testing.T) {
 			s := nodes[i%2]
 			start := make([]*fibersession.Handle, 10)
 			for j := range start {
-				start[j] = fresh(t, s)
+				start[j] = newSession(t, s)
 			}
 			wg.Go(func() { // waited for below
 				for _, h := range start {
@@ -432,7 +432,7 @@ func TestN14_EndAllAmongLogins(t *testing.T) {
 			t.Error(err)
 		}
 		for _, h := range all {
-			if !ended(h) {
+			if !hasEnded(h) {
 				t.Fatal("a session lives on")
 			}
 		}
@@ -454,7 +454,7 @@ func TestN14_EndAllOfAMovingSession(t *testing.T) {
 			}
 			moves <- n
 		}()
-		for tries := 0; !ended(h); tries++ {
+		for tries := 0; !hasEnded(h); tries++ {
 			if _, err := b.EndAll(ctx, "ann"); err != nil {
 				t.Error(err)
 			}
@@ -507,7 +507,7 @@ func TestN14_EveryCallMayFail(t *testing.T) {
 				case err != nil && strings.Contains(err.Error(), id):
 					t.Error("the ID is in the error")
 				}
-				if _, err := s.EndAll(ctx, "ann"); err != nil || !ended(h) {
+				if _, err := s.EndAll(ctx, "ann"); err != nil || !hasEnded(h) {
 					t.Errorf("call %d: a second try: %v", nth, err)
 				}
 				h.Release()
@@ -591,7 +591,7 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	}
 	must(t, st.(storage.Index).AddMember(ctx, "shopping:u:x", "m", 0))
 	customer, author := loggedIn(t, shop, "ann"), loggedIn(t, blog, "ann")
-	ticket := ticketOf(t, blog, author)
+	ticket := issueTicket(t, blog, author)
 
 	if _, err := blog.GetByID(ctx, customer.ID()); !errors.Is(err, fibersession.ErrNotFound) {
 		t.Errorf("the shop's session in the blog: %v", err)
@@ -612,12 +612,12 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	defer func() { _ = watch.Close() }()
 	must(t, watch.Add(ctx, blog.StoreKey(author.ID())))
 
-	if n, err := shop.EndAll(ctx, "ann"); err != nil || n != 1 || ended(author) {
+	if n, err := shop.EndAll(ctx, "ann"); err != nil || n != 1 || hasEnded(author) {
 		t.Errorf("EndAll in the shop: %d, %v", n, err)
 	}
 	another := loggedIn(t, shop, "ann")
 	must(t, shop.Reset())
-	if !ended(another) || ended(author) {
+	if !hasEnded(another) || hasEnded(author) {
 		t.Error("the shop's reset ended another app's session, or not its own")
 	}
 	if list, err := shop.Devices(ctx, "ann"); err != nil || len(list) != 0 {

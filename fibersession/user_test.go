@@ -49,16 +49,16 @@ func TestD2_UserOfASession(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := fresh(t, s)
+			h := newSession(t, s)
 			h.Set("user", tt.value)
 			if got := h.User(); got != tt.user {
 				t.Errorf("unsaved: the user is %q, want %q", got, tt.user)
 			}
 			must(t, h.Save(ctx))
-			if got := again(t, s, h.ID()).User(); got != tt.user {
+			if got := handleOf(t, s, h.ID()).User(); got != tt.user {
 				t.Errorf("stored: the user is %q, want %q", got, tt.user)
 			}
-			other := stored(t, s, nil)
+			other := storedSession(t, s, nil)
 			id := other.ID()
 			if err := other.Login(ctx, tt.value); !errors.Is(err, tt.login) {
 				t.Errorf("Login: %v, want %v", err, tt.login)
@@ -79,7 +79,7 @@ func TestD2_UserOfASession(t *testing.T) {
 func TestUser_WithoutAKey(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
-	h := stored(t, s, map[string]any{"user": "ann", "": "bob"})
+	h := storedSession(t, s, map[string]any{"user": "ann", "": "bob"})
 	id := h.ID()
 	if h.User() != "" || s.UserKey() != "" {
 		t.Errorf("the user is %q", h.User())
@@ -185,7 +185,7 @@ func loginFailsAt(t *testing.T, nth int, fault faulty.Fault) (failed bool) {
 	st := faulty.New(memory.New(), nil)
 	defer func() { _ = st.Close() }()
 	s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
-	h := stored(t, s, map[string]any{"basket": 1})
+	h := storedSession(t, s, map[string]any{"basket": 1})
 	defer h.Release()
 	planted := h.ID()
 	begun := st.Calls()
