@@ -29,34 +29,34 @@ func TestLift(t *testing.T) {
 		"/set": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
 	})
 
-	t.Run("a new session lives on this node before it is stored", func(t *testing.T) {
+	t.Run("a new session exists on this node before it is stored", func(t *testing.T) {
 		b := newBrowser(t, app)
 		res := b.get("/lift")
 		defer h.Release()
 		if len(res.set) != 1 || h.ID() != b.session() || !h.Fresh() {
-			t.Fatalf("%d cookies, fresh %v", len(res.set), h.Fresh())
+			t.Fatalf("got %d cookies and Fresh %v, want 1 cookie with the session's ID and Fresh true", len(res.set), h.Fresh())
 		}
 		if sessionIsStored(t, st, s, h.ID()) {
-			t.Error("it is stored already")
+			t.Error("the session is stored, want it in memory only")
 		}
 		if _, err := there.GetByID(ctx, h.ID()); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("another node knows it: %v", err)
+			t.Errorf("GetByID on the other node: got %v, want ErrNotFound", err)
 		}
 		if res := b.get("/set"); len(res.set) != 0 || b.session() != h.ID() {
-			t.Error("the next request began another session")
+			t.Error("the next request got another session")
 		}
 		if h.Get("n") != 1 || h.Fresh() {
-			t.Error("the socket does not see what the next request saved")
+			t.Errorf("after the next request's save the handle has n = %v and Fresh %v, want 1 and false", h.Get("n"), h.Fresh())
 		}
 	})
-	t.Run("when its holder has gone, so has a new session", func(t *testing.T) {
+	t.Run("a new session ends with the release of its last handle", func(t *testing.T) {
 		b := newBrowser(t, app)
 		b.get("/lift")
 		old := b.session()
 		h.Release()
 		b.get("/set")
 		if b.session() == old {
-			t.Error("an ID that nobody knows any more was taken")
+			t.Error("the request kept the ID of a session that no longer exists, want a new ID")
 		}
 	})
 	t.Run("unsaved changes are saved first", func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestLift(t *testing.T) {
 		res := b.get("/change-and-lift")
 		defer h.Release()
 		if len(res.set) != 1 || h.Fresh() || h.Get("user") != "alice" || h.Changed() {
-			t.Errorf("%d cookies, fresh %v, user %v", len(res.set), h.Fresh(), h.Get("user"))
+			t.Errorf("got %d cookies, Fresh %v and user %v; want 1, false and alice, with no unsaved changes", len(res.set), h.Fresh(), h.Get("user"))
 		}
 	})
 	t.Run("without Handler", func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestLift(t *testing.T) {
 		b.get("/")
 		defer h.Release()
 		if h.ID() != first.ID() || h.ID() != b.session() {
-			t.Error("the second request lifted another session")
+			t.Error("the second request's session is not the first one's")
 		}
 	})
 }
@@ -100,33 +100,33 @@ func TestOwns(t *testing.T) {
 	}
 	before := s.Stats().Loads
 	if !owns(h.ID()) {
-		t.Error("not its own ID")
+		t.Error("Owns is false for the session's ID, want true")
 	}
 	if owns("") || owns("x") || s.Stats().Loads != before {
-		t.Error("no ID is owned, or the store was asked")
+		t.Error("Owns is true without a valid ID, or the store was asked; want false at no cost")
 	}
 	if owns(stranger.ID()) {
-		t.Error("a stranger's ID")
+		t.Error("Owns is true for another session's ID, want false")
 	}
-	// Another node gives it a new ID.
+	// The other node gives the session a new ID.
 	far := handleOf(t, there, h.ID())
 	old := h.ID()
 	must(t, far.Regenerate(ctx))
 	if !owns(far.ID()) {
-		t.Error("not the ID that another node gave it")
+		t.Error("Owns is false for the ID that the other node gave the session, want true")
 	}
 	if owns(old) {
-		t.Error("its old ID")
+		t.Error("Owns is true for the session's former ID, want false")
 	}
 	last := far.ID()
 	must(t, far.Destroy(ctx))
 	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) || !owns(last) || owns(old) || owns(stranger.ID()) {
-		t.Errorf("after its end (%v) it owns the last ID: %v", err, owns(last))
+		t.Errorf("after Destroy: Reload got %v, Owns got %v (last ID), %v (former ID), %v (another session); want ErrSessionGone, true, false, false", err, owns(last), owns(old), owns(stranger.ID()))
 	}
 }
 
-// A request with TolerateFailure answers by itself, also when what it changed could not be
-// saved; one that is not is refused.
+// A request with TolerateFailure is answered by its own handler even if the session could
+// not be loaded or saved. Without it, the answer is 503.
 func TestTolerateFailure(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"Load", "CompareAndSwap"} {
@@ -150,17 +150,17 @@ func TestTolerateFailure(t *testing.T) {
 			b.get("/set")
 			st.SetPlan(faulty.OnMethod(method, faulty.Fault{Fail: errors.New("down")}))
 			if res := b.get("/lift?excuse=1"); res.status != 200 || res.body != "answered" || !errors.Is(failed, fibersession.ErrUnavailable) {
-				t.Errorf("%d %s, and Lift's error is %v", res.status, res.body, failed)
+				t.Errorf("with TolerateFailure: got %d %q, Lift's error %v; want 200 \"answered\", ErrUnavailable", res.status, res.body, failed)
 			}
 			if res := b.get("/lift"); res.status != 503 {
-				t.Errorf("another request was answered with %d", res.status)
+				t.Errorf("without TolerateFailure: got status %d, want 503", res.status)
 			}
 		})
 	}
 }
 
-// A custom function may return the request's own memory, and is asked once a request,
-// whenever the session is used.
+// The function of FromCustom is called once per request, however often the session is used,
+// and may return memory of the request.
 func TestExtractor_CustomIsAskedOnce(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -172,7 +172,7 @@ func TestExtractor_CustomIsAskedOnce(t *testing.T) {
 	asked = 0
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 		if !s.Owns(c, h) || s.PresentedIDHash(c) == "" {
-			t.Error("the request's session is another")
+			t.Error("the request's session is not h's session")
 		}
 		c.Request().Header.Set("X-Key", strings.Repeat("B", 43)) // overwrites the bytes in place
 		return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
@@ -180,6 +180,6 @@ func TestExtractor_CustomIsAskedOnce(t *testing.T) {
 	b := newBrowser(t, app)
 	b.headers = map[string]string{"X-Key": h.ID()}
 	if res := b.get("/"); res.body != "ada" || asked != 1 {
-		t.Errorf("%q, asked %d times", res.body, asked)
+		t.Errorf("got user %q after %d calls of the function, want \"ada\" after 1", res.body, asked)
 	}
 }

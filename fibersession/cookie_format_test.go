@@ -6,8 +6,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// reversed is a form of somebody else's: the ID backwards, after a letter that says
-// how old the form is.
+// reversedFormat is a CookieFormat: the ID reversed, after a letter that says whether the
+// value has the old form ("a") or the new one ("b").
 type reversedFormat struct{}
 
 func (reversedFormat) Value(_, id string) string { return "b" + reverse(id) }
@@ -27,7 +27,7 @@ func reverse(s string) string {
 	return string(b)
 }
 
-// C7: a parser of the cookie can be given.
+// C7: Config.Cookie.Format replaces the form of the cookie's value.
 func TestC7_CookieFormat(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Format: reversedFormat{}}})
@@ -36,19 +36,19 @@ func TestC7_CookieFormat(t *testing.T) {
 	b.get("/in")
 	value := b.cookies["session"]
 	if value[0] != 'b' {
-		t.Fatalf("the cookie holds %q", value)
+		t.Fatalf("got the cookie %q, want it to start with \"b\"", value)
 	}
 	if got := b.get("/"); got.body != "ada" || len(got.set) != 0 {
-		t.Errorf("%q, cookies %v", got.body, got.set)
+		t.Errorf("got user %q and the cookies %v, want \"ada\" and none", got.body, got.set)
 	}
 	old := newBrowser(t, app)
 	old.cookies["session"] = "a" + value[1:]
 	if got := old.get("/"); got.body != "ada" || len(got.set) != 1 || old.cookies["session"] != value {
-		t.Errorf("an old value gives %q and the cookies %v", got.body, got.set)
+		t.Errorf("a value of the old form: got user %q and the cookies %v, want \"ada\" and the value of the new form", got.body, got.set)
 	}
 	bad := newBrowser(t, app)
-	bad.cookies["session"] = "c" + value[1:] // of no form
+	bad.cookies["session"] = "c" + value[1:] // neither form
 	if got := bad.get("/"); got.body != "" || s.Stats().Forged != 1 {
-		t.Errorf("a bad value gives %q, counted %d", got.body, s.Stats().Forged)
+		t.Errorf("a value of neither form: got user %q and Forged %d, want none and 1", got.body, s.Stats().Forged)
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 func secret(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 
-// A5: several secrets: the first signs, all verify, and a cookie of an old one is
-// replaced when it is used.
+// A5: the first secret signs and all secrets verify. A cookie that an older secret signed
+// is replaced when it is used.
 func TestA5_SecretsRotate(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -28,37 +28,37 @@ func TestA5_SecretsRotate(t *testing.T) {
 	before := b.cookies["session"]
 	id, _, _ := strings.Cut(before, ".")
 	if len(before) != 43+1+43 {
-		t.Fatalf("the cookie holds %q", before)
+		t.Fatalf("got the cookie %q, want an ID and a signature of 43 characters each", before)
 	}
 	if res := b.get("/"); res.body != "ada" || len(res.set) != 0 {
-		t.Errorf("%q, and cookies %v although the secret is the first", res.body, res.set)
+		t.Errorf("got user %q and the cookies %v, want \"ada\" and none: the first secret signed it", res.body, res.set)
 	}
 
 	b.app = userApp(store(secret(2), secret(1)))
 	if res := b.get("/"); res.body != "ada" || len(res.set) != 1 || res.set[0].MaxAge != 604800 || !res.set[0].HttpOnly {
-		t.Errorf("%q, and cookies %v", res.body, res.set)
+		t.Errorf("signed by the second secret: got user %q and the cookies %v, want \"ada\" and a replacement", res.body, res.set)
 	}
 	after := b.cookies["session"]
 	if after == before || !strings.HasPrefix(after, id+".") {
-		t.Errorf("the cookie is %q, and was %q", after, before)
+		t.Errorf("got the replacement %q for %q, want the same ID with another signature", after, before)
 	}
 	if res := b.get("/"); len(res.set) != 0 {
-		t.Error("it is replaced again")
+		t.Error("the replacement was replaced again")
 	}
 
 	b.app = userApp(store(secret(2)))
 	if got := b.get("/").body; got != "ada" {
-		t.Errorf("after the old secret went away: %q", got)
+		t.Errorf("without the old secret: got user %q, want \"ada\"", got)
 	}
 	late := newBrowser(t, b.app)
 	late.cookies["session"] = before
 	if got := late.get("/").body; got != "" {
-		t.Errorf("the old secret still opens the session of %q", got)
+		t.Errorf("a cookie signed by a removed secret: got user %q, want none", got)
 	}
 }
 
-// Nothing but a good signature opens a session: not the bare ID, not another name's
-// cookie, and no value that differs in one bit.
+// A cookie without a valid signature is no session: not the bare ID, not the cookie of
+// another name, and no value that differs in one bit.
 func TestA5_ForgedIsNone(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -74,19 +74,19 @@ func TestA5_ForgedIsNone(t *testing.T) {
 	renamed.get("/in")
 
 	forged := map[string]string{
-		"unsigned":             id,
-		"no signature":         id + ".",
-		"no ID":                "." + sig,
-		"signature twice":      good + "." + sig,
-		"another name":         renamed.cookies["other"],
-		"padded":               good + "=",
-		"the form of Express":  "s:" + good,
-		"longer than any ID":   strings.Repeat("A", 3000) + "." + sig,
-		"a made-up ID":         strings.Repeat("A", 43) + "." + sig,
-		"a dot more in the ID": id[:20] + "." + id[20:] + "." + sig,
+		"unsigned":                   id,
+		"no signature":               id + ".",
+		"no ID":                      "." + sig,
+		"signature twice":            good + "." + sig,
+		"the cookie of another name": renamed.cookies["other"],
+		"with padding":               good + "=",
+		"with the mark of Express":   "s:" + good,
+		"longer than any ID":         strings.Repeat("A", 3000) + "." + sig,
+		"a made-up ID":               strings.Repeat("A", 43) + "." + sig,
+		"another dot in the ID":      id[:20] + "." + id[20:] + "." + sig,
 	}
-	// Each bit that leaves a character of cookies; the last character of the
-	// signature holds two bits that no byte has.
+	// Flip each bit, where the result is a valid character of a cookie. The last character
+	// of the signature has two unused bits; they must be zero.
 	for i := range good {
 		for bit := range 7 {
 			if c := good[i] ^ 1<<bit; c > ' ' && c < 0x7f && !strings.ContainsRune(`",;\`, rune(c)) {
@@ -98,22 +98,22 @@ func TestA5_ForgedIsNone(t *testing.T) {
 		b := newBrowser(t, app)
 		b.cookies["session"] = value
 		if got := b.get("/").body; got != "" {
-			t.Errorf("%s: the session of %q", name, got)
+			t.Errorf("%s: got user %q, want none", name, got)
 		}
 	}
 	if got := s.Stats().Forged; got != uint64(len(forged)) {
-		t.Errorf("%d counted of %d", got, len(forged))
+		t.Errorf("got Forged %d, want %d", got, len(forged))
 	}
 	if text := log.String(); strings.Count(text, "wrong signature") != 1 || strings.Contains(text, id) || strings.Contains(text, sig) {
-		t.Errorf("the log says\n%s", text)
+		t.Errorf("want one log line about a wrong signature, without the ID and the signature; got\n%s", text)
 	}
 	if got := b.get("/").body; got != "ada" {
-		t.Errorf("and the good one: %q", got)
+		t.Errorf("the valid cookie: got user %q, want \"ada\"", got)
 	}
 }
 
-// Rotation under load logs nobody out: three nodes are given new secrets one after the
-// other, in the documented order, while browsers go round them.
+// A rotation logs out no one: the nodes get the new secrets one after the other, in the
+// documented order, while browsers switch between nodes.
 func TestA5_RotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -125,7 +125,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 		{secret(1)}, {secret(1), secret(2)}, {secret(2), secret(1)}, {secret(2)},
 	}
 	var wg sync.WaitGroup
-	for range 8 { // waited for below
+	for range 8 {
 		wg.Go(func() {
 			b := newBrowser(t, userApp(store(phases[0]...)))
 			b.get("/in")
@@ -134,7 +134,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 				for _, s := range []*fibersession.Store{old, next, old, next} {
 					b.app = userApp(s)
 					if res := b.get("/"); res.body != "ada" {
-						t.Errorf("phase %d: logged out", i)
+						t.Errorf("phase %d: the browser was logged out", i)
 					}
 				}
 			}
@@ -155,7 +155,7 @@ func FuzzSignedCookie(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		id, ok := s.CookieID("session", value)
 		if ok && s.CookieValue("session", id) != value {
-			t.Errorf("%q is taken for %q, which has another signature", value, id)
+			t.Errorf("%q was accepted as the ID %q, whose signature is another", value, id)
 		}
 	})
 }

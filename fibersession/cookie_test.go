@@ -16,30 +16,30 @@ func TestCookie_Attributes(t *testing.T) {
 		cfg     fibersession.Config
 		host    string
 		headers map[string]string
-		want    string // ID stands for the ID
+		want    string // ID stands for the session's ID
 	}{
-		"default":             {want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"insecure":            {cfg: fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"localhost":           {host: "localhost:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"LOCALHOST":           {host: "LocalHost", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"a name below it":     {host: "app.localhost:80", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"127.0.0.1":           {host: "127.0.0.1:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"127.1.2.3":           {host: "127.1.2.3", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"::1":                 {host: "[::1]:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"::1, no port":        {host: "[::1]", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"not localhost":       {host: "localhost.example.com", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"not localhost too":   {host: "notlocalhost", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"a proxy on it":       {host: "localhost:3000", headers: map[string]string{"X-Forwarded-For": "1.2.3.4"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"secure on localhost": {cfg: fibersession.Config{CookieSecure: true}, host: "localhost", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"domain":              {cfg: fibersession.Config{CookieDomain: "example.com"}, want: "__Secure-session=ID" + week + "; domain=example.com; path=/; HttpOnly; secure; SameSite=Lax"},
-		"path":                {cfg: fibersession.Config{CookiePath: "/app"}, want: "__Secure-session=ID" + week + "; path=/app; HttpOnly; secure; SameSite=Lax"},
-		"strict":              {cfg: fibersession.Config{CookieSameSite: "strict"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Strict"},
-		"none":                {cfg: fibersession.Config{CookieSameSite: "None"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=None"},
-		"until closed":        {cfg: fibersession.Config{CookieSessionOnly: true}, want: "__Host-session=ID; path=/; HttpOnly; secure; SameSite=Lax"},
-		"not HttpOnly":        {cfg: fibersession.Config{CookieHTTPOnly: false}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"a name":              {cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"the deprecated name": {cfg: fibersession.Config{CookieName: "sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"no absolute limit":   {cfg: fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: -1}}, want: "__Host-session=ID; max-age=34560000; path=/; HttpOnly; secure; SameSite=Lax"},
+		"default":                           {want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"insecure":                          {cfg: fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"localhost with a port":             {host: "localhost:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"localhost in mixed case":           {host: "LocalHost", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"a subdomain of localhost":          {host: "app.localhost:80", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"127.0.0.1":                         {host: "127.0.0.1:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"127.1.2.3":                         {host: "127.1.2.3", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"::1":                               {host: "[::1]:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"::1 without a port":                {host: "[::1]", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"a name that starts with localhost": {host: "localhost.example.com", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"a name that ends with localhost":   {host: "notlocalhost", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"a proxy on localhost":              {host: "localhost:3000", headers: map[string]string{"X-Forwarded-For": "1.2.3.4"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"secure on localhost":               {cfg: fibersession.Config{CookieSecure: true}, host: "localhost", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"domain":                            {cfg: fibersession.Config{CookieDomain: "example.com"}, want: "__Secure-session=ID" + week + "; domain=example.com; path=/; HttpOnly; secure; SameSite=Lax"},
+		"path":                              {cfg: fibersession.Config{CookiePath: "/app"}, want: "__Secure-session=ID" + week + "; path=/app; HttpOnly; secure; SameSite=Lax"},
+		"SameSite strict":                   {cfg: fibersession.Config{CookieSameSite: "strict"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Strict"},
+		"SameSite none":                     {cfg: fibersession.Config{CookieSameSite: "None"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=None"},
+		"until the browser closes":          {cfg: fibersession.Config{CookieSessionOnly: true}, want: "__Host-session=ID; path=/; HttpOnly; secure; SameSite=Lax"},
+		"not HttpOnly":                      {cfg: fibersession.Config{CookieHTTPOnly: false}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"a name by KeyLookup":               {cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"a name by CookieName":              {cfg: fibersession.Config{CookieName: "sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"no absolute limit":                 {cfg: fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: -1}}, want: "__Host-session=ID; max-age=34560000; path=/; HttpOnly; secure; SameSite=Lax"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,30 +61,30 @@ func TestCookie_Attributes(t *testing.T) {
 			b.headers = tt.headers
 			res := b.get("/")
 			if len(res.set) != 1 {
-				t.Fatalf("%d cookies", len(res.set))
+				t.Fatalf("got %d cookies, want 1", len(res.set))
 			}
 			id := res.set[0].Value
 			if got := strings.Replace(res.header.Get("Set-Cookie"), id, "ID", 1); got != tt.want {
-				t.Errorf("Set-Cookie: %s\nwant        %s", got, tt.want)
+				t.Errorf("got Set-Cookie %s\nwant           %s", got, tt.want)
 			}
 			if named != res.set[0].Name {
-				t.Errorf("CookieName is %q", named)
+				t.Errorf("CookieName: got %q, want %q", named, res.set[0].Name)
 			}
 			if got := handleOf(t, s, id).Get("n"); got != 1 {
-				t.Errorf("n is %v", got)
+				t.Errorf("got n = %v, want 1", got)
 			}
-			// The next request finds it, and sets nothing anew.
+			// The next request finds the session and sets no cookie.
 			if res := b.get("/"); len(res.set) != 0 || b.cookies[named] != id {
-				t.Error("the second request got another cookie")
+				t.Error("the second request got a cookie, want none")
 			}
-			// Logging out removes it: the same attributes, and a date that has passed.
+			// Destroy removes the cookie: the same attributes, with a date in the past.
 			out := b.get("/out").header.Get("Set-Cookie")
 			want := strings.NewReplacer("ID", "", week, "; expires=Tue, 10 Nov 2009 23:00:00 GMT", "; max-age=34560000", "; expires=Tue, 10 Nov 2009 23:00:00 GMT").Replace(tt.want)
 			if tt.cfg.CookieSessionOnly {
 				want = strings.Replace(want, ";", "; expires=Tue, 10 Nov 2009 23:00:00 GMT;", 1)
 			}
 			if out != want {
-				t.Errorf("Set-Cookie: %s\nwant        %s", out, want)
+				t.Errorf("after Destroy: got Set-Cookie %s\nwant                          %s", out, want)
 			}
 		})
 	}

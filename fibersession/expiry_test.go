@@ -21,21 +21,22 @@ func TestN4_IdleLimitIsExact(t *testing.T) {
 		defer h.Release()
 		id := h.ID()
 		if got := time.Until(h.Deadline()); got != time.Hour {
-			t.Errorf("the deadline is in %v", got)
+			t.Errorf("got a deadline in %v, want 1h", got)
 		}
 		time.Sleep(time.Hour - time.Millisecond)
 		must(t, h.Reload(ctx))
 		time.Sleep(time.Millisecond)
 		if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrExpired) || !errors.Is(err, fibersession.ErrSessionGone) {
-			t.Errorf("at the limit: %v, want ErrExpired", err)
+			t.Errorf("at the limit: got %v, want ErrExpired", err)
 		}
 		if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("GetByID: %v", err)
+			t.Errorf("GetByID at the limit: got %v, want ErrNotFound", err)
 		}
 	})
 }
 
-// Nothing revives a session whose limit has passed, seen or not.
+// No operation revives a session whose limit has passed, whether or not the node has
+// noticed the expiry.
 func TestN12_ExpiredStaysExpired(t *testing.T) {
 	late := map[string]func(h *fibersession.Handle) error{
 		"Save":       func(h *fibersession.Handle) error { h.Set("a", 1); return h.Save(ctx) },
@@ -52,7 +53,7 @@ func TestN12_ExpiredStaysExpired(t *testing.T) {
 				time.Sleep(time.Hour)
 				for range 2 {
 					if err := do(h); !errors.Is(err, fibersession.ErrExpired) {
-						t.Errorf("%v, want ErrExpired", err)
+						t.Errorf("got %v, want ErrExpired", err)
 					}
 				}
 			})
@@ -71,20 +72,21 @@ func TestN4_AbsoluteLimitIsExactAndHard(t *testing.T) {
 		}
 		h.Set("n", 2)
 		must(t, h.Save(ctx))
-		must(t, h.Regenerate(ctx)) // it is one session still
+		must(t, h.Regenerate(ctx)) // does not extend the absolute limit
 		if got := time.Until(h.Deadline()); got != time.Minute {
-			t.Errorf("the deadline is in %v, want 1m", got)
+			t.Errorf("got a deadline in %v, want 1m", got)
 		}
 		time.Sleep(time.Minute - time.Millisecond)
 		must(t, h.Reload(ctx))
 		time.Sleep(time.Millisecond)
 		if err := h.Touch(ctx); !errors.Is(err, fibersession.ErrExpired) {
-			t.Errorf("at the limit: %v, want ErrExpired", err)
+			t.Errorf("at the limit: got %v, want ErrExpired", err)
 		}
 	})
 }
 
-// Use slides the idle limit, with a write a minute at most, whoever uses it.
+// Each use slides the idle limit, but at most one touch a minute is written, however many
+// handles and requests use the session.
 func TestN4_TouchesAreGathered(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		h := storedSession(t, s, map[string]any{"n": 1})
@@ -101,21 +103,22 @@ func TestN4_TouchesAreGathered(t *testing.T) {
 			must(t, h.Touch(ctx))
 			must(t, f.Touch(ctx))
 			if res := b.get("/"); res.status != 200 || len(res.set) != 0 {
-				t.Fatalf("a read: %d with %d cookies", res.status, len(res.set))
+				t.Fatalf("a read: got status %d with %d cookies, want 200 with none", res.status, len(res.set))
 			}
 		}
 		after := s.Stats()
 		if w := after.Writes - before.Writes; w != 10 || after.Touches-before.Touches != 10 {
-			t.Errorf("10 minutes of use made %d writes, %d of them touches; want 10", w, after.Touches-before.Touches)
+			t.Errorf("10 minutes of use: got %d writes, %d of them touches; want 10 touches", w, after.Touches-before.Touches)
 		}
 		if got := time.Until(h.Deadline()); got != time.Hour {
-			t.Errorf("the deadline is in %v", got)
+			t.Errorf("got a deadline in %v, want 1h", got)
 		}
 	})
 }
 
-// Reading over HTTP keeps a session alive; not using it does not.
-func TestHandler_SlidesWhatIsRead(t *testing.T) {
+// A request that reads the session slides its idle limit. A request that does not use the
+// session neither loads nor touches it.
+func TestHandler_SlidesWhenRead(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/login": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "eve"); return nil },
@@ -129,7 +132,7 @@ func TestHandler_SlidesWhatIsRead(t *testing.T) {
 		for range 5 {
 			time.Sleep(50 * time.Minute)
 			if res := b.get("/read"); res.body != "eve" {
-				t.Fatalf("a session in use is gone: %d %q", res.status, res.body)
+				t.Fatalf("a session in use ended: got status %d, user %q; want 200, \"eve\"", res.status, res.body)
 			}
 		}
 		time.Sleep(59 * time.Minute)
@@ -141,19 +144,20 @@ func TestHandler_SlidesWhatIsRead(t *testing.T) {
 		time.Sleep(time.Minute)
 		old := b.session()
 		if res := b.get("/read"); res.body != "" || len(res.set) != 0 {
-			t.Errorf("an expired session is %q, with %d cookies", res.body, len(res.set))
+			t.Errorf("an expired session: got user %q with %d cookies, want neither", res.body, len(res.set))
 		}
 		b.get("/login")
 		if b.session() == old {
-			t.Error("after expiry the ID is the old one")
+			t.Error("the session that follows an expired one has its ID, want a new one")
 		}
 	})
 }
 
-// Another node slides the limit; this one believes it has passed, asks, and goes on.
+// Another node slid the limit. This node takes the session for expired, asks the store, and
+// continues.
 func TestN4_AnotherNodeSlidesTheLimit(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, here *fibersession.Store) {
-		// There is one storage; the second store of the test shares it.
+		// Both nodes need the same storage, so the store of withFakeClock is not used.
 		st := memory.New()
 		a := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
 		b := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
@@ -167,7 +171,7 @@ func TestN4_AnotherNodeSlidesTheLimit(t *testing.T) {
 		must(t, h.Save(ctx))
 		must(t, other.Reload(ctx))
 		if other.Get("n") != 2 {
-			t.Errorf("n is %v", other.Get("n"))
+			t.Errorf("got n = %v, want 2", other.Get("n"))
 		}
 		h.Release()
 		other.Release()
@@ -183,10 +187,10 @@ func TestSetExpiry(t *testing.T) {
 	}{
 		"shorter": {fibersession.Config{}, time.Hour, time.Hour},
 		"longer":  {fibersession.Config{}, 8 * 24 * time.Hour, 8 * 24 * time.Hour}, // "remember me"
-		"longer than a chosen absolute limit": {
+		"longer than the absolute limit": {
 			fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: 48 * time.Hour}}, 72 * time.Hour, 48 * time.Hour,
 		},
-		"nothing": {fibersession.Config{}, 0, 24 * time.Hour},
+		"zero keeps the default": {fibersession.Config{}, 0, 24 * time.Hour},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -203,7 +207,7 @@ func TestSetExpiry(t *testing.T) {
 				b := newBrowser(t, app)
 				res := b.get("/")
 				if age := time.Duration(res.set[0].MaxAge) * time.Second; age < tt.want {
-					t.Errorf("the cookie lives %v", age)
+					t.Errorf("got a cookie that lives %v, want at least %v", age, tt.want)
 				}
 				time.Sleep(tt.want - time.Millisecond)
 				h, err := s.GetByID(ctx, b.session())
@@ -211,20 +215,20 @@ func TestSetExpiry(t *testing.T) {
 				h.Release()
 				time.Sleep(time.Millisecond)
 				if _, err := s.GetByID(ctx, b.session()); !errors.Is(err, fibersession.ErrNotFound) {
-					t.Errorf("at the limit: %v", err)
+					t.Errorf("at the limit: got %v, want ErrNotFound", err)
 				}
 			})
 		})
 	}
 }
 
-// A session that was never stored has no limit: there is nothing to protect.
+// A session that was never stored has no deadline.
 func TestDeadline_OfANewSession(t *testing.T) {
 	withFakeClock(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
 		h := newSession(t, s)
 		defer h.Release()
 		if !h.Deadline().IsZero() || !h.Fresh() || h.Revision() != 0 {
-			t.Errorf("deadline %v, fresh %v, revision %d", h.Deadline(), h.Fresh(), h.Revision())
+			t.Errorf("got deadline %v, Fresh %v, revision %d; want zero, true, 0", h.Deadline(), h.Fresh(), h.Revision())
 		}
 		time.Sleep(48 * time.Hour)
 		must(t, h.Reload(ctx))
@@ -232,12 +236,13 @@ func TestDeadline_OfANewSession(t *testing.T) {
 		h.Set("n", 1)
 		must(t, h.Save(ctx))
 		if got := time.Until(h.Deadline()); got != 24*time.Hour {
-			t.Errorf("the deadline is in %v", got)
+			t.Errorf("got a deadline in %v, want 24h", got)
 		}
 	})
 }
 
-// However rarely touches are to be written, use keeps a session alive.
+// However long TouchInterval is, use keeps a session alive: it is capped at a tenth of the
+// idle limit.
 func TestN4_TouchIntervalIsATenthAtMost(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Expiration: time.Minute, Timeouts: fibersession.Timeouts{TouchInterval: time.Hour}}, func(t *testing.T, s *fibersession.Store) {
 		h := storedSession(t, s, map[string]any{"n": 1})
@@ -249,18 +254,18 @@ func TestN4_TouchIntervalIsATenthAtMost(t *testing.T) {
 	})
 }
 
-// However long a limit is, it is one: none may wrap around into the past.
+// A duration near the maximum of int64 works as a limit. None may overflow into the past.
 func TestLimits_Enormous(t *testing.T) {
 	t.Parallel()
 	const ever = time.Duration(math.MaxInt64)
 	tests := map[string]fibersession.Config{
-		"idle":                    {Expiration: ever},
-		"idle of 290 years":       {Expiration: 290 * 365 * 24 * time.Hour},
-		"idle, without absolute":  {Expiration: ever, Timeouts: fibersession.Timeouts{Absolute: -1}},
-		"idle, and an index":      {Expiration: ever, UserKey: "user"},
-		"idle, Fiber's own form":  {Expiration: ever, Builtin: true},
-		"absolute":                {Timeouts: fibersession.Timeouts{Absolute: ever}},
-		"a session's own, of all": {Timeouts: fibersession.Timeouts{Absolute: -1}},
+		"idle limit":                        {Expiration: ever},
+		"idle limit of 290 years":           {Expiration: 290 * 365 * 24 * time.Hour},
+		"idle limit without absolute limit": {Expiration: ever, Timeouts: fibersession.Timeouts{Absolute: -1}},
+		"idle limit and an index":           {Expiration: ever, UserKey: "user"},
+		"idle limit with Builtin":           {Expiration: ever, Builtin: true},
+		"absolute limit":                    {Timeouts: fibersession.Timeouts{Absolute: ever}},
+		"limit by SetExpiry":                {Timeouts: fibersession.Timeouts{Absolute: -1}},
 	}
 	for name, cfg := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -269,23 +274,24 @@ func TestLimits_Enormous(t *testing.T) {
 			app := newApp(here, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 				sess := fibersession.FromContext(c)
 				sess.Set("user", "alice")
-				if strings.HasPrefix(name, "a session's") {
+				if strings.HasSuffix(name, "SetExpiry") {
 					sess.SetExpiry(ever)
 				}
 				return nil
 			}})
 			b := newBrowser(t, app)
 			if res := b.get("/"); res.status != 200 {
-				t.Fatalf("it is not stored: %d", res.status)
+				t.Fatalf("the session was not stored: got status %d", res.status)
 			}
 			if got := handleOf(t, there, b.session()).Get("user"); got != "alice" {
-				t.Errorf("it holds %v", got)
+				t.Errorf("got user %v, want alice", got)
 			}
 		})
 	}
 }
 
-// bounds notes until when the calls that sweep up may take.
+// deadlineRecorder records the deadlines of the calls that delete an expired session's
+// value and its entry in the user index.
 type deadlineRecorder struct {
 	storage.Storage
 	storage.Index
@@ -302,8 +308,9 @@ func (b *deadlineRecorder) RemoveMember(ctx context.Context, set, member string)
 	return b.Index.RemoveMember(ctx, set, member)
 }
 
-// Who meets an expired session waits for StorageTimeout at most, sweeping up included.
-func TestExpiry_SweepingUpIsBounded(t *testing.T) {
+// A call that finds its session expired takes no longer than Timeouts.Storage, with the
+// cleanup included.
+func TestExpiry_CleanupIsBounded(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	defer func() { _ = st.Close() }()
@@ -312,6 +319,6 @@ func TestExpiry_SweepingUpIsBounded(t *testing.T) {
 	h := storedSession(t, s, map[string]any{"user": "alice"})
 	waitFor(t, "the session to expire", func() bool { return h.Reload(ctx) != nil })
 	if b.unlist.IsZero() || !b.unlist.Equal(b.remove) {
-		t.Errorf("the value is removed until %v, the entry until %v", b.remove, b.unlist)
+		t.Errorf("got the deadlines %v for the value and %v for the index entry, want the same", b.remove, b.unlist)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// ends records when a session's end is told, and how often.
+// endRecorder records the Ended events of a session.
 type endRecorder struct {
 	mu    sync.Mutex
 	at    time.Time
@@ -33,14 +33,15 @@ func (e *endRecorder) watch(h *fibersession.Handle) (stop func()) {
 	})
 }
 
-// expect checks that the end was told n times, so long after begin.
+// expect fails the test unless n Ended events came, the last one with ErrExpired and this
+// long after begin.
 func (e *endRecorder) expect(t *testing.T, n int, begin time.Time, after time.Duration) {
 	t.Helper()
 	synctest.Wait()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.n != n || n > 0 && (e.at.Sub(begin) != after || !errors.Is(e.cause, fibersession.ErrExpired)) {
-		t.Errorf("told %d times, after %v, of %v; want %d after %v", e.n, e.at.Sub(begin), e.cause, n, after)
+		t.Errorf("got %d Ended events, the last after %v with %v; want %d, after %v", e.n, e.at.Sub(begin), e.cause, n, after)
 	}
 }
 
@@ -51,7 +52,7 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 		want time.Duration
 	}{
 		"idle": {fibersession.Config{Expiration: time.Hour}, func(*testing.T, *fibersession.Handle) {}, time.Hour},
-		"slid": {fibersession.Config{Expiration: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
+		"touched": {fibersession.Config{Expiration: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
 			time.Sleep(59 * time.Minute)
 			must(t, h.Touch(ctx))
 		}, 119 * time.Minute},
@@ -63,7 +64,7 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 		"a new ID": {fibersession.Config{Expiration: time.Hour}, func(t *testing.T, h *fibersession.Handle) {
 			must(t, h.Regenerate(ctx))
 		}, time.Hour},
-		"absolute": {fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: 90 * time.Minute}}, func(t *testing.T, h *fibersession.Handle) {
+		"absolute limit": {fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: 90 * time.Minute}}, func(t *testing.T, h *fibersession.Handle) {
 			time.Sleep(59 * time.Minute)
 			must(t, h.Touch(ctx))
 		}, 90 * time.Minute},
@@ -81,18 +82,18 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 				time.Sleep(3 * time.Hour)
 				got.expect(t, 1, begin, tt.want)
 				if err := h.Err(); !errors.Is(err, fibersession.ErrExpired) {
-					t.Errorf("Err is %v", err)
+					t.Errorf("got Err %v, want ErrExpired", err)
 				}
 				if n := s.Stats().Deadlines; n != 0 {
-					t.Errorf("%d deadlines are left", n)
+					t.Errorf("got %d deadlines after the end, want none", n)
 				}
 			})
 		})
 	}
 }
 
-// However many watch a session, it has one deadline, and waiting asks the store
-// nothing but for Recheck.
+// A session has one deadline however many watchers it has, and waiting for it costs no
+// store calls except those of Recheck.
 func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, func(t *testing.T, s *fibersession.Store) {
 		const watchers = 5000
@@ -108,15 +109,15 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 		}
 		defer other.Watch(func(fibersession.Event) {})()
 		if n := s.Stats().Deadlines; n != 2 {
-			t.Errorf("two sessions have %d deadlines", n)
+			t.Errorf("got %d deadlines for two sessions, want 2", n)
 		}
-		synctest.Wait() // what was watched is read once, as it is subscribed to
+		synctest.Wait() // a session is read once when its subscription starts
 		before := s.Stats()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		after := s.Stats()
 		if told != watchers || after.Loads-before.Loads != 2 || after.Deadlines != 0 {
-			t.Errorf("%d were told, with %d loads, and %d deadlines are left", told, after.Loads-before.Loads, after.Deadlines)
+			t.Errorf("got %d events, %d loads and %d deadlines; want 5000, 2 and 0", told, after.Loads-before.Loads, after.Deadlines)
 		}
 		for _, stop := range stops {
 			stop()
@@ -124,13 +125,13 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 	})
 }
 
-// A deadline is there only for a session that is stored and watched.
-func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
+// A session has a deadline only while it is both stored and watched.
+func TestDeadlines_OnlyWhileWatched(t *testing.T) {
 	withFakeClock(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
 		expect := func(when string, want int) {
 			t.Helper()
 			if n := s.Stats().Deadlines; n != want {
-				t.Errorf("%s: %d deadlines, want %d", when, n, want)
+				t.Errorf("%s: got %d deadlines, want %d", when, n, want)
 			}
 		}
 		h := newSession(t, s)
@@ -141,28 +142,28 @@ func TestDeadlines_OnlyForWhoWatches(t *testing.T) {
 		expect("stored", 1)
 		again := h.Watch(func(fibersession.Event) {})
 		stop()
-		expect("one of two stopped", 1)
+		expect("one of two watches stopped", 1)
 		again()
 		again()
-		expect("nobody watches", 0)
+		expect("no watch left", 0)
 		h.Watch(func(fibersession.Event) {})
-		expect("watched anew", 1)
+		expect("watched again", 1)
 		must(t, h.Regenerate(ctx))
 		expect("a new ID", 1)
 		h.Release()
-		expect("released with a watch left", 0)
+		expect("released with an active watch", 0)
 
 		g := storedSession(t, s, nil)
 		defer g.Release()
 		g.Watch(func(fibersession.Event) {})
 		must(t, g.Destroy(ctx))
-		synctest.Wait() // the feed tells of it too
+		synctest.Wait() // the feed reports it too
 		expect("destroyed", 0)
 	})
 }
 
-// A limit that moves forward is kept too: SetExpiry may shorten it.
-func TestDeadlines_AShorterLimit(t *testing.T) {
+// SetExpiry may shorten the time that is left.
+func TestDeadlines_ShorterLimit(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("n", 1); return nil },
@@ -184,7 +185,7 @@ func TestDeadlines_AShorterLimit(t *testing.T) {
 	})
 }
 
-// Before a session is ended the store is asked: another node may have used it.
+// The store is asked before a session is ended, because another node may have used it.
 func TestDeadlines_AnotherNodeUsedIt(t *testing.T) {
 	withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
@@ -207,9 +208,9 @@ func TestDeadlines_AnotherNodeUsedIt(t *testing.T) {
 	})
 }
 
-// A store that cannot be asked ends no session whose idle limit another node may
-// have moved, and no other session waits for it; the absolute limit needs no store.
-func TestDeadlines_TheStoreFails(t *testing.T) {
+// While the store does not answer, no session ends whose idle limit another node may have
+// moved, and no other session waits for the answer. The absolute limit needs no answer.
+func TestDeadlines_WhenTheStoreFails(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault      faulty.Fault
 		late, next time.Duration
@@ -248,7 +249,7 @@ func TestDeadlines_TheStoreFails(t *testing.T) {
 	}
 }
 
-// Close ends the watch and waits for what it tells.
+// Close waits for running event handlers and starts no new ones.
 func TestDeadlines_Close(t *testing.T) {
 	withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
@@ -268,12 +269,12 @@ func TestDeadlines_Close(t *testing.T) {
 		synctest.Wait()
 		must(t, s.Close())
 		if told.Load() != 1 {
-			t.Error("Close returned before the end was told")
+			t.Error("Close returned before the handler of the Ended event had returned")
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if after.Load() != 0 {
-			t.Error("an end was told after Close")
+			t.Error("an Ended event came after Close")
 		}
 		stop()
 		stopLate()
@@ -283,8 +284,8 @@ func TestDeadlines_Close(t *testing.T) {
 	})
 }
 
-// A value that does not carry its expiry tells by being there that it may live on:
-// it is asked for again.
+// A value that does not carry its expiry may still be alive while it exists: the store is
+// asked for it again and again.
 func TestDeadlines_Builtin(t *testing.T) {
 	withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 		st := memory.New()
@@ -298,13 +299,13 @@ func TestDeadlines_Builtin(t *testing.T) {
 		time.Sleep(65*time.Minute + time.Second)
 		got.expect(t, 0, begin, 0)
 		if n := s.Stats().Loads - before; n != 6 {
-			t.Errorf("it was asked for %d times in the 5 minutes after its limit, want 6", n)
+			t.Errorf("got %d loads in the 5 minutes after the limit, want 6", n)
 		}
-		must(t, st.Delete(h.ID())) // what the storage's own expiry does
+		must(t, st.Delete(h.ID())) // as the storage does when the value expires
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if !errors.Is(h.Err(), fibersession.ErrSessionGone) || got.n != 1 {
-			t.Errorf("it ended %d times: %v", got.n, h.Err())
+			t.Errorf("got %d Ended events and Err %v, want 1 and ErrSessionGone", got.n, h.Err())
 		}
 		stop()
 		h.Release()

@@ -15,49 +15,51 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// The cookies that express-session and browsers may send, and those that nobody made.
+// The forms of a valid cookie that express-session or a browser may send are accepted.
+// Forms that neither of them makes are rejected.
 func TestN7_ExpressCookieForm(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: []string{"first", "second"}}})
 	own := s.CookieValue("connect.sid", expressID)
 	_, sig, _ := strings.Cut(own, ".")
 	good := map[string]string{
-		"encoded":             own,
-		"bare":                "s:" + expressID + "." + strings.NewReplacer("%2B", "+", "%2F", "/").Replace(sig),
-		"quoted":              `"` + own + `"`,
-		"small letters":       strings.NewReplacer("%3A", "%3a", "%2B", "%2b", "%2F", "%2f").Replace(own),
-		"more than is needed": strings.Replace(own, "n", "%6e", 1),
+		"encoded":                  own,
+		"bare":                     "s:" + expressID + "." + strings.NewReplacer("%2B", "+", "%2F", "/").Replace(sig),
+		"quoted":                   `"` + own + `"`,
+		"lower-case escapes":       strings.NewReplacer("%3A", "%3a", "%2B", "%2b", "%2F", "%2f").Replace(own),
+		"more escapes than needed": strings.Replace(own, "n", "%6e", 1),
 	}
-	for name, value := range good { // the cookie's name is no part of it
+	for name, value := range good { // express-session does not sign the cookie's name
 		if id, ok := s.CookieID("any", value); id != expressID || !ok {
-			t.Errorf("%s: %q is %q", name, value, id)
+			t.Errorf("%s: CookieID(%q) got %q, want the session's ID", name, value, id)
 		}
 	}
 	bad := map[string]string{
-		"empty":             "",
-		"unsigned":          expressID,
-		"no mark":           strings.TrimPrefix(own, "s%3A"),
-		"no signature":      "s%3A" + expressID + ".",
-		"no dot":            "s%3A" + expressID,
-		"no ID":             "s%3A." + sig,
-		"padded":            own + "=",
-		"padded, encoded":   own + "%3D",
-		"base64url":         "s%3A" + expressID + "." + strings.NewReplacer("%2B", "-", "%2F", "_").Replace(sig) + "-",
-		"encoded twice":     strings.ReplaceAll(own, "%", "%25"),
-		"half an escape":    own + "%2",
-		"no UTF-8":          "%ff" + own,
-		"another mark":      strings.Replace(own, "s%3A", "j%3A", 1),
-		"longer than any":   "s%3A" + strings.Repeat("a", 5000) + "." + sig,
-		"another signature": own[:len(own)-1] + string(own[len(own)-1]^1),
+		"empty":               "",
+		"unsigned":            expressID,
+		"without the mark s:": strings.TrimPrefix(own, "s%3A"),
+		"no signature":        "s%3A" + expressID + ".",
+		"no dot":              "s%3A" + expressID,
+		"no ID":               "s%3A." + sig,
+		"padded":              own + "=",
+		"padded and escaped":  own + "%3D",
+		"base64url":           "s%3A" + expressID + "." + strings.NewReplacer("%2B", "-", "%2F", "_").Replace(sig) + "-",
+		"encoded twice":       strings.ReplaceAll(own, "%", "%25"),
+		"a truncated escape":  own + "%2",
+		"invalid UTF-8":       "%ff" + own,
+		"another mark":        strings.Replace(own, "s%3A", "j%3A", 1),
+		"too long":            "s%3A" + strings.Repeat("a", 5000) + "." + sig,
+		"another signature":   own[:len(own)-1] + string(own[len(own)-1]^1),
 	}
 	for name, value := range bad {
 		if id, ok := s.CookieID("connect.sid", value); ok {
-			t.Errorf("%s: %q is %q", name, value, id)
+			t.Errorf("%s: CookieID(%q) got %q, want it rejected", name, value, id)
 		}
 	}
 }
 
-// Cookies by Express' own packages are read here, and ours there, byte by byte.
+// Cookies signed by Express' own packages are accepted here, ours are accepted there, and
+// both sides write the same bytes.
 func TestN7_ExpressCookiesOfEitherSide(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -70,7 +72,7 @@ func TestN7_ExpressCookiesOfEitherSide(t *testing.T) {
 		theirs := n.ExpressSign(t, "connect.sid", id, secret)
 		ours := "connect.sid=" + s.CookieValue("connect.sid", id)
 		if ours != theirs {
-			t.Fatalf("ours is %q, theirs %q", ours, theirs)
+			t.Fatalf("got the cookie %q, want that of Express: %q", ours, theirs)
 		}
 		for header, want := range map[string]bool{
 			"a=b; " + ours + "; c=d":                           true,
@@ -96,13 +98,13 @@ func TestN7_ExpressCookiesOfEitherSide(t *testing.T) {
 	}
 }
 
-// A cookie is renewed as it was set: one with another path or domain would stand
-// beside it. It follows the idle limit, and goes with the session.
+// A renewed cookie has the attributes that the session stores: with another path or domain
+// it would be a second cookie. Its age follows the idle limit, and Destroy removes it.
 func TestN7_ExpressCookieIsRenewedAsItWas(t *testing.T) {
 	t.Parallel()
 	set := func(res response) *http.Cookie {
 		if len(res.set) != 1 {
-			t.Fatalf("cookies: %v", res.set)
+			t.Fatalf("got the cookies %v, want 1", res.set)
 		}
 		return res.set[0]
 	}
@@ -110,11 +112,11 @@ func TestN7_ExpressCookieIsRenewedAsItWas(t *testing.T) {
 		cookie string
 		want   http.Cookie
 	}{
-		"all":       {`{"originalMaxAge":3600000,"path":"/shop","domain":"example.com","sameSite":"strict","secure":true,"partitioned":true}`, http.Cookie{Path: "/shop", Domain: "example.com", SameSite: http.SameSiteStrictMode, MaxAge: 3600, Secure: true, Partitioned: true}},
-		"little":    {`{"originalMaxAge":3600000}`, http.Cookie{Path: "/", SameSite: http.SameSiteLaxMode, MaxAge: 3600, Secure: true}},
-		"true":      {`{"originalMaxAge":3600000,"sameSite":true}`, http.Cookie{Path: "/", SameSite: http.SameSiteStrictMode, MaxAge: 3600, Secure: true}},
-		"none":      {`{"originalMaxAge":3600000,"sameSite":"none"}`, http.Cookie{Path: "/", SameSite: http.SameSiteNoneMode, MaxAge: 3600, Secure: true}},
-		"injection": {`{"originalMaxAge":3600000,"path":"/; Domain=evil.example","domain":"a;b\r\nX: y"}`, http.Cookie{Path: "/", SameSite: http.SameSiteLaxMode, MaxAge: 3600, Secure: true}},
+		"all attributes":      {`{"originalMaxAge":3600000,"path":"/shop","domain":"example.com","sameSite":"strict","secure":true,"partitioned":true}`, http.Cookie{Path: "/shop", Domain: "example.com", SameSite: http.SameSiteStrictMode, MaxAge: 3600, Secure: true, Partitioned: true}},
+		"only an age":         {`{"originalMaxAge":3600000}`, http.Cookie{Path: "/", SameSite: http.SameSiteLaxMode, MaxAge: 3600, Secure: true}},
+		"sameSite true":       {`{"originalMaxAge":3600000,"sameSite":true}`, http.Cookie{Path: "/", SameSite: http.SameSiteStrictMode, MaxAge: 3600, Secure: true}},
+		"sameSite none":       {`{"originalMaxAge":3600000,"sameSite":"none"}`, http.Cookie{Path: "/", SameSite: http.SameSiteNoneMode, MaxAge: 3600, Secure: true}},
+		"injected attributes": {`{"originalMaxAge":3600000,"path":"/; Domain=evil.example","domain":"a;b\r\nX: y"}`, http.Cookie{Path: "/", SameSite: http.SameSiteLaxMode, MaxAge: 3600, Secure: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,18 +136,18 @@ func TestN7_ExpressCookieIsRenewedAsItWas(t *testing.T) {
 				b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)
 				value := b.cookies["connect.sid"]
 				if res := b.get("/none"); len(res.set) != 0 {
-					t.Errorf("a request that does not use the session sets %v", res.set)
+					t.Errorf("a request that does not use the session: got the cookies %v, want none", res.set)
 				}
 				got := set(b.get(path))
 				if path == "/out" {
 					if got.Value != "" || got.Path != tt.want.Path || got.Domain != tt.want.Domain {
-						t.Errorf("it is removed by %v", got)
+						t.Errorf("Destroy: got the cookie %v, want an empty one with the same path and domain", got)
 					}
 					continue
 				}
 				if got.Name != "connect.sid" || got.Value != value || got.Path != tt.want.Path || got.Domain != tt.want.Domain ||
 					got.SameSite != tt.want.SameSite || got.MaxAge != tt.want.MaxAge || got.Secure != tt.want.Secure || got.Partitioned != tt.want.Partitioned || !got.HttpOnly {
-					t.Errorf("%s: %v", path, got)
+					t.Errorf("%s: got the cookie %v, want the attributes %+v", path, got, tt.want)
 				}
 			}
 		})
@@ -158,6 +160,6 @@ func TestN7_ExpressCookieIsRenewedAsItWas(t *testing.T) {
 	b := newBrowser(t, userApp(s))
 	b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)
 	if res := b.get("/in"); len(res.set) != 0 {
-		t.Errorf("a cookie that goes with the browser is set again: %v", res.set)
+		t.Errorf("a cookie without an age was renewed: got %v, want none", res.set)
 	}
 }

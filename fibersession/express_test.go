@@ -14,7 +14,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// Configurations that cannot be meant are refused, with what to change.
+// New rejects contradictory configurations with a message that names the field to change.
 func TestN7_ExpressConfig(t *testing.T) {
 	t.Parallel()
 	good := &fibersession.Express{Secrets: []string{expressSecret}}
@@ -29,7 +29,7 @@ func TestN7_ExpressConfig(t *testing.T) {
 		func() {
 			defer func() {
 				if p := fmt.Sprint(recover()); !strings.Contains(p, want) {
-					t.Errorf("want %q, got %s", want, p)
+					t.Errorf("New panicked with %q, want a message about %q", p, want)
 				}
 			}()
 			cfg.Logger = discardLogger
@@ -39,19 +39,19 @@ func TestN7_ExpressConfig(t *testing.T) {
 	var log bytes.Buffer
 	newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: []string{"keyboard cat"}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if text := log.String(); !strings.Contains(text, "under 32 bytes") || strings.Contains(text, "keyboard") {
-		t.Errorf("the log says %s", text)
+		t.Errorf("want a warning about a short secret, without the secret; got\n%s", text)
 	}
 	secrets := []string{expressSecret}
 	s := newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: secrets}})
 	before := s.CookieValue("", expressID)
 	secrets[0] = "changed by its owner, after the fact"
 	if s.CookieValue("", expressID) != before {
-		t.Error("the store signs with what its owner changed")
+		t.Error("a change of the caller's slice changed the store's secret")
 	}
 }
 
-// A watched session is read again for what Express did, with one read for all who
-// watch it.
+// A watched session is read again at intervals, to find changes by Express. All its
+// watchers share one read.
 func TestN7_ExpressRecheck(t *testing.T) {
 	withFakeClock(t, expressConfig(fibersession.Config{}), func(t *testing.T, s *fibersession.Store) {
 		h := storedSession(t, s, map[string]any{"n": 1})
@@ -61,17 +61,17 @@ func TestN7_ExpressRecheck(t *testing.T) {
 			stop := h.Watch(func(e fibersession.Event) { events = append(events, fmt.Sprint(e.Kind, e.Keys, e.Cause)) })
 			defer stop()
 		}
-		synctest.Wait() // it is read once as it is tracked
+		synctest.Wait() // a session is read once when its subscription starts
 		before := s.Stats().Loads
 		time.Sleep(time.Minute)
 		if loads := s.Stats().Loads - before; loads < 5 || loads > 9 || len(events) != 0 {
-			t.Errorf("%d reads in a minute; events %q", loads, events)
+			t.Errorf("got %d reads in a minute, want 5 to 9; got the events %q, want none", loads, events)
 		}
 	})
 }
 
-// Between nodes of Fiber the feed tells, as with every other form: of changes and of
-// the end. A new ID ends the session on other nodes, as nothing leads them to it.
+// Nodes of this package notify one another of changes and of the end, as with the other
+// layouts. A new ID ends the session on the other nodes, because nothing leads them to it.
 func TestN7_ExpressNodes(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
@@ -91,23 +91,23 @@ func TestN7_ExpressNodes(t *testing.T) {
 				case e := <-events:
 					return e
 				case <-time.After(20 * time.Second):
-					t.Fatalf("%s: nothing was heard", name)
+					t.Fatalf("%s: no event within 20s", name)
 					panic("unreachable")
 				}
 			}
 			near.Set("n", 2)
 			must(t, near.Save(ctx))
 			if e := next(); e.Kind != fibersession.Changed || fmt.Sprint(e.Keys) != "[n]" || far.Get("n") != 2 {
-				t.Errorf("%s: %v, and n is %v", name, e, far.Get("n"))
+				t.Errorf("%s: got event %v and n = %v, want Changed [n] and 2", name, e, far.Get("n"))
 			}
-			loads := two.Stats().Loads // what Express does, nobody tells: each read asks, though the feed is good
+			loads := two.Stats().Loads // Express reports no changes, so every read asks the store
 			must(t, far.Refresh(ctx, 0))
 			if two.Stats().Loads == loads {
 				t.Errorf("%s: a tracked read did not ask the store", name)
 			}
 			must(t, act(near))
 			if e := next(); e.Kind != fibersession.Ended || !errors.Is(e.Cause, fibersession.ErrDestroyed) {
-				t.Errorf("%s: %v", name, e)
+				t.Errorf("%s: got event %v, want Ended with ErrDestroyed", name, e)
 			}
 			stop()
 			near.Release()

@@ -37,18 +37,18 @@ func TestC8_Extractor(t *testing.T) {
 		status int
 		want   string
 	}{
-		"cookie":               {header: map[string]string{"Cookie": "sid=" + ada}, want: "ada"},
-		"header":               {header: map[string]string{"X-Session": bob}, want: "bob"},
-		"query":                {path: "/?s=" + bob, want: "bob"},
-		"custom":               {header: map[string]string{"Authorization": "Bearer k1"}, want: "ada"},
-		"the first that has":   {header: map[string]string{"X-Session": bob, "Cookie": "sid=" + ada}, want: "bob"},
-		"valid or not":         {header: map[string]string{"X-Session": "garbage", "Cookie": "sid=" + ada}, want: ""},
-		"custom has none":      {header: map[string]string{"Authorization": "Bearer k2", "X-Session": bob}, want: "bob"},
-		"custom fails":         {header: map[string]string{"Authorization": "Bearer broken", "X-Session": bob}, status: 500, want: "Internal Server Error"},
-		"never issued":         {header: map[string]string{"Cookie": "sid=" + strings.Repeat("A", 43)}, want: ""},
-		"two cookies, no luck": {header: map[string]string{"Cookie": "sid=" + ada + "; sid=" + bob}, want: ""},
-		"another cookie":       {header: map[string]string{"Cookie": "session=" + ada}, want: ""},
-		"none":                 {want: ""},
+		"a cookie":                          {header: map[string]string{"Cookie": "sid=" + ada}, want: "ada"},
+		"a header":                          {header: map[string]string{"X-Session": bob}, want: "bob"},
+		"a query parameter":                 {path: "/?s=" + bob, want: "bob"},
+		"a custom function":                 {header: map[string]string{"Authorization": "Bearer k1"}, want: "ada"},
+		"the first in the chain wins":       {header: map[string]string{"X-Session": bob, "Cookie": "sid=" + ada}, want: "bob"},
+		"the first wins even if invalid":    {header: map[string]string{"X-Session": "garbage", "Cookie": "sid=" + ada}, want: ""},
+		"the custom function finds none":    {header: map[string]string{"Authorization": "Bearer k2", "X-Session": bob}, want: "bob"},
+		"the custom function fails":         {header: map[string]string{"Authorization": "Bearer broken", "X-Session": bob}, status: 500, want: "Internal Server Error"},
+		"an ID that was never issued":       {header: map[string]string{"Cookie": "sid=" + strings.Repeat("A", 43)}, want: ""},
+		"two different cookies of one name": {header: map[string]string{"Cookie": "sid=" + ada + "; sid=" + bob}, want: ""},
+		"a cookie of another name":          {header: map[string]string{"Cookie": "session=" + ada}, want: ""},
+		"no ID at all":                      {want: ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,21 +61,21 @@ func TestC8_Extractor(t *testing.T) {
 				tt.status = 200
 			}
 			if res := b.get(tt.path); res.body != tt.want || res.status != tt.status {
-				t.Errorf("%d %q, want %d %q", res.status, res.body, tt.status, tt.want)
+				t.Errorf("got %d %q, want %d %q", res.status, res.body, tt.status, tt.want)
 			}
 		})
 	}
 }
 
-// A response carries a new ID where the request's came from: never an ID that came as
-// a cookie in a header, which scripts can read.
-func TestExtractor_WayBack(t *testing.T) {
+// A new ID goes back to where the request's ID came from. An ID that came in a cookie never
+// goes into a header, which scripts can read.
+func TestExtractor_ResponseUsesTheRequestsSource(t *testing.T) {
 	t.Parallel()
 	e := fibersession.Chain(fibersession.FromQuery("s"), fibersession.FromCookie("sid"), fibersession.FromHeader("X-Session"))
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: e})
 	tests := map[string]struct{ header, cookie, inHeader bool }{
-		"none: the first that can": {cookie: true},
-		"header":                   {header: true, inHeader: true},
+		"no ID in the request: the first that can be written": {cookie: true},
+		"header": {header: true, inHeader: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -85,21 +85,21 @@ func TestExtractor_WayBack(t *testing.T) {
 			}
 			res := b.get("/in")
 			if got := len(res.set) == 1 && res.set[0].Name == "sid"; got != tt.cookie {
-				t.Errorf("cookies: %v", res.set)
+				t.Errorf("got the cookies %v, want one named sid: %v", res.set, tt.cookie)
 			}
 			if id := res.header.Get("X-Session"); (len(id) == 43) != tt.inHeader {
-				t.Errorf("header: %q", id)
+				t.Errorf("got the header X-Session %q, want an ID in it: %v", id, tt.inHeader)
 			} else if tt.inHeader {
 				b.headers["X-Session"] = id
 				if got := b.get("/").body; got != "ada" {
-					t.Errorf("it names %q", got)
+					t.Errorf("the ID from the header: got user %q, want \"ada\"", got)
 				}
 			}
 		})
 	}
 }
 
-func TestSources(t *testing.T) {
+func TestKeyLookup_HeaderAndQuery(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
@@ -113,14 +113,14 @@ func TestSources(t *testing.T) {
 		log.Reset()
 		s := newStore(t, fibersession.Config{KeyLookup: lookup, Logger: logger})
 		if !strings.Contains(log.String(), "weaker") {
-			t.Errorf("%s is not warned of", lookup)
+			t.Errorf("%s: got no warning", lookup)
 		}
 		var id string
 		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 			sess := fibersession.FromContext(c)
 			id = sess.ID()
 			if s.CookieName(c) != "" {
-				t.Error("there is a cookie's name")
+				t.Errorf("got CookieName %q, want none", s.CookieName(c))
 			}
 			n := fibersession.Value[int](sess, "n") + 1
 			sess.Set("n", n)
@@ -132,21 +132,21 @@ func TestSources(t *testing.T) {
 		b := newBrowser(t, app)
 		res := b.get("/")
 		if len(res.set) != 0 || res.header.Get("Vary") != "" {
-			t.Errorf("%s: a cookie, or Vary %q", lookup, res.header.Get("Vary"))
+			t.Errorf("%s: got %d cookies and Vary %q, want neither", lookup, len(res.set), res.header.Get("Vary"))
 		}
 		first := id
 		if lookup == "header:X-Session" && res.header.Get("X-Session") != id {
-			t.Error("the header does not bring the ID")
+			t.Errorf("got the header X-Session %q, want the session's ID", res.header.Get("X-Session"))
 		}
 		b.get(put(b, first))
 		if id != first {
-			t.Errorf("%s: the second request began another session", lookup)
+			t.Errorf("%s: the second request got another session", lookup)
 		}
 		if got := handleOf(t, s, first).Get("n"); got != 2 {
-			t.Errorf("%s: n is %v", lookup, got)
+			t.Errorf("%s: got n = %v, want 2", lookup, got)
 		}
 		if res := b.get(put(b, first)); res.header.Get("X-Session") != "" {
-			t.Error("after Destroy the header still brings the ID")
+			t.Error("after Destroy the response still has the ID in its header")
 		}
 	}
 }

@@ -17,20 +17,20 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
-// load is increments of sessions from several nodes, with the outcome of each kept: as
-// told, and as it must be then.
+// incrementLoad increments a counter of each session from several nodes, and counts the
+// outcomes by session.
 type incrementLoad struct {
 	t       testing.TB
 	stop    chan struct{}
 	wg      sync.WaitGroup
-	acked   []atomic.Int64 // by session
+	acked   []atomic.Int64 // by session, like unknown
 	unknown []atomic.Int64
 	refused atomic.Int64
-	total   atomic.Int64 // of acked
+	total   atomic.Int64 // sum of acked
 }
 
-// newLoad makes each node count up each of its handles, one for each session, until
-// end. Every call has to end by itself.
+// startIncrements increments the counter of every handle until stopAndCheck.
+// handles[node][i] is a node's handle of session i.
 func startIncrements(t testing.TB, nodes [][]*fibersession.Handle) *incrementLoad {
 	l := &incrementLoad{t: t, acked: make([]atomic.Int64, len(nodes[0])), unknown: make([]atomic.Int64, len(nodes[0]))}
 	l.resume(nodes)
@@ -41,7 +41,7 @@ func (l *incrementLoad) resume(nodes [][]*fibersession.Handle) {
 	l.stop = make(chan struct{})
 	for _, handles := range nodes {
 		for i, h := range handles {
-			l.wg.Go(func() { // pause waits
+			l.wg.Go(func() { // stopped by pause
 				for {
 					select {
 					case <-l.stop:
@@ -70,28 +70,29 @@ func (l *incrementLoad) increment(i int, h *fibersession.Handle) {
 		l.unknown[i].Add(1)
 	case errors.Is(err, fibersession.ErrUnavailable):
 		l.refused.Add(1)
-		time.Sleep(time.Millisecond) // as a client would
+		time.Sleep(time.Millisecond) // a client would pause, too
 	default:
-		l.t.Errorf("session %d: %v", i, err)
+		l.t.Errorf("session %d: got %v, want ErrUnavailable or ErrUnknownOutcome", i, err)
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// progress waits until work is done that begins now.
+// waitForProgress waits until 200 more increments are acknowledged.
 func (l *incrementLoad) waitForProgress(what string) {
 	l.t.Helper()
 	before := l.total.Load()
 	waitFor(l.t, what, func() bool { return l.total.Load() > before+200 || l.t.Failed() })
 }
 
-// end ends the load and compares what the store has with what was told.
+// stopAndCheck stops the load. It fails the test unless each stored counter is at least the
+// number of acknowledged increments, and at most that plus those of unknown outcome.
 func (l *incrementLoad) stopAndCheck(read *fibersession.Store, ids []string) {
 	l.t.Helper()
 	l.pause()
 	var acked, unknown int64
 	for i, id := range ids {
 		var h *fibersession.Handle
-		waitFor(l.t, "the session is read", func() (done bool) {
+		waitFor(l.t, "a read of the session", func() (done bool) {
 			var err error
 			h, err = read.GetByID(ctx, id)
 			return err == nil
@@ -101,24 +102,25 @@ func (l *incrementLoad) stopAndCheck(read *fibersession.Store, ids []string) {
 		low := l.acked[i].Load()
 		high := low + l.unknown[i].Load()
 		if got < low || got > high {
-			l.t.Errorf("session %d has %d; %d were acknowledged, and %d of unknown outcome", i, got, low, high-low)
+			l.t.Errorf("session %d: got n = %d, want at least %d (acknowledged) and at most %d more (outcome unknown)", i, got, low, high-low)
 		}
 		acked, unknown = acked+low, unknown+high-low
 	}
 	l.t.Logf("%d increments acknowledged, %d of unknown outcome, %d refused", acked, unknown, l.refused.Load())
 }
 
-// caughtUp waits until what the first node shows, without asking, is what is stored.
+// waitForWatchedCopies waits until the first node's copies, which are only updated by the
+// feed, equal what is stored.
 func waitForWatchedCopies(t testing.TB, watching []*fibersession.Handle, read *fibersession.Store, ids []string) {
 	t.Helper()
 	for i, id := range ids {
 		h := handleOf(t, read, id)
-		waitFor(t, "the copy that is watched catches up", func() bool { return watching[i].Get("n") == h.Get("n") })
+		waitFor(t, "the watched copy to equal the stored session", func() bool { return watching[i].Get("n") == h.Get("n") })
 	}
 }
 
-// Redis is killed and started again under load: nothing that was acknowledged is lost,
-// and the nodes go on by themselves, pushed changes included.
+// Redis is killed and restarted under load. No acknowledged increment is lost, and the
+// nodes recover without help, their subscriptions included.
 func TestFault_RedisKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	policy := "always" // with everysec the disk decides: see `make faults` and docs/scaling.md
@@ -131,28 +133,28 @@ func TestFault_RedisKilledUnderLoad(t *testing.T) {
 	before := runtime.NumGoroutine()
 	l := startIncrements(t, handles)
 	for range 3 {
-		l.waitForProgress("the load runs")
+		l.waitForProgress("increments under load")
 		server.Kill()
 		refused, gaps := l.refused.Load(), stores[0].Stats().Gaps
-		waitFor(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
+		waitFor(t, "calls to fail", func() bool { return l.refused.Load() > refused+20 })
 		server.Restart()
 		back, total := time.Now(), l.total.Load()
-		waitFor(t, "the first write after it", func() bool { return l.total.Load() > total })
+		waitFor(t, "the first write after the restart", func() bool { return l.total.Load() > total })
 		t.Logf("the first write came %v after Redis was back", time.Since(back).Round(time.Millisecond))
-		waitFor(t, "the feed is back", func() bool { return stores[0].Stats().Gaps > gaps })
+		waitFor(t, "a gap, which means that the feed is connected again", func() bool { return stores[0].Stats().Gaps > gaps })
 		t.Logf("the feed was back after %v", time.Since(back).Round(time.Millisecond))
 	}
-	l.waitForProgress("the load runs on")
+	l.waitForProgress("increments after the restarts")
 	l.stopAndCheck(stores[1], ids)
 	waitForWatchedCopies(t, handles[0], stores[1], ids)
 	if gaps := stores[0].Stats().Gaps; gaps < 3 {
-		t.Errorf("the feed told of %d gaps", gaps)
+		t.Errorf("got %d gaps, want at least 3", gaps)
 	}
-	waitFor(t, "no goroutine is left over", func() bool { return runtime.NumGoroutine() <= before+20 })
+	waitFor(t, "the goroutines of the failed calls to end", func() bool { return runtime.NumGoroutine() <= before+20 })
 }
 
-// The network between a node and Redis breaks again and again, in the middle of
-// whatever is under way.
+// The connections between two nodes and Redis break again and again, in the middle of
+// calls.
 func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -160,7 +162,7 @@ func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
 	stores, handles, ids := startNodes(t, fibersession.Config{}, 4, one.URL(), two.URL(), server.URL())
 	l := startIncrements(t, handles)
 	for i := range 20 {
-		l.waitForProgress("the load runs")
+		l.waitForProgress("increments under load")
 		if i%2 == 0 {
 			one.Disconnect()
 		} else {
@@ -171,45 +173,46 @@ func TestFault_ConnectionsCutUnderLoad(t *testing.T) {
 	waitForWatchedCopies(t, handles[0], stores[2], ids)
 }
 
-// Redis stands still: every call is answered all the same, and then all goes on.
-func TestFault_RedisStandsStill(t *testing.T) {
+// While Redis is paused every call still returns, with an error. Afterwards the nodes
+// recover.
+func TestFault_RedisPaused(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	url := server.URL()
 	stores, handles, ids := startNodes(t, fibersession.Config{Timeouts: fibersession.Timeouts{Storage: time.Second}}, 4, url, url)
 	l := startIncrements(t, handles)
 	for range 2 {
-		l.waitForProgress("the load runs")
+		l.waitForProgress("increments under load")
 		server.Pause()
 		refused := l.refused.Load()
-		waitFor(t, "calls are refused", func() bool { return l.refused.Load() > refused+20 })
+		waitFor(t, "calls to fail", func() bool { return l.refused.Load() > refused+20 })
 		server.Resume()
 	}
-	l.waitForProgress("the load runs on")
+	l.waitForProgress("increments after the pauses")
 	l.stopAndCheck(stores[1], ids)
 	waitForWatchedCopies(t, handles[0], stores[1], ids)
 }
 
-// A master fails and its replica takes over: the nodes follow. What was acknowledged
-// and never replicated is Redis' to lose; here the replica had caught up.
+// A master is killed and Sentinel promotes its replica: the nodes follow. Redis may lose
+// writes that were not replicated yet; here the replica had caught up.
 func TestFault_SentinelFailsOver(t *testing.T) {
 	t.Parallel()
 	f := redistest.StartFailover(t)
 	url := f.URL()
 	stores, handles, ids := startNodes(t, fibersession.Config{}, 2, url, url)
 	l := startIncrements(t, handles)
-	l.waitForProgress("the load runs")
+	l.waitForProgress("increments under load")
 	l.pause()
 	f.WaitForReplication()
 	f.Master.Kill()
 	l.resume(handles)
-	l.waitForProgress("the load runs on the other server")
+	l.waitForProgress("increments on the new master")
 	l.stopAndCheck(stores[1], ids)
 	waitForWatchedCopies(t, handles[0], stores[1], ids)
 }
 
-// A node that is cut off keeps to its word: Tracked serves nothing that is older than
-// MaxLag, however long it takes anybody to notice; then it refuses.
+// A node that lost its connection serves tracked reads that are at most MaxLag old. After
+// that, reads fail.
 func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	t.Parallel()
 	const maxLag = time.Second
@@ -218,7 +221,7 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	a := newStore(t, fibersession.Config{Storage: openStorage(t, network.URL()), Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{MaxLag: maxLag}, Timeouts: fibersession.Timeouts{Storage: 2 * time.Second}})
 	b := newStore(t, fibersession.Config{Storage: openStorage(t, server.URL())})
 	h, hb, rec := sharedSession(t, a, b, nil)
-	waitFor(t, "it is tracked", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
+	waitFor(t, "a tracked read that asks no store", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
 	network.Pause()
 	must(t, hb.Destroy(ctx))
 	ended := time.Now()
@@ -228,23 +231,23 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 		err := h.Refresh(ctx, 0)
 		if err != nil {
 			if !errors.Is(err, fibersession.ErrUnavailable) {
-				t.Errorf("cut off: %v", err)
+				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 			break
 		}
 		served++
 		if d := began.Sub(ended); d > maxLag {
-			t.Fatalf("%v after the logout it is served", d)
+			t.Fatalf("a read succeeded %v after the logout, want at most %v", d, maxLag)
 		}
 	}
-	t.Logf("it was served %d times, until %v after the logout", served, time.Since(ended).Round(time.Millisecond))
+	t.Logf("%d reads succeeded, the last within %v of the logout", served, time.Since(ended).Round(time.Millisecond))
 	network.Resume()
 	if e := rec.nextOfKind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
-		t.Errorf("it ended with %v", e.Cause)
+		t.Errorf("after the connection is back: got cause %v, want ErrDestroyed", e.Cause)
 	}
 }
 
-// A node that is killed takes nothing along but what it had under way.
+// A node that is killed loses at most the one write that was in flight.
 func TestFault_ANodeIsKilled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -267,19 +270,19 @@ func TestFault_ANodeIsKilled(t *testing.T) {
 				must(t, node.Process.Kill())
 			}
 		}
-		_ = node.Wait() // killed
+		_ = node.Wait() // it was killed
 		must(t, h.Reload(ctx))
 		if got := fibersession.Value[int](h, "n") - before; got < acked || got > acked+1 || acked < 50 {
-			t.Errorf("round %d: the node said %d times that it was stored; %d are there", round, acked, got)
+			t.Errorf("round %d: got %d acknowledged and %d stored increments, want at least 50 and at most one more stored", round, acked, got)
 		}
-		if _, err := h.Incr(ctx, "n", 1); err != nil { // nothing is locked
+		if _, err := h.Incr(ctx, "n", 1); err != nil { // the killed node left no lock
 			t.Error(err)
 		}
 	}
 	rec.nextOfKind(fibersession.Changed)
 }
 
-// TestFault_NodeProcess is the other process of TestFault_ANodeIsKilled.
+// TestFault_NodeProcess is the process that TestFault_ANodeIsKilled starts and kills.
 func TestFault_NodeProcess(t *testing.T) {
 	url := os.Getenv("FAULT_NODE")
 	if url == "" {

@@ -16,8 +16,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// Every call of the store that a life of a session makes fails once: the error comes
-// back, with a name, nothing stays locked, and the session goes on (D8).
+// D8: each storage call in a session's life fails once. The caller gets an error of this
+// package that wraps the cause, a second try succeeds, and the session continues.
 func TestD8_EveryCallMayFail(t *testing.T) {
 	t.Parallel()
 	steps := []struct {
@@ -34,8 +34,8 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 		{"destroy", func(h *fibersession.Handle) error { return h.Destroy(ctx) }},
 	}
 	faults := map[string]faulty.Fault{
-		"fails":           {Fail: errBroken},
-		"loses an answer": {Lose: errBroken},
+		"the call fails":     {Fail: errBroken},
+		"the answer is lost": {Lose: errBroken},
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -53,29 +53,29 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 					failures++
 					switch {
 					case !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome):
-						t.Fatalf("call %d, %s: %v has no name of ours", n, step.name, err)
+						t.Fatalf("call %d, %s: got %v, want ErrUnavailable or ErrUnknownOutcome", n, step.name, err)
 					case !errors.Is(err, errBroken):
-						t.Fatalf("call %d, %s: %v hides its cause", n, step.name, err)
+						t.Fatalf("call %d, %s: got %v, want it to wrap the storage's error", n, step.name, err)
 					case fault.Fail != nil && errors.Is(err, fibersession.ErrUnknownOutcome):
-						t.Fatalf("call %d, %s: %v is known", n, step.name, err)
+						t.Fatalf("call %d, %s: got %v for a call that certainly failed, want ErrUnavailable", n, step.name, err)
 					}
-					// The caller tries again, and it works.
+					// A second try succeeds.
 					if err := step.do(h); err != nil {
-						t.Fatalf("call %d, %s, again: %v", n, step.name, err)
+						t.Fatalf("call %d, %s, second try: got %v, want success", n, step.name, err)
 					}
 				}
 				if !errors.Is(h.Err(), fibersession.ErrDestroyed) {
-					t.Fatalf("call %d: at the end the session is %v", n, h.Err())
+					t.Fatalf("call %d: at the end got Err %v, want ErrDestroyed", n, h.Err())
 				}
 				if failures > 1 {
-					t.Fatalf("call %d made %d steps fail", n, failures)
+					t.Fatalf("call %d: %d steps failed, want 1 at most", n, failures)
 				}
 				done := st.Calls() < n
 				h.Release()
 				_ = st.Close()
 				if done {
 					if n < 10 {
-						t.Fatalf("only %d calls in a whole life: this test tests little", n)
+						t.Fatalf("got only %d calls in a session's whole life, want at least 10", n)
 					}
 					return
 				}
@@ -84,7 +84,8 @@ func TestD8_EveryCallMayFail(t *testing.T) {
 	}
 }
 
-// The same within requests: a failed call is a 503, and the next request works.
+// The same with requests: the request whose storage call fails gets a 503, and the next one
+// succeeds.
 func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
 	t.Parallel()
 	for n := 1; n <= 4; n++ {
@@ -108,30 +109,30 @@ func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
 			failed := 0
 			for range 4 {
 				if res := b.get("/none"); res.status != 200 || res.body != "hello" {
-					t.Errorf("a request that does not use the session got %d", res.status)
+					t.Errorf("a request that does not use the session: got status %d %q, want 200 \"hello\"", res.status, res.body)
 				}
 				switch res := b.get("/"); {
 				case res.status == fiber.StatusServiceUnavailable:
 					failed++
 					if res.body != "Service Unavailable" || len(res.set) != 0 {
-						t.Errorf("the refusal says %q with %d cookies", res.body, len(res.set))
+						t.Errorf("the 503 has the body %q and %d cookies, want \"Service Unavailable\" and none", res.body, len(res.set))
 					}
 				case res.status != 200:
-					t.Errorf("status %d", res.status)
+					t.Errorf("got status %d, want 200 or 503", res.status)
 				}
 			}
 			if failed != 1 {
-				t.Errorf("%d requests failed, want 1", failed)
+				t.Errorf("got %d failed requests, want 1", failed)
 			}
 			must(t, handleOf(t, s, b.session()).Reload(ctx))
 			if got := handleOf(t, s, b.session()).Get("n"); got != 4 {
-				t.Errorf("n is %v, want 4", got)
+				t.Errorf("got n = %v, want 4", got)
 			}
 		})
 	}
 }
 
-// A store that hangs holds nobody longer than StorageTimeout, however many wait.
+// If the store hangs, no call takes longer than Timeouts.Storage, however many are waiting.
 func TestStore_Hangs(t *testing.T) {
 	t.Parallel()
 	for name, method := range map[string]string{"reading": "Load", "writing": "CompareAndSwap"} {
@@ -152,10 +153,10 @@ func TestStore_Hangs(t *testing.T) {
 							_, err = h.Incr(ctx, "n", w)
 						}
 						if !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome) {
-							t.Errorf("%v", err)
+							t.Errorf("got %v, want ErrUnavailable or ErrUnknownOutcome", err)
 						}
 						if d := time.Since(start); d > 700*time.Millisecond {
-							t.Errorf("it waited %v", d)
+							t.Errorf("the call took %v, want at most 700ms", d)
 						}
 					})
 				}
@@ -169,7 +170,7 @@ func TestStore_Hangs(t *testing.T) {
 	}
 }
 
-// The driver panics: an error, and nobody waits for ever.
+// If the storage panics, all waiting calls get an error.
 func TestStore_Panics(t *testing.T) {
 	t.Parallel()
 	st := faulty.New(memory.New(), nil)
@@ -181,7 +182,7 @@ func TestStore_Panics(t *testing.T) {
 	for range 10 {
 		wg.Go(func() {
 			if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrUnknownOutcome) {
-				t.Errorf("%v", err)
+				t.Errorf("got %v, want ErrUnknownOutcome", err)
 			}
 		})
 	}
@@ -190,13 +191,13 @@ func TestStore_Panics(t *testing.T) {
 	must(t, h.Reload(ctx))
 }
 
-// A write whose answer never came is unknown, never a success; a look tells.
+// A write whose answer is lost returns ErrUnknownOutcome. Reload shows whether it happened.
 func TestR6_UnknownOutcome(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]faulty.Fault{
-		"it happened":   {Lose: errBroken},
-		"it did not":    {Hang: true},
-		"it did, later": {Hang: true, Lose: errBroken},
+		"the write happened":                   {Lose: errBroken},
+		"the write did not happen":             {Hang: true},
+		"the write happened after the timeout": {Hang: true, Lose: errBroken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,27 +208,27 @@ func TestR6_UnknownOutcome(t *testing.T) {
 			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 2)
 			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) || !errors.Is(err, storage.ErrUnknownOutcome) {
-				t.Fatalf("%v, want ErrUnknownOutcome", err)
+				t.Fatalf("got %v, want ErrUnknownOutcome", err)
 			}
 			if !h.Changed() {
-				t.Error("the change was dropped although it may not be stored")
+				t.Error("the unsaved change was dropped although it may not be stored")
 			}
 			st.SetPlan(nil)
 			other := h.Fork()
 			defer other.Release()
 			must(t, other.Reload(ctx))
 			if want := map[bool]int{true: 2, false: 1}[fault.Lose != nil]; other.Get("n") != want {
-				t.Errorf("n is %v, want %d", other.Get("n"), want)
+				t.Errorf("got n = %v, want %d", other.Get("n"), want)
 			}
 			must(t, h.Save(ctx))
 			if other.Get("n") != 2 {
-				t.Errorf("after another Save n is %v", other.Get("n"))
+				t.Errorf("after a second Save: got n = %v, want 2", other.Get("n"))
 			}
 		})
 	}
 }
 
-// The first save of a new session has an unknown outcome: the session is not lost.
+// If the first save of a new session has an unknown outcome, the next save stores it.
 func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]faulty.Fault{"it happened": {Lose: errBroken}, "it did not": {Hang: true}} {
@@ -240,20 +241,20 @@ func TestR6_UnknownOutcomeOfTheFirstSave(t *testing.T) {
 			st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 			h.Set("n", 1)
 			if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
-				t.Fatalf("%v, want ErrUnknownOutcome", err)
+				t.Fatalf("got %v, want ErrUnknownOutcome", err)
 			}
 			st.SetPlan(nil)
 			h.Set("m", 1)
 			must(t, h.Save(ctx))
 			if got := handleOf(t, s, h.ID()); got.Get("n") != 1 || got.Get("m") != 1 {
-				t.Errorf("stored are n=%v m=%v", got.Get("n"), got.Get("m"))
+				t.Errorf("got n = %v and m = %v, want 1 and 1", got.Get("n"), got.Get("m"))
 			}
 		})
 	}
 }
 
-// A failed Destroy is an error, and can be tried again; a failed Regenerate leaves
-// the old ID in force, or, when its outcome is unknown, the session alive.
+// If Regenerate fails, the old ID stays valid. If its outcome is unknown, the session lives
+// under the old or the new ID. A second try gives it a new ID either way.
 func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]faulty.Fault{"fails": {Fail: errBroken}, "loses an answer": {Lose: errBroken}} {
@@ -267,24 +268,24 @@ func TestRegenerate_WhenTheStoreFails(t *testing.T) {
 				id := h.ID()
 				st.SetPlan(faulty.OnCall(st.Calls()+n, fault))
 				if err := h.Regenerate(ctx); !errors.Is(err, errBroken) {
-					t.Fatalf("%v", err)
+					t.Fatalf("got %v, want an error that wraps the storage's", err)
 				}
 				must(t, h.Reload(ctx))
 				if h.Get("user") != "alice" {
-					t.Error("the session lost its data")
+					t.Errorf("got user %v, want alice", h.Get("user"))
 				}
 				if fault.Fail != nil && h.ID() != id {
-					t.Error("the old ID is not in force")
+					t.Error("the ID changed although Regenerate failed")
 				}
 				must(t, h.Regenerate(ctx))
 				if h.ID() == id || h.ID() == "" {
-					t.Error("no new ID")
+					t.Errorf("second try: got the ID of %d characters, equal to the old one: %v; want a new ID", len(h.ID()), h.ID() == id)
 				}
 				if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-					t.Errorf("the old ID: %v", err)
+					t.Errorf("the old ID: got %v, want ErrNotFound", err)
 				}
 				if got := handleOf(t, s, h.ID()).Get("user"); got != "alice" {
-					t.Errorf("under the new ID user is %v", got)
+					t.Errorf("the new ID: got user %v, want alice", got)
 				}
 			})
 		}
