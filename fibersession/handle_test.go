@@ -15,7 +15,7 @@ func TestA4_ReloadAndSave(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	here := newStore(t, fibersession.Config{Storage: st})
-	there := newStore(t, fibersession.Config{Storage: st}) // another node
+	there := newStore(t, fibersession.Config{Storage: st}) // stands for another node
 
 	h := storedSession(t, here, map[string]any{"n": 1})
 	other := handleOf(t, there, h.ID())
@@ -23,19 +23,19 @@ func TestA4_ReloadAndSave(t *testing.T) {
 	must(t, other.Save(ctx))
 
 	if got := h.Get("n"); got != 1 {
-		t.Fatalf("before Reload n is %v", got)
+		t.Fatalf("before Reload: got n = %v, want 1", got)
 	}
 	h.Set("draft", true)
 	must(t, h.Reload(ctx))
 	if got := fibersession.Value[int](h, "n"); got != 2 {
-		t.Errorf("after Reload n is %d, want 2", got)
+		t.Errorf("after Reload: got n = %d, want 2", got)
 	}
 	if h.Get("draft") != nil || h.Changed() {
-		t.Error("Reload kept an unsaved change")
+		t.Error("Reload kept an unsaved change, want it discarded")
 	}
 }
 
-// Every variable that holds the session sees what any of them saved or reloaded.
+// All handles of a session see what any of them saved or reloaded.
 func TestB7_NoStaleHandle(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -45,18 +45,18 @@ func TestB7_NoStaleHandle(t *testing.T) {
 
 	a.Set("n", 2)
 	if b.Get("n") != 1 || a.Get("n") != 2 {
-		t.Error("an unsaved change is its handle's own")
+		t.Errorf("before Save: got n = %v in the other handle and %v in its own, want 1 and 2", b.Get("n"), a.Get("n"))
 	}
 	must(t, a.Save(ctx))
 	if b.Get("n") != 2 || c.Get("n") != 2 {
-		t.Errorf("after Save the others see %v and %v, want 2", b.Get("n"), c.Get("n"))
+		t.Errorf("after Save the other handles have n = %v and %v, want 2", b.Get("n"), c.Get("n"))
 	}
 	if a.Revision() != b.Revision() || a.Revision() < 2 {
-		t.Errorf("revisions are %d and %d", a.Revision(), b.Revision())
+		t.Errorf("got the revisions %d and %d, want them equal and at least 2", a.Revision(), b.Revision())
 	}
 }
 
-func TestReload_DecodesOnlyWhatIsNew(t *testing.T) {
+func TestReload_DecodesOnlyNewRevisions(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
 	h := storedSession(t, s, map[string]any{"n": 1})
@@ -66,10 +66,10 @@ func TestReload_DecodesOnlyWhatIsNew(t *testing.T) {
 	}
 	after := s.Stats()
 	if loads := after.Loads - before.Loads; loads != 10 {
-		t.Errorf("10 reloads made %d loads", loads)
+		t.Errorf("10 reloads made %d loads, want 10", loads)
 	}
 	if decodes := after.Decodes - before.Decodes; decodes != 0 {
-		t.Errorf("10 reloads of one revision decoded %d times", decodes)
+		t.Errorf("10 reloads of one revision made %d decodes, want none", decodes)
 	}
 }
 
@@ -78,11 +78,11 @@ func TestHandle_AfterRelease(t *testing.T) {
 	s := newStore(t, fibersession.Config{})
 	h := storedSession(t, s, map[string]any{"n": 1})
 	h.Release()
-	h.Release() // a second time changes nothing
+	h.Release() // a second Release does nothing
 
 	h.Set("n", 2)
 	if h.Get("n") != nil || h.ID() != "" || h.Keys() != nil || h.Fresh() || h.Changed() || h.Revision() != 0 || !h.Deadline().IsZero() || h.Pseudonym("x") != "" {
-		t.Error("a released handle still tells of its session")
+		t.Error("a released handle still returns data of its session")
 	}
 	for name, err := range map[string]error{
 		"Err":        h.Err(),
@@ -91,19 +91,20 @@ func TestHandle_AfterRelease(t *testing.T) {
 		"Touch":      h.Touch(ctx),
 		"Regenerate": h.Regenerate(ctx),
 		"Destroy":    h.Destroy(ctx),
-		"Update":     h.Update(ctx, func(*fibersession.Tx) error { t.Error("fn ran"); return nil }),
+		"Update":     h.Update(ctx, func(*fibersession.Tx) error { t.Error("Update called its function on a released handle"); return nil }),
 		"Fork":       h.Fork().Err(),
 	} {
 		if !errors.Is(err, fibersession.ErrReleased) {
-			t.Errorf("%s: %v, want ErrReleased", name, err)
+			t.Errorf("%s: got %v, want ErrReleased", name, err)
 		}
 	}
 	if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrReleased) {
-		t.Errorf("Incr: %v, want ErrReleased", err)
+		t.Errorf("Incr: got %v, want ErrReleased", err)
 	}
 }
 
-// What one request holds, another must not be able to change (run with -race).
+// Get returns copies: a change of a value by one request is not visible to another. (Run
+// with -race.)
 func TestGet_GivesCopies(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -134,16 +135,16 @@ func TestGet_GivesCopies(t *testing.T) {
 	}
 	wg.Wait()
 	if got := fibersession.Value[[]string](h, "list"); got[0] != "a" {
-		t.Errorf("the shared list is %q", got)
+		t.Errorf("the shared list was changed to %q", got)
 	}
 	if got := fibersession.Value[map[string]any](h, "map")["in"].([]any)[1].(map[string]int)["x"]; got != 1 {
-		t.Errorf("the shared map has %d", got)
+		t.Errorf("the shared map was changed: got %d, want 1", got)
 	}
 	if got := string(fibersession.Value[[]byte](h, "bytes")); got != "abc" {
-		t.Errorf("the shared bytes are %q", got)
+		t.Errorf("the shared bytes were changed to %q", got)
 	}
 	if got := fibersession.Value[shape](h, "shape").Points[0].X; got != 1 {
-		t.Errorf("the shared struct has %d", got)
+		t.Errorf("the shared struct was changed: got %d, want 1", got)
 	}
 }
 
@@ -156,11 +157,11 @@ func TestKeys(t *testing.T) {
 	h.Delete("b")
 	h.Delete("never")
 	if got, want := h.Keys(), []string{"a", "c", "d"}; !slices.Equal(got, want) {
-		t.Errorf("Keys: %q, want %q", got, want)
+		t.Errorf("Keys: got %q, want %q", got, want)
 	}
 	must(t, h.Save(ctx))
 	if got, want := h.Keys(), []string{"a", "c", "d"}; !slices.Equal(got, want) {
-		t.Errorf("saved Keys: %q, want %q", got, want)
+		t.Errorf("Keys after Save: got %q, want %q", got, want)
 	}
 }
 
@@ -172,16 +173,16 @@ func TestPseudonym(t *testing.T) {
 	h := storedSession(t, here, nil)
 	p := h.Pseudonym("room")
 	if len(p) != 22 || p == h.Pseudonym("log") || p == storedSession(t, here, nil).Pseudonym("room") {
-		t.Errorf("a pseudonym of %d characters, or the same for different things", len(p))
+		t.Errorf("got a pseudonym of %d characters, or equal ones for different labels or sessions; want 22 characters, all different", len(p))
 	}
 	if handleOf(t, there, h.ID()).Pseudonym("room") != p {
-		t.Error("another node has another pseudonym")
+		t.Error("another node has another pseudonym for the session")
 	}
 	must(t, h.Regenerate(ctx))
 	if h.Pseudonym("room") != p {
 		t.Error("Regenerate changed the pseudonym")
 	}
 	if handleOf(t, there, h.ID()).Pseudonym("room") != p {
-		t.Error("after Regenerate another node has another pseudonym")
+		t.Error("after Regenerate another node has another pseudonym for the session")
 	}
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// When no randomness can be had, no ID is issued, and the request is refused.
+// If the random source fails, no ID is issued and the request fails.
 func TestRandom_Fails(t *testing.T) {
 	t.Parallel()
 	tests := map[string]io.Reader{
-		"an error":      iotest.ErrReader(errBroken),
-		"nothing":       strings.NewReader(""),
-		"too little":    bytes.NewReader(make([]byte, 31)),
-		"an ID only":    bytes.NewReader(make([]byte, 32)),
-		"then an error": io.MultiReader(bytes.NewReader(make([]byte, 40)), iotest.ErrReader(errBroken)),
+		"an error":                  iotest.ErrReader(errBroken),
+		"no bytes":                  strings.NewReader(""),
+		"too few bytes":             bytes.NewReader(make([]byte, 31)),
+		"enough for the ID alone":   bytes.NewReader(make([]byte, 32)),
+		"an error after some bytes": io.MultiReader(bytes.NewReader(make([]byte, 40)), iotest.ErrReader(errBroken)),
 	}
 	for name, source := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -32,24 +32,24 @@ func TestRandom_Fails(t *testing.T) {
 				"/": func(c *fiber.Ctx) error {
 					sess := fibersession.FromContext(c)
 					if err := sess.Err(); !errors.Is(err, fibersession.ErrRandom) || sess.ID() != "" {
-						t.Errorf("%v, and an ID: %v", err, sess.ID() != "")
+						t.Errorf("got Err %v and an ID: %v; want ErrRandom and none", err, sess.ID() != "")
 					}
 					sess.Set("n", 1)
 					return sess.Save()
 				},
 				"/get": func(c *fiber.Ctx) error {
 					if _, err := s.Get(c); !errors.Is(err, fibersession.ErrRandom) {
-						t.Errorf("Get: %v", err)
+						t.Errorf("Get: got %v, want ErrRandom", err)
 					}
 					if _, err := s.Lift(c); !errors.Is(err, fibersession.ErrRandom) {
-						t.Errorf("Lift: %v", err)
+						t.Errorf("Lift: got %v, want ErrRandom", err)
 					}
 					return nil
 				},
 			})
 			for _, path := range []string{"/", "/get"} {
 				if res := newBrowser(t, app).get(path); res.status != 500 || len(res.set) != 0 {
-					t.Errorf("%s: %d with %d cookies", path, res.status, len(res.set))
+					t.Errorf("%s: got status %d with %d cookies, want 500 with none", path, res.status, len(res.set))
 				}
 			}
 		})
@@ -64,7 +64,7 @@ func TestID_NoDuplicates(t *testing.T) {
 		id, err := s.NewID()
 		must(t, err)
 		if len(id) != 43 || seen[id] {
-			t.Fatalf("an ID of %d characters, or twice", len(id))
+			t.Fatalf("got an ID of %d characters, seen before: %v; want 43 characters, never seen", len(id), seen[id])
 		}
 		seen[id] = true
 	}
@@ -76,16 +76,16 @@ func TestKeyGenerator(t *testing.T) {
 		id string
 		ok bool
 	}{
-		"a UUID":      {"6ba7b810-9dad-11d1-80b4-00c04fd430c8", true},
-		"16":          {strings.Repeat("a", 16), true},
-		"128":         {strings.Repeat("a", 128), true},
-		"15":          {strings.Repeat("a", 15), false},
-		"129":         {strings.Repeat("a", 129), false},
-		"empty":       {"", false},
-		"a slash":     {strings.Repeat("a", 16) + "/", false},
-		"a semicolon": {strings.Repeat("a", 16) + ";", false},
-		"CRLF":        {strings.Repeat("a", 16) + "\r\n", false},
-		"all allowed": {"azAZ09_.~-azAZ09", true},
+		"UUID":                   {"6ba7b810-9dad-11d1-80b4-00c04fd430c8", true},
+		"16 characters":          {strings.Repeat("a", 16), true},
+		"128 characters":         {strings.Repeat("a", 128), true},
+		"15 characters":          {strings.Repeat("a", 15), false},
+		"129 characters":         {strings.Repeat("a", 129), false},
+		"empty":                  {"", false},
+		"slash":                  {strings.Repeat("a", 16) + "/", false},
+		"semicolon":              {strings.Repeat("a", 16) + ";", false},
+		"CRLF":                   {strings.Repeat("a", 16) + "\r\n", false},
+		"all allowed characters": {"azAZ09_.~-azAZ09", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -97,11 +97,11 @@ func TestKeyGenerator(t *testing.T) {
 			}})
 			b := newBrowser(t, app)
 			if res := b.get("/"); (res.status == 200) != tt.ok || tt.ok && b.session() != tt.id {
-				t.Errorf("status %d, the ID is %q", res.status, b.session())
+				t.Errorf("got status %d and the ID %q, want the generated one accepted: %v", res.status, b.session(), tt.ok)
 			}
 		})
 	}
-	t.Run("one that repeats itself", func(t *testing.T) {
+	t.Run("a repeated ID for a new session", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t, fibersession.Config{KeyGenerator: func() string { return "the-same-id-again" }})
 		h := storedSession(t, s, map[string]any{"user": "alice"})
@@ -111,14 +111,14 @@ func TestKeyGenerator(t *testing.T) {
 			return nil
 		}})
 		if res := newBrowser(t, app).get("/"); res.status == 200 || h.Get("user") != "alice" {
-			t.Errorf("a second session entered the first: %d, user %v", res.status, h.Get("user"))
+			t.Errorf("the generator repeated an ID in use: got status %d and user %v, want an error and alice", res.status, h.Get("user"))
 		}
-		h.Release() // it is in the store alone now
+		h.Release() // from now on only the storage has the session
 		if res := newBrowser(t, app).get("/"); res.status == 200 || len(res.set) != 0 {
-			t.Errorf("a second session entered the stored one: %d", res.status)
+			t.Errorf("the generator repeated a stored ID: got status %d with %d cookies, want an error with none", res.status, len(res.set))
 		}
 	})
-	t.Run("one that repeats itself at a new ID", func(t *testing.T) {
+	t.Run("a repeated ID in Regenerate", func(t *testing.T) {
 		t.Parallel()
 		const taken = "the-same-id-again"
 		ids := []string{taken, "another-id-in-use", taken}
@@ -126,14 +126,14 @@ func TestKeyGenerator(t *testing.T) {
 			id, ids = ids[0], ids[1:]
 			return id
 		}})
-		storedSession(t, s, map[string]any{"user": "alice"}).Release() // it is in the store alone now
+		storedSession(t, s, map[string]any{"user": "alice"}).Release() // from now on only the storage has the session
 		bob := storedSession(t, s, map[string]any{"user": "bob"})
 		if err := bob.Regenerate(ctx); !errors.Is(err, fibersession.ErrRandom) {
-			t.Errorf("it got the other session's ID: %v", err)
+			t.Errorf("Regenerate with a repeated ID: got %v, want ErrRandom", err)
 		}
 		for id, user := range map[string]string{taken: "alice", "another-id-in-use": "bob"} {
 			if got := handleOf(t, s, id).Get("user"); got != user {
-				t.Errorf("the session of %s is that of %v", user, got)
+				t.Errorf("the session %s has user %v, want %v", id, got, user)
 			}
 		}
 	})

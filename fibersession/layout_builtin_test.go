@@ -19,7 +19,8 @@ import (
 
 type profile struct{ Name string }
 
-// Builtin: one storage, one cookie, and Fiber's own middleware and this one in turn.
+// With Builtin, Fiber's session middleware and this package share sessions: one storage,
+// one cookie, alternating requests.
 func TestBuiltin_SharesSessionsWithFiber(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -54,47 +55,47 @@ func TestBuiltin_SharesSessionsWithFiber(t *testing.T) {
 		b.get(first)
 		id := b.session()
 		if len(id) != 36 {
-			t.Fatalf("an ID of %d characters under %v", len(id), b.cookies)
+			t.Fatalf("got an ID of %d characters, want 36; the cookies are %v", len(id), b.cookies)
 		}
 		b.get("/ours")
 		b.get("/theirs")
 		if res := b.get("/ours"); res.body != "4 {t} "+id {
-			t.Errorf("ours, after %s first: %q", first, res.body)
+			t.Errorf("ours, after %s first: got %q, want 4 {t} and the ID", first, res.body)
 		}
 		if res := b.get("/theirs"); res.body != "5 {o} "+id {
-			t.Errorf("theirs, after %s first: %q", first, res.body)
+			t.Errorf("theirs, after %s first: got %q, want 5 {o} and the ID", first, res.body)
 		}
 		if b.session() != id {
-			t.Error("the ID changed")
+			t.Error("the session's ID changed")
 		}
 		h := handleOf(t, ours, id)
 		far := handleOf(t, ours, id)
 		if n, err := h.Incr(ctx, "n", 1); n != 6 || err != nil || far.Get("n") != 6 {
-			t.Errorf("Incr: %d, %v", n, err)
+			t.Errorf("Incr: got %d, %v, and n = %v in the other handle; want 6", n, err, far.Get("n"))
 		}
 		must(t, h.Update(ctx, increment))
 		if res := b.get("/theirs"); res.body != "8 {o} "+id {
-			t.Errorf("theirs, after a handle: %q", res.body)
+			t.Errorf("theirs, after an Update: got %q, want 8 {o} and the ID", res.body)
 		}
 		must(t, h.Reload(ctx))
 		if h.Get("n") != 8 {
-			t.Errorf("Reload: n is %v", h.Get("n"))
+			t.Errorf("after Reload: got n = %v, want 8", h.Get("n"))
 		}
 		must(t, h.Regenerate(ctx))
 		if v, _ := st.Get(id); v != nil {
-			t.Error("the old ID is in the store")
+			t.Error("after Regenerate the storage still holds the old ID")
 		}
 		must(t, far.Destroy(ctx))
 		if h.Set("n", 1); !errors.Is(h.Save(ctx), fibersession.ErrSessionGone) {
-			t.Error("a save after Destroy is no error")
+			t.Error("Save after Destroy succeeded, want ErrSessionGone")
 		}
 		if res := b.get("/theirs"); strings.HasPrefix(res.body, "9") {
-			t.Errorf("theirs, after Destroy: %q", res.body)
+			t.Errorf("theirs, after Destroy: got %q, want a new session", res.body)
 		}
 	}
 }
 
-// Fiber's csrf keeps its token in the session that this package serves.
+// Fiber's csrf middleware keeps its token in the session that this package serves.
 func TestBuiltin_Csrf(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -115,29 +116,30 @@ func TestBuiltin_Csrf(t *testing.T) {
 	b.get("/")
 	token := b.cookies["csrf_"]
 	if res := b.do("POST", "/"); res.status != 403 || token == "" {
-		t.Fatalf("without a token: %d", res.status)
+		t.Fatalf("POST without the token: got status %d, want 403", res.status)
 	}
 	b.headers = map[string]string{"X-Csrf-Token": token}
 	if res := b.do("POST", "/"); res.status != 200 {
-		t.Fatalf("with its token: %d %s", res.status, res.body)
+		t.Fatalf("POST with the token: got %d %s, want 200", res.status, res.body)
 	}
-	// The session has its data and the token still.
+	// The session still has its data and the token.
 	h := handleOf(t, ours, b.session())
 	if n := fibersession.Value[int](h, "n"); n < 2 {
-		t.Errorf("n is %d", n)
+		t.Errorf("got n = %d, want at least 2", n)
 	}
 	if len(h.Keys()) != 2 {
-		t.Errorf("keys are %q", h.Keys())
+		t.Errorf("got the keys %q, want n and the token", h.Keys())
 	}
 }
 
-// The expiry is the storage's alone: a save renews it, and a touch rewrites nothing.
+// Only the storage knows the expiry. A touch extends it, a use within the touch interval
+// does not.
 func TestBuiltin_Expiry(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Builtin: true, Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		h := storedSession(t, s, map[string]any{"n": 1})
 		defer h.Release()
 		if got := time.Until(h.Deadline()); got != time.Hour {
-			t.Errorf("the deadline is in %v", got)
+			t.Errorf("got a deadline in %v, want 1h", got)
 		}
 		before := s.Stats()
 		for range 100 {
@@ -145,16 +147,16 @@ func TestBuiltin_Expiry(t *testing.T) {
 			must(t, h.Touch(ctx))
 		}
 		if touches := s.Stats().Touches - before.Touches; touches != 50 {
-			t.Errorf("%d touches in 50 minutes", touches)
+			t.Errorf("got %d touches in 50 minutes, want 50", touches)
 		}
 		if got := time.Until(h.Deadline()); got != time.Hour {
-			t.Errorf("the deadline is in %v", got)
+			t.Errorf("got a deadline in %v, want 1h", got)
 		}
-		time.Sleep(2 * time.Hour) // the storage's clock is not this test's: it is there still
+		time.Sleep(2 * time.Hour) // the storage's clock is not the fake one: it still has the value
 		must(t, h.Reload(ctx))
 		must(t, s.Delete(h.ID()))
 		if err := h.Touch(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
-			t.Errorf("Touch of what is gone: %v", err)
+			t.Errorf("Touch of a deleted session: got %v, want ErrSessionGone", err)
 		}
 	})
 }
@@ -174,7 +176,7 @@ func TestBuiltin_BadIDsNeverReachTheStore(t *testing.T) {
 		}
 	}
 	if loads := s.Stats().Loads; loads != 0 {
-		t.Errorf("the store was asked %d times", loads)
+		t.Errorf("got %d loads, want none", loads)
 	}
 }
 
@@ -184,6 +186,6 @@ func TestBuiltin_ResetEmptiesTheStorage(t *testing.T) {
 	h := storedSession(t, s, map[string]any{"n": 1})
 	must(t, s.Reset())
 	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
-		t.Errorf("after Reset: %v", err)
+		t.Errorf("after Reset: got %v, want ErrSessionGone", err)
 	}
 }

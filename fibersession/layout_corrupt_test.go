@@ -13,8 +13,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// A value that is not this session's, or nobody's, counts as none: a new ID, no
-// error for ever, counted, and logged once (D6, D9).
+// D6, D9: a stored value that does not decode, or that belongs to another session, counts
+// as no session. The visitor gets a new ID instead of repeated errors; the value is counted
+// and logged once.
 func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, theirs string){
@@ -26,7 +27,7 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			must(t, err)
 			must(t, st.Set(s.StoreKey(mine), v, 0))
 		},
-		"cut off": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
+		"truncated": func(t *testing.T, st storage.Storage, s *fibersession.Store, mine, _ string) {
 			v, err := st.Get(s.StoreKey(mine))
 			must(t, err)
 			must(t, st.Set(s.StoreKey(mine), v[:len(v)-1], 0))
@@ -56,32 +57,32 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			spoil(t, st, s, id, theirs.ID())
 
 			if err := mine.Reload(ctx); !errors.Is(err, fibersession.ErrCorrupt) || !errors.Is(err, fibersession.ErrSessionGone) {
-				t.Errorf("the handle: %v, want ErrCorrupt", err)
+				t.Errorf("the handle: got %v, want ErrCorrupt and ErrSessionGone", err)
 			}
 			b := newBrowser(t, userApp(s))
 			b.cookies["__Host-session"] = id
 			for range 3 {
 				if res := b.get("/"); res.status != 200 || res.body != "" {
-					t.Fatalf("status %d, user %q", res.status, res.body)
+					t.Fatalf("got status %d and user %q, want 200 and none", res.status, res.body)
 				}
 			}
 			if res := b.get("/in?user=new"); res.status != 200 || b.session() == id {
-				t.Error("no new ID")
+				t.Errorf("got status %d, same ID %v; want 200 and a new ID", res.status, b.session() == id)
 			}
 			if res := b.get("/"); res.body != "new" {
-				t.Errorf("the new session is %q", res.body)
+				t.Errorf("the new session: got user %q, want \"new\"", res.body)
 			}
 			if n := s.Stats().Corrupt; n < 4 {
-				t.Errorf("counted %d", n)
+				t.Errorf("got Corrupt %d, want at least 4", n)
 			}
 			if n := strings.Count(log.String(), "cannot be understood"); n != 1 {
-				t.Errorf("logged %d times", n)
+				t.Errorf("got %d log lines, want 1", n)
 			}
 		})
 	}
 }
 
-// Two values swapped in the store: neither is anybody's session.
+// The values of two sessions are swapped in the storage: neither ID gets a session.
 func TestD6_SwappedValues(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -99,12 +100,12 @@ func TestD6_SwappedValues(t *testing.T) {
 		h := newBrowser(t, userApp(s))
 		h.cookies["__Host-session"] = id
 		if res := h.get("/"); res.body != "" {
-			t.Errorf("it is %q", res.body)
+			t.Errorf("got user %q, want none", res.body)
 		}
 	}
 }
 
-// What another user of the storage keeps can never be entered as a session.
+// A value that another application stored can never become a session.
 func TestD6_ForeignKeys(t *testing.T) {
 	t.Parallel()
 	st := faulty.New(memory.New(), nil)
@@ -127,10 +128,10 @@ func TestD6_ForeignKeys(t *testing.T) {
 			return r
 		}, id[:min(len(id), 2000)])
 		if res := b.get("/"); res.body == "admin" {
-			t.Errorf("the cookie %.50q entered a session", id)
+			t.Errorf("the cookie %.50q got the session of another application", id)
 		}
 	}
-	if loads := s.Stats().Loads - before; loads > 4 { // those that became IDs by the mapping above
-		t.Errorf("the store was asked %d times", loads)
+	if loads := s.Stats().Loads - before; loads > 4 { // the mapping above turned some of them into valid IDs
+		t.Errorf("got %d loads, want at most 4", loads)
 	}
 }

@@ -30,7 +30,7 @@ func TestEnvelope_RoundTrip(t *testing.T) {
 	for name, e := range map[string]envelope{"live": sampleEnvelope(), "moved": moved, "no absolute limit, empty": unlimited} {
 		got, err := decodeEnvelope(e.encode())
 		if err != nil || !reflect.DeepEqual(got, e) {
-			t.Errorf("%s: %v\ngot  %+v\nwant %+v", name, err, got, e)
+			t.Errorf("%s: got error %v\ngot  %+v\nwant %+v", name, err, got, e)
 		}
 	}
 }
@@ -43,28 +43,28 @@ func TestEnvelope_Refuses(t *testing.T) {
 	}
 	for n := range envelopeHeader {
 		if _, err := decodeEnvelope(good[:n]); err == nil {
-			t.Errorf("cut off after %d bytes it is an envelope", n)
+			t.Errorf("truncated after %d bytes: got no error", n)
 		}
 	}
 	tests := map[string]func(b []byte) []byte{
-		"another magic":         func(b []byte) []byte { b[0] = 'x'; return b },
-		"another version":       func(b []byte) []byte { b[3] = 2; return b },
-		"no kind":               func(b []byte) []byte { b[4] = 0; return b },
-		"another kind":          func(b []byte) []byte { b[4] = 3; return b },
-		"reserved bytes":        func(b []byte) []byte { b[6] = 1; return b },
-		"no expiry":             func(b []byte) []byte { clear(b[32:40]); return b },
-		"no idle limit":         func(b []byte) []byte { clear(b[48:56]); return b },
-		"a negative idle limit": func(b []byte) []byte { b[48] = 0x80; return b },
-		"moved to nowhere":      func(b []byte) []byte { b[4] = byte(kindMoved); return b },
+		"another magic":          func(b []byte) []byte { b[0] = 'x'; return b },
+		"unknown version":        func(b []byte) []byte { b[3] = 2; return b },
+		"no kind":                func(b []byte) []byte { b[4] = 0; return b },
+		"unknown kind":           func(b []byte) []byte { b[4] = 3; return b },
+		"reserved bytes":         func(b []byte) []byte { b[6] = 1; return b },
+		"no expiry":              func(b []byte) []byte { clear(b[32:40]); return b },
+		"no idle limit":          func(b []byte) []byte { clear(b[48:56]); return b },
+		"negative idle limit":    func(b []byte) []byte { b[48] = 0x80; return b },
+		"moved without a target": func(b []byte) []byte { b[4] = byte(kindMoved); return b },
 	}
 	for name, spoil := range tests {
 		if _, err := decodeEnvelope(spoil(bytes.Clone(good))); err == nil {
-			t.Errorf("%s: it is an envelope", name)
+			t.Errorf("%s: got no error", name)
 		}
 	}
 }
 
-// What decodes, encodes to the same bytes: nothing in an envelope is ignored.
+// An envelope that decodes encodes to the same bytes: no byte is ignored.
 func FuzzEnvelope(f *testing.F) {
 	f.Add(sampleEnvelope().encode())
 	f.Add([]byte(envelopeMagic))
@@ -75,7 +75,7 @@ func FuzzEnvelope(f *testing.F) {
 			return
 		}
 		if got := e.encode(); !bytes.Equal(got, b) {
-			t.Errorf("decoded and encoded again\n%x is\n%x", b, got)
+			t.Errorf("decoding and encoding %x\ngot %x", b, got)
 		}
 	})
 }

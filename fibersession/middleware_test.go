@@ -21,7 +21,7 @@ func TestHandler_Headers(t *testing.T) {
 		"/untouched": func(c *fiber.Ctx) error { return nil },
 		"/skipped": func(c *fiber.Ctx) error {
 			if fibersession.FromContext(c) != nil {
-				t.Error("Next was not asked")
+				t.Error("got a session, want none: Next returned true")
 			}
 			return nil
 		},
@@ -56,23 +56,23 @@ func TestHandler_Headers(t *testing.T) {
 		for who, b := range map[string]*browser{"with a session": b, "without": newBrowser(t, app)} {
 			before, calls := st.Calls(), tt.calls
 			if who == "without" {
-				calls = max(0, calls-1) // nothing to load
+				calls = max(0, calls-1) // there is nothing to load
 			}
 			res := b.get(tt.path)
 			if got := res.header.Get("Vary"); got != tt.vary {
-				t.Errorf("%s %s: Vary is %q, want %q", tt.path, who, got, tt.vary)
+				t.Errorf("%s %s: got Vary %q, want %q", tt.path, who, got, tt.vary)
 			}
 			if got := st.Calls() - before; got != calls {
-				t.Errorf("%s %s: %d calls of the store, want %d", tt.path, who, got, calls)
+				t.Errorf("%s %s: got %d storage calls, want %d", tt.path, who, got, calls)
 			}
 			if cookie := tt.path == "/write" && who == "without"; (len(res.set) > 0) != cookie {
-				t.Errorf("%s %s: %d cookies", tt.path, who, len(res.set))
+				t.Errorf("%s %s: got %d cookies, want one: %v", tt.path, who, len(res.set), cookie)
 			}
 		}
 	}
 }
 
-// Handler and Save by hand get along, and a Handler inside a Handler does nothing.
+// Save works inside Handler. A Handler inside another one does nothing.
 func TestHandler_AndSaveByHand(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -84,14 +84,14 @@ func TestHandler_AndSaveByHand(t *testing.T) {
 			return err
 		}
 		if sess != fibersession.FromContext(c) {
-			t.Error("one request has two sessions")
+			t.Error("Get and FromContext returned different sessions in one request")
 		}
 		sess.Set("a", 1)
 		if err := sess.Save(); err != nil {
 			return err
 		}
 		if sess.Get("a") != 1 || sess.Changed() || sess.Fresh() {
-			t.Error("Save made the session useless")
+			t.Errorf("after Save: got a = %v, Changed %v, Fresh %v; want 1, false, false", sess.Get("a"), sess.Changed(), sess.Fresh())
 		}
 		sess.Set("b", fibersession.Value[int](sess, "b")+1)
 		return nil
@@ -100,11 +100,11 @@ func TestHandler_AndSaveByHand(t *testing.T) {
 	for n := 1; n <= 3; n++ {
 		b.get("/")
 		if got := handleOf(t, s, b.session()).Get("b"); got != n {
-			t.Errorf("b is %v, want %d", got, n)
+			t.Errorf("got b = %v, want %d", got, n)
 		}
 	}
 	if w := s.Stats().Writes; w != 6 {
-		t.Errorf("%d writes, want 6", w)
+		t.Errorf("got %d writes, want 6", w)
 	}
 }
 
@@ -126,10 +126,10 @@ func TestHandler_PanicSavesNothing(t *testing.T) {
 		panic("oh")
 	})
 	if res := newBrowser(t, app).get("/"); res.status != 500 || len(res.set) != 0 {
-		t.Errorf("got %d with %d cookies", res.status, len(res.set))
+		t.Errorf("got status %d with %d cookies, want 500 with none", res.status, len(res.set))
 	}
 	if w := s.Stats().Writes; w != 0 {
-		t.Errorf("%d writes", w)
+		t.Errorf("got %d writes, want none", w)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestFromContext_WithoutHandler(t *testing.T) {
 	app := fiber.New()
 	app.Get("/", func(c *fiber.Ctx) error {
 		if fibersession.FromContext(c) != nil {
-			t.Error("a session from nowhere")
+			t.Error("got a session, want nil")
 		}
 		return nil
 	})
@@ -147,14 +147,14 @@ func TestFromContext_WithoutHandler(t *testing.T) {
 	}
 }
 
-// Middleware further out and error handlers read the session, and cannot write it.
+// Outer middleware and error handlers can read the session, but not save it.
 func TestSession_AfterHandlerReturned(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
 	app := fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
 		sess := fibersession.FromContext(c)
 		if err := sess.Save(); !errors.Is(err, fibersession.ErrRequestOver) {
-			t.Errorf("Save in the error handler: %v, want ErrRequestOver", err)
+			t.Errorf("Save in the error handler: got %v, want ErrRequestOver", err)
 		}
 		return c.Status(500).SendString("sorry, " + fibersession.Value[string](sess, "user"))
 	}})
@@ -165,9 +165,9 @@ func TestSession_AfterHandlerReturned(t *testing.T) {
 	})
 	b := newBrowser(t, app)
 	if res := b.get("/"); res.body != "sorry, eve" || res.status != 500 {
-		t.Errorf("got %d %q", res.status, res.body)
+		t.Errorf("got %d %q, want 500 \"sorry, eve\"", res.status, res.body)
 	}
 	if got := handleOf(t, s, b.session()).Get("user"); got != "eve" {
-		t.Errorf("a handler's error kept its changes from being saved: user is %v", got)
+		t.Errorf("after a handler's error: got user %v, want eve", got)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// The store holds no usable ID, in keys or values; nor do logs, errors or anything
-// that is printed of a session.
+// The storage holds no usable ID, neither in keys nor in values. Logs, errors and printed
+// sessions hold none either.
 func TestN6_NoIDAnywhere(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -75,16 +75,16 @@ func TestN6_NoIDAnywhere(t *testing.T) {
 	b.get("/")
 	st.SetPlan(nil)
 	if len(ids) < 2 || ids[0] == "" || ids[1] == "" || ids[0] == ids[1] {
-		t.Fatal("this test tests nothing")
+		t.Fatal("the test did not see two different IDs")
 	}
 	for _, id := range ids {
 		for where, text := range map[string]string{"log": log.String(), "print": printed.String(), "store": seen.all.String()} {
 			if strings.Contains(text, id) {
-				t.Errorf("an ID is in the %s", where)
+				t.Errorf("an ID appears in the %s", where)
 			}
 		}
 	}
 	if !strings.Contains(printed.String(), "session(") || seen.all.Len() == 0 {
-		t.Error("this test tests nothing")
+		t.Error("the test did not print a session, or recorded no write")
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// BenchmarkIncr is a POST that loads a session, counts, and saves, without the
-// network: this package beside Fiber's own, each over the storage it comes with and
-// over the same one.
+// BenchmarkIncr is a POST that loads a session, increments a counter and saves, without the
+// network. It compares this package with Fiber's session middleware, each on its default
+// storage and both on the same one.
 func BenchmarkIncr(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		store := fibersession.New()
@@ -92,7 +92,7 @@ func benchRequests(b *testing.B, app *fiber.App, cookie string) {
 	var c fasthttp.Cookie
 	c.SetKey(cookie)
 	if !r.Response.Header.Cookie(&c) {
-		b.Fatal("no cookie")
+		b.Fatal("got no cookie")
 	}
 	id := string(c.Value())
 	b.ReportAllocs()
@@ -102,6 +102,6 @@ func benchRequests(b *testing.B, app *fiber.App, cookie string) {
 		start++
 	}
 	if got := string(r.Response.Body()); got != fmt.Sprint(start+1) {
-		b.Fatalf("counted %s of %d", got, start+1)
+		b.Fatalf("got the count %s, want %d", got, start+1)
 	}
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// checkOver is what a Session must be when its request is over.
+// checkRequestOver fails the test unless sess rejects every use, as it must once its
+// request is over.
 func checkRequestOver(t *testing.T, round int, sess *fibersession.Session) {
 	t.Helper()
 	sess.Set("late", true)
 	sess.Delete("user")
 	if sess.Get("user") != nil || sess.ID() != "" || sess.Keys() != nil || sess.Fresh() || sess.Changed() || sess.Pseudonym("x") != "" {
-		t.Errorf("round %d: a session still tells something after its request", round)
+		t.Errorf("round %d: a session still returns data after its request", round)
 	}
 	_, incr := sess.Incr("n", 1)
 	for name, err := range map[string]error{
@@ -37,13 +38,13 @@ func checkRequestOver(t *testing.T, round int, sess *fibersession.Session) {
 		"Detach":     sess.Detach().Err(),
 	} {
 		if !errors.Is(err, fibersession.ErrRequestOver) {
-			t.Errorf("round %d: %s: %v, want ErrRequestOver", round, name, err)
+			t.Errorf("round %d: %s: got %v, want ErrRequestOver", round, name, err)
 		}
 	}
 }
 
-// A WebSocket's callback that kept its request's session, with and without Handler:
-// it is refused in every round, and no other visitor's response is touched.
+// A WebSocket callback kept the session of its upgrade request, with and without Handler.
+// Every use of it fails, and no other visitor's response is affected.
 func TestD1_N13_SessionOfAnUpgradedRequest(t *testing.T) {
 	t.Parallel()
 	for name, withHandler := range map[string]bool{"with Handler": true, "without Handler": false} {
@@ -81,12 +82,13 @@ func TestD1_N13_SessionOfAnUpgradedRequest(t *testing.T) {
 				must(t, err)
 				<-upgraded
 				sess := <-kept
-				// Others use what the server has pooled since, while the callback runs.
+				// Other requests reuse the pooled objects of the upgrade request while the
+				// callback runs.
 				var wg sync.WaitGroup
 				for range 4 {
 					wg.Go(func() {
 						if body, cookie := visit(t, "http://"+addr+"/", ""); body != "hello" || cookie != "" {
-							t.Errorf("round %d: a visitor got %q and the cookie %q", round, body, cookie)
+							t.Errorf("round %d: another visitor got %q and the cookie %q, want \"hello\" and none", round, body, cookie)
 						}
 					})
 				}
@@ -101,8 +103,8 @@ func TestD1_N13_SessionOfAnUpgradedRequest(t *testing.T) {
 	}
 }
 
-// A session kept past an ordinary request: on one keep-alive connection the same
-// memory serves the next visitor (D3, D7, D19).
+// A session that is kept after its request is useless, although the same memory serves the
+// next request on the keep-alive connection (D3, D7, D19).
 func TestD7_D19_SessionOfAnEarlierRequest(t *testing.T) {
 	t.Parallel()
 	for name, withHandler := range map[string]bool{"with Handler": true, "without Handler": false} {
@@ -130,7 +132,7 @@ func TestD7_D19_SessionOfAnEarlierRequest(t *testing.T) {
 					return err
 				}
 				if got := sess.Get("user"); got != c.Params("user") {
-					t.Errorf("after Save the session is %v's, not %s's", got, c.Params("user"))
+					t.Errorf("after Save: got user %v, want %s", got, c.Params("user"))
 				}
 				return c.SendString(old)
 			})
@@ -149,23 +151,23 @@ func TestD7_D19_SessionOfAnEarlierRequest(t *testing.T) {
 				must(t, err)
 				_ = res.Body.Close()
 				if len(body) != 0 {
-					t.Errorf("round %d: a new visitor is %q", round, body)
+					t.Errorf("round %d: a new visitor got the session of %q", round, body)
 				}
 				for _, c := range res.Cookies() {
 					if ids[c.Value] {
-						t.Errorf("round %d: the cookie is an earlier visitor's", round)
+						t.Errorf("round %d: the cookie is that of an earlier visitor", round)
 					}
 					ids[c.Value] = true
 				}
 			}
 			if len(ids) != 20 {
-				t.Errorf("20 visitors got %d cookies", len(ids))
+				t.Errorf("got %d different cookies for 20 visitors, want 20", len(ids))
 			}
 		})
 	}
 }
 
-// A handle's strings are its own: the request's buffers are overwritten after it.
+// A handle copies its strings from the request, whose buffers are overwritten afterwards.
 func TestD19_HandleSharesNoMemoryWithItsRequest(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -177,7 +179,7 @@ func TestD19_HandleSharesNoMemoryWithItsRequest(t *testing.T) {
 		},
 		"/": func(c *fiber.Ctx) error {
 			fibersession.FromContext(c).Set("n", 1)
-			// What a later request writes there, at once and everywhere.
+			// Overwrite the buffers, as a later request would.
 			defer func() {
 				for _, v := range c.Request().Header.PeekAll("Cookie") {
 					clear(v)
@@ -211,7 +213,7 @@ func TestD19_HandleSharesNoMemoryWithItsRequest(t *testing.T) {
 	must(t, h.Reload(ctx))
 }
 
-// Handler has returned and the response streams on: it is too late for a cookie.
+// While a response body streams, Handler has returned. It is too late for a cookie.
 func TestSession_WhileTheBodyStreams(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -229,15 +231,16 @@ func TestSession_WhileTheBodyStreams(t *testing.T) {
 	}})
 	res := newBrowser(t, app).get("/")
 	if err := <-result; !errors.Is(err, fibersession.ErrRequestOver) {
-		t.Errorf("Save in a stream: %v, want ErrRequestOver", err)
+		t.Errorf("Save while the body streams: got %v, want ErrRequestOver", err)
 	}
 	if len(res.set) != 1 {
-		t.Errorf("%d cookies, want the one that Handler wrote", len(res.set))
+		t.Errorf("got %d cookies, want the one that Handler wrote", len(res.set))
 	}
 }
 
-// Two goroutines that use a request's session for the first time at once get one.
-func TestSession_FirstUseFromTwoGoroutines(t *testing.T) {
+// Goroutines that use a request's session for the first time at the same moment get the
+// same session.
+func TestSession_ConcurrentFirstUse(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
@@ -250,7 +253,7 @@ func TestSession_FirstUseFromTwoGoroutines(t *testing.T) {
 		wg.Wait()
 		for _, id := range ids {
 			if id == "" || id != ids[0] {
-				t.Error("one request has two sessions")
+				t.Errorf("got the IDs %q, want the same one in every goroutine", ids)
 			}
 		}
 		return nil
@@ -260,8 +263,8 @@ func TestSession_FirstUseFromTwoGoroutines(t *testing.T) {
 	}
 }
 
-// What Fiber hands out is overwritten by the next request. A session that is given
-// it keeps a copy, in the handler's own map or struct too.
+// Strings of Fiber's request are overwritten by the next request. The session stores
+// copies, also of those inside maps and structs.
 func TestD19_ValuesFromTheRequest(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})

@@ -17,8 +17,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// 64 goroutines count 200 times each through Update: half in HTTP requests, half
-// through handles, on two nodes.
+// 64 goroutines increment 200 times each through Update: half of them in HTTP requests,
+// half through handles, on two nodes.
 func TestN1_NoLostUpdate(t *testing.T) {
 	const workers, times = 64, 200
 	overStorages(t, func(t *testing.T, st storage.Storage) {
@@ -37,7 +37,7 @@ func TestN1_NoLostUpdate(t *testing.T) {
 					b.cookies["__Host-session"] = h.ID()
 					for range times {
 						if res := b.get("/"); res.status != 200 {
-							t.Errorf("%d %s", res.status, res.body)
+							t.Errorf("got status %d: %s", res.status, res.body)
 						}
 					}
 				default:
@@ -53,10 +53,10 @@ func TestN1_NoLostUpdate(t *testing.T) {
 		wg.Wait()
 		must(t, h.Reload(ctx))
 		if got := h.Get("n"); got != workers*times {
-			t.Errorf("counted %v, want %d", got, workers*times)
+			t.Errorf("got n = %v, want %d", got, workers*times)
 		}
-		t.Logf("here: %+v", here.Stats())
-		t.Logf("there: %+v", there.Stats())
+		t.Logf("first node: %+v", here.Stats())
+		t.Logf("second node: %+v", there.Stats())
 	})
 }
 
@@ -75,7 +75,7 @@ func TestN1_IncrCountsAll(t *testing.T) {
 				for range times {
 					n, err := mine.Incr(ctx, "n", 1)
 					if err != nil || n <= last {
-						t.Errorf("Incr: %d after %d, %v", n, last, err)
+						t.Errorf("Incr: got %d after %d, %v; want it to grow", n, last, err)
 					}
 					last = n
 				}
@@ -84,13 +84,13 @@ func TestN1_IncrCountsAll(t *testing.T) {
 		wg.Wait()
 		must(t, h.Reload(ctx))
 		if got := h.Get("n"); got != workers*times {
-			t.Errorf("counted %v, want %d", got, workers*times)
+			t.Errorf("got n = %v, want %d", got, workers*times)
 		}
 		t.Logf("%d increments took %d writes", workers*times, here.Stats().Writes+there.Stats().Writes-before)
 	})
 }
 
-// 64 different keys, set and saved at once, all survive (D5: 20 of 20).
+// Concurrent saves of 64 different keys are all kept, in 20 of 20 rounds (D5).
 func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		for round := range 20 {
@@ -98,7 +98,7 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 			there := newStore(t, fibersession.Config{Storage: st, Timeouts: fibersession.Timeouts{Storage: time.Minute}})
 			app := newApp(here, map[string]fiber.Handler{"/:key": func(c *fiber.Ctx) error {
 				sess := fibersession.FromContext(c)
-				sess.Get("x") // loaded before the others save
+				sess.Get("x") // load before the other saves
 				runtime.Gosched()
 				sess.Set("k"+c.Params("key"), c.Params("key"))
 				return nil
@@ -111,14 +111,14 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 						b := newBrowser(t, app)
 						b.cookies["__Host-session"] = h.ID()
 						if res := b.get(fmt.Sprintf("/%d", w)); res.status != 200 {
-							t.Errorf("%d %s", res.status, res.body)
+							t.Errorf("got status %d: %s", res.status, res.body)
 						}
 						return
 					}
 					mine := handleOf(t, []*fibersession.Store{here, there}[w/2%2], h.ID())
 					mine.Set(fmt.Sprintf("k%d", w), fmt.Sprint(w))
 					if w == 1 {
-						mine.Delete("gone") // deletions merge as well
+						mine.Delete("gone") // deletions are merged, too
 					}
 					if err := mine.Save(ctx); err != nil {
 						t.Error(err)
@@ -129,27 +129,26 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 			must(t, h.Reload(ctx))
 			for w := range 64 {
 				if got := h.Get(fmt.Sprintf("k%d", w)); got != fmt.Sprint(w) {
-					t.Errorf("round %d: k%d is %v", round, w, got)
+					t.Errorf("round %d: got k%d = %v, want %d", round, w, got, w)
 				}
 			}
 			if h.Get("old") != 1 || slices.Contains(h.Keys(), "gone") {
-				t.Errorf("round %d: old is %v, keys are %q", round, h.Get("old"), h.Keys())
+				t.Errorf("round %d: got old = %v and the keys %q, want 1 and no \"gone\"", round, h.Get("old"), h.Keys())
 			}
 		}
 	})
 }
 
-// What is refused for what the session holds is refused for what it holds now, and not
-// for what this node last saw.
-func TestSave_RefusalRestsOnTheNewest(t *testing.T) {
+// A save is rejected because of what is stored now, not because of what this node saw last.
+func TestSave_RejectionUsesTheLatestState(t *testing.T) {
 	t.Parallel()
 	big := strings.Repeat("x", 800)
 	tests := map[string]struct {
 		before map[string]any
-		remove string                             // by another node
-		change func(h *fibersession.Handle) error // then takes
+		remove string                             // key that the other node deletes
+		change func(h *fibersession.Handle) error // fails before that and succeeds after it
 	}{
-		"no integer": {map[string]any{"n": "text"}, "n", func(h *fibersession.Handle) error {
+		"not an integer": {map[string]any{"n": "text"}, "n", func(h *fibersession.Handle) error {
 			_, err := h.Incr(ctx, "n", 1)
 			return err
 		}},
@@ -169,7 +168,7 @@ func TestSave_RefusalRestsOnTheNewest(t *testing.T) {
 			h := storedSession(t, here, tt.before)
 			refused := tt.change(h)
 			if refused == nil {
-				t.Fatal("it is not refused at all")
+				t.Fatal("the change was accepted before the other node's save, want an error")
 			}
 			must(t, h.Reload(ctx))
 
@@ -183,7 +182,7 @@ func TestSave_RefusalRestsOnTheNewest(t *testing.T) {
 	}
 }
 
-// Limits hold for the merged session, each at the limit and one beyond it.
+// Each limit applies to the merged session. Test each at the limit and one above it.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	overhead := func(values map[string]any) int {
@@ -194,18 +193,18 @@ func TestLimits(t *testing.T) {
 	const size = 600
 	s := newStore(t, fibersession.Config{Limits: fibersession.Limits{MaxSize: size, MaxKeys: 3}})
 	at := map[string]any{"k": string(make([]byte, 300))}
-	fill := size - overhead(at) + 300 // the text's own length takes two bytes at both
+	fill := size - overhead(at) + 300 // the string's length prefix takes two bytes for both
 	tests := map[string]struct {
 		values map[string]any
 		err    error
 	}{
 		"size at the limit":       {map[string]any{"k": string(make([]byte, fill))}, nil},
-		"size beyond":             {map[string]any{"k": string(make([]byte, fill+1))}, fibersession.ErrTooLarge},
-		"bytes beyond":            {map[string]any{"k": make([]byte, size)}, fibersession.ErrTooLarge},
+		"size above":              {map[string]any{"k": string(make([]byte, fill+1))}, fibersession.ErrTooLarge},
+		"byte slice above":        {map[string]any{"k": make([]byte, size)}, fibersession.ErrTooLarge},
 		"keys at the limit":       {map[string]any{"a": 1, "b": 1, "c": 1}, nil},
-		"keys beyond":             {map[string]any{"a": 1, "b": 1, "c": 1, "d": 1}, fibersession.ErrTooManyKeys},
+		"keys above":              {map[string]any{"a": 1, "b": 1, "c": 1, "d": 1}, fibersession.ErrTooManyKeys},
 		"key length at the limit": {map[string]any{strings.Repeat("k", 256): 1, "a": 1}, nil},
-		"key length beyond":       {map[string]any{strings.Repeat("k", 257): 1}, fibersession.ErrTooLarge},
+		"key length above":        {map[string]any{strings.Repeat("k", 257): 1}, fibersession.ErrTooLarge},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +218,7 @@ func TestLimits(t *testing.T) {
 			}
 			err := h.Save(ctx)
 			if !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
-				t.Fatalf("%v, want %v", err, tt.err)
+				t.Fatalf("got %v, want %v", err, tt.err)
 			}
 			must(t, h.Reload(ctx))
 			want := tt.values
@@ -227,7 +226,7 @@ func TestLimits(t *testing.T) {
 				want = map[string]any{"a": "old"}
 			}
 			if got := h.Keys(); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
-				t.Errorf("stored are %q", got)
+				t.Errorf("got the stored keys %q, want %q", got, slices.Sorted(maps.Keys(want)))
 			}
 		})
 	}

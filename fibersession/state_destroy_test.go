@@ -22,11 +22,11 @@ func TestN12_LogoutSticks(t *testing.T) {
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
 	late := map[string]func(h *fibersession.Handle) error{
-		"Save":   func(h *fibersession.Handle) error { h.Set("user", "alice"); return h.Save(ctx) },
-		"Update": func(h *fibersession.Handle) error { return h.Update(ctx, increment) },
-		"Incr":   func(h *fibersession.Handle) error { _, err := h.Incr(ctx, "n", 1); return err },
-		"Reload": func(h *fibersession.Handle) error { return h.Reload(ctx) },
-		"Renew":  func(h *fibersession.Handle) error { return h.Regenerate(ctx) },
+		"Save":       func(h *fibersession.Handle) error { h.Set("user", "alice"); return h.Save(ctx) },
+		"Update":     func(h *fibersession.Handle) error { return h.Update(ctx, increment) },
+		"Incr":       func(h *fibersession.Handle) error { _, err := h.Incr(ctx, "n", 1); return err },
+		"Reload":     func(h *fibersession.Handle) error { return h.Reload(ctx) },
+		"Regenerate": func(h *fibersession.Handle) error { return h.Regenerate(ctx) },
 	}
 	for what, do := range late {
 		for where, store := range map[string]*fibersession.Store{"this node": here, "another node": there} {
@@ -34,35 +34,34 @@ func TestN12_LogoutSticks(t *testing.T) {
 				h := storedSession(t, here, map[string]any{"user": "alice", "n": 1})
 				id, other := h.ID(), handleOf(t, store, h.ID())
 				must(t, h.Destroy(ctx))
-				for range 2 { // and for ever
+				for range 2 { // the second call gets the same error
 					if err := do(other); !errors.Is(err, fibersession.ErrSessionGone) || !errors.Is(err, fibersession.ErrDestroyed) {
-						t.Errorf("%v, want ErrSessionGone because of ErrDestroyed", err)
+						t.Errorf("got %v, want ErrSessionGone and ErrDestroyed", err)
 					}
 				}
 				if other.Get("user") != nil || !errors.Is(other.Err(), fibersession.ErrSessionGone) {
-					t.Error("the handle still tells of the session")
+					t.Errorf("got user %v and Err %v, want none and ErrSessionGone", other.Get("user"), other.Err())
 				}
 				if sessionIsStored(t, st, here, id) {
-					t.Error("the session is back")
+					t.Error("the session is stored again")
 				}
-				must(t, h.Destroy(ctx)) // again is no error
+				must(t, h.Destroy(ctx)) // a second Destroy is no error
 			})
 		}
 	}
 }
 
-// A slow request that began before a logout only reads: even that must not bring the
-// session back, whichever of its calls of the store the logout comes in between
-// (CVE-2025-46336).
+// A slow request that only reads began before a logout. It must not bring the session back,
+// at whichever of its storage calls the logout happens (CVE-2025-46336).
 func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 	t.Parallel()
 	for delayed := range 4 {
-		t.Run(fmt.Sprint("at call ", delayed+1), func(t *testing.T) {
+		t.Run(fmt.Sprint("before call ", delayed+1), func(t *testing.T) {
 			t.Parallel()
 			st := memory.New()
 			slow := faulty.New(st, nil)
 			defer func() { _ = slow.Close() }()
-			// A touch at every use, so that also reading would write.
+			// Every use touches the session, so that reading writes, too.
 			cfg := fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: 1}}
 			cfg.Storage = st
 			fast := newStore(t, cfg)
@@ -90,29 +89,29 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			case <-arrived:
 				must(t, h.Destroy(ctx))
 				close(left)
-			case res := <-answer: // it had fewer calls
+			case res := <-answer: // the request made fewer calls
 				answer <- res
 				must(t, h.Destroy(ctx))
 			}
 			if res := <-answer; res.status != 200 {
-				t.Errorf("a request that only read got %d %s", res.status, res.body)
+				t.Errorf("the request that only read: got %d %s, want 200", res.status, res.body)
 			}
 			made := calls.Load()
 			slow.SetPlan(nil)
 			if sessionIsStored(t, st, s, id) {
-				t.Error("the session is back")
+				t.Error("the session is stored again")
 			}
 			if res := b.get("/"); res.body == "alice" {
 				t.Error("the next request is logged in")
 			}
 			if delayed < 2 && made < int64(delayed)+1 {
-				t.Errorf("the request made %d calls: this test tests nothing", made)
+				t.Errorf("the request made %d calls, too few for this case", made)
 			}
 		})
 	}
 }
 
-// A slow request that changes something across a logout is refused.
+// A slow request that changes the session and ends after a logout gets a 401.
 func TestD4_WritingRequestAcrossLogout(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -137,19 +136,19 @@ func TestD4_WritingRequestAcrossLogout(t *testing.T) {
 	go func() { answer <- slow.get("/slow") }() // the receive below waits for it
 	<-reading
 	if res := other.get("/logout"); res.status != 200 || other.session() != "" {
-		t.Errorf("logout: %d, the cookie is still there: %v", res.status, other.session() != "")
+		t.Errorf("logout: got status %d, cookie still set: %v; want 200 and no cookie", res.status, other.session() != "")
 	}
 	close(loggedOut)
 	if res := <-answer; res.status != fiber.StatusUnauthorized || len(res.set) != 0 {
-		t.Errorf("the slow request got %d with %d cookies, want 401 with none", res.status, len(res.set))
+		t.Errorf("the slow request: got status %d with %d cookies, want 401 with none", res.status, len(res.set))
 	}
 	if sessionIsStored(t, st, s, id) {
-		t.Error("the session is back")
+		t.Error("the session is stored again")
 	}
 }
 
-// Thousands of writers race with a logout, on two nodes: after it nothing is stored
-// and no save succeeds.
+// Many writers on two nodes race with a logout. After it nothing is stored and no save
+// succeeds.
 func TestN12_NothingOutlivesDestroy(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -195,7 +194,7 @@ func TestN12_NothingOutlivesDestroy(t *testing.T) {
 		destroyed.Store(true)
 		wg.Wait()
 		if sessionIsStored(t, st, here, id) {
-			t.Fatalf("round %d: the session is back", round)
+			t.Fatalf("round %d: the session is stored again", round)
 		}
 		h.Release()
 	}
@@ -228,14 +227,14 @@ func TestDestroy_ThenANewSessionInTheSameRequest(t *testing.T) {
 					return err
 				}
 				if err := old.Save(); !errors.Is(err, fibersession.ErrSessionGone) {
-					t.Errorf("Save after Destroy: %v", err)
+					t.Errorf("Save after Destroy: got %v, want ErrSessionGone", err)
 				}
 				sess, err := s.Get(c)
 				if err != nil {
 					return err
 				}
 				if sess.Get("user") != nil || !sess.Fresh() {
-					t.Error("the new session has the old one's data")
+					t.Errorf("the new session: got user %v and Fresh %v, want none and true", sess.Get("user"), sess.Fresh())
 				}
 				sess.Set("user", "bob")
 				if withHandler {
@@ -247,19 +246,19 @@ func TestDestroy_ThenANewSessionInTheSameRequest(t *testing.T) {
 			b.get("/")
 			first := b.session()
 			if res := b.get("/switch"); res.status != 200 || len(res.set) != 1 {
-				t.Fatalf("%d %s with %d cookies", res.status, res.body, len(res.set))
+				t.Fatalf("got %d %s with %d cookies, want 200 with 1", res.status, res.body, len(res.set))
 			}
 			if b.session() == first || b.session() == "" {
-				t.Error("no new ID")
+				t.Error("got no new ID")
 			}
 			if got := handleOf(t, s, b.session()).Get("user"); got != "bob" {
-				t.Errorf("the new session is %v's", got)
+				t.Errorf("the new session: got user %v, want bob", got)
 			}
 		})
 	}
 }
 
-func TestReset_BeginsAnew(t *testing.T) {
+func TestReset_StartsANewSession(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	defer func() { _ = st.Close() }()
@@ -273,7 +272,7 @@ func TestReset_BeginsAnew(t *testing.T) {
 				return err
 			}
 			if len(sess.Keys()) != 0 || !sess.Fresh() || sess.Changed() {
-				t.Errorf("after Reset there are %q", sess.Keys())
+				t.Errorf("after Reset: got the keys %q, Fresh %v and Changed %v; want none, true and false", sess.Keys(), sess.Fresh(), sess.Changed())
 			}
 			sess.Set("b", 1)
 			return nil
@@ -284,12 +283,12 @@ func TestReset_BeginsAnew(t *testing.T) {
 	old := b.session()
 	socket := handleOf(t, s, old)
 	if res := b.get("/reset"); res.status != 200 || len(res.set) != 1 || b.session() == old {
-		t.Errorf("%d %s with %d cookies", res.status, res.body, len(res.set))
+		t.Errorf("got %d %s with %d cookies, want 200 with a new ID", res.status, res.body, len(res.set))
 	}
 	if !errors.Is(socket.Err(), fibersession.ErrDestroyed) || sessionIsStored(t, st, s, old) {
-		t.Errorf("the old session: %v", socket.Err())
+		t.Errorf("the old session: got Err %v, want ErrDestroyed and nothing stored", socket.Err())
 	}
 	if got := handleOf(t, s, b.session()).Keys(); len(got) != 1 || got[0] != "b" {
-		t.Errorf("the new session has %q", got)
+		t.Errorf("the new session: got the keys %q, want b", got)
 	}
 }

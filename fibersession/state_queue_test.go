@@ -13,8 +13,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// Reloads that wait for one another share a load, which began after each was asked for.
-func TestReload_IsSharedByThoseWhoWait(t *testing.T) {
+// Reloads that are queued at the same time share one load, which begins after each of them
+// was requested.
+func TestReload_QueuedReloadsShareALoad(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
 	st := &gatedStorage{Storage: memory.New(), load: gate}
@@ -27,7 +28,7 @@ func TestReload_IsSharedByThoseWhoWait(t *testing.T) {
 	st.on.Store(true)
 	first := st.nextBlocked()
 	wg.Go(func() { must(t, h.Reload(ctx)) })
-	<-first // is in the store
+	<-first // blocked in Load
 	for range 20 {
 		wg.Go(func() { must(t, h.Reload(ctx)) })
 	}
@@ -40,8 +41,8 @@ func TestReload_IsSharedByThoseWhoWait(t *testing.T) {
 	}
 }
 
-// A change made while an older one is being saved is not lost with it.
-func TestSave_KeepsWhatChangedMeanwhile(t *testing.T) {
+// A change that is made while an earlier one is being saved stays unsaved, and is not lost.
+func TestSave_KeepsChangesMadeMeanwhile(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
 	st := &gatedStorage{Storage: memory.New(), swap: gate}
@@ -59,7 +60,7 @@ func TestSave_KeepsWhatChangedMeanwhile(t *testing.T) {
 	close(gate)
 	must(t, <-saved)
 	if h.Get("n") != 3 || !h.Changed() {
-		t.Errorf("n is %v, changed %v: the later change is gone", h.Get("n"), h.Changed())
+		t.Errorf("got n = %v and Changed %v, want 3 and true", h.Get("n"), h.Changed())
 	}
 	must(t, h.Save(ctx))
 	if got := h.Fork(); got.Get("n") != 3 {
@@ -69,8 +70,8 @@ func TestSave_KeepsWhatChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// A waiting call ends with its context, and what it waited to do does not happen.
-func TestSave_GivesUpWithItsContext(t *testing.T) {
+// A queued call returns when its context ends, and its change is not stored.
+func TestSave_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
 	st := &gatedStorage{Storage: memory.New(), swap: gate}
@@ -94,24 +95,24 @@ func TestSave_GivesUpWithItsContext(t *testing.T) {
 	waitForQueued(t, h, 1)
 	cancel()
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) || !errors.Is(err, fibersession.ErrUnavailable) {
-		t.Errorf("a canceled Save: %v", err)
+		t.Errorf("Save with a canceled context: got %v, want context.Canceled and ErrUnavailable", err)
 	}
 	st.on.Store(false)
 	close(gate)
 	must(t, <-saved)
 	must(t, h.Reload(ctx))
 	if h.Get("a") != 1 || h.Get("b") != nil {
-		t.Errorf("stored are a=%v, b=%v; want 1 and nothing", h.Get("a"), h.Get("b"))
+		t.Errorf("got a = %v and b = %v stored, want 1 and nothing", h.Get("a"), h.Get("b"))
 	}
 	if err := second.Save(short); !errors.Is(err, context.Canceled) {
-		t.Errorf("Save with an ended context: %v", err)
+		t.Errorf("Save with an ended context: got %v, want context.Canceled", err)
 	}
 	must(t, second.Save(ctx)) // the change was kept
 }
 
-// Writers of one session on one node take turns in the store's stead: what waits is
-// written together, and nobody conflicts.
-func TestSave_WaitingWritersShareASwap(t *testing.T) {
+// Queued changes of one session on one node are written with a single swap, and do not
+// conflict.
+func TestSave_QueuedChangesShareASwap(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
 	st := &gatedStorage{Storage: memory.New(), swap: gate}
@@ -145,12 +146,12 @@ func TestSave_WaitingWritersShareASwap(t *testing.T) {
 		t.Errorf("21 changes took %d writes and %d conflicts, want 2 and 0", w, c)
 	}
 	if h.Get("n") != 11 || len(h.Keys()) != 11 {
-		t.Errorf("n is %v and there are %d keys, want 11 and 11", h.Get("n"), len(h.Keys()))
+		t.Errorf("got n = %v and %d keys, want 11 and 11", h.Get("n"), len(h.Keys()))
 	}
 }
 
-// One of many who wait does something wrong; the others are stored all the same.
-func TestSave_OneBadChangeFailsAlone(t *testing.T) {
+// An invalid change among the queued ones fails alone; the others are stored.
+func TestSave_InvalidChangeFailsAlone(t *testing.T) {
 	t.Parallel()
 	gate := make(chan struct{})
 	st := &gatedStorage{Storage: memory.New(), swap: gate}
@@ -197,11 +198,11 @@ func TestSave_OneBadChangeFailsAlone(t *testing.T) {
 		"a key too many": fibersession.ErrTooManyKeys, "small again": nil,
 	} {
 		if !errors.Is(errs[name], want) || (errs[name] == nil) != (want == nil) {
-			t.Errorf("%s: %v, want %v", name, errs[name], want)
+			t.Errorf("%s: got %v, want %v", name, errs[name], want)
 		}
 	}
 	must(t, h.Reload(ctx))
 	if got, want := h.Keys(), []string{"a", "b", "d", "n"}; !slices.Equal(got, want) || h.Get("d") != 2 {
-		t.Errorf("stored are %q, d is %v", got, h.Get("d"))
+		t.Errorf("got the stored keys %q and d = %v, want %q and 2", got, h.Get("d"), want)
 	}
 }

@@ -39,40 +39,40 @@ func TestN5_Regenerate(t *testing.T) {
 	socket, far := handleOf(t, here, old), handleOf(t, there, old)
 
 	if res := b.get("/login"); res.status != 200 || len(res.set) != 1 {
-		t.Fatalf("%d %s, %d cookies", res.status, res.body, len(res.set))
+		t.Fatalf("got %d %s with %d cookies, want 200 with 1", res.status, res.body, len(res.set))
 	}
 	id := b.session()
 	if id == old {
-		t.Fatal("the ID is the old one")
+		t.Fatal("the login did not change the ID")
 	}
 	for where, s := range map[string]*fibersession.Store{"here": here, "there": there} {
 		if _, err := s.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("the old ID %s: %v, want ErrNotFound", where, err)
+			t.Errorf("the old ID on node %s: got %v, want ErrNotFound", where, err)
 		}
 	}
 	thief := newBrowser(t, app)
 	thief.cookies["__Host-session"] = old
 	if res := thief.get("/who"); res.body != "" || len(res.set) != 0 {
-		t.Errorf("the old cookie is %q, with %d cookies", res.body, len(res.set))
+		t.Errorf("the old cookie: got user %q with %d cookies, want neither", res.body, len(res.set))
 	}
-	// Who held the session holds it still.
+	// Handles keep their session.
 	if socket.ID() != id || socket.Get("user") != "alice" || socket.Get("cart") != 3 {
-		t.Errorf("the socket here: same ID %v, user %v, cart %v", socket.ID() == id, socket.Get("user"), socket.Get("cart"))
+		t.Errorf("the handle on this node: got the new ID %v, user %v and cart %v; want true, alice and 3", socket.ID() == id, socket.Get("user"), socket.Get("cart"))
 	}
 	must(t, far.Reload(ctx))
 	if far.Get("user") != "alice" || far.ID() != "" {
-		t.Errorf("the socket there: user %v; it must not know the ID: %v", far.Get("user"), far.ID() == "")
+		t.Errorf("the handle on the other node: got user %v, no ID %v; want alice and no ID", far.Get("user"), far.ID() == "")
 	}
 	far.Set("late", true)
 	must(t, far.Save(ctx))
 	must(t, socket.Reload(ctx))
 	if socket.Get("late") != true {
-		t.Error("what the other node saved is not in the session")
+		t.Error("the other node's change is not in the session")
 	}
 }
 
-// Changes are saved, on this node and another, while the ID changes again and again:
-// none is lost, and no old ID ever works.
+// Both nodes save changes while the ID changes again and again. No change is lost, and no
+// old ID works.
 func TestN5_RegenerateWhileOthersSave(t *testing.T) {
 	t.Parallel()
 	_, here, there := twoNodes(t, fibersession.Config{})
@@ -95,24 +95,24 @@ func TestN5_RegenerateWhileOthersSave(t *testing.T) {
 		must(t, h.Regenerate(ctx))
 		for _, id := range old {
 			if _, err := here.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-				t.Errorf("an old ID: %v", err)
+				t.Errorf("an old ID: got %v, want ErrNotFound", err)
 			}
 		}
 	}
 	wg.Wait()
 	must(t, h.Reload(ctx))
 	if got := h.Get("n"); got != workers*times {
-		t.Errorf("counted %v, want %d", got, workers*times)
+		t.Errorf("got n = %v, want %d", got, workers*times)
 	}
 	for _, id := range old {
 		if _, err := there.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("an old ID there: %v", err)
+			t.Errorf("an old ID on the other node: got %v, want ErrNotFound", err)
 		}
 	}
 }
 
-// Two requests of one browser are under way when one of them logs in. The other's
-// response must not carry the new ID: its sender may be an attacker who knows the old.
+// Two requests with the same cookie are in flight, and one of them logs in. The response to
+// the other must not carry the new ID: it may go to an attacker who planted the old one.
 func TestRegenerate_OtherRequestsGetNoCookie(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -138,19 +138,20 @@ func TestRegenerate_OtherRequestsGetNoCookie(t *testing.T) {
 	b.get("/login")
 	close(renewed)
 	if res := <-answer; res.status != 200 || len(res.set) != 0 {
-		t.Errorf("the other request got %d with %d cookies", res.status, len(res.set))
+		t.Errorf("the other request: got status %d with %d cookies, want 200 with none", res.status, len(res.set))
 	}
 	if got := handleOf(t, s, b.session()).Get("b"); got != 1 {
-		t.Error("the other request's change is lost")
+		t.Error("the other request's change was lost")
 	}
 }
 
-// A session that another node renewed is met here under its new ID first; those who
-// hold it under the old one join it, with their watchers.
-func TestRegenerate_StatesJoin(t *testing.T) {
+// Another node gives a session a new ID, and this node first sees the new ID in a request.
+// The state that it has under the old ID then forwards to the new state, with its handles
+// and watchers.
+func TestRegenerate_OldStateForwards(t *testing.T) {
 	t.Parallel()
 	st, here, _ := twoNodes(t, fibersession.Config{})
-	there := newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}}) // no feed tells it
+	there := newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}}) // without a feed
 	h := storedSession(t, here, map[string]any{"n": 1})
 	far := handleOf(t, there, h.ID())
 	var events []fibersession.EventKind
@@ -158,31 +159,32 @@ func TestRegenerate_StatesJoin(t *testing.T) {
 	defer stop()
 	must(t, h.Regenerate(ctx))
 
-	met := handleOf(t, there, h.ID()) // there, by its new ID
+	met := handleOf(t, there, h.ID()) // creates a second state, under the new ID
 	if got := there.Stats().States; got != 2 {
-		t.Errorf("%d states before they meet", got)
+		t.Errorf("before the reload: got %d states, want 2", got)
 	}
 	must(t, far.Reload(ctx))
 	if far.ID() != h.ID() {
-		t.Error("the old handle does not know the ID that this node met")
+		t.Error("the old handle does not know the new ID")
 	}
 	met.Set("n", 2)
 	must(t, met.Save(ctx))
 	if far.Get("n") != 2 {
-		t.Errorf("the old handle sees %v", far.Get("n"))
+		t.Errorf("the old handle: got n = %v, want 2", far.Get("n"))
 	}
 	if len(events) < 2 || events[0] != fibersession.Renewed || events[len(events)-1] != fibersession.Changed {
-		t.Errorf("its watcher saw %v", events)
+		t.Errorf("the old handle's watcher got the events %v, want Renewed first and Changed last", events)
 	}
 	must(t, far.Update(ctx, increment))
 	far.Release()
 	if met.Get("n") != 3 || met.Err() != nil {
-		t.Errorf("after the release of the old handle n is %v, %v", met.Get("n"), met.Err())
+		t.Errorf("after the release of the old handle: got n = %v and Err %v, want 3 and nil", met.Get("n"), met.Err())
 	}
 }
 
-// joining is a session that "here" is about to give a new ID, and that "there" holds too
-// and will meet again under it: no feed tells it.
+// sessionOnTwoKeys returns a session on two nodes. Node there has no feed: if here gives
+// the session a new ID and there loads it by that ID, there has a second state of it until
+// far is reloaded.
 func sessionOnTwoKeys(t *testing.T) (here, there *fibersession.Store, h, far *fibersession.Handle) {
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	there = newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}})
@@ -190,9 +192,9 @@ func sessionOnTwoKeys(t *testing.T) (here, there *fibersession.Store, h, far *fi
 	return here, there, h, handleOf(t, there, h.ID())
 }
 
-// An Update that began on the old state must not write what it read there onto what the
-// state that took over knows.
-func TestRegenerate_StatesJoinDuringAnUpdate(t *testing.T) {
+// An Update that began on the old state does not write what it read there over newer values
+// of the state it forwards to.
+func TestRegenerate_OldStateForwardsDuringAnUpdate(t *testing.T) {
 	t.Parallel()
 	_, there, h, far := sessionOnTwoKeys(t)
 	runs := 0
@@ -211,12 +213,12 @@ func TestRegenerate_StatesJoinDuringAnUpdate(t *testing.T) {
 	must(t, err)
 	must(t, h.Reload(ctx))
 	if h.Get("n") != 12 || runs != 2 {
-		t.Errorf("n is %v after %d runs", h.Get("n"), runs)
+		t.Errorf("got n = %v after %d runs, want 12 after 2", h.Get("n"), runs)
 	}
 }
 
-// Those who watch the old state hear of what the state that took over knew before.
-func TestRegenerate_StatesJoinAndTellWhatChanged(t *testing.T) {
+// Watchers of the old state are notified of the changes that the new state already had.
+func TestRegenerate_ForwardedWatcherGetsMissedChanges(t *testing.T) {
 	t.Parallel()
 	_, there, h, far := sessionOnTwoKeys(t)
 	rec := recordEvents(t, far)
@@ -226,15 +228,15 @@ func TestRegenerate_StatesJoinAndTellWhatChanged(t *testing.T) {
 	handleOf(t, there, h.ID())
 	must(t, far.Reload(ctx))
 	if e := rec.nextEvent(); e.Kind != fibersession.Renewed {
-		t.Errorf("first it was told %v", e)
+		t.Errorf("first event: got %+v, want Renewed", e)
 	}
 	if e := rec.nextEvent(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"user"}) {
-		t.Errorf("then it was told %v", e)
+		t.Errorf("second event: got %+v, want Changed with the key user", e)
 	}
 }
 
-// The state that took over does not tell a watcher which the old one is telling.
-func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
+// A watcher that the old state is calling is not called by the new state at the same time.
+func TestRegenerate_ForwardedWatcherIsNotCalledTwice(t *testing.T) {
 	t.Parallel()
 	_, there, h, far := sessionOnTwoKeys(t)
 	told, goOn := make(chan fibersession.EventKind), make(chan struct{})
@@ -250,7 +252,7 @@ func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
 		done <- err
 	}()
 	if kind := <-told; kind != fibersession.Changed {
-		t.Errorf("first it was told %v", kind)
+		t.Errorf("first event: got %v, want Changed", kind)
 	}
 	must(t, h.Regenerate(ctx))
 	met := handleOf(t, there, h.ID())
@@ -258,23 +260,23 @@ func TestRegenerate_StatesJoinWhileAWatcherIsTold(t *testing.T) {
 	go func() { joined <- far.Reload(ctx) }()
 	select {
 	case kind := <-told:
-		t.Fatalf("it was told %v beside the first", kind)
+		t.Fatalf("the watcher got %v while its first call was running", kind)
 	case err := <-joined:
 		must(t, err)
 	}
 	if far.ID() != met.ID() {
-		t.Error("the states did not join")
+		t.Error("the old handle does not know the new ID")
 	}
 	goOn <- struct{}{}
 	if kind := <-told; kind != fibersession.Renewed {
-		t.Errorf("then it was told %v", kind)
+		t.Errorf("second event: got %v, want Renewed", kind)
 	}
 	close(goOn)
 	must(t, <-done)
 }
 
-// A Watch that found the old state just before is one of the state that took over.
-func TestRegenerate_StatesJoinDuringAWatch(t *testing.T) {
+// A Watch that had already found the old state is registered with the new one.
+func TestRegenerate_OldStateForwardsDuringAWatch(t *testing.T) {
 	t.Parallel()
 	_, there, h, far := sessionOnTwoKeys(t)
 	watch := fibersession.FoundToWatch(far)
@@ -285,16 +287,16 @@ func TestRegenerate_StatesJoinDuringAWatch(t *testing.T) {
 	defer watch(func(e fibersession.Event) { events = append(events, e.Kind) })()
 	must(t, met.Destroy(ctx))
 	if !slices.Equal(events, []fibersession.EventKind{fibersession.Ended}) {
-		t.Errorf("it was told %v", events)
+		t.Errorf("got the events %v, want Ended", events)
 	}
 }
 
-// A state that nobody holds any more when it yields leaves nothing behind.
-func TestRegenerate_StatesJoinAfterTheLastRelease(t *testing.T) {
+// A state whose last handle is released before it forwards leaves nothing in the table.
+func TestRegenerate_OldStateForwardsAfterTheLastRelease(t *testing.T) {
 	t.Parallel()
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	g := &gatedStorage{Storage: struct{ storage.Storage }{st}, load: make(chan struct{})}
-	there := newStore(t, fibersession.Config{Storage: g, Timeouts: fibersession.Timeouts{Storage: waitLimit}}) // which then has no state
+	there := newStore(t, fibersession.Config{Storage: g, Timeouts: fibersession.Timeouts{Storage: waitLimit}}) // checks at its end that no state is left
 	h := storedSession(t, here, nil)
 	far := handleOf(t, there, h.ID())
 	must(t, h.Regenerate(ctx))
@@ -316,20 +318,20 @@ func TestRegenerate_OfANewSession(t *testing.T) {
 	old := h.ID()
 	must(t, h.Regenerate(ctx))
 	if h.ID() == old || !h.Fresh() || s.Stats().Writes != 0 {
-		t.Errorf("fresh %v, %d writes", h.Fresh(), s.Stats().Writes)
+		t.Errorf("got a new ID %v, Fresh %v and %d writes; want true, true and none", h.ID() != old, h.Fresh(), s.Stats().Writes)
 	}
 	h.Set("n", 1)
 	must(t, h.Save(ctx))
 	if got := handleOf(t, s, h.ID()).Get("n"); got != 1 {
-		t.Errorf("n is %v", got)
+		t.Errorf("got n = %v, want 1", got)
 	}
 	if _, err := s.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
-		t.Errorf("the old ID: %v", err)
+		t.Errorf("the old ID: got %v, want ErrNotFound", err)
 	}
 }
 
-// Two who ask for a new ID at once do not end each other's.
-func TestRegenerate_ByTwoAtOnce(t *testing.T) {
+// Concurrent calls of Regenerate do not end the session.
+func TestRegenerate_Concurrent(t *testing.T) {
 	t.Parallel()
 	_, here, there := twoNodes(t, fibersession.Config{})
 	for range 50 {
@@ -343,10 +345,10 @@ func TestRegenerate_ByTwoAtOnce(t *testing.T) {
 		must(t, h.Reload(ctx))
 		must(t, far.Reload(ctx))
 		if h.Get("n") != 1 || far.Get("n") != 1 {
-			t.Errorf("n is %v and %v", h.Get("n"), far.Get("n"))
+			t.Errorf("got n = %v and %v, want 1", h.Get("n"), far.Get("n"))
 		}
 		if (h.ID() == "") == (far.ID() == "") {
-			t.Error("not exactly one of the nodes knows the ID")
+			t.Error("want exactly one of the two nodes to know the ID")
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// The state leaves with its last holder, and nothing stays for a session that was
-// here once (GHSA-c5qf-v26h-rp5r was such a map).
+// A state is removed with its last handle, and nothing is kept of sessions that have left
+// (GHSA-c5qf-v26h-rp5r was a map that was never emptied).
 func TestTable_EmptyAfterManySessions(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -27,7 +27,7 @@ func TestTable_EmptyAfterManySessions(t *testing.T) {
 	for i := range 3000 {
 		switch b := newBrowser(t, app); i % 3 {
 		case 0:
-			b.cookies["__Host-session"] = fmt.Sprintf("%043d", i) // unknown to us
+			b.cookies["__Host-session"] = fmt.Sprintf("%043d", i) // an ID that the store never issued
 			b.get("/")
 		case 1:
 			b.get("/")
@@ -37,22 +37,22 @@ func TestTable_EmptyAfterManySessions(t *testing.T) {
 	}
 	h := handleOf(t, s, known.session())
 	f := handleOf(t, s, known.session())
-	fork := f.Fork() // lives and dies with f
+	fork := f.Fork() // ends with f
 	if got := s.Stats(); got.States != 1 || got.Handles != 2 {
-		t.Errorf("with two handles of one session there are %d states and %d handles", got.States, got.Handles)
+		t.Errorf("two handles of one session: got %d states and %d handles, want 1 and 2", got.States, got.Handles)
 	}
 	h.Release()
 	if got := s.Stats(); got.States != 1 {
-		t.Error("the state left before its last handle")
+		t.Error("the state was removed before its last handle was released")
 	}
 	if err := fork.Err(); err != nil {
-		t.Errorf("the fork of a handle in use: %v", err)
+		t.Errorf("a fork of a handle in use: got Err %v, want nil", err)
 	}
 	f.Release()
 	if err := fork.Err(); !errors.Is(err, fibersession.ErrReleased) {
-		t.Errorf("the fork of a released handle: %v", err)
+		t.Errorf("a fork of a released handle: got Err %v, want ErrReleased", err)
 	}
 	if got := s.Stats(); got.States != 0 || got.Handles != 0 {
-		t.Errorf("after all there are %d states and %d handles", got.States, got.Handles)
+		t.Errorf("after the last release: got %d states and %d handles, want none", got.States, got.Handles)
 	}
 }

@@ -24,69 +24,70 @@ func TestUpdate(t *testing.T) {
 			tx.Set("c", 3)
 			tx.Delete("b")
 			if tx.Get("a") != 1 || tx.Get("b") != nil || tx.Get("c") != 3 || !slices.Equal(tx.Keys(), []string{"a", "c"}) {
-				t.Errorf("a=%v b=%v c=%v keys=%q", tx.Get("a"), tx.Get("b"), tx.Get("c"), tx.Keys())
+				t.Errorf("in the function: got a = %v, b = %v, c = %v and the keys %q; want 1, nil, 3 and [a c]", tx.Get("a"), tx.Get("b"), tx.Get("c"), tx.Keys())
 			}
 			return nil
 		}))
 		if !slices.Equal(h.Keys(), []string{"a", "c"}) {
-			t.Errorf("stored are %q", h.Keys())
+			t.Errorf("got the stored keys %q, want a and c", h.Keys())
 		}
 	})
-	t.Run("its error stores nothing", func(t *testing.T) {
+	t.Run("an error of the function stores nothing", func(t *testing.T) {
 		before, no := s.Stats().Writes, errors.New("no")
 		if err := h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("a", 9); return no }); err != no {
-			t.Errorf("%v, want the function's own error", err)
+			t.Errorf("got %v, want the function's own error", err)
 		}
 		if h.Get("a") != 1 || s.Stats().Writes != before {
-			t.Error("it stored something")
+			t.Error("the failed Update stored its change")
 		}
 	})
-	t.Run("its panic leaves nothing locked", func(t *testing.T) {
+	t.Run("a panic of the function leaves nothing locked", func(t *testing.T) {
 		func() {
 			defer func() { _ = recover() }()
 			_ = h.Update(ctx, func(*fibersession.Tx) error { panic("oh") })
 		}()
 		must(t, h.Update(ctx, increment))
 	})
-	t.Run("a kept Tx is of no use", func(t *testing.T) {
+	t.Run("a Tx does nothing after its function returned", func(t *testing.T) {
 		var kept *fibersession.Tx
 		must(t, h.Update(ctx, func(tx *fibersession.Tx) error { kept = tx; tx.Set("kept", 1); return nil }))
 		kept.Set("kept", 2)
 		kept.Delete("a")
 		if kept.Get("a") != nil || kept.Keys() != nil {
-			t.Error("it still reads")
+			t.Error("the Tx still reads")
 		}
 		must(t, h.Reload(ctx))
 		if h.Get("kept") != 1 || h.Get("a") == nil {
-			t.Error("it still writes")
+			t.Error("the Tx still writes")
 		}
 	})
-	t.Run("overrides unsaved changes of its keys alone", func(t *testing.T) {
+	t.Run("overwrites unsaved changes of its own keys only", func(t *testing.T) {
 		mine := h.Fork()
 		defer mine.Release()
 		mine.Set("x", "unsaved")
 		mine.Set("y", "unsaved")
 		must(t, mine.Update(ctx, func(tx *fibersession.Tx) error {
 			if tx.Get("x") != nil {
-				t.Error("it sees unsaved changes")
+				t.Error("the function sees an unsaved change")
 			}
 			tx.Set("x", "updated")
 			return nil
 		}))
 		if mine.Get("x") != "updated" || mine.Get("y") != "unsaved" {
-			t.Errorf("x is %v, y is %v", mine.Get("x"), mine.Get("y"))
+			t.Errorf("got x = %v and y = %v, want \"updated\" and \"unsaved\"", mine.Get("x"), mine.Get("y"))
 		}
 	})
 	t.Run("stores a new session", func(t *testing.T) {
 		h := newSession(t, s)
 		must(t, h.Update(ctx, increment))
 		if h.Fresh() || h.Get("n") != 1 {
-			t.Errorf("fresh %v, n %v", h.Fresh(), h.Get("n"))
+			t.Errorf("got Fresh %v and n = %v, want false and 1", h.Fresh(), h.Get("n"))
 		}
 	})
 }
 
-// Another node changes what the function read: it runs again on the new value.
+// If another commit changes what the function read, the function runs again with the new
+// values.
 func TestUpdate_RunsAgain(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -98,7 +99,7 @@ func TestUpdate_RunsAgain(t *testing.T) {
 		read      func(tx *fibersession.Tx)
 		runs      int
 	}{
-		"the key that it read, by another node": {
+		"a key that it read": {
 			func(o *fibersession.Handle) error { _, err := o.Incr(ctx, "n", 1); return err },
 			func(tx *fibersession.Tx) { tx.Get("n") }, 2,
 		},
@@ -106,7 +107,7 @@ func TestUpdate_RunsAgain(t *testing.T) {
 			func(o *fibersession.Handle) error { _, err := o.Incr(ctx, "other", 1); return err },
 			func(tx *fibersession.Tx) { tx.Get("n") }, 1,
 		},
-		"any key, when it read the keys": {
+		"any key, if it read the list of keys": {
 			func(o *fibersession.Handle) error { _, err := o.Incr(ctx, "other", 1); return err },
 			func(tx *fibersession.Tx) { tx.Keys() }, 2,
 		},
@@ -133,15 +134,16 @@ func TestUpdate_RunsAgain(t *testing.T) {
 					return nil
 				}))
 				if runs != tt.runs {
-					t.Errorf("it ran %d times, want %d", runs, tt.runs)
+					t.Errorf("the function ran %d times, want %d", runs, tt.runs)
 				}
 			})
 		}
 	}
 }
 
-// A function that decides, from what it reads, to change nothing has to read the truth.
-func TestUpdate_RefusalRestsOnTheNewest(t *testing.T) {
+// A function that changes nothing, because of what it read, must have read the latest
+// values.
+func TestUpdate_RejectionUsesTheLatestState(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	defer func() { _ = st.Close() }()
@@ -160,7 +162,7 @@ func TestUpdate_RefusalRestsOnTheNewest(t *testing.T) {
 		return nil
 	})
 	if err != nil || h.Get("credit") != 90 {
-		t.Errorf("%v, credit %v; want it to have seen the other node's 100", err, h.Get("credit"))
+		t.Errorf("got %v and credit %v, want nil and 90: the other node had stored 100", err, h.Get("credit"))
 	}
 }
 
@@ -173,29 +175,29 @@ func TestUpdate_Nested(t *testing.T) {
 	fork.Set("x", 1)
 	must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
 		if err := h.Update(ctx, increment); !errors.Is(err, fibersession.ErrNested) {
-			t.Errorf("Update: %v", err)
+			t.Errorf("Update: got %v, want ErrNested", err)
 		}
 		if err := fork.Update(ctx, increment); !errors.Is(err, fibersession.ErrNested) {
-			t.Errorf("Update of another handle: %v", err)
+			t.Errorf("Update of another handle of the session: got %v, want ErrNested", err)
 		}
 		if err := fork.Save(ctx); !errors.Is(err, fibersession.ErrNested) {
-			t.Errorf("Save: %v", err)
+			t.Errorf("Save: got %v, want ErrNested", err)
 		}
 		if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrNested) {
-			t.Errorf("Incr: %v", err)
+			t.Errorf("Incr: got %v, want ErrNested", err)
 		}
 		if err := other.Update(ctx, increment); err != nil {
-			t.Errorf("Update of another session: %v", err)
+			t.Errorf("Update of another session: got %v, want nil", err)
 		}
 		return increment(tx)
 	}))
 	if h.Get("n") != 1 || other.Get("n") != 1 {
-		t.Errorf("counted %v and %v", h.Get("n"), other.Get("n"))
+		t.Errorf("got n = %v and %v, want 1 and 1", h.Get("n"), other.Get("n"))
 	}
-	must(t, fork.Save(ctx)) // and now it may
+	must(t, fork.Save(ctx)) // the change was kept
 }
 
-// A slow function applies although other keys change all the time.
+// A slow function is applied even if other keys change all the time.
 func TestUpdate_SlowIsNotStarved(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -224,7 +226,7 @@ func TestUpdate_SlowIsNotStarved(t *testing.T) {
 	stop.Store(true)
 	wg.Wait()
 	if runs != 1 {
-		t.Errorf("it ran %d times", runs)
+		t.Errorf("the function ran %d times, want 1", runs)
 	}
 }
 
@@ -243,7 +245,7 @@ func TestUpdate_EndsWithItsContext(t *testing.T) {
 		return onAnotherGoroutine(func() error { _, err := h.Incr(ctx, "n", 1); return err })
 	})
 	if !errors.Is(err, context.Canceled) || runs != 10 {
-		t.Errorf("after %d runs: %v", runs, err)
+		t.Errorf("got %v after %d runs, want context.Canceled after 10", err, runs)
 	}
 }
 
@@ -262,20 +264,20 @@ func TestIncr(t *testing.T) {
 		want  any
 		err   error
 	}{
-		"absent":            {nil, 3, 3, nil},
-		"int":               {4, -6, -2, nil},
-		"zero":              {4, 0, 4, nil},
-		"int8":              {int8(120), 7, int8(127), nil},
-		"int8 overflow":     {int8(120), 8, int8(120), fibersession.ErrNotInteger},
-		"uint":              {uint(2), -2, uint(0), nil},
-		"uint below zero":   {uint(2), -3, uint(2), fibersession.ErrNotInteger},
-		"uint64 large":      {uint64(1<<63 + 1), 0, uint64(1<<63 + 1), fibersession.ErrNotInteger},
-		"int64":             {int64(1 << 40), 1, int64(1<<40 + 1), nil},
-		"int overflow":      {int(^uint(0) >> 1), 1, int(^uint(0) >> 1), fibersession.ErrNotInteger},
-		"int underflow":     {-int(^uint(0)>>1) - 1, -1, -int(^uint(0)>>1) - 1, fibersession.ErrNotInteger},
-		"string":            {"4", 1, "4", fibersession.ErrNotInteger},
-		"float":             {4.0, 1, 4.0, fibersession.ErrNotInteger},
-		"duration, a named": {time.Second, 1, time.Second + 1, nil},
+		"absent":               {nil, 3, 3, nil},
+		"int":                  {4, -6, -2, nil},
+		"zero":                 {4, 0, 4, nil},
+		"int8":                 {int8(120), 7, int8(127), nil},
+		"int8 overflow":        {int8(120), 8, int8(120), fibersession.ErrNotInteger},
+		"uint":                 {uint(2), -2, uint(0), nil},
+		"uint below zero":      {uint(2), -3, uint(2), fibersession.ErrNotInteger},
+		"uint64 large":         {uint64(1<<63 + 1), 0, uint64(1<<63 + 1), fibersession.ErrNotInteger},
+		"int64":                {int64(1 << 40), 1, int64(1<<40 + 1), nil},
+		"int overflow":         {int(^uint(0) >> 1), 1, int(^uint(0) >> 1), fibersession.ErrNotInteger},
+		"int underflow":        {-int(^uint(0)>>1) - 1, -1, -int(^uint(0)>>1) - 1, fibersession.ErrNotInteger},
+		"string":               {"4", 1, "4", fibersession.ErrNotInteger},
+		"float":                {4.0, 1, 4.0, fibersession.ErrNotInteger},
+		"a named integer type": {time.Second, 1, time.Second + 1, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -286,11 +288,11 @@ func TestIncr(t *testing.T) {
 			}
 			_, err := h.Incr(ctx, "n", tt.delta)
 			if !errors.Is(err, tt.err) {
-				t.Errorf("%v, want %v", err, tt.err)
+				t.Errorf("got %v, want %v", err, tt.err)
 			}
 			must(t, h.Reload(ctx))
 			if got := h.Get("n"); got != tt.want {
-				t.Errorf("stored is %T %v, want %T %v", got, got, tt.want, tt.want)
+				t.Errorf("got %T %v stored, want %T %v", got, got, tt.want, tt.want)
 			}
 		})
 	}
@@ -299,14 +301,14 @@ func TestIncr(t *testing.T) {
 		h.Set("n", 10)
 		h.Set("m", 1)
 		if n, err := h.Incr(ctx, "n", 1); err != nil || n != 11 || h.Get("n") != 11 {
-			t.Errorf("%d, %v, then %v", n, err, h.Get("n"))
+			t.Errorf("got %d, %v and n = %v; want 11", n, err, h.Get("n"))
 		}
 		if !h.Changed() || h.Get("m") != 1 {
-			t.Error("the other unsaved change is gone")
+			t.Error("Incr dropped another unsaved change")
 		}
 		h.Delete("n")
 		if n, err := h.Incr(ctx, "n", 1); err != nil || n != 1 {
-			t.Errorf("after Delete: %d, %v", n, err)
+			t.Errorf("after Delete: got %d, %v; want 1", n, err)
 		}
 	})
 }

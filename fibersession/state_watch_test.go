@@ -16,12 +16,12 @@ func TestWatch(t *testing.T) {
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
 	h := storedSession(t, here, map[string]any{"a": 1, "b": []int{1}})
-	var events []fibersession.Event // the calls of one session never overlap
+	var events []fibersession.Event // calls for one session never overlap
 	stop := h.Watch(func(e fibersession.Event) { events = append(events, e) })
 	next := func() fibersession.Event {
 		t.Helper()
 		if len(events) == 0 {
-			t.Fatal("no event")
+			t.Fatal("got no event")
 		}
 		e := events[0]
 		events = events[1:]
@@ -32,43 +32,43 @@ func TestWatch(t *testing.T) {
 	h.Set("a", 2)
 	h.Delete("b")
 	if len(events) != 0 {
-		t.Error("an unsaved change is no news")
+		t.Error("an unsaved change caused an event")
 	}
 	must(t, h.Save(ctx))
 	if e := next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"a", "b"}) {
-		t.Errorf("after Save: %+v", e)
+		t.Errorf("after Save: got %+v, want Changed with a and b", e)
 	}
 	other := handleOf(t, there, h.ID())
 	other.Set("c", 1)
-	other.Set("a", 2) // as it is
+	other.Set("a", 2) // the same value
 	must(t, other.Save(ctx))
 	must(t, h.Reload(ctx))
 	if e := next(); e.Kind != fibersession.Changed || !slices.Equal(e.Keys, []string{"c"}) {
-		t.Errorf("after another node's Save and Reload: %+v", e)
+		t.Errorf("after another node's Save and Reload: got %+v, want Changed with c", e)
 	}
 	must(t, h.Reload(ctx))
 	must(t, h.Touch(ctx))
 	must(t, h.Regenerate(ctx))
 	if e := next(); e.Kind != fibersession.Renewed {
-		t.Errorf("after Regenerate: %+v", e)
+		t.Errorf("after Regenerate: got %+v, want Renewed", e)
 	}
-	must(t, other.Reload(ctx)) // follows
+	must(t, other.Reload(ctx)) // follows to the new ID
 	must(t, other.Destroy(ctx))
 	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrDestroyed) {
-		t.Errorf("Reload: %v", err)
+		t.Errorf("Reload: got %v, want ErrDestroyed", err)
 	}
 	if e := next(); e.Kind != fibersession.Ended || !errors.Is(e.Cause, fibersession.ErrDestroyed) {
-		t.Errorf("after another node's Destroy: %+v", e)
+		t.Errorf("after another node's Destroy: got %+v, want Ended with ErrDestroyed", e)
 	}
 	_ = h.Reload(ctx)
 	if len(events) != 0 {
-		t.Errorf("more news: %+v", events)
+		t.Errorf("after Ended: got the events %+v, want none", events)
 	}
 	stop()
 	stop()
 }
 
-// A watcher may use the session, and stop itself and others.
+// A watcher may use the session, and may stop itself and other watchers.
 func TestWatch_CallsBack(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -79,7 +79,7 @@ func TestWatch_CallsBack(t *testing.T) {
 		seen = append(seen, "first")
 		if len(seen) == 1 {
 			stopSecond()
-			if _, err := h.Incr(ctx, "n", 1); err != nil { // news again
+			if _, err := h.Incr(ctx, "n", 1); err != nil { // causes another event
 				t.Error(err)
 			}
 		}
@@ -91,12 +91,12 @@ func TestWatch_CallsBack(t *testing.T) {
 	_, err = h.Incr(ctx, "n", 1)
 	must(t, err)
 	if want := []string{"first", "first"}; !slices.Equal(seen, want) {
-		t.Errorf("called were %q, want %q", seen, want)
+		t.Errorf("got the calls %q, want %q", seen, want)
 	}
 }
 
-// A time in a zone with a name is the same when it comes back with the offset alone:
-// nobody is told of a change, and no Update runs again for it.
+// A time in a named zone is equal to itself when it comes back from the storage with the
+// bare offset. It is not reported as changed, and no Update runs again because of it.
 func TestWatch_TimesInNamedZones(t *testing.T) {
 	t.Parallel()
 	_, here, there := twoNodes(t, fibersession.Config{})
@@ -105,12 +105,12 @@ func TestWatch_TimesInNamedZones(t *testing.T) {
 	rec := recordEvents(t, h)
 	far := handleOf(t, there, h.ID())
 	far.Set("n", 2)
-	far.Set("moved", at.UTC()) // the same moment, shown otherwise
+	far.Set("moved", at.UTC()) // the same moment in another zone
 	must(t, far.Save(ctx))
 	must(t, h.Reload(ctx))
 	keys := rec.nextEvent().Keys
 	slices.Sort(keys)
 	if !slices.Equal(keys, []string{"moved", "n"}) {
-		t.Errorf("it was told of %q", keys)
+		t.Errorf("got the changed keys %q, want moved and n", keys)
 	}
 }

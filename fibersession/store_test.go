@@ -17,26 +17,26 @@ func TestGetByID(t *testing.T) {
 	h := storedSession(t, s, map[string]any{"user": "eve"})
 
 	if got := fibersession.Value[string](handleOf(t, s, h.ID()), "user"); got != "eve" {
-		t.Errorf("user is %q", got)
+		t.Errorf("got user %q, want eve", got)
 	}
 	unknown := h.ID()[:42] + "_"
 	if h.ID() == unknown {
 		unknown = h.ID()[:42] + "-"
 	}
 	if _, err := s.GetByID(ctx, unknown); !errors.Is(err, fibersession.ErrNotFound) {
-		t.Errorf("unknown ID: %v, want ErrNotFound", err)
+		t.Errorf("an unknown ID: got %v, want ErrNotFound", err)
 	}
 	before := st.Calls()
 	for _, id := range badIDs(h.ID()) {
 		if _, err := s.GetByID(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("bad ID: %v, want ErrNotFound", err)
+			t.Errorf("a malformed ID: got %v, want ErrNotFound", err)
 		}
 		if id != "" {
 			must(t, s.Delete(id))
 		}
 	}
 	if calls := st.Calls() - before; calls != 0 {
-		t.Errorf("bad IDs reached the store %d times", calls)
+		t.Errorf("malformed IDs caused %d storage calls, want none", calls)
 	}
 }
 
@@ -48,14 +48,14 @@ func TestStore_Delete(t *testing.T) {
 	must(t, s.Delete(id))
 	must(t, s.Delete(id))
 	if err := h.Save(ctx); !errors.Is(h.Err(), fibersession.ErrDestroyed) || err == nil {
-		t.Errorf("after Delete the handle says %v", h.Err())
+		t.Errorf("after Delete: got Save error %v and Err %v, want ErrDestroyed", err, h.Err())
 	}
 	if err := s.Delete(""); !errors.Is(err, fibersession.ErrEmptySessionID) {
-		t.Errorf("Delete of nothing: %v", err)
+		t.Errorf("Delete of an empty ID: got %v, want ErrEmptySessionID", err)
 	}
 }
 
-// Reset ends this store's sessions and touches nothing else in the storage.
+// Reset ends the sessions under the store's prefix and changes nothing else in the storage.
 func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -67,7 +67,7 @@ func TestN15_ResetClearsItsPrefixAlone(t *testing.T) {
 
 	must(t, shop.Reset())
 	if err := a.Reload(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
-		t.Errorf("after Reset: %v, want ErrSessionGone", err)
+		t.Errorf("after Reset: got %v, want ErrSessionGone", err)
 	}
 	must(t, b.Reload(ctx))
 	if v, _ := st.Get("shop:other"); string(v) != "x" {

@@ -1,5 +1,5 @@
-// Command dropin is an app as people write it with Fiber's middleware/session. A test
-// runs it twice: as it is, and with its import line changed.
+// Command dropin is an app as users write it with Fiber's session middleware. A test runs
+// it twice: unchanged, and with its import line changed.
 package main
 
 import (
@@ -135,7 +135,7 @@ func main() {
 	visit("/count")
 	fresh := cookie
 	cookie = old
-	visit("/count") // the old one is gone
+	visit("/count") // the old session has ended
 	cookie = fresh
 	visit("/count")
 	visit("/logout")
