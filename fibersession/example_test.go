@@ -25,7 +25,7 @@ func Example() {
 			return err
 		}
 		sess.Set("user", c.FormValue("user"))
-		return nil // the Handler saves
+		return nil // Handler saves
 	})
 	app.Post("/buy", func(c *fiber.Ctx) error {
 		return fibersession.FromContext(c).Update(func(tx *fibersession.Tx) error {
@@ -42,7 +42,7 @@ func Example() {
 	})
 }
 
-// A handle outlives its request: for a socket, or for work in the background.
+// A handle outlives its request. Use it for a socket or for work in the background.
 func ExampleStore_Lift() {
 	sessions := fibersession.New()
 	app := fiber.New()
@@ -51,13 +51,13 @@ func ExampleStore_Lift() {
 		if err != nil {
 			return err
 		}
-		go func() { // ends with the report; nobody waits for it
+		go func() { // ends with the report
 			defer sess.Release()
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			sess.Set("report", "ready")
 			if err := sess.Save(ctx); errors.Is(err, fibersession.ErrSessionGone) {
-				return // logged out meanwhile
+				return // the user logged out meanwhile
 			}
 		}()
 		return c.SendStatus(fiber.StatusAccepted)

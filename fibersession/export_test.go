@@ -9,10 +9,10 @@ import (
 // SetRandom replaces the source of IDs.
 func (s *Store) SetRandom(r io.Reader) { s.random = r }
 
-// StoreKey is where the session with this ID is kept.
+// StoreKey returns the storage key of the session with this ID.
 func (s *Store) StoreKey(id string) string { return s.layout.place(id).key }
 
-// Queued is how many calls wait for the next round of h's session.
+// Queued returns how many calls wait for the next commit of h's session.
 func Queued(h *Handle) int {
 	s := h.state.resolve()
 	s.mu.Lock()
@@ -20,13 +20,13 @@ func Queued(h *Handle) int {
 	return len(s.pending)
 }
 
-// NewID draws an ID.
+// NewID returns a new random ID.
 func (s *Store) NewID() (string, error) {
 	id, _, err := s.newIdentity()
 	return id, err
 }
 
-// CookieValue and CookieID are the store's form of a cookie.
+// CookieValue and CookieID convert between an ID and the value of its cookie.
 func (s *Store) CookieValue(name, id string) string { return s.cfg.Cookie.Format.Value(name, id) }
 
 func (s *Store) CookieID(name, value string) (string, bool) {
@@ -34,23 +34,24 @@ func (s *Store) CookieID(name, value string) (string, bool) {
 	return id, ok
 }
 
-// UserSet is the name of a user's index, and Member the entry of the session with this ID.
+// UserSet returns the name of a user's index set. Member returns the entry of the session
+// with this ID.
 func (s *Store) UserSet(user string) string { return s.userSet(user) }
 func (s *Store) Member(id string) string    { return s.member(s.layout.place(id)) }
 
-// TicketKey is where a ticket is kept.
+// TicketKey returns the storage key of a ticket.
 func (s *Store) TicketKey(ticket string) string { return s.voucherKey(voucherTicket, ticket) }
 
-// OpenVoucher is openVoucher of a ticket.
+// OpenVoucher decodes the stored value of a ticket and returns the session's ID.
 func OpenVoucher(ticket string, value []byte) (id string, err error) {
 	v, _, err := openVoucher(voucherTicket, ticket, value)
 	return v.id, err
 }
 
-// Entries are the entries of a user's index.
+// Entries returns the entries of a user's index.
 func (s *Store) Entries(user string) iter.Seq2[string, error] {
 	return s.index.Members(context.Background(), s.userSet(user))
 }
 
-// FoundToWatch is h.Watch after it found the state that is in charge now.
-func FoundToWatch(h *Handle) func(fn func(Event)) (stop func()) { return h.state.resolve().addWatcher }
+// ResolveWatch finds the current state of h and returns its Watch, to be called later.
+func ResolveWatch(h *Handle) func(fn func(Event)) (stop func()) { return h.state.resolve().addWatcher }

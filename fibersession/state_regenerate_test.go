@@ -279,7 +279,7 @@ func TestRegenerate_ForwardedWatcherIsNotCalledTwice(t *testing.T) {
 func TestRegenerate_OldStateForwardsDuringAWatch(t *testing.T) {
 	t.Parallel()
 	_, there, h, far := sessionOnTwoKeys(t)
-	watch := fibersession.FoundToWatch(far)
+	watch := fibersession.ResolveWatch(far)
 	must(t, h.Regenerate(ctx))
 	met := handleOf(t, there, h.ID())
 	must(t, far.Reload(ctx))

@@ -20,9 +20,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-const ticketOrigin = "https://example.com" // whose tickets these are
+const ticketOrigin = "https://example.com" // the origin of the page that the tickets are for
 
-// ticketOf returns a ticket of h's session for the origin page, or the one given.
+// issueTicket returns a ticket of h's session for the given origin, or for that of the
+// request, which is ticketOrigin.
 func issueTicket(t testing.TB, s *fibersession.Store, h *fibersession.Handle, origin ...string) string {
 	t.Helper()
 	ticket, err := requestTicket(t, s, h, origin...)
@@ -41,12 +42,12 @@ func requestTicket(t testing.TB, s *fibersession.Store, h *fibersession.Handle, 
 	b.headers = map[string]string{"Origin": ticketOrigin}
 	b.cookies["__Host-session"] = h.ID()
 	if res := b.do("POST", "/"); len(res.set) != 0 {
-		t.Errorf("a ticket comes with the cookies %v", res.set)
+		t.Errorf("the ticket's response has the cookies %v, want none", res.set)
 	}
 	return ticket, err
 }
 
-// A ticket opens its session once, on any node, for the page that it was given to.
+// A ticket works once, on any node, for the origin that it was issued for.
 func TestTicket(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
@@ -54,23 +55,23 @@ func TestTicket(t *testing.T) {
 		h := storedSession(t, a, map[string]any{"user": "ada"})
 		ticket := issueTicket(t, a, h)
 		if len(ticket) != 43 || ticket == issueTicket(t, a, h) {
-			t.Errorf("the ticket is %q", ticket)
+			t.Errorf("got the ticket %q, want 43 characters, all different", ticket)
 		}
 		got, err := b.Redeem(ctx, ticket, ticketOrigin)
 		must(t, err)
 		defer got.Release()
 		if got.Get("user") != "ada" || got.ID() != h.ID() || got.Pseudonym("x") != h.Pseudonym("x") {
-			t.Error("it opens another session")
+			t.Error("the ticket led to another session")
 		}
 		for _, s := range []*fibersession.Store{a, b} {
 			if _, err := s.Redeem(ctx, ticket, ticketOrigin); !errors.Is(err, fibersession.ErrTicketUsed) {
-				t.Errorf("the second time: %v", err)
+				t.Errorf("second use: got %v, want ErrTicketUsed", err)
 			}
 		}
 	})
 }
 
-func TestTicket_IsRefused(t *testing.T) {
+func TestTicket_IsRejected(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		s := newStore(t, fibersession.Config{Storage: st})
@@ -95,51 +96,52 @@ func TestTicket_IsRefused(t *testing.T) {
 			ticket, origin string
 			want           error
 		}{
-			"none":                    {"", ticketOrigin, fibersession.ErrTicketUnknown},
-			"never issued":            {strings.Repeat("A", 43), ticketOrigin, fibersession.ErrTicketUnknown},
-			"too short":               {good[:42], ticketOrigin, fibersession.ErrTicketUnknown},
-			"too long":                {good + "A", ticketOrigin, fibersession.ErrTicketUnknown},
-			"1 MB":                    {strings.Repeat("A", 1<<20), ticketOrigin, fibersession.ErrTicketUnknown},
-			"other characters":        {"../" + good[3:], ticketOrigin, fibersession.ErrTicketUnknown},
-			"NUL":                     {good[:42] + "\x00", ticketOrigin, fibersession.ErrTicketUnknown},
-			"a session's ID":          {h.ID(), ticketOrigin, fibersession.ErrTicketUnknown},
-			"a cookie's ticket":       {cookie, ticketOrigin, fibersession.ErrTicketUnknown},
-			"another ticket's value":  {swapped, ticketOrigin, fibersession.ErrTicketUnknown},
-			"somebody else's value":   {junk, ticketOrigin, fibersession.ErrTicketUnknown},
-			"another host":            {issueTicket(t, s, h), "https://evil.example", fibersession.ErrTicketOrigin},
-			"another scheme":          {issueTicket(t, s, h), "http://example.com", fibersession.ErrTicketOrigin},
-			"another port":            {issueTicket(t, s, h), ticketOrigin + ":8443", fibersession.ErrTicketOrigin},
-			"a subdomain":             {issueTicket(t, s, h), "https://a.example.com", fibersession.ErrTicketOrigin},
-			"a longer name":           {issueTicket(t, s, h), ticketOrigin + ".evil.example", fibersession.ErrTicketOrigin},
-			"with a path":             {issueTicket(t, s, h), ticketOrigin + "/", fibersession.ErrTicketOrigin},
-			"with a user":             {issueTicket(t, s, h), "https://example.com@evil.example", fibersession.ErrTicketOrigin},
-			"null":                    {issueTicket(t, s, h), "null", fibersession.ErrTicketOrigin},
-			"no origin":               {issueTicket(t, s, h), "", fibersession.ErrTicketOrigin},
-			"a session that has left": {ofMoved, ticketOrigin, fibersession.ErrTicketSession},
-			"a session that ended":    {ofGone, ticketOrigin, fibersession.ErrTicketSession},
+			"empty":                     {"", ticketOrigin, fibersession.ErrTicketUnknown},
+			"never issued":              {strings.Repeat("A", 43), ticketOrigin, fibersession.ErrTicketUnknown},
+			"too short":                 {good[:42], ticketOrigin, fibersession.ErrTicketUnknown},
+			"too long":                  {good + "A", ticketOrigin, fibersession.ErrTicketUnknown},
+			"1 MB":                      {strings.Repeat("A", 1<<20), ticketOrigin, fibersession.ErrTicketUnknown},
+			"other characters":          {"../" + good[3:], ticketOrigin, fibersession.ErrTicketUnknown},
+			"NUL":                       {good[:42] + "\x00", ticketOrigin, fibersession.ErrTicketUnknown},
+			"a session's ID":            {h.ID(), ticketOrigin, fibersession.ErrTicketUnknown},
+			"a cookie ticket":           {cookie, ticketOrigin, fibersession.ErrTicketUnknown},
+			"another ticket's value":    {swapped, ticketOrigin, fibersession.ErrTicketUnknown},
+			"a value that is no ticket": {junk, ticketOrigin, fibersession.ErrTicketUnknown},
+			"another host":              {issueTicket(t, s, h), "https://evil.example", fibersession.ErrTicketOrigin},
+			"another scheme":            {issueTicket(t, s, h), "http://example.com", fibersession.ErrTicketOrigin},
+			"another port":              {issueTicket(t, s, h), ticketOrigin + ":8443", fibersession.ErrTicketOrigin},
+			"a subdomain":               {issueTicket(t, s, h), "https://a.example.com", fibersession.ErrTicketOrigin},
+			"a longer host":             {issueTicket(t, s, h), ticketOrigin + ".evil.example", fibersession.ErrTicketOrigin},
+			"with a path":               {issueTicket(t, s, h), ticketOrigin + "/", fibersession.ErrTicketOrigin},
+			"with user info":            {issueTicket(t, s, h), "https://example.com@evil.example", fibersession.ErrTicketOrigin},
+			"null":                      {issueTicket(t, s, h), "null", fibersession.ErrTicketOrigin},
+			"empty origin":              {issueTicket(t, s, h), "", fibersession.ErrTicketOrigin},
+			"a session with a newer ID": {ofMoved, ticketOrigin, fibersession.ErrTicketSession},
+			"a session that has ended":  {ofGone, ticketOrigin, fibersession.ErrTicketSession},
 		}
 		for name, tt := range tests {
 			t.Run(name, func(t *testing.T) {
 				got, err := s.Redeem(ctx, tt.ticket, tt.origin)
 				if !errors.Is(err, tt.want) || !errors.Is(err, fibersession.ErrTicket) || got != nil {
-					t.Errorf("%v, want %v", err, tt.want)
+					t.Errorf("got %v, want %v", err, tt.want)
 				}
 				if len(tt.ticket) == 43 && tt.want != fibersession.ErrTicketUnknown {
 					if _, err := s.Redeem(ctx, tt.ticket, ticketOrigin); !errors.Is(err, fibersession.ErrTicketUsed) {
-						t.Errorf("and then, as it should be: %v; the refusal was to use it up", err)
+						t.Errorf("second use, with the right origin: got %v, want ErrTicketUsed: the rejected use counts", err)
 					}
 				}
 			})
 		}
-		same, err := s.Redeem(ctx, good, "HTTPS://Example.COM:443") // is the same origin
+		same, err := s.Redeem(ctx, good, "HTTPS://Example.COM:443") // another form of the same origin
 		if err != nil {
-			t.Fatalf("the good one, of all these: %v", err)
+			t.Fatalf("the valid ticket, with the origin in another form: got %v, want nil", err)
 		}
 		same.Release()
 	})
 }
 
-// A ticket is good until its deadline and not at it, and is then told from an invention.
+// A ticket is valid before its deadline, but not at it. An expired ticket is reported as
+// such, not as unknown.
 func TestTicket_Deadline(t *testing.T) {
 	withFakeClock(t, fibersession.Config{Timeouts: fibersession.Timeouts{Ticket: 10 * time.Second}}, func(t *testing.T, s *fibersession.Store) {
 		h := storedSession(t, s, nil)
@@ -157,16 +159,16 @@ func TestTicket_Deadline(t *testing.T) {
 			ticket string
 			want   error
 		}{
-			"late": {late, fibersession.ErrTicketExpired}, "used": {used, fibersession.ErrTicketUsed},
+			"expired": {late, fibersession.ErrTicketExpired}, "used": {used, fibersession.ErrTicketUsed},
 		} {
 			if _, err := s.Redeem(ctx, tt.ticket, ticketOrigin); !errors.Is(err, tt.want) {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got %v, want %v", name, err, tt.want)
 			}
 		}
 	})
 }
 
-// Of many who bring the same ticket at once, on several nodes, one gets in.
+// If a ticket is redeemed many times at once, on several nodes, exactly one call succeeds.
 func TestTicket_OnceAmongMany(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
@@ -192,13 +194,13 @@ func TestTicket_OnceAmongMany(t *testing.T) {
 			}
 			wg.Wait()
 			if in.Load() != 1 {
-				t.Fatalf("%d got in", in.Load())
+				t.Fatalf("%d calls succeeded, want 1", in.Load())
 			}
 		}
 	})
 }
 
-// Which origins a ticket can be for, and who gets none.
+// Ticket accepts valid origins only, and only for stored sessions.
 func TestTicket_IsIssued(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{})
@@ -210,12 +212,12 @@ func TestTicket_IsIssued(t *testing.T) {
 	} {
 		ticket, err := requestTicket(t, s, h, origin)
 		if ok != (err == nil) || !ok && !errors.Is(err, fibersession.ErrTicketOrigin) {
-			t.Errorf("for %.40q: %v", origin, err)
+			t.Errorf("a ticket for the origin %.40q: got %v, want success: %v", origin, err, ok)
 		}
 		if ok {
 			got, err := s.Redeem(ctx, ticket, origin)
 			if err != nil {
-				t.Errorf("of %q: %v", origin, err)
+				t.Errorf("redeeming the ticket for %q: got %v, want nil", origin, err)
 				continue
 			}
 			got.Release()
@@ -223,16 +225,16 @@ func TestTicket_IsIssued(t *testing.T) {
 	}
 	visitor := newSession(t, s)
 	if _, err := requestTicket(t, s, visitor); !errors.Is(err, fibersession.ErrTicketSession) {
-		t.Errorf("a session that was never stored: %v", err)
+		t.Errorf("a session that was never stored: got %v, want ErrTicketSession", err)
 	}
 	must(t, h.Destroy(ctx))
 	if _, err := requestTicket(t, s, h); !errors.Is(err, fibersession.ErrTicketSession) {
-		t.Errorf("a session that ended: %v", err)
+		t.Errorf("a session that has ended: got %v, want ErrTicketSession", err)
 	}
 }
 
-// What a request has changed is stored before its ticket is given, so that who comes
-// with it finds it.
+// Ticket saves the request's changes first, so that they are there when the ticket is
+// redeemed.
 func TestTicket_SavesFirst(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}})
@@ -243,18 +245,18 @@ func TestTicket_SavesFirst(t *testing.T) {
 		return err
 	}}))
 	if res := b.get("/"); res.status != 200 || len(res.set) != 1 {
-		t.Fatalf("%d, cookies %v", res.status, res.set)
+		t.Fatalf("got status %d and the cookies %v, want 200 and one", res.status, res.set)
 	}
-	h, err := s.Redeem(ctx, ticket, "http://example.com") // the site's own, as the request names none
+	h, err := s.Redeem(ctx, ticket, "http://example.com") // the request has no Origin header, so the ticket is for its own host
 	must(t, err)
 	defer h.Release()
 	if h.Get("user") != "ada" {
-		t.Error("it is not there")
+		t.Errorf("got user %v, want ada", h.Get("user"))
 	}
 }
 
-// The storage holds neither a ticket nor the session's ID, and what it holds goes by
-// itself.
+// The storage holds neither the ticket nor the session's ID. Of a used ticket it holds a
+// short marker with a TTL.
 func TestTicket_IsNotInTheStorage(t *testing.T) {
 	t.Parallel()
 	base := memory.New()
@@ -276,15 +278,15 @@ func TestTicket_IsNotInTheStorage(t *testing.T) {
 		}
 	}
 	if left := storedValue(t, base, s.TicketKey(ticket)); bytes.Contains(left, []byte(ticketOrigin)) || len(left) > 16 {
-		t.Errorf("of a used ticket there is still %q", left)
+		t.Errorf("after its use the storage holds %q for the ticket, want at most 16 bytes without the origin", left)
 	}
 }
 
-// When the store or the randomness fails there is no ticket, and none is accepted; a
-// ticket whose use had an unknown outcome is not used twice.
-func TestTicket_WhenThingsFail(t *testing.T) {
+// If the storage or the random source fails, no ticket is issued or accepted. A ticket
+// whose use had an unknown outcome cannot be used again.
+func TestTicket_WhenTheStoreFails(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]faulty.Fault{"refused": {Fail: errBroken}, "lost": {Lose: errBroken}} {
+	for name, fault := range map[string]faulty.Fault{"the call fails": {Fail: errBroken}, "the answer is lost": {Lose: errBroken}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for nth := 1; ; nth++ {
@@ -298,11 +300,11 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 				reached := st.Calls() >= begun+nth
 				st.SetPlan(nil)
 				if reached && (err == nil || errors.Is(err, fibersession.ErrTicket) || strings.Contains(err.Error(), ticket)) {
-					t.Errorf("call %d failed: %v", nth, err)
+					t.Errorf("call %d failed: got %v, want an error that neither is ErrTicket nor contains the ticket", nth, err)
 				}
 				second, again := s.Redeem(ctx, ticket, ticketOrigin)
-				if used := nth > 1 && !(nth == 2 && name == "refused"); used != errors.Is(again, fibersession.ErrTicketUsed) {
-					t.Errorf("call %d failed, then: %v", nth, again)
+				if used := nth > 1 && !(nth == 2 && name == "the call fails"); used != errors.Is(again, fibersession.ErrTicketUsed) {
+					t.Errorf("after a failure of call %d: second use got %v, want ErrTicketUsed: %v", nth, again, used)
 				}
 				for _, h := range []*fibersession.Handle{first, second} {
 					if h != nil {
@@ -311,13 +313,13 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 				}
 				st.SetPlan(faulty.OnMethod("CompareAndSwap", fault))
 				if _, err := requestTicket(t, s, h); err == nil || errors.Is(err, fibersession.ErrTicket) {
-					t.Errorf("issued all the same: %v", err)
+					t.Errorf("issuing a ticket: got %v, want an error that is not ErrTicket", err)
 				}
 				h.Release()
 				_ = st.Close()
 				if !reached {
 					if nth != 4 {
-						t.Errorf("%d calls; it takes three", nth-1)
+						t.Errorf("Redeem made %d calls, want 3", nth-1)
 					}
 					return
 				}
@@ -329,18 +331,18 @@ func TestTicket_WhenThingsFail(t *testing.T) {
 	for name, random := range map[string]io.Reader{"an error": iotest.ErrReader(errBroken), "too little": bytes.NewReader(make([]byte, 31))} {
 		s.SetRandom(random)
 		if ticket, err := requestTicket(t, s, h); !errors.Is(err, fibersession.ErrRandom) || ticket != "" {
-			t.Errorf("%s: %q, %v", name, ticket, err)
+			t.Errorf("%s: got the ticket %q and %v, want none and ErrRandom", name, ticket, err)
 		}
 	}
 }
 
-// N5: the browser whose session got a new ID by a handle fetches its cookie; nobody
-// else does, and nobody does twice.
+// N5: a browser whose session got a new ID through a handle exchanges a cookie ticket for
+// its new cookie. Another browser cannot use the ticket, and no ticket works twice.
 func TestN5_RedeemCookie(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		s := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}})
-		node := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}}) // the fetch may reach another one
+		node := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}}) // the browser's request may reach another node
 		apps := map[string]*fiber.App{}
 		for name, s := range map[string]*fibersession.Store{"this": s, "another": node} {
 			apps[name] = newApp(s, map[string]fiber.Handler{
@@ -363,11 +365,11 @@ func TestN5_RedeemCookie(t *testing.T) {
 				eve.get("/in?user=eve")
 				h := handleOf(t, s, b.session())
 				if _, err := h.CookieTicket(ctx); !errors.Is(err, fibersession.ErrTicketSession) {
-					t.Errorf("without a new ID: %v", err)
+					t.Errorf("CookieTicket without a new ID: got %v, want ErrTicketSession", err)
 				}
 				oldest := b.session()
 				must(t, h.Regenerate(ctx))
-				must(t, h.Regenerate(ctx)) // a browser may have missed one
+				must(t, h.Regenerate(ctx)) // the browser may have missed an ID
 				b.app = app
 				ticket := func() string { t.Helper(); v, err := h.CookieTicket(ctx); must(t, err); return v }
 
@@ -376,7 +378,7 @@ func TestN5_RedeemCookie(t *testing.T) {
 					before := b.session()
 					res := b.get("/cookie?ticket=" + ticket)
 					if res.status != 403 || res.body != want.Error() || b.session() != before {
-						t.Errorf("%s: %d %s", who, res.status, res.body)
+						t.Errorf("%s: got %d %s, want 403 %v and no new cookie", who, res.status, res.body, want)
 					}
 				}
 				for who, b := range map[string]*browser{"another's browser": eve, "one without a cookie": newBrowser(t, app)} {
@@ -384,30 +386,30 @@ func TestN5_RedeemCookie(t *testing.T) {
 					refused(who, b, v, fibersession.ErrTicketBrowser)
 					refused(who+" again", b, v, fibersession.ErrTicketUsed)
 				}
-				refused("an invention", b, strings.Repeat("A", 43), fibersession.ErrTicketUnknown)
-				refused("a ticket of the other kind", b, issueTicket(t, newStore(t, fibersession.Config{Storage: st}), h), fibersession.ErrTicketUnknown)
+				refused("a made-up ticket", b, strings.Repeat("A", 43), fibersession.ErrTicketUnknown)
+				refused("a ticket of Store.Ticket", b, issueTicket(t, newStore(t, fibersession.Config{Storage: st}), h), fibersession.ErrTicketUnknown)
 				late := ticket()
 				must(t, h.Regenerate(ctx))
-				refused("from before a newer ID", b, late, fibersession.ErrTicketSession)
+				refused("a ticket from before a newer ID", b, late, fibersession.ErrTicketSession)
 				if b.session() != oldest {
-					t.Fatal("the browser's cookie has changed")
+					t.Fatal("a rejected ticket changed the browser's cookie")
 				}
 
 				v := ticket()
 				res := b.get("/cookie?ticket=" + v)
 				if res.status != 200 || res.body != "ada" || len(res.set) != 1 || !res.set[0].HttpOnly || b.session() != h.ID() {
-					t.Errorf("%d %s, cookies %v", res.status, res.body, res.set)
+					t.Errorf("got %d %s and the cookies %v, want 200 \"ada\" and the new ID", res.status, res.body, res.set)
 				}
-				refused("a second time", b, v, fibersession.ErrTicketUsed)
+				refused("second use", b, v, fibersession.ErrTicketUsed)
 				if got := b.get("/").body; got != "ada" {
-					t.Errorf("with the new cookie it is %q", got)
+					t.Errorf("with the new cookie: got user %q, want ada", got)
 				}
 			})
 		}
 	})
 }
 
-// Signed cookies are looked at before they are compared.
+// RedeemCookie verifies the signature of the browser's cookie.
 func TestN5_RedeemCookieSigned(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}})
@@ -426,14 +428,14 @@ func TestN5_RedeemCookieSigned(t *testing.T) {
 		other := newBrowser(t, app)
 		other.cookies["session"] = value
 		if res := other.get("/cookie?ticket=" + ticket); res.status != status {
-			t.Errorf("with the cookie %q: %d", value, res.status)
+			t.Errorf("with the cookie %q: got status %d, want %d", value, res.status, status)
 		} else if status == 200 && !strings.HasPrefix(other.cookies["session"], h.ID()+".") {
-			t.Errorf("the new cookie is %q", other.cookies["session"])
+			t.Errorf("got the new cookie %q, want the new ID with a signature", other.cookies["session"])
 		}
 	}
 }
 
-// However often a session gets a new ID, what is remembered of the old ones is bounded.
+// The number of former IDs that a session keeps is bounded.
 func TestN5_FormerIDsAreBounded(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -451,7 +453,7 @@ func TestN5_FormerIDsAreBounded(t *testing.T) {
 	}
 	for n := range sizes {
 		if n > 400 {
-			t.Errorf("%d bytes", n)
+			t.Errorf("got a cookie ticket of %d bytes after 50 new IDs, want at most 400", n)
 		}
 	}
 }
@@ -472,7 +474,7 @@ func FuzzVoucher(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value []byte) {
 		id, err := fibersession.OpenVoucher(ticket, value)
 		if err == nil && (id != h.ID() || !bytes.Equal(value, good)) {
-			t.Errorf("a forged value opens %q", fmt.Sprint(id))
+			t.Errorf("a forged value was accepted for the session %q", fmt.Sprint(id))
 		}
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// After a gap all sessions that are watched are read again, some at a time, and who
-// watches is told what was missed.
-func TestFeed_AGapIsMadeUpFor(t *testing.T) {
+// After a gap all watched sessions are read again, with bounded concurrency, and their
+// watchers are notified of the missed changes.
+func TestFeed_GapRereadsAllWatched(t *testing.T) {
 	const sessions = 300
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
@@ -36,7 +36,7 @@ func TestFeed_AGapIsMadeUpFor(t *testing.T) {
 		synctest.Wait()
 		for i, rec := range all {
 			if len(rec.events) != 0 {
-				t.Fatalf("session %d was told of %v in spite of all", i, rec.nextEvent())
+				t.Fatalf("session %d: got the event %v while the feed dropped all changes", i, rec.nextEvent())
 			}
 		}
 		ft.feed.set(false, false, 0)
@@ -47,31 +47,31 @@ func TestFeed_AGapIsMadeUpFor(t *testing.T) {
 		synctest.Wait()
 		for i, rec := range all {
 			if len(rec.events) != 1 {
-				t.Fatalf("session %d was told %d events", i, len(rec.events))
+				t.Fatalf("session %d: got %d events, want 1", i, len(rec.events))
 			}
 			want := []fibersession.EventKind{fibersession.Changed, fibersession.Ended, fibersession.Renewed}[i%3]
 			if e := rec.nextEvent(); e.Kind != want {
-				t.Errorf("session %d was told of %v, want %v", i, e.Kind, want)
+				t.Errorf("session %d: got the event %v, want %v", i, e.Kind, want)
 			}
 		}
 		if most := ft.feed.maxReads.Load(); most > 64 || most < 32 {
-			t.Errorf("%d reads at once", most)
+			t.Errorf("got %d concurrent reads, want 32 to 64", most)
 		}
-		// It follows to the new ID.
+		// The subscription follows to the new ID.
 		others[2].Set("n", 2)
 		must(t, others[2].Save(ctx))
 		synctest.Wait()
 		if e := all[2].nextEvent(); e.Kind != fibersession.Changed {
-			t.Errorf("after the new ID: told of %v", e.Kind)
+			t.Errorf("after the new ID: got the event %v, want Changed", e.Kind)
 		}
 		if g := ft.a.Stats().Gaps; g != 1 {
-			t.Errorf("%d gaps", g)
+			t.Errorf("got Gaps %d, want 1", g)
 		}
 	})
 }
 
-// A feed that loses changes and does not know costs no more than Recheck.
-func TestFeed_WhatItLosesIsFoundByAndBy(t *testing.T) {
+// Changes that the feed loses without a gap are found by Recheck.
+func TestFeed_RecheckFindsLostChanges(t *testing.T) {
 	runFeedTest(t, fibersession.Config{}, func(ft *feedTest) {
 		t := ft.t
 		_, hb, rec := ft.shareSession(nil)
@@ -80,26 +80,26 @@ func TestFeed_WhatItLosesIsFoundByAndBy(t *testing.T) {
 		ft.feed.set(true, false, 0)
 		time.Sleep(time.Hour)
 		loads := ft.a.Stats().Loads
-		for range 600 { // one that is read all the time is not read again
+		for range 600 { // a session that is read all the time needs no recheck
 			time.Sleep(time.Second)
 			must(t, busy.Refresh(ctx, fibersession.Strict))
 		}
-		// Two are idle: each is read again after 3/4 to 4/4 of the half minute.
+		// Two sessions are idle. Each is read again after 3/4 to 4/4 of 30 s.
 		if n := ft.a.Stats().Loads - loads - 600; n < 40 || n > 54 {
-			t.Errorf("in ten minutes %d sessions were read again", n)
+			t.Errorf("got %d rechecks in ten minutes, want 40 to 54", n)
 		}
 		must(t, hb.Destroy(ctx))
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if len(rec.events) != 1 || rec.nextEvent().Kind != fibersession.Ended {
-			t.Error("half a minute after the logout it is not known")
+			t.Errorf("30s after the logout: got %d events, want one Ended", len(rec.events))
 		}
 		_ = idle
 	})
 }
 
-// What comes late, twice, or from elsewhere changes nothing.
-func TestFeed_OldAndForeignNews(t *testing.T) {
+// A late, repeated or foreign notification changes nothing.
+func TestFeed_OldAndForeignChanges(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
 		h, hb, rec := ft.shareSession(map[string]any{"n": 0})
@@ -123,16 +123,16 @@ func TestFeed_OldAndForeignNews(t *testing.T) {
 			}
 		}
 		if len(mine) != 3 || len(foreign) != 1 {
-			t.Fatalf("%d and %d changes were told", len(mine), len(foreign))
+			t.Fatalf("got %d changes of the session and %d of the other one, want 3 and 1", len(mine), len(foreign))
 		}
 		for _, c := range mine {
 			ft.feed.deliver(c)
 			synctest.Wait()
 		}
 		if h.Get("n") != 3 || len(rec.events) != 0 || ft.a.Stats().Loads != loads {
-			t.Errorf("old news: it has %v, %d were told, %d reads", h.Get("n"), len(rec.events), ft.a.Stats().Loads-loads)
+			t.Errorf("repeated changes: got n = %v, %d events and %d loads; want 3 and none", h.Get("n"), len(rec.events), ft.a.Stats().Loads-loads)
 		}
-		for _, c := range foreign { // another session's value under this key
+		for _, c := range foreign { // another session's value under this session's key
 			c.Key = mine[0].Key
 			ft.feed.deliver(c)
 			synctest.Wait()
@@ -141,17 +141,17 @@ func TestFeed_OldAndForeignNews(t *testing.T) {
 		ft.feed.deliver(storage.Change{Kind: storage.Removed, Key: "no such key"})
 		synctest.Wait()
 		if h.Get("n") != 3 || len(rec.events) != 0 || h.Err() != nil {
-			t.Errorf("foreign news: it has %v, %d were told, %v", h.Get("n"), len(rec.events), h.Err())
+			t.Errorf("foreign changes: got n = %v, %d events and Err %v; want 3, none and nil", h.Get("n"), len(rec.events), h.Err())
 		}
 		if ft.a.Stats().Loads == loads {
-			t.Error("what cannot be was not looked into")
+			t.Error("an undecodable value did not cause a load")
 		}
 		_ = other
 	})
 }
 
-// What is told while a read is under way, whose answer is older, is not lost.
-func TestFeed_NewsDuringARead(t *testing.T) {
+// A change that arrives during a read, whose result is older, is applied after it.
+func TestFeed_ChangeDuringARead(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
 		h, hb, rec := ft.shareSession(map[string]any{"n": 1})
@@ -166,20 +166,21 @@ func TestFeed_NewsDuringARead(t *testing.T) {
 		must(t, hb.Save(ctx))
 		synctest.Wait()
 		if h.Get("n") != 1 || len(rec.events) != 0 {
-			t.Error("it was applied in the middle of a round")
+			t.Error("the change was applied during the commit that reads")
 		}
 		loads := ft.a.Stats().Loads
 		close(hold)
 		must(t, <-done)
 		synctest.Wait()
 		if h.Get("n") != 2 || len(rec.events) != 1 || ft.a.Stats().Loads != loads+1 {
-			t.Errorf("it has %v after %d events and %d reads", h.Get("n"), len(rec.events), ft.a.Stats().Loads-loads)
+			t.Errorf("got n = %v, %d events and %d loads; want 2, one event and one load", h.Get("n"), len(rec.events), ft.a.Stats().Loads-loads)
 		}
 	})
 }
 
-// Of many changes in a row the last counts, and nobody waits for anybody.
-func TestFeed_ABurst(t *testing.T) {
+// Changes that arrive faster than they are applied are coalesced: the last one counts, and
+// the writer does not wait.
+func TestFeed_Burst(t *testing.T) {
 	runFeedTest(t, fibersession.Config{}, func(ft *feedTest) {
 		h, hb, rec := ft.shareSession(map[string]any{"n": 0})
 		for i := range 5000 { // more than any queue holds
@@ -188,13 +189,13 @@ func TestFeed_ABurst(t *testing.T) {
 		}
 		synctest.Wait()
 		if h.Get("n") != 4999 || len(rec.events) == 0 {
-			ft.t.Errorf("it has %v after %d events", h.Get("n"), len(rec.events))
+			ft.t.Errorf("got n = %v after %d events, want 4999 after at least one", h.Get("n"), len(rec.events))
 		}
 	})
 }
 
-// A watcher that hangs holds up its own session only.
-func TestFeed_AWatcherThatHangs(t *testing.T) {
+// A watcher that blocks delays the events of its own session only.
+func TestFeed_BlockedWatcher(t *testing.T) {
 	runFeedTest(t, fibersession.Config{}, func(ft *feedTest) {
 		h, hb, _ := ft.shareSession(map[string]any{"n": 0})
 		_, otherB, rec := ft.shareSession(map[string]any{"n": 0})
@@ -207,13 +208,13 @@ func TestFeed_AWatcherThatHangs(t *testing.T) {
 		must(ft.t, otherB.Save(ctx))
 		synctest.Wait()
 		if len(rec.events) != 1 {
-			ft.t.Errorf("the other session was told %d events", len(rec.events))
+			ft.t.Errorf("the other session: got %d events, want 1", len(rec.events))
 		}
 		hb.Set("n", 2)
 		must(ft.t, hb.Save(ctx))
 		synctest.Wait()
 		if h.Get("n") != 2 {
-			ft.t.Error("the session itself stands still")
+			ft.t.Errorf("the session with the blocked watcher: got n = %v, want 2", h.Get("n"))
 		}
 		close(let)
 	})

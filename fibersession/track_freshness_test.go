@@ -14,9 +14,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// A strict read of a store that answers at once asks it every time, decodes what is new
-// there and nothing else, and is not satisfied with a session that has ended.
-func TestStrictReadInMemory(t *testing.T) {
+// A strict read of a storage.Checker asks the storage every time, decodes only new
+// revisions, and fails once the session has ended.
+func TestStrict_InMemory(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	defer func() { _ = st.Close() }()
@@ -31,10 +31,10 @@ func TestStrictReadInMemory(t *testing.T) {
 		must(t, h.Refresh(ctx, fibersession.Strict))
 		after := here.Stats()
 		if after.Loads != before.Loads+1 || after.Decodes != before.Decodes+decodes {
-			t.Errorf("a read took %d loads and %d decodes, want 1 and %d", after.Loads-before.Loads, after.Decodes-before.Decodes, decodes)
+			t.Errorf("a read made %d loads and %d decodes, want 1 and %d", after.Loads-before.Loads, after.Decodes-before.Decodes, decodes)
 		}
 		if got := h.Get("n"); got != n {
-			t.Errorf("n = %v after a read, want %d", got, n)
+			t.Errorf("after a read: got n = %v, want %d", got, n)
 		}
 	}
 	read(0, 0)
@@ -48,17 +48,17 @@ func TestStrictReadInMemory(t *testing.T) {
 	confirmed := h.Confirmed()
 	read(0, 3)
 	if !h.Confirmed().After(confirmed) {
-		t.Error("a read that found nothing new did not confirm what is known")
+		t.Error("a read that found nothing new did not advance Confirmed")
 	}
 	must(t, other.Destroy(ctx))
 	if err := h.Refresh(ctx, fibersession.Strict); err == nil {
-		t.Error("a read of a session that was destroyed elsewhere succeeded")
+		t.Error("a read of a session that another node destroyed succeeded")
 	}
 }
 
-// Where the value does not tell how long a session lives, that it is there does: such a
-// read has to go the whole way.
-func TestStrictReadInMemory_WithoutEnvelope(t *testing.T) {
+// With Builtin a stored value does not carry its expiry: a session lives while its value
+// exists. So a read has to extend the deadline even if nothing changed.
+func TestStrict_InMemoryBuiltin(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Builtin: true})
 	h := storedSession(t, s, map[string]any{"n": 0})
@@ -66,10 +66,11 @@ func TestStrictReadInMemory_WithoutEnvelope(t *testing.T) {
 	ends := h.Deadline()
 	must(t, h.Refresh(ctx, fibersession.Strict))
 	if !h.Deadline().After(ends) {
-		t.Error("a read did not move the limit")
+		t.Error("the read did not extend the deadline")
 	}
 }
 
+// A tracked read asks the store only if the feed cannot confirm the copy.
 func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cfg   fibersession.Config
@@ -77,22 +78,22 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 		do    func(ft *feedTest, h *fibersession.Handle)
 		loads uint64 // of one Refresh
 	}{
-		"healthy":              {f: fibersession.Tracked},
-		"healthy, strict":      {f: fibersession.Strict, loads: 1},
-		"the default":          {loads: 1},
-		"by config":            {cfg: fibersession.Config{Freshness: fibersession.Tracked}},
-		"strict beats config":  {cfg: fibersession.Config{Freshness: fibersession.Tracked}, f: fibersession.Strict, loads: 1},
-		"as late as it may be": {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 2*time.Second) }},
-		"too late":             {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 2*time.Second+1) }, loads: 1},
-		"too late by config": {cfg: fibersession.Config{Tracking: fibersession.Tracking{MaxLag: time.Second}}, f: fibersession.Tracked, loads: 1,
+		"healthy feed":              {f: fibersession.Tracked},
+		"healthy feed, strict read": {f: fibersession.Strict, loads: 1},
+		"the default":               {loads: 1},
+		"by config":                 {cfg: fibersession.Config{Freshness: fibersession.Tracked}},
+		"strict overrides config":   {cfg: fibersession.Config{Freshness: fibersession.Tracked}, f: fibersession.Strict, loads: 1},
+		"lag at the limit":          {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 2*time.Second) }},
+		"lag above the limit":       {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 2*time.Second+1) }, loads: 1},
+		"lag above the configured limit": {cfg: fibersession.Config{Tracking: fibersession.Tracking{MaxLag: time.Second}}, f: fibersession.Tracked, loads: 1,
 			do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, false, 1100*time.Millisecond) }},
-		"not known how late": {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, true, 0) }, loads: 1},
-		"builtin":            {cfg: fibersession.Config{Builtin: true}, f: fibersession.Tracked, loads: 1},
-		"own change": {f: fibersession.Tracked, do: func(_ *feedTest, h *fibersession.Handle) {
+		"unknown lag": {f: fibersession.Tracked, do: func(ft *feedTest, _ *fibersession.Handle) { ft.feed.set(false, true, 0) }, loads: 1},
+		"builtin":     {cfg: fibersession.Config{Builtin: true}, f: fibersession.Tracked, loads: 1},
+		"after an own change": {f: fibersession.Tracked, do: func(_ *feedTest, h *fibersession.Handle) {
 			h.Set("n", 2)
 			must(t, h.Save(ctx))
 		}},
-		"a change that was told": {f: fibersession.Tracked, do: func(ft *feedTest, h *fibersession.Handle) {
+		"after a pushed change": {f: fibersession.Tracked, do: func(ft *feedTest, h *fibersession.Handle) {
 			hb := handleOf(ft.t, ft.b, h.ID())
 			hb.Set("n", 2)
 			must(ft.t, hb.Save(ctx))
@@ -106,7 +107,7 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 			ft.feed.deliver(storage.Change{Kind: storage.Gap})
 			synctest.Wait()
 		}},
-		"after a gap, and the store does not answer it": {f: fibersession.Tracked, loads: 1, do: func(ft *feedTest, _ *fibersession.Handle) {
+		"after a gap, if the read that follows it fails": {f: fibersession.Tracked, loads: 1, do: func(ft *feedTest, _ *fibersession.Handle) {
 			ft.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
 			ft.feed.deliver(storage.Change{Kind: storage.Gap})
 			synctest.Wait()
@@ -118,7 +119,7 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 			f := h.Fork()
 			f.Set("n", 2)
 			if err := f.Save(ctx); !errors.Is(err, fibersession.ErrUnknownOutcome) {
-				t.Errorf("the save: %v", err)
+				t.Errorf("Save: got %v, want ErrUnknownOutcome", err)
 			}
 			ft.faulty.SetPlan(nil)
 		}},
@@ -133,46 +134,46 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 				must(ft.t, h.Refresh(ctx, tt.f))
 				s := ft.a.Stats()
 				if s.Loads-before.Loads != tt.loads || s.Spared-before.Spared != 1-tt.loads {
-					ft.t.Errorf("%d reads, %d spared; want %d and %d", s.Loads-before.Loads, s.Spared-before.Spared, tt.loads, 1-tt.loads)
+					ft.t.Errorf("got %d loads and %d spared ones, want %d and %d", s.Loads-before.Loads, s.Spared-before.Spared, tt.loads, 1-tt.loads)
 				}
 				want := handleOf(ft.t, ft.b, h.ID()).Get("n")
 				if h.Get("n") != want {
-					ft.t.Errorf("it has %v, want %v", h.Get("n"), want)
+					ft.t.Errorf("got n = %v, want %v", h.Get("n"), want)
 				}
 			})
 		})
 	}
 }
 
-// A session that nobody watches is not tracked, and one whose limit has passed is
-// asked for.
-func TestTracked_OnlyWhatIsWatchedAndAlive(t *testing.T) {
+// A session that is not watched is not tracked. One that has passed its deadline, as far as
+// this node knows, is read from the store.
+func TestTracked_OnlyWatchedAndAlive(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Expiration: time.Hour, Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
 		quietly := storedSession(t, ft.a, map[string]any{"n": 1})
 		must(t, quietly.Refresh(ctx, 0))
 		if s := ft.a.Stats(); s.Spared != 0 || s.Loads != 1 {
-			t.Errorf("nobody watches: %d spared, %d reads", s.Spared, s.Loads)
+			t.Errorf("not watched: got %d spared loads and %d loads, want 0 and 1", s.Spared, s.Loads)
 		}
 		h, hb, _ := ft.shareSession(nil)
 		ft.feed.set(true, false, 0)
 		time.Sleep(30 * time.Minute)
-		must(t, hb.Touch(ctx)) // and a does not hear of it
+		must(t, hb.Touch(ctx)) // the feed drops this change
 		time.Sleep(30*time.Minute - 1)
 		must(t, h.Refresh(ctx, 0))
 		if ft.a.Stats().Spared != 1 {
-			t.Error("it was asked for before its limit")
+			t.Error("before the deadline: the store was asked")
 		}
 		before := ft.a.Stats().Loads
 		time.Sleep(2 * time.Nanosecond)
 		must(t, h.Refresh(ctx, 0))
 		if n := ft.a.Stats().Loads - before; n != 1 {
-			t.Errorf("past its limit as it was known: %d reads", n)
+			t.Errorf("after the deadline: got %d loads, want 1", n)
 		}
 	})
 }
 
-// Requests are served from the node's copy as well.
+// Requests use the tracked copy, too.
 func TestTracked_Requests(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Freshness: fibersession.Tracked}, func(ft *feedTest) {
 		h, _, _ := ft.shareSession(nil)
@@ -181,12 +182,12 @@ func TestTracked_Requests(t *testing.T) {
 			handleOf(ft.t, ft.a, id)
 		}
 		if s := ft.a.Stats(); s.Loads != loads || s.Spared != 10 {
-			ft.t.Errorf("%d reads, %d spared", s.Loads-loads, s.Spared)
+			ft.t.Errorf("got %d loads and %d spared ones, want 0 and 10", s.Loads-loads, s.Spared)
 		}
 	})
 }
 
-// On memory a tracked read misses nothing: what somebody was told is stored, is seen.
+// In memory a tracked read sees every change that a writer knows to be stored.
 func TestTracked_MemoryIsExact(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -200,21 +201,21 @@ func TestTracked_MemoryIsExact(t *testing.T) {
 			must(t, hb.Save(ctx))
 			must(t, h.Refresh(ctx, 0))
 			if h.Get("n") != i {
-				t.Fatalf("after %d was saved it has %v", i, h.Get("n"))
+				t.Fatalf("after n = %d was saved: got n = %v", i, h.Get("n"))
 			}
 		}
 		must(t, hb.Destroy(ctx))
 		if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrSessionGone) {
-			t.Errorf("after the logout: %v", err)
+			t.Errorf("after the logout: got %v, want ErrSessionGone", err)
 		}
 	})
 }
 
-// slowCodec decodes when it may.
+// slowCodec blocks in Decode, if gate is set, until gate is closed.
 type slowCodec struct {
 	fibersession.Codec
 	gate atomic.Pointer[chan struct{}]
-	free atomic.Int32 // so many go through
+	free atomic.Int32 // this many calls pass without waiting
 }
 
 func (c *slowCodec) Decode(data []byte) (map[string]any, error) {
@@ -224,35 +225,36 @@ func (c *slowCodec) Decode(data []byte) (map[string]any, error) {
 	return c.Codec.Decode(data)
 }
 
-// While a change is being applied, what was there before it does not count as good.
+// While a pushed change is being applied, a tracked read does not return the state before
+// it.
 func TestTracked_NotWhileAChangeIsApplied(t *testing.T) {
 	codec := &slowCodec{Codec: new(fibersession.Typed)}
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}, Codec: codec}, func(ft *feedTest) {
 		t := ft.t
 		h, hb, _ := ft.shareSession(map[string]any{"n": 1})
 		gate := make(chan struct{})
-		codec.free.Store(1) // for the writer, who makes sure that it can be read
+		codec.free.Store(1) // the writer decodes what it wrote, to check it
 		codec.gate.Store(&gate)
 		hb.Set("n", 2)
 		must(t, hb.Save(ctx))
-		synctest.Wait() // the worker decodes
+		synctest.Wait() // node a is decoding
 		done := make(chan error, 1)
 		go func() { done <- h.Refresh(ctx, fibersession.Tracked) }() // received below
 		synctest.Wait()
 		if len(done) != 0 {
-			t.Error("it was served what was there before")
+			t.Error("the read returned before the change was applied")
 		}
 		close(gate)
 		must(t, <-done)
 		if h.Get("n") != 2 {
-			t.Errorf("it has %v", h.Get("n"))
+			t.Errorf("got n = %v, want 2", h.Get("n"))
 		}
 	})
 }
 
-// Strict reads of one session that come together cost two: one that some may have
-// come too late for, and one for all others.
-func TestStrict_ReadsOfOneSessionAreOne(t *testing.T) {
+// Concurrent strict reads of one session take two loads: one for the first caller, and one
+// that began after all others had called.
+func TestStrict_ConcurrentReadsShareALoad(t *testing.T) {
 	runFeedTest(t, fibersession.Config{}, func(ft *feedTest) {
 		h, _, _ := ft.shareSession(nil)
 		ft.faulty.SetPlan(faulty.OnMethod("Load", faulty.Fault{Delay: 10 * time.Millisecond}))
@@ -268,7 +270,7 @@ func TestStrict_ReadsOfOneSessionAreOne(t *testing.T) {
 		}
 		wg.Wait()
 		if n := ft.a.Stats().Loads - before; n != 2 || ft.feed.maxReads.Load() != 1 {
-			ft.t.Errorf("%d reads, %d at once", n, ft.feed.maxReads.Load())
+			ft.t.Errorf("got %d loads, %d at once; want 2, one at a time", n, ft.feed.maxReads.Load())
 		}
 	})
 }

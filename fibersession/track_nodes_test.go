@@ -28,18 +28,18 @@ func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
 		e := rec.nextOfKind(fibersession.Changed)
 		slices.Sort(e.Keys)
 		if !slices.Equal(e.Keys, []string{"gone", "new", "old"}) {
-			t.Errorf("told of %q", e.Keys)
+			t.Errorf("got the changed keys %q, want gone, new and old", e.Keys)
 		}
 		if ha.Get("old") != 2 || fork.Get("old") != 2 || ha.Get("gone") != nil || ha.Get("mine") != "unsaved" {
-			t.Errorf("the handle has %v, %v, %v, %v", ha.Get("old"), fork.Get("old"), ha.Get("gone"), ha.Get("mine"))
+			t.Errorf("got old = %v and %v (fork), gone = %v, mine = %v; want 2, 2, nil, unsaved", ha.Get("old"), fork.Get("old"), ha.Get("gone"), ha.Get("mine"))
 		}
 		loads := a.Stats().Loads
-		must(t, ha.Save(ctx)) // onto what was pushed: no conflict, so no read
+		must(t, ha.Save(ctx)) // onto the pushed revision: neither a conflict nor a load
 		if s := a.Stats(); s.Loads != loads || s.Conflicts != 0 {
-			t.Errorf("the save after it cost %d reads and met %d conflicts", s.Loads-loads, s.Conflicts)
+			t.Errorf("the following save: got %d loads and %d conflicts, want none", s.Loads-loads, s.Conflicts)
 		}
 		if s := a.Stats(); s.Heard != 1 {
-			t.Errorf("%d changes were heard, want 1", s.Heard)
+			t.Errorf("got Heard %d, want 1", s.Heard)
 		}
 	})
 }
@@ -62,21 +62,21 @@ func TestN3_LogoutOnAnotherNodeEndsTheSessionHere(t *testing.T) {
 			ha, hb, rec := sharedSession(t, a, b, map[string]any{"user": "ann"})
 			must(t, end(hb))
 			if e := rec.nextOfKind(fibersession.Ended); !errors.Is(e.Cause, fibersession.ErrDestroyed) {
-				t.Errorf("%s: it ended with %v", name, e.Cause)
+				t.Errorf("%s: got cause %v, want ErrDestroyed", name, e.Cause)
 			}
 			if !errors.Is(ha.Err(), fibersession.ErrSessionGone) {
-				t.Errorf("%s: the handle says %v", name, ha.Err())
+				t.Errorf("%s: got Err %v, want ErrSessionGone", name, ha.Err())
 			}
 			ha.Set("n", 1)
 			if err := ha.Save(ctx); !errors.Is(err, fibersession.ErrSessionGone) {
-				t.Errorf("%s: a late save: %v", name, err)
+				t.Errorf("%s: a late save got %v, want ErrSessionGone", name, err)
 			}
 		}
-		waitFor(t, "nothing is tracked any more", func() bool { return a.Stats().Tracked == 0 })
+		waitFor(t, "no session to be tracked", func() bool { return a.Stats().Tracked == 0 })
 	})
 }
 
-func TestN5_SessionsThatMoveOnAnotherNodeMoveHere(t *testing.T) {
+func TestN5_NewIDOnAnotherNodeIsFollowed(t *testing.T) {
 	t.Parallel()
 	onTwoNodes(t, fibersession.Config{UserKey: "user"}, func(t *testing.T, a, b *fibersession.Store) {
 		ha, hb, rec := sharedSession(t, a, b, map[string]any{"n": 0})
@@ -88,22 +88,22 @@ func TestN5_SessionsThatMoveOnAnotherNodeMoveHere(t *testing.T) {
 			must(t, hb.Save(ctx))
 			rec.nextOfKind(fibersession.Changed)
 			if ha.Get("n") != i || ha.Epoch() != uint64(i) || ha.ID() != "" {
-				t.Errorf("after the %dth new ID: %v in epoch %d, an ID of %d characters", i, ha.Get("n"), ha.Epoch(), len(ha.ID()))
+				t.Errorf("after new ID number %d: got n = %v, epoch %d and an ID of %d characters; want n and the epoch to equal that number, and no ID", i, ha.Get("n"), ha.Epoch(), len(ha.ID()))
 			}
 		}
-		must(t, hb.Login(ctx, "ann")) // a new ID and a change at once
+		must(t, hb.Login(ctx, "ann")) // a new ID and a change in one write
 		for ha.User() != "ann" {
 			rec.nextOfKind(fibersession.Changed)
 		}
 		if _, err := a.GetByID(ctx, old); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("the old ID: %v", err)
+			t.Errorf("the old ID: got %v, want ErrNotFound", err)
 		}
 		must(t, hb.Destroy(ctx))
 		rec.nextOfKind(fibersession.Ended)
 	})
 }
 
-// Both nodes watch and both write: nothing is lost and both end up with all of it.
+// Both nodes watch and write a session: no change is lost, and both copies end up equal.
 func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 	t.Parallel()
 	onTwoNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
@@ -132,22 +132,22 @@ func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 		}
 		wg.Wait()
 		for name, h := range map[string]*fibersession.Handle{"a": ha, "b": hb} {
-			waitFor(t, name+" has all that both wrote", func() bool {
+			waitFor(t, name+" to have all changes of both nodes", func() bool {
 				return h.Get("n") == 2*writers*each && len(h.Keys()) == 1+2*writers
 			})
 		}
 		for _, rec := range []*eventRecorder{na, nb} {
 			for len(rec.events) > 0 {
 				if e := rec.nextEvent(); e.Kind != fibersession.Changed {
-					t.Errorf("told %+v", e)
+					t.Errorf("got the event %+v, want Changed", e)
 				}
 			}
 		}
 	})
 }
 
-// The feed is asked for the sessions that somebody watches and for no others.
-func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
+// A store subscribes to the sessions that are watched, and to no others.
+func TestFeed_SubscribesToWatchedSessionsOnly(t *testing.T) {
 	t.Parallel()
 	st, err := storage.Open(redistest.Start(t).URL())
 	must(t, err)
@@ -166,27 +166,27 @@ func TestFeed_OnlyForWhatIsWatched(t *testing.T) {
 		stop, again = h.Watch(func(fibersession.Event) {}), f.Watch(func(fibersession.Event) {})
 	})
 	if n := channels(); n != 1 || s.Stats().Tracked != 1 {
-		t.Errorf("%d channels and %d tracked for one session that is watched twice", n, s.Stats().Tracked)
+		t.Errorf("one session with two watches: got %d channels and Tracked %d, want 1 and 1", n, s.Stats().Tracked)
 	}
 	must(t, h.Regenerate(ctx))
-	waitFor(t, "the new ID's channel takes the old one's place", func() bool {
+	waitFor(t, "the new ID's channel to replace the old one's", func() bool {
 		all, _ := st.(*redis.Storage).Conn().PubSubChannels(ctx, "*").Result()
 		return len(all) == 1 && s.Stats().Rereads > 1
 	})
 	stop()
 	if s.Stats().Tracked != 1 {
-		t.Error("it is no longer tracked though one still watches")
+		t.Error("Tracked is not 1 while one watch is left")
 	}
 	again()
-	waitFor(t, "no channel is left", func() bool { return channels() == 0 })
+	waitFor(t, "no channel to be left", func() bool { return channels() == 0 })
 	stop = idle.Watch(func(fibersession.Event) {})
 	defer stop()
-	waitFor(t, "the other's is there", func() bool { return channels() == 1 })
-	idle.Release() // and never stopped
-	waitFor(t, "the last handle's release ends it as well", func() bool { return channels() == 0 })
+	waitFor(t, "the channel of the other session", func() bool { return channels() == 1 })
+	idle.Release() // its watch was never stopped
+	waitFor(t, "no channel to be left after the release of the last handle", func() bool { return channels() == 0 })
 }
 
-// What travels over the channels names no session by its ID.
+// Channels and messages contain no session ID.
 func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 	t.Parallel()
 	st, err := storage.Open(redistest.Start(t).URL())
@@ -215,7 +215,7 @@ func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 		messages++
 		for _, id := range ids {
 			if strings.Contains(m.Channel+m.Payload, id) {
-				t.Fatalf("message %d carries an ID", messages)
+				t.Fatalf("message %d contains an ID", messages)
 			}
 		}
 		if m.Payload == "D" {
@@ -223,6 +223,6 @@ func TestN6_NoIDTravelsOverAChannel(t *testing.T) {
 		}
 	}
 	if messages < 8 {
-		t.Errorf("%d messages: the sub missed some", messages)
+		t.Errorf("got %d messages, want at least 8", messages)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
 )
 
-// While the store is away, what this node has is served for OutageGrace, to be read.
+// While the store fails, the last confirmed copy is served for OutageGrace, for reading
+// only.
 func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 	for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {
 		t.Run(name, func(t *testing.T) {
@@ -21,55 +22,55 @@ func TestOutage_GraceServesWhatWasConfirmed(t *testing.T) {
 				t := ft.t
 				h, _, _ := ft.shareSession(map[string]any{"n": 1})
 				id := h.ID()
-				time.Sleep(time.Hour) // so that its touch is due; and the feed alone vouches for it
+				time.Sleep(time.Hour) // so that a touch is due, and only the feed confirms the copy
 				if f == fibersession.Strict {
 					must(t, h.Refresh(ctx, 0))
 				} else if must(t, h.Refresh(ctx, 0)); ft.a.Stats().Spared != 1 {
-					t.Fatal("it is not tracked")
+					t.Fatal("the session is not tracked")
 				}
 				begin := time.Now()
 				ft.failStore(true)
 				time.Sleep(10*time.Second - 1)
 				must(t, h.Refresh(ctx, 0))
 				if got := handleOf(t, ft.a, id).Get("n"); got != 1 {
-					t.Errorf("a request has %v", got)
+					t.Errorf("a request during the grace: got n = %v, want 1", got)
 				}
 				if !h.Confirmed().Equal(begin) {
-					t.Errorf("confirmed %v after the store went away", h.Confirmed().Sub(begin))
+					t.Errorf("got Confirmed %v after the outage began, want 0s", h.Confirmed().Sub(begin))
 				}
 				must(t, h.Touch(ctx))
 				h.Set("n", 2)
 				if err := h.Save(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
-					t.Errorf("a save: %v", err)
+					t.Errorf("Save: got %v, want ErrUnavailable", err)
 				}
 				if _, err := h.Fork().Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrUnavailable) {
-					t.Errorf("Incr: %v", err)
+					t.Errorf("Incr: got %v, want ErrUnavailable", err)
 				}
 				if err := h.Fork().Reload(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
-					t.Errorf("Reload, which asks: %v", err)
+					t.Errorf("Reload: got %v, want ErrUnavailable", err)
 				}
 				time.Sleep(time.Nanosecond)
 				if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) {
-					t.Errorf("after the grace: %v", err)
+					t.Errorf("Refresh after the grace: got %v, want ErrUnavailable", err)
 				}
 				if err := h.Touch(ctx); !errors.Is(err, fibersession.ErrUnavailable) {
-					t.Errorf("a touch after the grace: %v", err)
+					t.Errorf("Touch after the grace: got %v, want ErrUnavailable", err)
 				}
 				if _, err := ft.a.GetByID(ctx, id); !errors.Is(err, fibersession.ErrUnavailable) {
-					t.Errorf("a request after the grace: %v", err)
+					t.Errorf("GetByID after the grace: got %v, want ErrUnavailable", err)
 				}
 				ft.failStore(false)
 				must(t, h.Save(ctx))
 				must(t, h.Refresh(ctx, 0))
 				if h.Get("n") != 2 || !h.Confirmed().Equal(time.Now()) {
-					t.Errorf("when it is back: %v, confirmed %v ago", h.Get("n"), time.Since(h.Confirmed()))
+					t.Errorf("after the outage: got n = %v, confirmed %v ago; want 2, confirmed now", h.Get("n"), time.Since(h.Confirmed()))
 				}
 			})
 		})
 	}
 }
 
-func TestOutage_WhatIsNotServed(t *testing.T) {
+func TestOutage_NotServed(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{OutageGrace: time.Hour, Recheck: -1}, Expiration: 10 * time.Minute}, func(ft *feedTest) {
 		t := ft.t
 		h, hb, _ := ft.shareSession(nil)
@@ -79,28 +80,29 @@ func TestOutage_WhatIsNotServed(t *testing.T) {
 		synctest.Wait()
 		ft.failStore(true)
 		if err := h.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrSessionGone) {
-			t.Errorf("a session that has ended: %v", err)
+			t.Errorf("an ended session: got %v, want ErrSessionGone", err)
 		}
 		if _, err := ft.a.GetByID(ctx, other.ID()); !errors.Is(err, fibersession.ErrUnavailable) {
-			t.Errorf("one that this node does not have: %v", err)
+			t.Errorf("a session that this node has no copy of: got %v, want ErrUnavailable", err)
 		}
 		time.Sleep(10 * time.Minute)
 		if err := idle.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) {
-			t.Errorf("one past its limit: %v", err)
+			t.Errorf("a session past its deadline: got %v, want ErrUnavailable", err)
 		}
 		ft.failStore(false)
 		synctest.Wait()
 	})
 }
 
-// Without a grace nothing is served, and a store that hangs is waited for once.
-func TestOutage_RefuseIsTheDefault(t *testing.T) {
+// Without OutageGrace nothing is served during an outage. If the store hangs, the callers
+// wait for one timeout, not for one each.
+func TestOutage_NoGraceByDefault(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault faulty.Fault
 		wait  time.Duration
 	}{
-		"refused": {faulty.Fault{Fail: errDown}, 0},
-		"hanging": {faulty.Fault{Hang: true}, time.Second},
+		"the store fails at once": {faulty.Fault{Fail: errDown}, 0},
+		"the store hangs":         {faulty.Fault{Hang: true}, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
@@ -123,11 +125,11 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 				}
 				for range callers {
 					if err := <-errs; !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome) {
-						t.Errorf("%v", err)
+						t.Errorf("got %v, want ErrUnavailable or ErrUnknownOutcome", err)
 					}
 				}
 				if d := time.Since(begin); d > 2*tt.wait || d < tt.wait {
-					t.Errorf("%d calls had their answers after %v", callers, d)
+					t.Errorf("%d calls took %v, want %v to %v", callers, d, tt.wait, 2*tt.wait)
 				}
 				ft.faulty.SetPlan(nil)
 				must(t, h.Refresh(ctx, 0))
@@ -136,9 +138,9 @@ func TestOutage_RefuseIsTheDefault(t *testing.T) {
 	}
 }
 
-// Who has waited behind a call that hung is not made to wait again; who comes later asks
-// the store.
-func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
+// A call that was queued behind a hung one fails with it. A later call asks the store
+// again.
+func TestOutage_QueuedBehindAHungCall(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
 		h, _, _ := ft.shareSession(map[string]any{"n": 1})
@@ -156,19 +158,19 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 				begin := time.Now()
 				err := do()
 				if !errors.Is(err, fibersession.ErrUnavailable) && (wait == 0 || !errors.Is(err, fibersession.ErrUnknownOutcome)) {
-					t.Errorf("%s: %s: %v", what, call, err)
+					t.Errorf("%s: %s: got %v, want ErrUnavailable", what, call, err)
 				}
 				if d := time.Since(begin); d != wait {
 					t.Errorf("%s: %s took %v, want %v", what, call, d, wait)
 				}
 			}
 		}
-		try("the first", later, time.Second)
-		try("who waited behind it", behind, 0)
-		try("who comes now", later, time.Second)
+		try("the first call", later, time.Second)
+		try("queued behind it", behind, 0)
+		try("a later call", later, time.Second)
 		time.Sleep(time.Second)
 		if err := behind.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) || time.Since(came) != 8*time.Second {
-			t.Errorf("who waited, long after: %v after %v", err, time.Since(came))
+			t.Errorf("the queued handle, later: got %v after %v, want ErrUnavailable after 8s", err, time.Since(came))
 		}
 		ft.faulty.SetPlan(nil)
 		must(t, later.Refresh(ctx, 0))
@@ -176,7 +178,7 @@ func TestOutage_WhoWaitedBehindAHang(t *testing.T) {
 	})
 }
 
-// A request that reads the session as it was, and writes, waits for the store once.
+// A request that reads the copy during an outage and then writes waits for the store once.
 func TestOutage_ARequestWaitsOnce(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1, OutageGrace: time.Hour}}, func(ft *feedTest) {
 		t := ft.t
@@ -199,11 +201,11 @@ func TestOutage_ARequestWaitsOnce(t *testing.T) {
 		ft.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		begin := time.Now()
 		if res := b.get("/"); res.status != fiber.StatusServiceUnavailable || time.Since(begin) != time.Second {
-			t.Errorf("it had %d after %v", res.status, time.Since(begin))
+			t.Errorf("got status %d after %v, want 503 after 1s", res.status, time.Since(begin))
 		}
 		ft.faulty.SetPlan(nil)
 		if res := b.get("/"); res.status != fiber.StatusOK {
-			t.Errorf("when the store is back: %d", res.status)
+			t.Errorf("after the outage: got status %d, want 200", res.status)
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// N14: a user's sessions are listed and ended, on whichever node they are.
+// N14: a user's sessions are listed and ended, on any node.
 func TestN14_Devices(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
@@ -32,7 +32,7 @@ func TestN14_Devices(t *testing.T) {
 		list, err := phone.Devices(ctx)
 		must(t, err)
 		if len(list) != 3 {
-			t.Fatalf("ann has %d devices, want 3", len(list))
+			t.Fatalf("got %d devices of ann, want 3", len(list))
 		}
 		var mine string
 		for _, d := range list {
@@ -41,56 +41,56 @@ func TestN14_Devices(t *testing.T) {
 			}
 			for _, h := range []*fibersession.Handle{phone, desk, tablet} {
 				if strings.Contains(d.ID, h.ID()) {
-					t.Error("a device's ID is the session's")
+					t.Error("a device's ID contains the session's ID")
 				}
 			}
 			if d.Created.IsZero() || d.LastSeen.Before(d.Created) || !d.Expires.After(d.LastSeen) {
-				t.Errorf("%+v", d)
+				t.Errorf("got the times of %+v, want Created <= LastSeen < Expires", d)
 			}
 		}
 		if len(mine) != 22 {
-			t.Errorf("current is %q", mine)
+			t.Errorf("got the current device %q, want one ID of 22 characters", mine)
 		}
 		if theirs, err := bob.Devices(ctx); err != nil || len(theirs) != 1 || !theirs[0].Current {
-			t.Errorf("bob's devices: %+v, %v", theirs, err)
+			t.Errorf("bob's devices: got %+v, %v; want one, the current", theirs, err)
 		}
 
 		must(t, phone.Regenerate(ctx))
 		if list, err := desk.Devices(ctx); err != nil || len(list) != 3 || !hasDevice(list, mine) {
-			t.Errorf("after a new ID: %+v, %v", list, err)
+			t.Errorf("after a new ID: got %+v, %v; want the same 3 devices", list, err)
 		}
 		if err := a.EndDevice(ctx, "bob", mine); !errors.Is(err, fibersession.ErrNotFound) || hasEnded(phone) {
-			t.Errorf("bob ends ann's: %v", err)
+			t.Errorf("EndDevice for bob with ann's device: got %v, want ErrNotFound, and ann's session alive", err)
 		}
 		for _, id := range []string{"", "x", phone.ID(), strings.Repeat("x", 1<<20)} {
 			if err := desk.EndDevice(ctx, id); !errors.Is(err, fibersession.ErrNotFound) {
-				t.Errorf("EndDevice(%.20q): %v", id, err)
+				t.Errorf("EndDevice(%.20q): got %v, want ErrNotFound", id, err)
 			}
 		}
 		must(t, desk.EndDevice(ctx, mine))
 		if !hasEnded(phone) || hasEnded(desk) || hasEnded(tablet) {
-			t.Error("another one was ended")
+			t.Error("want EndDevice to end the named device only")
 		}
 		if err := desk.EndDevice(ctx, mine); !errors.Is(err, fibersession.ErrNotFound) {
-			t.Errorf("EndDevice again: %v", err)
+			t.Errorf("EndDevice a second time: got %v, want ErrNotFound", err)
 		}
 
 		another := loggedIn(t, a, "ann")
 		if n, err := desk.EndOthers(ctx); err != nil || n != 2 {
-			t.Errorf("EndOthers: %d, %v; want 2", n, err)
+			t.Errorf("EndOthers: got %d, %v; want 2", n, err)
 		}
 		if !hasEnded(tablet) || !hasEnded(another) || hasEnded(desk) || hasEnded(bob) {
-			t.Error("EndOthers ended others")
+			t.Error("want EndOthers to end ann's two other sessions only")
 		}
 		if n, err := a.EndAll(ctx, "ann"); err != nil || n != 1 || !hasEnded(desk) || hasEnded(bob) {
-			t.Errorf("EndAll: %d, %v", n, err)
+			t.Errorf("EndAll: got %d, %v; want 1, and bob's session alive", n, err)
 		}
 		for _, user := range []string{"ann", "", "nobody"} {
 			if n, err := a.EndAll(ctx, user); err != nil || n != 0 {
-				t.Errorf("EndAll(%q): %d, %v", user, n, err)
+				t.Errorf("EndAll(%q): got %d, %v; want 0", user, n, err)
 			}
 			if list, err := a.Devices(ctx, user); err != nil || len(list) != 0 {
-				t.Errorf("Devices(%q): %v, %v", user, list, err)
+				t.Errorf("Devices(%q): got %v, %v; want none", user, list, err)
 			}
 		}
 	})
@@ -105,7 +105,8 @@ func hasDevice(list []fibersession.Device, id string) bool {
 	return false
 }
 
-// The index follows the user key, however that is changed, and heals what it missed.
+// The index follows every change of the user key. Wrong entries are removed when they are
+// found.
 func TestN14_IndexFollows(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
@@ -129,7 +130,7 @@ func TestN14_IndexFollows(t *testing.T) {
 					}
 				}
 				if got := listed(user); len(got) != want || want == 1 && got[0] != s.Member(h.ID()) {
-					t.Errorf("%s: %s has the entries %q", when, user, got)
+					t.Errorf("%s: %s has the index entries %q, want the session there: %v", when, user, got, want == 1)
 				}
 			}
 		}
@@ -137,11 +138,11 @@ func TestN14_IndexFollows(t *testing.T) {
 		h.Set("user", "ann")
 		is("before the save", h)
 		must(t, h.Save(ctx))
-		is("set", h, "ann")
+		is("user set", h, "ann")
 		must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("user", "bob"); return nil }))
-		is("switched", h, "bob")
+		is("user changed", h, "bob")
 		must(t, h.Regenerate(ctx))
-		is("with a new ID", h, "bob")
+		is("new ID", h, "bob")
 		must(t, h.Logout(ctx))
 		is("logged out", h)
 		must(t, h.Login(ctx, "ann"))
@@ -149,28 +150,28 @@ func TestN14_IndexFollows(t *testing.T) {
 		must(t, h.Destroy(ctx))
 		is("destroyed", h)
 
-		// What an index can be left with: a session that is gone, one of another user,
-		// and what is no session at all.
+		// Wrong entries that an index can have: an ended session, another user's session,
+		// and something that is no session.
 		other, mine := loggedIn(t, s, "bob"), loggedIn(t, s, "ann")
 		for _, junk := range []string{s.Member(other.ID()), s.Member(strings.Repeat("x", 43)), "junk"} {
 			must(t, index.AddMember(ctx, s.UserSet("ann"), junk, 0))
 		}
 		list, err := mine.Devices(ctx)
 		if err != nil || len(list) != 1 || !list[0].Current {
-			t.Errorf("%+v, %v", list, err)
+			t.Errorf("Devices with wrong entries: got %+v, %v; want the current one", list, err)
 		}
 		if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || hasEnded(other) {
-			t.Errorf("EndAll: %d, %v", n, err)
+			t.Errorf("EndAll with wrong entries: got %d, %v; want 1, and bob's session alive", n, err)
 		}
-		if left := listed("ann"); len(left) > 1 { // "junk", which names nothing that could be asked for
-			t.Errorf("left are %q", left)
+		if left := listed("ann"); len(left) > 1 { // "junk" names no key, so it is kept
+			t.Errorf("got the entries %q after EndAll, want \"junk\" at most", left)
 		}
 	})
 }
 
-// What cannot be understood here is nobody's device, and stays: another version may
-// know it. To log out everywhere is to end it too.
-func TestEndAll_WhatCannotBeUnderstood(t *testing.T) {
+// A value that this version cannot decode is not listed and not removed: another version
+// may be able to. EndOthers and EndAll remove it.
+func TestEndAll_UndecodableValue(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	defer func() { _ = st.Close() }()
@@ -180,27 +181,27 @@ func TestEndAll_WhatCannotBeUnderstood(t *testing.T) {
 	theirs.Release()
 	must(t, st.Set(key, []byte("of the next version"), 0))
 	if list, err := mine.Devices(ctx); err != nil || len(list) != 1 {
-		t.Errorf("%+v, %v", list, err)
+		t.Errorf("Devices: got %+v, %v; want one", list, err)
 	}
 	if err := mine.EndDevice(ctx, "x"); !errors.Is(err, fibersession.ErrNotFound) {
-		t.Error(err)
+		t.Errorf("EndDevice: got %v, want ErrNotFound", err)
 	}
 	if v, err := st.Get(key); err != nil || v == nil {
-		t.Fatalf("it was removed by the way: %v", err)
+		t.Fatalf("the undecodable value was removed: %v", err)
 	}
 	if n, err := mine.EndOthers(ctx); err != nil || n != 1 {
-		t.Errorf("EndOthers: %d, %v", n, err)
+		t.Errorf("EndOthers: got %d, %v; want 1", n, err)
 	}
 	if v, err := st.Get(key); err != nil || v != nil {
-		t.Errorf("it is still there: %q, %v", v, err)
+		t.Errorf("after EndOthers the storage still holds %q, %v", v, err)
 	}
 	if hasEnded(mine) {
-		t.Error("so did the one that asked")
+		t.Error("EndOthers ended its own session")
 	}
 }
 
-// A device is remembered from the request that began the session or logged in; what
-// the browser says is bounded, and harmless in a list.
+// A device has the user agent and address of the request that began the session or logged
+// in. The user agent is cut to 256 bytes and has no control characters.
 func TestN14_DeviceOfARequest(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, UserKey: "user"})
@@ -225,7 +226,7 @@ func TestN14_DeviceOfARequest(t *testing.T) {
 				return d
 			}
 		}
-		t.Fatalf("no current device among %d", len(list))
+		t.Fatalf("got no current device among %d", len(list))
 		return fibersession.Device{}
 	}
 	for _, way := range []string{"/login", "/set"} {
@@ -237,18 +238,18 @@ func TestN14_DeviceOfARequest(t *testing.T) {
 		b.headers = map[string]string{"User-Agent": "after"}
 		b.get("/visit")
 		if d := device(b); d.UserAgent != "Firefox on Linux" || d.Address != "192.0.2.7" {
-			t.Errorf("%s: %+v", way, d)
+			t.Errorf("%s: got %+v, want Firefox on Linux at 192.0.2.7", way, d)
 		}
 	}
 	tests := map[string]struct{ agent, want string }{
-		"as it is":     {"Mözilla/5.0 (日本)", "Mözilla/5.0 (日本)"},
-		"none":         {"", ""},
-		"control":      {"a\u0085b\u2028c", "abc"},
-		"turned":       {"Fire\u202efox", "Firefox"},
-		"not UTF-8":    {"a\xff\xfeb", "ab"},
-		"cut":          {strings.Repeat("x", 255) + "é", strings.Repeat("x", 255)},
-		"just fits":    {strings.Repeat("x", 254) + "é", strings.Repeat("x", 254) + "é"},
-		"far too long": {strings.Repeat("x", 3000), strings.Repeat("x", 256)},
+		"unchanged":          {"Mözilla/5.0 (日本)", "Mözilla/5.0 (日本)"},
+		"empty":              {"", ""},
+		"control characters": {"a\u0085b\u2028c", "abc"},
+		"direction override": {"Fire\u202efox", "Firefox"},
+		"not UTF-8":          {"a\xff\xfeb", "ab"},
+		"cut before a character that does not fit": {strings.Repeat("x", 255) + "é", strings.Repeat("x", 255)},
+		"exactly 256 bytes":                        {strings.Repeat("x", 254) + "é", strings.Repeat("x", 254) + "é"},
+		"much too long":                            {strings.Repeat("x", 3000), strings.Repeat("x", 256)},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -257,14 +258,14 @@ func TestN14_DeviceOfARequest(t *testing.T) {
 			b.get("/login")
 			b.headers = nil
 			if d := device(b); d.UserAgent != tt.want || !utf8.ValidString(d.UserAgent) {
-				t.Errorf("%q, want %q", d.UserAgent, tt.want)
+				t.Errorf("got the user agent %q, want %q", d.UserAgent, tt.want)
 			}
 		})
 	}
 }
 
-// What a device is said to be follows its use, exactly; the list begins with the one
-// that was used last, and a session that has expired is in it no more.
+// LastSeen is when the session was last touched. The list begins with the device that was
+// used last. An expired session is not listed.
 func TestN14_LastSeen(t *testing.T) {
 	withFakeClock(t, fibersession.Config{UserKey: "user", Expiration: time.Hour}, func(t *testing.T, s *fibersession.Store) {
 		begun := time.Now()
@@ -278,27 +279,27 @@ func TestN14_LastSeen(t *testing.T) {
 		list, err := old.Devices(ctx)
 		must(t, err)
 		if len(list) != 2 || list[0].Current || !list[1].Current {
-			t.Fatalf("%+v", list)
+			t.Fatalf("got the devices %+v, want the used one first", list)
 		}
 		for i, want := range []time.Time{begun.Add(30 * time.Minute), begun} {
 			if d := list[i]; !d.LastSeen.Equal(want) || !d.Created.Equal(begun) || !d.Expires.Equal(want.Add(time.Hour)) {
-				t.Errorf("device %d: %+v, want it seen at %v", i, d, want)
+				t.Errorf("device %d: got %+v, want LastSeen %v", i, d, want)
 			}
 		}
 		time.Sleep(time.Hour - 30*time.Minute)
 		if list, err := used.Devices(ctx); err != nil || len(list) != 1 || !list[0].Current {
-			t.Errorf("after an hour: %+v, %v", list, err)
+			t.Errorf("after an hour: got %+v, %v; want one", list, err)
 		}
 	})
 }
 
-// Without an absolute limit an entry is there for as long as its session lives, however
-// long that is, and goes by itself some time after it.
+// An index entry lives at least as long as its session, with and without an absolute limit,
+// and expires within hours after it.
 func TestN14_EntriesLastAsLongAsTheirSessions(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]fibersession.Config{
 		"no absolute limit": {Timeouts: fibersession.Timeouts{Absolute: -1}},
-		"with one":          {Timeouts: fibersession.Timeouts{Absolute: 100 * time.Hour}},
+		"absolute limit":    {Timeouts: fibersession.Timeouts{Absolute: 100 * time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.UserKey, cfg.Expiration = "user", time.Hour
@@ -317,27 +318,27 @@ func TestN14_EntriesLastAsLongAsTheirSessions(t *testing.T) {
 					time.Sleep(37 * time.Minute)
 					must(t, h.Touch(ctx))
 					if entries() != 1 {
-						t.Fatal("the entry has gone before its session")
+						t.Fatal("the entry expired before its session")
 					}
 				}
 				must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("n", 1); return nil }))
 				h.Release()
 				time.Sleep(8 * time.Hour)
 				if entries() != 0 {
-					t.Error("the entry outlived its session by hours")
+					t.Error("8h after the session's last use its entry is still there")
 				}
 			})
 		})
 	}
 }
 
-// Who lists a user's sessions just while one is being stored takes its entry out; the
-// writer enters it again. And who ends them all just then ends that one too.
-func TestN14_SessionInTheMaking(t *testing.T) {
+// Devices removes the entry of a session that is just being stored, because the session is
+// not there yet. The writer adds the entry again. EndAll at that moment finds nothing.
+func TestN14_SessionBeingStored(t *testing.T) {
 	t.Parallel()
 	for name, look := range map[string]func(s *fibersession.Store) (int, error){
-		"listed": func(s *fibersession.Store) (int, error) { list, err := s.Devices(ctx, "ann"); return len(list), err },
-		"ended":  func(s *fibersession.Store) (int, error) { return s.EndAll(ctx, "ann") },
+		"Devices": func(s *fibersession.Store) (int, error) { list, err := s.Devices(ctx, "ann"); return len(list), err },
+		"EndAll":  func(s *fibersession.Store) (int, error) { return s.EndAll(ctx, "ann") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -352,7 +353,7 @@ func TestN14_SessionInTheMaking(t *testing.T) {
 				if c.Method == "CompareAndSwap" && c.Key == s.StoreKey(h.ID()) {
 					looked = true
 					if n, err := look(node); n != 0 || err != nil {
-						t.Errorf("%d, %v", n, err)
+						t.Errorf("before the session is stored: got %d, %v; want 0", n, err)
 					}
 				}
 				return faulty.Fault{}
@@ -360,15 +361,15 @@ func TestN14_SessionInTheMaking(t *testing.T) {
 			must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("user", "ann"); return nil }))
 			st.SetPlan(nil)
 			if list, err := node.Devices(ctx, "ann"); !looked || err != nil || len(list) != 1 {
-				t.Errorf("%+v, %v", list, err)
+				t.Errorf("got the devices %+v, %v; want one, and the storage asked in between", list, err)
 			}
 		})
 	}
 }
 
-// A session that gets a new ID while all are being ended, so that it is missed under
-// both, is found by the next look.
-func TestN14_MovedWhileAllAreEnded(t *testing.T) {
+// EndAll misses a session if its ID changes between the listing and the load. It looks
+// again and finds it.
+func TestN14_NewIDDuringEndAll(t *testing.T) {
 	t.Parallel()
 	base := memory.New()
 	st := faulty.New(base, nil)
@@ -378,20 +379,19 @@ func TestN14_MovedWhileAllAreEnded(t *testing.T) {
 	h := loggedIn(t, node, "ann")
 	moves := 0
 	st.SetPlan(func(c faulty.Call) faulty.Fault {
-		if c.Method == "Load" && moves < 3 && c.Key == s.StoreKey(h.ID()) { // listed, and then not there
+		if c.Method == "Load" && moves < 3 && c.Key == s.StoreKey(h.ID()) { // after the listing, before the load
 			moves++
 			must(t, h.Regenerate(ctx))
 		}
 		return faulty.Fault{}
 	})
 	if n, err := s.EndAll(ctx, "ann"); err != nil || n != 1 || moves != 3 || !hasEnded(h) {
-		t.Errorf("EndAll: %d, %v, after %d moves", n, err, moves)
+		t.Errorf("EndAll: got %d, %v after %d new IDs; want 1 after 3, and the session ended", n, err, moves)
 	}
 }
 
-// Whatever goes on at once, in the end nobody is left out: what EndAll could not see
-// while it ran, the next one finds.
-func TestN14_EndAllAmongLogins(t *testing.T) {
+// EndAll may miss logins that happen while it runs. The next EndAll finds them.
+func TestN14_EndAllDuringLogins(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		nodes := []*fibersession.Store{
@@ -433,21 +433,21 @@ func TestN14_EndAllAmongLogins(t *testing.T) {
 		}
 		for _, h := range all {
 			if !hasEnded(h) {
-				t.Fatal("a session lives on")
+				t.Fatal("a session is still alive after the last EndAll")
 			}
 		}
 	})
 }
 
-// A session that gets new IDs all the while cannot hide from EndAll.
-func TestN14_EndAllOfAMovingSession(t *testing.T) {
+// EndAll ends a session although its ID changes all the time.
+func TestN14_EndAllDuringRegenerate(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		a := newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}})
 		b := newStore(t, fibersession.Config{Storage: st, UserKey: "user", Timeouts: fibersession.Timeouts{Storage: 30 * time.Second}})
 		h := loggedIn(t, a, "ann")
 		moves := make(chan int)
-		go func() { // the test waits for moves
+		go func() { // the test receives moves
 			n := 0
 			for h.Regenerate(ctx) == nil {
 				n++
@@ -459,18 +459,18 @@ func TestN14_EndAllOfAMovingSession(t *testing.T) {
 				t.Error(err)
 			}
 			if tries > 1000 {
-				t.Fatal("it cannot be caught")
+				t.Fatal("the session is alive after 1000 calls of EndAll")
 			}
 		}
 		<-moves
 		if list, err := b.Devices(ctx, "ann"); err != nil || len(list) != 0 {
-			t.Errorf("%+v, %v", list, err)
+			t.Errorf("got the devices %+v, %v; want none", list, err)
 		}
 	})
 }
 
-// Whichever call fails: an error, never a list that says less than there is, and a
-// second try succeeds.
+// If any storage call fails, the caller gets an error, never an incomplete list. A second
+// try succeeds.
 func TestN14_EveryCallMayFail(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(s *fibersession.Store, h *fibersession.Handle) (int, error){
@@ -501,20 +501,20 @@ func TestN14_EveryCallMayFail(t *testing.T) {
 				st.SetPlan(nil)
 				switch {
 				case err == nil && got != 3:
-					t.Errorf("call %d failed: %d and no error", nth, got)
+					t.Errorf("failure of call %d: got %d and no error, want 3 or an error", nth, got)
 				case err != nil && !errors.Is(err, fibersession.ErrUnavailable):
-					t.Errorf("call %d: %v", nth, err)
+					t.Errorf("failure of call %d: got %v, want ErrUnavailable", nth, err)
 				case err != nil && strings.Contains(err.Error(), id):
-					t.Error("the ID is in the error")
+					t.Error("the error contains the session's ID")
 				}
 				if _, err := s.EndAll(ctx, "ann"); err != nil || !hasEnded(h) {
-					t.Errorf("call %d: a second try: %v", nth, err)
+					t.Errorf("failure of call %d: the second try got %v, want the session ended", nth, err)
 				}
 				h.Release()
 				_ = st.Close()
 				if !reached {
 					if nth < 4 {
-						t.Errorf("only %d calls: this test tests nothing", nth-1)
+						t.Errorf("made only %d calls, want at least 3", nth-1)
 					}
 					return
 				}
@@ -523,7 +523,7 @@ func TestN14_EveryCallMayFail(t *testing.T) {
 	}
 }
 
-// A store that hangs keeps nobody for longer than StorageTimeout and the caller's context.
+// If the store hangs, each call returns after Timeouts.Storage.
 func TestN14_StoreHangs(t *testing.T) {
 	t.Parallel()
 	st := faulty.New(memory.New(), nil)
@@ -540,16 +540,17 @@ func TestN14_StoreHangs(t *testing.T) {
 	} {
 		err := do()
 		if !errors.Is(err, fibersession.ErrUnavailable) && !errors.Is(err, fibersession.ErrUnknownOutcome) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrUnavailable or ErrUnknownOutcome", name, err)
 		}
 	}
 }
 
-// Storages without an index: logins work, and what needs the index says so.
+// On a storage without an index logins work. The methods that need the index return
+// ErrNoIndex.
 func TestN14_NoIndex(t *testing.T) {
 	t.Parallel()
 	for name, wrap := range map[string]func(storage.Storage) storage.Storage{
-		"none":            func(st storage.Storage) storage.Storage { return noIndex{st} },
+		"bare storage":    func(st storage.Storage) storage.Storage { return noIndex{st} },
 		"behind a prefix": func(st storage.Storage) storage.Storage { return storage.Prefix(noIndex{st}, "app:") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -564,7 +565,7 @@ func TestN14_NoIndex(t *testing.T) {
 			_, all := s.EndAll(ctx, "ann")
 			for name, err := range map[string]error{"Devices": devices, "EndOthers": others, "EndAll": all, "EndDevice": h.EndDevice(ctx, "x")} {
 				if !errors.Is(err, fibersession.ErrNoIndex) {
-					t.Errorf("%s: %v, want ErrNoIndex", name, err)
+					t.Errorf("%s: got %v, want ErrNoIndex", name, err)
 				}
 			}
 			must(t, h.Logout(ctx))
@@ -573,8 +574,8 @@ func TestN14_NoIndex(t *testing.T) {
 	}
 }
 
-// N15: two apps on one Redis share nothing: not sessions, not users, not tickets; the
-// reset of one leaves the other's, and strangers' keys, as they are.
+// N15: two apps on one Redis share neither sessions nor users nor tickets. Reset of one
+// leaves the keys of the other and of third parties unchanged.
 func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -594,16 +595,16 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	ticket := issueTicket(t, blog, author)
 
 	if _, err := blog.GetByID(ctx, customer.ID()); !errors.Is(err, fibersession.ErrNotFound) {
-		t.Errorf("the shop's session in the blog: %v", err)
+		t.Errorf("the shop's session in the blog: got %v, want ErrNotFound", err)
 	}
 	if list, err := shop.Devices(ctx, "ann"); err != nil || len(list) != 1 {
-		t.Errorf("ann in the shop: %+v, %v", list, err)
+		t.Errorf("ann's devices in the shop: got %+v, %v; want one", list, err)
 	}
 	if _, err := shop.Redeem(ctx, ticket, "https://example.com"); !errors.Is(err, fibersession.ErrTicketUnknown) {
-		t.Errorf("the blog's ticket in the shop: %v", err)
+		t.Errorf("the blog's ticket in the shop: got %v, want ErrTicketUnknown", err)
 	}
 	if shop.UserPseudonym("ann", "room") == blog.UserPseudonym("ann", "room") {
-		t.Error("a user has the same rooms in both")
+		t.Error("a user has the same pseudonym in both apps")
 	}
 
 	heard := make(chan storage.Change, 100)
@@ -613,22 +614,22 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	must(t, watch.Add(ctx, blog.StoreKey(author.ID())))
 
 	if n, err := shop.EndAll(ctx, "ann"); err != nil || n != 1 || hasEnded(author) {
-		t.Errorf("EndAll in the shop: %d, %v", n, err)
+		t.Errorf("EndAll in the shop: got %d, %v; want 1, and the blog's session alive", n, err)
 	}
 	another := loggedIn(t, shop, "ann")
 	must(t, shop.Reset())
 	if !hasEnded(another) || hasEnded(author) {
-		t.Error("the shop's reset ended another app's session, or not its own")
+		t.Error("want Reset of the shop to end the shop's session only")
 	}
 	if list, err := shop.Devices(ctx, "ann"); err != nil || len(list) != 0 {
-		t.Errorf("ann in the shop after the reset: %+v, %v", list, err)
+		t.Errorf("ann's devices in the shop after Reset: got %+v, %v; want none", list, err)
 	}
 	if list, err := author.Devices(ctx); err != nil || len(list) != 1 {
-		t.Errorf("ann in the blog: %+v, %v", list, err)
+		t.Errorf("ann's devices in the blog: got %+v, %v; want one", list, err)
 	}
 	for key, value := range strangers {
 		if got, err := st.Get(key); err != nil || string(got) != value {
-			t.Errorf("the stranger's key %q: %q, %v", key, got, err)
+			t.Errorf("the third party's key %q: got %q, %v, want it unchanged", key, got, err)
 		}
 	}
 	members := 0
@@ -637,20 +638,20 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 		members++
 	}
 	if members != 1 {
-		t.Error("a stranger's set was emptied")
+		t.Errorf("the third party's set has %d members, want 1", members)
 	}
 	must(t, author.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("title", "hello"); return nil }))
-	select { // nothing else was told before
+	select { // the first change that the feed reports
 	case c := <-heard:
 		if c.Kind != storage.Written || c.Key != blog.StoreKey(author.ID()) || !strings.Contains(string(c.Item.Value), "hello") {
-			t.Errorf("the feed told %v of %q", c.Kind, c.Key)
+			t.Errorf("got the change %v of %q, want the blog's write", c.Kind, c.Key)
 		}
 	case <-time.After(30 * time.Second):
-		t.Error("the feed told nothing")
+		t.Error("the feed reported nothing within 30s")
 	}
 	h, err := blog.Redeem(ctx, ticket, "https://example.com")
 	if err != nil {
-		t.Fatalf("the blog's ticket: %v", err)
+		t.Fatalf("the blog's ticket: got %v, want nil", err)
 	}
 	h.Release()
 }
