@@ -40,17 +40,17 @@ func TestNew_WarnsOfWeakSettings(t *testing.T) {
 			var log bytes.Buffer
 			tt.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			newStore(t, tt.cfg)
-			var told []string
+			var warnings []string
 			for line := range strings.Lines(log.String()) {
 				if strings.Contains(line, "weaker than the default") {
-					told = append(told, line)
+					warnings = append(warnings, line)
 				}
 			}
 			switch {
-			case tt.want == "" && len(told) != 0:
-				t.Errorf("got the warnings %q, want none", told)
-			case tt.want != "" && (len(told) != 1 || !strings.Contains(told[0], tt.want) || !strings.Contains(told[0], "level=WARN")):
-				t.Errorf("got the warnings %q, want one at level WARN that names %s", told, tt.want)
+			case tt.want == "" && len(warnings) != 0:
+				t.Errorf("got the warnings %q, want none", warnings)
+			case tt.want != "" && (len(warnings) != 1 || !strings.Contains(warnings[0], tt.want) || !strings.Contains(warnings[0], "level=WARN")):
+				t.Errorf("got the warnings %q, want one at level WARN that names %s", warnings, tt.want)
 			}
 		})
 	}

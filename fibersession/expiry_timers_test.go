@@ -101,11 +101,11 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 		defer h.Release()
 		other := storedSession(t, s, map[string]any{"n": 1})
 		defer other.Release()
-		var told int
+		var events int
 		var stops []func()
 		for range watchers {
 			f := h.Fork()
-			stops = append(stops, f.Watch(func(fibersession.Event) { told++ }))
+			stops = append(stops, f.Watch(func(fibersession.Event) { events++ }))
 		}
 		defer other.Watch(func(fibersession.Event) {})()
 		if n := s.Stats().Deadlines; n != 2 {
@@ -116,8 +116,8 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		after := s.Stats()
-		if told != watchers || after.Loads-before.Loads != 2 || after.Deadlines != 0 {
-			t.Errorf("got %d events, %d loads and %d deadlines; want 5000, 2 and 0", told, after.Loads-before.Loads, after.Deadlines)
+		if events != watchers || after.Loads-before.Loads != 2 || after.Deadlines != 0 {
+			t.Errorf("got %d events, %d loads and %d deadlines; want 5000, 2 and 0", events, after.Loads-before.Loads, after.Deadlines)
 		}
 		for _, stop := range stops {
 			stop()
@@ -222,11 +222,11 @@ func TestDeadlines_WhenTheStoreFails(t *testing.T) {
 			withFakeClock(t, fibersession.Config{}, func(t *testing.T, _ *fibersession.Store) {
 				st := faulty.New(memory.New(), nil)
 				cfg := fibersession.Config{Storage: st, Expiration: time.Hour, Timeouts: fibersession.Timeouts{Storage: time.Second}, Tracking: fibersession.Tracking{Recheck: -1}, Logger: discardLogger}
-				soft := fibersession.New(cfg)
+				idleStore := fibersession.New(cfg)
 				cfg.Timeouts.Absolute = time.Hour
-				hard := fibersession.New(cfg)
+				absoluteStore := fibersession.New(cfg)
 				begin := time.Now()
-				a, b := storedSession(t, soft, nil), storedSession(t, hard, nil)
+				a, b := storedSession(t, idleStore, nil), storedSession(t, absoluteStore, nil)
 				var idle, absolute endRecorder
 				stopIdle, stopAbsolute := idle.watch(a), absolute.watch(b)
 				synctest.Wait() // both are tracked
@@ -241,8 +241,8 @@ func TestDeadlines_WhenTheStoreFails(t *testing.T) {
 				stopAbsolute()
 				a.Release()
 				b.Release()
-				must(t, soft.Close())
-				must(t, hard.Close())
+				must(t, idleStore.Close())
+				must(t, absoluteStore.Close())
 				must(t, st.Close())
 			})
 		})
@@ -255,10 +255,10 @@ func TestDeadlines_Close(t *testing.T) {
 		st := memory.New()
 		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger})
 		h, late := storedSession(t, s, nil), storedSession(t, s, nil)
-		var told, after atomic.Int32
+		var returned, after atomic.Int32
 		stop := h.Watch(func(fibersession.Event) {
 			time.Sleep(time.Minute)
-			told.Add(1)
+			returned.Add(1)
 		})
 		time.Sleep(time.Second)
 		must(t, late.Touch(ctx))
@@ -268,7 +268,7 @@ func TestDeadlines_Close(t *testing.T) {
 		time.Sleep(time.Hour - time.Second)
 		synctest.Wait()
 		must(t, s.Close())
-		if told.Load() != 1 {
+		if returned.Load() != 1 {
 			t.Error("Close returned before the handler of the Ended event had returned")
 		}
 		time.Sleep(time.Hour)

@@ -259,15 +259,15 @@ func TestN7_ExpressLineage(t *testing.T) {
 		t.Errorf("the value under the old ID is still %q, or the ID did not change", v)
 	}
 	for range 2 {
-		far := handleOf(t, two, id)
-		if far.Pseudonym("room") != name || far.Get("user") != "ada" {
+		remote := handleOf(t, two, id)
+		if remote.Pseudonym("room") != name || remote.Get("user") != "ada" {
 			t.Error("another node sees another lineage or another user")
 		}
-		if got := strings.Join(far.Keys(), " "); got != "user" && got != "n user" {
+		if got := strings.Join(remote.Keys(), " "); got != "user" && got != "n user" {
 			t.Errorf("got the keys %q, want no field of ours", got)
 		}
-		far.Set("n", 1)
-		must(t, far.Save(ctx))
+		remote.Set("n", 1)
+		must(t, remote.Save(ctx))
 	}
 	must(t, h.Regenerate(ctx))
 	if got := handleOf(t, two, h.ID()).Pseudonym("room"); got != name {

@@ -69,9 +69,9 @@ func TestBuiltin_SharesSessionsWithFiber(t *testing.T) {
 			t.Error("the session's ID changed")
 		}
 		h := handleOf(t, ours, id)
-		far := handleOf(t, ours, id)
-		if n, err := h.Incr(ctx, "n", 1); n != 6 || err != nil || far.Get("n") != 6 {
-			t.Errorf("Incr: got %d, %v, and n = %v in the other handle; want 6", n, err, far.Get("n"))
+		other := handleOf(t, ours, id)
+		if n, err := h.Incr(ctx, "n", 1); n != 6 || err != nil || other.Get("n") != 6 {
+			t.Errorf("Incr: got %d, %v, and n = %v in the other handle; want 6", n, err, other.Get("n"))
 		}
 		must(t, h.Update(ctx, increment))
 		if res := b.get("/theirs"); res.body != "8 {o} "+id {
@@ -85,7 +85,7 @@ func TestBuiltin_SharesSessionsWithFiber(t *testing.T) {
 		if v, _ := st.Get(id); v != nil {
 			t.Error("after Regenerate the storage still holds the old ID")
 		}
-		must(t, far.Destroy(ctx))
+		must(t, other.Destroy(ctx))
 		if h.Set("n", 1); !errors.Is(h.Save(ctx), fibersession.ErrSessionGone) {
 			t.Error("Save after Destroy succeeded, want ErrSessionGone")
 		}

@@ -45,7 +45,7 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			must(t, h.Save(ctx))
 		},
 	}
-	for name, spoil := range tests {
+	for name, corrupt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
@@ -54,7 +54,7 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			s := newStore(t, fibersession.Config{Storage: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			mine, theirs := storedSession(t, s, map[string]any{"user": "alice"}), storedSession(t, s, map[string]any{"user": "bob"})
 			id := mine.ID()
-			spoil(t, st, s, id, theirs.ID())
+			corrupt(t, st, s, id, theirs.ID())
 
 			if err := mine.Reload(ctx); !errors.Is(err, fibersession.ErrCorrupt) || !errors.Is(err, fibersession.ErrSessionGone) {
 				t.Errorf("the handle: got %v, want ErrCorrupt and ErrSessionGone", err)

@@ -57,8 +57,8 @@ func TestEnvelope_Refuses(t *testing.T) {
 		"negative idle limit":    func(b []byte) []byte { b[48] = 0x80; return b },
 		"moved without a target": func(b []byte) []byte { b[4] = byte(kindMoved); return b },
 	}
-	for name, spoil := range tests {
-		if _, err := decodeEnvelope(spoil(bytes.Clone(good))); err == nil {
+	for name, corrupt := range tests {
+		if _, err := decodeEnvelope(corrupt(bytes.Clone(good))); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}

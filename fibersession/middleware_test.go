@@ -53,20 +53,20 @@ func TestHandler_Headers(t *testing.T) {
 		{"/write", "Cookie", 2},
 	}
 	for _, tt := range tests {
-		for who, b := range map[string]*browser{"with a session": b, "without": newBrowser(t, app)} {
+		for visitor, b := range map[string]*browser{"with a session": b, "without": newBrowser(t, app)} {
 			before, calls := st.Calls(), tt.calls
-			if who == "without" {
+			if visitor == "without" {
 				calls = max(0, calls-1) // there is nothing to load
 			}
 			res := b.get(tt.path)
 			if got := res.header.Get("Vary"); got != tt.vary {
-				t.Errorf("%s %s: got Vary %q, want %q", tt.path, who, got, tt.vary)
+				t.Errorf("%s %s: got Vary %q, want %q", tt.path, visitor, got, tt.vary)
 			}
 			if got := st.Calls() - before; got != calls {
-				t.Errorf("%s %s: got %d storage calls, want %d", tt.path, who, got, calls)
+				t.Errorf("%s %s: got %d storage calls, want %d", tt.path, visitor, got, calls)
 			}
-			if cookie := tt.path == "/write" && who == "without"; (len(res.set) > 0) != cookie {
-				t.Errorf("%s %s: got %d cookies, want one: %v", tt.path, who, len(res.set), cookie)
+			if cookie := tt.path == "/write" && visitor == "without"; (len(res.set) > 0) != cookie {
+				t.Errorf("%s %s: got %d cookies, want one: %v", tt.path, visitor, len(res.set), cookie)
 			}
 		}
 	}

@@ -103,7 +103,7 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 				sess.Set("k"+c.Params("key"), c.Params("key"))
 				return nil
 			}})
-			h := storedSession(t, here, map[string]any{"old": 1, "gone": 1})
+			h := storedSession(t, here, map[string]any{"old": 1, "removed": 1})
 			var wg sync.WaitGroup
 			for w := range 64 {
 				wg.Go(func() {
@@ -118,7 +118,7 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 					mine := handleOf(t, []*fibersession.Store{here, there}[w/2%2], h.ID())
 					mine.Set(fmt.Sprintf("k%d", w), fmt.Sprint(w))
 					if w == 1 {
-						mine.Delete("gone") // deletions are merged, too
+						mine.Delete("removed") // deletions are merged, too
 					}
 					if err := mine.Save(ctx); err != nil {
 						t.Error(err)
@@ -132,8 +132,8 @@ func TestN1_D5_DifferentKeysMerge(t *testing.T) {
 					t.Errorf("round %d: got k%d = %v, want %d", round, w, got, w)
 				}
 			}
-			if h.Get("old") != 1 || slices.Contains(h.Keys(), "gone") {
-				t.Errorf("round %d: got old = %v and the keys %q, want 1 and no \"gone\"", round, h.Get("old"), h.Keys())
+			if h.Get("old") != 1 || slices.Contains(h.Keys(), "removed") {
+				t.Errorf("round %d: got old = %v and the keys %q, want 1 and no \"removed\"", round, h.Get("old"), h.Keys())
 			}
 		}
 	})
@@ -172,9 +172,9 @@ func TestSave_RejectionUsesTheLatestState(t *testing.T) {
 			}
 			must(t, h.Reload(ctx))
 
-			far := handleOf(t, there, h.ID())
-			far.Delete(tt.remove)
-			must(t, far.Save(ctx))
+			remote := handleOf(t, there, h.ID())
+			remote.Delete(tt.remove)
+			must(t, remote.Save(ctx))
 			if err := tt.change(h); err != nil {
 				t.Error(err)
 			}

@@ -66,11 +66,11 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			cfg.Storage = st
 			fast := newStore(t, cfg)
 			var calls atomic.Int64
-			arrived, left := make(chan struct{}), make(chan struct{})
+			blocked, release := make(chan struct{}), make(chan struct{})
 			slow.SetPlan(func(faulty.Call) faulty.Fault {
 				if calls.Add(1) == int64(delayed)+1 {
-					close(arrived)
-					<-left
+					close(blocked)
+					<-release
 				}
 				return faulty.Fault{}
 			})
@@ -86,9 +86,9 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			answer := make(chan response, 1)
 			go func() { answer <- b.get("/") }() // the receive below waits for it
 			select {
-			case <-arrived:
+			case <-blocked:
 				must(t, h.Destroy(ctx))
-				close(left)
+				close(release)
 			case res := <-answer: // the request made fewer calls
 				answer <- res
 				must(t, h.Destroy(ctx))

@@ -29,14 +29,14 @@ func TestN5_Regenerate(t *testing.T) {
 			sess.Set("user", "alice")
 			return nil
 		},
-		"/who": func(c *fiber.Ctx) error {
+		"/user": func(c *fiber.Ctx) error {
 			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
 		},
 	})
 	b := newBrowser(t, app)
 	b.get("/")
 	old := b.session()
-	socket, far := handleOf(t, here, old), handleOf(t, there, old)
+	socket, remote := handleOf(t, here, old), handleOf(t, there, old)
 
 	if res := b.get("/login"); res.status != 200 || len(res.set) != 1 {
 		t.Fatalf("got %d %s with %d cookies, want 200 with 1", res.status, res.body, len(res.set))
@@ -50,21 +50,21 @@ func TestN5_Regenerate(t *testing.T) {
 			t.Errorf("the old ID on node %s: got %v, want ErrNotFound", where, err)
 		}
 	}
-	thief := newBrowser(t, app)
-	thief.cookies["__Host-session"] = old
-	if res := thief.get("/who"); res.body != "" || len(res.set) != 0 {
+	attacker := newBrowser(t, app)
+	attacker.cookies["__Host-session"] = old
+	if res := attacker.get("/user"); res.body != "" || len(res.set) != 0 {
 		t.Errorf("the old cookie: got user %q with %d cookies, want neither", res.body, len(res.set))
 	}
 	// Handles keep their session.
 	if socket.ID() != id || socket.Get("user") != "alice" || socket.Get("cart") != 3 {
 		t.Errorf("the handle on this node: got the new ID %v, user %v and cart %v; want true, alice and 3", socket.ID() == id, socket.Get("user"), socket.Get("cart"))
 	}
-	must(t, far.Reload(ctx))
-	if far.Get("user") != "alice" || far.ID() != "" {
-		t.Errorf("the handle on the other node: got user %v, no ID %v; want alice and no ID", far.Get("user"), far.ID() == "")
+	must(t, remote.Reload(ctx))
+	if remote.Get("user") != "alice" || remote.ID() != "" {
+		t.Errorf("the handle on the other node: got user %v, ID unknown: %v; want alice and true", remote.Get("user"), remote.ID() == "")
 	}
-	far.Set("late", true)
-	must(t, far.Save(ctx))
+	remote.Set("late", true)
+	must(t, remote.Save(ctx))
 	must(t, socket.Reload(ctx))
 	if socket.Get("late") != true {
 		t.Error("the other node's change is not in the session")
@@ -153,39 +153,39 @@ func TestRegenerate_OldStateForwards(t *testing.T) {
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	there := newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}}) // without a feed
 	h := storedSession(t, here, map[string]any{"n": 1})
-	far := handleOf(t, there, h.ID())
+	remote := handleOf(t, there, h.ID())
 	var events []fibersession.EventKind
-	stop := far.Watch(func(e fibersession.Event) { events = append(events, e.Kind) })
+	stop := remote.Watch(func(e fibersession.Event) { events = append(events, e.Kind) })
 	defer stop()
 	must(t, h.Regenerate(ctx))
 
-	met := handleOf(t, there, h.ID()) // creates a second state, under the new ID
+	renewed := handleOf(t, there, h.ID()) // creates a second state, under the new ID
 	if got := there.Stats().States; got != 2 {
 		t.Errorf("before the reload: got %d states, want 2", got)
 	}
-	must(t, far.Reload(ctx))
-	if far.ID() != h.ID() {
+	must(t, remote.Reload(ctx))
+	if remote.ID() != h.ID() {
 		t.Error("the old handle does not know the new ID")
 	}
-	met.Set("n", 2)
-	must(t, met.Save(ctx))
-	if far.Get("n") != 2 {
-		t.Errorf("the old handle: got n = %v, want 2", far.Get("n"))
+	renewed.Set("n", 2)
+	must(t, renewed.Save(ctx))
+	if remote.Get("n") != 2 {
+		t.Errorf("the old handle: got n = %v, want 2", remote.Get("n"))
 	}
 	if len(events) < 2 || events[0] != fibersession.Renewed || events[len(events)-1] != fibersession.Changed {
 		t.Errorf("the old handle's watcher got the events %v, want Renewed first and Changed last", events)
 	}
-	must(t, far.Update(ctx, increment))
-	far.Release()
-	if met.Get("n") != 3 || met.Err() != nil {
-		t.Errorf("after the release of the old handle: got n = %v and Err %v, want 3 and nil", met.Get("n"), met.Err())
+	must(t, remote.Update(ctx, increment))
+	remote.Release()
+	if renewed.Get("n") != 3 || renewed.Err() != nil {
+		t.Errorf("after the release of the old handle: got n = %v and Err %v, want 3 and nil", renewed.Get("n"), renewed.Err())
 	}
 }
 
 // sessionOnTwoKeys returns a session on two nodes. Node there has no feed: if here gives
 // the session a new ID and there loads it by that ID, there has a second state of it until
-// far is reloaded.
-func sessionOnTwoKeys(t *testing.T) (here, there *fibersession.Store, h, far *fibersession.Handle) {
+// remote is reloaded.
+func sessionOnTwoKeys(t *testing.T) (here, there *fibersession.Store, h, remote *fibersession.Handle) {
 	st, here, _ := twoNodes(t, fibersession.Config{})
 	there = newStore(t, fibersession.Config{Storage: struct{ storage.Storage }{st}})
 	h = storedSession(t, here, map[string]any{"n": 1})
@@ -196,16 +196,16 @@ func sessionOnTwoKeys(t *testing.T) (here, there *fibersession.Store, h, far *fi
 // of the state it forwards to.
 func TestRegenerate_OldStateForwardsDuringAnUpdate(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := sessionOnTwoKeys(t)
+	_, there, h, remote := sessionOnTwoKeys(t)
 	runs := 0
-	err := far.Update(ctx, func(tx *fibersession.Tx) error {
+	err := remote.Update(ctx, func(tx *fibersession.Tx) error {
 		n := fibersession.Value[int](tx, "n")
 		if runs++; runs == 1 {
 			must(t, h.Regenerate(ctx))
 			handleOf(t, there, h.ID())
 			_, err := h.Incr(ctx, "n", 10)
 			must(t, err)
-			must(t, far.Reload(ctx))
+			must(t, remote.Reload(ctx))
 		}
 		tx.Set("n", n+1)
 		return nil
@@ -220,13 +220,13 @@ func TestRegenerate_OldStateForwardsDuringAnUpdate(t *testing.T) {
 // Watchers of the old state are notified of the changes that the new state already had.
 func TestRegenerate_ForwardedWatcherGetsMissedChanges(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := sessionOnTwoKeys(t)
-	rec := recordEvents(t, far)
+	_, there, h, remote := sessionOnTwoKeys(t)
+	rec := recordEvents(t, remote)
 	must(t, h.Regenerate(ctx))
 	h.Set("user", "alice")
 	must(t, h.Save(ctx))
 	handleOf(t, there, h.ID())
-	must(t, far.Reload(ctx))
+	must(t, remote.Reload(ctx))
 	if e := rec.nextEvent(); e.Kind != fibersession.Renewed {
 		t.Errorf("first event: got %+v, want Renewed", e)
 	}
@@ -238,11 +238,11 @@ func TestRegenerate_ForwardedWatcherGetsMissedChanges(t *testing.T) {
 // A watcher that the old state is calling is not called by the new state at the same time.
 func TestRegenerate_ForwardedWatcherIsNotCalledTwice(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := sessionOnTwoKeys(t)
-	told, goOn := make(chan fibersession.EventKind), make(chan struct{})
-	stop := far.Watch(func(e fibersession.Event) {
-		told <- e.Kind
-		<-goOn
+	_, there, h, remote := sessionOnTwoKeys(t)
+	calls, proceed := make(chan fibersession.EventKind), make(chan struct{})
+	stop := remote.Watch(func(e fibersession.Event) {
+		calls <- e.Kind
+		<-proceed
 	})
 	defer stop()
 	one := handleOf(t, there, h.ID())
@@ -251,41 +251,41 @@ func TestRegenerate_ForwardedWatcherIsNotCalledTwice(t *testing.T) {
 		_, err := one.Incr(ctx, "n", 1)
 		done <- err
 	}()
-	if kind := <-told; kind != fibersession.Changed {
+	if kind := <-calls; kind != fibersession.Changed {
 		t.Errorf("first event: got %v, want Changed", kind)
 	}
 	must(t, h.Regenerate(ctx))
-	met := handleOf(t, there, h.ID())
-	joined := make(chan error)
-	go func() { joined <- far.Reload(ctx) }()
+	renewed := handleOf(t, there, h.ID())
+	reloaded := make(chan error)
+	go func() { reloaded <- remote.Reload(ctx) }()
 	select {
-	case kind := <-told:
+	case kind := <-calls:
 		t.Fatalf("the watcher got %v while its first call was running", kind)
-	case err := <-joined:
+	case err := <-reloaded:
 		must(t, err)
 	}
-	if far.ID() != met.ID() {
+	if remote.ID() != renewed.ID() {
 		t.Error("the old handle does not know the new ID")
 	}
-	goOn <- struct{}{}
-	if kind := <-told; kind != fibersession.Renewed {
+	proceed <- struct{}{}
+	if kind := <-calls; kind != fibersession.Renewed {
 		t.Errorf("second event: got %v, want Renewed", kind)
 	}
-	close(goOn)
+	close(proceed)
 	must(t, <-done)
 }
 
 // A Watch that had already found the old state is registered with the new one.
 func TestRegenerate_OldStateForwardsDuringAWatch(t *testing.T) {
 	t.Parallel()
-	_, there, h, far := sessionOnTwoKeys(t)
-	watch := fibersession.ResolveWatch(far)
+	_, there, h, remote := sessionOnTwoKeys(t)
+	watch := fibersession.ResolveWatch(remote)
 	must(t, h.Regenerate(ctx))
-	met := handleOf(t, there, h.ID())
-	must(t, far.Reload(ctx))
+	renewed := handleOf(t, there, h.ID())
+	must(t, remote.Reload(ctx))
 	var events []fibersession.EventKind
 	defer watch(func(e fibersession.Event) { events = append(events, e.Kind) })()
-	must(t, met.Destroy(ctx))
+	must(t, renewed.Destroy(ctx))
 	if !slices.Equal(events, []fibersession.EventKind{fibersession.Ended}) {
 		t.Errorf("got the events %v, want Ended", events)
 	}
@@ -298,15 +298,15 @@ func TestRegenerate_OldStateForwardsAfterTheLastRelease(t *testing.T) {
 	g := &gatedStorage{Storage: struct{ storage.Storage }{st}, load: make(chan struct{})}
 	there := newStore(t, fibersession.Config{Storage: g, Timeouts: fibersession.Timeouts{Storage: waitLimit}}) // checks at its end that no state is left
 	h := storedSession(t, here, nil)
-	far := handleOf(t, there, h.ID())
+	remote := handleOf(t, there, h.ID())
 	must(t, h.Regenerate(ctx))
 	handleOf(t, there, h.ID())
 	waits := g.nextBlocked()
 	g.on.Store(true)
 	done := make(chan error)
-	go func() { done <- far.Reload(ctx) }()
+	go func() { done <- remote.Reload(ctx) }()
 	<-waits
-	far.Release()
+	remote.Release()
 	close(g.load)
 	must(t, <-done)
 }
@@ -336,18 +336,18 @@ func TestRegenerate_Concurrent(t *testing.T) {
 	_, here, there := twoNodes(t, fibersession.Config{})
 	for range 50 {
 		h := storedSession(t, here, map[string]any{"n": 1})
-		far := handleOf(t, there, h.ID())
+		remote := handleOf(t, there, h.ID())
 		var wg sync.WaitGroup
-		for _, mine := range []*fibersession.Handle{h, h.Fork(), far} {
+		for _, mine := range []*fibersession.Handle{h, h.Fork(), remote} {
 			wg.Go(func() { must(t, mine.Regenerate(ctx)) })
 		}
 		wg.Wait()
 		must(t, h.Reload(ctx))
-		must(t, far.Reload(ctx))
-		if h.Get("n") != 1 || far.Get("n") != 1 {
-			t.Errorf("got n = %v and %v, want 1", h.Get("n"), far.Get("n"))
+		must(t, remote.Reload(ctx))
+		if h.Get("n") != 1 || remote.Get("n") != 1 {
+			t.Errorf("got n = %v and %v, want 1", h.Get("n"), remote.Get("n"))
 		}
-		if (h.ID() == "") == (far.ID() == "") {
+		if (h.ID() == "") == (remote.ID() == "") {
 			t.Error("want exactly one of the two nodes to know the ID")
 		}
 	}

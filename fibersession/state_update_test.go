@@ -149,9 +149,9 @@ func TestUpdate_RejectionUsesTheLatestState(t *testing.T) {
 	defer func() { _ = st.Close() }()
 	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: st})
 	h := storedSession(t, here, map[string]any{"credit": 0})
-	rich := handleOf(t, there, h.ID())
-	rich.Set("credit", 100)
-	must(t, rich.Save(ctx))
+	other := handleOf(t, there, h.ID())
+	other.Set("credit", 100)
+	must(t, other.Save(ctx))
 
 	err := h.Update(ctx, func(tx *fibersession.Tx) error {
 		credit := fibersession.Value[int](tx, "credit")

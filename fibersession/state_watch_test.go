@@ -103,10 +103,10 @@ func TestWatch_TimesInNamedZones(t *testing.T) {
 	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.FixedZone("XYZ", 3*3600))
 	h := storedSession(t, here, map[string]any{"at": at, "moved": at, "n": 1})
 	rec := recordEvents(t, h)
-	far := handleOf(t, there, h.ID())
-	far.Set("n", 2)
-	far.Set("moved", at.UTC()) // the same moment in another zone
-	must(t, far.Save(ctx))
+	remote := handleOf(t, there, h.ID())
+	remote.Set("n", 2)
+	remote.Set("moved", at.UTC()) // the same moment in another zone
+	must(t, remote.Save(ctx))
 	must(t, h.Reload(ctx))
 	keys := rec.nextEvent().Keys
 	slices.Sort(keys)

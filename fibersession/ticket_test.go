@@ -82,10 +82,10 @@ func TestTicket_IsRejected(t *testing.T) {
 			must(t, err)
 			return ticket
 		}()
-		moved, gone := storedSession(t, s, nil), storedSession(t, s, nil)
-		ofMoved, ofGone := issueTicket(t, s, moved), issueTicket(t, s, gone)
+		moved, ended := storedSession(t, s, nil), storedSession(t, s, nil)
+		ofMoved, ofEnded := issueTicket(t, s, moved), issueTicket(t, s, ended)
 		must(t, moved.Regenerate(ctx))
-		must(t, gone.Destroy(ctx))
+		must(t, ended.Destroy(ctx))
 		good := issueTicket(t, s, h)
 		swapped := issueTicket(t, s, h)
 		must(t, st.Set(s.TicketKey(swapped), storedValue(t, st, s.TicketKey(good)), time.Minute))
@@ -117,7 +117,7 @@ func TestTicket_IsRejected(t *testing.T) {
 			"null":                      {issueTicket(t, s, h), "null", fibersession.ErrTicketOrigin},
 			"empty origin":              {issueTicket(t, s, h), "", fibersession.ErrTicketOrigin},
 			"a session with a newer ID": {ofMoved, ticketOrigin, fibersession.ErrTicketSession},
-			"a session that has ended":  {ofGone, ticketOrigin, fibersession.ErrTicketSession},
+			"a session that has ended":  {ofEnded, ticketOrigin, fibersession.ErrTicketSession},
 		}
 		for name, tt := range tests {
 			t.Run(name, func(t *testing.T) {
@@ -373,24 +373,24 @@ func TestN5_RedeemCookie(t *testing.T) {
 				b.app = app
 				ticket := func() string { t.Helper(); v, err := h.CookieTicket(ctx); must(t, err); return v }
 
-				refused := func(who string, b *browser, ticket string, want error) {
+				rejected := func(name string, b *browser, ticket string, want error) {
 					t.Helper()
 					before := b.session()
 					res := b.get("/cookie?ticket=" + ticket)
 					if res.status != 403 || res.body != want.Error() || b.session() != before {
-						t.Errorf("%s: got %d %s, want 403 %v and no new cookie", who, res.status, res.body, want)
+						t.Errorf("%s: got %d %s, want 403 %v and no new cookie", name, res.status, res.body, want)
 					}
 				}
-				for who, b := range map[string]*browser{"another's browser": eve, "one without a cookie": newBrowser(t, app)} {
+				for name, b := range map[string]*browser{"another's browser": eve, "one without a cookie": newBrowser(t, app)} {
 					v := ticket()
-					refused(who, b, v, fibersession.ErrTicketBrowser)
-					refused(who+" again", b, v, fibersession.ErrTicketUsed)
+					rejected(name, b, v, fibersession.ErrTicketBrowser)
+					rejected(name+" again", b, v, fibersession.ErrTicketUsed)
 				}
-				refused("a made-up ticket", b, strings.Repeat("A", 43), fibersession.ErrTicketUnknown)
-				refused("a ticket of Store.Ticket", b, issueTicket(t, newStore(t, fibersession.Config{Storage: st}), h), fibersession.ErrTicketUnknown)
+				rejected("a made-up ticket", b, strings.Repeat("A", 43), fibersession.ErrTicketUnknown)
+				rejected("a ticket of Store.Ticket", b, issueTicket(t, newStore(t, fibersession.Config{Storage: st}), h), fibersession.ErrTicketUnknown)
 				late := ticket()
 				must(t, h.Regenerate(ctx))
-				refused("a ticket from before a newer ID", b, late, fibersession.ErrTicketSession)
+				rejected("a ticket from before a newer ID", b, late, fibersession.ErrTicketSession)
 				if b.session() != oldest {
 					t.Fatal("a rejected ticket changed the browser's cookie")
 				}
@@ -400,7 +400,7 @@ func TestN5_RedeemCookie(t *testing.T) {
 				if res.status != 200 || res.body != "ada" || len(res.set) != 1 || !res.set[0].HttpOnly || b.session() != h.ID() {
 					t.Errorf("got %d %s and the cookies %v, want 200 \"ada\" and the new ID", res.status, res.body, res.set)
 				}
-				refused("second use", b, v, fibersession.ErrTicketUsed)
+				rejected("second use", b, v, fibersession.ErrTicketUsed)
 				if got := b.get("/").body; got != "ada" {
 					t.Errorf("with the new cookie: got user %q, want ada", got)
 				}

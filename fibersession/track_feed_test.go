@@ -199,8 +199,8 @@ func TestFeed_BlockedWatcher(t *testing.T) {
 	runFeedTest(t, fibersession.Config{}, func(ft *feedTest) {
 		h, hb, _ := ft.shareSession(map[string]any{"n": 0})
 		_, otherB, rec := ft.shareSession(map[string]any{"n": 0})
-		let := make(chan struct{})
-		defer h.Watch(func(fibersession.Event) { <-let })()
+		release := make(chan struct{})
+		defer h.Watch(func(fibersession.Event) { <-release })()
 		hb.Set("n", 1)
 		must(ft.t, hb.Save(ctx))
 		synctest.Wait()
@@ -216,6 +216,6 @@ func TestFeed_BlockedWatcher(t *testing.T) {
 		if h.Get("n") != 2 {
 			ft.t.Errorf("the session with the blocked watcher: got n = %v, want 2", h.Get("n"))
 		}
-		close(let)
+		close(release)
 	})
 }

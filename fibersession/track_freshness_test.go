@@ -150,8 +150,8 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 func TestTracked_OnlyWatchedAndAlive(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Expiration: time.Hour, Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
-		quietly := storedSession(t, ft.a, map[string]any{"n": 1})
-		must(t, quietly.Refresh(ctx, 0))
+		unwatched := storedSession(t, ft.a, map[string]any{"n": 1})
+		must(t, unwatched.Refresh(ctx, 0))
 		if s := ft.a.Stats(); s.Spared != 0 || s.Loads != 1 {
 			t.Errorf("not watched: got %d spared loads and %d loads, want 0 and 1", s.Spared, s.Loads)
 		}

@@ -18,20 +18,20 @@ import (
 func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
 	t.Parallel()
 	onTwoNodes(t, fibersession.Config{}, func(t *testing.T, a, b *fibersession.Store) {
-		ha, hb, rec := sharedSession(t, a, b, map[string]any{"same": 1, "old": 1, "gone": 1})
+		ha, hb, rec := sharedSession(t, a, b, map[string]any{"same": 1, "old": 1, "removed": 1})
 		fork := ha.Fork()
 		ha.Set("mine", "unsaved")
 		hb.Set("old", 2)
 		hb.Set("new", []string{"x"})
-		hb.Delete("gone")
+		hb.Delete("removed")
 		must(t, hb.Save(ctx))
 		e := rec.nextOfKind(fibersession.Changed)
 		slices.Sort(e.Keys)
-		if !slices.Equal(e.Keys, []string{"gone", "new", "old"}) {
-			t.Errorf("got the changed keys %q, want gone, new and old", e.Keys)
+		if !slices.Equal(e.Keys, []string{"new", "old", "removed"}) {
+			t.Errorf("got the changed keys %q, want new, old and removed", e.Keys)
 		}
-		if ha.Get("old") != 2 || fork.Get("old") != 2 || ha.Get("gone") != nil || ha.Get("mine") != "unsaved" {
-			t.Errorf("got old = %v and %v (fork), gone = %v, mine = %v; want 2, 2, nil, unsaved", ha.Get("old"), fork.Get("old"), ha.Get("gone"), ha.Get("mine"))
+		if ha.Get("old") != 2 || fork.Get("old") != 2 || ha.Get("removed") != nil || ha.Get("mine") != "unsaved" {
+			t.Errorf("got old = %v and %v (fork), removed = %v, mine = %v; want 2, 2, nil, unsaved", ha.Get("old"), fork.Get("old"), ha.Get("removed"), ha.Get("mine"))
 		}
 		loads := a.Stats().Loads
 		must(t, ha.Save(ctx)) // onto the pushed revision: neither a conflict nor a load

@@ -144,11 +144,11 @@ func TestOutage_QueuedBehindAHungCall(t *testing.T) {
 	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
 		t := ft.t
 		h, _, _ := ft.shareSession(map[string]any{"n": 1})
-		came := time.Now()
+		queuedAt := time.Now()
 		ft.faulty.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 		behind, later := h.Fork(), h.Fork()
-		behind.QueuedSince(came)
-		try := func(what string, h *fibersession.Handle, wait time.Duration) {
+		behind.QueuedSince(queuedAt)
+		check := func(what string, h *fibersession.Handle, wait time.Duration) {
 			t.Helper()
 			for call, do := range map[string]func() error{
 				"Refresh": func() error { return h.Refresh(ctx, 0) },
@@ -165,12 +165,12 @@ func TestOutage_QueuedBehindAHungCall(t *testing.T) {
 				}
 			}
 		}
-		try("the first call", later, time.Second)
-		try("queued behind it", behind, 0)
-		try("a later call", later, time.Second)
+		check("the first call", later, time.Second)
+		check("queued behind it", behind, 0)
+		check("a later call", later, time.Second)
 		time.Sleep(time.Second)
-		if err := behind.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) || time.Since(came) != 8*time.Second {
-			t.Errorf("the queued handle, later: got %v after %v, want ErrUnavailable after 8s", err, time.Since(came))
+		if err := behind.Refresh(ctx, 0); !errors.Is(err, fibersession.ErrUnavailable) || time.Since(queuedAt) != 8*time.Second {
+			t.Errorf("the queued handle, later: got %v after %v, want ErrUnavailable after 8s", err, time.Since(queuedAt))
 		}
 		ft.faulty.SetPlan(nil)
 		must(t, later.Refresh(ctx, 0))

@@ -85,7 +85,7 @@ func TestN14_Devices(t *testing.T) {
 		if n, err := a.EndAll(ctx, "ann"); err != nil || n != 1 || !hasEnded(desk) || hasEnded(bob) {
 			t.Errorf("EndAll: got %d, %v; want 1, and bob's session alive", n, err)
 		}
-		for _, user := range []string{"ann", "", "nobody"} {
+		for _, user := range []string{"ann", "", "unknown"} {
 			if n, err := a.EndAll(ctx, user); err != nil || n != 0 {
 				t.Errorf("EndAll(%q): got %d, %v; want 0", user, n, err)
 			}
@@ -120,7 +120,7 @@ func TestN14_IndexFollows(t *testing.T) {
 			}
 			return all
 		}
-		is := func(when string, h *fibersession.Handle, users ...string) {
+		expectEntries := func(when string, h *fibersession.Handle, users ...string) {
 			t.Helper()
 			for _, user := range []string{"ann", "bob"} {
 				want := 0
@@ -136,19 +136,19 @@ func TestN14_IndexFollows(t *testing.T) {
 		}
 		h := newSession(t, s)
 		h.Set("user", "ann")
-		is("before the save", h)
+		expectEntries("before the save", h)
 		must(t, h.Save(ctx))
-		is("user set", h, "ann")
+		expectEntries("user set", h, "ann")
 		must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("user", "bob"); return nil }))
-		is("user changed", h, "bob")
+		expectEntries("user changed", h, "bob")
 		must(t, h.Regenerate(ctx))
-		is("new ID", h, "bob")
+		expectEntries("new ID", h, "bob")
 		must(t, h.Logout(ctx))
-		is("logged out", h)
+		expectEntries("logged out", h)
 		must(t, h.Login(ctx, "ann"))
-		is("logged in", h, "ann")
+		expectEntries("logged in", h, "ann")
 		must(t, h.Destroy(ctx))
-		is("destroyed", h)
+		expectEntries("destroyed", h)
 
 		// Wrong entries that an index can have: an ended session, another user's session,
 		// and something that is no session.
@@ -336,7 +336,7 @@ func TestN14_EntriesLastAsLongAsTheirSessions(t *testing.T) {
 // not there yet. The writer adds the entry again. EndAll at that moment finds nothing.
 func TestN14_SessionBeingStored(t *testing.T) {
 	t.Parallel()
-	for name, look := range map[string]func(s *fibersession.Store) (int, error){
+	for name, call := range map[string]func(s *fibersession.Store) (int, error){
 		"Devices": func(s *fibersession.Store) (int, error) { list, err := s.Devices(ctx, "ann"); return len(list), err },
 		"EndAll":  func(s *fibersession.Store) (int, error) { return s.EndAll(ctx, "ann") },
 	} {
@@ -348,11 +348,11 @@ func TestN14_SessionBeingStored(t *testing.T) {
 			s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
 			node := newStore(t, fibersession.Config{Storage: base, UserKey: "user"})
 			h := storedSession(t, s, nil)
-			looked := false
+			called := false
 			st.SetPlan(func(c faulty.Call) faulty.Fault {
 				if c.Method == "CompareAndSwap" && c.Key == s.StoreKey(h.ID()) {
-					looked = true
-					if n, err := look(node); n != 0 || err != nil {
+					called = true
+					if n, err := call(node); n != 0 || err != nil {
 						t.Errorf("before the session is stored: got %d, %v; want 0", n, err)
 					}
 				}
@@ -360,7 +360,7 @@ func TestN14_SessionBeingStored(t *testing.T) {
 			})
 			must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("user", "ann"); return nil }))
 			st.SetPlan(nil)
-			if list, err := node.Devices(ctx, "ann"); !looked || err != nil || len(list) != 1 {
+			if list, err := node.Devices(ctx, "ann"); !called || err != nil || len(list) != 1 {
 				t.Errorf("got the devices %+v, %v; want one, and the storage asked in between", list, err)
 			}
 		})
@@ -607,8 +607,8 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 		t.Error("a user has the same pseudonym in both apps")
 	}
 
-	heard := make(chan storage.Change, 100)
-	watch, err := st.(storage.Feed).Watch(func(c storage.Change) { heard <- c })
+	changes := make(chan storage.Change, 100)
+	watch, err := st.(storage.Feed).Watch(func(c storage.Change) { changes <- c })
 	must(t, err)
 	defer func() { _ = watch.Close() }()
 	must(t, watch.Add(ctx, blog.StoreKey(author.ID())))
@@ -642,7 +642,7 @@ func TestN15_TwoAppsOnOneRedis(t *testing.T) {
 	}
 	must(t, author.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("title", "hello"); return nil }))
 	select { // the first change that the feed reports
-	case c := <-heard:
+	case c := <-changes:
 		if c.Kind != storage.Written || c.Key != blog.StoreKey(author.ID()) || !strings.Contains(string(c.Item.Value), "hello") {
 			t.Errorf("got the change %v of %q, want the blog's write", c.Kind, c.Key)
 		}

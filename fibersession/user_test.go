@@ -199,11 +199,11 @@ func loginFailsAt(t *testing.T, nth int, fault faulty.Fault) (failed bool) {
 		t.Errorf("call %d: Login succeeded: got user %q, want ann", nth, h.User())
 	}
 	node := newStore(t, fibersession.Config{Storage: st, UserKey: "user"}) // has no copy of the session
-	if thief, err := node.GetByID(ctx, planted); err == nil {
-		if thief.User() != "" {
+	if attacker, err := node.GetByID(ctx, planted); err == nil {
+		if attacker.User() != "" {
 			t.Errorf("call %d: the old ID is logged in", nth)
 		}
-		thief.Release()
+		attacker.Release()
 	}
 	unknown := errors.Is(in, fibersession.ErrUnknownOutcome)
 	if in != nil && !unknown && h.User() != "" {
