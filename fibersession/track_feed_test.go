@@ -78,7 +78,9 @@ func TestFeed_RecheckFindsLostChanges(t *testing.T) {
 		busy, _, _ := ft.shareSession(nil)
 		idle, _, _ := ft.shareSession(nil)
 		ft.feed.set(true, false, 0)
-		time.Sleep(time.Hour)
+		// Rechecks happen at multiples of Recheck/64 after the first watch. The extra
+		// millisecond keeps them off the ends of the interval that is counted.
+		time.Sleep(time.Hour + time.Millisecond)
 		loads := ft.a.Stats().Loads
 		for range 600 { // a session that is read all the time needs no recheck
 			time.Sleep(time.Second)
