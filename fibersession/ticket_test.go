@@ -182,7 +182,7 @@ func TestTicket_OnceAmongMany(t *testing.T) {
 			var in atomic.Int32
 			var wg sync.WaitGroup
 			for i := range 12 {
-				wg.Go(func() { // waited for below
+				wg.Go(func() { // wg.Wait below waits for it
 					got, err := nodes[i%3].Redeem(ctx, ticket, ticketOrigin)
 					if err == nil {
 						in.Add(1)

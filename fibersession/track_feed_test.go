@@ -162,7 +162,7 @@ func TestFeed_ChangeDuringARead(t *testing.T) {
 		ft.feed.hold = hold
 		ft.feed.mu.Unlock()
 		done := make(chan error)
-		go func() { done <- h.Reload(ctx) }() // received below
+		go func() { done <- h.Reload(ctx) }() // the receive below waits for it
 		synctest.Wait()
 		hb.Set("n", 2)
 		must(t, hb.Save(ctx))

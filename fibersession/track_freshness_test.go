@@ -239,7 +239,7 @@ func TestTracked_NotWhileAChangeIsApplied(t *testing.T) {
 		must(t, hb.Save(ctx))
 		synctest.Wait() // node a is decoding
 		done := make(chan error, 1)
-		go func() { done <- h.Refresh(ctx, fibersession.Tracked) }() // received below
+		go func() { done <- h.Refresh(ctx, fibersession.Tracked) }() // the receive below waits for it
 		synctest.Wait()
 		if len(done) != 0 {
 			t.Error("the read returned before the change was applied")
@@ -262,7 +262,7 @@ func TestStrict_ConcurrentReadsShareALoad(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 500 {
 			f := h.Fork()
-			wg.Go(func() { // waited for below
+			wg.Go(func() { // wg.Wait below waits for it
 				if err := f.Refresh(ctx, fibersession.Strict); err != nil {
 					t.Error(err)
 				}

@@ -113,7 +113,7 @@ func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range writers {
 			for node, h := range []*fibersession.Handle{ha, hb} {
-				wg.Go(func() { // waited for below
+				wg.Go(func() { // wg.Wait below waits for it
 					f := h.Fork()
 					for range each {
 						if err := f.Update(ctx, func(tx *fibersession.Tx) error {

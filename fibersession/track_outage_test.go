@@ -114,7 +114,7 @@ func TestOutage_NoGraceByDefault(t *testing.T) {
 				const callers = 200
 				for i := range callers {
 					f := h.Fork()
-					go func() { // received below
+					go func() { // the receive below waits for it
 						if i%2 == 0 {
 							errs <- f.Refresh(ctx, 0)
 							return

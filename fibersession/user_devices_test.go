@@ -407,7 +407,7 @@ func TestN14_EndAllDuringLogins(t *testing.T) {
 			for j := range start {
 				start[j] = newSession(t, s)
 			}
-			wg.Go(func() { // waited for below
+			wg.Go(func() { // wg.Wait below waits for it
 				for _, h := range start {
 					err := h.Login(ctx, "ann")
 					if err == nil {
