@@ -197,6 +197,57 @@ func TestUpdate_Nested(t *testing.T) {
 	must(t, fork.Save(ctx)) // the change was kept
 }
 
+// Only a change inside the session's own Update is nested. A change inside the Update of another
+// session is not, although a third goroutine runs an Update of the changed session.
+func TestUpdate_NestedAmongManyFunctions(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	const functions = 33
+	var handles []*fibersession.Handle
+	for range functions {
+		handles = append(handles, storedSession(t, s, map[string]any{"n": 0}))
+	}
+	var all, done sync.WaitGroup
+	all.Add(functions)
+	for i, h := range handles {
+		other := handles[(i+1)%functions]
+		done.Go(func() {
+			first := true
+			err := h.Update(ctx, func(tx *fibersession.Tx) error {
+				if first {
+					first = false
+					all.Done()
+				}
+				all.Wait() // every function is running now
+				if _, err := other.Incr(ctx, "others", 1); err != nil {
+					t.Errorf("Incr of another session: got %v, want nil", err)
+				}
+				if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrNested) {
+					t.Errorf("Incr of the Update's own session: got %v, want ErrNested", err)
+				}
+				err := other.Update(ctx, func(*fibersession.Tx) error {
+					if err := h.Update(ctx, func(*fibersession.Tx) error { return nil }); !errors.Is(err, fibersession.ErrNested) {
+						t.Errorf("Update inside an Update inside its own Update: got %v, want ErrNested", err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Errorf("Update of another session: got %v, want nil", err)
+				}
+				tx.Set("updated", true)
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if _, err := h.Incr(ctx, "n", 1); err != nil {
+				t.Errorf("Incr after the Update: got %v, want nil", err)
+			}
+		})
+	}
+	done.Wait()
+}
+
 // A slow function is applied even if other keys change all the time.
 func TestUpdate_SlowIsNotStarved(t *testing.T) {
 	t.Parallel()
