@@ -35,7 +35,7 @@ func typedCodec() *fibersession.Typed {
 	return c
 }
 
-// everyType has a value of each type that Typed keeps.
+// everyType returns a value of each type that Typed keeps.
 func everyType() map[string]any {
 	nested := any("deep")
 	for range 60 {
@@ -71,18 +71,18 @@ func TestTyped_KeepsTypes(t *testing.T) {
 	for name, v := range everyType() {
 		data, err := c.Encode(map[string]any{"key": v})
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: Encode got %v, want nil", name, err)
 			continue
 		}
 		back, err := c.Decode(data)
 		if err != nil || !reflect.DeepEqual(back, map[string]any{"key": v}) {
-			t.Errorf("%s: %v\ngot  %#v\nwant %#v", name, err, back["key"], v)
+			t.Errorf("%s: Decode got error %v\ngot  %#v\nwant %#v", name, err, back["key"], v)
 		}
 	}
 	nan, err := c.Encode(map[string]any{"nan": math.NaN()})
 	must(t, err)
 	if back, err := c.Decode(nan); err != nil || !math.IsNaN(back["nan"].(float64)) {
-		t.Errorf("NaN: %v, %v", back, err)
+		t.Errorf("NaN: got %v, %v; want NaN", back, err)
 	}
 }
 
@@ -97,30 +97,30 @@ func TestTyped_Unsupported(t *testing.T) {
 		deep = []any{deep}
 	}
 	wide := any(1)
-	for range 60 { // 2^60 values if it were taken apart
+	for range 60 { // 2^60 values if each one were encoded
 		wide = []any{wide, wide}
 	}
 	tests := map[string]struct {
 		v    any
 		err  error
-		says string
+		want string // part of the message
 	}{
-		"a struct":            {unknown{}, fibersession.ErrUnsupportedType, "fibersession_test.unknown"},
-		"a pointer":           {new(int), fibersession.ErrUnsupportedType, "*int"},
-		"a named type":        {names{"a"}, fibersession.ErrUnsupportedType, "fibersession_test.names"},
-		"a channel":           {make(chan int), fibersession.ErrUnsupportedType, "chan int"},
-		"a func":              {func() {}, fibersession.ErrUnsupportedType, "func()"},
-		"an array":            {[2]int{}, fibersession.ErrUnsupportedType, "[2]int"},
-		"inside of a slice":   {[]unknown{{}}, fibersession.ErrUnsupportedType, "[]fibersession_test.unknown"},
-		"inside of a map":     {map[string]*int{}, fibersession.ErrUnsupportedType, "map[string]*int"},
-		"inside of any":       {[]any{1, unknown{}}, fibersession.ErrUnsupportedType, "fibersession_test.unknown"},
-		"a map's key":         {map[float64]int{}, fibersession.ErrUnsupportedType, "map[float64]int"},
-		"a struct key":        {map[unknown]int{}, fibersession.ErrUnsupportedType, "map[fibersession_test.unknown]int"},
-		"another interface":   {[]error{nil}, fibersession.ErrUnsupportedType, "[]error"},
-		"a type too deep":     {[][][][][][][][][]int{}, fibersession.ErrUnsupportedType, "[][]"},
-		"too deep":            {deep, fibersession.ErrTooLarge, "deeper"},
-		"a cycle":             {cycle, fibersession.ErrTooLarge, "deeper"},
-		"exponentially large": {wide, fibersession.ErrTooLarge, ""},
+		"a struct":                    {unknown{}, fibersession.ErrUnsupportedType, "fibersession_test.unknown"},
+		"a pointer":                   {new(int), fibersession.ErrUnsupportedType, "*int"},
+		"a named type":                {names{"a"}, fibersession.ErrUnsupportedType, "fibersession_test.names"},
+		"a channel":                   {make(chan int), fibersession.ErrUnsupportedType, "chan int"},
+		"a function":                  {func() {}, fibersession.ErrUnsupportedType, "func()"},
+		"an array":                    {[2]int{}, fibersession.ErrUnsupportedType, "[2]int"},
+		"in a slice":                  {[]unknown{{}}, fibersession.ErrUnsupportedType, "[]fibersession_test.unknown"},
+		"in a map":                    {map[string]*int{}, fibersession.ErrUnsupportedType, "map[string]*int"},
+		"in an any":                   {[]any{1, unknown{}}, fibersession.ErrUnsupportedType, "fibersession_test.unknown"},
+		"a float key":                 {map[float64]int{}, fibersession.ErrUnsupportedType, "map[float64]int"},
+		"a struct key":                {map[unknown]int{}, fibersession.ErrUnsupportedType, "map[fibersession_test.unknown]int"},
+		"an interface other than any": {[]error{nil}, fibersession.ErrUnsupportedType, "[]error"},
+		"a type too deep":             {[][][][][][][][][]int{}, fibersession.ErrUnsupportedType, "[][]"},
+		"too deep":                    {deep, fibersession.ErrTooLarge, "deeper"},
+		"a cycle":                     {cycle, fibersession.ErrTooLarge, "deeper"},
+		"exponentially large":         {wide, fibersession.ErrTooLarge, ""},
 	}
 	s := newStore(t, fibersession.Config{})
 	for name, tt := range tests {
@@ -130,21 +130,21 @@ func TestTyped_Unsupported(t *testing.T) {
 			h.Set("key", tt.v)
 			h.Set("other", 1)
 			err := h.Save(ctx)
-			if !errors.Is(err, tt.err) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), `"key"`) {
-				t.Errorf("%v, want %v naming %q and the key", err, tt.err, tt.says)
+			if !errors.Is(err, tt.err) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), `"key"`) {
+				t.Errorf("got %v, want %v that names %q and the key", err, tt.err, tt.want)
 			}
 			if s.Stats().Writes != before {
-				t.Error("something was stored")
+				t.Error("the failed Save wrote to the storage")
 			}
 			must(t, h.Reload(ctx))
 			if h.Get("key") != "old" || h.Get("other") != nil {
-				t.Errorf("the old session became %v", h.Get("key"))
+				t.Errorf("after Reload: got key = %v and other = %v, want \"old\" and nil", h.Get("key"), h.Get("other"))
 			}
 		})
 	}
 }
 
-// Every truncation of a valid message is an error, and none panics.
+// Decode rejects every truncation of a valid message, and panics for none.
 func TestTyped_EveryTruncation(t *testing.T) {
 	t.Parallel()
 	c := typedCodec()
@@ -153,16 +153,17 @@ func TestTyped_EveryTruncation(t *testing.T) {
 		must(t, err)
 		for n := range data {
 			if _, err := c.Decode(data[:n]); err == nil {
-				t.Errorf("%s: %d of %d bytes decode", name, n, len(data))
+				t.Errorf("%s: Decode accepted %d of %d bytes", name, n, len(data))
 			}
 		}
 		if _, err := c.Decode(append(data, 0)); err == nil {
-			t.Errorf("%s: a byte too many is taken", name)
+			t.Errorf("%s: Decode accepted a trailing byte", name)
 		}
 	}
 }
 
-// Not parallel: it counts what the process allocates.
+// Decode rejects hostile data without large allocations. The test is not parallel because it
+// measures the allocations of the whole process.
 func TestTyped_RefusesHostileData(t *testing.T) {
 	big := func(prefix ...byte) []byte { return append(prefix, 0xff, 0xff, 0xff, 0xff, 0x0f) }
 	one := func(value ...byte) []byte { return append([]byte{1, 1, 'k'}, value...) }
@@ -175,12 +176,12 @@ func TestTyped_RefusesHostileData(t *testing.T) {
 	for range 100 {
 		types = append(types, 21)
 	}
-	types = append(types, 2, 0) // of int, and nil
-	promises := one()           // lengths inside of each other that each promise what is left
+	types = append(types, 2, 0) // of int; the value is nil
+	lengths := one()            // nested lengths, each as large as the rest of the data
 	for range 20 {
-		promises = append(promises, 21, 23, 0xff, 0x1f)
+		lengths = append(lengths, 21, 23, 0xff, 0x1f)
 	}
-	promises = append(promises, make([]byte, 4096)...)
+	lengths = append(lengths, make([]byte, 4096)...)
 	tests := map[string][]byte{
 		"empty":                  {},
 		"4 G keys":               big(),
@@ -190,9 +191,9 @@ func TestTyped_RefusesHostileData(t *testing.T) {
 		"4 G strings":            one(big(21, 17)...),
 		"a 4 G map":              one(big(22, 17, 17)...),
 		"a 4 G gob":              one(big(24, 0)...),
-		"an endless number":      one(append([]byte{2}, bytes.Repeat([]byte{0xff}, 20)...)...),
+		"an endless varint":      one(append([]byte{2}, bytes.Repeat([]byte{0xff}, 20)...)...),
 		"an unknown tag":         one(99),
-		"a bare any":             one(23),
+		"an any outside a slice": one(23),
 		"a bool of 2":            one(1, 2),
 		"an int8 of 200":         one(3, 0x90, 3),
 		"a uint8 of 300":         one(8, 0xac, 2),
@@ -203,12 +204,12 @@ func TestTyped_RefusesHostileData(t *testing.T) {
 		"a map's key twice":      one(22, 17, 2, 3, 1, 'a', 2, 1, 'a', 2),
 		"values too deep":        nested,
 		"types too deep":         types,
-		"many promises":          promises,
+		"nested lengths":         lengths,
 		"an unregistered type":   one(24, 7, 'o', 's', '.', 'F', 'i', 'l', 'e', 0),
 		"a bad time":             one(19, 3, 9, 9, 9),
-		"gob that is not":        one(append([]byte{24, byte(len(registeredName))}, append([]byte(registeredName), 2, 1, 1)...)...),
+		"invalid gob":            one(append([]byte{24, byte(len(registeredName))}, append([]byte(registeredName), 2, 1, 1)...)...),
 		"gob of another type":    one(append([]byte{24, byte(len(registeredName))}, append([]byte(registeredName), gobOf("string")...)...)...),
-		"gob that is a 1 G bomb": one(append([]byte{24, byte(len(registeredName))}, append([]byte(registeredName), 6, 0xfc, 0x3f, 0xff, 0xff, 0xff, 0xff)...)...),
+		"gob of 1 G":             one(append([]byte{24, byte(len(registeredName))}, append([]byte(registeredName), 6, 0xfc, 0x3f, 0xff, 0xff, 0xff, 0xff)...)...),
 	}
 	c := typedCodec()
 	for name, data := range tests {
@@ -218,10 +219,10 @@ func TestTyped_RefusesHostileData(t *testing.T) {
 			v, err := c.Decode(data)
 			runtime.ReadMemStats(&after)
 			if err == nil {
-				t.Errorf("it decodes to %v", v)
+				t.Errorf("got %v, want an error", v)
 			}
 			if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
-				t.Errorf("%d bytes made it allocate %d", len(data), got)
+				t.Errorf("decoding %d bytes allocated %d, want at most 1 MiB", len(data), got)
 			}
 		})
 	}
@@ -235,7 +236,7 @@ func gobOf(v any) []byte {
 	return append([]byte{byte(b.Len())}, b.Bytes()...)
 }
 
-// What decodes can be encoded again, and means the same.
+// Data that decodes can be encoded again, and decodes to the same values.
 func FuzzTyped(f *testing.F) {
 	c := typedCodec()
 	for key, v := range everyType() {
@@ -253,16 +254,16 @@ func FuzzTyped(f *testing.F) {
 		}
 		again, err := c.Encode(values)
 		if err != nil {
-			t.Fatalf("%#v was decoded and cannot be encoded: %v", values, err)
+			t.Fatalf("Encode of the decoded %#v: got %v, want nil", values, err)
 		}
 		back, err := c.Decode(again)
 		if err != nil || fmt.Sprintf("%#v", plain(back)) != fmt.Sprintf("%#v", plain(values)) {
-			t.Errorf("%v\ngot  %#v\nwant %#v", err, back, values)
+			t.Errorf("second Decode got error %v\ngot  %#v\nwant %#v", err, back, values)
 		}
 	})
 }
 
-// plain leaves out what %#v prints with an address.
+// plain formats the values without the pointers in them, which %v would print as addresses.
 func plain(values map[string]any) map[string]string {
 	p := make(map[string]string)
 	for k, v := range values {
@@ -286,29 +287,29 @@ func TestJSON(t *testing.T) {
 		t.Errorf("got  %#v\nwant %#v", got, want)
 	}
 	for name, bad := range map[string]string{
-		"nothing": "", "a list": "[]", "null": "null", "cut off": `{"a":1`, "more": `{"a":1} {`, "more values": `{"a":1}2`,
-		"too deep": `{"a":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + `}`, "an endless number": `{"a":1e999}`,
+		"empty": "", "a list": "[]", "null": "null", "truncated": `{"a":1`, "a trailing brace": `{"a":1} {`, "a trailing value": `{"a":1}2`,
+		"too deep": `{"a":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + `}`, "a number out of range": `{"a":1e999}`,
 	} {
 		if v, err := c.Decode([]byte(bad)); err == nil {
-			t.Errorf("%s: it decodes to %v", name, v)
+			t.Errorf("%s: got %v, want an error", name, v)
 		}
 	}
 	for name, ok := range map[string]string{
-		"as deep as allowed":   `{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
+		"the maximum depth":    `{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`,
 		"brackets in a string": `{"a":"` + strings.Repeat("[", 100) + `\"` + strings.Repeat("{", 100) + `"}`,
-		"blanks around":        " {} \n",
+		"surrounding spaces":   " {} \n",
 	} {
 		if _, err := c.Decode([]byte(ok)); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want nil", name, err)
 		}
 	}
 	if _, err := c.Encode(map[string]any{"ok": 1, "bad": make(chan int)}); !errors.Is(err, fibersession.ErrUnsupportedType) || !strings.Contains(err.Error(), `"bad" holds a chan int`) {
-		t.Errorf("a channel: %v", err)
+		t.Errorf("a channel: got %v, want ErrUnsupportedType that names the key", err)
 	}
 }
 
-// With a codec that does not keep types, all see at once what will come back.
-func TestJSON_WhatIsSavedIsWhatComesBack(t *testing.T) {
+// With a codec that does not keep types, handles see the decoded form right after Save.
+func TestJSON_HandlesSeeTheDecodedForm(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Codec: fibersession.JSON{}})
 	type user struct {
@@ -317,16 +318,16 @@ func TestJSON_WhatIsSavedIsWhatComesBack(t *testing.T) {
 	h := storedSession(t, s, map[string]any{"user": user{"eve"}, "n": 1})
 	want := map[string]any{"name": "eve"}
 	if got := h.Get("user"); !reflect.DeepEqual(got, want) {
-		t.Errorf("after Save: %#v", got)
+		t.Errorf("after Save: got %#v, want %#v", got, want)
 	}
 	id := h.ID()
 	h.Release()
 	again := handleOf(t, s, id)
 	if got := again.Get("user"); !reflect.DeepEqual(got, want) {
-		t.Errorf("from the store: %#v", got)
+		t.Errorf("from the store: got %#v, want %#v", got, want)
 	}
 	if n, err := again.Incr(ctx, "n", 1); n != 2 || err != nil || again.Get("n") != 2 {
-		t.Errorf("Incr: %d, %v", n, err)
+		t.Errorf("Incr: got %d, %v; want 2", n, err)
 	}
 }
 
@@ -340,11 +341,11 @@ func FuzzJSON(f *testing.F) {
 		}
 		again, err := fibersession.JSON{}.Encode(values)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("Encode of the decoded %#v: got %v, want nil", values, err)
 		}
 		back, err := fibersession.JSON{}.Decode(again)
 		if err != nil || !reflect.DeepEqual(back, values) {
-			t.Errorf("%v\ngot  %#v\nwant %#v", err, back, values)
+			t.Errorf("second Decode got error %v\ngot  %#v\nwant %#v", err, back, values)
 		}
 	})
 }
@@ -353,8 +354,8 @@ type panicky struct{}
 
 func (panicky) MarshalJSON() ([]byte, error) { panic("secret of a value") }
 
-// A method of a user's type panics while it is encoded: an error, and the next save
-// of the session works.
+// If a method of a user's type panics in Encode, Save returns an error and the next Save of the
+// session works.
 func TestCodec_Panics(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, fibersession.Config{Codec: fibersession.JSON{}})
@@ -362,7 +363,7 @@ func TestCodec_Panics(t *testing.T) {
 	f := h.Fork()
 	f.Set("bad", panicky{})
 	if err := f.Save(ctx); err == nil {
-		t.Error("it was saved")
+		t.Error("got nil, want an error")
 	}
 	h.Set("n", 2)
 	must(t, h.Save(ctx))
