@@ -10,9 +10,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// RemoteSocket is a socket of this or another node as it was when it was fetched. It
-// is a value: what it says does not change, and its methods reach the socket
-// wherever it is, or nobody when it has gone. It is safe for concurrent use.
+// RemoteSocket describes a socket of this or another node at the time it was fetched.
+// The description does not change. The methods that act on the socket reach it on
+// whatever node it is, and do nothing once it has disconnected. A RemoteSocket is a
+// value, and safe for concurrent use.
 type RemoteSocket struct {
 	ns        *Namespace
 	id        string
@@ -21,19 +22,19 @@ type RemoteSocket struct {
 	data      map[string]json.RawMessage
 }
 
-// RemoteHandshake is what other nodes may know of a socket's handshake. Neither
-// cookies nor query nor auth, which may hold secrets, leave their node, and of the
-// headers only those of a short list.
+// RemoteHandshake is the part of a socket's handshake that other nodes may see. Cookies,
+// query and auth may hold secrets and never leave their node. Of the headers, other
+// nodes see Host, Origin, User-Agent and Accept-Language only.
 type RemoteHandshake struct {
 	Time    time.Time         // when the connection was opened
-	Address string            // the client's
+	Address string            // IP address of the client
 	Secure  bool              // over TLS
 	URL     string            // path of the request
-	Header  map[string]string // keys are lower case
+	Header  map[string]string // by name, in lower case
 }
 
-// handshakeJSON has the names that Socket.IO for Node uses. Its query and auth are
-// there, and empty, so that code which looks into them finds nothing and not nil.
+// handshakeJSON is a handshake with the field names of Socket.IO for Node. Query and
+// Auth are always empty objects, so that code for Node that reads their fields works.
 type handshakeJSON struct {
 	Headers map[string]string `json:"headers"`
 	Time    string            `json:"time"`
@@ -46,15 +47,16 @@ type handshakeJSON struct {
 	Auth    struct{}          `json:"auth"`
 }
 
-// toldHeaders are the headers of a handshake that other nodes are told.
-var toldHeaders = map[string]string{
+// publicHeaders are the headers of a handshake that other nodes may see.
+var publicHeaders = map[string]string{
 	"Host":            "host",
 	"Origin":          "origin",
 	"User-Agent":      "user-agent",
 	"Accept-Language": "accept-language",
 }
 
-// describe makes descriptions of sockets for other nodes.
+// describe returns descriptions of sockets for other nodes, without sockets that have
+// disconnected.
 func describe(sockets []*Socket) []adapter.Socket {
 	all := make([]adapter.Socket, 0, len(sockets))
 	for _, s := range sockets {
@@ -65,11 +67,11 @@ func describe(sockets []*Socket) []adapter.Socket {
 	return all
 }
 
-// describe says nothing of a socket that is no longer there.
+// describe returns false if the socket has disconnected.
 func (s *Socket) describe() (adapter.Socket, bool) {
 	hs := s.Handshake()
-	told := handshakeJSON{
-		Headers: make(map[string]string, len(toldHeaders)),
+	h := handshakeJSON{
+		Headers: make(map[string]string, len(publicHeaders)),
 		Time:    hs.Time.Format(time.RFC3339Nano),
 		Address: hs.RemoteIP,
 		Xdomain: hs.Header.Get("Origin") != "",
@@ -77,55 +79,56 @@ func (s *Socket) describe() (adapter.Socket, bool) {
 		Issued:  hs.Time.UnixMilli(),
 		URL:     hs.Path,
 	}
-	for name, key := range toldHeaders {
+	for name, key := range publicHeaders {
 		if v := hs.Header.Get(name); v != "" {
-			told.Headers[key] = v
+			h.Headers[key] = v
 		}
 	}
-	handshake, err := json.Marshal(told)
+	handshake, err := json.Marshal(h)
 	if err != nil {
 		handshake = []byte("{}")
 	}
 	rooms := s.Rooms()
-	return adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.told()}, len(rooms) > 0
+	return adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public()}, len(rooms) > 0
 }
 
 func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
 	r := RemoteSocket{ns: ns, id: d.ID, rooms: d.Rooms}
-	var told struct {
+	var h struct {
 		Headers map[string]json.RawMessage `json:"headers"`
 		Issued  float64                    `json:"issued"`
 		Address string                     `json:"address"`
 		Secure  bool                       `json:"secure"`
 		URL     string                     `json:"url"`
 	}
-	_ = json.Unmarshal(d.Handshake, &told) // of a foreign node's: what can be read is taken
+	_ = json.Unmarshal(d.Handshake, &h) // other servers may send other fields: keep those that can be read
 	_ = json.Unmarshal(d.Data, &r.data)
 	r.handshake = RemoteHandshake{
-		Time:    time.UnixMilli(int64(told.Issued)),
-		Address: told.Address,
-		Secure:  told.Secure,
-		URL:     told.URL,
-		Header:  make(map[string]string, len(told.Headers)),
+		Time:    time.UnixMilli(int64(h.Issued)),
+		Address: h.Address,
+		Secure:  h.Secure,
+		URL:     h.URL,
+		Header:  make(map[string]string, len(h.Headers)),
 	}
-	for _, key := range toldHeaders {
+	for _, key := range publicHeaders {
 		var v string
-		if json.Unmarshal(told.Headers[key], &v) == nil && v != "" {
+		if json.Unmarshal(h.Headers[key], &v) == nil && v != "" {
 			r.handshake.Header[key] = v
 		}
 	}
 	return r
 }
 
-// FetchSockets returns the addressed sockets of all nodes. It waits as long as ctx
-// or, when it has no deadline, Config.Timeouts.Request says; then it returns what came,
-// with an error that wraps adapter.ErrIncomplete.
+// FetchSockets returns the addressed sockets of all nodes. It waits until all nodes have
+// replied, or until ctx ends, or for Config.Timeouts.Request if ctx has no deadline. If
+// replies are missing then, it returns the sockets it knows of and an error that wraps
+// adapter.ErrIncomplete.
 func (b Broadcast) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	var all []RemoteSocket
 	for _, d := range describe(b.Sockets()) {
 		all = append(all, newRemoteSocket(b.ns, d))
 	}
-	for r, err := range b.ns.server.ask(ctx, b.message(adapter.Fetch)) {
+	for r, err := range b.ns.server.request(ctx, b.message(adapter.Fetch)) {
 		if err != nil {
 			return all, err
 		}
@@ -155,8 +158,8 @@ func (u User) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	return all, errors.Join(errs...)
 }
 
-// AllRooms returns the names of all rooms of this namespace on all nodes, those of
-// the sockets' own IDs included, in no order. It waits as FetchSockets does.
+// AllRooms returns the names of all rooms of this namespace on all nodes, including the
+// rooms of the socket IDs, in no particular order. It waits like Broadcast.FetchSockets.
 func (n *Namespace) AllRooms(ctx context.Context) ([]string, error) {
 	seen := make(map[string]struct{})
 	var all []string
@@ -169,7 +172,7 @@ func (n *Namespace) AllRooms(ctx context.Context) ([]string, error) {
 		}
 	}
 	add(n.rooms.allNames())
-	for r, err := range n.server.ask(ctx, n.Broadcast().message(adapter.ListRooms)) {
+	for r, err := range n.server.request(ctx, n.Broadcast().message(adapter.ListRooms)) {
 		if err != nil {
 			return all, err
 		}
@@ -184,11 +187,11 @@ func (r RemoteSocket) ID() string { return r.id }
 // Rooms returns the rooms that the socket was in.
 func (r RemoteSocket) Rooms() []string { return r.rooms }
 
-// Handshake returns what is known of its handshake.
+// Handshake returns the public part of the socket's handshake.
 func (r RemoteSocket) Handshake() RemoteHandshake { return r.handshake }
 
-// Data decodes the value that the socket's Data had under key into v. It is
-// ErrMissingArg when there was none, or one that is not told to others (see
+// Data decodes the value that the socket's Data had under key into v. It returns
+// ErrMissingArg if there was none, or if it is not visible to other nodes (see
 // Data.Share).
 func (r RemoteSocket) Data(key string, v any) error {
 	text, ok := r.data[key]
@@ -203,8 +206,8 @@ func (r RemoteSocket) to() Broadcast { return r.ns.To(r.id) }
 // Emit sends an event to the socket. See Broadcast.Emit.
 func (r RemoteSocket) Emit(event string, args ...any) error { return r.to().Emit(event, args...) }
 
-// EmitWithAck sends an event and waits for the socket's answer: ErrDisconnected when
-// it has gone. See Broadcast.EmitWithAck.
+// EmitWithAck sends an event and waits for the socket's answer. It returns
+// ErrDisconnected if the socket has disconnected. See Broadcast.EmitWithAck.
 func (r RemoteSocket) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
 	answers, err := r.to().EmitWithAck(ctx, event, args...)
 	if len(answers) > 0 {

@@ -13,11 +13,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
-// maxServerSide is how many events of other nodes' servers may wait for their
-// handlers in one namespace.
-const maxServerSide = 1024
+// maxServerEvents is how many server-side events may wait for their handlers in one
+// namespace.
+const maxServerEvents = 1024
 
-// serverSide are the handlers of events between servers, and what waits for them.
+// serverSide holds the handlers for server-side events of one namespace, and queues the
+// events for them.
 type serverSide struct {
 	queue serial.Queue[func()]
 
@@ -26,8 +27,8 @@ type serverSide struct {
 }
 
 func (s *serverSide) start(n *Namespace) {
-	s.queue.MaxItems = maxServerSide
-	s.queue.Start(func(batch []func()) { // Server.Shutdown waits for it: each item is counted in running
+	s.queue.MaxItems = maxServerEvents
+	s.queue.Start(func(batch []func()) { // Server.Shutdown waits for it: running counts each item
 		for _, fn := range batch {
 			n.server.guard("OnServerSideEmit", fn)
 			n.server.running.Done()
@@ -35,20 +36,20 @@ func (s *serverSide) start(n *Namespace) {
 	})
 }
 
-// ServerEvent is an event that another node's server sent to the servers.
+// ServerEvent is an event that a server on another node sent with ServerSideEmit.
 type ServerEvent struct {
 	packet siopacket.Packet
 	args   []json.RawMessage
 
 	mu    sync.Mutex
-	reply func(adapter.Payload) // nil when no answer is wanted, or when it was given
+	reply func(adapter.Payload) // nil if no answer is expected, or after Ack
 	asked bool
 }
 
 // Event returns the event's name.
 func (e *ServerEvent) Event() string { return string(e.packet.Name) }
 
-// Args returns the arguments: raw JSON.
+// Args returns the arguments as raw JSON.
 func (e *ServerEvent) Args() []json.RawMessage { return e.args }
 
 // Bind decodes the arguments as Packet.Bind does.
@@ -56,12 +57,12 @@ func (e *ServerEvent) Bind(ptrs ...any) error {
 	return Answer{args: e.args, attachments: e.packet.Attachments}.Bind(ptrs...)
 }
 
-// WantsAck says whether the sender waits for an answer.
+// WantsAck reports whether the sender waits for an answer.
 func (e *ServerEvent) WantsAck() bool { return e.asked }
 
-// Ack answers: once, then it is ErrAcked. It may be called after the handler has
-// returned. Without somebody who waits it does nothing. An adapter may carry the first
-// argument only.
+// Ack answers the event. The second call returns ErrAcked. Ack may be called after the
+// handler has returned. It does nothing if the sender does not wait for an answer. Some
+// adapters carry the first argument only.
 func (e *ServerEvent) Ack(args ...any) error {
 	if !e.asked {
 		return nil
@@ -77,13 +78,13 @@ func (e *ServerEvent) Ack(args ...any) error {
 	if reply == nil {
 		return ErrAcked
 	}
-	reply(payloadOf(msgs))
+	reply(encodePayload(msgs))
 	return nil
 }
 
-// OnServerSideEmit adds a handler for an event that servers of other nodes send with
-// ServerSideEmit. Handlers of a namespace run one at a time, in the order in which
-// events came; 1024 may wait, and what comes beyond is dropped and logged.
+// OnServerSideEmit adds a handler for an event that servers on other nodes send with
+// ServerSideEmit. Handlers of a namespace run one at a time, in the order in which the
+// events arrive. Up to 1024 events may wait; further ones are dropped and logged.
 func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Namespace {
 	s := &n.serverSide
 	s.mu.Lock()
@@ -95,9 +96,8 @@ func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Nam
 	return n
 }
 
-// ServerSideEmit sends an event to the servers of all other nodes, not to sockets.
-// Without an adapter there is nobody, and nothing happens. Its errors are those of
-// Broadcast.Emit.
+// ServerSideEmit sends an event to the servers of all other nodes, not to sockets. It
+// does nothing without an adapter. Its errors are those of Broadcast.Emit.
 func (n *Namespace) ServerSideEmit(event string, args ...any) error {
 	m, err := n.serverSideMessage(event, args)
 	if err != nil || m == nil {
@@ -106,24 +106,24 @@ func (n *Namespace) ServerSideEmit(event string, args ...any) error {
 	return n.server.publish(m)
 }
 
-// ServerSideEmitWithAck sends an event to the servers of all other nodes and
-// collects one answer of each. It waits as long as ctx or, when it has no deadline,
-// Config.Timeouts.Request says: then it returns those that came, with ErrAckTimeout. A
-// node that has no handler for the event does not answer.
+// ServerSideEmitWithAck sends an event to the servers of all other nodes and collects
+// one answer of each. It waits until ctx ends, or for Config.Timeouts.Request if ctx has
+// no deadline, and then returns the answers it has, with ErrAckTimeout. A node without a
+// handler for the event does not answer.
 func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	m, err := n.serverSideMessage(event, args)
 	if err != nil || m == nil {
 		return nil, err
 	}
 	var answers []Answer
-	for r, e := range n.server.ask(ctx, m) {
+	for r, e := range n.server.request(ctx, m) {
 		switch {
 		case errors.Is(e, adapter.ErrIncomplete) && errors.Is(e, context.DeadlineExceeded):
 			err = ErrAckTimeout
 		case e != nil:
 			err = e
 		case r.Kind == adapter.Answered:
-			a, bad := answerOf(r.Payload)
+			a, bad := decodeAnswer(r.Payload)
 			if bad != nil {
 				return answers, fmt.Errorf("%w: %w", errProtocol, bad)
 			}
@@ -133,21 +133,22 @@ func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, arg
 	return answers, err
 }
 
-// serverSideMessage returns nil when there are no other nodes.
+// serverSideMessage returns nil without an adapter.
 func (n *Namespace) serverSideMessage(event string, args []any) (*adapter.Message, error) {
 	msgs, err := encodeEvent(n.name, event, 0, false, args)
 	if err != nil || n.server.cluster == nil {
 		return nil, err
 	}
-	return &adapter.Message{Kind: adapter.ServerSide, Namespace: n.name, Payload: payloadOf(msgs)}, nil
+	return &adapter.Message{Kind: adapter.ServerSide, Namespace: n.name, Payload: encodePayload(msgs)}, nil
 }
 
-// serverSide queues an event for its handlers. With reply, an answer is wanted. It
-// reports whether there is anybody who could give one.
-func (c *cluster) serverSide(ns *Namespace, m *adapter.Message, reply func(adapter.Payload)) bool {
-	_, packet, err := open(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
+// queueServerEvent queues an event of another node's server for its handlers. It calls
+// reply, unless it is nil, with the handlers' answer. It reports whether the event was
+// queued, so that it can be answered.
+func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func(adapter.Payload)) bool {
+	_, packet, err := decodePayload(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
 	if err != nil {
-		c.malformed(m, err)
+		c.logMalformed(m, err)
 		return false
 	}
 	ns.serverSide.mu.RLock()
@@ -165,14 +166,16 @@ func (c *cluster) serverSide(ns *Namespace, m *adapter.Message, reply func(adapt
 	})
 	if err != nil {
 		c.server.running.Done()
-		c.server.log.Warn("socketbridge: an event of another node's server was dropped", "namespace", ns.name, "error", err)
+		c.server.log.Warn("socketbridge: an event of a server on another node was dropped", "namespace", ns.name, "error", err)
 	}
 	return err == nil
 }
 
+// answerServerSide yields the answer that a handler gives to an event of another node's
+// server.
 func (c *cluster) answerServerSide(ctx context.Context, ns *Namespace, m *adapter.Message, yield func(*adapter.Reply) bool) {
 	replies := make(chan adapter.Payload, 1)
-	if !c.serverSide(ns, m, func(p adapter.Payload) { replies <- p }) {
+	if !c.queueServerEvent(ns, m, func(p adapter.Payload) { replies <- p }) {
 		return
 	}
 	select {

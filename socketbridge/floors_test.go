@@ -25,6 +25,7 @@ var floors = map[string]int{
 	"socketbridge/internal/eiopacket":      0,
 	"socketbridge/internal/siopacket":      0,
 	"socketbridge/internal/wsframe":        0,
+	"socketbridge/internal/presence":       1,
 	"socketbridge/internal/serial":         0,
 	"fibersession/internal/codec":          0,
 	"storage/memory":                       1,

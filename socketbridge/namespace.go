@@ -12,8 +12,8 @@ import (
 type Namespace struct {
 	server     *Server
 	name       string
-	rooms      rooms
-	past       past          // nil without recovery
+	rooms      roomIndex
+	log        recoveryLog
 	serverSide serverSide    // events of other nodes' servers
 	acks       atomic.Uint64 // the last acknowledgement ID; per namespace, so that a broadcast is encoded once
 
@@ -34,7 +34,8 @@ type settings struct {
 }
 
 func newNamespace(s *Server, name string) *Namespace {
-	n := &Namespace{server: s, name: name, past: newPast(s, name), settings: &settings{mode: s.cfg.Mode}}
+	n := &Namespace{server: s, name: name, settings: &settings{mode: s.cfg.Mode}}
+	n.log = newRecoveryLog(n)
 	n.serverSide.start(n)
 	if c := s.cluster; c != nil {
 		if c.watcher != nil {

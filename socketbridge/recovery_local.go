@@ -4,173 +4,208 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// history is what was sent in one namespace of this node within the recovery window,
-// in order, so that a socket that comes back can be sent what it missed. What is kept
-// is bounded: see Recovery.
-type history struct {
-	cfg   Recovery
-	keep  time.Duration // how long events are needed
-	epoch string        // of this process: an offset of another one means nothing here
+// localLog is the recoveryLog of one namespace in the memory of this node. Its size is
+// limited: see Recovery.
+type localLog struct {
+	*recoveryBase
+	ns     *Namespace
+	maxAge time.Duration
+	epoch  string // of this process: offsets of another process are invalid
 
-	// The lock is held while an event gets its place and is queued to its sockets, so
-	// that every client gets events in the order of their offsets. Queueing never
-	// waits.
+	// The lock is held while an event gets its position and is queued to its sockets, so
+	// that every client gets events in the order of their offsets. Queueing never blocks.
 	sync.Mutex
-	list   []*sent // consecutive places, oldest first
-	next   uint64  // the place of the next event
-	shares map[string]*share
-	timer  *time.Timer   // runs while something is kept
-	bytes  *atomic.Int64 // kept by all namespaces of the node
+	events []*loggedEvent // consecutive positions, oldest first
+	next   uint64         // position of the next event
+	quotas map[string]*quota
+	timer  *time.Timer // runs while events are kept
 	closed bool
 }
 
-// sent is one event that was sent, as it can be sent again.
-type sent struct {
+var _ recoveryLog = (*localLog)(nil)
+
+// loggedEvent is an event that can be replayed.
+type loggedEvent struct {
 	at         time.Time
 	to, except []string
-	share      string // under which it is counted; "" under none
+	quota      string // name of its quota, or ""
 	size       int
-	msgs       []transport.Message // without the offset; nil when it is kept no more
+	msgs       []transport.Message // without the offset; nil once its quota dropped it
 }
 
-// share is what is kept for one session, or for one room. More than a socket that
-// comes back may be sent would be of no use to anybody: so what goes beyond is dropped,
-// and one session cannot take the place of all others.
-type share struct {
-	bytes  int
-	places []uint64 // oldest first
+// quota counts the events that are kept for one session or one room. A socket cannot be
+// sent more than MaxBytesPerSession anyway, so events beyond that are dropped, and one
+// session cannot displace the events of all others.
+type quota struct {
+	bytes     int
+	positions []uint64 // oldest first
 }
 
-// sentOverhead is what an event costs beside its bytes, roughly.
-const sentOverhead = 200
+// quotaAll is the quota of events to all sockets. No room has that name.
+const quotaAll = reservedPrefix + "everybody"
 
-// sizeOf is what an event counts as.
-func sizeOf(msgs []transport.Message) int {
-	size := sentOverhead
-	for _, m := range msgs {
-		size += len(m.Data)
-	}
-	return size
-}
-
-func newHistory(s *Server) *history {
-	engine := &s.cfg.Engine
-	return &history{
-		cfg: s.recovery.cfg, bytes: &s.recovery.bytes,
-		keep:  s.recovery.cfg.Window + engine.PingInterval + engine.PingTimeout, // a broken connection is noticed late
-		epoch: rand.Text()[:10], next: 1, shares: make(map[string]*share),
+func newLocalLog(n *Namespace) *localLog {
+	base, engine := n.server.recovery, &n.server.cfg.Engine
+	return &localLog{
+		recoveryBase: base, ns: n,
+		maxAge: base.cfg.Window + engine.PingInterval + engine.PingTimeout, // a broken connection is noticed late
+		epoch:  rand.Text()[:10], next: 1, quotas: make(map[string]*quota),
 	}
 }
 
-var _ past = (*history)(nil)
+// emit implements eventLog.
+func (l *localLog) emit(s *Socket, msgs []transport.Message) error {
+	e := &loggedEvent{to: []string{s.id}, quota: s.recovery.quota, msgs: msgs}
+	return l.append(e, nil, 0, func() []*Socket { return []*Socket{s} })
+}
 
-// emit gives an event its place and queues it to the sockets it is for, but for from.
-func (h *history) emit(e *sent, from *Socket, flags transport.Flags, sockets func() []*Socket) (err error) {
-	e.size, e.at = sizeOf(e.msgs), time.Now()
-	h.Lock()
-	defer h.Unlock()
-	place := h.next
-	h.next++
-	h.list = append(h.list, e)
-	h.bytes.Add(int64(e.size))
-	if e.share != "" {
-		h.count(e.share, place, e.size)
+// broadcast implements eventLog.
+func (l *localLog) broadcast(b Broadcast, msgs []transport.Message) error {
+	l.send(b.to, b.except, b.from, b.flags, msgs)
+	return b.publish(msgs)
+}
+
+// deliver implements eventLog.
+func (l *localLog) deliver(m *adapter.Message, msgs []transport.Message) {
+	l.send(m.Rooms, m.Except, nil, flagsOf(m), msgs)
+}
+
+// send logs an event, unless it is volatile, and queues it to the sockets of this node.
+func (l *localLog) send(to, except []string, from *Socket, flags transport.Flags, msgs []transport.Message) {
+	if flags&transport.Volatile != 0 {
+		l.ns.sendLocal(to, except, from, flags, msgs)
+		return
 	}
-	h.trim(e.at)
-	if h.timer == nil && !h.closed {
-		h.timer = time.AfterFunc(h.keep, h.expire)
+	e := &loggedEvent{to: to, except: except, quota: l.quotaOf(to), msgs: msgs}
+	if from != nil {
+		e.except = append(slices.Clip(except), from.id)
 	}
-	numbered := withOffset(e.msgs, h.offset(place))
+	_ = l.append(e, from, flags, func() []*Socket { return l.ns.rooms.find(to, except) })
+}
+
+// append gives an event its position and queues it to sockets, except from.
+func (l *localLog) append(e *loggedEvent, from *Socket, flags transport.Flags, sockets func() []*Socket) (err error) {
+	e.size, e.at = eventSize(e.msgs), time.Now()
+	l.Lock()
+	defer l.Unlock()
+	position := l.next
+	l.next++
+	l.events = append(l.events, e)
+	l.logBytes.Add(int64(e.size))
+	if e.quota != "" {
+		l.count(e.quota, position, e.size)
+	}
+	l.trim(e.at)
+	if l.timer == nil && !l.closed {
+		l.timer = time.AfterFunc(l.maxAge, l.expire)
+	}
+	withOffset := appendOffset(e.msgs, l.offset(position))
 	for _, s := range sockets() {
 		if s != from {
-			err = errors.Join(err, s.take(place, flags, numbered, e.msgs))
+			err = errors.Join(err, s.queueLogged(position, flags, withOffset, e.msgs))
 		}
 	}
 	return err
 }
 
-// count counts an event in its share, and drops the oldest ones that go beyond it.
-func (h *history) count(name string, place uint64, size int) {
-	p := h.shares[name]
-	if p == nil {
-		p = &share{}
-		h.shares[name] = p
+// quotaOf returns the name of the quota of an event to these rooms: the quota of the
+// session if the room is that of a socket, else that of the room.
+func (l *localLog) quotaOf(to []string) string {
+	switch len(to) {
+	case 0:
+		return quotaAll
+	case 1:
+		if s := l.ns.rooms.get(to[0]); s != nil {
+			return s.recovery.quota
+		}
+		return to[0]
 	}
-	p.bytes += size
-	p.places = append(p.places, place)
-	for p.bytes > h.cfg.MaxBytesPerSession && len(p.places) > 1 {
-		e := h.list[p.places[0]-h.first()]
-		p.places = p.places[1:]
-		p.bytes -= e.size
-		h.bytes.Add(int64(sentOverhead - e.size))
-		e.msgs, e.share, e.size = nil, "", sentOverhead
+	return ""
+}
+
+// count adds an event to its quota and drops the quota's oldest events above the limit.
+func (l *localLog) count(name string, position uint64, size int) {
+	q := l.quotas[name]
+	if q == nil {
+		q = &quota{}
+		l.quotas[name] = q
+	}
+	q.bytes += size
+	q.positions = append(q.positions, position)
+	for q.bytes > l.cfg.MaxBytesPerSession && len(q.positions) > 1 {
+		e := l.events[q.positions[0]-l.first()]
+		q.positions = q.positions[1:]
+		q.bytes -= e.size
+		l.logBytes.Add(int64(eventOverhead - e.size))
+		e.msgs, e.quota, e.size = nil, "", eventOverhead
 	}
 }
 
-// first is the oldest place that is in the list. The caller holds the lock.
-func (h *history) first() uint64 { return h.next - uint64(len(h.list)) }
+// first returns the position of the oldest event. The caller holds the lock.
+func (l *localLog) first() uint64 { return l.next - uint64(len(l.events)) }
 
-// trim drops what is too old, and the oldest when there is too much.
-func (h *history) trim(now time.Time) {
+// trim drops events that are too old, and the oldest ones if the log is too large.
+func (l *localLog) trim(now time.Time) {
 	n := 0
-	for n < len(h.list) && (now.Sub(h.list[n].at) >= h.keep || h.bytes.Load() > int64(h.cfg.MaxBytes)) {
-		e := h.list[n]
-		h.bytes.Add(int64(-e.size))
-		if p := h.shares[e.share]; p != nil {
-			p.bytes -= e.size
-			if p.places = p.places[1:]; len(p.places) == 0 {
-				delete(h.shares, e.share)
+	for n < len(l.events) && (now.Sub(l.events[n].at) >= l.maxAge || l.logBytes.Load() > int64(l.cfg.MaxBytes)) {
+		e := l.events[n]
+		l.logBytes.Add(int64(-e.size))
+		if q := l.quotas[e.quota]; q != nil {
+			q.bytes -= e.size
+			if q.positions = q.positions[1:]; len(q.positions) == 0 {
+				delete(l.quotas, e.quota)
 			}
 		}
-		h.list[n] = nil
+		l.events[n] = nil
 		n++
 	}
-	if h.list = h.list[n:]; len(h.list) == 0 {
-		h.list = nil
+	if l.events = l.events[n:]; len(l.events) == 0 {
+		l.events = nil
 	}
 }
 
-// expire drops what is too old.
-func (h *history) expire() {
-	h.Lock()
-	defer h.Unlock()
+// expire drops events that are too old.
+func (l *localLog) expire() {
+	l.Lock()
+	defer l.Unlock()
 	now := time.Now()
-	h.trim(now)
-	if h.timer = nil; len(h.list) > 0 && !h.closed {
-		h.timer = time.AfterFunc(h.list[0].at.Add(h.keep).Sub(now), h.expire)
+	l.trim(now)
+	if l.timer = nil; len(l.events) > 0 && !l.closed {
+		l.timer = time.AfterFunc(l.events[0].at.Add(l.maxAge).Sub(now), l.expire)
 	}
 }
 
-// close drops everything.
-func (h *history) close() {
-	h.Lock()
-	defer h.Unlock()
-	h.closed = true
-	if h.timer != nil {
-		h.timer.Stop()
+// close implements eventLog.
+func (l *localLog) close() {
+	l.Lock()
+	defer l.Unlock()
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
 	}
-	h.list, h.shares = nil, make(map[string]*share)
+	l.events, l.quotas = nil, make(map[string]*quota)
 }
 
-// position returns the place of the newest event. The caller holds the lock.
-func (h *history) position() uint64 { return h.next - 1 }
+// position implements eventLog.
+func (l *localLog) position() uint64 { return l.next - 1 }
 
-func (h *history) offset(place uint64) string {
-	return h.epoch + "-" + strconv.FormatUint(place, 36)
+func (l *localLog) offset(position uint64) string {
+	return l.epoch + "-" + strconv.FormatUint(position, 36)
 }
 
-// place reads an offset that a client gave.
-func (h *history) place(offset string) (uint64, bool) {
-	digits, ok := strings.CutPrefix(offset, h.epoch+"-")
+// parseOffset implements eventLog.
+func (l *localLog) parseOffset(offset string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(offset, l.epoch+"-")
 	if !ok {
 		return 0, false
 	}
@@ -178,40 +213,129 @@ func (h *history) place(offset string) (uint64, bool) {
 	return n, err == nil
 }
 
-// catchUp implements past.
-func (h *history) catchUp(_ context.Context, c *catchUp) error {
-	h.Lock()
-	defer h.Unlock()
-	if c.upTo >= h.next || c.upTo+1 < h.first() {
+// read implements eventLog.
+func (l *localLog) read(_ context.Context, r *replay) error {
+	l.Lock()
+	defer l.Unlock()
+	if r.upTo >= l.next || r.upTo+1 < l.first() {
 		return errNotKept
 	}
-	for i := c.upTo + 1 - h.first(); i < uint64(len(h.list)); i++ {
-		e, place := h.list[i], h.first()+i
-		if !meant(c.rooms, e.to, e.except) {
+	for i := r.upTo + 1 - l.first(); i < uint64(len(l.events)); i++ {
+		e, position := l.events[i], l.first()+i
+		if !r.addressed(e.to, e.except) {
 			continue
 		}
 		if e.msgs == nil {
 			return errNotKept
 		}
-		if err := c.add(place, e.size, withOffset(e.msgs, h.offset(place))); err != nil {
+		if err := r.add(position, e.size, appendOffset(e.msgs, l.offset(position))); err != nil {
 			return err
 		}
 	}
-	c.upTo = h.position()
+	r.upTo = l.position()
 	return nil
 }
 
-// share returns under what an event is counted in the history: the session that it is
-// for, else its room.
-func (n *Namespace) share(to []string) string {
-	switch len(to) {
-	case 0:
-		return everybody
-	case 1:
-		if s := n.rooms.get(to[0]); s != nil {
-			return s.share
-		}
-		return to[0]
+// recoverable implements stateStore.
+func (*localLog) recoverable(reason Reason) bool { return connectionBroke(reason) }
+
+// save implements stateStore.
+func (l *localLog) save(st *savedState) { l.states.save(st) }
+
+// restore implements stateStore.
+func (l *localLog) restore(_ *Socket, pid string, o owner) *savedState {
+	return l.states.restore(pid, l.ns, o)
+}
+
+// memoryStates keeps the states of disconnected sockets in the memory of this node, for
+// all namespaces. Config.Recovery limits how many, and for how long.
+type memoryStates struct {
+	cfg Recovery
+
+	mu     sync.Mutex
+	byPID  map[string]*savedState
+	order  []*savedState // the first to expire first; some may no longer be in byPID
+	timer  *time.Timer   // runs while states are kept
+	closed bool
+}
+
+func (m *memoryStates) save(st *savedState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if m.closed || !now.Before(st.expires) {
+		return
 	}
-	return ""
+	if m.byPID == nil {
+		m.byPID = make(map[string]*savedState)
+	}
+	m.byPID[st.pid] = st
+	// A state that is saved again after its socket was refused expires before others.
+	at, _ := slices.BinarySearchFunc(m.order, st.expires, func(other *savedState, t time.Time) int {
+		if other.expires.After(t) {
+			return 1
+		}
+		return -1
+	})
+	m.order = slices.Insert(m.order, at, st)
+	for len(m.byPID) > m.cfg.MaxSockets {
+		m.dropFirst()
+	}
+	if m.timer == nil {
+		m.timer = time.AfterFunc(m.cfg.Window, m.expire)
+	}
+}
+
+// restore returns the state of pid and removes it, if it belongs to this namespace and
+// owner.
+func (m *memoryStates) restore(pid string, ns *Namespace, o owner) *savedState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	st := m.byPID[pid]
+	if st == nil || st.ns != ns || st.owner != o || !time.Now().Before(st.expires) {
+		return nil
+	}
+	delete(m.byPID, pid)
+	return st
+}
+
+// dropFirst drops the state that expires first. The caller holds the lock.
+func (m *memoryStates) dropFirst() {
+	st := m.order[0]
+	m.order[0] = nil
+	m.order = m.order[1:]
+	if m.byPID[st.pid] == st {
+		delete(m.byPID, st.pid)
+	}
+}
+
+// expire drops the states that have expired. One timer serves all states.
+func (m *memoryStates) expire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for len(m.order) > 0 && !now.Before(m.order[0].expires) {
+		m.dropFirst()
+	}
+	if m.timer = nil; len(m.order) > 0 && !m.closed {
+		m.timer = time.AfterFunc(m.order[0].expires.Sub(now), m.expire)
+	}
+}
+
+// close drops all states; later ones are not kept.
+func (m *memoryStates) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	if m.timer != nil {
+		m.timer.Stop()
+	}
+	m.byPID, m.order = nil, nil
+}
+
+// len returns how many states are kept.
+func (m *memoryStates) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.byPID)
 }

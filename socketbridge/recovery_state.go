@@ -2,91 +2,141 @@ package socketbridge
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
-	"maps"
-	"slices"
+	"crypto/rand"
 	"strings"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// keptState is what the adapter's log keeps of a socket for this package alone.
-type keptState struct {
-	stay
-	Types   map[string]string `json:"types,omitempty"` // see Data.tell
-	Expires int64             `json:"expires"`         // Unix time in milliseconds
+// savedState is the state of a disconnected socket.
+type savedState struct {
+	pid       string
+	ns        *Namespace
+	owner     owner
+	id        string
+	rooms     []string        // without the socket's own room and the reserved ones
+	addressed map[string]bool // all its rooms: events to these were addressed to it
+	data      *Data
+	positions      // zero if foreign
+	foreign   bool // saved by a server of Socket.IO for Node
+	expires   time.Time
 }
 
-// key names the owner where other programs may read it; "" is nobody in particular.
-func (o owner) key() string {
-	if o.session == noSession {
+// positions are positions in the event log that say which events a socket has received.
+// The JSON names are those of the stored form.
+type positions struct {
+	Joined    uint64 `json:"since"`  // of the log when the socket joined
+	Confirmed uint64 `json:"base"`   // the last that the client had received by then; 0: none
+	Queued    uint64 `json:"placed"` // the last event that was queued to the socket; 0: none
+	Left      uint64 `json:"left"`   // of the log when the socket was disconnected
+}
+
+// owner is the session and the user that a socket belongs to.
+type owner struct {
+	session string // pseudonym of the session; "" if the session has ended
+	user    string
+}
+
+// noSession is the session of an owner in a namespace that shares no session.
+const noSession = "none"
+
+func (s *Socket) owner() owner {
+	if s.session == nil {
+		return owner{session: noSession}
+	}
+	return owner{session: s.session.Pseudonym("recovery"), user: s.session.User()}
+}
+
+// connectionBroke reports whether a reason means that the connection was lost, rather
+// than closed on purpose.
+func connectionBroke(r Reason) bool {
+	return r == transport.TransportClose || r == transport.TransportError || r == transport.PingTimeout
+}
+
+// register implements recoveryLog.
+func (b *recoveryBase) register(s *Socket) string {
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	if s.client.plain != nil || refused {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("recovery\x00" + o.session + "\x00" + o.user))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	rec := s.recovery
+	if rec.pid = rand.Text() + rand.Text(); rec.restored != nil { // 256 bits
+		rec.pid = rec.restored.pid
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.connected == nil {
+		b.connected = make(map[string]*Socket)
+	}
+	b.connected[rec.pid] = s
+	return rec.pid
 }
 
-// keep has the adapter's log keep the remains. It waits, with a deadline.
-func (l *remains) keep() {
-	s := l.ns.server
-	ttl := min(time.Until(l.expires), s.recovery.cfg.Window)
-	if ttl <= 0 {
+// capture implements recoveryLog.
+func (*recoveryBase) capture(s *Socket, reason Reason) *savedState {
+	log := s.ns.log
+	if !log.recoverable(reason) || s.client.plain != nil || s.session != nil && s.session.Err() != nil {
+		return nil
+	}
+	st := &savedState{pid: s.recovery.pid, ns: s.ns, owner: s.owner(), id: s.id, data: s.data.clone()}
+	log.Lock()
+	st.positions = s.recovery.positions
+	st.Left = max(log.position(), st.Queued)
+	log.Unlock()
+	st.setRooms(s.Rooms())
+	return st
+}
+
+// setRooms sets the rooms that the socket was in.
+func (st *savedState) setRooms(rooms []string) {
+	st.addressed = make(map[string]bool, len(rooms))
+	for _, name := range rooms {
+		st.addressed[name] = true
+		if name != st.id && !strings.HasPrefix(name, reservedPrefix) {
+			st.rooms = append(st.rooms, name)
+		}
+	}
+}
+
+// detach implements recoveryLog.
+func (b *recoveryBase) detach(s *Socket, st *savedState) {
+	pid := s.recovery.pid
+	if pid == "" {
 		return
 	}
-	data, types := l.data.tell()
-	state, err := json.Marshal(keptState{stay: l.stay, Types: types, Expires: l.expires.UnixMilli()})
-	if l.foreign {
-		state = nil
+	if st != nil {
+		st.expires = time.Now().Add(b.cfg.Window)
+		s.ns.log.save(st)
 	}
-	if err == nil {
-		ctx, cancel := context.WithTimeout(s.cluster.ctx, s.cfg.Timeouts.Request)
-		defer cancel()
-		err = s.kept().Keep(ctx, &adapter.RecoveryState{
-			Namespace: l.ns.name, PID: l.pid, ID: l.id, Rooms: slices.Sorted(maps.Keys(l.meant)),
-			Data: data, Owner: l.owner.key(), State: state,
-		}, ttl)
-	}
-	if err != nil {
-		s.log.Warn("socketbridge: a client that comes back will get a new socket: its state was not kept", "namespace", l.ns.name, "error", err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.connected[pid] == s {
+		delete(b.connected, pid)
 	}
 }
 
-// takeKept returns what the adapter's log keeps under pid for an owner, once, or nil.
-func (s *Socket) takeKept(pid string, who owner) *remains {
-	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.Timeouts.Request)
+// connectedSocket returns the owner's connected socket with this private ID, or nil.
+func (b *recoveryBase) connectedSocket(pid string, ns *Namespace, o owner) *Socket {
+	b.mu.Lock()
+	s := b.connected[pid]
+	b.mu.Unlock()
+	if s == nil || s.ns != ns || s.owner() != o {
+		return nil
+	}
+	return s
+}
+
+// closeConnection ends the connection of a socket whose client has already reconnected,
+// and waits until the socket's handlers have returned.
+func (old *Socket) closeConnection(ctx context.Context) {
+	old.client.conn.Close(transport.TransportClose)
+	ctx, cancel := context.WithTimeout(ctx, old.server().cfg.Timeouts.Connect)
 	defer cancel()
-	r, err := s.server().kept().Take(ctx, s.ns.name, pid, who.key())
-	if err != nil {
-		s.log().Warn("socketbridge: a client gets a new socket: whether its state is kept cannot be read", "error", err)
+	select {
+	case <-old.finished.Done():
+	case <-ctx.Done():
 	}
-	if r == nil || err != nil {
-		return nil
-	}
-	left := &remains{pid: pid, ns: s.ns, owner: who, id: r.ID, foreign: r.State == nil}
-	var state keptState
-	left.expires = time.Now().Add(s.server().recovery.cfg.Window)
-	if !left.foreign {
-		err = json.Unmarshal(r.State, &state)
-		left.stay, left.expires = state.stay, time.UnixMilli(state.Expires)
-	}
-	if err == nil {
-		left.data, err = retold(r.Data, state.Types)
-	}
-	rooms := r.Rooms
-	if left.foreign { // the bridge's own rooms are not for others to name
-		rooms = appRooms(rooms)
-	}
-	left.in(rooms)
-	left.meant[left.id] = true
-	if err == nil {
-		err = checkRoomNames(left.rooms)
-	}
-	if err != nil || left.id == "" || len(left.id) > maxPID || strings.HasPrefix(left.id, reservedPrefix) || len(left.rooms) > s.server().cfg.Limits.MaxRooms {
-		s.log().Warn("socketbridge: a client gets a new socket: what is kept of it is malformed", "error", err)
-		return nil
-	}
-	return left
 }

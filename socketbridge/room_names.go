@@ -17,9 +17,6 @@ const reservedPrefix = "fiberbridge:"
 // emptyRoom is a room that is always empty.
 const emptyRoom = reservedPrefix + "nobody"
 
-// everybody is the share of events that are sent to all sockets. No room has this name.
-const everybody = reservedPrefix + "everybody"
-
 // sessionRoom returns the name of the room of a session's sockets. It is derived from the
 // session's lineage: it stays the same when the session gets a new ID, and does not reveal
 // the ID.

@@ -8,44 +8,47 @@ import (
 	"sync/atomic"
 )
 
-// rooms says which sockets of this node are where, for one namespace. Rooms exist
-// while somebody is in them. The zero value is ready.
-type rooms struct {
+// roomIndex holds the sockets of one namespace on this node, and the rooms that they are
+// in. A room exists while it has members. The zero value is ready to use.
+type roomIndex struct {
 	mu      sync.RWMutex
-	sockets map[string]*Socket // by ID: each is also a room of its own
+	sockets map[string]*Socket // by ID: each ID is also the name of a room
 	members map[string]*room   // by name
-	list    []*Socket          // snapshot of sockets; nil when out of date
+	list    []*Socket          // snapshot of sockets; nil if outdated
 
-	watch func(name string, private, open bool) // hears of rooms, with mu held; nil when nobody listens
+	// watch is called with mu held when a room gets its first member (open) or loses its
+	// last. Private rooms are those of the socket IDs. watch may be nil.
+	watch func(name string, private, open bool)
 }
 
-// room is a set of sockets. Broadcasts read the list without the lock: once it has
-// been lent to one, sockets are still appended to it, but none in it is moved any more.
+// room is a set of sockets. Broadcasts read list without the lock. While shared is set,
+// sockets may still be appended, but no element in place is changed.
 type room struct {
-	name string
-	list []*Socket
-	lent atomic.Bool
+	name   string
+	list   []*Socket
+	shared atomic.Bool
 }
 
-// seats are the rooms that one socket is in, its own apart. They belong to the lock of
-// its namespace's rooms.
-type seats struct {
-	list []seat
-	own  int // how many of them are the bridge's
+// joinedRooms lists the rooms of one socket, without the room of its ID. It is guarded by
+// roomIndex.mu.
+type joinedRooms struct {
+	list     []membership
+	reserved int // how many of them have reserved names
 }
 
-// seat is a room, and where in its list the socket is.
-type seat struct {
+// membership is a room and the index of the socket in the room's list.
+type membership struct {
 	room *room
 	at   int
 }
 
-// index returns where in the list of s the room is, or -1.
-func (s *seats) index(rm *room) int {
-	return slices.IndexFunc(s.list, func(seat seat) bool { return seat.room == rm })
+// index returns the index of a room in the list, or -1.
+func (j *joinedRooms) index(rm *room) int {
+	return slices.IndexFunc(j.list, func(m membership) bool { return m.room == rm })
 }
 
-func (r *rooms) enter(s *Socket) {
+// addSocket adds s to the namespace.
+func (r *roomIndex) addSocket(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets == nil {
@@ -59,8 +62,8 @@ func (r *rooms) enter(s *Socket) {
 	}
 }
 
-// leaveAll takes s out of everything.
-func (r *rooms) leaveAll(s *Socket) {
+// removeSocket removes s from all its rooms and from the namespace.
+func (r *roomIndex) removeSocket(s *Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets[s.id] != s {
@@ -71,15 +74,16 @@ func (r *rooms) leaveAll(s *Socket) {
 	if r.watch != nil {
 		r.watch(s.id, true, false)
 	}
-	for len(s.seats.list) > 0 {
-		r.drop(s, len(s.seats.list)-1)
+	for len(s.joined.list) > 0 {
+		r.remove(s, len(s.joined.list)-1)
 	}
-	s.seats = seats{}
+	s.joined = joinedRooms{}
 }
 
-// join adds s to names: all of them, or none when an app may not join one, or when it
-// would then be in more than limit rooms, the bridge's own apart.
-func (r *rooms) join(s *Socket, names []string, limit int) error {
+// join adds s to all of the named rooms. It adds s to none and returns ErrRoomName if a
+// name is invalid or reserved, ErrTooManyRooms if s would be in more than limit rooms,
+// not counting reserved ones, or ErrDisconnected.
+func (r *roomIndex) join(s *Socket, names []string, limit int) error {
 	if err := checkRoomNames(names); err != nil {
 		return err
 	}
@@ -90,11 +94,11 @@ func (r *rooms) join(s *Socket, names []string, limit int) error {
 	}
 	more := 0
 	for i, name := range names {
-		if !r.isIn(s, name) && !slices.Contains(names[:i], name) {
+		if !r.contains(name, s) && !slices.Contains(names[:i], name) {
 			more++
 		}
 	}
-	if len(s.seats.list)-s.seats.own+more > limit {
+	if len(s.joined.list)-s.joined.reserved+more > limit {
 		return ErrTooManyRooms
 	}
 	for _, name := range names {
@@ -103,8 +107,8 @@ func (r *rooms) join(s *Socket, names []string, limit int) error {
 	return nil
 }
 
-// joinOwn adds s to a room of the bridge's, whatever the limit.
-func (r *rooms) joinOwn(s *Socket, name string) error {
+// joinReserved adds s to a room with a reserved name, regardless of the limit.
+func (r *roomIndex) joinReserved(s *Socket, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets[s.id] != s {
@@ -114,14 +118,14 @@ func (r *rooms) joinOwn(s *Socket, name string) error {
 	return nil
 }
 
-// isIn says whether s has joined a room. The caller holds the lock.
-func (r *rooms) isIn(s *Socket, name string) bool {
+// contains reports whether s has joined a room. The caller holds the lock.
+func (r *roomIndex) contains(name string, s *Socket) bool {
 	rm := r.members[name]
-	return rm != nil && s.seats.index(rm) >= 0
+	return rm != nil && s.joined.index(rm) >= 0
 }
 
 // add adds s to a room. The caller holds the lock.
-func (r *rooms) add(s *Socket, name string) {
+func (r *roomIndex) add(s *Socket, name string) {
 	rm := r.members[name]
 	if rm == nil {
 		rm = &room{name: name}
@@ -129,46 +133,47 @@ func (r *rooms) add(s *Socket, name string) {
 		if r.watch != nil {
 			r.watch(name, false, true)
 		}
-	} else if s.seats.index(rm) >= 0 {
+	} else if s.joined.index(rm) >= 0 {
 		return
 	}
 	if strings.HasPrefix(name, reservedPrefix) {
-		s.seats.own++
+		s.joined.reserved++
 	}
-	s.seats.list = append(s.seats.list, seat{rm, len(rm.list)})
+	s.joined.list = append(s.joined.list, membership{rm, len(rm.list)})
 	rm.list = append(rm.list, s)
 }
 
-func (r *rooms) leave(s *Socket, names []string) {
+// leave removes s from the named rooms.
+func (r *roomIndex) leave(s *Socket, names []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range names {
 		if rm := r.members[name]; rm != nil {
-			if i := s.seats.index(rm); i >= 0 {
-				r.drop(s, i)
+			if i := s.joined.index(rm); i >= 0 {
+				r.remove(s, i)
 			}
 		}
 	}
 }
 
-// drop takes s out of the room that is i-th of its seats. In both lists the last takes
-// the free place. The caller holds the lock.
-func (r *rooms) drop(s *Socket, i int) {
-	rm, at := s.seats.list[i].room, s.seats.list[i].at
-	end := len(s.seats.list) - 1
-	s.seats.list[i], s.seats.list[end] = s.seats.list[end], seat{}
-	s.seats.list = s.seats.list[:end]
+// remove removes s from the i-th of its joined rooms. In both lists, the last element
+// moves to the free index. The caller holds the lock.
+func (r *roomIndex) remove(s *Socket, i int) {
+	rm, at := s.joined.list[i].room, s.joined.list[i].at
+	end := len(s.joined.list) - 1
+	s.joined.list[i], s.joined.list[end] = s.joined.list[end], membership{}
+	s.joined.list = s.joined.list[:end]
 	if strings.HasPrefix(rm.name, reservedPrefix) {
-		s.seats.own--
+		s.joined.reserved--
 	}
-	if rm.lent.Swap(false) {
+	if rm.shared.Swap(false) {
 		rm.list = slices.Clone(rm.list)
 	}
 	end = len(rm.list) - 1
 	if at != end {
 		last := rm.list[end]
 		rm.list[at] = last
-		last.seats.list[last.seats.index(rm)].at = at
+		last.joined.list[last.joined.index(rm)].at = at
 	}
 	rm.list[end] = nil
 	rm.list = rm.list[:end]
@@ -180,23 +185,23 @@ func (r *rooms) drop(s *Socket, i int) {
 	}
 }
 
-// names returns the rooms of s, its own first and the others sorted.
-func (r *rooms) names(s *Socket) []string {
+// names returns the rooms of s: first that of its ID, then the others, sorted.
+func (r *roomIndex) names(s *Socket) []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.sockets[s.id] != s {
 		return nil
 	}
-	names := make([]string, 0, 1+len(s.seats.list))
-	for _, seat := range s.seats.list {
-		names = append(names, seat.room.name)
+	names := make([]string, 0, 1+len(s.joined.list))
+	for _, m := range s.joined.list {
+		names = append(names, m.room.name)
 	}
 	slices.Sort(names)
 	return slices.Insert(names, 0, s.id)
 }
 
-// allNames returns the names of all rooms, those of the sockets' IDs included.
-func (r *rooms) allNames() []string {
+// allNames returns the names of all rooms, including those of the socket IDs.
+func (r *roomIndex) allNames() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	names := make([]string, 0, len(r.sockets)+len(r.members))
@@ -209,20 +214,21 @@ func (r *rooms) allNames() []string {
 	return names
 }
 
-func (r *rooms) get(id string) *Socket {
+// get returns the socket with this ID, or nil.
+func (r *roomIndex) get(id string) *Socket {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.sockets[id]
 }
 
-func (r *rooms) counts() (sockets, rooms int) {
+func (r *roomIndex) counts() (sockets, rooms int) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return len(r.sockets), len(r.sockets) + len(r.members)
 }
 
-// all returns every socket. The slice is shared: it must not be changed.
-func (r *rooms) all() []*Socket {
+// all returns all sockets. The slice is shared: callers must not change it.
+func (r *roomIndex) all() []*Socket {
 	r.mu.RLock()
 	list, n := r.list, len(r.sockets)
 	r.mu.RUnlock()
@@ -240,8 +246,8 @@ func (r *rooms) all() []*Socket {
 	return r.list
 }
 
-// in returns the sockets of one room. The slice is shared: it must not be changed.
-func (r *rooms) in(name string) []*Socket {
+// in returns the sockets of one room. The slice is shared: callers must not change it.
+func (r *roomIndex) in(name string) []*Socket {
 	own, list := r.lookup(name)
 	if own == nil || slices.Contains(list, own) {
 		return list
@@ -249,23 +255,23 @@ func (r *rooms) in(name string) []*Socket {
 	if len(list) == 0 {
 		return []*Socket{own}
 	}
-	return append(slices.Clip(list), own) // somebody joined the room of another socket
+	return append(slices.Clip(list), own) // other sockets have joined the room of its ID
 }
 
-// lookup returns the socket whose own room name is, and the members of the room.
-func (r *rooms) lookup(name string) (own *Socket, list []*Socket) {
+// lookup returns the socket with that ID, if any, and the members of the room.
+func (r *roomIndex) lookup(name string) (own *Socket, list []*Socket) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if rm := r.members[name]; rm != nil {
-		rm.lent.Store(true)
+		rm.shared.Store(true)
 		list = rm.list
 	}
 	return r.sockets[name], list
 }
 
-// find returns the sockets that are in any of to (all when it is empty) and in
-// none of except. The slice may be shared: it must not be changed.
-func (r *rooms) find(to, except []string) []*Socket {
+// find returns the sockets that are in any of to (all if to is empty) and in none of
+// except. The slice may be shared: callers must not change it.
+func (r *roomIndex) find(to, except []string) []*Socket {
 	if len(except) == 0 {
 		switch len(to) {
 		case 0:
@@ -274,24 +280,24 @@ func (r *rooms) find(to, except []string) []*Socket {
 			return r.in(to[0])
 		}
 	}
-	out := make(map[*Socket]struct{})
+	set := make(map[*Socket]struct{})
 	if len(to) == 0 {
 		for _, s := range r.all() {
-			out[s] = struct{}{}
+			set[s] = struct{}{}
 		}
 	}
 	for _, name := range to {
 		for _, s := range r.in(name) {
-			out[s] = struct{}{}
+			set[s] = struct{}{}
 		}
 	}
 	for _, name := range except {
 		for _, s := range r.in(name) {
-			delete(out, s)
+			delete(set, s)
 		}
 	}
-	found := make([]*Socket, 0, len(out))
-	for s := range out {
+	found := make([]*Socket, 0, len(set))
+	for s := range set {
 		found = append(found, s)
 	}
 	return found

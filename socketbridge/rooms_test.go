@@ -14,7 +14,7 @@ func TestRoomsModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 4
-		var r rooms
+		var r roomIndex
 		var sockets []*Socket
 		model := map[*Socket]map[string]bool{} // entered sockets and their rooms
 		var lent, was []*Socket                // what a broadcast goes through, and what it was
@@ -31,7 +31,7 @@ func TestRoomsModel(t *testing.T) {
 				s := socket.Draw(t, "socket")
 				if model[s] == nil {
 					model[s] = map[string]bool{}
-					r.enter(s)
+					r.addSocket(s)
 				}
 			},
 			"join": func(t *rapid.T) {
@@ -69,7 +69,7 @@ func TestRoomsModel(t *testing.T) {
 			},
 			"leaveAll": func(t *rapid.T) {
 				s := socket.Draw(t, "socket")
-				r.leaveAll(s)
+				r.removeSocket(s)
 				delete(model, s)
 			},
 			"lend": func(t *rapid.T) {
@@ -114,9 +114,9 @@ func TestRoomsModel(t *testing.T) {
 
 func TestRoomNames(t *testing.T) {
 	t.Parallel()
-	var r rooms
+	var r roomIndex
 	s := &Socket{id: "me"}
-	r.enter(s)
+	r.addSocket(s)
 	long := string(make([]byte, maxRoomName+1))
 	for _, tt := range []struct {
 		name, room string

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -39,10 +40,10 @@ type Server struct {
 
 	rateLimits *rateLimits // nil without limits
 	perSession sessionCounts
-	users      users
-	cluster    *cluster   // nil without an adapter
-	presence   *presences // nil when this node alone matters
-	recovery   *recovery  // nil when there is none
+	users      userTable
+	cluster    *cluster           // nil without an adapter
+	presence   *presence.Registry // nil if OnPresence covers this node only
+	recovery   *recoveryBase
 
 	closing atomic.Bool
 	running serial.Group // goroutines that run user code
@@ -63,7 +64,7 @@ func New(config ...Config) *Server {
 	s.users.server, s.users.grace, s.users.limit = s, cfg.Presence.Grace, cfg.Limits.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
 	s.rateLimits = newRateLimits(cfg)
-	s.recovery = newRecovery(cfg.Recovery)
+	s.recovery = newRecoveryBase(cfg.Recovery)
 	var hooks engineio.Hooks
 	if cfg.Sessions != nil {
 		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted, SessionCookie: cfg.Sessions.CookieName}
@@ -131,13 +132,11 @@ func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 // the connections at once and returns ctx's error. Further calls wait for the same end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
-	s.handOver(ctx)
+	s.handOverUsers(ctx)
 	s.users.close()
-	if s.recovery != nil {
-		s.recovery.close()
-		for _, ns := range s.allNamespaces() {
-			ns.past.close()
-		}
+	s.recovery.states.close()
+	for _, ns := range s.allNamespaces() {
+		ns.log.close()
 	}
 	err := s.running.Wait(ctx)
 	if err != nil {
@@ -150,7 +149,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = s.running.Wait(ctx) // for the disconnect handlers
 	}
 	err = errors.Join(err, s.cluster.close(ctx))
-	s.presence.close(ctx)
+	s.closePresence(ctx)
 	if err != nil {
 		return err
 	}
@@ -181,10 +180,7 @@ type Stats struct {
 // Stats returns the current counts. They all fall to 0 after the last client has
 // disconnected and the grace periods of presence and recovery have passed.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.perSession.len(), Users: s.users.len(), Engine: s.engine.Stats()}
-	if s.recovery != nil {
-		st.Recoverable = s.recovery.len()
-	}
+	st := Stats{Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Engine: s.engine.Stats()}
 	s.clientsMu.Lock()
 	st.Connections = len(s.clients)
 	s.clientsMu.Unlock()

@@ -74,8 +74,8 @@ func (s *Socket) connectInvalid(err error) bool {
 	s.muted.Store(true)
 	s.mu.Lock()
 	s.refused = true
-	if s.left != nil {
-		s.left = nil // with it, the events that a recovered socket missed
+	if s.recovery.restored != nil {
+		s.recovery.restored = nil // the client must not get the events that it missed
 	}
 	s.early, s.held = nil, nil // emitted by middlewares for a client that would be admitted
 	s.mu.Unlock()

@@ -42,7 +42,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		s.log.Warn("socketbridge: the session of a handshake could not be loaded; namespaces that share it refuse the client", "error", err)
 		return &lifted{err: err}, nil
 	}
-	if s.users.full(h.User()) {
+	if s.users.atLimit(h.User()) {
 		h.Release()
 		s.log.Warn("socketbridge: a handshake was refused: the user has too many connections (Config.Limits.MaxConnsPerUser)", "limit", s.cfg.Limits.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}

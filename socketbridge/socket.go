@@ -38,10 +38,10 @@ type Socket struct {
 	ctx      serial.Context // see Context
 	done     serial.Signal  // fired when the socket is disconnected
 	data     Data
-	seats    seats
+	joined   joinedRooms
 
-	*trail                 // of recovery; noTrail without it
-	finished serial.Signal // fired after the socket's last handler has returned
+	recovery *recoveryRecord // noRecovery without Config.Recovery
+	finished serial.Signal   // fired after the socket's last handler has returned
 
 	identity identity
 
@@ -58,22 +58,6 @@ type Socket struct {
 	expelled bool        // the session has ended and sessionEnded disconnects the socket
 	refused  bool        // the client was not admitted; the socket only runs OnInvalidSession handlers
 }
-
-// trail is what recovery knows of a socket.
-type trail struct {
-	pid    string   // the private ID, which only the client knows
-	left   *remains // what it took over; nil when it is new
-	missed *catchUp // what it has missed, until the client is told; nil when it is new
-	since  uint64   // the last place in the past before it was there
-	base   uint64   // the last place that its client had got then; 0: none
-	placed uint64   // the place of the last event queued to it; guarded by the past's lock
-	caught uint64   // the place up to which it was told what it missed; likewise
-	share  string   // under which what is emitted to it alone is counted
-}
-
-// noTrail stands for the trails of all sockets where there is no recovery. It never
-// changes.
-var noTrail trail
 
 // noHooks is shared by all sockets without handlers of their own. It is never modified.
 var noHooks hooks
@@ -106,10 +90,7 @@ type early struct {
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
-	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, trail: &noTrail, hooks: &noHooks}
-	if ns.server.recovery != nil {
-		s.trail = new(trail)
-	}
+	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, recovery: ns.log.newRecord(), hooks: &noHooks}
 	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.Limits.MaxInbox
 	return s
 }
@@ -222,13 +203,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	switch h := s.ns.past.(type) {
-	case *tail:
-		return h.emitTo(s, msgs)
-	case *history:
-		return h.emit(&sent{to: []string{s.id}, share: s.share, msgs: msgs}, nil, 0, func() []*Socket { return []*Socket{s} })
-	}
-	return s.send(0, msgs)
+	return s.ns.log.emit(s, msgs)
 }
 
 // Join adds the socket to all of rooms. If it returns ErrTooManyRooms, ErrRoomName or

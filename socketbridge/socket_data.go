@@ -6,18 +6,20 @@ import (
 	"maps"
 	"reflect"
 	"sync"
+
+	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// Data is a set of values under keys, safe for concurrent use. The zero value is
-// empty and ready.
+// Data is a set of values under keys. The zero value is empty and ready to use. It is
+// safe for concurrent use.
 //
-// FetchSockets tells other nodes of values that are texts, numbers or bools, and of
-// those that were put there with Share. The others stay here: they may change at any
-// time, and may be no data at all.
+// FetchSockets shows other nodes the values that are strings, numbers or bools, and
+// those that were set with Share. Other values stay on this node: they may change at any
+// time, and may not be encodable.
 type Data struct {
 	mu     sync.RWMutex
 	m      map[string]any
-	shared map[string]json.RawMessage // of m
+	shared map[string]json.RawMessage // the JSON of values in m that were set with Share
 }
 
 // Get returns the value under key, or nil.
@@ -27,7 +29,7 @@ func (d *Data) Get(key string) any {
 	return d.m[key]
 }
 
-// Set puts value under key.
+// Set sets the value under key.
 func (d *Data) Set(key string, value any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -38,8 +40,9 @@ func (d *Data) Set(key string, value any) {
 	delete(d.shared, key)
 }
 
-// Share is Set for a value of any type that other nodes shall see (FetchSockets): as
-// JSON, as it is now. An error says that it cannot be encoded; then nothing was set.
+// Share sets the value under key and makes it visible to other nodes (FetchSockets),
+// whatever its type. Other nodes see the JSON that the value has now. If it cannot be
+// encoded, Share returns an error and sets nothing.
 func (d *Data) Share(key string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -57,76 +60,67 @@ func (d *Data) Share(key string, value any) error {
 	return nil
 }
 
-// told returns what other nodes may see, as a JSON object.
-func (d *Data) told() []byte {
-	text, _ := d.tell()
+// Delete removes key.
+func (d *Data) Delete(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.m, key)
+	delete(d.shared, key)
+}
+
+// public returns the values that other nodes may see, as a JSON object.
+func (d *Data) public() []byte {
+	text, _ := d.split()
 	return text
 }
 
-// tell returns what other nodes may see, and of what basic types the values are.
-func (d *Data) tell() (text []byte, types map[string]string) {
+// encode returns the values that other nodes may see as a JSON object, and those of them
+// that have one of Go's basic types encoded by fibersession.Typed, which keeps the types.
+func (d *Data) encode() (text, typed []byte, err error) {
+	text, basic := d.split()
+	if len(basic) > 0 {
+		typed, err = new(fibersession.Typed).Encode(basic)
+	}
+	return text, typed, err
+}
+
+// split returns the values that other nodes may see as a JSON object, and those of them
+// that have one of Go's basic types.
+func (d *Data) split() (text []byte, basic map[string]any) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	told := make(map[string]json.RawMessage, len(d.m))
-	types = make(map[string]string)
+	public := make(map[string]json.RawMessage, len(d.m))
+	basic = make(map[string]any)
 	for key, value := range d.m {
 		if text := d.shared[key]; text != nil {
-			told[key] = text
-		} else if text := scalar(value); text != nil {
-			told[key] = text
-			if t := reflect.TypeOf(value); basicTypes[t.String()] == t {
-				types[key] = t.String()
+			public[key] = text
+		} else if text := scalarJSON(value); text != nil {
+			public[key] = text
+			if isBasic(value) {
+				basic[key] = value
 			}
 		}
 	}
-	text, err := json.Marshal(told)
+	text, err := json.Marshal(public)
 	if err != nil {
 		return []byte("{}"), nil
 	}
-	return text, types
+	return text, basic
 }
 
-// basicTypes are the types that told values get back, by their names.
-var basicTypes = func() map[string]reflect.Type {
-	types := make(map[string]reflect.Type)
-	for _, v := range []any{
-		"", false, 0, int8(0), int16(0), int32(0), int64(0),
-		uint(0), uint8(0), uint16(0), uint32(0), uint64(0), uintptr(0), float32(0), float64(0),
-	} {
-		types[reflect.TypeOf(v).String()] = reflect.TypeOf(v)
+// isBasic reports whether value has one of Go's basic types, and not a named type with
+// such an underlying type.
+func isBasic(value any) bool {
+	switch value.(type) {
+	case string, bool, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, uintptr, float32, float64:
+		return true
 	}
-	return types
-}()
-
-// retold makes Data of what was told. Values of other types than basic ones are what
-// JSON makes of them, and are shared.
-func retold(text []byte, types map[string]string) (*Data, error) {
-	var told map[string]json.RawMessage
-	if err := json.Unmarshal(text, &told); err != nil {
-		return nil, err
-	}
-	d := &Data{m: make(map[string]any, len(told)), shared: make(map[string]json.RawMessage)}
-	for key, text := range told {
-		if t := basicTypes[types[key]]; t != nil {
-			v := reflect.New(t)
-			if err := json.Unmarshal(text, v.Interface()); err != nil {
-				return nil, err
-			}
-			d.m[key] = v.Elem().Interface()
-			continue
-		}
-		var v any
-		if err := json.Unmarshal(text, &v); err != nil {
-			return nil, err
-		}
-		d.m[key], d.shared[key] = v, text
-	}
-	return d, nil
+	return false
 }
 
-// scalar returns the JSON of a value that cannot change and runs no code of the
-// app's when it is encoded, or nil.
-func scalar(value any) json.RawMessage {
+// scalarJSON returns the JSON of a string, bool or number, or nil for any other value.
+// It runs no code of the app.
+func scalarJSON(value any) json.RawMessage {
 	v := reflect.ValueOf(value)
 	switch k := v.Kind(); {
 	case k == reflect.String:
@@ -149,25 +143,46 @@ func scalar(value any) json.RawMessage {
 	return text
 }
 
-// clone returns a copy of what is there; the values are the same.
+// decodeData decodes what Data.encode returned. Values that are not in typed are
+// decoded from JSON, and are shared.
+func decodeData(text, typed []byte) (*Data, error) {
+	var public map[string]json.RawMessage
+	if err := json.Unmarshal(text, &public); err != nil {
+		return nil, err
+	}
+	var basic map[string]any
+	if len(typed) > 0 {
+		var err error
+		if basic, err = new(fibersession.Typed).Decode(typed); err != nil {
+			return nil, err
+		}
+	}
+	d := &Data{m: make(map[string]any, len(public)), shared: make(map[string]json.RawMessage)}
+	for key, text := range public {
+		if v, ok := basic[key]; ok {
+			d.m[key] = v
+			continue
+		}
+		var v any
+		if err := json.Unmarshal(text, &v); err != nil {
+			return nil, err
+		}
+		d.m[key], d.shared[key] = v, text
+	}
+	return d, nil
+}
+
+// clone returns a copy with the same values.
 func (d *Data) clone() *Data {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return &Data{m: maps.Clone(d.m), shared: maps.Clone(d.shared)}
 }
 
-// restore puts a copy of other in the place of what is there.
+// restore replaces all values with those of other.
 func (d *Data) restore(other *Data) {
 	other = other.clone()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.m, d.shared = other.m, other.shared
-}
-
-// Delete removes key.
-func (d *Data) Delete(key string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.m, key)
-	delete(d.shared, key)
 }

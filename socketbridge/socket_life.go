@@ -1,7 +1,6 @@
 package socketbridge
 
 import (
-	"slices"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -16,7 +15,7 @@ func (s *Socket) connect() {
 	s.settings, s.mode = s.ns.connectSettings()
 	err := s.openSession()
 	if err == nil {
-		s.recover()
+		s.ns.log.attach(s)
 		c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses}
 		err = c.run()
 	}
@@ -31,8 +30,8 @@ func (s *Socket) connect() {
 		err = s.announce()
 	}
 	if err != nil {
-		if s.left != nil {
-			s.server().recovery.putBack(s.left)
+		if st := s.recovery.restored; st != nil {
+			s.ns.log.save(st) // the client may try again
 		}
 		s.reject(err)
 		return
@@ -64,7 +63,7 @@ func (s *Socket) saveLifeStep() error {
 // joined and to the rooms of its session and user. From then on, sessionEvent is called
 // for the session's changes.
 func (s *Socket) enter() error {
-	s.ns.rooms.enter(s)
+	s.ns.rooms.addSocket(s)
 	s.mu.Lock()
 	names := s.pending
 	s.pending, s.entered = nil, true
@@ -75,7 +74,7 @@ func (s *Socket) enter() error {
 	if s.session == nil {
 		return nil
 	}
-	if err := s.ns.rooms.joinOwn(s, sessionRoom(s.session)); err != nil {
+	if err := s.ns.rooms.joinReserved(s, sessionRoom(s.session)); err != nil {
 		return err
 	}
 	stop := s.session.Watch(s.sessionEvent)
@@ -94,34 +93,21 @@ func (s *Socket) announce() error {
 	hello := struct {
 		SID string `json:"sid"`
 		PID string `json:"pid,omitempty"`
-	}{SID: s.id}
-	if r := s.server().recovery; r != nil && s.client.plain == nil && !s.refused {
-		r.born(s)
-		hello.PID = s.pid
-	}
+	}{SID: s.id, PID: s.ns.log.register(s)}
 	msgs, err := encode(siopacket.Connect, s.ns.name, 0, false, hello)
 	if err != nil {
 		return err
 	}
-	if s.left != nil && s.catchUp(s.missed) != nil { // the client shall come anew
-		s.client.conn.Close(transport.TransportClose)
+	if s.updateReplay() != nil {
+		s.client.conn.Close(transport.TransportClose) // the client reconnects, and gets a new socket
 		return ErrDisconnected
 	}
-	var missed []placed
-	if p := s.ns.past; p != nil {
-		p.Lock()
-		defer p.Unlock()
-	}
-	if s.left != nil {
-		if s.owner() != s.left.owner { // so it became while the middlewares ran
-			s.client.conn.Close(transport.TransportClose)
-			return ErrDisconnected
-		}
-		missed, s.caught, s.missed = s.missed.missed, s.missed.upTo, nil
-		s.placed = max(s.placed, s.left.Placed)
-		if len(missed) > 0 {
-			s.placed = max(s.placed, missed[len(missed)-1].place)
-		}
+	s.ns.log.Lock()
+	defer s.ns.log.Unlock()
+	missed, err := s.takeReplay()
+	if err != nil {
+		s.client.conn.Close(transport.TransportClose)
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,14 +117,7 @@ func (s *Socket) announce() error {
 	s.state = connected
 	// Sent under the lock, so that no other packet is queued first. Send never blocks.
 	_ = s.client.conn.Send(0, msgs...) // if it fails, Closed is about to be called
-	later := s.early[:0:0]
-	for _, e := range s.early {
-		if e.place == 0 || e.place > s.caught {
-			later = append(later, e)
-		} else if i, found := slices.BinarySearchFunc(missed, e.place, placed.compare); !found && e.place > s.since { // it was for rooms that are new to it
-			missed = slices.Insert(missed, i, placed{e.place, e.msgs})
-		}
-	}
+	missed, later := s.mergeEarly(missed)
 	for _, e := range missed {
 		_ = s.client.conn.Send(0, e.msgs...)
 	}
@@ -224,12 +203,11 @@ func (s *Socket) finish(wasConnected bool) {
 			s.guard("OnDisconnecting", func() { fn(reason) })
 		}
 	}
-	var left *remains
-	r := s.server().recovery
-	if r != nil && wasConnected {
-		left = r.remains(s, reason)
+	var saved *savedState
+	if wasConnected {
+		saved = s.ns.log.capture(s, reason)
 	}
-	s.ns.rooms.leaveAll(s)
+	s.ns.rooms.removeSocket(s)
 	if wasConnected {
 		for _, fn := range h.disconnect {
 			s.guard("OnDisconnect", func() { fn(reason) })
@@ -241,9 +219,7 @@ func (s *Socket) finish(wasConnected bool) {
 			s.guard("Trace.Disconnected", func() { hook(s, reason) })
 		}
 	}
-	if r != nil && s.pid != "" {
-		r.keep(s, left)
-	}
+	s.ns.log.detach(s, saved)
 	s.finished.Fire()
 	s.ctx.Cancel()
 	s.client.removeSocket(s, true)

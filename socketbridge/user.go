@@ -2,22 +2,23 @@ package socketbridge
 
 import "errors"
 
-// ToUser addresses the sockets of users in this namespace, with all their tabs and
-// devices. An ID is the text of what fibersession.Config.UserKey holds: "5" for the
-// integer 5. Without IDs, and for "", nobody is addressed.
+// ToUser addresses the sockets of users in this namespace, in all their tabs and on all
+// their devices. An ID is the text form of the value under fibersession.Config.UserKey:
+// "5" for the integer 5. Without IDs, or for the ID "", it addresses no socket.
 func (n *Namespace) ToUser(ids ...string) Broadcast { return Broadcast{ns: n}.ToUser(ids...) }
 
-// ToUser addresses the sockets of users, but s. See Namespace.ToUser.
+// ToUser addresses the sockets of users, except s. See Namespace.ToUser.
 func (s *Socket) ToUser(ids ...string) Broadcast { return s.Broadcast().ToUser(ids...) }
 
-// ToUser widens the address to the sockets of users. See Namespace.ToUser.
+// ToUser adds the sockets of users. See Namespace.ToUser.
 func (b Broadcast) ToUser(ids ...string) Broadcast { return b.To(b.ns.userRooms(ids)...) }
 
-// ExceptUser leaves out the sockets of users.
+// ExceptUser excludes the sockets of users.
 func (b Broadcast) ExceptUser(ids ...string) Broadcast { return b.Except(b.ns.userRooms(ids)...) }
 
-// User is a user's sockets: all that they have at the moment of each call, on all
-// nodes with Config.Adapter; Sockets and Online are of this node. It is a value, and safe for concurrent use.
+// User addresses the sockets of a user: those that exist at the time of each call, and
+// with Config.Adapter those on all nodes. Sockets and Online cover this node only. It is
+// a value, and safe for concurrent use.
 type User struct {
 	id     string
 	server *Server
@@ -40,7 +41,7 @@ func (u User) namespaces() []*Namespace {
 	return u.server.allNamespaces()
 }
 
-// Sockets returns the user's sockets.
+// Sockets returns the user's sockets on this node.
 func (u User) Sockets() []*Socket {
 	var all []*Socket
 	for _, ns := range u.namespaces() {
@@ -49,8 +50,8 @@ func (u User) Sockets() []*Socket {
 	return all
 }
 
-// Online says whether a socket of the user is connected at this moment. Unlike
-// OnPresence it knows no grace period.
+// Online reports whether a socket of the user is connected to this node. Unlike
+// OnPresence, it has no grace period.
 func (u User) Online() bool {
 	for _, s := range u.Sockets() {
 		if s.Connected() {
@@ -70,10 +71,11 @@ func (u User) Emit(event string, args ...any) error {
 	return errors.Join(errs...)
 }
 
-// Disconnect disconnects the user's sockets, on all nodes, which do not come back by
-// themselves. It returns whether the other nodes could be told.
-// The user stays logged in and can connect again: to log out, end the sessions
-// (fibersession's Store.EndAll), which disconnects their sockets too.
+// Disconnect disconnects the user's sockets, on all nodes. Clients do not reconnect
+// automatically after that. It returns an error if the other nodes could not be notified.
+//
+// The user stays logged in and can connect again. To log the user out, end the sessions
+// with fibersession's Store.EndAll, which disconnects their sockets too.
 func (u User) Disconnect() error {
 	var errs []error
 	for _, ns := range u.namespaces() {
@@ -81,13 +83,3 @@ func (u User) Disconnect() error {
 	}
 	return errors.Join(errs...)
 }
-
-// OnPresence adds a handler that is told when a user comes and goes: online when the
-// user's first socket, in any namespace, is there, and offline when the last has been
-// gone for Config.Presence.Grace: the first and last on this node, or with
-// Config.Adapter on all nodes, of which one is told. For one user the calls alternate,
-// one at a time and in order, unless the store lost what it knew; for several they
-// overlap. What happens while a handler runs is told by where it ended. Handlers run
-// apart from the sockets, and may use everything; when the server shuts down, all who
-// are left are told to be offline, and Shutdown waits for that.
-func (s *Server) OnPresence(fn func(user string, online bool)) { s.users.onPresence(fn) }

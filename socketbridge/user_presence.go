@@ -1,223 +1,253 @@
 package socketbridge
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
 )
 
-// users says which connections of this node are whose, over all namespaces, and
-// who was last told to be online.
-type users struct {
+// userTable holds the connections of each user on this node, over all namespaces, and
+// notifies the OnPresence handlers when users come online or go offline.
+type userTable struct {
 	server *Server
-	grace  time.Duration // 0 or less: none
-	limit  int           // of connections; negative: none
+	grace  time.Duration // no grace period if not positive
+	limit  int           // of connections per user; unlimited if negative
 
-	closed  chan struct{} // closed when the server shuts down
-	leaving atomic.Bool   // it does, and leaves its users to other nodes
+	closed   chan struct{} // closed when the server shuts down
+	handover atomic.Bool   // the server shuts down, and other nodes notify their handlers instead
 
-	mu    sync.Mutex // never held while a handler runs
-	byID  map[string]*user
+	mu    sync.Mutex // not held while handlers run
+	byID  map[string]*userEntry
 	hooks []func(user string, online bool)
-	ended bool // the server shuts down: nobody is waited for
+	ended bool // the server shuts down: no more grace periods
 }
 
-// user is somebody who has connections, or has just lost the last, or is still to be
-// told of.
-type user struct {
-	conns   map[*client]int // how many sockets of each are this user's
-	leaving *time.Timer     // runs from the last connection's end until the grace period's
-	told    bool            // what the handlers were last told, or are being told
-	telling bool            // a goroutine is about it
+// userEntry is a user with connections on this node, within the grace period, or with a
+// change of which the handlers are still to be notified.
+type userEntry struct {
+	conns     map[*client]int // number of the user's sockets on each connection
+	grace     *time.Timer     // runs during the grace period, else nil
+	notified  bool            // whether the handlers were last notified, or are being notified, that the user is online
+	notifying bool            // a goroutine is notifying
 }
 
-// here says whether the user counts as online.
-func (u *user) here() bool { return len(u.conns) > 0 || u.leaving != nil }
+// online reports whether the user counts as online on this node.
+func (u *userEntry) online() bool { return len(u.conns) > 0 || u.grace != nil }
 
-// enter counts a socket of the user's on a connection. It is ErrTooManyConns when
-// that would be one connection too many.
-func (us *users) enter(id string, c *client) error {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	u := us.byID[id]
-	if us.over(u, c) {
+// addSocket counts a socket of a user on a connection. It returns ErrTooManyConns if the
+// connection would exceed the limit.
+func (t *userTable) addSocket(id string, c *client) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u := t.byID[id]
+	if t.exceedsLimit(u, c) {
 		return ErrTooManyConns
 	}
 	if u == nil {
-		if us.byID == nil {
-			us.byID = make(map[string]*user)
-		}
-		u = &user{conns: make(map[*client]int, 1)}
-		us.byID[id] = u
+		u = t.newEntry(id)
 	}
 	u.conns[c]++
-	u.stay()
-	us.tell(id, u)
+	u.stopGrace()
+	t.update(id, u)
 	return nil
 }
 
-// over says whether c, which is nil for one that is still to come, would be one
-// connection too many.
-func (us *users) over(u *user, c *client) bool {
-	if us.limit < 0 || u == nil {
-		return us.limit == 0 && u == nil
+// newEntry adds an entry for a user. The caller holds the lock.
+func (t *userTable) newEntry(id string) *userEntry {
+	if t.byID == nil {
+		t.byID = make(map[string]*userEntry)
 	}
-	return len(u.conns) >= us.limit && u.conns[c] == 0
+	u := &userEntry{conns: make(map[*client]int, 1)}
+	t.byID[id] = u
+	return u
 }
 
-// full says whether the user can have no further connection.
-func (us *users) full(id string) bool {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	return id != "" && us.over(us.byID[id], nil)
+// exceedsLimit reports whether c would exceed the limit of connections of a user. u is
+// nil for a user without an entry, c for a connection that is still to be made.
+func (t *userTable) exceedsLimit(u *userEntry, c *client) bool {
+	if t.limit < 0 || u == nil {
+		return t.limit == 0 && u == nil
+	}
+	return len(u.conns) >= t.limit && u.conns[c] == 0
 }
 
-// leave takes back one enter.
-func (us *users) leave(id string, c *client) {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	u := us.byID[id]
+// atLimit reports whether the user can have no further connection.
+func (t *userTable) atLimit(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return id != "" && t.exceedsLimit(t.byID[id], nil)
+}
+
+// removeSocket undoes one addSocket.
+func (t *userTable) removeSocket(id string, c *client) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u := t.byID[id]
 	if u.conns[c]--; u.conns[c] == 0 {
 		delete(u.conns, c)
 	}
 	if len(u.conns) > 0 {
 		return
 	}
-	if us.grace > 0 && !us.ended && us.matter() {
-		var t *time.Timer
-		t = time.AfterFunc(us.grace, func() { us.expired(id, u, &t) })
-		u.leaving = t
+	if t.grace > 0 && !t.ended && t.observed() {
+		var timer *time.Timer
+		timer = time.AfterFunc(t.grace, func() { t.endGrace(id, u, &timer) })
+		u.grace = timer
 		return
 	}
-	us.tell(id, u)
+	t.update(id, u)
 }
 
-// stay ends the grace period: the user is back, or is not waited for any longer.
-func (u *user) stay() {
-	if u.leaving != nil {
-		u.leaving.Stop()
-		u.leaving = nil
+// stopGrace ends the grace period early.
+func (u *userEntry) stopGrace() {
+	if u.grace != nil {
+		u.grace.Stop()
+		u.grace = nil
 	}
 }
 
-// expired is called when a grace period has passed. t is told by its address, since it
-// may fire before AfterFunc has returned it; the lock orders the two.
-func (us *users) expired(id string, u *user, t **time.Timer) {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	if u.leaving == nil || u.leaving != *t {
-		return // it was stopped too late
+// endGrace runs when a grace period has passed. timer is passed by pointer because the
+// timer can fire before AfterFunc returns; t.mu orders the two.
+func (t *userTable) endGrace(id string, u *userEntry, timer **time.Timer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if u.grace == nil || u.grace != *timer {
+		return // it was stopped after it had fired
 	}
-	u.leaving = nil
-	us.tell(id, u)
+	u.grace = nil
+	t.update(id, u)
 }
 
-// close ends all grace periods: who is leaving has left.
-func (us *users) close() {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	if !us.ended {
-		close(us.closed)
+// close ends all grace periods.
+func (t *userTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended {
+		close(t.closed)
 	}
-	us.ended = true
-	for id, u := range us.byID {
-		if u.leaving != nil {
-			u.stay()
-			us.tell(id, u)
+	t.ended = true
+	for id, u := range t.byID {
+		if u.grace != nil {
+			u.stopGrace()
+			t.update(id, u)
 		}
 	}
 }
 
-// tell sees that the handlers are told when there is news, and forgets a user of whom
-// nothing is left. The caller holds the lock.
-func (us *users) tell(id string, u *user) {
+// observed reports whether changes matter: to handlers of this node, or to other nodes.
+// The caller holds the lock.
+func (t *userTable) observed() bool { return len(t.hooks) > 0 || t.server.presence != nil }
+
+// update starts to notify the handlers if the user came online or went offline, and
+// deletes an entry that is no longer needed. The caller holds the lock.
+func (t *userTable) update(id string, u *userEntry) {
 	switch {
-	case u.telling:
-	case u.told != u.here() && us.matter():
-		u.telling = true
-		us.server.running.Add()
-		go us.inform(id, u) // ends when there is no more news; Server.Shutdown waits for it
+	case u.notifying:
+	case u.notified != u.online() && t.observed():
+		u.notifying = true
+		t.server.running.Add()
+		go t.notify(id, u) // ends when the handlers have been notified of the last change; Server.Shutdown waits for it
 	default:
-		u.told = u.here()
-		us.forget(id, u)
+		u.notified = u.online()
+		t.deleteUnused(id, u)
 	}
 }
 
-// inform tells the handlers of one user's comings and goings. While they run, those
-// that cancel each other out are not kept: handlers learn where it ended.
-func (us *users) inform(id string, u *user) {
-	defer us.server.running.Done()
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	for u.told != u.here() {
-		u.told = u.here()
-		online, hooks := u.told, us.hooks
-		us.mu.Unlock()
-		if us.news(id, online) {
-			us.call(hooks, id, online)
+// notify calls the handlers for the changes of one user. Changes during a handler call
+// are coalesced; the next call reports only the final state.
+func (t *userTable) notify(id string, u *userEntry) {
+	defer t.server.running.Done()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for u.notified != u.online() {
+		u.notified = u.online()
+		online, hooks := u.notified, t.hooks
+		t.mu.Unlock()
+		if t.record(id, online) {
+			t.callHooks(hooks, id, online)
 		}
-		us.mu.Lock()
+		t.mu.Lock()
 	}
-	u.telling = false
-	us.forget(id, u)
+	u.notifying = false
+	t.deleteUnused(id, u)
 }
 
-func (us *users) forget(id string, u *user) {
-	if !u.here() && !u.telling {
-		delete(us.byID, id)
+func (t *userTable) deleteUnused(id string, u *userEntry) {
+	if !u.online() && !u.notifying {
+		delete(t.byID, id)
 	}
 }
 
-func (us *users) onPresence(fn func(string, bool)) {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	us.hooks = append(us.hooks[:len(us.hooks):len(us.hooks)], fn)
+func (t *userTable) onPresence(fn func(string, bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hooks = append(t.hooks[:len(t.hooks):len(t.hooks)], fn)
 }
 
-func (us *users) len() int {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	return len(us.byID)
-}
-
-// matter says whether anybody minds who comes and goes. The caller holds the lock.
-func (us *users) matter() bool { return len(us.hooks) > 0 || us.server.presence != nil }
-
-// call tells the handlers.
-func (us *users) call(hooks []func(string, bool), id string, online bool) {
+func (t *userTable) callHooks(hooks []func(string, bool), id string, online bool) {
 	for _, fn := range hooks {
-		us.server.guard("OnPresence", func() { fn(id, online) })
+		t.server.guard("OnPresence", func() { fn(id, online) })
 	}
 }
 
-// news says whether this node has to tell that a user has come or gone: not when the
+func (t *userTable) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID)
+}
+
+// newPresence returns the registry of the users of all nodes. It returns nil if there are
+// no other nodes, or if the storage cannot keep the registry.
+func newPresence(s *Server) *presence.Registry {
+	sessions := s.cfg.Sessions
+	if s.cluster == nil || sessions == nil || sessions.UserKey() == "" {
+		return nil
+	}
+	st, ok := sessions.Storage().(presence.Storage)
+	if !ok {
+		s.log.Warn("socketbridge: OnPresence sees the users of this node only: the sessions' storage does not implement storage.Index")
+		return nil
+	}
+	return presence.New(presence.Config{
+		Storage: st, Prefix: sessions.Prefix() + "p:", TTL: s.cfg.Presence.TTL, Node: s.cluster.id, Logger: s.log,
+		Pseudonym: func(user string) string { return sessions.UserPseudonym(user, "presence") },
+		Renamed:   s.users.recordAgain,
+		Expired:   s.users.removeFromDeadNode,
+	})
+}
+
+// record records on all nodes that a user came online on this node or went offline. It
+// reports whether the handlers of this node must be notified, which they need not if the
 // user is on another node too.
-func (us *users) news(id string, online bool) (news bool) {
-	p := us.server.presence
+func (t *userTable) record(id string, online bool) (changed bool) {
+	p := t.server.presence
 	if p == nil {
 		return true
 	}
-	tried := false
-	ok := us.insist(func() (err error) {
+	ctx, tried := t.server.cluster.ctx, false
+	ok := t.retry(func() (err error) {
 		switch {
 		case online:
-			news, err = p.enter(id, &tried)
-		case us.leaving.Load():
-			news = false // the others will find the user gone, or with them
+			changed, err = p.Enter(ctx, id, &tried)
+		case t.handover.Load():
+			changed = false
 		default:
-			news, err = p.leave(id, &tried)
+			changed, err = p.Leave(ctx, id, &tried)
 		}
 		return err
 	})
-	return ok && news
+	return ok && changed
 }
 
-// insist does what the storage must not fail at. While it does not answer it tries again,
-// until the server shuts down. It reports whether it was done.
-func (us *users) insist(do func() error) bool {
+// retry calls do, with growing pauses, until it succeeds or the server shuts down. It
+// reports whether do succeeded.
+func (t *userTable) retry(do func() error) bool {
 	for pause := 20 * time.Millisecond; do() != nil; pause = min(2*pause, 5*time.Second) {
 		select {
-		case <-us.closed:
+		case <-t.closed:
 			return false
 		case <-time.After(pause):
 		}
@@ -225,57 +255,96 @@ func (us *users) insist(do func() error) bool {
 	return true
 }
 
-// again enters all users anew: under the name that this node had, it has died.
-func (us *users) again() {
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	for id, u := range us.byID {
-		if u.here() {
-			u.told = false
-			us.tell(id, u)
+// recordAgain records all users again, after other nodes have taken this node for dead.
+func (t *userTable) recordAgain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, u := range t.byID {
+		if u.online() {
+			u.notified = false
+			t.update(id, u)
 		}
 	}
 }
 
-// gone takes a node that died out of the record of one of its users, and tells when the
-// user is nowhere else. It reports whether that is done: not while something else of
-// the user is being told here.
-func (us *users) gone(node, pseudonym string) (done bool, err error) {
-	p := us.server.presence
-	id, err := p.userOf(pseudonym)
+// removeFromDeadNode removes a dead node from the record of one of its users, and
+// notifies the handlers if the user is on no other node. It reports whether that is done.
+// It does nothing while the handlers are being notified of another change of the user.
+func (t *userTable) removeFromDeadNode(ctx context.Context, node, pseudonym string) (done bool, err error) {
+	p := t.server.presence
+	id, err := p.UserOf(ctx, pseudonym)
 	if err != nil {
 		return false, err
 	}
 	if id == "" {
-		return true, p.forget(node, pseudonym)
+		return true, p.Forget(ctx, node, pseudonym)
 	}
-	us.mu.Lock()
-	u := us.byID[id]
+	t.mu.Lock()
+	u := t.byID[id]
 	if u == nil {
-		if us.byID == nil {
-			us.byID = make(map[string]*user)
-		}
-		u = &user{conns: make(map[*client]int, 1)}
-		us.byID[id] = u
+		u = t.newEntry(id)
 	}
-	if u.telling {
-		us.mu.Unlock()
+	if u.notifying {
+		t.mu.Unlock()
 		return false, nil
 	}
-	u.telling = true
-	hooks := us.hooks
-	us.mu.Unlock()
+	u.notifying = true
+	hooks := t.hooks
+	t.mu.Unlock()
 	last, tried := false, false
-	done = us.insist(func() (err error) {
-		last, err = p.remove(node, pseudonym, &tried)
+	done = t.retry(func() (err error) {
+		last, err = p.Remove(ctx, node, pseudonym, &tried)
 		return err
 	})
 	if done && last {
-		us.call(hooks, id, false)
+		t.callHooks(hooks, id, false)
 	}
-	us.mu.Lock()
-	defer us.mu.Unlock()
-	u.telling = false
-	us.tell(id, u)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u.notifying = false
+	t.update(id, u)
 	return done, nil
 }
+
+// handOverUsers decides, when a shutdown begins, which node notifies its handlers that
+// the users of this node are offline. If there are other nodes, they do: users who
+// reconnect to them within the grace period were never offline.
+func (s *Server) handOverUsers(ctx context.Context) {
+	if s.presence == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeouts.Request)
+	defer cancel()
+	if n, err := s.Nodes(ctx); err == nil && n > 1 && s.presence.HasPeers(s.cluster.ctx) {
+		s.users.handover.Store(true)
+	}
+}
+
+// closePresence unregisters this node.
+func (s *Server) closePresence(ctx context.Context) {
+	if s.presence != nil {
+		s.presence.Close(ctx, s.users.handover.Load(), s.cfg.Presence.Grace)
+	}
+}
+
+// OnlineAnywhere reports whether the user has a socket on any node, or had one less than
+// Config.Presence.Grace ago. Without an adapter it is Online.
+func (u User) OnlineAnywhere(ctx context.Context) (bool, error) {
+	if u.server.presence == nil || u.id == "" {
+		return u.Online(), nil
+	}
+	return u.server.presence.Online(ctx, u.id)
+}
+
+// OnPresence adds a handler that is called when a user comes online or goes offline. A
+// user is online while one of their sockets, in any namespace, is connected, and for
+// Config.Presence.Grace after the last has disconnected. Without Config.Adapter the
+// sockets of this node count; with it, those of all nodes, and exactly one node calls its
+// handlers for each change.
+//
+// For one user the calls alternate between online and offline, one at a time and in
+// order, unless the storage loses its data; for several users they overlap. Changes
+// during a handler call are coalesced: the next call reports only the final state.
+// Handlers do not block the sockets, and may use all methods. When the server shuts down,
+// the remaining users are reported as offline, and Shutdown waits for the handlers.
+func (s *Server) OnPresence(fn func(user string, online bool)) { s.users.onPresence(fn) }

@@ -30,9 +30,9 @@ func (d *diary) take() string {
 	return all
 }
 
-// presence runs a test on a clock of its own. say lets everything settle, and compares
+// testPresence runs a test on a clock of its own. say lets everything settle, and compares
 // what was told since.
-func presence(t *testing.T, cfg Config, test func(s *Server, say func(when, want string))) {
+func testPresence(t *testing.T, cfg Config, test func(s *Server, say func(when, want string))) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -57,10 +57,10 @@ func presence(t *testing.T, cfg Config, test func(s *Server, say func(when, want
 
 func TestPresence_GraceIsExact(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{}, func(s *Server, say func(when, want string)) {
 		one, two := &client{}, &client{}
-		enter := func(c *client) { _ = s.users.enter("ann", c) }
-		leave := func(c *client) { s.users.leave("ann", c) }
+		enter := func(c *client) { _ = s.users.addSocket("ann", c) }
+		leave := func(c *client) { s.users.removeSocket("ann", c) }
 		enter(one)
 		say("the first socket", "[ann true]")
 		enter(one) // another namespace
@@ -94,16 +94,16 @@ func TestPresence_GraceIsExact(t *testing.T) {
 // for one who is there.
 func TestPresence_OneTimerForAUser(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{Limits: Limits{MaxConnsPerUser: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Limits: Limits{MaxConnsPerUser: -1}}, func(s *Server, say func(when, want string)) {
 		clients := make([]client, 1000)
 		for i := range clients {
-			_ = s.users.enter("ann", &clients[i])
+			_ = s.users.addSocket("ann", &clients[i])
 		}
 		for i := range clients {
-			if s.users.byID["ann"].leaving != nil {
+			if s.users.byID["ann"].grace != nil {
 				t.Fatal("a timer runs for somebody who is there")
 			}
-			s.users.leave("ann", &clients[i])
+			s.users.removeSocket("ann", &clients[i])
 		}
 		say("all left", "[ann true]")
 		time.Sleep(5 * time.Second)
@@ -113,12 +113,12 @@ func TestPresence_OneTimerForAUser(t *testing.T) {
 
 func TestPresence_WithoutGrace(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
 		c := &client{}
 		for range 2 {
-			_ = s.users.enter("ann", c)
+			_ = s.users.addSocket("ann", c)
 			say("there", "[ann true]")
-			s.users.leave("ann", c)
+			s.users.removeSocket("ann", c)
 			say("gone", "[ann false]")
 		}
 	})
@@ -127,18 +127,18 @@ func TestPresence_WithoutGrace(t *testing.T) {
 // At the end nobody is waited for, and everybody is told of.
 func TestPresence_Shutdown(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{Presence: Presence{Grace: time.Hour}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: time.Hour}}, func(s *Server, say func(when, want string)) {
 		c := &client{}
-		_ = s.users.enter("ann", c)
-		s.users.leave("ann", c)
+		_ = s.users.addSocket("ann", c)
+		s.users.removeSocket("ann", c)
 		say("leaving", "[ann true]")
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 		say("shut down", "[ann false]")
-		_ = s.users.enter("bob", c) // whose connection is still to be closed
+		_ = s.users.addSocket("bob", c) // whose connection is still to be closed
 		say("the last", "[bob true]")
-		s.users.leave("bob", c)
+		s.users.removeSocket("bob", c)
 		say("closed", "[bob false]")
 	})
 }
@@ -147,7 +147,7 @@ func TestPresence_Shutdown(t *testing.T) {
 // own user is told by where it ended. One that panics is told again.
 func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
 		hold := make(chan struct{})
 		running, most := 0, 0
 		var mu sync.Mutex
@@ -166,18 +166,18 @@ func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 			panic("a handler's fault")
 		})
 		c := &client{}
-		_ = s.users.enter("ann", c)
+		_ = s.users.addSocket("ann", c)
 		say("ann", "[ann true]")
 		for range 5 {
-			s.users.leave("ann", c)
-			_ = s.users.enter("ann", c)
+			s.users.removeSocket("ann", c)
+			_ = s.users.addSocket("ann", c)
 		}
-		s.users.leave("ann", c)
-		_ = s.users.enter("bob", c)
+		s.users.removeSocket("ann", c)
+		_ = s.users.addSocket("bob", c)
 		say("bob", "[bob true]")
 		close(hold)
 		say("ann in the end", "[ann false]")
-		s.users.leave("bob", c)
+		s.users.removeSocket("bob", c)
 		say("bob in the end", "[bob false]")
 		if most != 1 {
 			t.Errorf("%d calls for one user at once", most)
@@ -188,20 +188,20 @@ func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 // A handler may use everything, also what it is told of.
 func TestPresence_HandlersMayCallBack(t *testing.T) {
 	t.Parallel()
-	presence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
 		c, other := &client{}, &client{}
 		s.OnPresence(func(user string, online bool) {
 			s.User(user).Online()
 			_ = s.ToUser(user).Emit("hello")
 			s.Stats()
 			if user == "ann" && online {
-				_ = s.users.enter("ann", other)
-				s.users.leave("ann", c)
-				s.users.leave("ann", other)
+				_ = s.users.addSocket("ann", other)
+				s.users.removeSocket("ann", c)
+				s.users.removeSocket("ann", other)
 				s.OnPresence(func(string, bool) {})
 			}
 		})
-		_ = s.users.enter("ann", c)
+		_ = s.users.addSocket("ann", c)
 		synctest.Wait()
 		say("one thing led to another", "[ann true ann false]")
 	})
@@ -229,17 +229,17 @@ func TestPresence_Alternates(t *testing.T) {
 				c := &client{}
 				user := []string{"ann", "bob"}[i%2]
 				for n := range 200 {
-					_ = s.users.enter(user, c)
+					_ = s.users.addSocket(user, c)
 					if n%3 == 0 {
 						time.Sleep(time.Duration(n%5) * 300 * time.Microsecond)
 					}
-					s.users.leave(user, c)
+					s.users.removeSocket(user, c)
 					if n%7 == 0 {
 						time.Sleep(time.Duration(n%4) * 400 * time.Microsecond)
 					}
 				}
 				if i == 0 {
-					_ = s.users.enter(user, c)
+					_ = s.users.addSocket(user, c)
 				}
 			})
 		}
