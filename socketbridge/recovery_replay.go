@@ -177,10 +177,10 @@ func (s *Socket) takeReplay() ([]replayEvent, error) {
 func (s *Socket) mergeEarly(events []replayEvent) (replayed []replayEvent, later []early) {
 	later = s.early[:0:0]
 	for _, e := range s.early {
-		if e.place == 0 || e.place > s.recovery.replayedTo {
+		if e.position == 0 || e.position > s.recovery.replayedTo {
 			later = append(later, e)
-		} else if i, found := slices.BinarySearchFunc(events, e.place, replayEvent.compare); !found && e.place > s.recovery.Joined {
-			events = slices.Insert(events, i, replayEvent{e.place, e.msgs})
+		} else if i, found := slices.BinarySearchFunc(events, e.position, replayEvent.compare); !found && e.position > s.recovery.Joined {
+			events = slices.Insert(events, i, replayEvent{e.position, e.msgs})
 		}
 	}
 	return events, later

@@ -84,9 +84,9 @@ const (
 
 // early is a packet that was emitted while the socket was connecting.
 type early struct {
-	flags transport.Flags
-	msgs  []transport.Message
-	place uint64 // in the past; 0 for none
+	flags    transport.Flags
+	msgs     []transport.Message
+	position uint64 // in the recovery log, or 0
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
@@ -257,12 +257,12 @@ func (s *Socket) send(f transport.Flags, msgs []transport.Message) error {
 	return s.queue(f, msgs, 0)
 }
 
-// queue is send for an event that has a place in the past.
-func (s *Socket) queue(f transport.Flags, msgs []transport.Message, place uint64) error {
+// queue is send for an event at a position of the recovery log; 0 for none.
+func (s *Socket) queue(f transport.Flags, msgs []transport.Message, position uint64) error {
 	s.mu.Lock()
 	state := s.state
 	if state == connecting {
-		s.early = append(s.early, early{f, msgs, place})
+		s.early = append(s.early, early{f, msgs, position})
 	}
 	s.mu.Unlock()
 	switch state {
