@@ -129,7 +129,7 @@ func (b Broadcast) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return b.ns.log.broadcast(b, msgs)
+	return b.ns.recovery.broadcast(b, msgs)
 }
 
 // sendLocal sends an event to the sockets of this node that are in any of to (all if to

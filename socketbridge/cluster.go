@@ -92,7 +92,7 @@ func (c *cluster) Deliver(m *adapter.Message) {
 			c.logMalformed(m, err)
 			return
 		}
-		ns.log.deliver(m, msgs)
+		ns.recovery.deliver(m, msgs)
 	case adapter.Join:
 		for _, s := range ns.rooms.find(m.Rooms, m.Except) {
 			if err := s.Join(m.Targets...); err != nil && !errors.Is(err, ErrDisconnected) {

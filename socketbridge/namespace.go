@@ -13,7 +13,7 @@ type Namespace struct {
 	server     *Server
 	name       string
 	rooms      roomIndex
-	log        recoveryLog
+	recovery   recoveryLog
 	serverSide serverSide    // events of other nodes' servers
 	acks       atomic.Uint64 // the last acknowledgement ID; per namespace, so that a broadcast is encoded once
 
@@ -35,7 +35,7 @@ type settings struct {
 
 func newNamespace(s *Server, name string) *Namespace {
 	n := &Namespace{server: s, name: name, settings: &settings{mode: s.cfg.Mode}}
-	n.log = newRecoveryLog(n)
+	n.recovery = newRecoveryLog(n)
 	n.serverSide.start(n)
 	if c := s.cluster; c != nil {
 		if c.watcher != nil {

@@ -11,7 +11,8 @@ import (
 
 // recoveryLog is what connection state recovery does in one namespace. There are three
 // kinds: noLog without Config.Recovery, localLog in the memory of this node, and
-// sharedLog, which all nodes share through an adapter.Log.
+// sharedLog, which all nodes share through an adapter.Log. Callers do not need to know
+// which kind it is.
 type recoveryLog interface {
 	eventLog
 	stateStore

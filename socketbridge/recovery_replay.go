@@ -28,7 +28,7 @@ func parseResumeRequest(auth json.RawMessage) (req resumeRequest, ok bool) {
 
 // attach implements recoveryLog.
 func (b *recoveryBase) attach(s *Socket) {
-	log, rec := s.ns.log, s.recovery
+	log, rec := s.ns.recovery, s.recovery
 	log.Lock()
 	rec.Joined = log.position()
 	log.Unlock()
@@ -47,7 +47,7 @@ func (b *recoveryBase) attach(s *Socket) {
 		return // the session has ended meanwhile
 	}
 	if old := b.connectedSocket(req.PID, s.ns, o); old != nil {
-		old.closeConnection(s.Context())
+		old.closeAndWait(s.Context())
 	}
 	st := log.restore(s, req.PID, o)
 	if st == nil {
@@ -75,7 +75,7 @@ func (b *recoveryBase) attach(s *Socket) {
 // before the disconnection need not be kept any more.
 func (st *savedState) resumePoint(offset string) (after, confirmed uint64, ok bool) {
 	if offset != "" { // else the client has received nothing yet
-		if confirmed, ok = st.ns.log.parseOffset(offset); !ok {
+		if confirmed, ok = st.ns.recovery.parseOffset(offset); !ok {
 			return 0, 0, false
 		}
 	}
@@ -134,7 +134,7 @@ func (r *replay) add(position uint64, size int, msgs []transport.Message) error 
 func (s *Socket) readLog(r *replay) error {
 	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.Timeouts.Request)
 	defer cancel()
-	err := s.ns.log.read(ctx, r)
+	err := s.ns.recovery.read(ctx, r)
 	if errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
 		s.log().Warn("socketbridge: a socket cannot be recovered: reading the events that its client missed failed", "error", err)
 	}

@@ -70,7 +70,7 @@ func (s *Socket) emitHeld() {
 	s.held = nil
 	s.mu.Unlock()
 	for _, msgs := range held {
-		if err := s.ns.log.emit(s, msgs); err != nil && !errors.Is(err, ErrDisconnected) {
+		if err := s.ns.recovery.emit(s, msgs); err != nil && !errors.Is(err, ErrDisconnected) {
 			s.log().Warn("socketbridge: an event that a connect middleware emitted may be lost", "error", err)
 		}
 	}

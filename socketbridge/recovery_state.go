@@ -77,7 +77,7 @@ func (b *recoveryBase) register(s *Socket) string {
 
 // capture implements recoveryLog.
 func (*recoveryBase) capture(s *Socket, reason Reason) *savedState {
-	log := s.ns.log
+	log := s.ns.recovery
 	if !log.recoverable(reason) || s.client.plain != nil || s.session != nil && s.session.Err() != nil {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (b *recoveryBase) detach(s *Socket, st *savedState) {
 	}
 	if st != nil {
 		st.expires = time.Now().Add(b.cfg.Window)
-		s.ns.log.save(st)
+		s.ns.recovery.save(st)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -129,14 +129,14 @@ func (b *recoveryBase) connectedSocket(pid string, ns *Namespace, o owner) *Sock
 	return s
 }
 
-// closeConnection ends the connection of a socket whose client has already reconnected,
+// closeAndWait closes the connection of a socket whose client has already reconnected,
 // and waits until the socket's handlers have returned.
-func (old *Socket) closeConnection(ctx context.Context) {
-	old.client.conn.Close(transport.TransportClose)
-	ctx, cancel := context.WithTimeout(ctx, old.server().cfg.Timeouts.Connect)
+func (s *Socket) closeAndWait(ctx context.Context) {
+	s.client.conn.Close(transport.TransportClose)
+	ctx, cancel := context.WithTimeout(ctx, s.server().cfg.Timeouts.Connect)
 	defer cancel()
 	select {
-	case <-old.finished.Done():
+	case <-s.finished.Done():
 	case <-ctx.Done():
 	}
 }

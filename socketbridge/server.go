@@ -136,7 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.users.close()
 	s.recovery.states.close()
 	for _, ns := range s.allNamespaces() {
-		ns.log.close()
+		ns.recovery.close()
 	}
 	err := s.running.Wait(ctx)
 	if err != nil {

@@ -90,7 +90,7 @@ type early struct {
 }
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
-	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, recovery: ns.log.newRecord(), hooks: &noHooks}
+	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, recovery: ns.recovery.newRecord(), hooks: &noHooks}
 	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.Limits.MaxInbox
 	return s
 }
@@ -203,7 +203,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return s.ns.log.emit(s, msgs)
+	return s.ns.recovery.emit(s, msgs)
 }
 
 // Join adds the socket to all of rooms. If it returns ErrTooManyRooms, ErrRoomName or

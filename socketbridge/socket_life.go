@@ -15,7 +15,7 @@ func (s *Socket) connect() {
 	s.settings, s.mode = s.ns.connectSettings()
 	err := s.openSession()
 	if err == nil {
-		s.ns.log.attach(s)
+		s.ns.recovery.attach(s)
 		c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses}
 		err = c.run()
 	}
@@ -31,7 +31,7 @@ func (s *Socket) connect() {
 	}
 	if err != nil {
 		if st := s.recovery.restored; st != nil {
-			s.ns.log.save(st) // the client may try again
+			s.ns.recovery.save(st) // the client may try again
 		}
 		s.reject(err)
 		return
@@ -93,7 +93,7 @@ func (s *Socket) announce() error {
 	hello := struct {
 		SID string `json:"sid"`
 		PID string `json:"pid,omitempty"`
-	}{SID: s.id, PID: s.ns.log.register(s)}
+	}{SID: s.id, PID: s.ns.recovery.register(s)}
 	msgs, err := encode(siopacket.Connect, s.ns.name, 0, false, hello)
 	if err != nil {
 		return err
@@ -102,8 +102,8 @@ func (s *Socket) announce() error {
 		s.client.conn.Close(transport.TransportClose) // the client reconnects, and gets a new socket
 		return ErrDisconnected
 	}
-	s.ns.log.Lock()
-	defer s.ns.log.Unlock()
+	s.ns.recovery.Lock()
+	defer s.ns.recovery.Unlock()
 	missed, err := s.takeReplay()
 	if err != nil {
 		s.client.conn.Close(transport.TransportClose)
@@ -205,7 +205,7 @@ func (s *Socket) finish(wasConnected bool) {
 	}
 	var saved *savedState
 	if wasConnected {
-		saved = s.ns.log.capture(s, reason)
+		saved = s.ns.recovery.capture(s, reason)
 	}
 	s.ns.rooms.removeSocket(s)
 	if wasConnected {
@@ -219,7 +219,7 @@ func (s *Socket) finish(wasConnected bool) {
 			s.guard("Trace.Disconnected", func() { hook(s, reason) })
 		}
 	}
-	s.ns.log.detach(s, saved)
+	s.ns.recovery.detach(s, saved)
 	s.finished.Fire()
 	s.ctx.Cancel()
 	s.client.removeSocket(s, true)
