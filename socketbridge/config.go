@@ -275,12 +275,12 @@ func configDefault(config ...Config) Config {
 	setting.DefaultOrNone(&l.MaxConnsPerUser, def.MaxConnsPerUser)
 
 	t, timeouts := &cfg.Timeouts, ConfigDefault.Timeouts
-	setting.Default(field("Timeouts.Connect"), &t.Connect, timeouts.Connect)
-	setting.Default(field("Timeouts.Ack"), &t.Ack, timeouts.Ack)
-	setting.Default(field("Timeouts.Request"), &t.Request, timeouts.Request)
+	setting.AtLeast(field("Timeouts.Connect"), &t.Connect, time.Millisecond, timeouts.Connect)
+	setting.AtLeast(field("Timeouts.Ack"), &t.Ack, time.Millisecond, timeouts.Ack)
+	setting.AtLeast(field("Timeouts.Request"), &t.Request, time.Millisecond, timeouts.Request)
 
 	setting.DefaultOrNone(&cfg.Presence.Grace, ConfigDefault.Presence.Grace)
-	setting.Default(field("Presence.TTL"), &cfg.Presence.TTL, ConfigDefault.Presence.TTL)
+	setting.AtLeast(field("Presence.TTL"), &cfg.Presence.TTL, time.Millisecond, ConfigDefault.Presence.TTL)
 
 	r := &cfg.Recovery
 	setting.NotNegative(field("Recovery.Window"), r.Window)

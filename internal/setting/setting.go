@@ -9,7 +9,7 @@ import (
 )
 
 // Number is the type of a numeric setting.
-type Number interface{ int | time.Duration }
+type Number interface{ int | int64 | time.Duration }
 
 // Default replaces 0 by def. It panics if v is negative.
 func Default[T Number](field string, v *T, def T) {

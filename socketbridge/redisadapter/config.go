@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/internal/setting"
 )
 
 // Mode is the wire format that an Adapter uses.
@@ -137,7 +139,7 @@ func newConfig(prefix string, config ...Config) Config {
 		cfg = config[0]
 	}
 	if cfg.Mode > Streams {
-		panic(fmt.Sprintf("redisadapter: Config.Mode is %d: it must be one of the Mode constants (0 means the default, %s)", cfg.Mode, modeNames[ConfigDefault.Mode]))
+		setting.Refuse(field("Mode"), fmt.Sprintf("is %d: it must be one of the Mode constants (0 means the default, %s)", cfg.Mode, modeNames[ConfigDefault.Mode]))
 	}
 	if cfg.Mode == 0 {
 		cfg.Mode = ConfigDefault.Mode
@@ -148,16 +150,16 @@ func newConfig(prefix string, config ...Config) Config {
 	if cfg.SessionKey == "" {
 		cfg.SessionKey = prefix + ConfigDefault.SessionKey
 	}
-	setDefault("Timeout", &cfg.Timeout, ConfigDefault.Timeout)
-	setDefault("AnswerTimeout", &cfg.AnswerTimeout, ConfigDefault.AnswerTimeout)
-	setDefault("MaxAnswers", &cfg.MaxAnswers, ConfigDefault.MaxAnswers)
-	setDefault("MaxMessage", &cfg.MaxMessage, ConfigDefault.MaxMessage)
-	setDefault("MaxLen", &cfg.MaxLen, ConfigDefault.MaxLen)
-	setDefault("Heartbeat", &cfg.Heartbeat, ConfigDefault.Heartbeat)
-	setDefault("HeartbeatTimeout", &cfg.HeartbeatTimeout, ConfigDefault.HeartbeatTimeout)
+	setting.Default(field("Timeout"), &cfg.Timeout, ConfigDefault.Timeout)
+	setting.Default(field("AnswerTimeout"), &cfg.AnswerTimeout, ConfigDefault.AnswerTimeout)
+	setting.Default(field("MaxAnswers"), &cfg.MaxAnswers, ConfigDefault.MaxAnswers)
+	setting.Default(field("MaxMessage"), &cfg.MaxMessage, ConfigDefault.MaxMessage)
+	setting.Default(field("MaxLen"), &cfg.MaxLen, ConfigDefault.MaxLen)
+	setting.Default(field("Heartbeat"), &cfg.Heartbeat, ConfigDefault.Heartbeat)
+	setting.Default(field("HeartbeatTimeout"), &cfg.HeartbeatTimeout, ConfigDefault.HeartbeatTimeout)
 	if cfg.HeartbeatTimeout <= cfg.Heartbeat {
 		// Other nodes would stop counting this one between two of its heartbeats.
-		panic(fmt.Sprintf("redisadapter: Config.HeartbeatTimeout is %v: it must be longer than Config.Heartbeat, which is %v (0 means the default, %v)",
+		setting.Refuse(field("HeartbeatTimeout"), fmt.Sprintf("is %v: it must be longer than Config.Heartbeat, which is %v (0 means the default, %v)",
 			cfg.HeartbeatTimeout, cfg.Heartbeat, ConfigDefault.HeartbeatTimeout))
 	}
 	if cfg.Logger == nil {
@@ -166,12 +168,5 @@ func newConfig(prefix string, config ...Config) Config {
 	return cfg
 }
 
-// setDefault replaces a zero by its default and panics if the value is negative.
-func setDefault[T time.Duration | int | int64](field string, value *T, byDefault T) {
-	if *value < 0 {
-		panic(fmt.Sprintf("redisadapter: Config.%s is %v: it must be positive (0 means the default, %v)", field, *value, byDefault))
-	}
-	if *value == 0 {
-		*value = byDefault
-	}
-}
+// field is the full name of a field of Config in messages.
+func field(name string) string { return "redisadapter: Config." + name }
