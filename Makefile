@@ -1,11 +1,10 @@
-# Everything that is run daily. `make` alone lists it.
+# The daily commands. `make` without a target lists them.
 
 NODETEST    := internal/nodetest
 STATICCHECK := v0.6.1
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...
-# Examples with dependencies of their own are modules of their own; with PKG given
-# they are left out.
+# Examples with dependencies of their own are separate modules. They run only without PKG.
 NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
@@ -14,11 +13,11 @@ FSYNC       ?= everysec
 
 export STATICCHECK
 gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --format-hide-empty-pkg
-# $(call nested,COMMAND) runs a command in each nested module, until one fails.
+# $(call nested,COMMAND) runs a command in each nested module and stops at the first failure.
 nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(1)) || exit 1; done)
 
-# A test that fails is run once more by itself, on a machine that may be busy. It is
-# named in the output either way, and one that passes only then is to be mended.
+# A failed test runs once more alone, because the machine may be busy. The output names it
+# either way. A test that passes only the second time is flaky: fix it.
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
@@ -36,17 +35,17 @@ $(NODETEST)/node_modules/.package-lock.json: $(NODETEST)/package-lock.json
 	cd $(NODETEST) && npm ci --no-progress </dev/null
 	@touch $@
 
-## test: all checks and all tests; a tool that is missing is an error
+## test: all checks and all tests; a missing tool is an error
 test: deps lint
 	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- -race -shuffle=on -timeout 15m
 	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- -race -shuffle=on -timeout 15m)
 
-## short: the quick tests, with what is there
+## short: the quick tests, with the tools that are installed
 short:
 	go test -short $(PKG)
 	$(call nested,go test -short ./...)
 
-## race: all tests, with what is there; what is missing is skipped by name
+## race: all tests, with the tools that are installed; tests that need others are skipped by name
 race:
 	go test -race -shuffle=on $(PKG)
 	$(call nested,go test -race -shuffle=on ./...)
@@ -59,11 +58,11 @@ lint:
 fmt:
 	gofmt -w fibersession socketbridge storage internal examples
 
-## fuzz: every fuzz target for FUZZTIME (5m), of PKG
+## fuzz: every fuzz target of PKG, for FUZZTIME (5m) each
 fuzz:
 	@.ci/fuzz $(FUZZTIME) $(PKG)
 
-## faults: what a Redis loses that is killed COUNT times three, with FSYNC (everysec), on this disk
+## faults: writes lost by a Redis that is killed 3 x COUNT times, with appendfsync FSYNC (everysec)
 faults:
 	FAULTS_APPENDFSYNC=$(FSYNC) go test ./fibersession -run 'TestFault_RedisKilledUnderLoad$$' -count=$(COUNT) -v
 
@@ -71,25 +70,25 @@ faults:
 bench:
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKG)
 
-## bench-peers: this project beside its peers; BENCH_DIR is the folder of the harness
+## bench-peers: this project and its peers, measured by the harness in BENCH_DIR
 bench-peers:
 	@test -n "$(BENCH_DIR)" || { echo "bench-peers: set BENCH_DIR to the folder of the harness (build.sh, run.sh)" >&2; exit 1; }
 	go build -o bin/benchserver ./examples/benchserver
 	$(BENCH_DIR)/build.sh
 	OUT="$${OUT:-$(CURDIR)/bin/bench.jsonl}" SERVER_CMD="$(CURDIR)/bin/benchserver" $(BENCH_DIR)/run.sh
 
-## interop: the tests with the official clients and the browser, and a million packets for the parsers
+## interop: all tests with the official clients and the browser, and a million packets for the parsers
 interop: deps
 	CI=true DIFFERENTIAL=1000000 $(gotestsum) -- -count=1 -timeout 30m \
 		$$(go list -f '{{join .TestImports " "}} {{join .XTestImports " "}} {{.ImportPath}}' ./... | awk '/\/nodetest( |$$)/ { print $$NF }')
 	$(call nested,CI=true $(gotestsum) -- -count=1 -timeout 30m ./...)
 
-## soak: all tests COUNT (5) times, under the race detector and in another order each time
+## soak: all tests COUNT (5) times, with the race detector, in a new order each time
 soak: deps
 	CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h $(PKG)
 	$(call nested,CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h ./...)
 
-## cover: the coverage of all packages by all tests
+## cover: test coverage of all packages
 cover: deps
 	@mkdir -p .cache
 	CI=true go test -coverpkg=./... -coverprofile=.cache/cover.out $(PKG)
