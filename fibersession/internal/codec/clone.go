@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// Sessions copy what they are given and what they give out, so that no two
-// requests ever hold one map or slice, and nothing of a request's memory stays in a
-// session: Fiber's strings are overwritten when their request is over. A value that
-// no codec would take (it is too deep, or a channel) comes back as it is and is
-// refused when it is saved.
+// Sessions copy the values that they are given and the values that they return. No two
+// requests share a map or slice, and no session keeps a request's memory: Fiber overwrites
+// its strings when the request is over. A value that no codec accepts, such as a channel or
+// one that nests too deep, is not copied; saving it fails.
 
-// CopyIn returns a copy of what a session is given.
+// CopyIn returns a copy of a value for a session to keep.
 func CopyIn(v any) any {
 	switch v := v.(type) {
 	case string:
 		return strings.Clone(v)
 	case time.Time:
-		return v.Round(0) // without the monotonic clock, as it comes back from the store
+		return v.Round(0) // without the monotonic clock, which is not stored
 	}
 	return copier{strings: true}.copy(v)
 }
 
-// CopyOut returns a copy of what a session gives out. Its strings are shared: nobody
-// can change them.
+// CopyOut returns a copy of a value that a session keeps. It shares strings, which are
+// immutable.
 func CopyOut(v any) any { return copier{}.copy(v) }
 
 type copier struct {
-	strings bool // copy strings too
-	budget  int  // how many values may still be copied
+	strings bool // also copy strings
+	budget  int  // number of values that may still be copied
 }
 
 func (c copier) copy(v any) any {
@@ -44,7 +43,7 @@ func (c copier) copy(v any) any {
 	if c.flat(r.Type()) {
 		return v
 	}
-	c.budget = 1 << 16 // the limit of a session's size is reached before
+	c.budget = 1 << 16 // more than fits into a session of the default size
 	to, ok := c.deep(r, maxDepth)
 	if !ok {
 		return v
@@ -52,9 +51,9 @@ func (c copier) copy(v any) any {
 	return to.Interface()
 }
 
-// flat says whether copies of t's values by assignment share nothing.
+// flat reports whether assigning a value of type t copies all of it.
 func (c *copier) flat(t reflect.Type) bool {
-	if t == typeTime { // it points to its zone, which never changes
+	if t == typeTime { // its zone is a pointer, but immutable
 		return true
 	}
 	switch t.Kind() {
@@ -74,9 +73,9 @@ func (c *copier) flat(t reflect.Type) bool {
 	return true
 }
 
-// deep copies r, which is not flat or about to be found out. Types that only gob
-// knows how to take apart are copied through gob.
-func (c *copier) deep(r reflect.Value, depth int) (reflect.Value, bool) {
+// deep copies r. It copies structs, arrays and pointers with gob, the only codec that
+// accepts them. ok is false if r nests too deep or has too many values.
+func (c *copier) deep(r reflect.Value, depth int) (to reflect.Value, ok bool) {
 	if c.budget--; c.budget < 0 || depth < 0 {
 		return r, false
 	}

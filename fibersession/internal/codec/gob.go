@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// registry holds the types that go through gob. Values of a type that is not in
-// it are neither written nor, whatever the store holds, made.
+// registry holds the types that are encoded with gob. Values of other types are neither
+// encoded nor, whatever the storage holds, created.
 type registry struct {
 	mu     sync.RWMutex
 	names  map[reflect.Type]string
@@ -29,7 +29,8 @@ func (r *registry) add(t reflect.Type) {
 	r.names[t], r.byName[name] = name, t
 }
 
-// typeName is the same on every node: the import path tells types of one name apart.
+// typeName returns a name that is the same on every node. It has the import path, because
+// types of different packages can have the same name.
 func typeName(t reflect.Type) string {
 	switch {
 	case t.Name() != "" && t.PkgPath() != "":
@@ -56,7 +57,7 @@ func (r *registry) typeOf(name string) reflect.Type {
 	return r.byName[name]
 }
 
-// gob writes a value of a registered type after its length.
+// gob encodes a value of a registered type, after its length.
 func (e *encoder) gob(r reflect.Value) error {
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).EncodeValue(r); err != nil {
@@ -66,6 +67,7 @@ func (e *encoder) gob(r reflect.Value) error {
 	return nil
 }
 
+// gob decodes a registered type's name and a value of that type.
 func (d *decoder) gob() (any, error) {
 	name, err := d.string()
 	if err != nil {
@@ -89,9 +91,9 @@ func (d *decoder) gob() (any, error) {
 	return r.Elem().Interface(), nil
 }
 
-// checkGob refuses messages that promise more bytes than there are: gob would make
-// room for them first. A gob stream is messages, each after its length, which is one
-// byte below 128 or a negated count of bytes and then these.
+// checkGob rejects messages that are longer than data, for which gob would first allocate
+// memory. A gob stream is a sequence of messages, each after its length. A length is one byte
+// below 128, or a negated number of bytes and then those bytes.
 func checkGob(data []byte) error {
 	for len(data) > 0 {
 		n, size := uint64(data[0]), 1
@@ -114,11 +116,11 @@ func checkGob(data []byte) error {
 	return nil
 }
 
-// gobCopy returns a copy of v as the store would give it back, or v itself when
-// gob cannot copy it.
+// gobCopy returns a copy of v, encoded and decoded with gob. It returns v itself if gob
+// cannot encode it.
 func gobCopy(v any) (c any) {
 	defer func() {
-		if recover() != nil { // a method of the user's type
+		if recover() != nil { // of a method of the application's type
 			c = v
 		}
 	}()

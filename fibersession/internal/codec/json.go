@@ -9,10 +9,10 @@ import (
 	"strconv"
 )
 
-// JSON is a Codec that writes one JSON object. What comes back is what JSON
-// knows: nil, bool, string, []any, map[string]any, and numbers as int when they
-// are integers in its range, else as float64. A []byte comes back as base64.
-// Values nest 64 deep at most.
+// JSON is a Codec that writes one JSON object. Decoded values have the types that JSON has:
+// nil, bool, string, []any, map[string]any, and numbers as int if they are integers in its
+// range, else as float64. A []byte is decoded as a base64 string. Values nest at most 64
+// deep. The zero value is ready to use.
 type JSON struct{}
 
 // Encode implements Codec.
@@ -21,7 +21,7 @@ func (JSON) Encode(values map[string]any) ([]byte, error) {
 	if err == nil {
 		return data, checkJSONDepth(data)
 	}
-	for key, v := range values { // only to name the one that is to blame
+	for key, v := range values { // find the value to name in the error
 		if _, one := json.Marshal(v); one != nil {
 			return nil, fmt.Errorf("%w: key %q holds a %T: %w", ErrUnsupportedType, key, v, one)
 		}
@@ -35,13 +35,13 @@ func (JSON) Decode(data []byte) (map[string]any, error) {
 		return nil, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber() // so that large integers keep their digits
+	dec.UseNumber() // so that large integers keep all digits
 	var values map[string]any
 	if err := dec.Decode(&values); err != nil {
 		return nil, err
 	}
 	if dec.InputOffset() != int64(len(bytes.TrimRight(data, " \t\r\n"))) {
-		return nil, errors.New("fibersession: more after the JSON object")
+		return nil, errors.New("fibersession: data after the JSON object")
 	}
 	if values == nil {
 		return nil, errors.New("fibersession: not a JSON object")
@@ -56,7 +56,7 @@ func (JSON) Decode(data []byte) (map[string]any, error) {
 	return values, nil
 }
 
-// numbers replaces each json.Number in v.
+// numbers replaces each json.Number in v by an int or a float64.
 func numbers(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
@@ -66,7 +66,7 @@ func numbers(v any) (any, error) {
 		}
 		f, err := v.Float64()
 		if err == nil && f == math.Trunc(f) && f >= math.MinInt && f < -math.MinInt {
-			return int(f), nil // 1e3 is written as 1000 next time
+			return int(f), nil // 1e3 is encoded as 1000 next time
 		}
 		return f, err
 	case []any:
@@ -85,7 +85,7 @@ func numbers(v any) (any, error) {
 	return v, nil
 }
 
-// checkJSONDepth refuses what nests too deep before anything is built of it.
+// checkJSONDepth rejects values that nest too deep, before they are decoded.
 func checkJSONDepth(data []byte) error {
 	depth, inString := 0, false
 	for i := 0; i < len(data); i++ {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-var errTyped = errors.New("fibersession: bad typed value")
+var errTyped = errors.New("fibersession: malformed typed value")
 
-// Decode implements Codec. What it allocates is bounded by the length of data.
+// Decode implements Codec. The length of data bounds the memory that it allocates.
 func (c *Typed) Decode(data []byte) (map[string]any, error) {
 	d := decoder{types: &c.types, buf: data, budget: len(data)}
 	n, err := d.count(2) // a key's length and a tag
@@ -24,29 +24,30 @@ func (c *Typed) Decode(data []byte) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := values[key]; twice {
-			return nil, fmt.Errorf("%w: key %q comes twice", errTyped, key)
+		if _, duplicate := values[key]; duplicate {
+			return nil, fmt.Errorf("%w: duplicate key %q", errTyped, key)
 		}
 		if values[key], err = d.value(0); err != nil {
 			return nil, err
 		}
 	}
 	if len(d.buf) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes too many", errTyped, len(d.buf))
+		return nil, fmt.Errorf("%w: %d extra bytes", errTyped, len(d.buf))
 	}
 	return values, nil
 }
 
 type decoder struct {
 	types *registry
-	buf   []byte // what is left
-	// budget is how many bytes' worth of elements may still be announced. Each
-	// element takes at least a byte of its own, so honest data never runs out, and
-	// lengths that promise much inside of each other do before memory is taken.
+	buf   []byte // not decoded yet
+	// budget is how many bytes the lengths in the data may still claim. Each element
+	// takes at least one byte of its own, so valid data never exhausts it. Nested false
+	// lengths exhaust it before memory is allocated for them.
 	budget int
 }
 
-func (d *decoder) take(n uint64) ([]byte, error) {
+// next returns the next n bytes.
+func (d *decoder) next(n uint64) ([]byte, error) {
 	if n > uint64(len(d.buf)) {
 		return nil, fmt.Errorf("%w: cut off", errTyped)
 	}
@@ -74,7 +75,7 @@ func (d *decoder) int() (int64, error) {
 }
 
 func (d *decoder) float() (float64, error) {
-	b, err := d.take(8)
+	b, err := d.next(8)
 	if err != nil {
 		return 0, err
 	}
@@ -86,12 +87,12 @@ func (d *decoder) string() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := d.take(n)
+	b, err := d.next(n)
 	return string(b), err
 }
 
 func (d *decoder) bool() (bool, error) {
-	b, err := d.take(1)
+	b, err := d.next(1)
 	if err != nil || b[0] > 1 {
 		return false, fmt.Errorf("%w: bad bool", errTyped)
 	}
@@ -99,23 +100,24 @@ func (d *decoder) bool() (bool, error) {
 }
 
 func (d *decoder) tag() (tag, error) {
-	b, err := d.take(1)
+	b, err := d.next(1)
 	if err != nil {
 		return 0, err
 	}
 	return tag(b[0]), nil
 }
 
-// count reads how many elements follow, each of at least min bytes.
+// count decodes the number of elements that follow, each of at least min bytes.
 func (d *decoder) count(min int) (int, error) {
 	n, err := d.uint()
 	if err != nil {
 		return 0, err
 	}
-	return d.claim(n, min)
+	return d.reserve(n, min)
 }
 
-func (d *decoder) claim(n uint64, min int) (int, error) {
+// reserve takes n elements of at least min bytes each from the budget.
+func (d *decoder) reserve(n uint64, min int) (int, error) {
 	if n > uint64(d.budget/min) {
 		return 0, fmt.Errorf("%w: more elements than bytes", errTyped)
 	}
@@ -123,7 +125,7 @@ func (d *decoder) claim(n uint64, min int) (int, error) {
 	return int(n), nil
 }
 
-// value reads a value with its type. The common types go without reflection.
+// value decodes a type and a value. It needs no reflection for the most common types.
 func (d *decoder) value(depth int) (any, error) {
 	t, err := d.tag()
 	if err != nil {
@@ -160,7 +162,7 @@ func (d *decoder) value(depth int) (any, error) {
 	return r.Interface(), nil
 }
 
-// typeOf reads the rest of a type's description, which began with t.
+// typeOf decodes the rest of a type that began with t.
 func (d *decoder) typeOf(t tag, depth int) (reflect.Type, error) {
 	switch {
 	case int(t) < len(basicTypes) && basicTypes[t] != nil:
@@ -171,7 +173,7 @@ func (d *decoder) typeOf(t tag, depth int) (reflect.Type, error) {
 	case t == tagSlice:
 		elem, err := d.elemType(depth)
 		if err != nil || elem.Kind() == reflect.Uint8 {
-			break // bytes have a tag of their own
+			break // []byte has its own tag
 		}
 		return reflect.SliceOf(elem), nil
 	case t == tagMap:
@@ -196,7 +198,7 @@ func (d *decoder) elemType(depth int) (reflect.Type, error) {
 	return d.typeOf(t, depth+1)
 }
 
-// content reads a value of r's type into r.
+// content decodes a value of r's type into r.
 func (d *decoder) content(r reflect.Value, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%w: nests deeper than %d", errTyped, maxDepth)
@@ -218,7 +220,7 @@ func (d *decoder) content(r reflect.Value, depth int) error {
 		if err != nil || n < 0 {
 			return err
 		}
-		b, err := d.take(uint64(n))
+		b, err := d.next(uint64(n))
 		r.SetBytes(append(make([]byte, 0, len(b)), b...))
 		return err
 	}
@@ -270,7 +272,8 @@ func (d *decoder) content(r reflect.Value, depth int) error {
 	}
 }
 
-// length reads a count of elements that is written with one added: 0 is nil, here -1.
+// length decodes a number of elements, which is encoded plus one. It returns -1 for 0, which
+// means nil.
 func (d *decoder) length(min int) (int, error) {
 	n, err := d.uint()
 	switch {
@@ -279,7 +282,7 @@ func (d *decoder) length(min int) (int, error) {
 	case n == 0:
 		return -1, nil
 	}
-	return d.claim(n-1, min)
+	return d.reserve(n-1, min)
 }
 
 func (d *decoder) slice(r reflect.Value, depth int) error {
@@ -309,7 +312,7 @@ func (d *decoder) mapping(r reflect.Value, depth int) error {
 			return err
 		}
 		if m.MapIndex(key).IsValid() {
-			return fmt.Errorf("%w: a map's key comes twice", errTyped)
+			return fmt.Errorf("%w: duplicate key in a map", errTyped)
 		}
 		if err := d.content(elem, depth+1); err != nil {
 			return err

@@ -9,20 +9,19 @@ import (
 	"time"
 )
 
-// Typed is the default Codec. What comes back has exactly the types that went
-// in: Go's basic types, time.Time (its zone as an offset), time.Duration, []byte,
-// and slices and maps of all these, any among them, nested. Map keys are strings,
-// integers or bools. Types given to Register go through gob. Everything else,
-// pointers and named types included, is ErrUnsupportedType. Values nest 64 deep
-// and take 4 MiB at most.
+// Typed is the default Codec. A decoded value has exactly the type that was encoded: Go's
+// basic types, time.Time (its zone as an offset), time.Duration, []byte, and slices and maps
+// of these, any among them, nested. Map keys are strings, integers or bools. Types given to
+// Register are encoded with gob. Every other type, pointers and named types included, is
+// ErrUnsupportedType. Values nest at most 64 deep and take at most 4 MiB.
 //
 // The zero value is ready to use.
 type Typed struct {
 	types registry
 }
 
-// Each value is written as the description of its type, then its content. The
-// numbers are part of the stored form.
+// tag describes a type. A value is encoded as its type and then its content. The numbers
+// are part of the stored form.
 type tag byte
 
 const (
@@ -49,16 +48,16 @@ const (
 	tagDuration
 	tagSlice // then the type of the elements
 	tagMap   // then the types of key and element
-	tagAny   // an element that brings its own type
+	tagAny   // as the type of elements: each element has its own type
 	tagGob   // then the registered name
 )
 
-// maxTypeDepth bounds [][][]... alone: each such type, once built, stays in
-// memory for ever.
+// maxTypeDepth bounds how deep types nest, as in [][][]int. A type that reflect has created
+// is never freed.
 const maxTypeDepth = 8
 
-// encodeLimit bounds what a value that contains itself many times over can cost.
-// The limit of a session is Config.Limits.MaxSize.
+// encodeLimit, in bytes, bounds the encoding of a value that is small in memory but refers to
+// the same parts many times. The limit of a session is Config.Limits.MaxSize.
 const encodeLimit = 4 << 20
 
 var (
@@ -68,7 +67,7 @@ var (
 	typeDuration = reflect.TypeFor[time.Duration]()
 )
 
-// basicTypes are the types that are written as a tag and their content.
+// basicTypes are the types that one tag describes.
 var basicTypes = [...]reflect.Type{
 	tagBool: reflect.TypeFor[bool](),
 	tagInt:  reflect.TypeFor[int](), tagInt8: reflect.TypeFor[int8](), tagInt16: reflect.TypeFor[int16](),
@@ -80,7 +79,7 @@ var basicTypes = [...]reflect.Type{
 	tagString: reflect.TypeFor[string](), tagBytes: typeBytes, tagTime: typeTime, tagDuration: typeDuration,
 }
 
-// basicTag returns the tag of a type that needs nothing more, or tagNil.
+// basicTag returns the tag of a basic type, or tagNil.
 func basicTag(t reflect.Type) tag {
 	switch {
 	case t == typeDuration:
@@ -99,9 +98,10 @@ func basicTag(t reflect.Type) tag {
 
 func isKeyTag(t tag) bool { return t >= tagBool && t <= tagUintptr || t == tagString }
 
-// Register makes values of v's type storable, through gob. Its fields of
-// interface types hold only types that were given to gob.Register. Call it before
-// the codec is used; a second time changes nothing, nor does a type that needs none.
+// Register makes values of v's type storable. They are encoded with gob: fields of
+// interface types can hold only types that were given to gob.Register. Call it before the
+// codec is used. It does nothing for a type that is registered already or needs no
+// registration.
 func (c *Typed) Register(v any) {
 	t := reflect.TypeOf(v)
 	if t == nil {
@@ -138,7 +138,7 @@ func (e *encoder) float(f float64) {
 	e.buf = binary.BigEndian.AppendUint64(e.buf, math.Float64bits(f))
 }
 
-// value writes v with its type. The common types go without reflection.
+// value encodes v with its type. It needs no reflection for the most common types.
 func (e *encoder) value(v any, depth int) error {
 	switch v := v.(type) {
 	case nil:
@@ -173,7 +173,7 @@ func (e *encoder) value(v any, depth int) error {
 	return nil
 }
 
-// describe writes the type t, which is a part of whole.
+// describe encodes the type t, which is a part of whole.
 func (e *encoder) describe(whole, t reflect.Type, depth int) error {
 	if b := basicTag(t); b != tagNil {
 		e.tag(b)
@@ -203,7 +203,7 @@ func (e *encoder) describe(whole, t reflect.Type, depth int) error {
 	return fmt.Errorf("%w %v, because of %v", ErrUnsupportedType, whole, t)
 }
 
-// content writes r without its type.
+// content encodes r without its type.
 func (e *encoder) content(r reflect.Value, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%w: values nest deeper than %d", ErrTooLarge, maxDepth)
@@ -237,7 +237,7 @@ func (e *encoder) content(r reflect.Value, depth int) error {
 	case k == reflect.String:
 		e.string(r.String())
 	case k == reflect.Interface:
-		return e.value(r.Interface(), depth) // r is an element: depth counts it
+		return e.value(r.Interface(), depth) // depth already counts the element r
 	case k == reflect.Slice:
 		if r.IsNil() {
 			e.uint(0)
@@ -263,7 +263,7 @@ func (e *encoder) content(r reflect.Value, depth int) error {
 				return err
 			}
 		}
-	default: // describe has let nothing else through
+	default: // unreachable: describe rejects other types
 		return fmt.Errorf("%w %v", ErrUnsupportedType, r.Type())
 	}
 	return nil
@@ -277,7 +277,7 @@ func (e *encoder) bool(b bool) {
 	}
 }
 
-// bytes writes the length and one, so that nil and empty differ.
+// bytes encodes the length plus one, and the bytes. 0 is nil.
 func (e *encoder) bytes(r reflect.Value) error {
 	if r.IsNil() {
 		e.uint(0)
