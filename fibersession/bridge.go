@@ -42,19 +42,19 @@ import (
 // first save stores it; until then it exists only while this node holds a handle of it.
 // Release the handle when the work is done.
 func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
-	f, err := s.Get(c)
+	sess, err := s.Get(c)
 	if err != nil {
 		return nil, err
 	}
-	if f.Changed() {
-		err = f.Save()
+	if sess.Changed() {
+		err = sess.Save()
 	} else {
-		err = f.sendID(false)
+		err = sess.sendID(false)
 	}
 	if err != nil {
 		return nil, err
 	}
-	h := f.Detach()
+	h := sess.Detach()
 	if err := h.Err(); err != nil {
 		h.Release()
 		return nil, err
@@ -66,10 +66,10 @@ func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 // session cannot be loaded or saved. It is for a caller of Get or Lift that saw the
 // error and can answer without a session.
 func (s *Store) TolerateFailure(c *fiber.Ctx) {
-	if f := s.front(c.Context()); f != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.tolerateFailure = true
+	if sess := s.sessionOf(c.Context()); sess != nil {
+		sess.mu.Lock()
+		defer sess.mu.Unlock()
+		sess.tolerateFailure = true
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *Store) TolerateFailure(c *fiber.Ctx) {
 // carries another ID than the one this node knows, because another node may have given
 // the session a new ID.
 func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
-	id, ended := s.claimOf(c).id, h.Err()
+	id, ended := s.presentedIDOf(c).id, h.Err()
 	if !s.validID(id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
 		return false
 	}
@@ -108,11 +108,11 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 // presents none. It does not check the ID: an unknown or malformed one has a hash too.
 // Equal IDs have equal hashes. The ID cannot be recovered from its hash.
 func (s *Store) PresentedIDHash(c *fiber.Ctx) string {
-	claim := s.claimOf(c)
-	if !claim.named {
+	p := s.presentedIDOf(c)
+	if !p.present {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("fiberbridge named\x00" + claim.id))
+	sum := sha256.Sum256([]byte("fiberbridge named\x00" + p.id))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

@@ -11,36 +11,41 @@ import (
 	"github.com/gofiber/fiber/v2/utils"
 	"github.com/valyala/fasthttp"
 
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 	"github.com/fiberbridge/fiberbridge/internal/setting"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// configure fills in the defaults and refuses what cannot be meant.
+// configure checks the configuration and fills in all defaults, before anything else
+// reads it.
 func (s *Store) configure() {
 	c := &s.cfg
-	s.configureLimits()
-	s.configureSource()
-	s.configureExpress()
-	s.configureForm()
-	s.configureCookie()
 	setDefault(&c.Prefix, ConfigDefault.Prefix)
-	if c.Builtin && c.Codec != nil {
-		refuse("Codec", "with Builtin, which has its own")
-	}
+	s.configureLimits()
+	s.configureSources()
+	s.configureExpress()
+	s.configureCookieFormat()
+	s.configureCookie()
+	s.configureCodec()
 	if c.Builtin && c.KeyGenerator == nil {
-		c.KeyGenerator = utils.UUIDv4 // what the other stores of these sessions make
+		c.KeyGenerator = utils.UUIDv4 // as in Fiber's middleware/session
 	}
+	s.foreignIDs = c.KeyGenerator != nil || c.Express != nil
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
 	s.log = c.Logger
 	if c.ErrorHandler == nil {
-		c.ErrorHandler = defaultErrorHandler
+		c.ErrorHandler = ConfigDefault.ErrorHandler
+	}
+	if c.Storage == nil { // last: it starts a goroutine
+		c.Storage, s.ownsStorage = memory.New(), true
 	}
 }
 
 func (s *Store) configureLimits() {
 	c := &s.cfg
-	if c.Expiration <= 0 { // Fiber takes these as the default too
+	if c.Expiration <= 0 { // Fiber gives negative values the default too
 		c.Expiration = ConfigDefault.Expiration
 	}
 	c.Expiration = min(c.Expiration, maxLimit)
@@ -79,7 +84,8 @@ func (s *Store) configureLimits() {
 	setting.Default(field("Limits.MaxKeys"), &c.Limits.MaxKeys, ConfigDefault.Limits.MaxKeys)
 }
 
-func (s *Store) configureSource() {
+// configureSources settles where requests carry the ID, and where responses do.
+func (s *Store) configureSources() {
 	c := &s.cfg
 	if c.CookieName != "" {
 		if c.KeyLookup != "" && c.KeyLookup != "cookie:"+c.CookieName {
@@ -88,64 +94,84 @@ func (s *Store) configureSource() {
 		c.KeyLookup = "cookie:" + c.CookieName
 	}
 	switch {
-	case c.KeyLookup != "" && len(c.Extractor.ways) > 0:
+	case c.KeyLookup != "" && len(c.Extractor.sources) > 0:
 		refuse("KeyLookup", "with Extractor: set one of them")
 	case c.KeyLookup != "":
-		s.ways = parseKeyLookup(c.KeyLookup)
-	case len(c.Extractor.ways) > 0:
-		s.ways = slices.Clone(c.Extractor.ways)
+		s.sources = parseKeyLookup(c.KeyLookup)
+	case len(c.Extractor.sources) > 0:
+		s.sources = slices.Clone(c.Extractor.sources)
 	default:
-		s.ways = FromCookie("").ways
+		s.sources = FromCookie("").sources
+		if name := s.fixedCookieName(); name != "" {
+			c.KeyLookup = "cookie:" + name
+		}
 	}
-	for i := range s.ways {
-		w := &s.ways[i]
+	for i := range s.sources {
+		src := &s.sources[i]
+		if src.kind == SourceCookie && src.name == "" {
+			src.name = s.fixedCookieName()
+		}
 		switch {
-		case w.source == SourceCustom && w.custom == nil:
+		case src.kind == SourceCustom && src.custom == nil:
 			refuse("Extractor", "is FromCustom(nil): it needs a function")
-		case w.source != SourceCustom && w.source != SourceCookie && w.name == "", !only(w.name, isTokenByte):
-			refuse("Extractor", fmt.Sprintf("has the %s %q, which is not a valid name", w.source, w.name))
-		case w.back() && s.back == nil:
-			s.back = w
+		case src.kind != SourceCustom && src.kind != SourceCookie && src.name == "", !only(src.name, isTokenByte):
+			refuse("Extractor", fmt.Sprintf("has the %s %q, which is not a valid name", src.kind, src.name))
+		case src.inResponses() && s.responseSource == nil:
+			s.responseSource = src
 		}
 	}
 }
 
-func parseKeyLookup(lookup string) []way {
-	source, name, ok := strings.Cut(lookup, ":")
+// fixedCookieName returns the default name of the cookie, or "" if it depends on the
+// request (see Store.CookieName).
+func (s *Store) fixedCookieName() string {
+	switch {
+	case s.cfg.Builtin:
+		return builtinCookie
+	case s.cfg.Express != nil:
+		return expressCookie
+	}
+	return ""
+}
+
+func parseKeyLookup(lookup string) []idSource {
+	kind, name, ok := strings.Cut(lookup, ":")
 	if !ok || name == "" || !only(name, isTokenByte) {
 		refuse("KeyLookup", fmt.Sprintf("is %q: it must be \"<source>:<name>\"", lookup))
 	}
-	switch Source(source) {
+	switch Source(kind) {
 	case SourceCookie, SourceHeader, SourceURLQuery:
 	default:
-		refuse("KeyLookup", fmt.Sprintf("has the source %q: it must be cookie, header or query", source))
+		refuse("KeyLookup", fmt.Sprintf("has the source %q: it must be cookie, header or query", kind))
 	}
-	return []way{{source: Source(source), name: name}}
+	return []idSource{{kind: Source(kind), name: name}}
 }
 
-// configureForm settles what a cookie holds.
-func (s *Store) configureForm() {
+// configureCookieFormat settles the format of the cookie's value. With Express,
+// configureExpress does.
+func (s *Store) configureCookieFormat() {
 	c := &s.cfg
 	switch {
 	case len(c.Cookie.Secrets) == 0 && c.Cookie.Format == nil, c.Express != nil:
 		return
-	case !s.hasWay(SourceCookie):
+	case !s.readsFrom(SourceCookie):
 		refuse("Cookie", "has Secrets or Format, but no Extractor reads a cookie")
 	case len(c.Cookie.Secrets) > 0 && c.Cookie.Format != nil:
 		refuse("Cookie.Secrets", "with Cookie.Format, which signs in its own way: set one of them")
 	case len(c.Cookie.Secrets) > 0 && c.Builtin:
 		refuse("Cookie.Secrets", "with Builtin: the other stores of these sessions cannot read signed cookies")
 	case len(c.Cookie.Secrets) > 0:
-		c.Cookie.Format = newSigned(c.Cookie.Secrets)
-		c.Cookie.Secrets = nil // what is in use is a copy
+		c.Cookie.Format = newSignedFormat(c.Cookie.Secrets)
+		c.Cookie.Secrets = nil // the format has a copy
 	}
 }
 
 func (s *Store) configureCookie() {
 	c := &s.cfg
-	setDefault(&c.CookiePath, "/")
+	setDefault(&c.CookiePath, ConfigDefault.CookiePath)
+	setDefault(&c.CookieSameSite, ConfigDefault.CookieSameSite)
 	switch utils.ToLower(c.CookieSameSite) {
-	case "", "lax", fiber.CookieSameSiteDisabled:
+	case "lax", fiber.CookieSameSiteDisabled:
 		s.sameSite = int(fasthttp.CookieSameSiteLaxMode)
 	case "strict":
 		s.sameSite = int(fasthttp.CookieSameSiteStrictMode)
@@ -165,36 +191,63 @@ func (s *Store) configureCookie() {
 	case !only(c.CookiePath, isAttributeByte) || c.CookiePath[0] != '/':
 		refuse("CookiePath", fmt.Sprintf("is %q: it must be a path that begins with a slash", c.CookiePath))
 	}
-	for _, w := range s.ways {
+	for _, src := range s.sources {
 		switch {
-		case w.source != SourceCookie:
-		case strings.HasPrefix(w.name, "__Host-") && (c.Cookie.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
+		case src.kind != SourceCookie:
+		case strings.HasPrefix(src.name, "__Host-") && (c.Cookie.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
 			refuse("KeyLookup", "names a __Host- cookie with Cookie.Insecure, CookieDomain or CookiePath: browsers drop such cookies")
-		case strings.HasPrefix(w.name, "__Secure-") && c.Cookie.Insecure:
+		case strings.HasPrefix(src.name, "__Secure-") && c.Cookie.Insecure:
 			refuse("KeyLookup", "names a __Secure- cookie with Cookie.Insecure: browsers drop such cookies")
 		}
 	}
 }
 
-// warnOfWeakness names at start each setting that is weaker than the default.
+func (s *Store) configureCodec() {
+	c := &s.cfg
+	switch {
+	case c.Builtin && c.Codec != nil:
+		refuse("Codec", "with Builtin, which has its own")
+	case c.Builtin:
+		c.Codec = codec.Builtin{}
+	case c.Express != nil: // configureExpress refuses another Codec
+		c.Codec = JSON{}
+	case c.Codec == nil:
+		c.Codec = new(Typed)
+	}
+	s.typed, _ = c.Codec.(*Typed)
+}
+
+// newLayout chooses the layout.
+func (s *Store) newLayout() layout {
+	switch {
+	case s.cfg.Builtin:
+		return newBuiltinLayout(&s.cfg)
+	case s.cfg.Express != nil:
+		return s.newExpressLayout()
+	default:
+		return s.newSealedLayout()
+	}
+}
+
+// warnOfWeakness logs each setting that is weaker than the default.
 func (s *Store) warnOfWeakness() {
-	for what, on := range map[string]bool{
-		"Cookie.Insecure: session cookies go over plain http":                               s.cfg.Cookie.Insecure,
-		"session IDs come in a header, where scripts and logs can see them":                 s.hasWay(SourceHeader),
-		"session IDs come in the URL, where logs and other sites can see them":              s.hasWay(SourceURLQuery),
-		"Extractor: session IDs are as safe as what the custom function reads them from":    s.hasWay(SourceCustom),
-		"KeyGenerator: session IDs are as good as it is; the default has 256 random bits":   s.cfg.KeyGenerator != nil && !s.cfg.Builtin,
-		"Builtin: session IDs can be read in the store, and nothing ties a value to its ID": s.cfg.Builtin,
-		"Express: session IDs can be read in the store, and nothing ties a value to its ID": s.cfg.Express != nil,
-		"Express.Secrets: one has under 32 bytes, and could be guessed":                     s.cfg.Express.shortSecrets(),
+	for warning, on := range map[string]bool{
+		"Cookie.Insecure: session cookies go over plain http":                                     s.cfg.Cookie.Insecure,
+		"session IDs come in a header, where scripts and logs can see them":                       s.readsFrom(SourceHeader),
+		"session IDs come in the URL, where logs and other sites can see them":                    s.readsFrom(SourceURLQuery),
+		"Extractor: session IDs are only as safe as the place that the custom function reads":     s.readsFrom(SourceCustom),
+		"KeyGenerator: session IDs are only as random as it makes them; the default has 256 bits": s.cfg.KeyGenerator != nil && !s.cfg.Builtin,
+		"Builtin: session IDs can be read in the storage, and nothing ties a value to its ID":     s.cfg.Builtin,
+		"Express: session IDs can be read in the storage, and nothing ties a value to its ID":     s.cfg.Express != nil,
+		"Express.Secrets: a secret has fewer than 32 bytes and could be guessed":                  s.cfg.Express.hasShortSecret(),
 	} {
 		if on {
-			s.log.Warn("fibersession: weaker than the default: " + what)
+			s.log.Warn("fibersession: weaker than the default: " + warning)
 		}
 	}
 }
 
-// defaultErrorHandler answers in plain words, with nothing of the error's text.
+// defaultErrorHandler answers with a status and no part of the error's text.
 func defaultErrorHandler(_ *fiber.Ctx, err error) error {
 	code := fiber.StatusInternalServerError
 	switch {
@@ -209,7 +262,7 @@ func defaultErrorHandler(_ *fiber.Ctx, err error) error {
 // refuse panics with the name of a field and why its value is refused.
 func refuse(name, why string) { setting.Refuse(field(name), why) }
 
-// field is the full name of a field of Config in messages.
+// field returns the full name of a field of Config, for messages.
 func field(name string) string { return "fibersession: Config." + name }
 
 func setDefault(s *string, def string) {
@@ -218,10 +271,12 @@ func setDefault(s *string, def string) {
 	}
 }
 
-// isTokenByte: RFC 9110, section 5.6.2, what names of cookies and headers are made of.
+// isTokenByte reports whether b may be in a cookie's or header's name (RFC 9110, section
+// 5.6.2).
 func isTokenByte(b byte) bool {
 	return isBase64URL(b) || strings.IndexByte("!#$%&'*+.^`|~", b) >= 0
 }
 
-// isAttributeByte: RFC 6265, section 4.1.1, any character but controls and ";".
+// isAttributeByte reports whether b may be in a cookie's attribute: any character but
+// controls and ";" (RFC 6265, section 4.1.1). It also excludes space and ",".
 func isAttributeByte(b byte) bool { return b > ' ' && b < 0x7f && b != ';' && b != ',' }

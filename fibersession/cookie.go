@@ -10,38 +10,38 @@ import (
 // maxCookieAge is the longest that browsers keep a cookie (RFC 6265bis, section 5.5).
 const maxCookieAge = 400 * 24 * time.Hour
 
-// writeID has the response carry the ID: as the cookie or, when IDs come in a
-// header, in that header. There is nowhere to put an ID that comes in the URL.
-func (s *Store) writeID(r *fasthttp.RequestCtx, w *way, id string, m meta) {
+// removeCookie as the age of a cookie makes the browser delete it.
+const removeCookie time.Duration = -1
+
+// writeID adds the ID to the response, as a cookie or in a header. src is nil if responses
+// cannot carry the ID, as when it comes in the URL.
+func (s *Store) writeID(r *fasthttp.RequestCtx, src *idSource, id string, m meta) {
 	switch {
-	case w == nil:
-	case w.source == SourceHeader:
-		r.Response.Header.Set(w.name, id)
+	case src == nil:
+	case src.kind == SourceHeader:
+		r.Response.Header.Set(src.name, id)
 	default:
-		name, value := s.wayName(w, r), id
+		name, value := s.sourceName(src, r), id
 		if s.cfg.Cookie.Format != nil {
 			value = s.cfg.Cookie.Format.Value(name, id)
 		}
-		s.setCookie(r, name, value, m.wire, func(c *fasthttp.Cookie) {
-			if age := s.cookieAge(m, time.Now()); age > 0 {
-				c.SetMaxAge(int((age + time.Second - 1) / time.Second))
-			}
-		})
+		s.setCookie(r, name, value, m.original, max(s.layout.cookieAge(m, time.Now()), 0))
 	}
 }
 
-// expireID has the browser forget the ID.
-func (s *Store) expireID(r *fasthttp.RequestCtx, w *way, m meta) {
+// removeID makes the browser delete the cookie, and takes the ID out of the response's
+// header.
+func (s *Store) removeID(r *fasthttp.RequestCtx, src *idSource, m meta) {
 	switch {
-	case w == nil:
-	case w.source == SourceHeader:
-		r.Response.Header.Del(w.name)
+	case src == nil:
+	case src.kind == SourceHeader:
+		r.Response.Header.Del(src.name)
 	default:
-		s.setCookie(r, s.wayName(w, r), "", m.wire, func(c *fasthttp.Cookie) { c.SetExpire(fasthttp.CookieExpireDelete) })
+		s.setCookie(r, s.sourceName(src, r), "", m.original, removeCookie)
 	}
 }
 
-func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, wire *expressWire, life func(*fasthttp.Cookie)) {
+func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, original *originalValue, age time.Duration) {
 	c := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(c)
 	c.SetKey(name)
@@ -51,8 +51,13 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, wire *expr
 	c.SetHTTPOnly(true)
 	c.SetSecure(s.secure(r))
 	c.SetSameSite(fasthttp.CookieSameSite(s.sameSite))
-	wire.dress(c)
-	life(c)
+	s.layout.setCookieAttributes(c, original)
+	switch {
+	case age == removeCookie:
+		c.SetExpire(fasthttp.CookieExpireDelete)
+	case age > 0:
+		c.SetMaxAge(int((age + time.Second - 1) / time.Second))
+	}
 	r.Response.Header.SetCookie(c)
 	switch {
 	case !c.Secure() && !s.cfg.Cookie.Insecure:
@@ -61,33 +66,15 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, wire *expr
 		})
 	case c.Secure() && !s.cfg.CookieSecure && plainElsewhere(r):
 		s.warnLost.Do(func() {
-			s.log.Warn("fibersession: a Secure cookie was sent over plain http, where browsers do not keep it: each request of theirs begins a new session. "+
-				"Serve over https (a proxy sets X-Forwarded-Proto), or set Insecure", "host", string(r.Request.Header.Host()))
+			s.log.Warn("fibersession: a Secure cookie was sent over plain http, where browsers drop it, so that every request begins a new session: "+
+				"serve over https (a proxy must set X-Forwarded-Proto), or set Config.Cookie.Insecure", "host", string(r.Request.Header.Host()))
 		})
 	}
 }
 
-// cookieAge is how long the browser is to keep the cookie: as long as the session
-// can live at all. Its idle limit is the store's business: a socket can slide it and
-// cannot send a cookie. 0 is until the browser closes.
-func (s *Store) cookieAge(m meta, now time.Time) time.Duration {
-	switch {
-	case s.cfg.Express != nil:
-		return s.layout.(*express).age(m)
-	case s.cfg.CookieSessionOnly:
-		return 0
-	case !m.absolute.IsZero():
-		return min(m.absolute.Sub(now), maxCookieAge)
-	case s.cfg.Timeouts.Absolute > 0: // not stored yet
-		return min(s.cfg.Timeouts.Absolute, maxCookieAge)
-	default:
-		return maxCookieAge
-	}
-}
-
-// vary says that the response depends on the session.
-func (s *Store) vary(r *fasthttp.RequestCtx) {
-	if !s.hasWay(SourceCookie) {
+// addVary says that the response depends on the session cookie.
+func (s *Store) addVary(r *fasthttp.RequestCtx) {
+	if !s.readsFrom(SourceCookie) {
 		return
 	}
 	h := &r.Response.Header

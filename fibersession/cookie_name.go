@@ -8,9 +8,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// The cookie's names when Config.KeyLookup gives none. The prefixes make browsers
-// refuse such a cookie from any but an https page of this very host (__Host-) or
-// site (__Secure-).
+// The default names of the cookie. The prefixes make browsers refuse the cookie unless an
+// https page of exactly this host (__Host-) or of this site (__Secure-) sets it.
 const (
 	hostCookie   = "__Host-session"
 	secureCookie = "__Secure-session"
@@ -19,26 +18,23 @@ const (
 	builtinCookie = "session_id" // with Config.Builtin
 )
 
-// CookieName returns the name of the session cookie for this request: that of
-// Config.KeyLookup or the first of Config.Extractor, else "__Host-session"; "__Secure-session" with CookieDomain or
-// CookiePath; "session" with Insecure, and on plain http to this very machine. It is
-// "" when IDs do not come in cookies.
+// CookieName returns the name of the session cookie for this request. It is the name in
+// Config.KeyLookup or the first one in Config.Extractor. If they name none, it is
+// "__Host-session"; "__Secure-session" with CookieDomain or CookiePath; and "session" with
+// Cookie.Insecure, or over plain http to a loopback address. It is "" if IDs do not come in
+// cookies.
 func (s *Store) CookieName(c *fiber.Ctx) string {
-	for i := range s.ways {
-		if s.ways[i].source == SourceCookie {
-			return s.wayName(&s.ways[i], c.Context())
+	for i := range s.sources {
+		if s.sources[i].kind == SourceCookie {
+			return s.sourceName(&s.sources[i], c.Context())
 		}
 	}
 	return ""
 }
 
-// cookieName is the name of a session cookie that has none of its own.
-func (s *Store) cookieName(r *fasthttp.RequestCtx) string {
+// defaultCookieName returns the name of the cookie for a request if no setting names it.
+func (s *Store) defaultCookieName(r *fasthttp.RequestCtx) string {
 	switch {
-	case s.cfg.Builtin:
-		return builtinCookie
-	case s.cfg.Express != nil:
-		return expressCookie
 	case !s.secure(r):
 		return plainCookie
 	case s.cfg.CookieDomain != "" || s.cfg.CookiePath != "/":
@@ -48,30 +44,30 @@ func (s *Store) cookieName(r *fasthttp.RequestCtx) string {
 	}
 }
 
-// secure says whether the request's cookies are for https only.
+// secure reports whether the request's cookies are Secure.
 func (s *Store) secure(r *fasthttp.RequestCtx) bool {
 	return !s.cfg.Cookie.Insecure && (s.cfg.CookieSecure || !plainLoopback(r))
 }
 
-// plainLoopback says whether a request came over plain http from a browser on this
-// machine, where Secure cookies are not kept by all browsers. What a proxy passed on
-// says so in a header, and is not from this machine.
+// plainLoopback reports whether a request came over plain http from a browser on this
+// machine, where not all browsers keep Secure cookies. A request that a proxy forwarded
+// has a header that says so, and did not come from this machine.
 func plainLoopback(r *fasthttp.RequestCtx) bool {
-	return !r.IsTLS() && loopback(string(r.Request.Header.Host())) && !forwarded(r)
+	return !r.IsTLS() && isLoopback(string(r.Request.Header.Host())) && !isForwarded(r)
 }
 
-// plainElsewhere says whether a request came over plain http from another machine,
-// where no browser keeps a Secure cookie: as far as it can be told, since a proxy may
-// speak https without saying so.
+// plainElsewhere reports whether a request came over plain http from another machine, where
+// browsers drop Secure cookies. It may be wrong if a proxy that speaks https does not say
+// so.
 func plainElsewhere(r *fasthttp.RequestCtx) bool {
-	if r.IsTLS() || loopback(string(r.Request.Header.Host())) {
+	if r.IsTLS() || isLoopback(string(r.Request.Header.Host())) {
 		return false
 	}
-	return !forwarded(r) || string(r.Request.Header.Peek("X-Forwarded-Proto")) == "http"
+	return !isForwarded(r) || string(r.Request.Header.Peek("X-Forwarded-Proto")) == "http"
 }
 
-// forwarded says whether a proxy passed the request on.
-func forwarded(r *fasthttp.RequestCtx) bool {
+// isForwarded reports whether a proxy forwarded the request.
+func isForwarded(r *fasthttp.RequestCtx) bool {
 	for _, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via"} {
 		if len(r.Request.Header.Peek(name)) > 0 {
 			return true
@@ -80,8 +76,8 @@ func forwarded(r *fasthttp.RequestCtx) bool {
 	return false
 }
 
-// loopback says whether a Host header names this machine (RFC 6761, section 6.3).
-func loopback(host string) bool {
+// isLoopback reports whether a Host header names this machine (RFC 6761, section 6.3).
+func isLoopback(host string) bool {
 	if ap, err := netip.ParseAddrPort(host); err == nil {
 		return ap.Addr().IsLoopback()
 	}

@@ -42,7 +42,7 @@ func (s *Store) touchDue(m meta, now time.Time) bool {
 
 // ttl returns the TTL of a stored value.
 func (s *Store) ttl(m meta, now time.Time) time.Duration {
-	if !s.layout.slides() {
+	if !s.layout.carriesExpiry() {
 		return m.deadline().Sub(now) // only the TTL holds this session's expiry
 	}
 	return m.deadline().Sub(now) + ttlMargin

@@ -104,7 +104,7 @@ func (t *expiryTimers) check(s *state) {
 	if cur == nil {
 		return
 	}
-	if s.store.layout.slides() && !cur.expired(time.Now()) {
+	if s.store.layout.carriesExpiry() && !cur.expired(time.Now()) {
 		t.set(s, cur.deadline())
 		return
 	}
@@ -113,7 +113,7 @@ func (t *expiryTimers) check(s *state) {
 	<-t.slots
 	switch _, ended := s.resolve().current(); {
 	case ended != nil:
-	case err == nil && s.store.layout.slides(): // schedule has set a new entry
+	case err == nil && s.store.layout.carriesExpiry(): // schedule has set a new entry
 	case err == nil:
 		t.set(s, s.store.recheckAt(cur)) // the value does not contain its expiry
 	case s.store.hardLimit && !time.Now().Before(cur.absolute):
@@ -158,7 +158,7 @@ func (s *state) schedule() {
 	case alive:
 		s.scheduled = true
 		at := s.cur.deadline()
-		if next := s.store.recheckAt(s.cur); !s.store.layout.slides() && at.Before(next) {
+		if next := s.store.recheckAt(s.cur); !s.store.layout.carriesExpiry() && at.Before(next) {
 			at = next // it still existed just now, past its known limit
 		}
 		s.store.timers.set(s, at)

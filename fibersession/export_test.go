@@ -40,12 +40,12 @@ func (s *Store) UserSet(user string) string { return s.userSet(user) }
 func (s *Store) Member(id string) string    { return s.member(s.layout.place(id)) }
 
 // TicketKey returns the storage key of a ticket.
-func (s *Store) TicketKey(ticket string) string { return s.voucherKey(voucherTicket, ticket) }
+func (s *Store) TicketKey(ticket string) string { return s.tokenKey(ticketToken, ticket) }
 
-// OpenVoucher decodes the stored value of a ticket and returns the session's ID.
-func OpenVoucher(ticket string, value []byte) (id string, err error) {
-	v, _, err := openVoucher(voucherTicket, ticket, value)
-	return v.id, err
+// DecodeTicket decodes the stored value of a ticket and returns the session's ID.
+func DecodeTicket(ticket string, value []byte) (id string, err error) {
+	t, _, err := decodeToken(ticketToken, ticket, value)
+	return t.id, err
 }
 
 // Entries returns the entries of a user's index.

@@ -12,37 +12,37 @@ import (
 	"unicode/utf8"
 )
 
-// Express has a Store share its sessions with an Express app, which keeps them with
-// the npm packages express-session and connect-redis: Config.Express. Either side
-// reads, changes and ends what the other began, under one signed cookie.
+// Express makes a Store share its sessions with an Express app that keeps them with the
+// npm packages express-session and connect-redis (Config.Express). Each program reads,
+// changes and ends the sessions that the other began, with one signed cookie.
 //
 //	sessions := fibersession.New(fibersession.Config{
 //		Storage: storage.MustOpen("redis://127.0.0.1:6379/0"),
 //		Express: &fibersession.Express{Secrets: []string{os.Getenv("SESSION_SECRET")}},
 //	})
 //
-// Its form is the other program's, and so are its limits. Changes made here are
-// merged, as always. Express writes back the whole of a session as it was when its
-// request began: what was stored here meanwhile is lost then, and a session that was
-// ended here comes back. Express tells nobody of what it does: open sockets see it at
-// their next packet, or after Config.Tracking.Recheck. IDs can be read in the store, nothing ties a
-// value to its ID, there is no absolute limit and no index of users (Store.Devices is
-// ErrNoIndex).
+// The stored form is express-session's, with its limits. Changes made here are merged, as
+// always. Express writes back a whole session as it was when its request began, so changes
+// that were stored here in the meantime are lost, and a session that was ended here comes
+// back. Express sends no notifications: an open socket sees its changes at the socket's
+// next packet, or after Config.Tracking.Recheck. Anyone who can read the storage can read
+// the IDs. Nothing ties a value to its ID. There is no absolute limit and no index of
+// users: Store.Devices returns ErrNoIndex.
 //
-// Values are what JSON knows, as with the codec JSON. What is not set here keeps every
-// digit and field that Express wrote. A key that express-session keeps for itself,
-// such as "cookie", is ErrReservedKey. A session's idle limit is its cookie's maxAge
-// where that has one, and Config.Expiration, which is connect-redis' ttl, where not;
-// SetExpiry changes the maxAge. With Config.UserKey "passport" the user is Passport's:
-// the field "user" in the value of that key.
+// Values have the types that the codec JSON has. Values that are not set here keep every
+// digit and field that Express wrote. Keys that express-session uses itself, such as
+// "cookie", are ErrReservedKey. A session's idle limit is its cookie's maxAge or, if the
+// cookie has none, Config.Expiration, which is connect-redis' ttl. SetExpiry changes the
+// maxAge. With Config.UserKey "passport" the user is Passport's: the field "user" in the
+// value of that key.
 type Express struct {
-	// Secrets are those of express-session's option secret, in the same order: the
-	// first signs, all are accepted. A cookie that another one signed is replaced.
+	// Secrets are express-session's option secret, in the same order: the first one
+	// signs and all are accepted. A cookie signed with another one is replaced.
 	// Required.
 	Secrets []string
 
-	// Prefix begins the store's keys: connect-redis' option prefix. Redis itself is
-	// given no other: the storage must have none.
+	// Prefix begins the store's keys: connect-redis' option prefix. The storage itself
+	// must not add a prefix of its own.
 	// Optional. Default: "sess:"
 	Prefix string
 }
@@ -54,13 +54,13 @@ const (
 	expressRecheck = 10 * time.Second
 )
 
-// configureExpress fills in the defaults and refuses what cannot be meant.
+// configureExpress checks Config.Express and fills in its defaults. It keeps a copy.
 func (s *Store) configureExpress() {
 	c := &s.cfg
 	if c.Express == nil {
 		return
 	}
-	e := *c.Express // what is in use is a copy
+	e := *c.Express
 	e.Secrets = slices.Clone(e.Secrets)
 	c.Express = &e
 	switch {
@@ -79,13 +79,16 @@ func (s *Store) configureExpress() {
 		}
 	}
 	setDefault(&e.Prefix, expressPrefix)
-	if s.hasWay(SourceCookie) {
-		c.Cookie.Format = newExpressCookies(e.Secrets)
+	if c.UserKey == passportKey {
+		s.userField = passportUser
+	}
+	if s.readsFrom(SourceCookie) {
+		c.Cookie.Format = newExpressCookieFormat(e.Secrets)
 	}
 }
 
-// shortSecrets says whether one of the secrets could be guessed.
-func (e *Express) shortSecrets() bool {
+// hasShortSecret reports whether a secret is short enough to be guessed. e may be nil.
+func (e *Express) hasShortSecret() bool {
 	if e == nil {
 		return false
 	}
@@ -97,24 +100,24 @@ func (e *Express) shortSecrets() bool {
 	return false
 }
 
-// expressCookies is the form of express-session's cookie: "s:<id>.<signature>",
+// expressCookieFormat is the format of express-session's cookie: "s:<id>.<signature>",
 // percent-encoded.
-type expressCookies struct{ secrets [][]byte }
+type expressCookieFormat struct{ secrets [][]byte }
 
-func newExpressCookies(secrets []string) *expressCookies {
-	s := &expressCookies{}
+func newExpressCookieFormat(secrets []string) *expressCookieFormat {
+	s := &expressCookieFormat{}
 	for _, secret := range secrets {
 		s.secrets = append(s.secrets, []byte(secret))
 	}
 	return s
 }
 
-func (s *expressCookies) Value(_, id string) string {
-	// An ID has no character that the two ways of percent-encoding treat differently.
+func (s *expressCookieFormat) Value(_, id string) string {
+	// QueryEscape and JavaScript's encodeURIComponent agree on all characters of an ID.
 	return url.QueryEscape("s:" + id + "." + expressSignature(s.secrets[0], id))
 }
 
-func (s *expressCookies) ID(_, value string) (id string, old, ok bool) {
+func (s *expressCookieFormat) ID(_, value string) (id string, old, ok bool) {
 	if len(value) > 8*maxForeignID {
 		return "", false, false
 	}
@@ -132,15 +135,15 @@ func (s *expressCookies) ID(_, value string) (id string, old, ok bool) {
 	return "", false, false
 }
 
-// expressSignature is that of the npm package cookie-signature.
+// expressSignature signs as the npm package cookie-signature does.
 func expressSignature(secret []byte, id string) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(id))
 	return base64.RawStdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// decodeCookie reads a cookie's value as the npm package cookie does: without the
-// quotes around it, percent-decoded if that gives UTF-8, else as it is.
+// decodeCookie decodes a cookie's value as the npm package cookie does: it removes quotes
+// around the value, and percent-decodes it if the result is valid UTF-8.
 func decodeCookie(value string) string {
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
 		value = value[1 : len(value)-1]

@@ -2,6 +2,7 @@ package fibersession
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,37 +11,33 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/valyala/fasthttp"
 )
 
-// express is the layout of Config.Express: the ID, with a prefix, is the key, and the
-// value a JSON object of the session's values, beside them what express-session knows
-// of its cookie. Only the store's own expiry tells until when it lives: express-session
-// moves that without a change of the value.
-type express struct {
-	cfg     *Express
-	idle    time.Duration  // of a session whose cookie has no maxAge
-	begin   [2]expressWire // of sessions that begin here: on plain http, and on https
+// expressLayout is the layout of Config.Express. The key is a prefix and the ID. The value
+// is a JSON object of the session's values and of express-session's "cookie". Only the
+// storage's TTL says how long a session lives, because express-session extends the TTL
+// without rewriting the value.
+type expressLayout struct {
+	prefix  string
+	idle    time.Duration                     // for sessions whose cookie has no maxAge
+	begin   [2]originalValue                  // of sessions that begin here on http, and on https
+	secure  func(r *fasthttp.RequestCtx) bool // reports whether the request's cookies are Secure
+	ttl     storage.TTLReader                 // nil if the storage cannot tell TTLs
 	maxSize int
 }
 
-// expressWire is a session as it was last met in the store: what seal needs to write
-// all that did not change as it was. It never changes itself.
-type expressWire struct {
-	cookie map[string]json.RawMessage
-	raw    map[string]json.RawMessage
-	values map[string]any // raw, decoded
-}
-
-// lineageKey holds the lineage of a session that got a new ID here, for other nodes:
-// base64 of the lineage and of half the ID's hash, without which it counts for nothing.
-// A program that copies a session's values into another session makes no twin of it.
+// lineageKey holds the lineage of a session that got a new ID here, for other nodes. Its
+// value is base64 of the lineage and of half the ID's hash. The lineage counts only if the
+// hash matches, so copying a session's values into another session does not copy its
+// lineage.
 const lineageKey = "fiberbridge"
 
-// expressReserved are the keys that express-session keeps for itself, or drops when
-// it reads a session: what its objects have of their own.
+// expressReserved holds the keys that express-session uses itself or drops when it reads
+// a session: the properties of its Session objects.
 var expressReserved = map[string]bool{
 	"cookie": true, "req": true, "id": true, lineageKey: true,
 	"touch": true, "resetMaxAge": true, "save": true, "reload": true, "destroy": true, "regenerate": true,
@@ -49,25 +46,25 @@ var expressReserved = map[string]bool{
 	"__defineGetter__": true, "__defineSetter__": true, "__lookupGetter__": true, "__lookupSetter__": true,
 }
 
-// newExpress returns the layout, with what cookies of sessions that begin here look like.
-func (s *Store) newExpress() *express {
+func (s *Store) newExpressLayout() *expressLayout {
 	c := &s.cfg
-	l := &express{cfg: c.Express, idle: c.Expiration, maxSize: c.Limits.MaxSize}
+	l := &expressLayout{prefix: c.Express.Prefix, idle: c.Expiration, secure: s.secure, maxSize: c.Limits.MaxSize}
+	l.ttl, _ = s.base.(storage.TTLReader)
 	for i := range l.begin {
-		l.begin[i].cookie = s.beginCookie(i == 1)
+		l.begin[i].cookie = s.newExpressCookie(i == 1)
 	}
 	return l
 }
 
-// wireOf is the wire of a session that begins.
-func (l *express) wireOf(secure bool) *expressWire {
-	if secure {
+func (l *expressLayout) newOriginal(r *fasthttp.RequestCtx) *originalValue {
+	if l.secure(r) {
 		return &l.begin[1]
 	}
 	return &l.begin[0]
 }
 
-func (s *Store) beginCookie(secure bool) map[string]json.RawMessage {
+// newExpressCookie returns the "cookie" of a session that begins here.
+func (s *Store) newExpressCookie(secure bool) map[string]json.RawMessage {
 	c := &s.cfg
 	cookie := map[string]any{
 		"originalMaxAge": c.Expiration.Milliseconds(),
@@ -86,32 +83,52 @@ func (s *Store) beginCookie(secure bool) map[string]json.RawMessage {
 	for name, v := range cookie {
 		data, err := json.Marshal(v)
 		if err != nil {
-			panic(err) // never: nothing but strings, numbers and booleans
+			panic(err) // unreachable: all values are strings, numbers and booleans
 		}
 		raw[name] = data
 	}
 	return raw
 }
 
-func (l *express) place(id string) place {
-	return place{key: l.cfg.Prefix + id, owner: fingerprintOf(id), id: id}
+func (l *expressLayout) place(id string) place {
+	return place{key: l.prefix + id, owner: fingerprintOf(id), id: id}
 }
 
-func (l *express) destination(to fingerprint) place { return place{owner: to} }
+func (l *expressLayout) placeByFingerprint(f fingerprint) place { return place{owner: f} }
 
-func (l *express) forward(place, place, meta) []byte { return nil }
+func (l *expressLayout) encodeMoved(place, place, meta) []byte { return nil }
 
-func (l *express) lineage(p place, _ lineage) lineage { return lineage(p.owner[:]) }
+func (l *expressLayout) lineageOf(p place, _ lineage) lineage { return lineage(p.owner[:]) }
 
-func (l *express) slides() bool { return false }
+func (l *expressLayout) reservesKey(key string) bool { return expressReserved[key] }
 
-func (l *express) met(m meta, _ time.Time) meta { return m } // to be met again is no use
+func (l *expressLayout) carriesRevision() bool { return false }
 
-func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
-	wire := m.wire
+func (l *expressLayout) carriesExpiry() bool { return false }
+
+// expiryWhenRead leaves the expiry alone, because reading a session does not extend it.
+func (l *expressLayout) expiryWhenRead(m meta, _ time.Time) time.Time { return m.expiry }
+
+func (l *expressLayout) hasUserIndex() bool { return false }
+
+func (l *expressLayout) resetPrefixes() []string { return []string{l.prefix} }
+
+// timeLeft returns the TTL of a session whose value says that it has expired: Express
+// extends a session without rewriting the value. If the storage cannot tell TTLs, the
+// session is known only to exist, and the next use extends it.
+func (l *expressLayout) timeLeft(ctx context.Context, p place) (time.Duration, bool) {
+	if l.ttl == nil {
+		return 0, false
+	}
+	left, err := l.ttl.TTL(ctx, p.key)
+	return left, err == nil && left != 0
+}
+
+func (l *expressLayout) encode(p place, m meta, values map[string]any) ([]byte, error) {
+	original := m.original
 	out := make(map[string]json.RawMessage, len(values)+2)
 	for key, v := range values {
-		if raw, ok := wire.raw[key]; ok && reflect.DeepEqual(v, wire.values[key]) {
+		if raw, ok := original.raw[key]; ok && reflect.DeepEqual(v, original.values[key]) {
 			out[key] = raw
 			continue
 		}
@@ -121,10 +138,10 @@ func (l *express) seal(p place, m meta, values map[string]any) ([]byte, error) {
 		}
 		out[key] = raw
 	}
-	if m.lineage != l.lineage(p, lineage{}) {
-		out[lineageKey] = sealLineage(p, m.lineage)
+	if m.lineage != l.lineageOf(p, lineage{}) {
+		out[lineageKey] = encodeLineage(p, m.lineage)
 	}
-	out["cookie"] = l.sealCookie(wire, m)
+	out["cookie"] = l.encodeCookie(original, m)
 	data, err := encodeJSON(out)
 	if err == nil && len(data) > l.maxSize {
 		err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), l.maxSize)
@@ -137,8 +154,8 @@ func encodeValue(v any) (data []byte, err error) {
 	return encodeJSON(v)
 }
 
-// encodeJSON is json.Marshal that leaves text as it is: what is shown in a page is to be
-// escaped there.
+// encodeJSON is json.Marshal without HTML escaping, which JSON.stringify does not do
+// either.
 func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -147,11 +164,11 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// sealCookie renews what the cookie says of its end, as a save of express-session
-// does, and leaves all else.
-func (l *express) sealCookie(wire *expressWire, m meta) json.RawMessage {
-	cookie := maps.Clone(wire.cookie)
-	if m.idle != l.idleOf(wire) { // SetExpiry
+// encodeCookie updates the expiry in the session's "cookie", as a save of express-session
+// does, and leaves the other attributes unchanged.
+func (l *expressLayout) encodeCookie(original *originalValue, m meta) json.RawMessage {
+	cookie := maps.Clone(original.cookie)
+	if m.idle != l.idleOf(original) { // SetExpiry
 		cookie["originalMaxAge"] = fmt.Appendf(nil, "%d", max(m.idle.Milliseconds(), 1))
 	}
 	cookie["expires"] = json.RawMessage("null")
@@ -160,14 +177,14 @@ func (l *express) sealCookie(wire *expressWire, m meta) json.RawMessage {
 	}
 	data, err := json.Marshal(cookie)
 	if err != nil {
-		panic(err) // never: all of it was read from JSON, or is above
+		panic(err) // unreachable: every part was decoded from JSON or is set above
 	}
 	return data
 }
 
-// open makes up what the form lacks. A value without a cookie is no session: not even
-// express-session would have it.
-func (l *express) open(p place, data []byte) (meta, map[string]any, error) {
+// decode fills in the metadata that the value does not have. It rejects a value without a
+// cookie, as express-session does.
+func (l *expressLayout) decode(p place, data []byte) (meta, map[string]any, error) {
 	if len(data) > l.maxSize {
 		return meta{}, nil, fmt.Errorf("%w of a size within the limit", errEnvelope)
 	}
@@ -175,26 +192,26 @@ func (l *express) open(p place, data []byte) (meta, map[string]any, error) {
 	if err != nil {
 		return meta{}, nil, err
 	}
-	wire := &expressWire{}
-	if err := json.Unmarshal(data, &wire.raw); err != nil {
+	original := &originalValue{}
+	if err := json.Unmarshal(data, &original.raw); err != nil {
 		return meta{}, nil, err
 	}
-	if err := json.Unmarshal(wire.raw["cookie"], &wire.cookie); err != nil || wire.cookie == nil {
+	if err := json.Unmarshal(original.raw["cookie"], &original.cookie); err != nil || original.cookie == nil {
 		return meta{}, nil, fmt.Errorf("%w of express-session: it has no cookie", errEnvelope)
 	}
-	m := meta{revision: 1, created: time.Now(), wire: wire, lineage: openLineage(p, wire.raw[lineageKey])}
+	m := meta{revision: 1, created: time.Now(), original: original, lineage: decodeLineage(p, original.raw[lineageKey])}
 	if m.lineage == (lineage{}) {
-		m.lineage = l.lineage(p, lineage{})
+		m.lineage = l.lineageOf(p, lineage{})
 	}
 	for _, key := range []string{"cookie", lineageKey} {
 		delete(values, key)
-		delete(wire.raw, key)
+		delete(original.raw, key)
 	}
-	wire.values = maps.Clone(values) // they never change, whoever has them
-	m.idle = l.idleOf(wire)
-	m.expiry = m.created // when it is known to be there: see round.lifetime
+	original.values = maps.Clone(values) // shallow: values in a session never change
+	m.idle = l.idleOf(original)
+	m.expiry = m.created // until timeLeft has asked the storage
 	var expires string
-	if json.Unmarshal(wire.cookie["expires"], &expires) == nil {
+	if json.Unmarshal(original.cookie["expires"], &expires) == nil {
 		if t, err := time.Parse(time.RFC3339, expires); err == nil && t.After(m.expiry) {
 			m.expiry = t
 		}
@@ -203,16 +220,16 @@ func (l *express) open(p place, data []byte) (meta, map[string]any, error) {
 }
 
 // idleOf returns how long a session lives without use.
-func (l *express) idleOf(wire *expressWire) time.Duration {
-	if age, ok := maxAge(wire.cookie); ok {
+func (l *expressLayout) idleOf(original *originalValue) time.Duration {
+	if age, ok := maxAge(original.cookie); ok {
 		return age
 	}
 	return l.idle
 }
 
-// maxAge returns the maxAge that a cookie was given, if it was given one: as long as
-// browsers heed it.
-func maxAge(cookie map[string]json.RawMessage) (time.Duration, bool) {
+// maxAge returns the cookie's maxAge, capped at the longest that browsers honor; ok is
+// false if the cookie has none.
+func maxAge(cookie map[string]json.RawMessage) (age time.Duration, ok bool) {
 	var ms *float64
 	if json.Unmarshal(cookie["originalMaxAge"], &ms) != nil || ms == nil || !(*ms >= 1) {
 		return 0, false
@@ -220,13 +237,13 @@ func maxAge(cookie map[string]json.RawMessage) (time.Duration, bool) {
 	return time.Duration(math.Min(*ms, float64(maxCookieAge/time.Millisecond))) * time.Millisecond, true
 }
 
-func sealLineage(p place, l lineage) json.RawMessage {
+func encodeLineage(p place, l lineage) json.RawMessage {
 	b := append(l[:], p.owner[len(l):]...)
 	return json.RawMessage(`"` + base64.RawURLEncoding.EncodeToString(b) + `"`)
 }
 
-// openLineage returns the zero lineage for what sealLineage did not write for this ID.
-func openLineage(p place, raw json.RawMessage) (l lineage) {
+// decodeLineage returns the zero lineage if encodeLineage did not encode raw for this ID.
+func decodeLineage(p place, raw json.RawMessage) (l lineage) {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
 		return lineage{}
@@ -236,30 +253,4 @@ func openLineage(p place, raw json.RawMessage) (l lineage) {
 		return lineage{}
 	}
 	return lineage(b[:len(l)])
-}
-
-// lifetime asks the store how long a session has left that was read past the limit
-// that its value tells, as Express moves that without writing it down. Of a store that
-// cannot tell, no more is known than that it was there; the next use moves the limit.
-func (c *commit) lifetime(at place) {
-	s := c.s
-	if _, ok := s.store.layout.(*express); !ok {
-		return
-	}
-	now := time.Now()
-	cur, ended := s.current()
-	if ended != nil || cur.fresh() || !cur.expired(now) {
-		return
-	}
-	l, ok := s.store.base.(storage.TTLReader)
-	if !ok {
-		return
-	}
-	left, err := l.TTL(c.ctx, at.key)
-	if err != nil || left == 0 {
-		return
-	}
-	next := *cur
-	next.expiry = now.Add(left)
-	s.publish(&next, nil)
 }

@@ -7,29 +7,26 @@ const (
 	passportUser = "user"
 )
 
-// passport says whether the user is kept so.
-func (s *Store) passport() bool { return s.cfg.Express != nil && s.cfg.UserKey == passportKey }
-
-// withUser returns the value of Config.UserKey with this user; old is what it was.
+// withUser returns the value of Config.UserKey for this user; old is its previous value.
 func (s *Store) withUser(old, userID any) any {
-	if !s.passport() {
+	if s.userField == "" {
 		return userID
 	}
 	m, ok := old.(map[string]any)
 	if !ok {
 		m = make(map[string]any, 1)
 	}
-	m[passportUser] = userID
+	m[s.userField] = userID
 	return m
 }
 
-// withoutUser returns what stays of the value of Config.UserKey without its user; nil
-// for nothing.
+// withoutUser returns what remains of the value of Config.UserKey without its user, or nil
+// if nothing does.
 func (s *Store) withoutUser(old any) any {
 	m, ok := old.(map[string]any)
-	if !ok || !s.passport() {
+	if !ok || s.userField == "" {
 		return nil
 	}
-	delete(m, passportUser)
+	delete(m, s.userField)
 	return m
 }

@@ -38,7 +38,7 @@ func TestN7_ExpressConfig(t *testing.T) {
 	}
 	var log bytes.Buffer
 	newStore(t, fibersession.Config{Express: &fibersession.Express{Secrets: []string{"keyboard cat"}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if text := log.String(); !strings.Contains(text, "under 32 bytes") || strings.Contains(text, "keyboard") {
+	if text := log.String(); !strings.Contains(text, "fewer than 32 bytes") || strings.Contains(text, "keyboard") {
 		t.Errorf("want a warning about a short secret, without the secret; got\n%s", text)
 	}
 	secrets := []string{expressSecret}

@@ -9,164 +9,170 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Extractor says where requests carry the session's ID: Config.Extractor. The zero
-// value is the default, a cookie. It applies to HTTP and to handshakes of sockets
-// alike. An Extractor is a value that never changes.
-type Extractor struct{ ways []way }
+// Extractor says where requests carry the session ID (Config.Extractor). The zero value is
+// the default, a cookie. It applies to HTTP requests and to handshakes of sockets. An
+// Extractor is immutable.
+type Extractor struct{ sources []idSource }
 
-// way is one way for an ID to travel.
-type way struct {
-	source Source
-	name   string // "" for the cookie that is named by its attributes
+// idSource is one place where a request can carry an ID.
+type idSource struct {
+	kind   Source
+	name   string // "" for the cookie whose name depends on the request
 	custom func(c *fiber.Ctx) (string, error)
 }
 
-// FromCookie takes the ID from a cookie; "" is the default's name (see
-// Store.CookieName). Two cookies of the name with different values are none.
+// FromCookie reads the ID from a cookie. An empty name means the default (see
+// Store.CookieName). Two cookies with the same name and different values count as no
+// cookie.
 func FromCookie(name string) Extractor {
-	return Extractor{[]way{{source: SourceCookie, name: name}}}
+	return Extractor{[]idSource{{kind: SourceCookie, name: name}}}
 }
 
-// FromHeader takes the ID from a request header. A response carries a new ID in a
-// header of the same name. Scripts and logs can see it there; other sites cannot.
+// FromHeader reads the ID from a request header. A response carries a new ID in a header of
+// the same name. Scripts and logs can see the ID there; other sites cannot.
 func FromHeader(name string) Extractor {
-	return Extractor{[]way{{source: SourceHeader, name: name}}}
+	return Extractor{[]idSource{{kind: SourceHeader, name: name}}}
 }
 
-// FromQuery takes the ID from the URL, where logs, histories and other sites can
-// see it. Responses do not carry it. A ticket (Store.Ticket) is the safer way when a
-// client can send nothing but a URL.
+// FromQuery reads the ID from a parameter of the URL, where logs, browser histories and
+// other sites can see it. Responses do not carry it. If a client can send nothing but a
+// URL, a ticket (Store.Ticket) is safer.
 func FromQuery(name string) Extractor {
-	return Extractor{[]way{{source: SourceURLQuery, name: name}}}
+	return Extractor{[]idSource{{kind: SourceURLQuery, name: name}}}
 }
 
-// FromCustom takes the ID from wherever fn finds it in the request: a cookie of
-// another program's form, a bearer token, a table of API keys. fn runs once a
-// request, before the request's handlers, on its goroutine. "" or an error that is
-// ErrNotFound says that the request carries none; any other error refuses the use of
-// the session, as a failing store does. Responses do not carry the ID.
+// FromCustom reads the ID with fn, for example from a cookie in another program's format, a
+// bearer token or a table of API keys. fn runs once per request, before the request's
+// handlers and on its goroutine. If it returns "" or an error that is ErrNotFound, the
+// request has no session. Any other error makes the session unusable, as a failing storage
+// does. Responses do not carry the ID.
 //
-// Whatever fn returns is looked up as an ID: it must come from something that cannot
-// be guessed or chosen by who sends it.
+// Whatever fn returns is looked up as a session ID. It must come from a value that a
+// client can neither guess nor choose.
 func FromCustom(fn func(c *fiber.Ctx) (id string, err error)) Extractor {
-	return Extractor{[]way{{source: SourceCustom, custom: fn}}}
+	return Extractor{[]idSource{{kind: SourceCustom, custom: fn}}}
 }
 
-// Chain takes the ID from the first of several that has one, valid or not. A response
-// carries a new ID where the request's came from, else in the first cookie or header.
+// Chain tries several extractors in order. The first one that finds a value wins, even if
+// that value is no valid ID. A cookie whose signature is wrong counts as no value. A
+// response carries a new ID where the request carried its ID, or else in the first cookie
+// or header of the chain.
 func Chain(extractors ...Extractor) Extractor {
 	var e Extractor
 	for _, other := range extractors {
-		e.ways = append(e.ways, other.ways...)
+		e.sources = append(e.sources, other.sources...)
 	}
 	return e
 }
 
-// claim is what a request says its session is.
-type claim struct {
-	id    string // "" for none
-	named bool   // it named something, an ID or not
-	old   bool   // in a cookie whose form is out of date
-	way   *way   // how a response carries the ID; nil: not at all
-	err   error  // of a custom function
+// presentedID is the session ID that a request presents.
+type presentedID struct {
+	id        string    // "" if there is none
+	present   bool      // the request carries a value, valid or not
+	oldFormat bool      // in a cookie whose format is outdated
+	source    *idSource // where the response carries an ID; nil if nowhere
+	err       error     // of a custom function
 }
 
-// claimed returns copies of what a request presents. c is nil only for stores
-// without custom functions.
-func (s *Store) claimed(r *fasthttp.RequestCtx, c *fiber.Ctx) claim {
-	cl := claim{way: s.back}
-	for i := range s.ways {
-		w := &s.ways[i]
-		value, err := s.read(w, r, c)
+// readPresentedID reads the ID that a request presents. The result does not alias the
+// request. c may be nil if the store has no custom functions.
+func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx) presentedID {
+	p := presentedID{source: s.responseSource}
+	for i := range s.sources {
+		src := &s.sources[i]
+		value, err := s.readSource(src, r, c)
 		if err != nil {
-			return claim{named: true, err: fmt.Errorf("fibersession: Extractor: %w", err)}
+			return presentedID{present: true, err: fmt.Errorf("fibersession: Extractor: %w", err)}
 		}
 		if value == "" {
 			continue
 		}
-		cl.named = true
-		if w.source == SourceCookie && s.cfg.Cookie.Format != nil {
+		p.present = true
+		if src.kind == SourceCookie && s.cfg.Cookie.Format != nil {
 			var ok bool
-			if value, cl.old, ok = s.cfg.Cookie.Format.ID(s.wayName(w, r), value); !ok {
-				s.forged()
+			if value, p.oldFormat, ok = s.cfg.Cookie.Format.ID(s.sourceName(src, r), value); !ok {
+				s.reportForged()
 				continue
 			}
 		}
-		cl.id = value
-		if w.back() {
-			cl.way = w
+		p.id = value
+		if src.inResponses() {
+			p.source = src
 		}
-		return cl
+		return p
 	}
-	return cl
+	return p
 }
 
-// claimOf is claimed, which is not asked twice in a request.
-func (s *Store) claimOf(c *fiber.Ctx) claim {
-	if f := s.front(c.Context()); f != nil {
-		if cl := f.claim.Load(); cl != nil {
-			return *cl
+// presentedIDOf is readPresentedID, but reads the request only once.
+func (s *Store) presentedIDOf(c *fiber.Ctx) presentedID {
+	if sess := s.sessionOf(c.Context()); sess != nil {
+		if p := sess.presented.Load(); p != nil {
+			return *p
 		}
 	}
-	return s.claimed(c.Context(), c)
+	return s.readPresentedID(c.Context(), c)
 }
 
-// read returns a copy of what a request carries in one way, or "".
-func (s *Store) read(w *way, r *fasthttp.RequestCtx, c *fiber.Ctx) (string, error) {
-	switch w.source {
+// readSource returns a copy of the value that a request carries in a source, or "".
+func (s *Store) readSource(src *idSource, r *fasthttp.RequestCtx, c *fiber.Ctx) (string, error) {
+	switch src.kind {
 	case SourceHeader:
-		return string(r.Request.Header.Peek(w.name)), nil
+		return string(r.Request.Header.Peek(src.name)), nil
 	case SourceURLQuery:
-		return string(r.QueryArgs().Peek(w.name)), nil
+		return string(r.QueryArgs().Peek(src.name)), nil
 	case SourceCustom:
-		id, err := w.custom(c)
+		id, err := src.custom(c)
 		if errors.Is(err, ErrNotFound) {
 			return "", nil
 		}
-		return string([]byte(id)), err // it may be the request's memory
+		return string([]byte(id)), err // id may alias the request's memory
 	}
-	return theCookie(r, s.wayName(w, r)), nil
+	return uniqueCookie(r, s.sourceName(src, r)), nil
 }
 
-// theCookie returns a cookie's value. Two cookies of the name with different values
-// are none: one of them is not ours, and nothing tells which.
-func theCookie(r *fasthttp.RequestCtx, name string) string {
+// uniqueCookie returns a cookie's value. If there are two with different values, it returns
+// "": one of them is not ours, and nothing says which.
+func uniqueCookie(r *fasthttp.RequestCtx, name string) string {
 	var found string
-	var seen, doubt bool
+	var seen, ambiguous bool
 	for key, value := range r.Request.Header.Cookies() {
 		if string(key) != name {
 			continue
 		}
-		doubt = doubt || seen && string(value) != found
+		ambiguous = ambiguous || seen && string(value) != found
 		found, seen = string(value), true
 	}
-	if doubt {
+	if ambiguous {
 		return ""
 	}
 	return found
 }
 
-// back says whether a response can carry an ID in this way.
-func (w *way) back() bool { return w.source == SourceCookie || w.source == SourceHeader }
+// inResponses reports whether a response can carry an ID in the same place.
+func (src *idSource) inResponses() bool {
+	return src.kind == SourceCookie || src.kind == SourceHeader
+}
 
-// wayName is the name of the cookie, header or parameter.
-func (s *Store) wayName(w *way, r *fasthttp.RequestCtx) string {
-	if w.name == "" && w.source == SourceCookie {
-		return s.cookieName(r)
+// sourceName returns the name of the cookie, header or parameter for a request.
+func (s *Store) sourceName(src *idSource, r *fasthttp.RequestCtx) string {
+	if src.name == "" && src.kind == SourceCookie {
+		return s.defaultCookieName(r)
 	}
-	return w.name
+	return src.name
 }
 
-// hasWay says whether IDs may travel so.
-func (s *Store) hasWay(source Source) bool {
-	return slices.ContainsFunc(s.ways, func(w way) bool { return w.source == source })
+// readsFrom reports whether IDs may come from a kind of source.
+func (s *Store) readsFrom(kind Source) bool {
+	return slices.ContainsFunc(s.sources, func(src idSource) bool { return src.kind == kind })
 }
 
-// forged counts a cookie that is not of our making. A flood of them must not flood
-// the log.
-func (s *Store) forged() {
+// reportForged counts a cookie that this store did not make, and logs it at most once a
+// minute.
+func (s *Store) reportForged() {
 	s.stats.forged.Add(1)
-	if s.warnForged.due() {
-		s.log.Warn("fibersession: a session cookie with a wrong signature or form counts as none (made up, or signed with a secret that is not among Secrets); for a minute, more are only counted")
+	if suppressed, ok := s.warnForged.Allow(""); ok {
+		s.log.Warn("fibersession: a session cookie with a wrong signature or format was ignored: it was made up, or signed with a secret that is not in Secrets",
+			"suppressed", suppressed)
 	}
 }

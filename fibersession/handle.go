@@ -24,8 +24,8 @@ import (
 // A Handle is safe for concurrent use. Release it when it is no longer needed.
 type Handle struct {
 	store  *Store
-	state  *state // may have been forwarded: use resolve
-	device device // of the request that the handle was made in; recorded at a login
+	state  *state     // may have been forwarded: use resolve
+	client clientInfo // of the request that the handle was made in; recorded at a login
 
 	mu       sync.Mutex // guards the fields below; never held during I/O or user code
 	ch       changes    // unsaved changes
@@ -258,14 +258,14 @@ func (h *Handle) save(ctx context.Context, always bool) error {
 	if err != nil {
 		return err
 	}
-	if len(ch) == 0 && idle == 0 && !(always && (cur.fresh() || !h.store.layout.slides())) {
+	if len(ch) == 0 && idle == 0 && !(always && (cur.fresh() || !h.store.layout.carriesExpiry())) {
 		return nil
 	}
 	ready, err := h.store.prepare(ch)
 	if err != nil {
 		return err
 	}
-	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle, device: h.loginDevice(ch)}); err != nil {
+	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle, client: h.loginClient(ch)}); err != nil {
 		return err
 	}
 	h.clearSaved(ch, idle)
@@ -389,7 +389,7 @@ func (h *Handle) Destroy(ctx context.Context) error {
 	if err == nil {
 		ctx, cancel := h.store.withTimeout(context.WithoutCancel(detachRequest(ctx)))
 		defer cancel()
-		h.store.delist(ctx, h.state.resolve())
+		h.store.removeFromIndex(ctx, h.state.resolve())
 	}
 	return err
 }

@@ -7,26 +7,27 @@ import (
 	"io"
 )
 
-// An ID of our own making is 32 random bytes in base64url. Other syntax never
-// reaches the store.
+// An ID that this package makes is 32 random bytes in base64url. A value of another syntax
+// never reaches the storage.
 const (
 	idBytes  = 32
 	idLength = 43
 
-	minForeignID = 16  // of Config.KeyGenerator, Config.Builtin and Config.Express
-	maxForeignID = 128 //
+	// IDs of Config.KeyGenerator, Config.Builtin and Config.Express
+	minForeignID = 16
+	maxForeignID = 128
 )
 
-// lineage is a session's identity for life. It survives Regenerate and is never
-// sent anywhere.
+// lineage is the random identity that a session keeps when its ID changes. It is never sent
+// to a client.
 type lineage [16]byte
 
-// fingerprint is the hash of an ID: what the store knows of it.
+// fingerprint is the hash of an ID. The storage holds it instead of the ID.
 type fingerprint [sha256.Size]byte
 
 func fingerprintOf(id string) fingerprint { return sha256.Sum256([]byte(id)) }
 
-// newIdentity draws an ID and a lineage.
+// newIdentity makes a random ID and a random lineage.
 func (s *Store) newIdentity() (id string, l lineage, err error) {
 	var b [idBytes + len(l)]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
@@ -37,21 +38,22 @@ func (s *Store) newIdentity() (id string, l lineage, err error) {
 		return base64.RawURLEncoding.EncodeToString(b[:idBytes]), l, nil
 	}
 	if id = s.cfg.KeyGenerator(); !s.validID(id) {
-		return "", lineage{}, fmt.Errorf("%w: KeyGenerator made %d bytes that are not %d to %d characters of A-Z a-z 0-9 _ . ~ -",
+		return "", lineage{}, fmt.Errorf("%w: KeyGenerator returned %d bytes that are not %d to %d characters of A-Z a-z 0-9 _ . ~ -",
 			ErrRandom, len(id), minForeignID, maxForeignID)
 	}
 	return id, l, nil
 }
 
-// validID says whether id can be one of this store's. It is asked before every
-// use of an ID that came from outside.
+// validID reports whether id has the syntax of this store's IDs. Every ID from outside is
+// checked before it is used.
 func (s *Store) validID(id string) bool {
-	if s.cfg.KeyGenerator == nil && s.cfg.Express == nil {
+	if !s.foreignIDs {
 		return len(id) == idLength && only(id, isBase64URL)
 	}
 	return len(id) >= minForeignID && len(id) <= maxForeignID && only(id, isUnreserved)
 }
 
+// only reports whether ok holds for every byte of s.
 func only(s string, ok func(byte) bool) bool {
 	for i := range len(s) {
 		if !ok(s[i]) {
@@ -65,4 +67,5 @@ func isBase64URL(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '-' || b == '_'
 }
 
+// isUnreserved reports whether b is unreserved in URLs (RFC 3986, section 2.3).
 func isUnreserved(b byte) bool { return isBase64URL(b) || b == '.' || b == '~' }

@@ -75,7 +75,7 @@ func TestD6_D9_StoredValueIsNotTheSession(t *testing.T) {
 			if n := s.Stats().Corrupt; n < 4 {
 				t.Errorf("got Corrupt %d, want at least 4", n)
 			}
-			if n := strings.Count(log.String(), "cannot be understood"); n != 1 {
+			if n := strings.Count(log.String(), "cannot be decoded"); n != 1 {
 				t.Errorf("got %d log lines, want 1", n)
 			}
 		})

@@ -1,6 +1,7 @@
 package fibersession
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -10,26 +11,36 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
-// sealed is the layout of envelopes: the key is a hash of the ID, and the value
-// knows its key.
-type sealed struct {
-	prefix  string
-	codec   Codec
-	mark    byte
-	maxSize int
+// sealedLayout is the default layout. The key is a hash of the ID. The value is an
+// envelope that names its key, so a value copied to another key is rejected.
+type sealedLayout struct {
+	ownCookie
+	prefix     string // of sessions
+	userPrefix string // of the user index
+	codec      Codec
+	mark       byte // identifies the codec
+	maxSize    int
 }
 
-func (l *sealed) place(id string) place {
-	p := l.destination(fingerprintOf(id))
+func (s *Store) newSealedLayout() *sealedLayout {
+	c := &s.cfg
+	return &sealedLayout{
+		ownCookie: newOwnCookie(c), prefix: s.prefix(), userPrefix: s.userPrefix(),
+		codec: c.Codec, mark: codec.Mark(c.Codec), maxSize: c.Limits.MaxSize,
+	}
+}
+
+func (l *sealedLayout) place(id string) place {
+	p := l.placeByFingerprint(fingerprintOf(id))
 	p.id = id
 	return p
 }
 
-func (l *sealed) destination(to fingerprint) place {
-	return place{key: l.prefix + base64.RawURLEncoding.EncodeToString(to[:]), owner: to}
+func (l *sealedLayout) placeByFingerprint(f fingerprint) place {
+	return place{key: l.prefix + base64.RawURLEncoding.EncodeToString(f[:]), owner: f}
 }
 
-func (l *sealed) seal(p place, m meta, values map[string]any) ([]byte, error) {
+func (l *sealedLayout) encode(p place, m meta, values map[string]any) ([]byte, error) {
 	data, err := codec.Encode(l.codec, values)
 	if err != nil {
 		return nil, err
@@ -40,7 +51,7 @@ func (l *sealed) seal(p place, m meta, values map[string]any) ([]byte, error) {
 	return envelope{meta: m, kind: kindLive, codec: l.mark, owner: p.owner, payload: data}.encode(), nil
 }
 
-func (l *sealed) open(p place, data []byte) (meta, map[string]any, error) {
+func (l *sealedLayout) decode(p place, data []byte) (meta, map[string]any, error) {
 	e, err := decodeEnvelope(data)
 	switch {
 	case err != nil:
@@ -58,29 +69,40 @@ func (l *sealed) open(p place, data []byte) (meta, map[string]any, error) {
 	return e.meta, values, err
 }
 
-func (l *sealed) forward(from, to place, m meta) []byte {
-	m.device = device{}
+func (l *sealedLayout) encodeMoved(from, to place, m meta) []byte {
+	m.client = clientInfo{}
 	return envelope{meta: m, kind: kindMoved, codec: l.mark, owner: from.owner, payload: to.owner[:]}.encode()
 }
 
-func (l *sealed) lineage(_ place, drawn lineage) lineage { return drawn }
+func (l *sealedLayout) lineageOf(_ place, random lineage) lineage { return random }
 
-func (l *sealed) slides() bool { return true }
+func (l *sealedLayout) carriesRevision() bool { return true }
 
-func (l *sealed) met(m meta, _ time.Time) meta { return m }
+func (l *sealedLayout) carriesExpiry() bool { return true }
 
-// The stored form of a session: a header of fixed size, then the encoded values.
+func (l *sealedLayout) expiryWhenRead(m meta, _ time.Time) time.Time { return m.expiry }
+
+func (l *sealedLayout) timeLeft(context.Context, place) (time.Duration, bool) { return 0, false }
+
+func (l *sealedLayout) hasUserIndex() bool { return true }
+
+// resetPrefixes names the index last: an entry must not be removed while its session is
+// still stored.
+func (l *sealedLayout) resetPrefixes() []string { return []string{l.prefix, l.userPrefix} }
+
+// The stored form of a session is a header of fixed size, the client, and the encoded
+// values. Numbers are big-endian.
 //
 //	 0  magic "fbs", version 1
 //	 4  kind, codec
-//	 6  length of the device, two bytes
-//	 8  revision  counts the writes of a lineage
-//	16  epoch     counts how often the session got a new ID
+//	 6  length of the client, two bytes
+//	 8  revision  number of writes in this lineage
+//	16  epoch     number of times that the session got a new ID
 //	24  created, expiry, absolute limit (0: none)   Unix nanoseconds
 //	48  idle limit   nanoseconds
 //	56  lineage
-//	72  fingerprint of the ID: a value under another key is not this session
-//	104 device: see device.encode
+//	72  fingerprint of the ID: under another key, the value is not this session
+//	104 client: see clientInfo.encode
 //	 +  live: the values; moved: the fingerprint of the new ID
 const (
 	envelopeMagic  = "fbs\x01"
@@ -91,7 +113,7 @@ type envelopeKind byte
 
 const (
 	kindLive  envelopeKind = 1
-	kindMoved envelopeKind = 2 // the session has a new ID: for other nodes to follow
+	kindMoved envelopeKind = 2 // the session has a new ID, which other nodes follow
 )
 
 type envelope struct {
@@ -105,11 +127,11 @@ type envelope struct {
 var errEnvelope = errors.New("not a session envelope")
 
 func (e envelope) encode() []byte {
-	dev := e.device.encode()
-	b := make([]byte, envelopeHeader, envelopeHeader+len(dev)+len(e.payload))
+	client := e.client.encode()
+	b := make([]byte, envelopeHeader, envelopeHeader+len(client)+len(e.payload))
 	copy(b, envelopeMagic)
 	b[4], b[5] = byte(e.kind), e.codec
-	binary.BigEndian.PutUint16(b[6:], uint16(len(dev)))
+	binary.BigEndian.PutUint16(b[6:], uint16(len(client)))
 	binary.BigEndian.PutUint64(b[8:], e.revision)
 	binary.BigEndian.PutUint64(b[16:], e.epoch)
 	putTime(b[24:], e.created)
@@ -118,10 +140,10 @@ func (e envelope) encode() []byte {
 	binary.BigEndian.PutUint64(b[48:], uint64(e.idle))
 	copy(b[56:], e.lineage[:])
 	copy(b[72:], e.owner[:])
-	return append(append(b, dev...), e.payload...)
+	return append(append(b, client...), e.payload...)
 }
 
-// decodeEnvelope reads what encode wrote. The payload is a part of b.
+// decodeEnvelope decodes an envelope. The payload aliases b.
 func decodeEnvelope(b []byte) (envelope, error) {
 	var e envelope
 	switch {
@@ -132,7 +154,7 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	}
 	size := int(binary.BigEndian.Uint16(b[6:]))
 	if size > len(b)-envelopeHeader {
-		return e, fmt.Errorf("%w: its device is cut off", errEnvelope)
+		return e, fmt.Errorf("%w: its client is cut off", errEnvelope)
 	}
 	e.kind, e.codec = envelopeKind(b[4]), b[5]
 	e.revision = binary.BigEndian.Uint64(b[8:])
@@ -141,11 +163,11 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	e.idle = time.Duration(binary.BigEndian.Uint64(b[48:]))
 	e.lineage = lineage(b[56:72])
 	e.owner = fingerprint(b[72:104])
-	dev, err := decodeDevice(b[envelopeHeader : envelopeHeader+size])
+	client, err := decodeClientInfo(b[envelopeHeader : envelopeHeader+size])
 	if err != nil {
 		return e, err
 	}
-	e.device = dev
+	e.client = client
 	e.payload = b[envelopeHeader+size:]
 	switch {
 	case e.kind != kindLive && e.kind != kindMoved:
@@ -158,7 +180,7 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	return e, nil
 }
 
-// putTime writes the zero time as 0, which as an instant is 1970: no session's.
+// putTime writes the zero time as 0. That is the year 1970, which no session has.
 func putTime(b []byte, t time.Time) {
 	var n int64
 	if !t.IsZero() {

@@ -9,99 +9,102 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// frontKey is where a request keeps its Session of one store; contextKey, that of
-// the last Handler. Neither is a string, so that nothing which copies a request's
-// locals takes them along.
+// sessionKey is the request value that holds the Session of one store. contextKey holds the
+// Session of the last Handler. They are no strings, so that code that copies a request's
+// locals does not copy the session.
 type (
-	frontKey   struct{ store *Store }
+	sessionKey struct{ store *Store }
 	contextKey struct{}
 )
 
-// Handler returns the middleware that gives each request its session: see
-// FromContext. Nothing is loaded until the session is used. After the request's
-// handlers, also when they returned an error, it is saved if it changed; if it was
-// only read, its idle limit slides; and if neither, the store is not asked. A panic
-// saves nothing. Responses of requests that used the session get "Vary: Cookie".
+// Handler returns the middleware that gives each request its session (see FromContext).
 //
-// When loading or saving fails, Config.ErrorHandler answers in place of the handlers.
+// The session is loaded when it is first used. After the request's handlers, Handler saves
+// it if it changed, even if the handlers returned an error. If the session was only read,
+// Handler extends its idle limit. If it was not used, the storage is not asked. A panic
+// saves nothing. Responses to requests that used the session get "Vary: Cookie".
+//
+// If loading or saving fails, Config.ErrorHandler answers instead of the handlers.
 func (s *Store) Handler() fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		if s.cfg.Next != nil && s.cfg.Next(c) {
 			return c.Next()
 		}
 		r := c.Context()
-		f := s.front(r)
-		if f == nil {
-			f = s.newFront(c)
+		sess := s.sessionOf(r)
+		if sess == nil {
+			sess = s.newRequestSession(c)
 		}
-		if f.handled {
-			return c.Next() // by a Handler further out
+		if sess.handled {
+			return c.Next() // an outer Handler saves it
 		}
-		f.handled = true
-		r.SetUserValue(contextKey{}, f)
-		now := func() *Session { // another one after Destroy and Get
-			if latest := s.front(r); latest != nil {
-				return latest
+		sess.handled = true
+		r.SetUserValue(contextKey{}, sess)
+		latest := func() *Session { // a new one after Destroy and Get
+			if now := s.sessionOf(r); now != nil {
+				return now
 			}
-			return f // somebody reset the request's values, which ended it
+			return sess // the request's values were reset, which ended it
 		}
-		defer func() { now().seal() }()
+		defer func() { latest().closeResponse() }()
 
 		err := c.Next()
-		if failed := now().finish(); failed != nil {
-			if now().toleratesFailure() {
+		if failed := latest().saveAtEnd(); failed != nil {
+			if latest().toleratesFailure() {
 				return err
 			}
-			s.log.Warn("fibersession: a request was refused", "error", failed)
+			s.log.Warn("fibersession: a request was refused because its session could not be loaded or saved", "error", failed)
 			return s.cfg.ErrorHandler(c, failed)
 		}
 		return err
 	}
 }
 
-// FromContext returns the session of a request that passed a Handler, else nil.
+// FromContext returns the session of a request that passed a Handler. It returns nil for
+// other requests.
 func FromContext(c *fiber.Ctx) *Session {
-	f, _ := c.Context().UserValue(contextKey{}).(*Session)
-	return f
+	sess, _ := c.Context().UserValue(contextKey{}).(*Session)
+	return sess
 }
 
-// Get returns the session of a request, loaded: the one that its cookie names, else a
-// new one. Every call of a request returns the same, also FromContext; after Destroy
-// it is a new one. It works with and without Handler.
+// Get loads and returns the session of a request: the one whose ID the request presents, or
+// else a new one. All calls in a request return the same Session, and so does FromContext,
+// until Destroy: then Get returns a new one. It works with and without Handler.
 func (s *Store) Get(c *fiber.Ctx) (*Session, error) {
 	r := c.Context()
-	f := s.front(r)
+	sess := s.sessionOf(r)
 	switch {
-	case f == nil:
-		f = s.newFront(c)
-	case f.over():
+	case sess == nil:
+		sess = s.newRequestSession(c)
+	case sess.isOver():
 		return nil, ErrRequestOver
-	case f.destroyed:
-		old := f
-		f = s.newFront(c)
-		if f.handled = old.handled; f.handled {
-			r.SetUserValue(contextKey{}, f)
+	case sess.destroyed:
+		old := sess
+		sess = s.newRequestSession(c)
+		if sess.handled = old.handled; sess.handled {
+			r.SetUserValue(contextKey{}, sess)
 		}
 		old.end()
-		if err := f.begin(); err != nil {
+		if err := sess.startNew(); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := f.load(); err != nil {
+	if _, err := sess.load(); err != nil {
 		return nil, err
 	}
-	return f, nil
+	return sess, nil
 }
 
-func (s *Session) over() bool {
+// isOver reports whether the request is over.
+func (s *Session) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.phase == phaseOver || s.upgraded()
 }
 
-// begin gives the front a new session, whatever its request carries.
-func (s *Session) begin() error {
-	st, err := s.store.create(s.device, s.wire)
+// startNew attaches a new session, whatever ID the request presents.
+func (s *Session) startNew() error {
+	st, err := s.store.create(s.client, s.original)
 	if err != nil {
 		return err
 	}
@@ -111,35 +114,34 @@ func (s *Session) begin() error {
 	return nil
 }
 
-// front returns the request's Session of this store, or nil.
-func (s *Store) front(r *fasthttp.RequestCtx) *Session {
-	f, _ := r.UserValue(frontKey{s}).(*requestEnd)
-	return (*Session)(f)
+// sessionOf returns the request's Session of this store, or nil.
+func (s *Store) sessionOf(r *fasthttp.RequestCtx) *Session {
+	sess, _ := r.UserValue(sessionKey{s}).(*requestCloser)
+	return (*Session)(sess)
 }
 
-func (s *Store) newFront(c *fiber.Ctx) *Session {
+// newRequestSession returns a Session for the request. Nothing is loaded yet.
+func (s *Store) newRequestSession(c *fiber.Ctx) *Session {
 	r := c.Context()
-	f := &Session{store: s, request: r}
-	if s.hasWay(SourceCustom) { // now, as a session that is used later has only the request
-		cl := s.claimOf(c)
-		f.claim.Store(&cl)
+	sess := &Session{store: s, request: r}
+	if s.readsFrom(SourceCustom) { // now, because only this call has the *fiber.Ctx
+		p := s.presentedIDOf(c)
+		sess.presented.Store(&p)
 	}
 	if s.cfg.UserKey != "" {
-		f.device = deviceOf(c)
+		sess.client = clientOf(c)
 	}
-	if l, ok := s.layout.(*express); ok {
-		f.wire = l.wireOf(s.secure(r))
-	}
-	r.SetUserValue(frontKey{s}, (*requestEnd)(f))
-	return f
+	sess.original = s.layout.newOriginal(r)
+	r.SetUserValue(sessionKey{s}, (*requestCloser)(sess))
+	return sess
 }
 
-// finish saves the session at the end of its request.
-func (s *Session) finish() error {
+// saveAtEnd saves the session at the end of its request.
+func (s *Session) saveAtEnd() error {
 	s.mu.Lock()
 	h, err, destroyed := s.h, s.err, s.destroyed
 	if h != nil && s.request != nil {
-		s.store.vary(s.request) // a handler may have set the header since
+		s.store.addVary(s.request) // again, because a handler may have replaced the header
 	}
 	s.mu.Unlock()
 	switch {
@@ -154,13 +156,29 @@ func (s *Session) finish() error {
 		if err := s.sendID(false); err != nil {
 			return err
 		}
-	case h.due():
-		// It ended in the meantime: so it did, and what was read of it was so then.
+	case h.needsTouch():
+		// A session that ended during the request is no error: what was read was valid then.
 		if err := h.Touch(context.Background()); err != nil && !errors.Is(err, ErrSessionGone) {
 			return err
 		}
 	}
-	return s.roll(h)
+	return s.renewCookie(h)
+}
+
+// renewCookie sends the cookie again if it ends with the idle limit and this request moved
+// that limit.
+func (s *Session) renewCookie(h *Handle) error {
+	cur, err := h.current()
+	if err != nil || cur.fresh() || !s.store.layout.cookieEndsWhenIdle(cur.meta) {
+		return nil
+	}
+	s.mu.Lock()
+	moved := s.phase == phaseOpen && cur.expiry.After(s.loadedExpiry)
+	s.mu.Unlock()
+	if !moved {
+		return nil
+	}
+	return s.sendID(true)
 }
 
 func (s *Session) toleratesFailure() bool {
@@ -169,8 +187,8 @@ func (s *Session) toleratesFailure() bool {
 	return s.tolerateFailure
 }
 
-// due says whether a touch would write.
-func (h *Handle) due() bool {
+// needsTouch reports whether Touch would write to the storage.
+func (h *Handle) needsTouch() bool {
 	cur, err := h.current()
 	return err == nil && !cur.fresh() && h.store.touchDue(cur.meta, time.Now())
 }

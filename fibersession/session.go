@@ -10,56 +10,55 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Session is the session of one request, and bound to it: it reads the request's
-// cookie and writes the response's. Its methods are those of Session in Fiber's
-// middleware/session, and more. It is for the request's goroutine; Detach gives a
-// Handle for others.
+// Session is the session of one request. It reads the request's cookie and writes the
+// response's. It has all methods of Session in Fiber's middleware/session. A Session is for
+// the request's goroutine; Detach returns a Handle for others.
 //
-// With Handler it is loaded when first used, and saved after the request's handlers
-// if it changed. Without, Save it. When Handler has returned, the response is out of
-// reach: what would write to it fails with ErrRequestOver. When the request is over
-// (for a WebSocket: when it was upgraded), reads give zero values and everything
-// else fails so. A Session is never used again for another request.
+// With Handler, the session is loaded when it is first used, and saved after the request's
+// handlers if it changed. Without Handler, call Save. After Handler has returned, methods
+// that write to the response return ErrRequestOver. When the request is over, or its
+// connection was upgraded to a WebSocket, reads return zero values and all other methods
+// return ErrRequestOver. A Session is never reused for another request.
 type Session struct {
-	store  *Store
-	device device                // of the request; zero without Config.UserKey
-	wire   *expressWire          // of a session that begins in it; nil without Config.Express
-	claim  atomic.Pointer[claim] // what the request presents; nil until it is asked
+	store     *Store
+	client    clientInfo                  // of the request; zero without Config.UserKey
+	original  *originalValue              // of a session that begins in the request
+	presented atomic.Pointer[presentedID] // nil until it is read
 
-	mu      sync.Mutex           // guards what follows; never held during I/O or user code
-	request *fasthttp.RequestCtx // only touched with mu held; nil when the request is over
+	mu      sync.Mutex           // guards the fields below; never held during I/O or user code
+	request *fasthttp.RequestCtx // used only with mu held; nil when the request is over
 	phase   phase
 	h       *Handle // nil before the first use
-	first   Handle  // what h is at first: one allocation less
-	err     error   // why it could not be loaded
+	first   Handle  // what h points to at first, which saves an allocation
+	err     error   // why the session could not be loaded
 
-	knows           string // the key of the ID that the browser sent or was sent
-	owed            bool   // the browser is to be sent an ID of this front's making
-	handled         bool   // Handler is going to save it
-	tolerateFailure bool   // see Store.TolerateFailure
-	destroyed       bool   // by this front
-
-	began time.Time // the idle limit when the session was attached
+	browserKey      string    // storage key of the ID that the browser sent or was sent
+	cookieDue       bool      // the browser must be sent an ID that this Session made
+	handled         bool      // Handler saves the session
+	tolerateFailure bool      // see Store.TolerateFailure
+	destroyed       bool      // by this Session
+	loadedExpiry    time.Time // the idle limit when the session was attached
 }
 
 type phase uint8
 
 const (
-	phaseOpen   phase = iota
-	phaseSealed       // Handler has returned
+	phaseOpen           phase = iota
+	phaseResponseClosed       // Handler has returned
 	phaseOver
 )
 
-// requestEnd is a Session as a value of its request: fasthttp closes it when the
-// request is over, before anything of the request is used again.
-type requestEnd Session
+// requestCloser is a Session as a value of its request. fasthttp closes it when the request
+// is over and before it reuses the request's memory.
+type requestCloser Session
 
 // Close implements io.Closer.
-func (e *requestEnd) Close() error {
-	(*Session)(e).end()
+func (c *requestCloser) Close() error {
+	(*Session)(c).end()
 	return nil
 }
 
+// end detaches the session from its request.
 func (s *Session) end() {
 	s.mu.Lock()
 	h := s.h
@@ -70,25 +69,26 @@ func (s *Session) end() {
 	}
 }
 
-// seal is the end of Handler. A connection that was taken over, or a body that is
-// still to be streamed, means that code of the request runs on after it.
-func (s *Session) seal() {
+// closeResponse ends Handler's work. If the connection was hijacked or the body is still to
+// be streamed, code of the request runs on after Handler, so the session ends here.
+func (s *Session) closeResponse() {
 	s.mu.Lock()
-	goesOn := s.request != nil && (s.upgraded() || s.request.Response.IsBodyStream())
-	s.phase = max(s.phase, phaseSealed)
+	runsOn := s.request != nil && (s.upgraded() || s.request.Response.IsBodyStream())
+	s.phase = max(s.phase, phaseResponseClosed)
 	s.mu.Unlock()
-	if goesOn {
+	if runsOn {
 		s.end()
 	}
 }
 
-// upgraded says whether the request's connection was taken over, so that nothing
-// written to its response is ever sent. It is called with s locked.
+// upgraded reports whether the request's connection was hijacked or upgraded, so that
+// nothing written to its response is sent. The caller holds s.mu.
 func (s *Session) upgraded() bool {
 	return s.request.Hijacked() || s.request.Response.StatusCode() == fasthttp.StatusSwitchingProtocols
 }
 
-// loaded returns the handle if there is one already, and if the request lasts.
+// loaded returns the handle. It returns nil if the session was not loaded yet or the
+// request is over.
 func (s *Session) loaded() *Handle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +98,7 @@ func (s *Session) loaded() *Handle {
 	return s.h
 }
 
-// load returns the handle, after the first use of the session asked the store.
+// load returns the handle. The first call reads the session from the storage.
 func (s *Session) load() (*Handle, error) {
 	s.mu.Lock()
 	if s.phase == phaseOver || s.upgraded() {
@@ -109,22 +109,22 @@ func (s *Session) load() (*Handle, error) {
 		defer s.mu.Unlock()
 		return s.h, s.err
 	}
-	if s.claim.Load() == nil {
-		cl := s.store.claimed(s.request, nil)
-		s.claim.Store(&cl)
+	if s.presented.Load() == nil {
+		p := s.store.readPresentedID(s.request, nil)
+		s.presented.Store(&p)
 	}
-	cl := s.claim.Load()
-	s.store.vary(s.request)
+	p := s.presented.Load()
+	s.store.addVary(s.request)
 	s.mu.Unlock()
 
-	known, err := true, cl.err
+	known, err := true, p.err
 	var st *state
 	if err == nil {
-		st, err = s.store.acquire(context.Background(), cl.id)
+		st, err = s.store.acquire(context.Background(), p.id)
 	}
 	if errors.Is(err, ErrNotFound) {
 		known = false
-		st, err = s.store.create(s.device, s.wire)
+		st, err = s.store.create(s.client, s.original)
 	}
 
 	s.mu.Lock()
@@ -133,7 +133,7 @@ func (s *Session) load() (*Handle, error) {
 		s.err = err
 		return nil, err
 	}
-	if s.phase == phaseOver || s.h != nil { // used from two goroutines at once
+	if s.phase == phaseOver || s.h != nil { // another goroutine loaded or ended it meanwhile
 		s.store.table.release(st)
 		if s.h == nil {
 			return nil, ErrRequestOver
@@ -141,41 +141,43 @@ func (s *Session) load() (*Handle, error) {
 		return s.h, nil
 	}
 	s.attach(st, &s.first, known)
-	if known && cl.old && s.phase == phaseOpen {
+	if known && p.oldFormat && s.phase == phaseOpen {
 		if cur, _ := st.current(); cur != nil {
-			s.store.writeID(s.request, cl.way, cl.id, cur.meta)
+			s.store.writeID(s.request, p.source, p.id, cur.meta)
 		}
 	}
 	return s.h, nil
 }
 
-// attach makes st the session of this front. It is called with s locked.
+// attach makes st the state of this Session, with h as its handle. known means that the
+// browser has its ID. The caller holds s.mu.
 func (s *Session) attach(st *state, h *Handle, known bool) {
-	h.store, h.state, h.device = s.store, st, s.device
-	s.h, s.owed, s.knows = h, !known, ""
+	h.store, h.state, h.client = s.store, st, s.client
+	s.h, s.cookieDue, s.browserKey = h, !known, ""
 	if s.request != nil {
 		h.queuedAt = s.request.Time()
 	}
 	if known {
-		s.knows = st.place().key
+		s.browserKey = st.place().key
 		if cur, _ := st.current(); cur != nil {
-			s.began = cur.expiry
+			s.loadedExpiry = cur.expiry
 		}
 	}
 }
 
-// open is load for what writes to the response.
-func (s *Session) open() (*Handle, error) {
+// loadToWrite is load for methods that write to the response.
+func (s *Session) loadToWrite() (*Handle, error) {
 	s.mu.Lock()
-	sealed := s.phase != phaseOpen
+	closed := s.phase != phaseOpen
 	s.mu.Unlock()
-	if sealed {
+	if closed {
 		return nil, ErrRequestOver
 	}
 	return s.load()
 }
 
-// ID returns the session's ID: a secret of its browser.
+// ID returns the session's ID, a secret that only its browser should know. It returns "" if
+// the session cannot be loaded.
 func (s *Session) ID() string {
 	h, err := s.load()
 	if err != nil {
@@ -184,15 +186,15 @@ func (s *Session) ID() string {
 	return h.ID()
 }
 
-// Fresh says whether the session was never stored.
+// Fresh reports whether the session was never stored.
 func (s *Session) Fresh() bool {
 	h, err := s.load()
 	return err == nil && h.Fresh()
 }
 
-// Get returns the value of key: what this request set last, else what is stored;
-// nil when there is none. Maps, slices and the like are copies: change them and Set
-// them.
+// Get returns the value of key: this request's unsaved value or else the stored one. It
+// returns nil if there is none. Maps, slices and other references are copies: to change
+// one, Set the changed copy.
 func (s *Session) Get(key string) any {
 	h, err := s.load()
 	if err != nil {
@@ -201,21 +203,21 @@ func (s *Session) Get(key string) any {
 	return h.Get(key)
 }
 
-// Set gives key a copy of val. Handler stores it, or Save.
+// Set sets key to a copy of val. Handler or Save stores it.
 func (s *Session) Set(key string, val any) {
 	if h, err := s.load(); err == nil {
 		h.Set(key, val)
 	}
 }
 
-// Delete removes key. Handler stores that, or Save.
+// Delete removes key. Handler or Save stores that.
 func (s *Session) Delete(key string) {
 	if h, err := s.load(); err == nil {
 		h.Delete(key)
 	}
 }
 
-// Keys returns the keys in order.
+// Keys returns the keys in ascending order, including unsaved changes.
 func (s *Session) Keys() []string {
 	h, err := s.load()
 	if err != nil {
@@ -224,22 +226,22 @@ func (s *Session) Keys() []string {
 	return h.Keys()
 }
 
-// SetExpiry gives the session an idle limit of its own in place of
-// Config.Expiration. Handler stores it, or Save.
+// SetExpiry sets the session's own idle limit, which replaces Config.Expiration. At most
+// 100 years. Handler or Save stores it.
 func (s *Session) SetExpiry(exp time.Duration) {
 	if h, err := s.load(); err == nil {
 		h.setExpiry(exp)
 	}
 }
 
-// Changed says whether there are changes that are not saved.
+// Changed reports whether there are unsaved changes.
 func (s *Session) Changed() bool {
 	h := s.loaded()
 	return h != nil && h.Changed()
 }
 
-// Err returns nil, or why the session cannot be used: ErrRequestOver, an
-// ErrSessionGone, or what the store said when it was first used.
+// Err loads the session and returns why it cannot be used: ErrRequestOver, an error that is
+// ErrSessionGone, or the error of the load. It returns nil if the session can be used.
 func (s *Session) Err() error {
 	h, err := s.load()
 	if err != nil {
@@ -248,14 +250,14 @@ func (s *Session) Err() error {
 	return h.Err()
 }
 
-// Save stores the changes, as Handle.Save does, and writes the cookie. A new session
-// is stored also when it is empty. It may be called any number of times.
+// Save stores the changes, as Handle.Save does, and writes the cookie. It also stores a new
+// session that is empty. It may be called any number of times.
 func (s *Session) Save() error {
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
-	if !h.Changed() && !h.Fresh() && s.store.layout.slides() {
+	if !h.Changed() && !h.Fresh() && s.store.layout.carriesExpiry() {
 		err = h.Touch(context.Background())
 	} else {
 		err = h.save(context.Background(), true)
@@ -266,7 +268,7 @@ func (s *Session) Save() error {
 	return s.sendID(true)
 }
 
-// Reload drops unsaved changes and asks the store what the session is now, as
+// Reload discards unsaved changes and reads the session from the storage again, as
 // Handle.Reload does.
 func (s *Session) Reload() error {
 	h, err := s.load()
@@ -276,8 +278,8 @@ func (s *Session) Reload() error {
 	return h.Reload(context.Background())
 }
 
-// Touch says that the session is in use, as Handle.Touch does. With Handler, reading
-// it is enough.
+// Touch extends the idle limit, as Handle.Touch does. With Handler, reading the session is
+// enough.
 func (s *Session) Touch() error {
 	h, err := s.load()
 	if err != nil {
@@ -286,10 +288,10 @@ func (s *Session) Touch() error {
 	return h.Touch(context.Background())
 }
 
-// Update runs fn on the newest revision and stores its changes, as Handle.Update
-// does, and writes the cookie of a new session.
+// Update runs fn on the newest revision of the session and stores its changes, as
+// Handle.Update does. It writes the cookie of a new session.
 func (s *Session) Update(fn func(tx *Tx) error) error {
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
@@ -299,10 +301,10 @@ func (s *Session) Update(fn func(tx *Tx) error) error {
 	return s.sendStored(h)
 }
 
-// Incr adds delta to the integer under key and stores it, as Handle.Incr does, and
-// writes the cookie of a new session.
+// Incr adds delta to the integer under key, stores the sum and returns it, as Handle.Incr
+// does. It writes the cookie of a new session.
 func (s *Session) Incr(key string, delta int) (int, error) {
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return 0, err
 	}
@@ -313,11 +315,11 @@ func (s *Session) Incr(key string, delta int) (int, error) {
 	return n, s.sendStored(h)
 }
 
-// Regenerate gives the session a new ID and writes the cookie: do it when somebody
-// logs in or gains rights. Data, sockets and handles stay; the old ID is dead when
-// it returns. Changes that are not saved stay unsaved.
+// Regenerate gives the session a new ID and writes the cookie. Call it when a user logs in
+// or gains rights (Login does). The data, sockets and handles stay. When it returns, the
+// old ID is invalid. Unsaved changes stay unsaved.
 func (s *Session) Regenerate() error {
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
@@ -325,8 +327,8 @@ func (s *Session) Regenerate() error {
 		return err
 	}
 	s.mu.Lock()
-	sent := s.knows != ""
-	s.owed = true
+	sent := s.browserKey != ""
+	s.cookieDue = true
 	s.mu.Unlock()
 	if sent {
 		return s.sendID(false)
@@ -334,10 +336,10 @@ func (s *Session) Regenerate() error {
 	return s.sendStored(h)
 }
 
-// Destroy ends the session, as Handle.Destroy does, and removes the cookie. A later
-// Store.Get of the same request gives a new session.
+// Destroy ends the session, as Handle.Destroy does, and removes the cookie. After it,
+// Store.Get returns a new session for the same request.
 func (s *Session) Destroy() error {
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
@@ -350,9 +352,9 @@ func (s *Session) Destroy() error {
 	if s.phase != phaseOpen {
 		return ErrRequestOver
 	}
-	s.destroyed, s.owed = true, false
+	s.destroyed, s.cookieDue = true, false
 	cur, _ := h.state.resolve().current()
-	s.store.expireID(s.request, s.way(), cur.meta)
+	s.store.removeID(s.request, s.responseSource(), cur.meta)
 	return nil
 }
 
@@ -361,16 +363,17 @@ func (s *Session) Reset() error {
 	if err := s.Destroy(); err != nil {
 		return err
 	}
-	st, err := s.store.create(s.device, s.wire)
+	st, err := s.store.create(s.client, s.original)
 	if err != nil {
 		return err
 	}
-	return s.exchange(st, "", nil)
+	return s.replace(st, "", nil)
 }
 
-// exchange makes st, whose reference it takes over, the session of this front. With an
-// ID the response carries it at once; without, when the session is stored.
-func (s *Session) exchange(st *state, id string, w *way) error {
+// replace makes st the state of this Session and takes over the caller's reference to it.
+// The response carries id at once or, if id is "", the state's own ID once the session is
+// stored.
+func (s *Session) replace(st *state, id string, src *idSource) error {
 	s.mu.Lock()
 	if s.phase != phaseOpen {
 		s.mu.Unlock()
@@ -382,7 +385,7 @@ func (s *Session) exchange(st *state, id string, w *way) error {
 	s.err, s.destroyed = nil, false
 	if id != "" {
 		cur, _ := st.current()
-		s.store.writeID(s.request, w, id, cur.meta)
+		s.store.writeID(s.request, src, id, cur.meta)
 	}
 	s.mu.Unlock()
 	if old != nil {
@@ -391,10 +394,10 @@ func (s *Session) exchange(st *state, id string, w *way) error {
 	return nil
 }
 
-// Detach returns a handle of the session that outlives the request, without the
-// unsaved changes. Release it when it is no longer needed. A session that was never
-// saved has a cookie only after Save or Lift. When the session cannot be used, every
-// call of the handle says why.
+// Detach returns a handle of the session that outlives the request. It does not have the
+// unsaved changes. Release it when it is no longer needed. A session that was never saved
+// gets its cookie only from Save or Lift. If the session cannot be used, all calls of the
+// handle return the reason.
 func (s *Session) Detach() *Handle {
 	h, err := s.load()
 	if err != nil {
@@ -403,8 +406,8 @@ func (s *Session) Detach() *Handle {
 	return h.clone()
 }
 
-// Pseudonym returns a name for the session that reveals nothing, as
-// Handle.Pseudonym does.
+// Pseudonym returns a name for the session that does not reveal its ID, as Handle.Pseudonym
+// does.
 func (s *Session) Pseudonym(label string) string {
 	h, err := s.load()
 	if err != nil {
@@ -421,9 +424,9 @@ func (s *Session) sendStored(h *Handle) error {
 	return s.sendID(false)
 }
 
-// sendID writes the cookie if the browser is owed one, or if again is set. It never
-// hands out an ID that another request caused: that one may be from before a login
-// on purpose.
+// sendID writes the cookie if one is due. With again, it also renews the cookie of an ID
+// that the browser has. It never sends an ID that another request made: if that request was
+// a login, a client that knows only the ID from before must not learn the one after.
 func (s *Session) sendID(again bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -432,19 +435,19 @@ func (s *Session) sendID(again bool) error {
 	}
 	st := s.h.state.resolve()
 	at := st.place()
-	if at.id == "" || !s.owed && !(again && at.key == s.knows) {
+	if at.id == "" || !s.cookieDue && !(again && at.key == s.browserKey) {
 		return nil
 	}
 	cur, _ := st.current()
-	s.store.writeID(s.request, s.way(), at.id, cur.meta)
-	s.owed, s.knows = false, at.key
+	s.store.writeID(s.request, s.responseSource(), at.id, cur.meta)
+	s.cookieDue, s.browserKey = false, at.key
 	return nil
 }
 
-// way is how the response carries an ID.
-func (s *Session) way() *way {
-	if cl := s.claim.Load(); cl != nil {
-		return cl.way
+// responseSource returns where the response carries an ID, or nil.
+func (s *Session) responseSource() *idSource {
+	if p := s.presented.Load(); p != nil {
+		return p.source
 	}
-	return s.store.back
+	return s.store.responseSource
 }

@@ -118,15 +118,15 @@ func (s *state) markStale() {
 func (s *state) applyItem(at place, item storage.Item) error {
 	cur, _ := s.current()
 	if cur != nil && cur.rev == item.Revision {
-		if !s.store.layout.slides() {
+		if !s.store.layout.carriesExpiry() {
 			next := *cur
-			next.meta = s.store.layout.met(cur.meta, time.Now())
+			next.expiry = s.store.layout.expiryWhenRead(cur.meta, time.Now())
 			cur = &next
 		}
 		s.publish(cur, nil)
 		return nil
 	}
-	m, values, err := s.store.layout.open(at, item.Value)
+	m, values, err := s.store.layout.decode(at, item.Value)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s *state) applyItem(at place, item storage.Item) error {
 		s.publish(next, nil)
 		return nil
 	}
-	if !s.store.layout.slides() {
+	if !s.store.layout.carriesRevision() {
 		next.lineage, next.revision, next.epoch = cur.lineage, cur.revision+1, cur.epoch
 	} else if next.lineage != cur.lineage {
 		return errEnvelope // the key holds another session

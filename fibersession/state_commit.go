@@ -192,7 +192,7 @@ func (c *commit) load() error {
 		var moved *movedError
 		err = s.applyItem(at, item)
 		if errors.As(err, &moved) && cur != nil && moved.lineage == cur.lineage {
-			s.moveTo(s.store.layout.destination(moved.to))
+			s.moveTo(s.store.layout.placeByFingerprint(moved.to))
 			s.markStale()
 			if s.forward.Load() != nil {
 				return nil
@@ -204,11 +204,11 @@ func (c *commit) load() error {
 		case moved != nil:
 			s.end(ErrNotFound) // a request came with an ID that the session no longer has
 		case err != nil:
-			s.store.corrupt(err)
+			s.store.reportCorrupt(err)
 			s.end(ErrCorrupt)
 		default:
 			c.endIfExpired(at)
-			c.lifetime(at)
+			c.extendExpired(at)
 		}
 		return nil
 	}
@@ -236,13 +236,33 @@ func (c *commit) keyMissing(cur *snapshot) {
 // endIfExpired ends a session whose limit has passed, and deletes its value.
 func (c *commit) endIfExpired(at place) {
 	cur, _ := c.s.current()
-	if !c.s.store.layout.slides() || !cur.expired(c.now) {
+	if !c.s.store.layout.carriesExpiry() || !cur.expired(c.now) {
 		return
 	}
 	c.s.end(ErrExpired)
 	// An error does not matter: the value's TTL ends soon.
 	_ = c.s.store.storage.CompareAndDelete(c.ctx, at.key, cur.rev)
-	c.s.store.delist(c.ctx, c.s)
+	c.s.store.removeFromIndex(c.ctx, c.s)
+}
+
+// extendExpired corrects the expiry of a session that was read past it, if only the storage
+// knows how long the session lives.
+func (c *commit) extendExpired(at place) {
+	s, now := c.s, time.Now()
+	if s.store.layout.carriesExpiry() {
+		return
+	}
+	cur, ended := s.current()
+	if ended != nil || cur.fresh() || !cur.expired(now) {
+		return
+	}
+	left, ok := s.store.layout.timeLeft(c.ctx, at)
+	if !ok {
+		return
+	}
+	next := *cur
+	next.expiry = now.Add(left)
+	s.publish(&next, nil)
 }
 
 // write stores the changes and touches of the batch with one compare-and-swap.
@@ -258,16 +278,16 @@ func (c *commit) write() error {
 	}
 	at := s.place()
 	touchOnly := !c.has(opChange)
-	if touchOnly && !s.store.layout.slides() {
+	if touchOnly && !s.store.layout.carriesExpiry() {
 		return c.touch(at, next, now)
 	}
-	data, err := s.store.layout.seal(at, next.meta, next.values)
+	data, err := s.store.layout.encode(at, next.meta, next.values)
 	if err != nil {
 		return c.rejectUnencodable(at, err)
 	}
 	c.finishRejected()
 	cur, _ := s.current()
-	again, err := c.enlist(at, cur, next, now)
+	again, err := c.indexBeforeWrite(at, cur, next, now)
 	if err != nil {
 		return err
 	}
@@ -280,7 +300,7 @@ func (c *commit) write() error {
 		s.store.stats.touches.Add(1)
 	}
 	c.publishWrite(next, keys)
-	c.listed(at, at, cur, next, again, now)
+	c.indexAfterWrite(at, at, cur, next, again, now)
 	return nil
 }
 
@@ -376,8 +396,8 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 			}
 			values, o.values, needed = merged, merged, true
 			idle = max(idle, o.idle)
-			if o.device != (device{}) {
-				m.device = o.device
+			if o.client != (clientInfo{}) {
+				m.client = o.client
 			}
 		}
 	}
@@ -460,7 +480,7 @@ func (c *commit) rejectUnencodable(at place, all error) error {
 		merged, err := c.s.mergeOne(o, values)
 		c.s.mu.Unlock()
 		if err == nil {
-			_, err = c.s.store.layout.seal(at, base.meta, merged)
+			_, err = c.s.store.layout.encode(at, base.meta, merged)
 		}
 		if err != nil {
 			found = true

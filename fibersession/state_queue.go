@@ -45,7 +45,7 @@ type op struct {
 	idle        time.Duration // a new idle limit; 0 keeps the current one
 	tx          *Tx           // the Update that computed ch; nil if no Update did
 	to          place         // the new ID, for opRegenerate
-	device      device        // the device that logs in; zero keeps the current one
+	client      clientInfo    // the browser that logs in; zero keeps the current one
 	queuedSince time.Time     // when the caller's work was queued; zero: now
 
 	status opStatus
@@ -219,7 +219,7 @@ func (s *state) do(ctx context.Context, o *op) error {
 		if err != errForwarded {
 			return err
 		}
-		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, device: o.device, queuedSince: o.queuedSince}
+		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, client: o.client, queuedSince: o.queuedSince}
 	}
 }
 

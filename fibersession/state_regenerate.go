@@ -26,7 +26,7 @@ func (c *commit) regenerate() error {
 	if next == nil {
 		next = &snapshot{meta: cur.meta, values: cur.values, rev: cur.rev}
 		next.revision++
-		if !s.store.layout.slides() {
+		if !s.store.layout.carriesExpiry() {
 			next.expiry = now.Add(next.idle) // only the old key's TTL says how long the session has left
 		}
 	}
@@ -40,7 +40,7 @@ func (c *commit) regenerate() error {
 		return c.attempt() // stores the changes, if any, under the new key
 	}
 
-	data, err := s.store.layout.seal(to, next.meta, next.values)
+	data, err := s.store.layout.encode(to, next.meta, next.values)
 	if err != nil {
 		if c.has(opChange) {
 			return c.rejectUnencodable(from, err)
@@ -49,7 +49,7 @@ func (c *commit) regenerate() error {
 	}
 	c.finishRejected()
 	c.newPlace = to
-	again, err := c.enlist(to, cur, next, now)
+	again, err := c.indexBeforeWrite(to, cur, next, now)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (c *commit) regenerate() error {
 	s.store.stats.writes.Add(2)
 	s.moveTo(to)
 	c.publishWrite(next, keys)
-	c.listed(from, to, cur, next, again, now)
+	c.indexAfterWrite(from, to, cur, next, again, now)
 	c.finishKind(opRegenerate)
 	c.finishKind(opReload)
 	return nil
@@ -104,7 +104,7 @@ func (c *commit) target() place {
 // lives as long as any node may believe that the session exists.
 func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) error {
 	s := c.s
-	note := s.store.layout.forward(from, to, cur.meta)
+	note := s.store.layout.encodeMoved(from, to, cur.meta)
 	var err error
 	if note == nil {
 		err = s.store.storage.CompareAndDelete(c.ctx, from.key, cur.rev)

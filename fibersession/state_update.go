@@ -21,12 +21,12 @@ type Tx struct {
 	values      map[string]any
 	ch          changes
 	reads       map[string]struct{}
-	readAllKeys bool   // Keys was called
-	seq         uint64 // the state's seq when values was captured
-	goroutine   uint64 // the ID of the goroutine that runs the function
-	closed      bool   // the function has returned; state.mu guards the write
-	device      device // the device that logs in; zero for other updates
-	next        *Tx    // in updates.running
+	readAllKeys bool       // Keys was called
+	seq         uint64     // the state's seq when values was captured
+	goroutine   uint64     // the ID of the goroutine that runs the function
+	closed      bool       // the function has returned; state.mu guards the write
+	client      clientInfo // the browser that logs in; zero for other updates
+	next        *Tx        // in updates.running
 }
 
 // Get returns a copy of the value of key, with tx's own changes applied, or nil if there
@@ -112,7 +112,7 @@ func (s *state) updateOnce(ctx context.Context, since time.Time, fn func(*Tx) er
 		if err != nil {
 			return nil, err
 		}
-		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, device: tx.device, queuedSince: since})
+		return ch, s.do(ctx, &op{kind: opChange, ch: ch, tx: tx, client: tx.client, queuedSince: since})
 	}
 	// Without a write, no compare-and-swap confirms what fn read. A load does.
 	if confirm := s.do(ctx, &op{kind: opReload, queuedSince: since}); confirm != nil {

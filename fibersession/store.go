@@ -12,28 +12,29 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
+	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/storage"
-	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
 // Store keeps sessions. It is safe for concurrent use.
 type Store struct {
-	cfg       Config
-	ways      []way // where requests carry IDs
-	back      *way  // where responses do, unless the request's came otherwise; nil: nowhere
-	sameSite  int   // fasthttp.CookieSameSite
-	hardLimit bool  // the absolute limit was chosen, so nothing moves it
+	cfg            Config     // with all defaults
+	sources        []idSource // where requests carry IDs
+	responseSource *idSource  // where responses carry IDs by default; nil if nowhere
+	sameSite       int        // fasthttp.CookieSameSite
+	hardLimit      bool       // Timeouts.Absolute was set, so SetExpiry does not extend it
+	foreignIDs     bool       // this package does not make the IDs
+	userField      string     // field of UserKey's value that holds the user; "" if the value does
+	typed          *Typed     // cfg.Codec if it is a *Typed, else nil
 
-	base    storage.Storage // Config.Storage
-	storage storage.Storage // base as this store's calls see it
-	checker storage.Checker // base, if it is one; else nil
-	own     bool            // base was made by New
-	layout  layout
-	index   storage.Index // nil without users, or when the storage has none
-	typed   *Typed        // the codec, when it is that one
-	random  io.Reader
-	log     *slog.Logger
+	base        storage.Storage // Config.Storage
+	storage     storage.Storage // base as this store's calls see it
+	checker     storage.Checker // base if it is one, else nil
+	ownsStorage bool            // New made base, so Close closes it
+	layout      layout
+	index       storage.Index // nil without users, or if the storage has none
+	random      io.Reader
+	log         *slog.Logger
 
 	table       table
 	timers      *expiryTimers
@@ -42,22 +43,19 @@ type Store struct {
 	warnCorrupt sync.Once
 	warnPlain   sync.Once
 	warnLost    sync.Once
-	warnForged  minutely
+	warnForged  throttle.Throttle
 	warnUser    sync.Once
 	warnIndex   sync.Once
 }
 
-// New returns a Store. It panics when the configuration contradicts itself, with
-// a text that says what to change.
+// New returns a Store. It panics if the configuration contradicts itself; the panic says
+// what to change.
 func New(config ...Config) *Store {
 	s := &Store{random: rand.Reader, timers: newExpiryTimers()}
 	if len(config) > 0 {
 		s.cfg = config[0]
 	}
 	s.configure()
-	if s.cfg.Storage == nil {
-		s.cfg.Storage, s.own = memory.New(), true
-	}
 	s.base = storage.From(s.cfg.Storage)
 	s.storage = s.base
 	s.checker, _ = s.base.(storage.Checker)
@@ -74,25 +72,12 @@ func NewWithStore(config ...Config) (fiber.Handler, *Store) {
 	return s.Handler(), s
 }
 
-func (s *Store) newLayout() layout {
-	if s.cfg.Builtin {
-		return &builtin{idle: s.cfg.Expiration, maxSize: s.cfg.Limits.MaxSize}
-	}
-	if s.cfg.Express != nil {
-		return s.newExpress()
-	}
-	if s.cfg.Codec == nil {
-		s.cfg.Codec = new(Typed)
-	}
-	s.typed, _ = s.cfg.Codec.(*Typed)
-	return &sealed{prefix: s.prefix(), codec: s.cfg.Codec, mark: codec.Mark(s.cfg.Codec), maxSize: s.cfg.Limits.MaxSize}
-}
-
-// prefix is what all keys of this store begin with.
+// prefix returns the prefix of all sessions' keys.
 func (s *Store) prefix() string { return s.cfg.Prefix + "s:" }
 
-// GetByID returns a handle of the session with this ID, as fresh as Config.Freshness
-// says. It is ErrNotFound when there is none. Release the handle when it is no longer needed.
+// GetByID returns a handle of the session with this ID. How fresh the session is depends on
+// Config.Freshness. It returns ErrNotFound if there is none. Release the handle when it is
+// no longer needed.
 func (s *Store) GetByID(ctx context.Context, id string) (*Handle, error) {
 	st, err := s.acquire(ctx, id)
 	if err != nil {
@@ -101,8 +86,8 @@ func (s *Store) GetByID(ctx context.Context, id string) (*Handle, error) {
 	return s.newHandle(st), nil
 }
 
-// acquire returns the state of the session with this ID, as fresh as configured,
-// with a reference; or ErrNotFound, also for what cannot be an ID.
+// acquire returns the state of the session with this ID, as fresh as configured, with a
+// reference. It returns ErrNotFound if there is none or id is malformed.
 func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 	if !s.validID(id) {
 		return nil, ErrNotFound
@@ -111,7 +96,7 @@ func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 	st := s.table.getOrCreate(at, func() *state { return &state{store: s, at: at} })
 	err := st.refresh(ctx, 0, time.Time{})
 	if err == nil {
-		err = st.resolve().recognise(at)
+		err = st.resolve().confirmID(at)
 	}
 	if err != nil {
 		s.table.release(st)
@@ -123,9 +108,9 @@ func (s *Store) acquire(ctx context.Context, id string) (*state, error) {
 	return st, nil
 }
 
-// recognise says whether the session still has the ID that a request came with,
-// and remembers the ID if another node had chosen it.
-func (s *state) recognise(at place) error {
+// confirmID returns ErrNotFound if the session no longer has the ID of at. Otherwise it
+// records the ID, which this node does not know if another node made it.
+func (s *state) confirmID(at place) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.at.key != at.key {
@@ -135,16 +120,16 @@ func (s *state) recognise(at place) error {
 	return nil
 }
 
-// create returns the state of a new session, which is not stored, with a reference.
-func (s *Store) create(d device, w *expressWire) (*state, error) {
+// create returns the state of a new session, with a reference. The session is not stored.
+func (s *Store) create(client clientInfo, original *originalValue) (*state, error) {
 	id, l, err := s.newIdentity()
 	if err != nil {
 		return nil, err
 	}
 	at := s.layout.place(id)
 	cur := &snapshot{}
-	cur.device, cur.wire = d, w
-	cur.lineage = s.layout.lineage(at, l)
+	cur.client, cur.original = client, original
+	cur.lineage = s.layout.lineageOf(at, l)
 	st := &state{store: s, at: at, cur: cur}
 	if !s.table.insert(st) {
 		return nil, errIDInUse
@@ -152,8 +137,8 @@ func (s *Store) create(d device, w *expressWire) (*state, error) {
 	return st, nil
 }
 
-// Delete ends the session with this ID. That there is none is not an error; an
-// empty ID is ErrEmptySessionID.
+// Delete ends the session with this ID. It returns nil if there is none, and
+// ErrEmptySessionID if id is empty.
 func (s *Store) Delete(id string) error {
 	if id == "" {
 		return ErrEmptySessionID
@@ -169,28 +154,24 @@ func (s *Store) Delete(id string) error {
 	return h.Destroy(context.Background())
 }
 
-// Reset ends all sessions under the prefix; with Config.Builtin, which has no
-// prefix, it empties the storage. Handles learn of it when they next ask the
-// store. The storage must be able to remove a prefix (storage.PrefixResetter).
+// Reset ends all sessions under the prefix. With Config.Builtin, which has no prefix, it
+// empties the storage. Handles notice when they next ask the storage. The storage must
+// support removal by prefix (storage.PrefixResetter).
 func (s *Store) Reset() error {
-	views := []storage.Storage{s.base}
-	switch {
-	case s.cfg.Express != nil:
-		views[0] = storage.Prefix(s.base, s.cfg.Express.Prefix)
-	case !s.cfg.Builtin:
-		// The index last: what is in it must not be missing from it.
-		views = []storage.Storage{storage.Prefix(s.base, s.prefix()), storage.Prefix(s.base, s.userPrefix())}
-	}
-	for _, view := range views {
-		if err := view.Reset(); err != nil {
+	for _, prefix := range s.layout.resetPrefixes() {
+		part := s.base
+		if prefix != "" {
+			part = storage.Prefix(s.base, prefix)
+		}
+		if err := part.Reset(); err != nil {
 			return storeError("reset", "", err)
 		}
 	}
 	return nil
 }
 
-// RegisterType makes values of v's type storable: with the default codec and with
-// Config.Builtin through gob. Call it at start; it also calls gob.Register.
+// RegisterType makes values of v's type storable with the default codec and with
+// Config.Builtin, which encode them with gob. Call it at start. It also calls gob.Register.
 func (s *Store) RegisterType(v any) {
 	gob.Register(v)
 	if s.typed != nil {
@@ -198,24 +179,24 @@ func (s *Store) RegisterType(v any) {
 	}
 }
 
-// Close ends the watch over the sessions' limits and over what other nodes change,
-// and closes the storage that New made. A Config.Storage belongs to who made it. It waits for calls of Watch's
-// functions and must not be called from one.
+// Close stops the timers of session limits and the tracking of changes. It closes the
+// storage if New made it; the caller closes a Config.Storage. Close waits for running calls
+// of Watch functions and must not be called from one.
 func (s *Store) Close() error {
 	s.tracker.stop()
 	s.timers.close()
 	s.tracker.close()
-	if s.own {
+	if s.ownsStorage {
 		return s.base.Close()
 	}
 	return nil
 }
 
-// corrupt counts a stored value that could not be understood, and logs the first.
-// It is not removed: a node of another version may understand it.
-func (s *Store) corrupt(err error) {
+// reportCorrupt counts a stored value that cannot be decoded, and logs the first one. The
+// value is not removed, because a node of another version may be able to decode it.
+func (s *Store) reportCorrupt(err error) {
 	s.stats.corrupt.Add(1)
 	s.warnCorrupt.Do(func() {
-		s.log.Warn("fibersession: a stored session cannot be understood and counts as none; more are only counted", "error", err)
+		s.log.Warn("fibersession: a stored session cannot be decoded and counts as none; others are only counted in Stats.Corrupt", "error", err)
 	})
 }

@@ -10,17 +10,16 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Ticket returns a ticket for the session of a request: a secret of 43 characters
-// with which a page or an app that sends no cookie connects once, within
-// Config.Timeouts.Ticket, as this session, on any node (see Redeem). Unsaved changes of the
-// request are saved first. A session that was never saved has no tickets:
-// ErrTicketSession.
+// Ticket returns a ticket for the session of a request: a secret of 43 characters. A page
+// or an app that sends no cookie can use it to connect once as this session, on any node,
+// within Config.Timeouts.Ticket (see Redeem). Ticket saves unsaved changes of the request
+// first. It returns ErrTicketSession if the session was never saved.
 //
-// The ticket is bound to the origin of the page that will use it: that of the request
-// (its Origin header, or the site's own), or the one given, such as
-// "https://app.example.com"; and to the session's present ID, so that it dies when
-// that changes at a login. Answer it with "Cache-Control: no-store", to nobody but the
-// page itself.
+// The ticket is bound to the origin of the page that will use it: the given origin, such as
+// "https://app.example.com", or else the origin of the request (see OriginOf). It returns
+// ErrTicketOrigin if that is not an origin. The ticket is also bound to the session's
+// current ID: it becomes invalid when the ID changes, as at a login. Send it only to the
+// page itself, with "Cache-Control: no-store".
 func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	from := OriginOf(c)
 	if len(origin) > 0 {
@@ -30,16 +29,16 @@ func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	if !ok {
 		return "", ErrTicketOrigin
 	}
-	f, err := s.Get(c)
+	sess, err := s.Get(c)
 	if err != nil {
 		return "", err
 	}
-	if f.Changed() {
-		if err := f.Save(); err != nil {
+	if sess.Changed() {
+		if err := sess.Save(); err != nil {
 			return "", err
 		}
 	}
-	h := f.Detach()
+	h := sess.Detach()
 	defer h.Release()
 	if err := h.Err(); err != nil {
 		return "", err
@@ -48,34 +47,33 @@ func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	if h.Fresh() || id == "" {
 		return "", ErrTicketSession
 	}
-	return s.issue(c.UserContext(), voucherTicket, voucher{id: id, bound: []byte(from)})
+	return s.issueToken(c.UserContext(), ticketToken, oneTimeToken{id: id, bound: []byte(from)})
 }
 
-// Redeem uses a ticket up and returns a handle of its session. Origin is that of the
-// page that brings it. A ticket that does not count is an ErrTicket that says why:
-// ErrTicketUnknown, ErrTicketUsed, ErrTicketExpired, ErrTicketOrigin or
-// ErrTicketSession. Tell the client none of it: the difference helps only who guesses.
-// It is used up even when the origin is the wrong one. Release the handle when it is
-// no longer needed.
+// Redeem uses up a ticket and returns a handle of its session. origin is the origin of the
+// page that presents the ticket. If the ticket is not valid, the error is ErrTicket and
+// says why: ErrTicketUnknown, ErrTicketUsed, ErrTicketExpired, ErrTicketOrigin or
+// ErrTicketSession. Do not tell the client which: that would only help an attacker. A wrong
+// origin uses the ticket up too. Release the handle when it is no longer needed.
 func (s *Store) Redeem(ctx context.Context, ticket, origin string) (*Handle, error) {
-	v, err := s.redeem(ctx, voucherTicket, ticket)
+	t, err := s.redeemToken(ctx, ticketToken, ticket)
 	if err != nil {
 		return nil, err
 	}
-	if from, ok := canonicalOrigin(origin); !ok || from != string(v.bound) {
+	if from, ok := canonicalOrigin(origin); !ok || from != string(t.bound) {
 		return nil, ErrTicketOrigin
 	}
-	h, err := s.GetByID(ctx, v.id)
+	h, err := s.GetByID(ctx, t.id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, ErrTicketSession
 	}
 	return h, err
 }
 
-// CookieTicket returns a ticket with which the browser of the session, after its ID
-// changed by Handle.Regenerate, fetches its new cookie: see RedeemCookie. It is of use
-// only to a browser that still has one of the IDs that the session had on this node,
-// and only to who knows the ticket: send it over the socket alone.
+// CookieTicket returns a ticket with which the session's browser fetches its new cookie
+// after Handle.Regenerate changed the ID (see RedeemCookie). Only a browser that still has
+// one of the session's former IDs on this node can use it. Send it over the socket alone.
+// It returns ErrTicketSession if the ID did not change on this node.
 func (h *Handle) CookieTicket(ctx context.Context) (string, error) {
 	if _, err := h.current(); err != nil {
 		return "", err
@@ -85,43 +83,45 @@ func (h *Handle) CookieTicket(ctx context.Context) (string, error) {
 	id, former := st.at.id, st.formerIDs
 	st.mu.Unlock()
 	if id == "" || len(former) == 0 {
-		return "", ErrTicketSession // nothing to hand out
+		return "", ErrTicketSession // there is no new ID, or this node does not know it
 	}
 	bound := make([]byte, 0, len(former)*len(fingerprint{}))
 	for _, f := range former {
 		bound = append(bound, f[:]...)
 	}
-	return h.store.issue(ctx, voucherCookie, voucher{id: id, bound: bound})
+	return h.store.issueToken(ctx, cookieToken, oneTimeToken{id: id, bound: bound})
 }
 
-// RedeemCookie uses a CookieTicket up: the response carries the session's new cookie,
-// and the request's session is that one from now on. The request must come with the
-// old cookie, so that nobody can have another's browser take over a session of his
-// own choice; else it is ErrTicketBrowser. Otherwise it fails as Redeem does.
+// RedeemCookie uses up a CookieTicket. The response carries the session's new cookie, and
+// the request's session becomes that session. The request must present a former ID of the
+// session, so that an attacker cannot plant a session of their choosing in someone else's
+// browser; otherwise it returns ErrTicketBrowser. Its other errors are those of Redeem.
 func (s *Store) RedeemCookie(c *fiber.Ctx, ticket string) error {
-	cl := s.claimOf(c)
-	v, err := s.redeem(c.UserContext(), voucherCookie, ticket)
+	p := s.presentedIDOf(c)
+	t, err := s.redeemToken(c.UserContext(), cookieToken, ticket)
 	if err != nil {
 		return err
 	}
-	if !s.validID(cl.id) || !holdsFingerprint(v.bound, fingerprintOf(cl.id)) {
+	if !s.validID(p.id) || !containsFingerprint(t.bound, fingerprintOf(p.id)) {
 		return ErrTicketBrowser
 	}
-	st, err := s.acquire(c.UserContext(), v.id)
+	st, err := s.acquire(c.UserContext(), t.id)
 	if errors.Is(err, ErrNotFound) {
 		return ErrTicketSession
 	}
 	if err != nil {
 		return err
 	}
-	f := s.front(c.Context())
-	if f == nil {
-		f = s.newFront(c)
+	sess := s.sessionOf(c.Context())
+	if sess == nil {
+		sess = s.newRequestSession(c)
 	}
-	return f.exchange(st, v.id, cl.way)
+	return sess.replace(st, t.id, p.source)
 }
 
-func holdsFingerprint(all []byte, f fingerprint) bool {
+// containsFingerprint reports whether f is one of the concatenated fingerprints. It
+// compares in constant time.
+func containsFingerprint(all []byte, f fingerprint) bool {
 	found := 0
 	for ; len(all) >= len(f); all = all[len(f):] {
 		found |= subtle.ConstantTimeCompare(all[:len(f)], f[:])
@@ -129,21 +129,20 @@ func holdsFingerprint(all []byte, f fingerprint) bool {
 	return found == 1
 }
 
-// maxFormer is how many of a session's former IDs a state remembers.
-const maxFormer = 8
+// maxFormerIDs is how many of a session's former IDs a state remembers.
+const maxFormerIDs = 8
 
-// remember keeps the fingerprint of an ID that the session had. It is called with the
-// state locked.
+// remember keeps fingerprints of former IDs of the session. The caller holds s.mu.
 func (s *state) remember(former ...fingerprint) {
 	s.formerIDs = append(s.formerIDs[:len(s.formerIDs):len(s.formerIDs)], former...)
-	if extra := len(s.formerIDs) - maxFormer; extra > 0 {
+	if extra := len(s.formerIDs) - maxFormerIDs; extra > 0 {
 		s.formerIDs = s.formerIDs[extra:]
 	}
 }
 
-// OriginOf returns the origin of the page that sent a request, as its Origin header
-// says, or the site's own when there is none: browsers leave it out when they get
-// something from the same origin, and other clients always.
+// OriginOf returns the origin of the page that sent a request: its Origin header or, if it
+// has none, the site's own origin. Browsers omit the header when they get something from
+// the same origin. Other clients usually do not send it.
 func OriginOf(c *fiber.Ctx) string {
 	if o := c.Get(fiber.HeaderOrigin); o != "" {
 		return strings.Clone(o)
@@ -151,9 +150,9 @@ func OriginOf(c *fiber.Ctx) string {
 	return c.Protocol() + "://" + c.Hostname()
 }
 
-// canonicalOrigin returns an origin (RFC 6454, section 6.2) in lower case and without
-// the port that its scheme has anyhow. "null" is none.
-func canonicalOrigin(s string) (string, bool) {
+// canonicalOrigin returns an origin (RFC 6454, section 6.2) in lower case and without its
+// scheme's default port. ok is false if s is not an origin. "null" is none.
+func canonicalOrigin(s string) (origin string, ok bool) {
 	u, err := url.Parse(strings.ToLower(s))
 	if err != nil || len(s) > 512 || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != strings.ToLower(s) {
 		return "", false

@@ -16,132 +16,135 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// A voucher is a secret that is good for one use of one session, soon. The storage
-// holds it under its hash, with what it is good for encrypted by a key that only the
-// voucher gives: who reads the storage learns neither it nor the session's ID.
-// It is for the ID that the session has now: what happens at a login must not reach
-// who got hold of the session before it.
-type voucher struct {
-	id    string // the session's
-	bound []byte // what must be shown with it
+// oneTimeToken is what a token can be redeemed for, once and within Timeouts.Ticket. A
+// token is a random secret. The storage holds the oneTimeToken under the secret's hash and
+// encrypted with a key derived from the secret, so that a reader of the storage learns
+// neither the secret nor the session ID. It names the session's ID of now, not its lineage:
+// a token issued before a login must not give access to the session after it.
+type oneTimeToken struct {
+	id    string // of the session
+	bound []byte // what must be presented together with the token
 }
 
-// voucherKind is where vouchers of a kind are kept, after Config.Prefix.
-type voucherKind string
+// tokenKind begins the keys of one kind of token, after Config.Prefix.
+type tokenKind string
 
 const (
-	voucherTicket voucherKind = "ticket:"
-	voucherCookie voucherKind = "cookie:"
+	ticketToken tokenKind = "ticket:"
+	cookieToken tokenKind = "cookie:"
 )
 
-// The stored form: a byte of status, the deadline in Unix nanoseconds, and what is
-// encrypted: the length of bound in two bytes, bound, the ID. A used one is kept, empty,
-// for as long as it could have been used, to tell a second use from an invention.
+// The stored form is a status byte, the deadline in Unix nanoseconds, and the encrypted
+// part: the length of bound in two bytes, bound, and the ID. A used token is kept without
+// the encrypted part until it would have expired, so that its second use can be told from
+// an unknown token.
 const (
-	voucherLive byte = 1
-	voucherUsed byte = 2
+	tokenUnused byte = 1
+	tokenUsed   byte = 2
 
-	voucherHeader = 9
-	voucherBytes  = 32 // of randomness
+	tokenHeader = 9
+	tokenBytes  = 32 // of randomness
 )
 
-// issue makes a voucher.
-func (s *Store) issue(ctx context.Context, kind voucherKind, v voucher) (token string, err error) {
-	var secret [voucherBytes]byte
-	if _, err := io.ReadFull(s.random, secret[:]); err != nil {
+// issueToken stores t and returns the secret to redeem it with.
+func (s *Store) issueToken(ctx context.Context, kind tokenKind, t oneTimeToken) (secret string, err error) {
+	var b [tokenBytes]byte
+	if _, err := io.ReadFull(s.random, b[:]); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrRandom, err)
 	}
-	token = base64.RawURLEncoding.EncodeToString(secret[:])
-	key := s.voucherKey(kind, token)
-	value := voucherHead(voucherLive, time.Now().Add(s.cfg.Timeouts.Ticket))
-	plain := binary.BigEndian.AppendUint16(nil, uint16(len(v.bound)))
-	plain = append(append(plain, v.bound...), v.id...)
-	value = voucherCipher(kind, token).Seal(value, make([]byte, 12), plain, value)
+	secret = base64.RawURLEncoding.EncodeToString(b[:])
+	key := s.tokenKey(kind, secret)
+	value := encodeTokenHeader(tokenUnused, time.Now().Add(s.cfg.Timeouts.Ticket))
+	plain := binary.BigEndian.AppendUint16(nil, uint16(len(t.bound)))
+	plain = append(append(plain, t.bound...), t.id...)
+	value = tokenCipher(kind, secret).Seal(value, make([]byte, 12), plain, value)
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
-	// Kept for longer than it is good, to tell one that comes late from an invention.
+	// The value outlives the deadline, so that an expired token can be told from an
+	// unknown one.
 	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.cfg.Timeouts.Ticket); err != nil {
 		s.stats.failures.Add(1)
 		return "", storeError("ticket", key, err)
 	}
-	return token, nil
+	return secret, nil
 }
 
-// redeem uses a voucher up. Whatever comes of it then, it is dead.
-func (s *Store) redeem(ctx context.Context, kind voucherKind, token string) (voucher, error) {
-	if len(token) != idLength || !only(token, isBase64URL) {
-		return voucher{}, ErrTicketUnknown
+// redeemToken marks a token as used and returns what it stands for. The token stays used
+// even if the caller then rejects it.
+func (s *Store) redeemToken(ctx context.Context, kind tokenKind, secret string) (oneTimeToken, error) {
+	if len(secret) != idLength || !only(secret, isBase64URL) {
+		return oneTimeToken{}, ErrTicketUnknown
 	}
-	key := s.voucherKey(kind, token)
+	key := s.tokenKey(kind, secret)
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	item, err := s.storage.Load(ctx, key)
 	if errors.Is(err, storage.ErrNotFound) {
-		return voucher{}, ErrTicketUnknown
+		return oneTimeToken{}, ErrTicketUnknown
 	}
 	if err != nil {
 		s.stats.failures.Add(1)
-		return voucher{}, storeError("ticket", key, err)
+		return oneTimeToken{}, storeError("ticket", key, err)
 	}
-	v, deadline, err := openVoucher(kind, token, item.Value)
+	t, deadline, err := decodeToken(kind, secret, item.Value)
 	if err != nil {
-		return voucher{}, err
+		return oneTimeToken{}, err
 	}
 	if !time.Now().Before(deadline) {
-		return voucher{}, ErrTicketExpired
+		return oneTimeToken{}, ErrTicketExpired
 	}
-	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, voucherHead(voucherUsed, deadline), 2*s.cfg.Timeouts.Ticket)
+	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, encodeTokenHeader(tokenUsed, deadline), 2*s.cfg.Timeouts.Ticket)
 	if isConflict(err) {
-		return voucher{}, ErrTicketUsed // at the same moment
+		return oneTimeToken{}, ErrTicketUsed // by a concurrent call
 	}
 	if err != nil {
 		s.stats.failures.Add(1)
-		return voucher{}, storeError("ticket", key, err)
+		return oneTimeToken{}, storeError("ticket", key, err)
 	}
-	return v, nil
+	return t, nil
 }
 
-func openVoucher(kind voucherKind, token string, value []byte) (v voucher, deadline time.Time, err error) {
-	if len(value) < voucherHeader {
-		return v, deadline, ErrTicketUnknown
+func decodeToken(kind tokenKind, secret string, value []byte) (t oneTimeToken, deadline time.Time, err error) {
+	if len(value) < tokenHeader {
+		return t, deadline, ErrTicketUnknown
 	}
-	head, sealed := value[:voucherHeader], value[voucherHeader:]
-	deadline = time.Unix(0, int64(binary.BigEndian.Uint64(head[1:])))
-	if head[0] == voucherUsed {
-		return v, deadline, ErrTicketUsed
+	header, sealed := value[:tokenHeader], value[tokenHeader:]
+	deadline = time.Unix(0, int64(binary.BigEndian.Uint64(header[1:])))
+	if header[0] == tokenUsed {
+		return t, deadline, ErrTicketUsed
 	}
-	plain, err := voucherCipher(kind, token).Open(nil, make([]byte, 12), sealed, head)
-	if err != nil || head[0] != voucherLive || len(plain) < 2 {
-		return v, deadline, ErrTicketUnknown // somebody else's value
+	plain, err := tokenCipher(kind, secret).Open(nil, make([]byte, 12), sealed, header)
+	if err != nil || header[0] != tokenUnused || len(plain) < 2 {
+		return t, deadline, ErrTicketUnknown // the value belongs to another token
 	}
 	size := int(binary.BigEndian.Uint16(plain))
 	if size > len(plain)-2 {
-		return v, deadline, ErrTicketUnknown
+		return t, deadline, ErrTicketUnknown
 	}
-	return voucher{bound: plain[2 : 2+size], id: string(plain[2+size:])}, deadline, nil
+	return oneTimeToken{bound: plain[2 : 2+size], id: string(plain[2+size:])}, deadline, nil
 }
 
-func voucherHead(status byte, deadline time.Time) []byte {
+func encodeTokenHeader(status byte, deadline time.Time) []byte {
 	return binary.BigEndian.AppendUint64([]byte{status}, uint64(deadline.UnixNano()))
 }
 
-func (s *Store) voucherKey(kind voucherKind, token string) string {
-	sum := fingerprintOf(token)
+func (s *Store) tokenKey(kind tokenKind, secret string) string {
+	sum := fingerprintOf(secret)
 	return s.cfg.Prefix + string(kind) + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// voucherCipher seals one value alone: its key is drawn for it, so that a nonce of
-// zeros is never used twice.
-func voucherCipher(kind voucherKind, token string) cipher.AEAD {
-	mac := hmac.New(sha256.New, []byte(token))
-	mac.Write([]byte("fiberbridge voucher " + string(kind)))
+// tokenCipher returns a cipher for one value. A zero nonce is safe, because the key is
+// derived from the token's secret and never encrypts a second value.
+func tokenCipher(kind tokenKind, secret string) cipher.AEAD {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("fiberbridge voucher " + string(kind))) // part of the stored form
 	block, err := aes.NewCipher(mac.Sum(nil))
 	if err != nil {
-		panic(err) // never: the key has 32 bytes
+		panic(err) // unreachable: the key has 32 bytes
 	}
 	aead, err := cipher.NewGCM(block)
 	if err != nil {
-		panic(err) // never: the block has 16
+		panic(err) // unreachable: AES blocks have 16 bytes
 	}
 	return aead
 }

@@ -45,25 +45,25 @@ func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 			s.requestReload()
 		}
 	}()
-	sealed := s.store.layout.slides()
+	ordered := s.store.layout.carriesRevision()
 	switch {
-	case c.Kind == storage.Removed && sealed:
+	case c.Kind == storage.Removed && ordered:
 		s.store.stats.heard.Add(1)
 		s.end(removalCause(cur))
 		return
 	case c.Kind == storage.Written && c.Item.Revision == cur.rev:
 		return
-	case !sealed: // without a revision number in the value, an old change cannot be told from a new one
+	case !ordered: // without a revision number in the value, an old change cannot be told from a new one
 		s.requestReload()
 		return
 	}
-	m, values, err := s.store.layout.open(at, c.Item.Value)
+	m, values, err := s.store.layout.decode(at, c.Item.Value)
 	s.store.stats.decodes.Add(1)
 	var moved *movedError
 	switch {
 	case errors.As(err, &moved) && moved.lineage == cur.lineage:
 		s.store.stats.heard.Add(1)
-		s.moveTo(s.store.layout.destination(moved.to))
+		s.moveTo(s.store.layout.placeByFingerprint(moved.to))
 		s.markStale() // the new place has not been read
 	case err != nil || m.lineage != cur.lineage || m.revision == cur.revision:
 		s.requestReload() // unexpected content: let a read decide

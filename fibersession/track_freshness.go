@@ -84,7 +84,7 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 // other callers could share.
 func (s *state) checkUnchanged() bool {
 	c := s.store.checker
-	if c == nil || !s.store.layout.slides() {
+	if c == nil || !s.store.layout.carriesExpiry() {
 		return false // in other layouts a read also updates the expiry
 	}
 	s.mu.Lock()
@@ -105,7 +105,7 @@ func (s *state) checkUnchanged() bool {
 
 // upToDate reports whether the copy may be used without asking the store.
 func (s *state) upToDate() bool {
-	if !s.store.layout.slides() || !s.store.tracker.inTime() {
+	if !s.store.layout.carriesRevision() || !s.store.tracker.inTime() {
 		return false
 	}
 	// After checking the lag: what the feed delivered until then is now here.

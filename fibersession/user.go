@@ -7,17 +7,17 @@ import (
 	"strconv"
 )
 
-// User returns the ID of the session's user as text: the value of Config.UserKey,
-// or "" when there is none. Like Get it sees what this handle set last.
+// User returns the ID of the session's user as text: the value of Config.UserKey, or "" if
+// there is none. Like Get, it sees unsaved changes of this handle.
 func (h *Handle) User() string {
 	if h.store.cfg.UserKey == "" {
 		return ""
 	}
-	return h.store.user(h.Get(h.store.cfg.UserKey))
+	return h.store.userIn(h.Get(h.store.cfg.UserKey))
 }
 
-// User returns the ID of the session's user as text: the value of Config.UserKey,
-// or "" when there is none. Like Get it sees what this request set last.
+// User returns the ID of the session's user as text: the value of Config.UserKey, or "" if
+// there is none. Like Get, it sees unsaved changes of this request.
 func (s *Session) User() string {
 	h, err := s.load()
 	if err != nil {
@@ -26,14 +26,15 @@ func (s *Session) User() string {
 	return h.User()
 }
 
-// Login makes the session that of a user: it gets a new ID first, so that nobody
-// who knew or planted the old one is logged in too (session fixation; as
-// CVE-2022-25896), and then Config.UserKey is set to userID and stored. Data, sockets and
-// handles stay; sockets join the user's room at once. UserID is a string that is not
-// empty, or an integer that is not 0, else ErrUserID.
+// Login makes the session belong to a user. It first gives the session a new ID, so that an
+// attacker who knew or planted the old ID is not logged in too (session fixation, as in
+// CVE-2022-25896). Then it sets Config.UserKey to userID and stores it. The data, sockets and
+// handles stay; sockets join the user's room at once. userID is a non-empty string or a
+// non-zero integer, else Login returns ErrUserID. Without Config.UserKey it returns
+// ErrUserKey.
 //
-// The browser learns the new ID only from a response: see Session.Login. When it
-// fails after the new ID was given, the user is not logged in.
+// The browser learns the new ID only from a response: see Session.Login. If Login fails
+// after the ID changed, the user is not logged in.
 func (h *Handle) Login(ctx context.Context, userID any) error {
 	if err := h.store.checkUser(userID); err != nil {
 		return err
@@ -41,11 +42,11 @@ func (h *Handle) Login(ctx context.Context, userID any) error {
 	if err := h.Regenerate(ctx); err != nil {
 		return err
 	}
-	return h.setUser(ctx, userID, h.device)
+	return h.setUser(ctx, userID, h.client)
 }
 
-// Login is Handle.Login, and writes the cookie. The session remembers the request's
-// browser and address (see Device).
+// Login makes the session belong to a user, as Handle.Login does, and writes the cookie. The
+// session records the request's user agent and address (see Device).
 func (s *Session) Login(userID any) error {
 	if err := s.store.checkUser(userID); err != nil {
 		return err
@@ -53,20 +54,19 @@ func (s *Session) Login(userID any) error {
 	if err := s.Regenerate(); err != nil {
 		return err
 	}
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
-	if err := h.setUser(context.Background(), userID, s.device); err != nil {
+	if err := h.setUser(context.Background(), userID, s.client); err != nil {
 		return err
 	}
 	return s.sendStored(h)
 }
 
-// Logout takes the user out of the session, and gives it a new ID. All else stays:
-// its other data, and its sockets, which leave the user's room at once. When the
-// session holds what is the user's own, Destroy it instead. Without a user it does
-// nothing.
+// Logout removes the user from the session and gives the session a new ID. Its other data
+// stays. Its sockets stay too, and leave the user's room at once. If the session holds data
+// of the user, call Destroy instead. If the session has no user, Logout does nothing.
 func (h *Handle) Logout(ctx context.Context) error {
 	out, err := h.clearUser(ctx)
 	if err != nil || !out {
@@ -75,9 +75,9 @@ func (h *Handle) Logout(ctx context.Context) error {
 	return h.Regenerate(ctx)
 }
 
-// Logout is Handle.Logout, and writes the cookie.
+// Logout removes the user from the session, as Handle.Logout does, and writes the cookie.
 func (s *Session) Logout() error {
-	h, err := s.open()
+	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
@@ -88,18 +88,18 @@ func (s *Session) Logout() error {
 	return s.Regenerate()
 }
 
-// setUser stores the user alone: h's unsaved changes neither go along nor, when it
-// fails, does the user stay among them to be saved later.
-func (h *Handle) setUser(ctx context.Context, userID any, d device) error {
+// setUser stores only the user. h's unsaved changes are not stored with it, and if setUser
+// fails, the user does not stay among them.
+func (h *Handle) setUser(ctx context.Context, userID any, client clientInfo) error {
 	return h.Update(ctx, func(tx *Tx) error {
-		tx.device = d
+		tx.client = client
 		key := h.store.cfg.UserKey
 		tx.Set(key, h.store.withUser(tx.Get(key), userID))
 		return nil
 	})
 }
 
-// clearUser removes the user, and says whether there was one.
+// clearUser removes the user, and reports whether there was one.
 func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 	key := h.store.cfg.UserKey
 	if key == "" {
@@ -112,7 +112,7 @@ func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 	}
 	err = h.Update(ctx, func(tx *Tx) error {
 		v := tx.Get(key)
-		if v == nil || h.store.passport() && h.store.user(v) == "" {
+		if v == nil || h.store.userField != "" && h.store.userIn(v) == "" {
 			return nil
 		}
 		was = true
@@ -126,12 +126,12 @@ func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 	return was, err
 }
 
-// loginDevice is the device of h's request if the changes are a login.
-func (h *Handle) loginDevice(ch changes) device {
+// loginClient returns the browser of h's request if the changes set the user, else zero.
+func (h *Handle) loginClient(ch changes) clientInfo {
 	if c, ok := ch[h.store.cfg.UserKey]; !ok || c.kind == changeDelete {
-		return device{}
+		return clientInfo{}
 	}
-	return h.device
+	return h.client
 }
 
 func (s *Store) checkUser(v any) error {
@@ -139,15 +139,15 @@ func (s *Store) checkUser(v any) error {
 		return ErrUserKey
 	}
 	if id, ok := userID(v); !ok || id == "" {
-		return fmt.Errorf("%w: %T; it is a string that is not empty, or an integer that is not 0", ErrUserID, v)
+		return fmt.Errorf("%w: %T; it must be a non-empty string or a non-zero integer", ErrUserID, v)
 	}
 	return nil
 }
 
-// user returns the user that a value of the user key names, or "".
-func (s *Store) user(v any) string {
-	if m, ok := v.(map[string]any); ok && s.passport() {
-		v = m[passportUser]
+// userIn returns the user in a value of Config.UserKey, or "".
+func (s *Store) userIn(v any) string {
+	if m, ok := v.(map[string]any); ok && s.userField != "" {
+		v = m[s.userField]
 	}
 	id, ok := userID(v)
 	if !ok {
@@ -159,16 +159,16 @@ func (s *Store) user(v any) string {
 	return id
 }
 
-// userOf returns the user of stored values, or "".
+// userOf returns the user of a session with these values, or "".
 func (s *Store) userOf(values map[string]any) string {
 	if s.cfg.UserKey == "" {
 		return ""
 	}
-	return s.user(values[s.cfg.UserKey])
+	return s.userIn(values[s.cfg.UserKey])
 }
 
-// userID returns v as a user's ID. It is "" for nobody; ok is false for what can be
-// no ID at all. The integer 0 is nobody: it is what a user that was not found has.
+// userID returns v as a user's ID. The ID is "" if v stands for no user. The integer 0 does,
+// because it is the ID of a record that was not found. ok is false if v cannot be an ID.
 func userID(v any) (id string, ok bool) {
 	if v == nil {
 		return "", true

@@ -14,48 +14,48 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// Device is one of a user's sessions, as a list for that user shows it.
+// Device describes one of a user's sessions, for a list that is shown to the user.
 type Device struct {
-	// ID names the session in lists, and for EndDevice. It is a pseudonym: it
-	// opens nothing, and stays when the session gets a new ID.
+	// ID identifies the session in lists and for EndDevice. It is a pseudonym: it gives
+	// no access, and it stays the same when the session gets a new ID.
 	ID string
-	// UserAgent and Address are what the browser said of itself (at most 256
-	// bytes, without control characters: escape it like any other input) and where
-	// it came from (Fiber's c.IP()) when the session began or its user logged in.
+	// UserAgent is the request's User-Agent header and Address its IP address (Fiber's
+	// c.IP()) when the session began or its user logged in. UserAgent has at most 256
+	// bytes and no control characters. It is input: escape it.
 	UserAgent string
 	Address   string
-	// Created is when the session was first stored, LastSeen when it was last used,
-	// as exact as Config.Timeouts.TouchInterval, and Expires when it ends if nobody uses it.
+	// Created is when the session was first stored. LastSeen is when it was last used,
+	// to the precision of Config.Timeouts.TouchInterval. Expires is when it ends if it is
+	// not used again.
 	Created  time.Time
 	LastSeen time.Time
 	Expires  time.Time
-	// Current says that it is the session that asked.
+	// Current reports whether this is the session that the list was read through.
 	Current bool
 }
 
-// deviceLabel is the label of the pseudonyms that name devices.
+// deviceLabel is the label of the pseudonyms in Device.ID.
 const deviceLabel = "device"
 
-// Devices returns the sessions that the user is logged in with, on all nodes, last
-// seen first. Entries whose sessions have ended are taken out of the index by the
-// way. It needs Config.UserKey, else ErrUserKey, and a storage that is a
-// storage.Index, else ErrNoIndex; each session costs one read of the store. To have
-// the asking session marked, use that of a Handle or Session.
+// Devices returns the user's sessions on all nodes, most recently used first. It returns
+// ErrUserKey without Config.UserKey, and ErrNoIndex if the storage is no storage.Index. Each
+// session costs one read of the storage. Entries whose sessions have ended are removed from
+// the index. To have Device.Current set, call Devices of a Session or Handle.
 func (s *Store) Devices(ctx context.Context, user string) ([]Device, error) {
-	return s.devices(ctx, user, nil)
+	return s.listDevices(ctx, user, nil)
 }
 
-// Devices returns the sessions of this session's user: see Store.Devices. Without a
-// user there are none.
+// Devices returns the sessions of this session's user (see Store.Devices). It returns none
+// if the session has no user.
 func (h *Handle) Devices(ctx context.Context) ([]Device, error) {
 	if err := h.Err(); err != nil {
 		return nil, err
 	}
-	return h.store.devices(ctx, h.store.userOf(h.values()), h)
+	return h.store.listDevices(ctx, h.store.userOf(h.values()), h)
 }
 
-// Devices returns the sessions of this session's user: see Store.Devices. Without a
-// user there are none.
+// Devices returns the sessions of this session's user (see Store.Devices). It returns none
+// if the session has no user.
 func (s *Session) Devices() ([]Device, error) {
 	h, err := s.load()
 	if err != nil {
@@ -64,9 +64,9 @@ func (s *Session) Devices() ([]Device, error) {
 	return h.Devices(context.Background())
 }
 
-// EndDevice ends the user's session with that Device.ID, wherever it is: its sockets
-// on this node are disconnected before EndDevice returns. It is ErrNotFound when the
-// user has no such session.
+// EndDevice ends the user's session with that Device.ID, on any node. The session's sockets
+// on this node are disconnected before EndDevice returns. It returns ErrNotFound if the user
+// has no such session.
 func (s *Store) EndDevice(ctx context.Context, user, id string) error {
 	found := false
 	_, err := s.endWhere(ctx, user, func(h *Handle) bool {
@@ -80,31 +80,31 @@ func (s *Store) EndDevice(ctx context.Context, user, id string) error {
 	return err
 }
 
-// EndAll logs the user out everywhere: it ends all of the user's sessions, and says
-// how many. Their sockets on this node are disconnected before it returns. What is
-// stored for the user and cannot be understood (of another version, of another codec)
-// is removed too. When it fails, some of them may live on: try again.
+// EndAll logs the user out everywhere: it ends all of the user's sessions and returns how
+// many it ended. Their sockets on this node are disconnected before it returns. It also
+// removes sessions of the user that cannot be decoded, such as those of another version or
+// codec. If it fails, some sessions may still exist: call it again.
 func (s *Store) EndAll(ctx context.Context, user string) (int, error) {
 	return s.endWhere(ctx, user, func(*Handle) bool { return true })
 }
 
-// EndOthers ends all other sessions of this session's user, and says how many. See
-// Store.EndAll.
+// EndOthers ends all other sessions of this session's user and returns how many it ended
+// (see Store.EndAll).
 func (h *Handle) EndOthers(ctx context.Context) (int, error) {
 	if err := h.Err(); err != nil {
 		return 0, err
 	}
 	mine := h.Pseudonym(deviceLabel)
 	if mine == "" {
-		return 0, ErrReleased // just now
+		return 0, ErrReleased // by a concurrent call
 	}
 	return h.store.endWhere(ctx, h.store.userOf(h.values()), func(other *Handle) bool {
 		return other == nil || other.Pseudonym(deviceLabel) != mine
 	})
 }
 
-// EndDevice ends the session of this session's user with that Device.ID. See
-// Store.EndDevice.
+// EndDevice ends the session of this session's user with that Device.ID (see
+// Store.EndDevice).
 func (h *Handle) EndDevice(ctx context.Context, id string) error {
 	if err := h.Err(); err != nil {
 		return err
@@ -112,8 +112,8 @@ func (h *Handle) EndDevice(ctx context.Context, id string) error {
 	return h.store.EndDevice(ctx, h.store.userOf(h.values()), id)
 }
 
-// EndOthers ends all other sessions of this session's user, and says how many. See
-// Store.EndAll.
+// EndOthers ends all other sessions of this session's user and returns how many it ended
+// (see Store.EndAll).
 func (s *Session) EndOthers() (int, error) {
 	h, err := s.load()
 	if err != nil {
@@ -122,8 +122,8 @@ func (s *Session) EndOthers() (int, error) {
 	return h.EndOthers(context.Background())
 }
 
-// EndDevice ends the session of this session's user with that Device.ID. See
-// Store.EndDevice.
+// EndDevice ends the session of this session's user with that Device.ID (see
+// Store.EndDevice).
 func (s *Session) EndDevice(id string) error {
 	h, err := s.load()
 	if err != nil {
@@ -132,26 +132,26 @@ func (s *Session) EndDevice(id string) error {
 	return h.EndDevice(context.Background(), id)
 }
 
-func (s *Store) devices(ctx context.Context, user string, asking *Handle) ([]Device, error) {
+func (s *Store) listDevices(ctx context.Context, user string, asking *Handle) ([]Device, error) {
 	var all []Device
-	_, err := s.each(ctx, user, func(h *Handle, _ place) error {
+	_, err := s.visitSessions(ctx, user, func(h *Handle, _ place) error {
 		if h == nil {
-			return nil // nobody can use it here
+			return nil // this node cannot decode it
 		}
 		cur, err := h.current()
 		if err != nil {
-			return nil // it ended just now
+			return nil // it has ended in the meantime
 		}
 		d := Device{
 			ID:        h.Pseudonym(deviceLabel),
-			UserAgent: cur.device.userAgent,
-			Address:   cur.device.address,
+			UserAgent: cur.client.userAgent,
+			Address:   cur.client.address,
 			Created:   cur.created,
 			LastSeen:  cur.expiry.Add(-cur.idle),
 			Expires:   cur.deadline(),
 		}
 		d.Current = asking != nil && d.ID == asking.Pseudonym(deviceLabel)
-		if !slices.ContainsFunc(all, func(o Device) bool { return o.ID == d.ID }) { // it may get a new ID meanwhile
+		if !slices.ContainsFunc(all, func(o Device) bool { return o.ID == d.ID }) { // a session whose ID changes meanwhile can be visited twice
 			all = append(all, d)
 		}
 		return nil
@@ -165,18 +165,18 @@ func (s *Store) devices(ctx context.Context, user string, asking *Handle) ([]Dev
 	return all, nil
 }
 
-// maxPasses bounds how often endWhere looks for more.
+// maxPasses bounds how often endWhere reads the index.
 const maxPasses = 16
 
-// endWhere ends the sessions of a user that end says yes to; nil stands for one that
-// cannot be understood. A session that gets a
-// new ID while the index is read may be missed under both, so it looks again until
-// it finds nothing that ended or moved.
+// endWhere ends those sessions of a user for which end returns true. The handle is nil for
+// a session that cannot be decoded. A session whose ID changes while the index is read may
+// be missed under both IDs, so endWhere reads the index until it finds no stale entry and
+// nothing to end.
 func (s *Store) endWhere(ctx context.Context, user string, end func(*Handle) bool) (ended int, err error) {
 	for range maxPasses {
 		var failed []error
 		before := ended
-		strays, err := s.each(ctx, user, func(h *Handle, at place) error {
+		stale, err := s.visitSessions(ctx, user, func(h *Handle, at place) error {
 			if !end(h) {
 				return nil
 			}
@@ -184,10 +184,10 @@ func (s *Store) endWhere(ctx context.Context, user string, end func(*Handle) boo
 			if h != nil {
 				err = h.Destroy(ctx)
 			} else {
-				err = s.discard(ctx, user, at)
+				err = s.deleteUndecodable(ctx, user, at)
 			}
 			if err != nil {
-				failed = append(failed, err) // the others shall end all the same
+				failed = append(failed, err) // and go on with the others
 				return nil
 			}
 			ended++
@@ -196,93 +196,93 @@ func (s *Store) endWhere(ctx context.Context, user string, end func(*Handle) boo
 		if err = errors.Join(append(failed, err)...); err != nil {
 			return ended, err
 		}
-		if strays == 0 && ended == before {
+		if stale == 0 && ended == before {
 			break
 		}
 	}
 	return ended, nil
 }
 
-// each visits the user's sessions, as the store has them now, with a nil handle for
-// those that cannot be understood. It takes out the entries behind which there is
-// none, and returns how many.
-func (s *Store) each(ctx context.Context, user string, visit func(*Handle, place) error) (strays int, err error) {
-	all, err := s.entries(ctx, user)
+// visitSessions calls visit for each of the user's sessions, as the storage has it now. The
+// handle is nil for a session that cannot be decoded, and is released after the call.
+// visitSessions removes entries without a session, and returns how many were stale.
+func (s *Store) visitSessions(ctx context.Context, user string, visit func(*Handle, place) error) (stale int, err error) {
+	all, err := s.indexedPlaces(ctx, user)
 	if err != nil {
 		return 0, err
 	}
 	for _, at := range all {
-		h, err := s.entry(ctx, user, at)
+		h, err := s.loadIndexed(ctx, user, at)
 		if err == nil && h == nil {
-			strays++
-			if h, err = s.stray(ctx, user, at); err == nil && h == nil {
+			stale++
+			if h, err = s.removeStale(ctx, user, at); err == nil && h == nil {
 				continue
 			}
 		}
 		if err != nil && !errors.Is(err, ErrCorrupt) {
-			return strays, err
+			return stale, err
 		}
 		err = visit(h, at)
 		if h != nil {
 			h.Release()
 		}
 		if err != nil {
-			return strays, err
+			return stale, err
 		}
 	}
-	return strays, nil
+	return stale, nil
 }
 
-// What is remembered of a browser is bounded: it is the browser's to choose.
+// The limits in bytes of what a session records of its browser, which controls it.
 const (
 	maxUserAgent = 256
 	maxAddress   = 64
 )
 
-// device is what a session remembers of the browser that it began in, or that its
-// user logged in with. Other devices are told by it, and nothing is decided by it.
-type device struct {
+// clientInfo is what a session records of the browser in which it began or its user logged
+// in. It is only shown to the user; no decision depends on it.
+type clientInfo struct {
 	userAgent string
 	address   string
 }
 
-// deviceOf returns private copies of what a request tells.
-func deviceOf(c *fiber.Ctx) device {
-	return device{
-		userAgent: bounded(c.Get(fiber.HeaderUserAgent), maxUserAgent),
-		address:   bounded(c.IP(), maxAddress),
+// clientOf returns the clientInfo of a request. It does not alias the request.
+func clientOf(c *fiber.Ctx) clientInfo {
+	return clientInfo{
+		userAgent: printable(c.Get(fiber.HeaderUserAgent), maxUserAgent),
+		address:   printable(c.IP(), maxAddress),
 	}
 }
 
-// bounded returns a copy of what is printable of s: at most n bytes of valid UTF-8,
-// without control characters and what turns the direction of writing.
-func bounded(s string, n int) string {
+// printable returns a copy of the printable characters in the first n bytes of s. It drops
+// control characters, those that change the direction of text, and invalid UTF-8.
+func printable(s string, n int) string {
 	return strings.Clone(strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) { // also for each byte of a character that was cut through
+		if r == utf8.RuneError || !unicode.IsPrint(r) { // RuneError: also a character cut by the limit
 			return -1
 		}
 		return r
 	}, s[:min(n, len(s))]))
 }
 
-// encode returns the length of the address, the address and the user agent; nothing
-// for the zero device.
-func (d device) encode() []byte {
-	if d == (device{}) {
+// encode returns the length of the address in one byte, the address and the user agent. It
+// returns nothing for the zero clientInfo.
+func (c clientInfo) encode() []byte {
+	if c == (clientInfo{}) {
 		return nil
 	}
-	b := make([]byte, 0, 1+len(d.address)+len(d.userAgent))
-	b = append(b, byte(len(d.address)))
-	return append(append(b, d.address...), d.userAgent...)
+	b := make([]byte, 0, 1+len(c.address)+len(c.userAgent))
+	b = append(b, byte(len(c.address)))
+	return append(append(b, c.address...), c.userAgent...)
 }
 
-func decodeDevice(b []byte) (device, error) {
+func decodeClientInfo(b []byte) (clientInfo, error) {
 	if len(b) == 0 {
-		return device{}, nil
+		return clientInfo{}, nil
 	}
 	n := int(b[0])
 	if len(b) == 1 || n > len(b)-1 || n > maxAddress || len(b)-1-n > maxUserAgent {
-		return device{}, fmt.Errorf("%w: bad device", errEnvelope)
+		return clientInfo{}, fmt.Errorf("%w: bad client", errEnvelope)
 	}
-	return device{address: string(b[1 : 1+n]), userAgent: string(b[1+n:])}, nil
+	return clientInfo{address: string(b[1 : 1+n]), userAgent: string(b[1+n:])}, nil
 }

@@ -10,50 +10,51 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// The storage keeps a set for each user: of the fingerprints of the user's
-// sessions, which are what the store's keys are made of. A session's writer enters it
-// twice, before the session is stored and after: so that no session is ever there
-// that is not in the index, and so that somebody who found nothing in between and
-// took the entry out does no harm (see stray, which in turn looks again).
+// The storage keeps a set for each user: the fingerprints of the user's sessions, from
+// which the sessions' keys are made. Storing a session adds its entry twice, before and
+// after the write. The first makes sure that no stored session is missing from the index.
+// The second restores an entry that another node removed in between, because it found no
+// session behind it (see removeStale, which in turn looks again after removing).
 
-// newIndex returns the storage as an index if there is use for one.
+// newIndex returns the storage's index, or nil if it is not used.
 func (s *Store) newIndex() storage.Index {
-	if s.cfg.UserKey == "" || s.cfg.Builtin || s.cfg.Express != nil {
+	if s.cfg.UserKey == "" || !s.layout.hasUserIndex() {
 		return nil
 	}
 	index, ok := s.base.(storage.Index)
 	if !ok {
-		s.warnNoIndex()
+		s.logNoIndex()
 		return nil
 	}
 	return index
 }
 
-func (s *Store) warnNoIndex() {
-	s.log.Warn("fibersession: the storage is no storage.Index: a user's sessions cannot be listed or ended together")
+func (s *Store) logNoIndex() {
+	s.log.Warn("fibersession: Config.Storage is no storage.Index: a user's sessions cannot be listed or ended together")
 }
 
-// userPrefix is what the names of all sets of this store begin with.
+// userPrefix returns the prefix of the names of all users' sets.
 func (s *Store) userPrefix() string { return s.cfg.Prefix + "u:" }
 
 func (s *Store) userSet(user string) string {
 	return s.userPrefix() + s.UserPseudonym(user, "index")
 }
 
-// member is a place as an entry of the index.
+// member returns the entry of a place in the index.
 func (s *Store) member(at place) string { return strings.TrimPrefix(at.key, s.prefix()) }
 
-// placeOf returns the place that an entry stands for.
-func (s *Store) placeOf(member string) (place, bool) {
+// placeOfMember returns the place of an entry in the index.
+func (s *Store) placeOfMember(member string) (place, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(member)
 	if err != nil || len(b) != len(fingerprint{}) {
 		return place{}, false
 	}
-	return s.layout.destination(fingerprint(b)), true
+	return s.layout.placeByFingerprint(fingerprint(b)), true
 }
 
-// entryTTL is how long an entry is kept. It outlasts every use of the session until
-// the entry is made anew: for ever with an absolute limit, else for a turn.
+// entryTTL returns how long an entry is kept. An entry outlives its session: with an
+// absolute limit it is added once, without one it is added again in each period (see
+// meta.period).
 func entryTTL(m meta, now time.Time) time.Duration {
 	if !m.absolute.IsZero() {
 		return m.absolute.Sub(now) + ttlMargin
@@ -61,35 +62,35 @@ func entryTTL(m meta, now time.Time) time.Duration {
 	if ttl := 2*m.idle + ttlMargin; ttl > m.idle {
 		return ttl
 	}
-	return 0 // beyond what a Duration can hold: for ever
+	return 0 // no TTL, because 2*m.idle overflows
 }
 
-// turn counts the idle limits between a session's beginning and its last use, when it
-// has no absolute limit. An entry that is made once a turn and kept for two is there
-// for as long as the session, and gone some time after it.
-func (m meta) turn() time.Duration {
+// period counts the idle limits from a session's creation to its last use, if the session
+// has no absolute limit. An entry that is added in each period and kept for two lasts as
+// long as the session, and is removed some time after it.
+func (m meta) period() time.Duration {
 	if !m.absolute.IsZero() || m.idle <= 0 {
 		return 0
 	}
 	return m.expiry.Add(-m.idle).Sub(m.created) / m.idle
 }
 
-// enlist enters a session that is about to be stored into its user's index, when
-// that is news. It says whether it did.
-func (c *commit) enlist(at place, cur, next *snapshot, now time.Time) (bool, error) {
+// indexBeforeWrite adds a session that is about to be stored to its user's index, unless its
+// entry is known to be there. It reports whether it did.
+func (c *commit) indexBeforeWrite(at place, cur, next *snapshot, now time.Time) (added bool, err error) {
 	s := c.s.store
 	if s.index == nil {
 		return false, nil
 	}
 	user := s.userOf(next.values)
-	same := !cur.fresh() && user == s.userOf(cur.values) && at.key == c.s.place().key &&
-		next.absolute.Equal(cur.absolute) && next.idle == cur.idle && next.turn() == cur.turn()
-	if user == "" || same {
+	known := !cur.fresh() && user == s.userOf(cur.values) && at.key == c.s.place().key &&
+		next.absolute.Equal(cur.absolute) && next.idle == cur.idle && next.period() == cur.period()
+	if user == "" || known {
 		return false, nil
 	}
-	err := s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+	err = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
 	if errors.Is(err, errors.ErrUnsupported) {
-		s.warnIndex.Do(s.warnNoIndex) // a wrapper whose base has no index
+		s.warnIndex.Do(s.logNoIndex) // the storage wraps one without an index
 		return false, nil
 	}
 	if err != nil {
@@ -98,16 +99,16 @@ func (c *commit) enlist(at place, cur, next *snapshot, now time.Time) (bool, err
 	return true, nil
 }
 
-// listed follows a write that took: it enters the session again, and takes out what
-// it was before. If that fails, the first entry stands, and what is left over is
-// taken out when the user's sessions are next listed.
-func (c *commit) listed(from, at place, cur, next *snapshot, again bool, now time.Time) {
+// indexAfterWrite adds the entry again after a successful write, if added is set, and
+// removes the session's old entry. Errors do not matter: the first entry stands, and
+// listing the user's sessions removes stale ones.
+func (c *commit) indexAfterWrite(from, at place, cur, next *snapshot, added bool, now time.Time) {
 	s := c.s.store
 	if s.index == nil {
 		return
 	}
 	user, before := s.userOf(next.values), s.userOf(cur.values)
-	if again {
+	if added {
 		_ = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
 	}
 	if before != "" && !cur.fresh() && (before != user || from.key != at.key) {
@@ -115,9 +116,9 @@ func (c *commit) listed(from, at place, cur, next *snapshot, again bool, now tim
 	}
 }
 
-// delist takes a session that ended out of its user's index, if the storage lets it:
-// what is left over is taken out when the user's sessions are next listed.
-func (s *Store) delist(ctx context.Context, st *state) {
+// removeFromIndex removes a session that has ended from its user's index. It ignores errors:
+// listing the user's sessions removes stale entries.
+func (s *Store) removeFromIndex(ctx context.Context, st *state) {
 	cur, _ := st.current()
 	if s.index == nil || cur == nil || cur.fresh() {
 		return
@@ -129,8 +130,8 @@ func (s *Store) delist(ctx context.Context, st *state) {
 	_ = s.index.RemoveMember(ctx, s.userSet(user), s.member(st.place()))
 }
 
-// entries returns the places that the index has of a user.
-func (s *Store) entries(ctx context.Context, user string) ([]place, error) {
+// indexedPlaces returns the places of a user's sessions according to the index.
+func (s *Store) indexedPlaces(ctx context.Context, user string) ([]place, error) {
 	if s.index == nil {
 		if s.cfg.UserKey == "" {
 			return nil, ErrUserKey
@@ -152,8 +153,8 @@ func (s *Store) entries(ctx context.Context, user string) ([]place, error) {
 		if err != nil {
 			return nil, storeError("index", set, err)
 		}
-		_, twice := seen[member]
-		if at, ok := s.placeOf(member); ok && !twice {
+		_, duplicate := seen[member]
+		if at, ok := s.placeOfMember(member); ok && !duplicate {
 			seen[member] = struct{}{}
 			all = append(all, at)
 		}
@@ -161,10 +162,10 @@ func (s *Store) entries(ctx context.Context, user string) ([]place, error) {
 	return all, nil
 }
 
-// entry returns a handle of the session that an entry of a user's index stands for,
-// as the store has it now; nil when it is no session of that user any more; ErrCorrupt
-// when what is there cannot be understood, by this version at least.
-func (s *Store) entry(ctx context.Context, user string, at place) (*Handle, error) {
+// loadIndexed returns a handle of the session at a place from a user's index, as the storage
+// has it now. It returns nil if there is no session of that user, and ErrCorrupt if this
+// version cannot decode the value.
+func (s *Store) loadIndexed(ctx context.Context, user string, at place) (*Handle, error) {
 	st := s.table.getOrCreate(at, func() *state { return &state{store: s, at: at} })
 	h := s.newHandle(st)
 	err := st.do(ctx, &op{kind: opReload})
@@ -179,7 +180,7 @@ func (s *Store) entry(ctx context.Context, user string, at place) (*Handle, erro
 	return nil, nil
 }
 
-// values are the stored ones.
+// values returns the stored values.
 func (h *Handle) values() map[string]any {
 	cur, err := h.current()
 	if err != nil {
@@ -188,21 +189,22 @@ func (h *Handle) values() map[string]any {
 	return cur.values
 }
 
-// stray takes out an entry behind which there was no session of the user, and looks
-// again: the session may have been stored meanwhile.
-func (s *Store) stray(ctx context.Context, user string, at place) (*Handle, error) {
-	if err := s.unlist(ctx, user, at); err != nil {
+// removeStale removes an entry that had no session of the user, and then looks for the
+// session again, because it may have been stored in the meantime. In that case it adds the
+// entry again and returns a handle of the session.
+func (s *Store) removeStale(ctx context.Context, user string, at place) (*Handle, error) {
+	if err := s.removeEntry(ctx, user, at); err != nil {
 		return nil, err
 	}
-	h, err := s.entry(ctx, user, at)
+	h, err := s.loadIndexed(ctx, user, at)
 	if err != nil || h == nil {
 		return nil, err
 	}
 	cur, err := h.current()
 	if err == nil {
-		bounded, cancel := s.withTimeout(ctx)
+		timeout, cancel := s.withTimeout(ctx)
 		defer cancel()
-		err = s.index.AddMember(bounded, s.userSet(user), s.member(at), entryTTL(cur.meta, time.Now()))
+		err = s.index.AddMember(timeout, s.userSet(user), s.member(at), entryTTL(cur.meta, time.Now()))
 	}
 	if err != nil {
 		h.Release()
@@ -211,8 +213,8 @@ func (s *Store) stray(ctx context.Context, user string, at place) (*Handle, erro
 	return h, nil
 }
 
-// unlist takes an entry out of a user's index.
-func (s *Store) unlist(ctx context.Context, user string, at place) error {
+// removeEntry removes an entry from a user's index.
+func (s *Store) removeEntry(ctx context.Context, user string, at place) error {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	if err := s.index.RemoveMember(ctx, s.userSet(user), s.member(at)); err != nil {
@@ -221,13 +223,13 @@ func (s *Store) unlist(ctx context.Context, user string, at place) error {
 	return nil
 }
 
-// discard removes what is stored at an entry and cannot be understood, and the entry.
-func (s *Store) discard(ctx context.Context, user string, at place) error {
-	bounded, cancel := s.withTimeout(ctx)
+// deleteUndecodable deletes a value that cannot be decoded, and its entry in the index.
+func (s *Store) deleteUndecodable(ctx context.Context, user string, at place) error {
+	timeout, cancel := s.withTimeout(ctx)
 	defer cancel()
-	err := s.storage.CompareAndDelete(bounded, at.key, storage.Any)
+	err := s.storage.CompareAndDelete(timeout, at.key, storage.Any)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return storeError("destroy", at.key, err)
 	}
-	return s.unlist(ctx, user, at)
+	return s.removeEntry(ctx, user, at)
 }

@@ -6,31 +6,30 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
-// prepare checks that changes can be stored, before they meet anybody else's: what
-// one handle does wrong fails that handle alone. It returns them with the values as
-// they will come back from the store, if the codec does not keep them as they are.
+// prepare checks that changes can be stored, before they are queued together with the
+// changes of other handles: a value that cannot be stored then fails only its own handle.
+// If the codec may change values, prepare returns them as they will be decoded.
 func (s *Store) prepare(ch changes) (changes, error) {
-	var coded map[string]any // the values that only the codec can judge
+	var unchecked map[string]any // values that must be encoded to be checked
 	for key, c := range ch {
-		if s.cfg.Express != nil && expressReserved[key] {
+		if s.layout.reservesKey(key) {
 			return nil, fmt.Errorf("%w: key %q", ErrReservedKey, key)
 		}
 		if len(key) > maxKeyLength {
 			return nil, fmt.Errorf("%w: a key of %d bytes, at most %d", ErrTooLarge, len(key), maxKeyLength)
 		}
-		if c.kind != changeSet || s.keeps(c.value) {
+		if c.kind != changeSet || s.storable(c.value) {
 			continue
 		}
-		if coded == nil {
-			coded = make(map[string]any)
+		if unchecked == nil {
+			unchecked = make(map[string]any)
 		}
-		coded[key] = c.value
+		unchecked[key] = c.value
 	}
-	if coded == nil {
+	if unchecked == nil {
 		return ch, nil
 	}
-	c := s.codec()
-	data, err := codec.Encode(c, coded)
+	data, err := codec.Encode(s.cfg.Codec, unchecked)
 	if err != nil {
 		return nil, err
 	}
@@ -38,41 +37,26 @@ func (s *Store) prepare(ch changes) (changes, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), s.cfg.Limits.MaxSize)
 	}
 	if s.typed != nil {
-		return ch, nil // what it takes, it gives back the same
+		return ch, nil // it decodes what it encoded
 	}
-	back, err := codec.Decode(c, data)
+	decoded, err := codec.Decode(s.cfg.Codec, data)
 	if err != nil {
 		return nil, err
 	}
 	ready := make(changes, len(ch))
 	for key, c := range ch {
-		if _, ok := coded[key]; ok {
-			c.value = back[key]
+		if _, ok := unchecked[key]; ok {
+			c.value = decoded[key]
 		}
 		ready[key] = c
 	}
 	return ready, nil
 }
 
-// keeps says whether the codec is known to take v and to give it back as it is.
-func (s *Store) keeps(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return (s.typed != nil || s.cfg.Builtin) && len(v) < s.cfg.Limits.MaxSize
-	case int, bool:
-		return s.typed != nil || s.cfg.Builtin
-	case nil:
-		return s.typed != nil
+// storable reports whether v is known to be storable, and to be decoded unchanged.
+func (s *Store) storable(v any) bool {
+	if text, ok := v.(string); ok && len(text) >= s.cfg.Limits.MaxSize {
+		return false
 	}
-	return false
-}
-
-func (s *Store) codec() Codec {
-	if s.cfg.Builtin {
-		return codec.Builtin{}
-	}
-	if s.cfg.Express != nil {
-		return JSON{}
-	}
-	return s.cfg.Codec
+	return codec.Keeps(s.cfg.Codec, v)
 }
