@@ -11,7 +11,7 @@ type Codec = codec.Codec
 // Typed is the default Codec. A decoded value has exactly the type that was encoded:
 // Go's basic types, time.Time (its zone as an offset), time.Duration, []byte, and slices
 // and maps of these, any among them, nested. Map keys are strings, integers or bools.
-// Types given to Register go through gob. Every other type, pointers and named types
+// Types given to Register are encoded with gob. Every other type, pointers and named types
 // included, is ErrUnsupportedType. Values nest at most 64 deep and take at most 4 MiB.
 //
 // The zero value is ready to use. Its methods are Encode and Decode (see Codec) and

@@ -9,25 +9,25 @@ import (
 
 // Config configures a Store. Zero values mean the defaults.
 //
-// It has every field of Config in Fiber's middleware/session, with the same name and
-// type, so that literals of that type compile here. They come first; what this package
-// adds follows. New panics when fields contradict each other or hold a value that cannot
-// be meant; the panic names the field and what is allowed.
+// It has every field of Config in Fiber's middleware/session, with the same name and type, so
+// that literals of that type compile here. Those fields come first. New panics if fields
+// contradict each other or have an invalid value; the panic names the field and what is
+// allowed.
 type Config struct {
 	// Expiration is the idle timeout: a session ends when it has not been used for this
 	// long. At most 100 years. Zero and negative values mean the default, as in Fiber.
 	// Optional. Default: 24 * time.Hour
 	Expiration time.Duration
 
-	// Storage keeps the sessions. A storage.Storage is used as it is, any other
-	// fiber.Storage through storage.From, which is safe on one node only.
+	// Storage keeps the sessions. A fiber.Storage that is no storage.Storage is wrapped
+	// with storage.From, which is safe on one node only.
 	// Optional. Default: memory.New()
 	Storage fiber.Storage
 
 	// KeyLookup says where a request carries the session ID, as "<source>:<name>".
 	// Sources are "cookie", "header" and "query". The last two put the ID where logs
-	// and other sites can see it, and are warned about at start.
-	// Optional. Default: "", a cookie (see Store.CookieName); with Builtin "cookie:session_id"
+	// and other sites can see it, so New logs a warning.
+	// Optional. Default: "", a cookie (see Store.CookieName); "cookie:session_id" with Builtin, "cookie:connect.sid" with Express
 	KeyLookup string
 
 	// CookieDomain is the cookie's Domain attribute. With one, the cookie is also sent
@@ -56,30 +56,29 @@ type Config struct {
 	// Optional. Default: false
 	CookieSessionOnly bool
 
-	// KeyGenerator makes session IDs in place of the store's own 256 random bits. An ID
-	// has 16 to 128 characters of A-Z a-z 0-9 _ . ~ -
-	// Optional. Default: nil
+	// KeyGenerator returns a new session ID of 16 to 128 characters A-Z a-z 0-9 _ . ~ -
+	// It must be safe for concurrent use.
+	// Optional. Default: nil, 256 random bits; with Builtin a random UUID
 	KeyGenerator func() string
 
 	// CookieName is Fiber's deprecated form of KeyLookup "cookie:<name>".
 	// Optional. Default: ""
 	CookieName string
 
-	// Extractor says where requests carry the ID, in place of KeyLookup: FromCookie,
-	// FromHeader, FromQuery, FromCustom, or a Chain of them. All but the cookie are
-	// warned about at start.
+	// Extractor replaces KeyLookup: FromCookie, FromHeader, FromQuery, FromCustom, or a
+	// Chain of them. New logs a warning for every one but the cookie.
 	// Optional. Default: Extractor{}, the cookie of KeyLookup
 	Extractor Extractor
 
-	// Cookie has what Fiber's fields cannot say about the cookie: signing, another
-	// format, plain http.
+	// Cookie has the settings of the cookie that Fiber's fields do not cover: signing,
+	// another format, plain http.
 	// Optional. Default: Cookie{}
 	Cookie Cookie
 
 	// UserKey names the key whose value is the ID of the session's user: a non-empty
-	// string or a non-zero integer. Login sets it, User returns it and sockets follow
-	// it. With it, the storage keeps an index of each user's sessions (see
-	// Session.Devices).
+	// string or a non-zero integer. Login sets it and User returns it. Sockets join and
+	// leave their user's room when it changes. The storage keeps an index of each user's
+	// sessions (see Session.Devices).
 	// Optional. Default: "", sessions have no users
 	UserKey string
 
@@ -100,9 +99,9 @@ type Config struct {
 	// Optional. Default: see Limits
 	Limits Limits
 
-	// Prefix comes before every key in the store and keeps apps that share one store
-	// apart. End it with a separator: if one app's prefix begins with another's, the
-	// shorter one includes the other's keys, also in Reset.
+	// Prefix begins every key in the storage, so that several apps can share one. End it
+	// with a separator: if one app's prefix begins with another app's, the shorter one
+	// includes the other app's keys, also in Reset.
 	// Optional. Default: "fiberbridge:"
 	Prefix string
 
@@ -110,17 +109,17 @@ type Config struct {
 	// Optional. Default: new(Typed)
 	Codec Codec
 
-	// Builtin stores sessions exactly as Fiber's middleware/session does: the ID itself
-	// as the key, without Prefix, and a gob map as the value. A session.Store over the
-	// same storage, such as that of the csrf middleware, then shares them. It is
-	// weaker: IDs can be read in the store, nothing ties a value to its key, there is no
-	// absolute limit, and a whole-session save by the other store can overwrite a change
-	// made here.
+	// Builtin stores sessions exactly as Fiber's middleware/session does: the ID is the
+	// key, without Prefix, and a gob map is the value. A session.Store over the same
+	// storage, such as that of the csrf middleware, then shares the sessions. It is
+	// weaker: IDs can be read in the storage, nothing ties a value to its key, there is no
+	// absolute limit, and the other store saves whole sessions, which can overwrite
+	// changes made here.
 	// Optional. Default: false
 	Builtin bool
 
-	// Express shares sessions with an Express app. KeyLookup is then
-	// "cookie:connect.sid", and Expiration is what connect-redis calls ttl.
+	// Express shares sessions with an Express app. Expiration is then what connect-redis
+	// calls ttl.
 	// Optional. Default: nil
 	Express *Express
 
@@ -139,19 +138,19 @@ type Config struct {
 
 // Cookie is the part of Config about the session cookie's value and transport.
 type Cookie struct {
-	// Secrets sign the cookie with HMAC-SHA-256 over its name and the ID. Each has 32
-	// bytes or more. The first one signs and all are accepted: a cookie signed with
-	// another one is replaced in the response of the next request that uses its session.
-	// To rotate, first add the new secret at the end on all nodes, then move it to the
-	// front, then remove the old one after Expiration. A cookie without a valid signature
-	// counts as no cookie. (An ID has 256 random bits and is safe without a signature;
-	// with one, invented IDs never reach the storage.)
+	// Secrets sign the cookie with HMAC-SHA-256 over its name and the ID. Each has at
+	// least 32 bytes. The first one signs and all are accepted: a cookie signed with
+	// another one is replaced in the response to the next request that uses its session.
+	// To rotate, add the new secret at the end on all nodes, then move it to the front,
+	// then remove the old one after Expiration. A cookie without a valid signature counts
+	// as no cookie. An ID has 256 random bits and is safe without a signature; a
+	// signature keeps made-up IDs away from the storage.
 	// Optional. Default: nil, cookies are not signed
 	Secrets [][]byte
 
-	// Format is another format of the cookie's value, such as that of another program
-	// whose sessions are shared. It cannot be combined with Secrets.
-	// Optional. Default: nil, the ID, signed when there are Secrets
+	// Format is another format of the cookie's value, such as that of a program that
+	// shares the sessions. It cannot be combined with Secrets.
+	// Optional. Default: nil, the ID, signed if there are Secrets
 	Format CookieFormat
 
 	// Insecure is for sites on plain http: the cookie is named "session" and is not
@@ -160,21 +159,21 @@ type Cookie struct {
 	Insecure bool
 }
 
-// Timeouts is the part of Config about time limits. Negative values are refused,
-// except for Absolute.
+// Timeouts is the part of Config about time limits. New rejects negative values, except of
+// Absolute.
 type Timeouts struct {
-	// Absolute is how long a session can live, however much it is used. At most 100
+	// Absolute is how long a session can live even if it is used all the time. At most 100
 	// years. A negative duration means no limit.
 	// Optional. Default: 7 * 24 * time.Hour, or Expiration or SetExpiry if one is longer
 	Absolute time.Duration
 
-	// TouchInterval is the least time between two writes that only move a session's
-	// idle limit. A session can therefore end up to TouchInterval earlier than
-	// Expiration after its last use. At most a tenth of the idle timeout is used.
+	// TouchInterval is the shortest time between two writes that only move a session's
+	// idle limit. A session can therefore end up to TouchInterval earlier than Expiration
+	// after its last use. A tenth of the idle timeout is used if that is shorter.
 	// Optional. Default: 1 * time.Minute
 	TouchInterval time.Duration
 
-	// Storage bounds each wait for the store.
+	// Storage bounds each wait for the storage.
 	// Optional. Default: 1 * time.Second
 	Storage time.Duration
 
@@ -185,21 +184,22 @@ type Timeouts struct {
 
 // Tracking is the part of Config about this node's copies of sessions that it watches.
 type Tracking struct {
-	// MaxLag is how far behind the storage's feed may be for Tracked to rely on it. Redis
-	// reports its lag to half a second, so a smaller value means Strict there.
+	// MaxLag is how far behind the storage's feed may be before Tracked reads from the
+	// storage instead. Redis reports its lag to half a second, so with a smaller value
+	// Tracked is Strict there.
 	// Optional. Default: 2 * time.Second
 	MaxLag time.Duration
 
 	// Recheck is how often a watched session is read again although the feed reported no
-	// change. It bounds how long a change or a logout can stay unseen if the feed lost it
-	// without knowing, or if Express made it. A negative duration means never.
+	// change. It bounds how long a change or a logout stays unseen if the feed lost it
+	// unnoticed, or if Express made it. A negative duration means never.
 	// Optional. Default: 30 * time.Second, with Express 10 * time.Second
 	Recheck time.Duration
 
 	// OutageGrace is how long requests and Handle.Refresh are served this node's last
-	// confirmed copy of a session while the store does not answer. Only a session that
-	// something holds here, such as a socket, has a copy. Nothing can be saved meanwhile,
-	// and a logout on another node is not seen, so keep it short.
+	// confirmed copy of a session while the storage does not answer. There is a copy only
+	// of sessions that something on this node holds, such as a socket. Meanwhile nothing
+	// can be saved and a logout on another node is not seen, so keep it short.
 	// Optional. Default: 0, they fail with ErrUnavailable
 	OutageGrace time.Duration
 }
@@ -229,8 +229,8 @@ const (
 	SourceCustom   Source = "custom" // of FromCustom alone
 )
 
-// ConfigDefault holds the defaults. Storage, Codec and Logger are not among them: each
-// Store gets its own.
+// ConfigDefault holds the defaults. It has no Storage, Codec and Logger, because New makes
+// them for each Store.
 var ConfigDefault = Config{
 	Expiration:     24 * time.Hour,
 	CookiePath:     "/",

@@ -1,33 +1,48 @@
-// Package fibersession is Fiber's session middleware, extended: a session can be
-// used without a request, written from many places at once, and watched.
+// Package fibersession is Fiber's session middleware, extended: a session can be used
+// without a request, written from many places at once, and watched for changes.
 //
-//	sessions := fibersession.New()
+//	sessions := fibersession.New(fibersession.Config{
+//		Storage: storage.MustOpen("redis://127.0.0.1:6379/0"),
+//	})
 //	app.Use(sessions.Handler())
 //	app.Post("/visit", func(c *fiber.Ctx) error {
 //		sess := fibersession.FromContext(c)
 //		sess.Set("visits", fibersession.Value[int](sess, "visits")+1)
-//		return c.SendStatus(204) // saved by the Handler, and the cookie with it
+//		return c.SendStatus(204) // Handler saves the session and sends its cookie
 //	})
 //
-// An app that uses Fiber's middleware/session needs only another import line:
-// Config has all of its fields, Session all of its methods.
+// An app that uses Fiber's middleware/session changes only the import path: Config has all
+// of its fields, and Session all of its methods.
 //
-// Four ideas:
+// # Sessions and handles
 //
-//   - A Session is of one request: it writes the cookie, and is of no use after the
-//     request. A Handle (Store.Lift, Session.Detach, Store.GetByID) never knew a
-//     request and is for everything else. Both are small values over the one shared
-//     state that a session has on this node.
-//   - Saving is a merge. Only the keys that a handle changed are stored, onto
-//     whatever the session has become, by compare-and-swap; what hangs together is
-//     changed with Update, which runs again when it must. Nobody's change is lost.
-//   - A session that ended stays ended: a save that comes late is ErrSessionGone.
-//   - A session's identity is its lineage, which is never sent anywhere. Its ID is a
-//     mere name for the browser, changed by Regenerate; in the store there is only
-//     the ID's hash.
+// A Session belongs to one request. It reads the request's cookie, writes the response's
+// cookie, and cannot be used after the request. A Handle belongs to no request: sockets and
+// background work use it. Store.Lift, Session.Detach and Store.GetByID return one. All
+// Sessions and Handles of one session on a node share one copy of its stored values.
 //
-// A session that is watched (Handle.Watch) is kept up to date: what other nodes
-// change is told through the storage's feed, and its expiry at its limit. What it
-// does not do: of a session that nobody watches, a node learns what others did when
-// it next asks the store (Reload, or any save).
+// Saving merges. Only the keys that a Session or Handle changed are stored, with
+// compare-and-swap, onto the newest revision of the session. Update changes values that
+// depend on each other: its function runs again if another writer changed what it read.
+// Concurrent writers therefore never overwrite each other's keys.
+//
+// A session that has ended stays ended. A save that comes later returns ErrSessionGone.
+//
+// # Identity
+//
+// A session has an ID and a lineage. The ID is the secret in the browser's cookie.
+// Regenerate and Login replace it, and the storage holds only its hash (unless Config.Builtin
+// or Config.Express is set). The lineage is the
+// random identity that a session keeps when its ID changes; it is never sent to a client.
+// Pseudonym derives from it names for logs, rooms and metrics.
+//
+// # Changes on other nodes
+//
+// Handle.Watch reports changes of a session, a new ID, and its end, on any node. While a
+// session is watched, the storage's feed keeps this node's copy up to date, and a timer ends
+// it at its limit. A session that is not watched is read from the storage when a request
+// begins to use it, on Reload and Refresh, and when a save finds a newer revision.
+//
+// With Config.UserKey, the storage also keeps an index of each user's sessions: see Login,
+// Devices and EndAll.
 package fibersession
