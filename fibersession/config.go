@@ -39,8 +39,8 @@ type Config struct {
 	// Optional. Default: "/"
 	CookiePath string
 
-	// CookieSecure is here for compatibility. Cookies are Secure anyway, unless
-	// Cookie.Insecure is set or the request is plain http to a loopback address.
+	// CookieSecure makes cookies Secure also over plain http to a loopback address.
+	// Everywhere else they are Secure anyway, unless Cookie.Insecure is set.
 	// Optional. Default: false
 	CookieSecure bool
 
