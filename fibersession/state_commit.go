@@ -287,7 +287,7 @@ func (c *commit) write() error {
 	}
 	c.finishRejected()
 	cur, _ := s.current()
-	again, err := c.indexBeforeWrite(at, cur, next, now)
+	added, err := c.indexBeforeWrite(at, cur, next, now)
 	if err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func (c *commit) write() error {
 		s.store.stats.touches.Add(1)
 	}
 	c.publishWrite(next, keys)
-	c.indexAfterWrite(at, at, cur, next, again, now)
+	c.indexAfterWrite(at, at, cur, next, added, now)
 	return nil
 }
 

@@ -49,7 +49,7 @@ func (c *commit) regenerate() error {
 	}
 	c.finishRejected()
 	c.newPlace = to
-	again, err := c.indexBeforeWrite(to, cur, next, now)
+	added, err := c.indexBeforeWrite(to, cur, next, now)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (c *commit) regenerate() error {
 	s.store.stats.writes.Add(2)
 	s.moveTo(to)
 	c.publishWrite(next, keys)
-	c.indexAfterWrite(from, to, cur, next, again, now)
+	c.indexAfterWrite(from, to, cur, next, added, now)
 	c.finishKind(opRegenerate)
 	c.finishKind(opReload)
 	return nil
