@@ -27,7 +27,7 @@ type Config struct {
 	// KeyLookup says where a request carries the session ID, as "<source>:<name>".
 	// Sources are "cookie", "header" and "query". The last two put the ID where logs
 	// and other sites can see it, so New logs a warning.
-	// Optional. Default: "", a cookie (see Store.CookieName); "cookie:session_id" with Builtin, "cookie:connect.sid" with Express
+	// Optional. Default: "", a cookie (see Store.CookieName); with Builtin "cookie:session_id"
 	KeyLookup string
 
 	// CookieDomain is the cookie's Domain attribute. With one, the cookie is also sent
@@ -57,8 +57,9 @@ type Config struct {
 	CookieSessionOnly bool
 
 	// KeyGenerator returns a new session ID of 16 to 128 characters A-Z a-z 0-9 _ . ~ -
-	// It must be safe for concurrent use.
-	// Optional. Default: nil, 256 random bits; with Builtin a random UUID
+	// It must be safe for concurrent use. Without one, an ID is 256 random bits, or a
+	// random UUID with Builtin.
+	// Optional. Default: nil
 	KeyGenerator func() string
 
 	// CookieName is Fiber's deprecated form of KeyLookup "cookie:<name>".
@@ -118,8 +119,8 @@ type Config struct {
 	// Optional. Default: false
 	Builtin bool
 
-	// Express shares sessions with an Express app. Expiration is then what connect-redis
-	// calls ttl.
+	// Express shares sessions with an Express app. KeyLookup is then "cookie:connect.sid"
+	// by default, and Expiration is what connect-redis calls ttl.
 	// Optional. Default: nil
 	Express *Express
 
