@@ -174,11 +174,12 @@ type Timeouts struct {
 	// Optional. Default: 1 * time.Minute
 	TouchInterval time.Duration
 
-	// Storage bounds each wait for the storage.
+	// Storage bounds each wait for the storage. It must be at least 1ms.
 	// Optional. Default: 1 * time.Second
 	Storage time.Duration
 
-	// Ticket is how long a ticket can be redeemed (Store.Ticket, Handle.CookieTicket).
+	// Ticket is how long a ticket can be redeemed (Store.Ticket, Handle.CookieTicket). It
+	// must be at least 1ms.
 	// Optional. Default: 30 * time.Second
 	Ticket time.Duration
 }

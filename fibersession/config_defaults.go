@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
@@ -62,8 +63,8 @@ func (s *Store) configureLimits() {
 	}
 	t.Absolute = min(t.Absolute, maxLimit)
 	setting.Default(field("Timeouts.TouchInterval"), &t.TouchInterval, def.TouchInterval)
-	setting.Default(field("Timeouts.Storage"), &t.Storage, def.Storage)
-	setting.Default(field("Timeouts.Ticket"), &t.Ticket, def.Ticket)
+	setting.AtLeast(field("Timeouts.Storage"), &t.Storage, time.Millisecond, def.Storage)
+	setting.AtLeast(field("Timeouts.Ticket"), &t.Ticket, time.Millisecond, def.Ticket)
 
 	setting.Default(field("Tracking.MaxLag"), &c.Tracking.MaxLag, ConfigDefault.Tracking.MaxLag)
 	recheck := ConfigDefault.Tracking.Recheck
