@@ -224,7 +224,7 @@ type Trace struct {
 	Handled func(p *Packet, err error)
 }
 
-// ConfigDefault holds the default of every field.
+// ConfigDefault holds the defaults, except of Logger. New without an argument uses it.
 var ConfigDefault = Config{
 	Mode:        SessionPerPacket,
 	Concurrency: 1,
@@ -245,13 +245,18 @@ var ConfigDefault = Config{
 		Grace: 5 * time.Second,
 		TTL:   15 * time.Second,
 	},
+	Recovery: Recovery{
+		MaxBytes:           64 << 20,
+		MaxBytesPerSession: 256 << 10,
+		MaxSockets:         10_000,
+	},
 	Engine: engineio.ConfigDefault,
 }
 
 // configDefault returns the configuration with all defaults filled in. It panics if a
 // value is invalid.
 func configDefault(config ...Config) Config {
-	var cfg Config
+	cfg := ConfigDefault
 	if len(config) > 0 {
 		cfg = config[0]
 	}
@@ -284,9 +289,9 @@ func configDefault(config ...Config) Config {
 
 	r := &cfg.Recovery
 	setting.NotNegative(field("Recovery.Window"), r.Window)
-	setting.Default(field("Recovery.MaxBytes"), &r.MaxBytes, 64<<20)
-	setting.Default(field("Recovery.MaxBytesPerSession"), &r.MaxBytesPerSession, 256<<10)
-	setting.Default(field("Recovery.MaxSockets"), &r.MaxSockets, 10_000)
+	setting.Default(field("Recovery.MaxBytes"), &r.MaxBytes, ConfigDefault.Recovery.MaxBytes)
+	setting.Default(field("Recovery.MaxBytesPerSession"), &r.MaxBytesPerSession, ConfigDefault.Recovery.MaxBytesPerSession)
+	setting.Default(field("Recovery.MaxSockets"), &r.MaxSockets, ConfigDefault.Recovery.MaxSockets)
 
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -13,9 +13,12 @@
 //	app.Use(io.Handler()) // serves /socket.io/
 //
 //	io.On("incr", func(p *socketbridge.Packet) error {
-//		n := fibersession.Value[int](p.Session(), "count") + 1
-//		p.Session().Set("count", n) // saved when the handler returns
-//		return p.Ack(n)             // sent after the save
+//		n, err := p.Session().Incr(p.Context(), "count", 1)
+//		if err != nil {
+//			return err
+//		}
+//		p.Session().Set("by", "socket") // saved when the handler returns
+//		return p.Ack(n)                 // sent after the save
 //	})
 //
 // # What you can do

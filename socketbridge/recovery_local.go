@@ -254,7 +254,7 @@ type memoryStates struct {
 
 	mu     sync.Mutex
 	byPID  map[string]*savedState
-	order  []*savedState // the first to expire first; some may no longer be in byPID
+	order  []*savedState // the same states, the first to expire first
 	timer  *time.Timer   // runs while states are kept
 	closed bool
 }
@@ -269,6 +269,9 @@ func (m *memoryStates) save(st *savedState) {
 	if m.byPID == nil {
 		m.byPID = make(map[string]*savedState)
 	}
+	if old := m.byPID[st.pid]; old != nil {
+		m.remove(slices.Index(m.order, old))
+	}
 	m.byPID[st.pid] = st
 	// A state that is saved again after its socket was refused expires before others.
 	at, _ := slices.BinarySearchFunc(m.order, st.expires, func(other *savedState, t time.Time) int {
@@ -279,7 +282,7 @@ func (m *memoryStates) save(st *savedState) {
 	})
 	m.order = slices.Insert(m.order, at, st)
 	for len(m.byPID) > m.cfg.MaxSockets {
-		m.dropFirst()
+		m.remove(0)
 	}
 	if m.timer == nil {
 		m.timer = time.AfterFunc(m.cfg.Window, m.expire)
@@ -295,18 +298,14 @@ func (m *memoryStates) restore(pid string, ns *Namespace, o owner) *savedState {
 	if st == nil || st.ns != ns || st.owner != o || !time.Now().Before(st.expires) {
 		return nil
 	}
-	delete(m.byPID, pid)
+	m.remove(slices.Index(m.order, st))
 	return st
 }
 
-// dropFirst drops the state that expires first. The caller holds the lock.
-func (m *memoryStates) dropFirst() {
-	st := m.order[0]
-	m.order[0] = nil
-	m.order = m.order[1:]
-	if m.byPID[st.pid] == st {
-		delete(m.byPID, st.pid)
-	}
+// remove drops the state at this index of order. The caller holds the lock.
+func (m *memoryStates) remove(at int) {
+	delete(m.byPID, m.order[at].pid)
+	m.order = slices.Delete(m.order, at, at+1)
 }
 
 // expire drops the states that have expired. One timer serves all states.
@@ -315,7 +314,7 @@ func (m *memoryStates) expire() {
 	defer m.mu.Unlock()
 	now := time.Now()
 	for len(m.order) > 0 && !now.Before(m.order[0].expires) {
-		m.dropFirst()
+		m.remove(0)
 	}
 	if m.timer = nil; len(m.order) > 0 && !m.closed {
 		m.timer = time.AfterFunc(m.order[0].expires.Sub(now), m.expire)

@@ -180,14 +180,12 @@ func (l *sharedLog) save(st *savedState) {
 
 // encode returns the state in the form of the adapter.
 func (st *savedState) encode() (*adapter.RecoveryState, error) {
-	data, values, err := st.data.encode()
-	if err != nil {
-		return nil, err
-	}
+	data, values := st.data.encode()
 	rs := &adapter.RecoveryState{
 		Namespace: st.ns.name, PID: st.pid, ID: st.id, Rooms: slices.Sorted(maps.Keys(st.addressed)),
 		Data: data, Owner: st.owner.key(),
 	}
+	var err error
 	if !st.foreign {
 		rs.State, err = json.Marshal(sharedState{positions: st.positions, Values: values, Expires: st.expires.UnixMilli()})
 	}

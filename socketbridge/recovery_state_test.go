@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,10 +32,7 @@ func TestData_EncodeKeepsTypes(t *testing.T) {
 	if err := d.Share("shared", map[string]any{"n": 1}); err != nil {
 		t.Fatal(err)
 	}
-	text, typed, err := d.encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	text, typed := d.encode()
 	const want = `{"bool":true,"float32":1.5,"float64":2,"int":1,"int16":3,"int32":4,"int64":-9223372036854775808,"int8":-2,"role":"admin",` +
 		`"shared":{"n":1},"string":"ä","uint":5,"uint16":7,"uint32":8,"uint64":18446744073709551615,"uint8":6,"uintptr":9}`
 	if string(text) != want || string(d.public()) != want {
@@ -114,6 +112,23 @@ func manyNames(n int) (names []string) {
 	return names
 }
 
+// Values that are too large for Typed keep the types of JSON.
+func TestData_EncodeLargeValues(t *testing.T) {
+	t.Parallel()
+	d := &Data{}
+	large := strings.Repeat("x", 5<<20)
+	for key, value := range map[string]any{"large": large, "int8": int8(1), "int16": int16(2), "int32": int32(3)} {
+		d.Set(key, value)
+	}
+	got, err := decodeData(d.encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Get("large") != large {
+		t.Error("the large value was lost")
+	}
+}
+
 // States are dropped when they expire, when there are too many, and at the end. A state
 // that is saved again keeps its time.
 func TestMemoryStates(t *testing.T) {
@@ -134,7 +149,14 @@ func TestMemoryStates(t *testing.T) {
 		if m.restore("a", ns, owner{session: "t"}) != nil || m.restore("a", &Namespace{}, o) != nil || m.restore("a", ns, o) != a || m.restore("a", ns, o) != nil {
 			t.Error("a state was not restored to its owner alone, once")
 		}
-		m.save(a) // its client was refused
+		for range 100 { // its client was refused each time
+			m.save(a)
+			if m.restore("a", ns, o) != a || len(m.order) != m.len() {
+				t.Fatalf("%d states are kept in order, %d can be restored", len(m.order), m.len())
+			}
+		}
+		m.save(a)
+		m.save(a)
 		time.Sleep(39 * time.Second)
 		synctest.Wait()
 		if got := m.len(); got != 2 {

@@ -76,12 +76,14 @@ func (d *Data) public() []byte {
 
 // encode returns the values that other nodes may see as a JSON object, and those of them
 // that have one of Go's basic types encoded by fibersession.Typed, which keeps the types.
-func (d *Data) encode() (text, typed []byte, err error) {
+// Values of more than 4 MiB are too large for Typed: typed is nil then, and they get the
+// types of JSON.
+func (d *Data) encode() (text, typed []byte) {
 	text, basic := d.split()
 	if len(basic) > 0 {
-		typed, err = new(fibersession.Typed).Encode(basic)
+		typed, _ = new(fibersession.Typed).Encode(basic)
 	}
-	return text, typed, err
+	return text, typed
 }
 
 // split returns the values that other nodes may see as a JSON object, and those of them

@@ -315,7 +315,7 @@ func (s *Server) handOverUsers(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeouts.Request)
 	defer cancel()
-	if n, err := s.Nodes(ctx); err == nil && n > 1 && s.presence.HasPeers(s.cluster.ctx) {
+	if n, err := s.Nodes(ctx); err == nil && n > 1 && s.presence.HasPeers(ctx) {
 		s.users.handover.Store(true)
 	}
 }

@@ -148,7 +148,7 @@ func fieldsOf(t *testing.T, fset *token.FileSet, name string, st *ast.StructType
 }
 
 // defaultIn returns what a field's doc comment says of its default: the text after
-// "Optional. Default:", "required" after "Required.", and "nil" for a hook that has
+// "Optional. Default:", "none; required" after "Required.", and "nil" for a hook that has
 // neither.
 func defaultIn(doc string) string {
 	lines := strings.Split(strings.TrimSpace(doc), "\n")
@@ -157,7 +157,7 @@ func defaultIn(doc string) string {
 		return strings.TrimSuffix(def, ".")
 	}
 	if strings.HasPrefix(last, "Required.") {
-		return "required"
+		return "none; required"
 	}
 	return "nil"
 }

@@ -36,8 +36,8 @@ type Config struct {
 	// under the old one. All users of this node must be entered again.
 	Renamed func()
 
-	// Expired is called for each user of a node that has died. It calls Remove, and
-	// notifies its listeners if the user is on no other node. It reports whether that is
+	// Expired is called for each user of a node that has died. It calls Remove or Forget,
+	// and notifies its listeners if the user is on no other node. It reports whether that is
 	// done. If not, it is called again a third of the TTL later.
 	Expired func(ctx context.Context, node, pseudonym string) (done bool, err error)
 }
@@ -52,7 +52,7 @@ type Registry struct {
 	name atomic.Pointer[string]
 
 	names     int                       // how many names the node has had; used by refresh only
-	unhealthy atomic.Pointer[time.Time] // when this node last failed to refresh its key
+	unhealthy atomic.Pointer[time.Time] // when Run began, or a refresh or a check of other nodes last failed
 }
 
 // ErrNotRegistered is returned while this node is not registered as alive.
