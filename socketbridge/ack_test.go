@@ -13,12 +13,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// only returns the one socket of the server.
+// only returns the server's only socket.
 func only(t testing.TB, io *socketbridge.Server) *socketbridge.Socket {
 	t.Helper()
 	all := io.Sockets()
 	if len(all) != 1 {
-		t.Fatalf("%d sockets, want 1", len(all))
+		t.Fatalf("got %d sockets, want 1", len(all))
 	}
 	return all[0]
 }
@@ -31,9 +31,9 @@ func TestAckToClient(t *testing.T) {
 	io.On("plain", func(p *socketbridge.Packet) error { return p.Ack(1, "two", nil, []string{"<three>"}) })
 	io.On("none", func(p *socketbridge.Packet) error {
 		if p.WantsAck() {
-			t.Error("no answer was asked for")
+			t.Error("WantsAck is true for an event without an acknowledgement")
 		}
-		return p.Ack("nobody hears")
+		return p.Ack("not sent")
 	})
 	io.On("twice", func(p *socketbridge.Packet) error {
 		err := p.Ack("first")
@@ -44,7 +44,7 @@ func TestAckToClient(t *testing.T) {
 	io.On("now", func(p *socketbridge.Packet) error { return errors.Join(kept.Ack("late"), p.Ack("now")) })
 	io.On("unencodable", func(p *socketbridge.Packet) error {
 		if err := p.Ack(make(chan int)); err == nil {
-			t.Error("a channel was encoded")
+			t.Error("Ack of a channel succeeded, want an error")
 		}
 		return p.Ack("another try")
 	})
@@ -59,7 +59,7 @@ func TestAckToClient(t *testing.T) {
 	c.send(`2000000000000003["twice"]`)
 	c.expect(`33["first"]`)
 	if err := <-second; !errors.Is(err, socketbridge.ErrAcked) {
-		t.Errorf("second answer: %v", err)
+		t.Errorf("second answer: got error %v, want ErrAcked", err)
 	}
 	c.send(`24["later"]`)
 	c.send(`25["now"]`)
@@ -105,18 +105,18 @@ func TestEmitWithAck(t *testing.T) {
 			s := only(t, io)
 			begin := time.Now()
 			if _, err := s.EmitWithAck(bg, "e"); !errors.Is(err, socketbridge.ErrAckTimeout) || time.Since(begin) != 30*time.Second {
-				t.Errorf("%v after %v", err, time.Since(begin))
+				t.Errorf("got error %v after %v, want ErrAckTimeout after 30 s", err, time.Since(begin))
 			}
 			begin = time.Now()
 			ctx, cancel := context.WithTimeout(bg, time.Minute)
 			defer cancel()
 			if _, err := s.EmitWithAck(ctx, "e"); !errors.Is(err, socketbridge.ErrAckTimeout) || time.Since(begin) != time.Minute {
-				t.Errorf("%v after %v", err, time.Since(begin))
+				t.Errorf("got error %v after %v, want ErrAckTimeout after 1 min", err, time.Since(begin))
 			}
 			ctx, cancel = context.WithCancel(bg)
 			time.AfterFunc(time.Second, cancel)
 			if _, err := s.EmitWithAck(ctx, "e"); !errors.Is(err, context.Canceled) {
-				t.Error(err)
+				t.Errorf("got error %v, want context.Canceled", err)
 			}
 		})
 	})
@@ -133,13 +133,13 @@ func TestEmitWithAck(t *testing.T) {
 		c.next()
 		c.leave()
 		if err := <-got; !errors.Is(err, socketbridge.ErrDisconnected) {
-			t.Error(err)
+			t.Errorf("during the wait: got error %v, want ErrDisconnected", err)
 		}
 		if _, err := s.EmitWithAck(bg, "e"); !errors.Is(err, socketbridge.ErrDisconnected) {
-			t.Error(err)
+			t.Errorf("after the disconnect: got error %v, want ErrDisconnected", err)
 		}
 	})
-	t.Run("no entry is kept after a timeout", func(t *testing.T) {
+	t.Run("a timeout frees the pending acknowledgement", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			io := newServer(t, socketbridge.Config{})
@@ -149,7 +149,7 @@ func TestEmitWithAck(t *testing.T) {
 			defer cancel()
 			for range 3000 { // 1024 may be pending
 				if _, err := s.EmitWithAck(ctx, "e"); !errors.Is(err, socketbridge.ErrAckTimeout) {
-					t.Fatal(err)
+					t.Fatalf("got error %v, want ErrAckTimeout", err)
 				}
 			}
 		})
@@ -165,7 +165,7 @@ func TestEmitWithAck(t *testing.T) {
 			}
 			synctest.Wait()
 			if _, err := s.EmitWithAck(bg, "e"); !errors.Is(err, socketbridge.ErrTooManyAcks) {
-				t.Error(err)
+				t.Errorf("got error %v, want ErrTooManyAcks", err)
 			}
 		})
 	})
@@ -176,7 +176,7 @@ func TestEmitWithAck(t *testing.T) {
 		s := only(t, io)
 		for _, name := range []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"} {
 			if err := s.Emit(name); !errors.Is(err, socketbridge.ErrReservedEvent) {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("Emit of %s: got error %v, want ErrReservedEvent", name, err)
 			}
 		}
 	})
@@ -221,7 +221,7 @@ func TestBroadcast(t *testing.T) {
 		{"except", func(m string) error { return io.Except("r1").Emit("m", m) }, []int{0, 2}},
 		{"to and except", func(m string) error { return io.To("r1").Except("r2").Emit("m", m) }, []int{1}},
 		{"to a socket by its ID", func(m string) error { return io.To(id).Emit("m", m) }, []int{0}},
-		{"nobody there", func(m string) error { return io.To("empty").Emit("m", m) }, nil},
+		{"to an empty room", func(m string) error { return io.To("empty").Emit("m", m) }, nil},
 		{"another namespace", func(m string) error { return io.Of("/x").Emit("m", m) }, nil},
 		{"volatile", func(m string) error { return io.Of("/").Broadcast().Volatile().Emit("m", m) }, []int{0, 1, 2, 3}},
 	} {
@@ -231,7 +231,7 @@ func TestBroadcast(t *testing.T) {
 		}
 		for _, w := range tt.want {
 			if got := peers[w].next(); got != `2["m","`+m+`"]` {
-				t.Errorf("%s: %q got %s", tt.name, names[w], got)
+				t.Errorf("%s: peer %q got %s, want %s", tt.name, names[w], got, m)
 			}
 		}
 	}
@@ -243,7 +243,7 @@ func TestBroadcast(t *testing.T) {
 	peers[3].expect(`2["m","near"]`)
 	peers[2].send(`2["not"]`)
 	peers[0].expect(`2["m","not"]`)
-	// Whoever got more than was meant for them would get it before this.
+	// A peer that got too much would receive it before this.
 	_ = io.Emit("end")
 	for _, p := range peers {
 		p.expect(`2["end"]`)
@@ -251,36 +251,36 @@ func TestBroadcast(t *testing.T) {
 
 	io.To("r1").Sockets()[0].Leave("r1")
 	if n := len(io.To("r1").Sockets()); n != 1 {
-		t.Errorf("%d sockets in r1", n)
+		t.Errorf("got %d sockets in r1, want 1", n)
 	}
 	if err := io.To("r2").Join("r3"); err != nil {
 		t.Error(err)
 	}
 	if n := len(io.To("r3").Sockets()); n != 2 {
-		t.Errorf("%d sockets in r3", n)
+		t.Errorf("got %d sockets in r3, want 2", n)
 	}
 	io.To("r3").Leave("r3")
 	if n := len(io.To("r3").Sockets()); n != 0 {
-		t.Errorf("%d sockets in r3", n)
+		t.Errorf("got %d sockets in r3, want 0", n)
 	}
 	io.To("r2").Disconnect(false)
 	peers[2].expect("1")
 	peers[3].expect("1")
 	io.To(id).Disconnect(true)
 	if reason := peers[0].closed(); reason != transport.ForcedClose {
-		t.Error(reason)
+		t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 	}
 }
 
-// A list of rooms that turns out empty addresses nobody.
+// A broadcast to an empty list of rooms reaches no socket.
 func TestBroadcast_ToNoRoom(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
 	p := join(t, io, "/")
 	var friends []string
 	for _, b := range []socketbridge.Broadcast{io.To(friends...), io.In(friends...), only(t, io).To(friends...), io.Except("x").To(friends...)} {
-		if err := b.Emit("for nobody"); err != nil || len(b.Sockets()) != 0 {
-			t.Errorf("%v, %d sockets", err, len(b.Sockets()))
+		if err := b.Emit("none"); err != nil || len(b.Sockets()) != 0 {
+			t.Errorf("got error %v and %d sockets, want none", err, len(b.Sockets()))
 		}
 	}
 	if err := errors.Join(io.To(friends...).To(p.sid).Emit("one"), io.Except(friends...).Emit("all")); err != nil {
@@ -298,34 +298,34 @@ func TestBroadcastWithAck(t *testing.T) {
 			id := strings.TrimSuffix(strings.TrimPrefix(p.next(), "2"), `["q"]`)
 			p.send("3" + id + with)
 		}
-		go answer(a, `["a"]`) // the bubble waits for it
-		go answer(b, `["b"]`) // and for it
-		go func() {           // and for it
+		go answer(a, `["a"]`) // the synctest bubble waits for these goroutines
+		go answer(b, `["b"]`)
+		go func() {
 			gone.next()
 			gone.leave()
 		}()
 		begin := time.Now()
 		answers, err := io.Of("/").Broadcast().Timeout(5*time.Second).EmitWithAck(context.Background(), "q")
 		if !errors.Is(err, socketbridge.ErrAckTimeout) || time.Since(begin) != 5*time.Second {
-			t.Errorf("%v after %v", err, time.Since(begin))
+			t.Errorf("got error %v after %v, want ErrAckTimeout after 5 s", err, time.Since(begin))
 		}
 		if len(answers) != 2 {
-			t.Errorf("%d answers", len(answers))
+			t.Errorf("got %d answers, want 2", len(answers))
 		}
 		mute.next()
 		mute.leave()
 		synctest.Wait()
-		go answer(a, `[]`) // the bubble waits for it
-		go answer(b, `[]`) // and for it
+		go answer(a, `[]`)
+		go answer(b, `[]`)
 		answers, err = io.Of("/").Broadcast().EmitWithAck(context.Background(), "q")
 		if err != nil || len(answers) != 2 {
-			t.Errorf("%d answers, %v", len(answers), err)
+			t.Errorf("got %d answers and error %v, want 2", len(answers), err)
 		}
 	})
 }
 
-// TestD14_SlowClient: one that does not read is disconnected, alone, and delays
-// nobody.
+// TestD14_SlowClient checks that a client that does not read is disconnected without
+// delaying others.
 func TestD14_SlowClient(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -340,14 +340,14 @@ func TestD14_SlowClient(t *testing.T) {
 		healthy.expect(fmt.Sprintf(`2["n",%d]`, i))
 	}
 	if reason := slow.closed(); reason != transport.TransportError {
-		t.Error(reason)
+		t.Errorf("closed with %q, want %q", reason, transport.TransportError)
 	}
 	if n := len(io.Sockets()); n != 1 {
-		t.Errorf("%d sockets are left", n)
+		t.Errorf("got %d sockets, want 1", n)
 	}
 }
 
-// TestD16_EmitToTheDead: emitting to a socket that has gone returns at once.
+// TestD16_EmitToTheDead checks that Emit to a disconnected socket returns at once.
 func TestD16_EmitToTheDead(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -356,10 +356,10 @@ func TestD16_EmitToTheDead(t *testing.T) {
 	c.leave()
 	for range 300 {
 		if err := s.Emit("e"); !errors.Is(err, socketbridge.ErrDisconnected) {
-			t.Fatal(err)
+			t.Fatalf("Emit: got error %v, want ErrDisconnected", err)
 		}
 	}
 	if err := s.Join("r"); !errors.Is(err, socketbridge.ErrDisconnected) {
-		t.Error(err)
+		t.Errorf("Join: got error %v, want ErrDisconnected", err)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// TestErrorsAreAnswered: who asks for an answer gets one, whatever the handler returned,
-// and nothing of an error's text that was not meant for the client. What a middleware of
-// Socket.Use returns is answered only if it was meant for the client (B6).
+// TestErrorsAreAnswered checks that a client that asked for an acknowledgement gets one,
+// whatever the handler returns, without the text of internal errors. An error of a
+// middleware of Socket.Use is answered only if it is an EventError (B6).
 func TestErrorsAreAnswered(t *testing.T) {
 	t.Parallel()
 	const internal = `[{"error":{"code":"internal_error","message":"internal error"}}]`
@@ -23,14 +23,14 @@ func TestErrorsAreAnswered(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler  socketbridge.Handler
 		want     string
-		answered bool // also when it is a middleware's
+		answered bool // also if a middleware returns it
 	}{
-		"any error":           {func(*socketbridge.Packet) error { return errors.New("secret") }, internal, false},
-		"an error of Fiber's": {func(*socketbridge.Packet) error { return fiber.ErrTeapot }, internal, false},
-		"an EventError":       {func(*socketbridge.Packet) error { return mine }, `[{"error":{"code":"mine","message":"no"}}]`, true},
-		"one that is wrapped": {func(*socketbridge.Packet) error { return fmt.Errorf("secret: %w", mine) }, `[{"error":{"code":"mine","message":"no"}}]`, true},
-		"beside an answer":    {func(p *socketbridge.Packet) error { return errors.Join(p.Ack("answered"), errors.New("secret")) }, `["answered"]`, true},
-		"data that is none": {func(*socketbridge.Packet) error {
+		"any error":                {func(*socketbridge.Packet) error { return errors.New("secret") }, internal, false},
+		"an error of Fiber":        {func(*socketbridge.Packet) error { return fiber.ErrTeapot }, internal, false},
+		"an EventError":            {func(*socketbridge.Packet) error { return mine }, `[{"error":{"code":"mine","message":"no"}}]`, true},
+		"a wrapped EventError":     {func(*socketbridge.Packet) error { return fmt.Errorf("secret: %w", mine) }, `[{"error":{"code":"mine","message":"no"}}]`, true},
+		"an error after an answer": {func(p *socketbridge.Packet) error { return errors.Join(p.Ack("answered"), errors.New("secret")) }, `["answered"]`, true},
+		"data that cannot be encoded": {func(*socketbridge.Packet) error {
 			return &socketbridge.EventError{Code: "mine", Data: func() {}}
 		}, internal, true},
 	} {
@@ -51,7 +51,7 @@ func TestErrorsAreAnswered(t *testing.T) {
 				io.OnConnection(add)
 				io.On("after", func(p *socketbridge.Packet) error { return p.Ack("alive") })
 				c := join(t, io, "/")
-				c.send(`2["e"]`) // nobody asked
+				c.send(`2["e"]`) // without an acknowledgement
 				c.send(`21["e"]`)
 				if place == "handler" || tt.answered {
 					c.expect(`31` + tt.want)
@@ -63,8 +63,8 @@ func TestErrorsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestErrorsAreAnswered_ToNobodyWhoHasGone: that a client is not there to be answered is
-// no error of the event's data.
+// TestErrorsAreAnswered_ToNobodyWhoHasGone checks that an answer to a disconnected client
+// is not logged as an error.
 func TestErrorsAreAnswered_ToNobodyWhoHasGone(t *testing.T) {
 	t.Parallel()
 	var log testlog.Log
@@ -81,6 +81,6 @@ func TestErrorsAreAnswered_ToNobodyWhoHasGone(t *testing.T) {
 	c.send(`21["e"]`)
 	<-ended
 	if strings.Contains(log.String(), "level=ERROR") {
-		t.Error(log.String())
+		t.Errorf("got log %q, want no error in it", log.String())
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
-// TestB10_OfficialClientInTheBrowser loads the official client's own build into
-// Chromium: polling, upgrade and WebSocket only, with the cookie that the browser
-// got over HTTP.
+// TestB10_OfficialClientInTheBrowser loads the browser build of the official client into
+// Chromium and connects over polling, over WebSocket and with an upgrade, with the cookie
+// that the browser got over HTTP.
 func TestB10_OfficialClientInTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -58,15 +58,15 @@ func TestB10_OfficialClientInTheBrowser(t *testing.T) {
 			return { transport, first, http, second };`, tt.transports, &got)
 		equal(t, tt.name, got.Transport, tt.want)
 		if got.HTTP != got.First+1 || got.Second != got.First+2 {
-			t.Errorf("%s: %+v", tt.name, got)
+			t.Errorf("%s: counts %+v, want three in a row", tt.name, got)
 		}
 	}
 	for _, cookie := range browser.Cookies(s.url) {
 		if !cookie.HTTPOnly || cookie.SameSite != "Lax" || cookie.Path != "/" {
-			t.Errorf("%+v", cookie)
+			t.Errorf("got cookie %+v, want HttpOnly, SameSite=Lax and path /", cookie)
 		}
 	}
 	var readable string
 	page.Eval(`return document.cookie`, nil, &readable)
-	equal(t, "what scripts see of the cookie", readable, "")
+	equal(t, "cookie visible to scripts", readable, "")
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// witness writes down all that a storage is given.
+// witness logs every key and value that a storage is given.
 type witness struct {
 	storage.Storage
 	seen *testlog.Log
@@ -53,10 +53,10 @@ func (w witness) Members(ctx context.Context, set string) iter.Seq2[string, erro
 	return w.Storage.(storage.Index).Members(ctx, set)
 }
 
-// N6: a session's ID is in the cookie and nowhere else: in no room name, URL, log line,
-// script, local of a request, answer, event, nor in any key or value of the storage,
-// whatever is done with users, rooms, broadcasts, presence, devices, tickets and
-// cookies, and whatever fails.
+// N6: a session's ID is in the cookie and nowhere else. It is in no room name, URL, log
+// line, script, request local, answer or event, and in no key or value of the storage,
+// whatever happens with users, rooms, broadcasts, presence, devices, tickets and cookies,
+// and whatever fails.
 func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -140,7 +140,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	c.MustNext(socketbridge.CookieEvent).Bind(t, &path)
 	res, _ := a.ask("POST", path)
 	if res.StatusCode != 204 {
-		t.Errorf("the cookie's fetch: %d", res.StatusCode)
+		t.Errorf("fetching the cookie: got status %d, want 204", res.StatusCode)
 	}
 	canary()
 	_, _ = a.ask("POST", path)
@@ -170,18 +170,18 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	}
 
 	if len(ids) != 3 {
-		t.Fatalf("%d IDs were seen, want 3", len(ids))
+		t.Fatalf("got %d session IDs, want 3", len(ids))
 	}
 	for where, b := range map[string]*testlog.Log{
-		"log": &log, "storage": &stored, "URLs": &urls, "locals": &locals, "answers": &answers, "rooms": &rooms, "news": &told,
+		"log": &log, "storage": &stored, "URLs": &urls, "locals": &locals, "answers": &answers, "rooms": &rooms, "notifications": &told,
 	} {
 		text := b.String()
 		if text == "" {
-			t.Errorf("nothing was seen of the %s", where)
+			t.Errorf("the %s are empty: the test checks nothing there", where)
 		}
 		for i, id := range ids {
 			if strings.Contains(text, id) {
-				t.Errorf("ID %d is in the %s", i+1, where)
+				t.Errorf("session ID %d is in the %s", i+1, where)
 			}
 		}
 	}

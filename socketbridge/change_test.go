@@ -21,8 +21,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// N2: logging in over HTTP makes open sockets authenticated at once, with no
-// reconnect; and whatever anybody changes, each of them is told.
+// N2: a login over HTTP gives open sockets their user at once, without a reconnect. Every
+// change, wherever it was made, is reported to each of them.
 func TestN2_OpenSocketsAreToldOfChanges(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -66,22 +66,22 @@ func TestN2_OpenSocketsAreToldOfChanges(t *testing.T) {
 				a.post("/login/ann")
 				expect("changed", `[["user"],"ann","ann"]`)
 				expect("own", `[["user"]]`)
-				equal(t, "and as somebody", call(t, tabs[0], "whoami"), `"ann"`)
+				equal(t, "user after login", call(t, tabs[0], "whoami"), `"ann"`)
 				tabs[0].Emit("rename")
 				expect("changed", `[["name"],"ann","ann"]`)
-				a.post("/set/colour") // to what it is
+				a.post("/set/colour") // to the same value
 				call(t, tabs[0], "whoami")
 				call(t, tabs[1], "whoami")
 				call(t, stranger, "whoami")
 				if n := tabs[0].Waiting("changed") + tabs[1].Waiting("changed") + stranger.Waiting("changed"); n != 0 {
-					t.Errorf("somebody was told %d times too often", n)
+					t.Errorf("got %d more changed events, want 0", n)
 				}
 			})
 		}
 	})
 }
 
-// lift returns a handle of a new session, stored with these values.
+// lift returns a handle of a new session that is stored with these values.
 func lift(t testing.TB, store *fibersession.Store, values map[string]any) *fibersession.Handle {
 	t.Helper()
 	var h *fibersession.Handle
@@ -91,7 +91,7 @@ func lift(t testing.TB, store *fibersession.Store, values map[string]any) *fiber
 		return err
 	})
 	if res, err := app.Test(httptest.NewRequest("GET", "/", nil), -1); err != nil || res.StatusCode != 200 {
-		t.Fatalf("Lift: %v %v", res, err)
+		t.Fatalf("Lift: got response %v and error %v, want 200", res, err)
 	}
 	for key, v := range values {
 		h.Set(key, v)
@@ -102,7 +102,7 @@ func lift(t testing.TB, store *fibersession.Store, values map[string]any) *fiber
 	return h
 }
 
-// again returns another handle of the session.
+// again returns another handle of h's session.
 func again(t testing.TB, store *fibersession.Store, h *fibersession.Handle) *fibersession.Handle {
 	t.Helper()
 	other, err := store.GetByID(context.Background(), h.ID())
@@ -112,7 +112,7 @@ func again(t testing.TB, store *fibersession.Store, h *fibersession.Handle) *fib
 	return other
 }
 
-// joinAs connects to a namespace with a session, over a connection in memory. The
+// joinAs connects to a namespace with a session, over an in-memory connection. The
 // connection releases the handle.
 func joinAs(t testing.TB, io *socketbridge.Server, namespace string, h *fibersession.Handle) *peer {
 	t.Helper()
@@ -126,8 +126,8 @@ func joinAs(t testing.TB, io *socketbridge.Server, namespace string, h *fiberses
 	return p
 }
 
-// startClocks starts what the process starts with the first use and never ends, so
-// that it is not a part of any test's bubble.
+// startClocks starts goroutines that the process starts on first use and never ends, so
+// that they do not belong to the bubble of a test.
 var startClocks = sync.OnceFunc(func() {
 	st := memory.New()
 	app := fiber.New()
@@ -138,7 +138,7 @@ var startClocks = sync.OnceFunc(func() {
 	}
 })
 
-// inTime runs a test of a server and its sessions on a clock of its own.
+// inTime runs a test of a server and its sessions on a fake clock.
 func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
 	t.Helper()
 	inTimeOn(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *faulty.Storage) {
@@ -146,7 +146,7 @@ func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Conf
 	})
 }
 
-// inTimeOn is inTime with the storage, which can be made to fail.
+// inTimeOn is inTime with access to the storage, which can be made to fail.
 func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage)) {
 	t.Helper()
 	startClocks()
@@ -157,7 +157,7 @@ func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Co
 		store := fibersession.New(sessions)
 		t.Cleanup(func() {
 			if stats := store.Stats(); stats.Handles != 0 || stats.States != 0 || stats.Deadlines != 0 {
-				t.Errorf("something of the sessions is left: %+v", stats)
+				t.Errorf("left over: %+v, want no handles, states and deadlines", stats)
 			}
 			if err := store.Close(); err != nil {
 				t.Error(err)
@@ -168,8 +168,8 @@ func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Co
 	})
 }
 
-// A socket that is slow is told of all changes together, after the events that came
-// before them and never while one runs, and no memory is held for each.
+// Changes for a slow socket are coalesced. They are reported after the events that came
+// before them, never while an event runs, and in bounded memory.
 func TestSessionChange_InOrderAndTogether(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -177,7 +177,7 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 		changes int // of a key each
 	}{
 		{"a few", 20},
-		{"too many to tell", socketbridge.MaxChangedKeys + 1},
+		{"more than MaxChangedKeys", socketbridge.MaxChangedKeys + 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -190,7 +190,7 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 					return nil
 				})
 				io.OnSessionChange(func(_ *socketbridge.Socket, keys []string) {
-					happened.add("told of %d keys, in order: %v", len(keys), keys != nil && slices.IsSorted(keys))
+					happened.add("%d keys changed, in order: %v", len(keys), keys != nil && slices.IsSorted(keys))
 				})
 				h := lift(t, store, map[string]any{"n": 0})
 				other := again(t, store, h)
@@ -209,17 +209,17 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 				c.send(`2["slow"]`)
 				synctest.Wait()
 				if len(happened) != 0 {
-					t.Fatalf("%s, while the handlers still ran", <-happened)
+					t.Fatalf("got %q while the handlers still ran, want nothing", <-happened)
 				}
 				close(hold)
 				if tt.changes <= socketbridge.MaxChangedKeys {
-					happened.expect(t, "slow", "slow", fmt.Sprintf("told of %d keys, in order: true", tt.changes), "slow")
+					happened.expect(t, "slow", "slow", fmt.Sprintf("%d keys changed, in order: true", tt.changes), "slow")
 				} else {
-					happened.expect(t, "slow", "slow", "told of 0 keys, in order: false", "slow")
+					happened.expect(t, "slow", "slow", "0 keys changed, in order: false", "slow")
 				}
 				synctest.Wait()
 				if len(happened) != 0 {
-					t.Errorf("and then %s", <-happened)
+					t.Errorf("got another event %q, want none", <-happened)
 				}
 				c.leave()
 			})
@@ -234,7 +234,7 @@ func save(t testing.TB, h *fibersession.Handle) {
 	}
 }
 
-// What a handler of a change changes is saved, and told when it makes a difference.
+// Changes made by a change handler are saved, and reported if a value differs.
 func TestSessionChange_HandlerThatChanges(t *testing.T) {
 	t.Parallel()
 	inTime(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
@@ -252,13 +252,13 @@ func TestSessionChange_HandlerThatChanges(t *testing.T) {
 		happened.expect(t, "n", "seen")
 		synctest.Wait()
 		if got := other.Get("seen"); got != 7 || len(happened) != 0 {
-			t.Errorf("seen is %v, and %d more were told", got, len(happened))
+			t.Errorf("got seen = %v and %d more changes, want 7 and 0", got, len(happened))
 		}
 		c.leave()
 	})
 }
 
-// A panic of a handler is its own, and a socket that has ended hears nothing.
+// A panic affects only its own handler. A disconnected socket gets no changes.
 func TestSessionChange_EndsWithTheSocket(t *testing.T) {
 	t.Parallel()
 	inTime(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
@@ -282,7 +282,7 @@ func TestSessionChange_EndsWithTheSocket(t *testing.T) {
 		close(hold)
 		synctest.Wait()
 		if len(happened) != 0 {
-			t.Errorf("told after the end: %s", <-happened)
+			t.Errorf("got change %q after the disconnect, want none", <-happened)
 		}
 	})
 }

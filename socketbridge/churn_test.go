@@ -20,8 +20,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// wire is a client that speaks the protocol by hand over a real WebSocket: fast to
-// open, and able to leave without a goodbye.
+// wire is a WebSocket client that speaks the protocol by hand. It is cheap to open and
+// can end without the close handshake.
 type wire struct{ ws *websocket.Conn }
 
 // dialWire connects to the default namespace with a cookie.
@@ -44,7 +44,7 @@ func dialWire(ctx context.Context, site *site, cookie string) (*wire, error) {
 	}
 	if got, err := w.read(ctx); err != nil || !strings.HasPrefix(got, "40{") {
 		ws.CloseNow()
-		return nil, fmt.Errorf("CONNECT was answered with %q: %w", got, err)
+		return nil, fmt.Errorf("CONNECT was answered with %q, want 40{...}: %w", got, err)
 	}
 	return w, nil
 }
@@ -58,7 +58,7 @@ func (w *wire) write(ctx context.Context, text string) error {
 	return w.ws.Write(ctx, websocket.MessageText, []byte(text))
 }
 
-// leave closes the connection, politely or not.
+// leave closes the connection, with or without the close handshake.
 func (w *wire) leave(polite bool) {
 	if polite {
 		_ = w.ws.Close(websocket.StatusNormalClosure, "")
@@ -67,11 +67,11 @@ func (w *wire) leave(polite bool) {
 	_ = w.ws.CloseNow()
 }
 
-// TestNoForeignData is defects D1, D2, D3, D7 and D19 as behaviour of our own API:
-// sockets of many people come and go in the middle of everything while their
-// handlers keep session, handshake and cookies and go on using them after the end,
-// and requests of others take over whatever memory was given back. Nobody ever
-// receives a cookie, a value or a message of somebody else.
+// TestNoForeignData checks defects D1, D2, D3, D7 and D19 at the public API. Sockets of
+// many visitors connect and disconnect at any moment while their handlers keep sessions,
+// handshakes and cookies and use them after the disconnect. Requests of other visitors
+// reuse the released memory. No visitor ever receives a cookie, a value or a message of
+// another.
 func TestNoForeignData(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -97,19 +97,19 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 		bridge: socketbridge.Config{Mode: mode},
 		before: func(app *fiber.App) {
 			app.Use(func(c *fiber.Ctx) error {
-				c.Locals("me", c.Cookies("me")) // a string in the request's own memory
+				c.Locals("me", c.Cookies("me")) // a string backed by the request's buffer
 				return c.Next()
 			})
 		},
 	})
-	var late sync.WaitGroup // callbacks that outlive their socket
+	var late sync.WaitGroup // goroutines that outlive their socket
 	var background []func()
 	var bgMu sync.Mutex
 	s.app.Get("/login/:me", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set("me", c.Params("me"))
 		return nil
 	})
-	s.app.Get("/touch", func(c *fiber.Ctx) error { // writes, so that a cookie may go out
+	s.app.Get("/touch", func(c *fiber.Ctx) error { // writes, so that the response may set a cookie
 		sess := fibersession.FromContext(c)
 		sess.Set("n", rand.Int())
 		return c.SendString(fibersession.Value[string](sess, "me"))
@@ -119,10 +119,10 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 		me := strings.Clone(hs.Cookies["me"])
 		verify := func(when string) {
 			if got := fibersession.Value[string](sess, "me"); got != me && sess.Err() == nil {
-				t.Errorf("%s: the session of %s says %q", when, me, got)
+				t.Errorf("%s: the session has user %q, want %q", when, got, me)
 			}
 			if hs.Cookies["me"] != me || hs.Locals["me"] != me || hs.Header.Get("X-Me") != me || hs.Query.Get("me") != "" {
-				t.Errorf("%s: the handshake of %s says %q, %q, %q", when, me, hs.Cookies["me"], hs.Locals["me"], hs.Header.Get("X-Me"))
+				t.Errorf("%s: the handshake has cookie %q, local %q and header %q, want %q in each", when, hs.Cookies["me"], hs.Locals["me"], hs.Header.Get("X-Me"), me)
 			}
 		}
 		verify("at connect")
@@ -136,7 +136,7 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 			bgMu.Lock()
 			background = append(background, func() { verify("long after the end"); save() })
 			bgMu.Unlock()
-			late.Go(func() { // after the socket has gone, most likely
+			late.Go(func() { // runs when the socket has ended
 				<-sock.Done()
 				save()
 				verify("after the end")
@@ -175,8 +175,8 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 	}
 }
 
-// visit opens a socket as one person, talks, leaves in one of several ways, and
-// makes requests of the same person around it.
+// visit opens a socket as one visitor, emits, disconnects in one of several ways, and
+// makes requests of the same visitor.
 func visit(ctx context.Context, s *site, me, cookie string) error {
 	header := http.Header{"Cookie": {cookie + "; me=" + me}, "X-Me": {me}}
 	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPHeader: header})
@@ -200,7 +200,7 @@ func visit(ctx context.Context, s *site, me, cookie string) error {
 		}
 		if way > 1 {
 			if got, err := w.read(ctx); err != nil || got != `431["`+me+`"]` {
-				return fmt.Errorf("%s was answered %s: %w", me, got, err)
+				return fmt.Errorf("%s: who was answered with %s: %w", me, got, err)
 			}
 		}
 	}
@@ -218,19 +218,19 @@ func visit(ctx context.Context, s *site, me, cookie string) error {
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
 		if err != nil || string(body) != me {
-			return fmt.Errorf("%s was served the session of %q: %w", me, body, err)
+			return fmt.Errorf("%s got the session of %q: %w", me, body, err)
 		}
 		for _, set := range res.Header.Values("Set-Cookie") {
 			if !strings.HasPrefix(set, cookie+";") {
-				return fmt.Errorf("%s was given a foreign cookie", me)
+				return fmt.Errorf("%s got the cookie of another visitor", me)
 			}
 		}
 	}
 	return nil
 }
 
-// TestCyclesLeaveNothing: 10,000 connections that end in every way leave no
-// goroutine, no connection, no socket, no room and no session in memory.
+// TestCyclesLeaveNothing opens 10,000 connections that end in different ways. Afterwards
+// no goroutine, connection, socket, room or session is left in memory.
 func TestCyclesLeaveNothing(t *testing.T) {
 	cycles := 10_000
 	if testing.Short() {
@@ -267,22 +267,22 @@ func TestCyclesLeaveNothing(t *testing.T) {
 	eventually(t, func() error {
 		st, sess := s.io.Stats(), s.sessions.Stats()
 		if n := st.Connections + st.Sockets + st.Rooms + st.Sessions + st.Engine.Connections; n != 0 || sess.States != 0 || sess.Handles != 0 {
-			return fmt.Errorf("left: %+v, %d states, %d handles", st, sess.States, sess.Handles)
+			return fmt.Errorf("left over: %+v, %d states, %d handles", st, sess.States, sess.Handles)
 		}
-		if now := runtime.NumGoroutine(); now > before+2 { // the runtime's own may come and go
-			return fmt.Errorf("%d goroutines, %d before", now, before)
+		if now := runtime.NumGoroutine(); now > before+2 { // the runtime starts and stops a few itself
+			return fmt.Errorf("got %d goroutines, want at most %d", now, before+2)
 		}
 		return nil
 	})
 }
 
-// cycle opens one connection and ends it.
+// cycle opens one connection and closes it.
 func cycle(ctx context.Context, s *site, cookie string, i int) error {
 	if i%4 == 3 {
 		return pollCycle(ctx, s, cookie, i)
 	}
 	if i%2 == 0 {
-		cookie = "" // a session of its own, which is never stored
+		cookie = "" // a new session that is never stored
 	}
 	w, err := dialWire(ctx, s, cookie)
 	if err != nil {
@@ -300,7 +300,7 @@ func cycle(ctx context.Context, s *site, cookie string, i int) error {
 	return nil
 }
 
-// pollCycle opens a connection over polling, and closes it with a packet.
+// pollCycle opens a connection over polling and closes it with a packet.
 func pollCycle(ctx context.Context, s *site, cookie string, i int) error {
 	request := func(method, query, body string) (string, error) {
 		req, err := http.NewRequestWithContext(ctx, method, s.url+"/socket.io/?EIO=4&transport=polling"+query, strings.NewReader(body))
@@ -338,7 +338,7 @@ func pollCycle(ctx context.Context, s *site, cookie string, i int) error {
 	return err
 }
 
-// eventually waits until check is satisfied.
+// eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
@@ -350,6 +350,6 @@ func eventually(t testing.TB, check func() error) {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond) // there is no event for "all is gone" to wait for
+		time.Sleep(10 * time.Millisecond)
 	}
 }

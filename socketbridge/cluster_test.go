@@ -18,7 +18,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// newNodes makes servers that are linked in memory. Each has a /chat.
+// newNodes creates servers linked in memory. Each has the namespace /chat.
 func newNodes(t testing.TB, count int, cfg socketbridge.Config) []*socketbridge.Server {
 	t.Helper()
 	hub := adapter.NewMemory()
@@ -32,18 +32,18 @@ func newNodes(t testing.TB, count int, cfg socketbridge.Config) []*socketbridge.
 	return nodes
 }
 
-// linked waits until all nodes have found each other.
+// linked waits until all nodes have discovered each other.
 func linked(t testing.TB, nodes ...*socketbridge.Server) {
 	t.Helper()
 	for _, n := range nodes {
-		until(t, "the nodes find each other", func() bool {
+		until(t, "the nodes to discover each other", func() bool {
 			got, err := n.Nodes(context.Background())
 			return err == nil && got == len(nodes)
 		})
 	}
 }
 
-// until waits until done holds.
+// until waits until done returns true, at most 30 s. what says what it waits for.
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -52,13 +52,13 @@ func until(t testing.TB, what string, done func() bool) {
 	for !done() {
 		select {
 		case <-deadline:
-			t.Fatalf("%s: did not happen", what)
+			t.Fatalf("waited 30 s in vain for %s", what)
 		case <-tick.C:
 		}
 	}
 }
 
-// spread joins one peer to each node, in the room of its node's number and in "all".
+// spread connects one peer to each node and adds it to the rooms "all" and of its node's number.
 func spread(t testing.TB, nodes []*socketbridge.Server) []*peer {
 	t.Helper()
 	peers := make([]*peer, len(nodes))
@@ -83,17 +83,17 @@ func TestCluster_Broadcast(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		emit func(event string) error
-		want string // the nodes whose peer gets it
+		want string // the nodes whose peers get the event
 	}{
-		{"everybody", func(e string) error { return nodes[0].Emit(e) }, "012"},
+		{"all", func(e string) error { return nodes[0].Emit(e) }, "012"},
 		{"a room of another node", func(e string) error { return nodes[0].To("2").Emit(e) }, "2"},
 		{"two rooms", func(e string) error { return nodes[1].To("0", "2").Emit(e) }, "02"},
 		{"in both rooms, once", func(e string) error { return nodes[1].To("0", "all").Emit(e) }, "012"},
 		{"except a room", func(e string) error { return nodes[0].To("all").Except("1").Emit(e) }, "02"},
-		{"everybody except", func(e string) error { return nodes[0].Except("1", "2").Emit(e) }, "0"},
+		{"all except", func(e string) error { return nodes[0].Except("1", "2").Emit(e) }, "0"},
 		{"a socket by its ID", func(e string) error { return nodes[0].To(peers[1].sid).Emit(e) }, "1"},
 		{"from a socket", func(e string) error { return on0.Broadcast().Emit(e) }, "12"},
-		{"from a socket to a room of its own", func(e string) error { return on0.To("all").Emit(e) }, "12"},
+		{"from a socket to a room that it is in", func(e string) error { return on0.To("all").Emit(e) }, "12"},
 		{"this node", func(e string) error { return nodes[1].Of("/").Broadcast().Local().Emit(e) }, "1"},
 		{"volatile", func(e string) error { return nodes[0].To("all").Volatile().Compress(false).Emit(e) }, "012"},
 		{"no users", func(e string) error { return nodes[0].ToUser().Emit(e) }, ""},
@@ -110,7 +110,7 @@ func TestCluster_Broadcast(t *testing.T) {
 			for i, p := range peers {
 				got := p.next()
 				if hit := got == `2["hit"]`; hit != strings.Contains(tt.want, fmt.Sprint(i)) {
-					t.Errorf("peer %d got %s", i, got)
+					t.Errorf("peer %d got %s, want the event only on nodes %q", i, got, tt.want)
 				} else if hit {
 					p.expect(`2["end"]`)
 				}
@@ -129,19 +129,19 @@ func TestCluster_BroadcastBinary(t *testing.T) {
 	p.expect(`52-/chat,["bin",{"_placeholder":true,"num":0},{"b":{"_placeholder":true,"num":1}}]`)
 	for _, want := range []string{"\x01\x02", "\x03"} {
 		if m := p.nextMessage(); !m.Binary || string(m.Data) != want {
-			t.Errorf("got %v %q, want %q", m.Binary, m.Data, want)
+			t.Errorf("got binary %v and %q, want a binary message %q", m.Binary, m.Data, want)
 		}
 	}
 }
 
-// A client that leaves while it is asked is missed, not waited for; the others answer.
+// The answers of clients on all nodes are collected.
 func TestCluster_EmitWithAck(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
 	peers := spread(t, nodes)
 	for _, p := range peers {
 		p := p
-		go func() { // ends when the question came; the answers are waited for
+		go func() { // ends with the question
 			text := p.next()
 			id, _, _ := strings.Cut(strings.TrimPrefix(text, "2"), "[")
 			p.send("3" + id + `["` + p.sid + `",2]`)
@@ -165,14 +165,14 @@ func TestCluster_EmitWithAck(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("answers of %q, want %q", got, want)
+		t.Errorf("got answers from %q, want %q", got, want)
 	}
-	if answers, err := nodes[0].To("nobody is here").EmitWithAck(t.Context(), "who"); err != nil || len(answers) != 0 {
-		t.Errorf("%v, %v", answers, err)
+	if answers, err := nodes[0].To("an empty room").EmitWithAck(t.Context(), "who"); err != nil || len(answers) != 0 {
+		t.Errorf("an empty room: got answers %v and error %v, want none", answers, err)
 	}
 }
 
-// When the time is over, the answers that came are returned, of all nodes.
+// After the timeout, the answers received so far from all nodes are returned.
 func TestCluster_EmitWithAckTimeout(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
@@ -180,10 +180,10 @@ func TestCluster_EmitWithAckTimeout(t *testing.T) {
 	var answering sync.WaitGroup
 	defer answering.Wait()
 	timeout := 100 * time.Millisecond
-	until(t, "the one answer that comes is returned", func() bool {
-		timeout *= 2 // this machine may be slow
+	until(t, "a call that returns the one answer", func() bool {
+		timeout *= 2 // the machine may be slow
 		for i, p := range peers {
-			answering.Go(func() { // ends when the question came; waited for above
+			answering.Go(func() { // ends with the question
 				text := p.next()
 				id, _, _ := strings.Cut(strings.TrimPrefix(text, "2"), "[")
 				if i == 2 {
@@ -194,7 +194,7 @@ func TestCluster_EmitWithAckTimeout(t *testing.T) {
 		answers, err := nodes[0].To("all").Timeout(timeout).EmitWithAck(t.Context(), "who")
 		answering.Wait()
 		if !errors.Is(err, socketbridge.ErrAckTimeout) || len(answers) > 1 {
-			t.Fatalf("%v, %v", answers, err)
+			t.Fatalf("got answers %v and error %v, want at most 1 and ErrAckTimeout", answers, err)
 		}
 		return len(answers) == 1
 	})
@@ -214,32 +214,32 @@ func TestCluster_FetchSockets(t *testing.T) {
 	}
 	all, err := nodes[0].FetchSockets(t.Context())
 	if err != nil || len(all) != 3 {
-		t.Fatalf("%d sockets, %v", len(all), err)
+		t.Fatalf("all: got %d sockets and error %v, want 3", len(all), err)
 	}
 	some, err := nodes[0].To("2").FetchSockets(t.Context())
 	if err != nil || len(some) != 1 {
-		t.Fatalf("%d sockets, %v", len(some), err)
+		t.Fatalf("room 2: got %d sockets and error %v, want 1", len(some), err)
 	}
 	r := some[0]
 	var name string
 	var n int
 	var list []int
 	if err := errors.Join(r.Data("name", &name), r.Data("n", &n), r.Data("list", &list)); err != nil || name != "x" || n != 7 || len(list) != 2 {
-		t.Errorf("data %q, %d, %v, %v", name, n, list, err)
+		t.Errorf("got data %q, %d, %v and error %v, want x, 7 and a list of 2", name, n, list, err)
 	}
 	for _, key := range []string{"secret", "map", "none"} {
 		if err := r.Data(key, new(any)); !errors.Is(err, socketbridge.ErrMissingArg) {
-			t.Errorf("data %s: %v", key, err)
+			t.Errorf("data %s: got error %v, want ErrMissingArg", key, err)
 		}
 	}
 	if want := []string{r.ID(), "2", "all"}; r.ID() != peers[2].sid || !slices.Equal(r.Rooms(), want) {
-		t.Errorf("%s is in %q, want %q", r.ID(), r.Rooms(), want)
+		t.Errorf("socket %s: got rooms %q, want %q", r.ID(), r.Rooms(), want)
 	}
 	if err := errors.Join(r.Join("new"), r.Leave("all")); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{r.ID(), "2", "new"}; !slices.Equal(s.Rooms(), want) {
-		t.Errorf("in %q, want %q", s.Rooms(), want)
+		t.Errorf("after Join and Leave: got rooms %q, want %q", s.Rooms(), want)
 	}
 	if err := r.Emit("hello"); err != nil {
 		t.Fatal(err)
@@ -250,22 +250,22 @@ func TestCluster_FetchSockets(t *testing.T) {
 	want := []string{"0", "1", "2", "all", "new", peers[0].sid, peers[1].sid, peers[2].sid}
 	slices.Sort(want)
 	if err != nil || !slices.Equal(rooms, want) {
-		t.Errorf("rooms %q, %v, want %q", rooms, err, want)
+		t.Errorf("AllRooms: got %q and error %v, want %q", rooms, err, want)
 	}
 	if err := r.Disconnect(false); err != nil {
 		t.Fatal(err)
 	}
 	peers[2].expect(`1`)
-	until(t, "the socket is gone", func() bool {
+	until(t, "the socket to leave", func() bool {
 		left, err := nodes[0].To("2").FetchSockets(t.Context())
 		return err == nil && len(left) == 0
 	})
 	if _, err := r.EmitWithAck(t.Context(), "hello"); !errors.Is(err, socketbridge.ErrDisconnected) {
-		t.Errorf("a socket that has gone: %v", err)
+		t.Errorf("EmitWithAck to a disconnected socket: got error %v, want ErrDisconnected", err)
 	}
 	local, err := nodes[0].Of("/").Broadcast().Local().FetchSockets(t.Context())
 	if err != nil || len(local) != 1 || local[0].ID() != peers[0].sid {
-		t.Errorf("%v, %v", local, err)
+		t.Errorf("local: got %v and error %v, want the socket of node 0", local, err)
 	}
 }
 
@@ -285,22 +285,22 @@ func TestCluster_JoinLeaveDisconnect(t *testing.T) {
 	for i, want := range []string{"0,all,mine", "1,all,late", "2,all"} {
 		s := nodes[i].Of("/").Socket(peers[i].sid)
 		if got := strings.Join(s.Rooms()[1:], ","); got != want {
-			t.Errorf("peer %d is in %s, want %s", i, got, want)
+			t.Errorf("peer %d: got rooms %s, want %s", i, got, want)
 		}
 	}
 	if err := nodes[0].To("1").Join("fiberbridge:user:x"); !errors.Is(err, socketbridge.ErrRoomName) && err != nil {
-		t.Errorf("a room of the bridge's: %v", err)
+		t.Errorf("Join of a reserved room: got error %v, want ErrRoomName", err)
 	}
 	if err := nodes[2].Except("2").Disconnect(true); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range peers[:2] {
 		if got := p.closed(); got != transport.ForcedClose {
-			t.Errorf("closed with %s", got)
+			t.Errorf("closed with %q, want %q", got, transport.ForcedClose)
 		}
 	}
 	if nodes[2].Of("/").Socket(peers[2].sid) == nil {
-		t.Error("the excepted socket is gone")
+		t.Error("the excepted socket was disconnected too")
 	}
 }
 
@@ -316,7 +316,7 @@ func TestCluster_ServerSideEmit(t *testing.T) {
 				t.Error(err)
 			}
 			heard.add("%d %s %x %v", i, text, data, e.WantsAck())
-			if err := e.Ack("nobody waits"); err != nil {
+			if err := e.Ack("not sent"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -325,9 +325,9 @@ func TestCluster_ServerSideEmit(t *testing.T) {
 				t.Error(err)
 			}
 			if err := e.Ack(0); !errors.Is(err, socketbridge.ErrAcked) {
-				t.Errorf("a second answer: %v", err)
+				t.Errorf("second answer: got error %v, want ErrAcked", err)
 			}
-			panic("a handler that fails ends nothing else")
+			panic("a panic affects nothing else")
 		})
 	}
 	if err := nodes[0].ServerSideEmit("tell", "x", []byte{1}); err != nil {
@@ -336,7 +336,7 @@ func TestCluster_ServerSideEmit(t *testing.T) {
 	got := []string{<-heard, <-heard}
 	slices.Sort(got)
 	if want := []string{"1 x 01 false", "2 x 01 false"}; !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want %q", got, want)
 	}
 	for range 2 {
 		answers, err := nodes[1].ServerSideEmitWithAck(t.Context(), "ask")
@@ -349,22 +349,22 @@ func TestCluster_ServerSideEmit(t *testing.T) {
 			sum += 10 + v.Node
 		}
 		if err != nil || sum != 22 { // nodes 0 and 2
-			t.Errorf("%v, %v", answers, err)
+			t.Errorf("got answers %v with sum %d and error %v, want sum 22", answers, sum, err)
 		}
 	}
 	if err := nodes[0].ServerSideEmit("disconnect"); !errors.Is(err, socketbridge.ErrReservedEvent) {
-		t.Error(err)
+		t.Errorf("ServerSideEmit of a reserved name: got error %v, want ErrReservedEvent", err)
 	}
 	alone := newServer(t, socketbridge.Config{})
 	if answers, err := alone.ServerSideEmitWithAck(t.Context(), "ask"); err != nil || len(answers) != 0 {
-		t.Errorf("alone: %v, %v", answers, err)
+		t.Errorf("without an adapter: got answers %v and error %v, want none", answers, err)
 	}
 	if n, err := alone.Nodes(t.Context()); n != 1 || err != nil {
-		t.Errorf("alone: %d, %v", n, err)
+		t.Errorf("without an adapter: got %d nodes and error %v, want 1", n, err)
 	}
 }
 
-// broken is an adapter whose other end is fed by the test, and which cannot send.
+// broken is an adapter that cannot send. Tests deliver messages to its node.
 type broken struct {
 	mu   sync.Mutex
 	node adapter.Node
@@ -390,7 +390,7 @@ func (b *broken) Ask(context.Context, *adapter.Message) iter.Seq2[*adapter.Reply
 func (b *broken) Nodes(context.Context, string) (int, error) { return 0, b.err }
 
 func (b *broken) theNode(t *testing.T) (n adapter.Node) {
-	until(t, "the server runs its adapter", func() bool {
+	until(t, "the server to run its adapter", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		n = b.node
@@ -399,39 +399,39 @@ func (b *broken) theNode(t *testing.T) (n adapter.Node) {
 	return n
 }
 
-// What cannot reach other nodes reaches the sockets of this one, and says so.
+// If other nodes are unreachable, calls still reach this node's sockets and return an error.
 func TestCluster_OthersOutOfReach(t *testing.T) {
 	t.Parallel()
 	b := &broken{err: fmt.Errorf("%w: test", adapter.ErrUnknownOutcome)}
 	io := newServer(t, socketbridge.Config{Adapter: b})
 	p := join(t, io, "/")
 	if err := io.Emit("e"); !errors.Is(err, adapter.ErrUnknownOutcome) {
-		t.Errorf("Emit: %v", err)
+		t.Errorf("Emit: got error %v, want ErrUnknownOutcome", err)
 	}
 	p.expect(`2["e"]`)
 	if err := io.To(p.sid).Join("room"); !errors.Is(err, adapter.ErrUnknownOutcome) {
-		t.Errorf("Join: %v", err)
+		t.Errorf("Join: got error %v, want ErrUnknownOutcome", err)
 	}
 	all, err := io.To("room").FetchSockets(t.Context())
 	if !errors.Is(err, adapter.ErrUnknownOutcome) || len(all) != 1 {
-		t.Errorf("FetchSockets: %v, %v", all, err)
+		t.Errorf("FetchSockets: got %v and error %v, want 1 socket and ErrUnknownOutcome", all, err)
 	}
-	go func() { // ends when the question came; the answer is waited for
+	go func() { // ends with the question
 		text := p.next()
 		id, _, _ := strings.Cut(strings.TrimPrefix(text, "2"), "[")
 		p.send("3" + id + `["here"]`)
 	}()
 	answers, err := io.To("room").EmitWithAck(t.Context(), "ask")
 	if !errors.Is(err, adapter.ErrUnknownOutcome) || len(answers) != 1 {
-		t.Errorf("EmitWithAck: %v, %v", answers, err)
+		t.Errorf("EmitWithAck: got %v and error %v, want 1 answer and ErrUnknownOutcome", answers, err)
 	}
 	if err := io.To("room").Disconnect(false); !errors.Is(err, adapter.ErrUnknownOutcome) {
-		t.Errorf("Disconnect: %v", err)
+		t.Errorf("Disconnect: got error %v, want ErrUnknownOutcome", err)
 	}
 	p.expect(`1`)
 }
 
-// What other nodes send is checked: clients would close their connections over it.
+// Malformed messages of other nodes are dropped: clients would close their connections.
 func TestCluster_MalformedMessages(t *testing.T) {
 	t.Parallel()
 	b := &broken{}
@@ -455,7 +455,7 @@ func TestCluster_MalformedMessages(t *testing.T) {
 			n.Deliver(m)
 			for r := range n.Answer(t.Context(), m) {
 				if r.Kind != adapter.Counted || r.Clients != 0 {
-					t.Errorf("a reply to %s: %+v", payload.JSON, r)
+					t.Errorf("reply to %s: got %+v, want Counted with 0 clients", payload.JSON, r)
 				}
 			}
 		}
@@ -468,47 +468,47 @@ func TestCluster_MalformedMessages(t *testing.T) {
 	} {
 		n.Deliver(m)
 		for range n.Answer(t.Context(), m) {
-			t.Errorf("a reply to %+v", m)
+			t.Errorf("got a reply to %+v, want none", m)
 		}
 	}
 	s := io.Of("/").Socket(p.sid)
 	if got := s.Rooms(); len(got) != 1 {
-		t.Errorf("in %q", got)
+		t.Errorf("got rooms %q, want only the socket's own", got)
 	}
 	n.Deliver(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["good"]`)}})
 	p.expect(`2["good"]`)
 }
 
-// What is told of a socket holds no secret of its handshake.
+// The description of a socket for other nodes contains no secrets of its handshake.
 func TestCluster_DescriptionHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	b := &broken{}
 	io := newServer(t, socketbridge.Config{Adapter: b})
 	conn, err := transporttest.Connect(io, &transport.Handshake{
 		Time: time.UnixMilli(1_700_000_000_000), Path: "/socket.io/", RemoteIP: "192.0.2.1", Secure: true,
-		Header:  map[string][]string{"Authorization": {"canary"}, "User-Agent": {"browser"}, "X-Api-Key": {"canary"}, "Origin": {"https://a.example"}},
-		Query:   map[string][]string{"token": {"canary"}},
-		Cookies: map[string]string{"other": "canary"},
-		Locals:  map[string]any{"user": "canary"},
+		Header:  map[string][]string{"Authorization": {"secret"}, "User-Agent": {"browser"}, "X-Api-Key": {"secret"}, "Origin": {"https://a.example"}},
+		Query:   map[string][]string{"token": {"secret"}},
+		Cookies: map[string]string{"other": "secret"},
+		Locals:  map[string]any{"user": "secret"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &peer{t: t, conn: conn}
-	p.send(`0{"token":"canary"}`)
+	p.send(`0{"token":"secret"}`)
 	p.next()
 	var described []adapter.Socket
 	for r := range b.theNode(t).Answer(t.Context(), &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
 		described = append(described, r.Sockets...)
 	}
 	if len(described) != 1 {
-		t.Fatalf("%d sockets", len(described))
+		t.Fatalf("got %d sockets, want 1", len(described))
 	}
 	var got map[string]any
 	if err := json.Unmarshal(described[0].Handshake, &got); err != nil {
 		t.Fatal(err)
 	}
-	if text := string(described[0].Handshake); strings.Contains(text, "canary") || got["address"] != "192.0.2.1" || got["issued"] != 1.7e12 || got["xdomain"] != true {
-		t.Errorf("told: %s", text)
+	if text := string(described[0].Handshake); strings.Contains(text, "secret") || got["address"] != "192.0.2.1" || got["issued"] != 1.7e12 || got["xdomain"] != true {
+		t.Errorf("got handshake %s, want address, issued and xdomain, without secrets", text)
 	}
 }

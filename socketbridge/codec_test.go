@@ -18,7 +18,7 @@ func TestPlainCodec_Decode(t *testing.T) {
 		name, namespace string
 		acks, binary    bool
 		frame           string
-		want            string // the packet's name, type and ID, and data
+		want            string // the packet's name, type, ID and data
 		attachment      bool
 	}{
 		{name: "event", frame: `["chat","hi",{"a":[1]}]`, want: `chat 2 ["chat","hi",{"a":[1]}]`},
@@ -31,19 +31,19 @@ func TestPlainCodec_Decode(t *testing.T) {
 		{name: "no name", frame: `[]`, want: "message 2 " + raw, attachment: true},
 		{name: "a number first", frame: `[1,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "cut off", frame: `["chat"`, want: "message 2 " + raw, attachment: true},
-		{name: "more behind it", frame: `["chat"]["x"]`, want: "message 2 " + raw, attachment: true},
+		{name: "data after the event", frame: `["chat"]["x"]`, want: "message 2 " + raw, attachment: true},
 		{name: "a reserved name", frame: `["connect"]`, want: "message 2 " + raw, attachment: true},
 		{name: "too deep", frame: `["x",` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]`, want: "message 2 " + raw, attachment: true},
 		{name: "an object", frame: `{"event":"chat"}`, want: "message 2 " + raw, attachment: true},
-		{name: "Socket.IO spoken by mistake", frame: `2["chat"]`, want: "message 2 " + raw, attachment: true},
-		{name: "a packet type smuggled in", frame: `[/x,["chat"]`, want: "message 2 " + raw, attachment: true},
+		{name: "a Socket.IO packet", frame: `2["chat"]`, want: "message 2 " + raw, attachment: true},
+		{name: "a namespace prefix", frame: `[/x,["chat"]`, want: "message 2 " + raw, attachment: true},
 
 		{name: "event that wants an answer", acks: true, frame: `[7, "chat",1]`, want: `chat 2 #7 [ "chat",1]`},
 		{name: "answer", acks: true, frame: `[-7,"yes",2]`, want: ` 3 #7 ["yes",2]`},
 		{name: "empty answer", acks: true, frame: `[-7]`, want: ` 3 #7 []`},
-		{name: "event beside acks", acks: true, frame: `["chat"]`, want: `chat 2 ["chat"]`},
+		{name: "event without an ID", acks: true, frame: `["chat"]`, want: `chat 2 ["chat"]`},
 		{name: "number alone", acks: true, frame: `[7]`, want: "message 2 " + raw, attachment: true},
-		{name: "number nought", acks: true, frame: `[0,"chat"]`, want: "message 2 " + raw, attachment: true},
+		{name: "number zero", acks: true, frame: `[0,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "number too long", acks: true, frame: `[1234567890123456,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "fraction", acks: true, frame: `[1.5,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "number and no name", acks: true, frame: `[1,2]`, want: "message 2 " + raw, attachment: true},
@@ -55,7 +55,7 @@ func TestPlainCodec_Decode(t *testing.T) {
 			}
 			frame := []byte(tt.frame)
 			p := plainCodec{namespace: tt.namespace, acks: tt.acks}.decode(&siopacket.Decoder{}, transport.Message{Binary: tt.binary, Data: frame})
-			clear(frame) // what is kept must be a copy
+			clear(frame) // the packet must hold copies
 			got := string(p.Name) + " " + string('0'+byte(p.Type)) + " "
 			if p.HasID {
 				got += "#" + json.Number(itoa(p.ID)).String() + " "
@@ -64,14 +64,14 @@ func TestPlainCodec_Decode(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 			if p.Namespace != tt.namespace {
-				t.Errorf("namespace %q", p.Namespace)
+				t.Errorf("got namespace %q, want %q", p.Namespace, tt.namespace)
 			}
 			if !tt.attachment {
 				if len(p.Attachments) != 0 {
-					t.Errorf("attachments %q", p.Attachments)
+					t.Errorf("got attachments %q, want none", p.Attachments)
 				}
 			} else if len(p.Attachments) != 1 || string(p.Attachments[0]) != tt.frame {
-				t.Errorf("raw bytes %q", p.Attachments)
+				t.Errorf("got attachments %q, want the raw frame %q", p.Attachments, tt.frame)
 			}
 		})
 	}
@@ -115,10 +115,10 @@ func TestPlainCodec_Encode(t *testing.T) {
 				before := bytes.Clone(msgs[0].Data)
 				typ, m, err := plainCodec{namespace: namespace, acks: tt.acks}.encode(msgs)
 				if err != nil || typ != tt.typ || string(m.Data) != tt.want || m.Binary != tt.binary {
-					t.Errorf("got %d %q (binary %t), %v", typ, m.Data, m.Binary, err)
+					t.Errorf("got type %d, %q (binary %t) and error %v, want type %d, %q (binary %t)", typ, m.Data, m.Binary, err, tt.typ, tt.want, tt.binary)
 				}
 				if !bytes.Equal(before, msgs[0].Data) {
-					t.Error("what many clients share was changed")
+					t.Error("encode changed the messages, which are shared by all receivers")
 				}
 			})
 		}
@@ -128,12 +128,12 @@ func TestPlainCodec_Encode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := (plainCodec{namespace: "/"}).encode(msgs); !errors.Is(err, ErrNoAcks) {
-		t.Errorf("an event that wants an answer: %v", err)
+		t.Errorf("an event that wants an answer, without acks: got error %v, want ErrNoAcks", err)
 	}
 }
 
-// FuzzPlainDecode: any frame is one packet of this namespace, an event or an
-// answer that was asked for, and never a packet that a client may not send here.
+// FuzzPlainDecode checks that every frame decodes to one packet of its namespace, either
+// an event or an answer, and never to a packet type that a plain client may not send.
 func FuzzPlainDecode(f *testing.F) {
 	for _, s := range []string{`["chat",1]`, `hello`, `[7,"chat"]`, `[-7]`, `[`, `["`, `2["x"]`, `[/a,["x"]`, `0`, `["connect"]`, `[-`, `[1,`} {
 		f.Add([]byte(s), true, false)
@@ -144,7 +144,7 @@ func FuzzPlainDecode(f *testing.F) {
 			d := siopacket.Decoder{}
 			p := plainCodec{namespace: namespace, acks: acks}.decode(&d, transport.Message{Binary: binary, Data: frame})
 			if p.Namespace != namespace || d.Pending() {
-				t.Fatalf("%q went to %q", frame, p.Namespace)
+				t.Fatalf("%q became a packet of namespace %q, want %q", frame, p.Namespace, namespace)
 			}
 			switch {
 			case p.Type == siopacket.Event && len(p.Name) > 0 && !siopacket.Reserved(string(p.Name)):
@@ -153,10 +153,10 @@ func FuzzPlainDecode(f *testing.F) {
 				t.Fatalf("%q became a packet of type %d named %q", frame, p.Type, p.Name)
 			}
 			if p.HasID && !acks {
-				t.Fatalf("%q wants an answer", frame)
+				t.Fatalf("%q has an ID, want none without acks", frame)
 			}
 			if !json.Valid(p.Data) {
-				t.Fatalf("%q became %q", frame, p.Data)
+				t.Fatalf("%q has data %q, want valid JSON", frame, p.Data)
 			}
 		}
 	})

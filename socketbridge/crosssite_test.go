@@ -24,8 +24,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// elsewhere serves a page with the official client on a port of its own, and returns
-// the port. By which name a browser comes there decides what origin the page is of.
+// elsewhere serves a page with the official client on another port and returns the port.
+// The host name that a browser uses decides the page's origin.
 func elsewhere(t *testing.T, secure *tls.Config) (port string) {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join(nodetest.Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js"))
@@ -39,7 +39,7 @@ func elsewhere(t *testing.T, secure *tls.Config) (port string) {
 	})
 	ln := listenOn(t, secure)
 	served := make(chan error, 1)
-	go func() { served <- app.Listener(ln) }() // received at the test's end
+	go func() { served <- app.Listener(ln) }() // received at the end of the test
 	t.Cleanup(func() {
 		if err := app.ShutdownWithTimeout(20 * time.Second); err != nil {
 			t.Error(err)
@@ -67,7 +67,7 @@ func listenOn(t *testing.T, secure *tls.Config) net.Listener {
 	return ln
 }
 
-// selfSigned is a certificate that browsers take when they are told to.
+// selfSigned returns a self-signed certificate, for browsers that ignore certificate errors.
 func selfSigned(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -83,15 +83,15 @@ func selfSigned(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}}
 }
 
-// attempt is how a page of another origin fared.
+// attempt is the result of a connection from a page of another origin.
 type attempt struct {
 	Error     string
 	Transport string
 	Count     int
 }
 
-// try connects a page's official client, as the how-to for another origin says, and
-// calls the counter.
+// try connects a page's official client as the guide for other origins says, and calls
+// the counter.
 func try(page *nodetest.Page, url string, transports []string) attempt {
 	var got attempt
 	page.Eval(`
@@ -110,7 +110,7 @@ func try(page *nodetest.Page, url string, transports []string) attempt {
 	return got
 }
 
-// crossSiteWays are the ways that a page may take, with the transport they end on.
+// crossSiteWays are the transports that a page can use, with the one it ends up on.
 var crossSiteWays = []struct {
 	transports []string
 	want       string
@@ -120,8 +120,8 @@ var crossSiteWays = []struct {
 	{[]string{"polling", "websocket"}, "websocket"},
 }
 
-// TestB9_AnotherOriginInTheBrowser: pages of another port, which is another origin of
-// the same site, and of another site, each listed or not, over each transport.
+// TestB9_AnotherOriginInTheBrowser connects pages of another port, which is another origin
+// of the same site, and of another site, each listed or not, over each transport.
 func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -136,13 +136,13 @@ func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 	})
 	s.serve()
 	browser := n.Browser(t)
-	browser.Open(s.url) // the browser has a session there, with a cookie that is SameSite=Lax
+	browser.Open(s.url) // gives the browser a session with a SameSite=Lax cookie
 
 	count := 10
 	for _, tt := range []struct {
 		name, origin string
 		allowed      bool
-		cookie       bool // travels: it is the same site
+		cookie       bool // whether the cookie is sent, as it is the same site
 	}{
 		{"a port of the same host, listed", "http://127.0.0.1:" + port, true, true},
 		{"a port of the same host, not listed", "http://127.0.0.1:" + stranger, false, true},
@@ -157,33 +157,33 @@ func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 			got := try(page, s.url, way.transports)
 			if !tt.allowed {
 				if got.Error == "" {
-					t.Errorf("%s: it is not refused: %+v", name, got)
+					t.Errorf("%s: got %+v, want the connection refused", name, got)
 				}
 				continue
 			}
-			want := 1 // of a session of its own: no cookie came, and none is kept
+			want := 1 // of a new session: no cookie is sent or stored
 			if tt.cookie {
 				count++
 				want = count
 			}
 			if got.Error != "" || got.Transport != way.want || got.Count != want {
-				t.Errorf("%s: %+v, want %d over %s", name, got, want, way.want)
+				t.Errorf("%s: got %+v, want count %d over %s", name, got, want, way.want)
 			}
 		}
-		for range page.Waiting("error") { // a request too many after the goodbye is none
+		for range page.Waiting("error") { // a request sent after the disconnect may fail
 			if text := page.MustNext("error"); tt.allowed && strings.Contains(text, "CORS") {
-				t.Errorf("%s: %s", tt.name, text)
+				t.Errorf("%s: the page reports %s", tt.name, text)
 			}
 		}
 		page.Close()
 	}
 }
 
-// TestB9_ForeignPagesReachNoHandler: whatever a page that is not listed makes the
-// browser send is refused, with the session's cookie on it and even when the page knows
-// the connection's ID; and the same from a listed page works. Two pages try: one of the
-// same site, with whose requests every cookie travels, and one of another site, to
-// which the session's cookie is open, as it is SameSite=None. (Row 2 of docs/security.md)
+// TestB9_ForeignPagesReachNoHandler checks that every kind of request from a page that is
+// not listed is refused, even with the session's cookie and a known connection ID. The
+// same requests from a listed page succeed. Two pages try: one of the same site, whose
+// requests carry every cookie, and one of another site, whose requests carry the session's
+// cookie because it is SameSite=None. (Row 2 of docs/security.md)
 func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -204,7 +204,7 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	})
 	ln := listenOn(t, secure)
 	s.url = "https://" + ln.Addr().String()
-	go func() { _ = s.app.Listener(ln) }() // the site's end waits for it
+	go func() { _ = s.app.Listener(ln) }() // the shutdown of the site waits for it
 
 	browser := n.Browser(t).NewContext(map[string]any{"ignoreHTTPSErrors": true})
 	victim := browser.Open(s.url)
@@ -218,37 +218,37 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	var readable string
 	victim.Eval(`return document.cookie`, nil, &readable)
 	if got := browser.Cookies(s.url); len(got) != 1 || got[0].Name != "__Host-session" || !got[0].HTTPOnly || !got[0].Secure || got[0].SameSite != "None" || readable != "" {
-		t.Errorf("the browser has %+v, of which scripts see %q", got, readable)
+		t.Errorf("got cookies %+v and %q for scripts, want one Secure, HttpOnly, SameSite=None __Host-session and nothing for scripts", got, readable)
 	}
 
 	for _, attacker := range []struct {
 		origin string
-		window string                 // that forms are sent to
-		cookie func(name string) bool // has to be there, or the attempt shows nothing
+		window string                 // target of forms
+		cookie func(name string) bool // reports whether the cookie must be sent, or the attempt shows nothing
 	}{
 		{"https://127.0.0.1:" + stranger, "frame", func(string) bool { return true }},
-		// Chromium blocks what it calls third-party cookies here, but for new windows.
+		// Chromium blocks third-party cookies here, except in new windows.
 		{"https://localhost:" + stranger, "_blank", func(name string) bool { return strings.HasPrefix(name, "form") }},
 	} {
 		var names []string
 		page := browser.Open(attacker.origin)
 		page.Eval(attackScript, map[string]string{"site": s.url, "sid": sid, "window": attacker.window, "by": attacker.origin}, &names)
 		if len(names) != 15 {
-			t.Fatalf("only %q were tried", names)
+			t.Fatalf("got attempts %q, want 15", names)
 		}
 		for _, name := range names {
 			for _, a := range seen.of(t, name+" by "+attacker.origin) {
 				switch {
 				case a.status != 403:
-					t.Errorf("%s by %s: %s was answered with %d", name, attacker.origin, a.method, a.status)
+					t.Errorf("%s by %s: %s got status %d, want 403", name, attacker.origin, a.method, a.status)
 				case a.method != "OPTIONS" && !a.cookie && attacker.cookie(name):
-					t.Errorf("%s by %s came without the cookie, and shows nothing", name, attacker.origin)
+					t.Errorf("%s by %s came without the cookie: the test shows nothing", name, attacker.origin)
 				}
 			}
 		}
 	}
 	if got := s.io.Stats().Connections; got != connections {
-		t.Errorf("there are %d connections, not %d", got, connections)
+		t.Errorf("got %d connections, want %d", got, connections)
 	}
 	var after struct {
 		Connected bool
@@ -256,19 +256,19 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	}
 	victim.Eval(`return { connected: socket.connected, count: await socket.emitWithAck("count") };`, nil, &after)
 	if !after.Connected || after.Count != 11 {
-		t.Errorf("the victim's socket: %+v", after)
+		t.Errorf("the victim's socket: got %+v, want it connected with count 11", after)
 	}
 
 	friend := browser.Open("https://127.0.0.1:" + port)
 	for i, way := range crossSiteWays {
 		if got := try(friend, s.url, way.transports); got.Error != "" || got.Count != 12+i {
-			t.Errorf("the listed page, over %s: %+v", way.want, got)
+			t.Errorf("the listed page over %s: got %+v, want count %d", way.want, got, 12+i)
 		}
 	}
 	victim.Eval(`socket.disconnect()`, nil, nil)
 }
 
-// attackScript makes requests in all ways that a page has, named in the query, and
+// attackScript makes every kind of request that a page can make, named in the query, and
 // returns the names.
 const attackScript = `
 	const names = [], engine = arg.site + "/socket.io/", ws = engine.replace("https", "wss");
@@ -305,7 +305,7 @@ const attackScript = `
 		await new Promise((done) => { const socket = new WebSocket(url(ws, name, query)); socket.onopen = socket.onclose = done; });
 	return names;`
 
-// attacks notes the requests whose query names an attack.
+// attacks records the requests whose query names an attack.
 type attacks struct {
 	mu   sync.Mutex
 	seen map[string][]attack
@@ -328,7 +328,7 @@ func (a *attacks) note(c *fiber.Ctx) error {
 	return err
 }
 
-// of returns what was noted of an attack, and waits for it: a beacon takes its time.
+// of waits for the requests of an attack and returns them. A beacon arrives late.
 func (a *attacks) of(t *testing.T, name string) []attack {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -339,7 +339,7 @@ func (a *attacks) of(t *testing.T, name string) []attack {
 			return got
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s did not arrive", name)
+			t.Fatalf("the request of %s did not arrive within 20 s", name)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package socketbridge_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// deviceList is what the browser is told of its user's devices.
+// deviceList returns the devices of the agent's user.
 func (a *agent) deviceList() (list []fibersession.Device) {
 	a.t.Helper()
 	if err := json.Unmarshal([]byte(a.get("/devices")), &list); err != nil {
@@ -23,7 +22,7 @@ func (a *agent) deviceList() (list []fibersession.Device) {
 	return list
 }
 
-// current is the ID of the browser's own device.
+// current returns the ID of the agent's own device.
 func (a *agent) current() string {
 	a.t.Helper()
 	for _, d := range a.deviceList() {
@@ -31,25 +30,25 @@ func (a *agent) current() string {
 			return d.ID
 		}
 	}
-	a.t.Fatal("the browser is none of its user's devices")
+	a.t.Fatal("the agent is not among its user's devices")
 	return ""
 }
 
-// loggedOut waits until the server has disconnected the sockets. A poller whose next
-// request comes just then is told by its answer: the connection is no more.
+// loggedOut waits until the server has disconnected the sockets. A polling client that
+// sends a request at that moment gets an error response and reports a transport error.
 func loggedOut(t testing.TB, who string, sockets ...*nodetest.Client) {
 	t.Helper()
 	for _, c := range sockets {
 		switch got := c.MustNext(nodetest.Disconnected).String(); got {
 		case `["io server disconnect"]`, `["transport error"]`:
 		default:
-			t.Errorf("%s: disconnected because of %s", who, got)
+			t.Errorf("%s: disconnect reason %s, want io server disconnect", who, got)
 		}
 	}
 }
 
-// N14: a person lists the devices that are logged in, ends one, and ends all others;
-// their sockets end with them, nobody else's do.
+// N14: a user lists the logged-in devices, ends one of them, and ends all others. Their
+// sockets are disconnected, and no others.
 func TestN14_DevicesAreListedAndEnded(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -67,34 +66,34 @@ func TestN14_DevicesAreListedAndEnded(t *testing.T) {
 
 		list := phone.deviceList()
 		if len(list) != 3 {
-			t.Fatalf("ann has %d devices, want 3", len(list))
+			t.Fatalf("got %d devices, want 3", len(list))
 		}
 		for _, d := range list {
 			if d.Address != "127.0.0.1" || d.UserAgent != "Go-http-client/1.1" || d.LastSeen.Before(d.Created) || d.ID == "" {
-				t.Errorf("%+v", d)
+				t.Errorf("got device %+v, want an ID, address 127.0.0.1, the client's user agent and plausible times", d)
 			}
 		}
 		if _, status, _ := bob.try("POST", "/end/"+phone.current()); status != 500 {
-			t.Errorf("bob ends ann's device: %d", status)
+			t.Errorf("ending another user's device: got status %d, want 500", status)
 		}
 		desk.post("/end/" + phone.current())
 		loggedOut(t, "the phone", ofPhone...)
-		equal(t, "how many others were ended", desk.post("/end-others"), "1")
+		equal(t, "number of other devices ended", desk.post("/end-others"), "1")
 		loggedOut(t, "the tablet", ofTablet...)
 		if list := desk.deviceList(); len(list) != 1 || !list[0].Current {
-			t.Errorf("left are %+v", list)
+			t.Errorf("got devices %+v, want the current one", list)
 		}
 		for who, sockets := range map[string][]*nodetest.Client{`"ann"`: ofDesk, `"bob"`: ofBob} {
 			for _, c := range sockets {
-				equal(t, "who stays", call(t, c, "whoami"), who)
+				equal(t, "user of a remaining socket", call(t, c, "whoami"), who)
 			}
 		}
 	})
 }
 
-// N3: logged out everywhere, by user: when EndAll has returned no socket of the user is
-// connected, none comes back, and the cookies open nothing; by session: the same for
-// one browser alone.
+// N3: logout everywhere. When EndAll for a user has returned, no socket of the user is
+// connected, none reconnects, and the cookies are worthless. Destroy does the same for one
+// session only.
 func TestN3_LogOutEverywhere(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -106,7 +105,7 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 			if _, err := s.sessions.EndAll(c.UserContext(), "ann"); err != nil {
 				return err
 			}
-			return c.JSON(s.io.User("ann").Online()) // at this very moment
+			return c.JSON(s.io.User("ann").Online()) // as soon as EndAll has returned
 		})
 		s.serve()
 		phone, desk, bob := s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("bob")
@@ -116,25 +115,25 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 		ofBob := bob.connect(n, "/", always)
 		cookies := []string{phone.sessionID(), desk.sessionID()}
 
-		equal(t, "ann is online when EndAll has returned", bob.post("/end-all-and-look"), "false")
+		equal(t, "whether ann is online after EndAll", bob.post("/end-all-and-look"), "false")
 		loggedOut(t, "the phone", ofPhone...)
 		loggedOut(t, "the desk", ofDesk...)
 		for _, id := range cookies {
 			thief := s.agent()
 			thief.plant("session", id)
-			equal(t, "who comes with an old cookie", thief.get("/who"), "")
-			equal(t, "and by socket", call(t, thief.connect(n, "/", nodetest.Options{}), "whoami"), `""`)
+			equal(t, "user over HTTP with an old cookie", thief.get("/who"), "")
+			equal(t, "user of a socket with an old cookie", call(t, thief.connect(n, "/", nodetest.Options{}), "whoami"), `""`)
 		}
-		equal(t, "bob", call(t, ofBob, "whoami"), `"bob"`)
+		equal(t, "user of another session's socket", call(t, ofBob, "whoami"), `"user of another session's socket"`)
 
 		tab, other := bob.connect(n, "/", always), s.loggedIn("bob").connect(n, "/", always)
 		bob.post("/destroy")
 		loggedOut(t, "bob's browser", ofBob, tab)
-		equal(t, "bob's other browser", call(t, other, "whoami"), `"bob"`)
+		equal(t, "user in bob's other browser", call(t, other, "whoami"), `"bob"`)
 	})
 }
 
-// N15: two apps on one Redis, side by side, with the same users and room names.
+// N15: two apps with the same users and room names share a Redis without interfering.
 func TestN15_TwoAppsSideBySide(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -154,28 +153,29 @@ func TestN15_TwoAppsSideBySide(t *testing.T) {
 
 	customer.post("/lobby")
 	customer.post("/tell/ann")
-	equal(t, "in the shop", inShop.MustNext("lobby").String(), `["shop:"]`)
-	equal(t, "ann in the shop", inShop.MustNext("told").String(), `["ann"]`)
+	equal(t, "lobby event in the shop", inShop.MustNext("lobby").String(), `["shop:"]`)
+	equal(t, "user event in the shop", inShop.MustNext("told").String(), `["ann"]`)
 	customer.post("/end-all/ann")
 	loggedOut(t, "the shop", inShop)
-	equal(t, "the blog", call(t, inBlog, "whoami"), `"ann"`)
+	equal(t, "user in the blog", call(t, inBlog, "whoami"), `"ann"`)
 
 	again := shop.loggedIn("ann")
 	inShop = again.connect(n, "/", nodetest.Options{})
 	again.post("/reset")
-	inShop.Emit("whoami") // the next event finds that there is no session any more
+	inShop.Emit("whoami") // the next event finds no session
 	loggedOut(t, "the shop after its reset", inShop)
-	equal(t, "the blog", call(t, inBlog, "whoami"), `"ann"`)
+	equal(t, "user in the blog after the reset", call(t, inBlog, "whoami"), `"ann"`)
 	if list := author.deviceList(); len(list) != 1 {
-		t.Errorf("ann's devices in the blog: %+v", list)
+		t.Errorf("got devices %+v in the blog, want 1", list)
 	}
-	if inBlog.Waiting("lobby")+inBlog.Waiting("told") > 0 {
-		t.Error("the blog heard of the shop")
+	if got := inBlog.Waiting("lobby") + inBlog.Waiting("told"); got > 0 {
+		t.Errorf("the blog got %d events of the shop, want 0", got)
 	}
 }
 
-// Presence with real clients: a user comes with the first socket and goes some time
-// after the last; tabs, devices, namespaces and pages that are loaded again are no news.
+// Presence with real clients: a user goes online with the first socket and offline some
+// time after the last one. Further tabs, devices, namespaces and page reloads are not
+// reported.
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -198,11 +198,11 @@ func TestPresence(t *testing.T) {
 			guest := s.agent()
 			guest.post("/visit")
 			late := guest.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-			guest.post("/login/bob") // with no reconnect
+			guest.post("/login/bob") // without a reconnect
 			told.expect(t, "bob true")
 			if grace == time.Hour {
 				third.Close()
-				third = desk.connect(n, "/", nodetest.Options{}) // a page that is loaded again
+				third = desk.connect(n, "/", nodetest.Options{}) // a page reload
 				call(t, third, "whoami")
 				guest.post("/login/cleo")
 				told.expect(t, "cleo true")
@@ -212,17 +212,17 @@ func TestPresence(t *testing.T) {
 				}
 				got := map[string]bool{<-told: true, <-told: true, <-told: true}
 				if !got["ann false"] || !got["bob false"] || !got["cleo false"] || len(told) > 0 {
-					t.Errorf("at the end: %v, and %d more", got, len(told))
+					t.Errorf("after Shutdown: got %v and %d more, want each user offline once", got, len(told))
 				}
 				return
 			}
 			third.Cut()
 			told.expect(t, "ann false")
-			guest.post("/logout") // the socket stays, and is nobody's
+			guest.post("/logout") // the socket stays, without a user
 			told.expect(t, "bob false")
-			equal(t, "it stays", call(t, late, "whoami"), `""`)
+			equal(t, "user after logout", call(t, late, "whoami"), `""`)
 			if len(told) > 0 {
-				t.Errorf("told too much: %s", fmt.Sprint(<-told))
+				t.Errorf("got another call %q, want none", <-told)
 			}
 		})
 	}

@@ -73,7 +73,7 @@ func TestPacketMiddlewares(t *testing.T) {
 	c.send(`23["drop"]`)
 	happened.expect(t, "first drop []", "after <nil>")
 
-	// An error does not disconnect, and neither it nor a dropped event is answered.
+	// An error does not disconnect. Neither the failed nor the dropped event is answered.
 	c.send(`24["pass"]`)
 	c.expect(`34["ok"]`)
 }
@@ -147,7 +147,7 @@ func TestConnectMiddlewares(t *testing.T) {
 		name, auth, want string
 		after            string
 	}{
-		{"a ConnectError tells why", `{"token":"bad"}`, `4/admin,{"data":{"retry":false},"message":"who are you?"}`, "after who are you?"},
+		{"a ConnectError is sent", `{"token":"bad"}`, `4/admin,{"data":{"retry":false},"message":"who are you?"}`, "after who are you?"},
 		{"no auth", ``, `4/admin,{"data":{"retry":false},"message":"who are you?"}`, "after who are you?"},
 		{"another error keeps its text", `{"token":"internal"}`, forbidden, "after secret"},
 		{"not calling Next refuses", `{"token":"silent"}`, forbidden, "after <nil>"},
@@ -162,10 +162,10 @@ func TestConnectMiddlewares(t *testing.T) {
 			if tt.after != "" {
 				happened.expect(t, tt.after)
 			}
-			// The refusal ends nothing but this attempt.
+			// The connection stays usable after a refusal.
 			c.send(`0/admin,{"token":"good"}`)
 			if got := c.next(); got[:len(`0/admin,{"sid"`)] != `0/admin,{"sid"` {
-				t.Fatal(got)
+				t.Fatalf("CONNECT was answered with %s, want a sid", got)
 			}
 			c.expect(`2/admin,["early"]`)
 			happened.expect(t, "first", "after <nil>", "connected admin [admins]")
@@ -186,12 +186,12 @@ func TestUnknownNamespace(t *testing.T) {
 	}
 	c.join("/")
 	if st := io.Stats(); st.Sockets != 1 {
-		t.Errorf("%+v", st)
+		t.Errorf("got %d sockets, want 1", st.Sockets)
 	}
 }
 
-// Who joins a namespace again and again does not have more handlers run than who stays in
-// as many as it may.
+// A client that joins and leaves a namespace again and again cannot have more handlers
+// running than one that stays in the maximum number of namespaces.
 func TestMaxNamespaces_SocketsThatEnd(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -206,13 +206,13 @@ func TestMaxNamespaces_SocketsThatEnd(t *testing.T) {
 	c.send("0")
 	c.expect(`4{"data":{"code":"too_many","message":"too many namespaces"},"message":"too many namespaces"}`)
 	close(hold)
-	until(t, "the client may join", func() bool {
+	until(t, "the client to be allowed to join", func() bool {
 		c.send("0")
 		return strings.HasPrefix(c.next(), `0{"sid"`)
 	})
 }
 
-// TestProtocolViolations: each closes its own connection, and nothing else.
+// TestProtocolViolations checks that a violation closes its own connection and no other.
 func TestProtocolViolations(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -227,7 +227,7 @@ func TestProtocolViolations(t *testing.T) {
 	bystander := join(t, io, "/")
 	for _, tt := range []struct {
 		name string
-		send []string // the last one is refused; "b:" begins a binary message
+		send []string // the last message is refused; "b:" marks a binary one
 	}{
 		{"event before CONNECT", []string{`2["never"]`}},
 		{"ack before CONNECT", []string{`31[]`}},
@@ -252,8 +252,8 @@ func TestProtocolViolations(t *testing.T) {
 		{"broken JSON", []string{"0", `2["never",`}},
 		{"bytes after the packet", []string{"0", `2["never"]x`}},
 		{"invalid UTF-8", []string{"0", "2[\"never\",\"\xff\"]"}},
-		{"text inside of attachments", []string{"0", `51-["never",{"_placeholder":true,"num":0}]`, `2["never"]`}},
-		{"attachment that nobody awaits", []string{"0", "b:xx"}},
+		{"text between attachments", []string{"0", `51-["never",{"_placeholder":true,"num":0}]`, `2["never"]`}},
+		{"unexpected attachment", []string{"0", "b:xx"}},
 		{"too many attachments", []string{"0", `511-["never"]`}},
 		{"attachments without number", []string{"0", `5-["never"]`}},
 		{"placeholder out of range", []string{"0", `51-["never",{"_placeholder":true,"num":1}]`}},
@@ -270,14 +270,14 @@ func TestProtocolViolations(t *testing.T) {
 					err = c.conn.Text(text)
 				}
 				if last := i == len(tt.send)-1; last != (err != nil) {
-					t.Fatalf("%q: %v", text, err)
+					t.Fatalf("message %d, %q: got error %v, want an error only for the last one", i, text, err)
 				}
 				if text == "0" && i == 0 && err == nil {
 					c.next()
 				}
 			}
 			if reason := c.closed(); reason != transport.ParseError {
-				t.Errorf("reason %q", reason)
+				t.Errorf("closed with %q, want %q", reason, transport.ParseError)
 			}
 			bystander.send(`20["error"]`)
 			bystander.expect(`30["an ordinary name"]`)
@@ -293,7 +293,7 @@ func TestProtocolViolations(t *testing.T) {
 		c.send("0/b,")
 		c.expect(`4/b,{"data":{"code":"too_many","message":"too many namespaces"},"message":"too many namespaces"}`)
 	})
-	t.Run("an ack that nobody awaits is ignored", func(t *testing.T) {
+	t.Run("an unexpected ack is ignored", func(t *testing.T) {
 		c := join(t, io, "/")
 		c.send(`399["x"]`)
 		c.send(`20["error"]`)
@@ -310,24 +310,24 @@ func TestTimeouts(t *testing.T) {
 			time.Sleep(45*time.Second - time.Millisecond)
 			synctest.Wait()
 			if reason, _ := c.conn.Reason(); reason != "" {
-				t.Fatalf("closed too soon: %s", reason)
+				t.Fatalf("closed with %q before the timeout", reason)
 			}
 			time.Sleep(time.Millisecond)
 			if reason := c.closed(); reason != transport.ForcedClose {
-				t.Error(reason)
+				t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 			}
 		})
 	})
-	t.Run("one that left its last namespace too", func(t *testing.T) {
+	t.Run("a client that left its last namespace is closed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			io := newServer(t, socketbridge.Config{})
 			c := join(t, io, "/")
-			time.Sleep(time.Hour) // joined: it may stay
+			time.Sleep(time.Hour) // no timeout while it is in a namespace
 			c.send("1")
 			synctest.Wait()
 			time.Sleep(45 * time.Second)
 			if reason := c.closed(); reason != transport.ForcedClose {
-				t.Error(reason)
+				t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 			}
 		})
 	})
@@ -342,11 +342,11 @@ func TestTimeouts(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			if reason := c.closed(); reason != transport.ParseError {
-				t.Error(reason)
+				t.Errorf("closed with %q, want %q", reason, transport.ParseError)
 			}
 		})
 	})
-	t.Run("a whole binary packet stops the clock", func(t *testing.T) {
+	t.Run("a complete binary packet has no timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			io := newServer(t, socketbridge.Config{})
 			io.On("e", func(p *socketbridge.Packet) error {
@@ -363,19 +363,19 @@ func TestTimeouts(t *testing.T) {
 			}
 			c.expect(`61-7[{"_placeholder":true,"num":0}]`)
 			if m := c.nextMessage(); !m.Binary || string(m.Data) != "one" {
-				t.Errorf("%v %q", m.Binary, m.Data)
+				t.Errorf("got binary %v and %q, want a binary message %q", m.Binary, m.Data, "one")
 			}
 			time.Sleep(time.Hour)
 			synctest.Wait()
 			if reason, _ := c.conn.Reason(); reason != "" {
-				t.Errorf("closed: %s", reason)
+				t.Errorf("closed with %q, want an open connection", reason)
 			}
 		})
 	})
 }
 
-// TestD13_Panics: a panic in any callback ends what it belongs to, not the process,
-// and its text stays on the server.
+// TestD13_Panics checks that a panic in any callback fails only its own event or attempt,
+// does not crash the process, and that its text is not sent to the client.
 func TestD13_Panics(t *testing.T) {
 	t.Parallel()
 	const internal = `[{"error":{"code":"internal_error","message":"internal error"}}]`
@@ -459,7 +459,7 @@ func TestHandlersRunInOrder(t *testing.T) {
 	got := make(chan int, n)
 	io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: -1, MaxInbox: 8}})
 	io.OnConnection(func(s *socketbridge.Socket) {
-		time.Sleep(time.Millisecond) // events must not overtake this
+		time.Sleep(time.Millisecond) // events must wait for the connection handler
 		s.On("n", func(p *socketbridge.Packet) error {
 			var i int
 			err := p.Bind(&i)
@@ -473,7 +473,7 @@ func TestHandlersRunInOrder(t *testing.T) {
 	}
 	for i := range n {
 		if g := <-got; g != i {
-			t.Fatalf("event %d came as number %d", g, i)
+			t.Fatalf("got event %d, want %d", g, i)
 		}
 	}
 }
@@ -483,7 +483,7 @@ func TestConcurrency(t *testing.T) {
 	const width = 4
 	io := newServer(t, socketbridge.Config{Concurrency: width})
 	meet := make(chan struct{})
-	io.On("meet", func(p *socketbridge.Packet) error { // returns when width handlers are in it
+	io.On("meet", func(p *socketbridge.Packet) error { // returns when handlers run concurrently
 		select {
 		case meet <- struct{}{}:
 		case <-meet:
@@ -501,12 +501,12 @@ func TestConcurrency(t *testing.T) {
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Errorf("got %v", got)
+		t.Errorf("got answers %v, want %v", got, want)
 	}
 }
 
-// TestD15_NoLockIsHeldWhileHandlersRun calls what a user may call, inside of every
-// callback, of every other.
+// TestD15_NoLockIsHeldWhileHandlersRun calls everything that an app may call from within
+// every callback.
 func TestD15_NoLockIsHeldWhileHandlersRun(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -553,6 +553,6 @@ func TestD15_NoLockIsHeldWhileHandlersRun(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("something waits for ever")
+		t.Fatal("no disconnect within 20 s: a callback is blocked")
 	}
 }

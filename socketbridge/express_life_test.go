@@ -23,12 +23,12 @@ func rawID(t testing.TB, a *agent) string {
 	text, err := url.QueryUnescape(strings.TrimPrefix(a.cookie(), "connect.sid="))
 	id, _, ok := strings.Cut(strings.TrimPrefix(text, "s:"), ".")
 	if err != nil || !ok || !strings.HasPrefix(text, "s:") {
-		t.Fatalf("the agent's cookies are %q", a.cookie())
+		t.Fatalf("got cookies %q, want a signed connect.sid", a.cookie())
 	}
 	return id
 }
 
-// stored returns the fields of a stored session as they are written; nil for none.
+// stored returns the raw fields of a stored session, or nil if there is none.
 func (w *town) stored(id string) map[string]json.RawMessage {
 	w.t.Helper()
 	data, err := w.redis.Get("sess:" + id)
@@ -45,24 +45,24 @@ func (w *town) stored(id string) map[string]json.RawMessage {
 	return fields
 }
 
-// N7: whoever ends the session ends it for both, and for the sockets, whether they say
-// anything or not.
+// N7: a logout in Express or in Fiber ends the session for both, and disconnects the
+// sockets, with or without further packets.
 func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 	t.Parallel()
-	for name, recheck := range map[string]time.Duration{"at the next packet": -1, "with nothing said": 50 * time.Millisecond} {
+	for name, recheck := range map[string]time.Duration{"at the next packet": -1, "without a packet": 50 * time.Millisecond} {
 		t.Run("Express, "+name, func(t *testing.T) {
 			t.Parallel()
 			w := newTown(t, func(o *options, _ *nodetest.ExpressOptions) { o.sessions.Tracking.Recheck = recheck })
 			a := w.agent()
 			w.ask(a, "POST", "/express/login/ada")
 			live := w.socket(a)
-			equal(t, "before", call(t, live, "user"), `"ada"`)
+			equal(t, "user before", call(t, live, "user"), `"ada"`)
 			w.ask(a, "POST", "/express/logout")
 			if recheck < 0 {
 				live.Emit("incr")
 			}
 			live.MustNext(nodetest.Disconnected)
-			equal(t, "Fiber's user", a.get("/user"), "")
+			equal(t, "user in Fiber", a.get("/user"), "")
 		})
 	}
 	t.Run("Fiber", func(t *testing.T) {
@@ -74,23 +74,24 @@ func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 		a.post("/logout")
 		live.MustNext(nodetest.Disconnected)
 		if w.stored(id) != nil {
-			t.Error("the session is in the store")
+			t.Error("the session is still stored after the logout")
 		}
 		if a.cookie() != "" {
-			t.Errorf("the browser still has %q", a.cookie())
+			t.Errorf("the browser still has cookies %q, want none", a.cookie())
 		}
-		thief := w.agent() // who kept the cookie
+		thief := w.agent() // with the old cookie
 		u, _ := url.Parse(w.url)
 		name, value, _ := strings.Cut(cookie, "=")
 		thief.http.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value}})
 		if s := w.session(thief); s.Session["user"] != nil || s.ID == id {
-			t.Errorf("Express still has %v", s.Session)
+			t.Errorf("Express still has the session %v", s.Session)
 		}
 	})
 }
 
-// N7: a new ID at either side ends the old one. Fiber takes the data and its sockets
-// along; Express begins an empty session, and the sockets of the old one are ended.
+// N7: a new ID in either app invalidates the old one. Fiber keeps the data and its
+// sockets follow. Express starts an empty session, and the sockets of the old one are
+// disconnected.
 func TestN7_Regenerate(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, nil)
@@ -100,30 +101,30 @@ func TestN7_Regenerate(t *testing.T) {
 	a.post("/regenerate")
 	second := rawID(t, a)
 	if second == first || w.stored(first) != nil {
-		t.Error("the old ID is alive")
+		t.Error("the old ID is still valid after Regenerate in Fiber")
 	}
 	if s := w.session(a); s.ID != second || s.Session["n"] != float64(1) {
-		t.Errorf("Express has %v", s)
+		t.Errorf("Express has %v, want ID %s and n = 1", s, second)
 	}
-	equal(t, "the socket's user", call(t, live, "user"), `"ada"`)
+	equal(t, "user of the socket", call(t, live, "user"), `"ada"`)
 	if id, ok := w.node.ExpressUnsign(t, "connect.sid", old, expressSecret); !ok || id != first {
-		t.Errorf("the old cookie is of %q", id)
+		t.Errorf("the old cookie is for ID %q, want %q", id, first)
 	}
 
 	w.ask(a, "POST", "/express/login/bob")
 	live.MustNext(nodetest.Disconnected)
 	if third := rawID(t, a); third == second || w.stored(second) != nil {
-		t.Error("the second ID is alive")
+		t.Error("the second ID is still valid after a login in Express")
 	}
-	equal(t, "what was there", a.get("/get/n"), "null")
-	equal(t, "the user", a.get("/user"), "bob")
-	equal(t, "a new socket's user", call(t, w.socket(a), "user"), `"bob"`)
+	equal(t, "n after a login in Express", a.get("/get/n"), "null")
+	equal(t, "user after a login in Express", a.get("/user"), "bob")
+	equal(t, "user of a new socket", call(t, w.socket(a), "user"), `"bob"`)
 }
 
-// N7: what Fiber saves is merged into what Express stored meanwhile. What Express saves
-// is the session as its request found it: that takes back what was stored meanwhile,
-// even a logout. A request of Express that changes nothing takes nothing back, unless
-// resave is set. This is what docs/express.md says.
+// N7: Fiber merges its changes into what Express stored in the meantime. Express saves the
+// session as its request found it, which reverts changes made in the meantime, even a
+// logout. A request of Express without changes reverts nothing, unless resave is set. See
+// docs/express.md.
 func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 	t.Parallel()
 	for _, resave := range []bool{false, true} {
@@ -143,12 +144,12 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 			id := rawID(t, a)
 
 			held(a, "idle", map[string]any{}, func() { a.post("/set/fiber/1") })
-			equal(t, "after a request of Express that changes nothing", a.get("/get/fiber"), map[bool]string{false: `"1"`, true: "null"}[resave])
+			equal(t, "fiber after a request of Express without changes", a.get("/get/fiber"), map[bool]string{false: `"1"`, true: "null"}[resave])
 			a.post("/set/fiber/2")
 			held(a, "busy", map[string]any{"express": 1}, func() { a.post("/set/fiber/3") })
-			equal(t, "after one that changes another key", a.get("/get/fiber"), `"2"`)
+			equal(t, "fiber after a request of Express that changed another key", a.get("/get/fiber"), `"2"`)
 
-			// Fiber had the session in hand while Express saved: both changes are there.
+			// Fiber had loaded the session before Express saved: both changes are stored.
 			h, err := w.sessions.GetByID(context.Background(), id)
 			if err != nil {
 				t.Fatal(err)
@@ -160,7 +161,7 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 				t.Fatal(err)
 			}
 			if s := w.session(a).Session; s["late"] != true || s["express"] != float64(2) {
-				t.Errorf("after a save of Fiber there is %v", s)
+				t.Errorf("after a save in Fiber the session is %v, want late and express in it", s)
 			}
 
 			held(a, "bye", map[string]any{}, func() {
@@ -169,59 +170,59 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 				}
 			})
 			if back := w.stored(id) != nil; back != resave {
-				t.Errorf("after a logout during an idle request of Express, the session is there: %v", back)
+				t.Errorf("after a logout during a request of Express without changes: session stored: %v, want %v", back, resave)
 			}
 			if h.Set("n", 1); !errors.Is(h.Save(context.Background()), fibersession.ErrSessionGone) {
-				t.Error("a handle of the session that ended works again")
+				t.Error("Save on a handle of the ended session did not fail with ErrSessionGone")
 			}
 		})
 	}
 }
 
-// N7: several secrets at both sides: the first signs, all are good, and Fiber replaces
-// a cookie that another one signed. A forged one is none at either side.
+// N7: both apps have several secrets. The first one signs, all are accepted, and Fiber
+// replaces cookies signed with another one. Both reject a forged cookie.
 func TestN7_SeveralSecrets(t *testing.T) {
 	t.Parallel()
 	const older = "the older secret: not of thirty-two bytes"
 	w := newTown(t, func(o *options, e *nodetest.ExpressOptions) {
 		o.sessions.Express.Secrets = []string{expressSecret, older}
-		e.Secrets = []string{older, expressSecret} // it has not been told yet
+		e.Secrets = []string{older, expressSecret} // not yet rotated
 	})
 	a := w.agent()
 	w.ask(a, "POST", "/express/login/ada")
 	id, old := rawID(t, a), a.cookie()
 	if got, ok := w.node.ExpressUnsign(t, "connect.sid", old, older); !ok || got != id {
-		t.Fatal("Express did not sign with its first secret")
+		t.Fatal("Express did not sign the cookie with its first secret")
 	}
-	equal(t, "Fiber's user", a.get("/user"), "ada")
+	equal(t, "user in Fiber", a.get("/user"), "ada")
 	if got, ok := w.node.ExpressUnsign(t, "connect.sid", a.cookie(), expressSecret); !ok || got != id || a.cookie() == old {
-		t.Errorf("the cookie was not replaced by one of the first secret: %q", a.cookie())
+		t.Errorf("the cookie is %q, want it signed with Fiber's first secret", a.cookie())
 	}
 	if s := w.session(a); s.ID != id || s.Session["user"] != "ada" {
-		t.Errorf("with the new cookie Express has %v", s)
+		t.Errorf("with the new cookie Express has %v, want ID %s and user ada", s, id)
 	}
 
 	forger := w.agent()
 	u, _ := url.Parse(w.url)
 	for _, value := range []string{
-		strings.TrimPrefix(w.node.ExpressSign(t, "c", id, "another secret that nobody uses here"), "c="),
+		strings.TrimPrefix(w.node.ExpressSign(t, "c", id, "another secret that neither app uses"), "c="),
 		strings.TrimPrefix(a.cookie(), "connect.sid=") + "A",
 		"s%3A" + id + ".", "s%3A" + id, id,
 	} {
 		forger.http.Jar.SetCookies(u, []*http.Cookie{{Name: "connect.sid", Value: value}})
 		before := w.sessions.Stats().Forged
-		equal(t, "with a forged cookie, Fiber's user", forger.get("/user"), "")
+		equal(t, "user in Fiber with a forged cookie", forger.get("/user"), "")
 		if w.sessions.Stats().Forged != before+1 {
-			t.Errorf("%q is not counted", value)
+			t.Errorf("Stats.Forged does not count the cookie %q", value)
 		}
 		if s := w.session(forger); s.ID == id || s.Session["user"] != nil {
-			t.Errorf("with %q Express has %v", value, s)
+			t.Errorf("with the forged cookie %q Express has %v, want a new session", value, s)
 		}
 	}
 }
 
-// N7: what Express knows of its cookie survives Fiber's saves, the idle limit moves for
-// both, and Fiber renews the browser's cookie as Express does with rolling.
+// N7: the cookie settings of Express survive Fiber's saves, the idle limit moves for both
+// apps, and Fiber renews the browser's cookie as Express does with rolling.
 func TestN7_CookieAndExpiry(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, func(_ *options, e *nodetest.ExpressOptions) {
@@ -238,16 +239,16 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	if is["expires"].(string) < was["expires"].(string) {
-		t.Errorf("expires went back from %v to %v", was["expires"], is["expires"])
+		t.Errorf("expires moved back from %v to %v", was["expires"], is["expires"])
 	}
 	delete(was, "expires")
 	delete(is, "expires")
 	if fmt.Sprint(was) != fmt.Sprint(is) || string(after["user"]) != `"ada"` || string(after["n"]) != `"1"` {
-		t.Errorf("the session was %s and is %s", before, after)
+		t.Errorf("the session was %s and is %s, want the same cookie and user, and n = 1", before, after)
 	}
 
-	// Express takes what Fiber wrote for its own, and renews it: also a session that
-	// began at Fiber.
+	// Express accepts and renews what Fiber wrote, also for a session that began in
+	// Fiber.
 	for name, tt := range map[string]struct {
 		begin func(a *agent)
 		want  string
@@ -261,13 +262,13 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 		_, header := w.askFull(a, "GET", "/express")
 		set := header.Get("Set-Cookie")
 		if !strings.HasPrefix(set, before+"; Path=/; Expires=") || !strings.HasSuffix(set, tt.want) {
-			t.Errorf("a session of %s: Express sets %q, and the browser has %q", name, set, a.cookie())
+			t.Errorf("a session begun in %s: Express sets %q, want the browser's cookie %q and %q", name, set, before, tt.want)
 		}
-		equal(t, "and then Fiber's user", a.get("/user"), "ada")
+		equal(t, "user in Fiber", a.get("/user"), "ada")
 	}
 
-	// A maxAge that Express gives a session is its idle limit here, and the other way
-	// round. What Express touches stays, whatever the value says.
+	// A maxAge set by Express is the session's idle limit in Fiber, and the other way
+	// round. A session that Express touched stays, whatever its stored expiry says.
 	w.ask(a, "POST", "/express/maxage/7200000")
 	h, err := w.sessions.GetByID(context.Background(), id)
 	if err != nil {
@@ -275,7 +276,7 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 	}
 	defer h.Release()
 	if left := time.Until(h.Deadline()); left > 2*time.Hour || left < time.Hour {
-		t.Errorf("the session ends in %v", left)
+		t.Errorf("the session ends in %v, want between 1 and 2 hours", left)
 	}
 	stale := w.stored(id)
 	stale["cookie"] = json.RawMessage(`{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z"}`)
@@ -286,20 +287,20 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "with a limit that was moved since", a.get("/user"), "ada")
+	equal(t, "user in Fiber with a stored expiry in the past", a.get("/user"), "ada")
 	live := w.socket(a)
-	equal(t, "the socket's user", call(t, live, "user"), `"ada"`)
+	equal(t, "user of the socket", call(t, live, "user"), `"ada"`)
 
-	// When the store lets it go, all is over, with nothing said.
+	// When the stored session expires in Redis, the socket is disconnected without a packet.
 	if err := w.redis.Touch(context.Background(), "sess:"+id, time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	live.MustNext(nodetest.Disconnected)
-	equal(t, "after the end", a.get("/user"), "")
+	equal(t, "user in Fiber after the expiry", a.get("/user"), "")
 }
 
-// N7: the keys that a session of Express has of its own are refused here: it would drop
-// them.
+// N7: keys that Express's session object reserves are rejected here, since Express would
+// drop them.
 func TestN7_ReservedKeys(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, nil)
@@ -312,12 +313,12 @@ func TestN7_ReservedKeys(t *testing.T) {
 	defer h.Release()
 	keys := w.node.ExpressReserved(t)
 	if !slices.Contains(keys, "regenerate") || !slices.Contains(keys, "__proto__") {
-		t.Fatalf("Express has %q", keys)
+		t.Fatalf("Express reserves %q, want regenerate and __proto__ among them", keys)
 	}
 	for _, key := range append(keys, "cookie") {
 		h.Set(key, "x")
 		if err := h.Save(context.Background()); !errors.Is(err, fibersession.ErrReservedKey) {
-			t.Errorf("Set of %q: %v", key, err)
+			t.Errorf("Set of %q: got error %v, want ErrReservedKey", key, err)
 		}
 		h.Delete("nothing")
 		if err := h.Reload(context.Background()); err != nil {
@@ -326,7 +327,7 @@ func TestN7_ReservedKeys(t *testing.T) {
 	}
 }
 
-// N7: with Passport at Express' side.
+// N7: Express uses Passport.
 func TestN7_Passport(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, func(o *options, e *nodetest.ExpressOptions) {
@@ -335,21 +336,21 @@ func TestN7_Passport(t *testing.T) {
 	})
 	a := w.agent()
 	w.ask(a, "POST", "/passport/login/7")
-	equal(t, "Fiber's user", a.get("/user"), "7")
+	equal(t, "user in Fiber", a.get("/user"), "7")
 	live := w.socket(a)
-	equal(t, "the socket's user", call(t, live, "user"), `"7"`)
+	equal(t, "user of the socket", call(t, live, "user"), `"7"`)
 	w.ask(a, "POST", "/passport/logout")
 	live.MustNext(nodetest.Disconnected)
-	equal(t, "after the logout", a.get("/user"), "")
+	equal(t, "user in Fiber after the logout", a.get("/user"), "")
 
 	b := w.agent()
 	b.post("/login/8")
-	equal(t, "Passport's user", w.ask(b, "GET", "/passport"), `{"id":"8","name":"user 8"}`)
-	equal(t, "Fiber's user", b.get("/user"), "8")
+	equal(t, "user in Passport", w.ask(b, "GET", "/passport"), `{"id":"8","name":"user 8"}`)
+	equal(t, "user in Fiber", b.get("/user"), "8")
 }
 
-// N7: another prefix, cookie name and ttl, as Express may be configured; and the
-// storage reads what is there, no more.
+// N7: Express is configured with another prefix, cookie name and ttl. Reset removes
+// nothing outside of the prefix.
 func TestN7_OtherNames(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, func(o *options, e *nodetest.ExpressOptions) {
@@ -360,13 +361,13 @@ func TestN7_OtherNames(t *testing.T) {
 	})
 	a := w.agent()
 	w.ask(a, "POST", "/express/login/ada")
-	equal(t, "Fiber's user", a.get("/user"), "ada")
+	equal(t, "user in Fiber", a.get("/user"), "ada")
 	a.post("/login/bob")
 	if s := w.session(a); s.Session["user"] != "bob" {
-		t.Errorf("Express has %v", s.Session)
+		t.Errorf("Express has %v, want user bob", s.Session)
 	}
 	if !strings.HasPrefix(a.cookie(), "shop=s%3A") {
-		t.Errorf("the cookie is %q", a.cookie())
+		t.Errorf("the cookie is %q, want a signed one with the name shop", a.cookie())
 	}
 	if err := w.redis.Set("elsewhere", []byte("x"), 0); err != nil {
 		t.Fatal(err)
@@ -375,7 +376,7 @@ func TestN7_OtherNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v, err := w.redis.Get("elsewhere"); string(v) != "x" || err != nil {
-		t.Error("Reset went beyond the prefix")
+		t.Error("Reset removed a key outside of the prefix")
 	}
-	equal(t, "after Reset", a.get("/user"), "")
+	equal(t, "user in Fiber after Reset", a.get("/user"), "")
 }

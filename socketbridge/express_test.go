@@ -19,7 +19,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// town is a Fiber site and an Express app that share one Redis and one cookie.
+// town is a Fiber site and an Express app that share a Redis and a cookie.
 type town struct {
 	*site
 	node    *nodetest.Node
@@ -29,7 +29,7 @@ type town struct {
 
 const expressSecret = "an Express secret of thirty-two bytes or more"
 
-// newTown starts both. What a test wants of them it changes in the options.
+// newTown starts both apps. change, unless nil, changes their options.
 func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) *town {
 	t.Helper()
 	url := redistest.Start(t).URL()
@@ -72,8 +72,8 @@ func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) 
 	return w
 }
 
-// ask makes a request of the Express app with the agent's cookies, which must succeed,
-// and returns the answer.
+// ask makes a request to the Express app with the agent's cookies, which must succeed,
+// and returns the body.
 func (w *town) ask(a *agent, method, path string, body ...any) string {
 	w.t.Helper()
 	text, _ := w.askFull(a, method, path, body...)
@@ -102,12 +102,12 @@ func (w *town) askFull(a *agent, method, path string, body ...any) (string, http
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != 200 {
-		w.t.Fatalf("%s %s of Express: %d %s %v", method, path, res.StatusCode, text, err)
+		w.t.Fatalf("%s %s in Express: got status %d, body %s and error %v, want 200", method, path, res.StatusCode, text, err)
 	}
 	return string(text), res.Header
 }
 
-// expressSession is what Express says of an agent's session.
+// expressSession is an agent's session as Express reports it.
 type expressSession struct {
 	ID      string         `json:"id"`
 	Session map[string]any `json:"session"`
@@ -122,47 +122,47 @@ func (w *town) session(a *agent) expressSession {
 	return s
 }
 
-// socket connects with an agent's cookie.
+// socket connects a WebSocket client with an agent's cookie.
 func (w *town) socket(a *agent) *nodetest.Client {
 	w.t.Helper()
 	return a.connect(w.node, "/", nodetest.Options{Transports: []string{"websocket"}})
 }
 
-// N7: who logs in at one side is logged in at the other, over HTTP and sockets.
+// N7: a login in one app is a login in the other, over HTTP and sockets.
 func TestN7_LoginIsSharedBothWays(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, nil)
 
 	ada := w.agent()
 	w.ask(ada, "POST", "/express/login/ada")
-	equal(t, "Fiber's user", ada.get("/user"), "ada")
+	equal(t, "user in Fiber", ada.get("/user"), "ada")
 	live := w.socket(ada)
-	equal(t, "the socket's user", call(t, live, "user"), `"ada"`)
+	equal(t, "user of the socket", call(t, live, "user"), `"ada"`)
 	if id := w.session(ada).ID; len(id) != 32 {
-		t.Errorf("Express has an ID of %d characters: this is not what it makes", len(id))
+		t.Errorf("the session ID has %d characters, want the 32 of an ID from Express", len(id))
 	}
 
 	bob := w.agent()
 	bob.post("/login/bob")
 	s := w.session(bob)
 	if s.Session["user"] != "bob" || len(s.ID) != 43 {
-		t.Errorf("Express has %v under an ID of %d characters", s.Session, len(s.ID))
+		t.Errorf("Express has %v with an ID of %d characters, want user bob and 43", s.Session, len(s.ID))
 	}
-	equal(t, "after Express, Fiber's user", bob.get("/user"), "bob")
+	equal(t, "user in Fiber after a request to Express", bob.get("/user"), "bob")
 
-	// A login without a new ID reaches a socket that is open: at its next packet, and
-	// also without one.
+	// A login that keeps the ID reaches an open socket at its next packet, and also
+	// without one.
 	eve := w.agent()
 	eve.post("/set/hello/world")
 	open := w.socket(eve)
-	equal(t, "nobody", call(t, open, "user"), `""`)
+	equal(t, "user before login", call(t, open, "user"), `""`)
 	w.ask(eve, "POST", "/express/set", map[string]any{"user": "eve", "n": 1})
-	equal(t, "the key", call(t, open, "get", "n"), "1")
-	equal(t, "the open socket's user", call(t, open, "user"), `"eve"`)
-	equal(t, "what Fiber had set", call(t, open, "get", "hello"), `"world"`)
+	equal(t, "key set in Express", call(t, open, "get", "n"), "1")
+	equal(t, "user of the open socket", call(t, open, "user"), `"eve"`)
+	equal(t, "key set in Fiber", call(t, open, "get", "hello"), `"world"`)
 }
 
-// N7: one counter, from three sides in turn.
+// N7: Express, Fiber and a socket increment one counter in turn.
 func TestN7_CounterInTurn(t *testing.T) {
 	t.Parallel()
 	for _, first := range []string{"Express", "Fiber"} {
@@ -173,16 +173,16 @@ func TestN7_CounterInTurn(t *testing.T) {
 			n := 0
 			if first == "Express" {
 				n++
-				equal(t, "Express", w.ask(a, "POST", "/express/incr"), "1")
+				equal(t, "count in Express", w.ask(a, "POST", "/express/incr"), "1")
 			}
 			n++
-			equal(t, "Fiber", a.post("/incr"), fmt.Sprint(n))
+			equal(t, "count in Fiber", a.post("/incr"), fmt.Sprint(n))
 			live := w.socket(a)
 			for range 5 {
-				equal(t, "Express", w.ask(a, "POST", "/express/incr"), fmt.Sprint(n+1))
-				equal(t, "the socket", call(t, live, "incr"), fmt.Sprint(n+2))
-				equal(t, "Fiber", a.post("/incr"), fmt.Sprint(n+3))
-				equal(t, "the socket again", call(t, live, "count"), fmt.Sprint(n+3))
+				equal(t, "count in Express", w.ask(a, "POST", "/express/incr"), fmt.Sprint(n+1))
+				equal(t, "count on the socket", call(t, live, "incr"), fmt.Sprint(n+2))
+				equal(t, "count in Fiber", a.post("/incr"), fmt.Sprint(n+3))
+				equal(t, "count read on the socket", call(t, live, "count"), fmt.Sprint(n+3))
 				n += 3
 			}
 			if got := w.session(a).Session["count"]; got != float64(n) {

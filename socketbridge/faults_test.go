@@ -15,9 +15,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// A store that fails, hangs or loses its answer while a session is lifted, read, kept
-// alive or saved: the client gets a stable code, the log a line without the ID, and
-// every other socket goes on; when the store is back, so is the session.
+// The store fails, hangs or loses its answer while a session is lifted, loaded, touched
+// or saved. The client gets a stable code, the log gets a line without the session ID,
+// other sockets work, and the session works again when the store does.
 func TestStoreFaults(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -52,7 +52,7 @@ func TestStoreFaults(t *testing.T) {
 					log: slog.New(slog.NewTextHandler(&logged, nil)),
 				}).life().serve()
 				a, b := s.member(), s.member()
-				var key atomic.Value // of a's session
+				var key atomic.Value // the key of a's session
 				st.SetPlan(func(c faulty.Call) faulty.Fault {
 					if c.Method == "Load" {
 						key.Store(c.Key)
@@ -79,20 +79,20 @@ func TestStoreFaults(t *testing.T) {
 				default:
 					var e struct{ Error struct{ Code string } }
 					c.MustCall("rename", "bob").Bind(t, &e)
-					equal(t, "the event's code", e.Error.Code, tt.codes[how])
+					equal(t, "error code of the event", e.Error.Code, tt.codes[how])
 				}
-				equal(t, "another's event", call(t, other, "rename", "eve"), "true")
+				equal(t, "event of another session", call(t, other, "rename", "eve"), "true")
 				st.SetPlan(nil)
 				if tt.name == "lift" {
 					c = a.connect(n, "/", nodetest.Options{})
 				}
-				equal(t, "when the store is back", call(t, c, "rename", "bob"), "true")
-				equal(t, "over HTTP", a.get("/name"), "bob")
+				equal(t, "event after the store recovered", call(t, c, "rename", "bob"), "true")
+				equal(t, "name over HTTP", a.get("/name"), "bob")
 				switch text := logged.String(); {
 				case !strings.Contains(text, "socketbridge: "):
-					t.Errorf("nothing was logged: %s", text)
+					t.Errorf("got log %q, want a line of socketbridge", text)
 				case strings.Contains(text, a.sessionID()), strings.Contains(text, key.Load().(string)):
-					t.Error("the log holds a session's ID or key")
+					t.Error("the log contains a session's ID or storage key")
 				}
 			})
 		}

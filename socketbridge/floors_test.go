@@ -13,8 +13,8 @@ import (
 
 const module = "github.com/fiberbridge/fiberbridge/"
 
-// floors is the house: a package imports only packages of lower floors, and on its
-// own floor only those that arrows names.
+// floors is the layering of packages: a package may import only packages of lower floors,
+// and on its own floor only those listed in arrows.
 var floors = map[string]int{
 	"internal/setting":                     0,
 	"internal/throttle":                    0,
@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
 }
 
-// testOnly are packages that only tests import; they stand beside the house.
+// testOnly are packages that only tests import. They have no floor.
 var testOnly = map[string]bool{
 	"internal/faulty":    true,
 	"internal/nodetest":  true,
@@ -56,7 +56,7 @@ var testOnly = map[string]bool{
 	"internal/testlog":   true,
 }
 
-// heavy are modules that only the named packages may import.
+// heavy are modules that only the listed packages may import.
 var heavy = map[string][]string{
 	"github.com/redis/go-redis":            {"storage/redis", "socketbridge/redisadapter"},
 	"github.com/gofiber/storage/redis":     {"storage/redis"},
@@ -101,7 +101,7 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-// checkImports reports what a file imports against the rules of its package.
+// checkImports reports imports of a file that break the rules of its package.
 func checkImports(t *testing.T, pkg, file string, src []byte) {
 	t.Helper()
 	key := pkg
@@ -125,7 +125,7 @@ func checkImports(t *testing.T, pkg, file string, src []byte) {
 	}
 }
 
-// refused says why pkg may not import imp, or nothing.
+// refused returns why pkg may not import imp, or "" if it may.
 func refused(pkg string, floor int, imp string) string {
 	for mod, who := range heavy {
 		if strings.HasPrefix(imp, mod) && floor < 4 && !contains(who, pkg) {
@@ -158,14 +158,14 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// TestFloorsBite shows that the rules refuse what they should.
+// TestFloorsBite checks that the rules reject forbidden imports.
 func TestFloorsBite(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, pkg, imp string }{
 		{"the session store imports Redis", "fibersession", module + "storage/redis"},
 		{"the core imports Redis", "socketbridge", "github.com/redis/go-redis/v9"},
 		{"the core imports contrib/socketio", "socketbridge", "github.com/gofiber/contrib/socketio"},
-		{"the core imports what wraps it", "socketbridge", module + "socketbridge/contribws"},
+		{"the core imports a package above it", "socketbridge", module + "socketbridge/contribws"},
 		{"a codec imports a module", "socketbridge/internal/siopacket", "github.com/gofiber/fiber/v2"},
 		{"the engine imports the core", "socketbridge/engineio", module + "socketbridge"},
 		{"storage imports a driver", "storage", module + "storage/memory"},
@@ -174,11 +174,11 @@ func TestFloorsBite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if refused(tt.pkg, floors[tt.pkg], tt.imp) == "" {
-				t.Errorf("%s may import %s", tt.pkg, tt.imp)
+				t.Errorf("%s may import %s, want a refusal", tt.pkg, tt.imp)
 			}
 		})
 	}
 	if got := refused("socketbridge", 2, module+"fibersession"); got != "" {
-		t.Error(got)
+		t.Errorf("got %q, want socketbridge to import fibersession", got)
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
-// Redis stands still under 500 sockets that send events and people who make requests:
-// each has its answer, nothing piles up, and when Redis goes on so does everything.
-// It counts goroutines, and so runs alone.
+// Redis stops answering while 500 sockets send events and users make requests. Every
+// event and request is answered, nothing piles up, and everything works again when Redis
+// does. The test counts goroutines, so it is not parallel.
 func TestHang_RedisStandsStill(t *testing.T) {
 	const people, socketsEach, events, requests = 50, 10, 5, 4
 	server := redistest.Start(t)
@@ -33,7 +33,7 @@ func TestHang_RedisStandsStill(t *testing.T) {
 			peers = append(peers, joinAs(t, s.io, "/", h))
 		}
 	}
-	var slowest atomic.Int64 // answer
+	var slowest atomic.Int64 // time until an answer
 	answered := func(since time.Time) {
 		for d := int64(time.Since(since)); ; {
 			if was := slowest.Load(); d <= was || slowest.CompareAndSwap(was, d) {
@@ -41,7 +41,7 @@ func TestHang_RedisStandsStill(t *testing.T) {
 			}
 		}
 	}
-	// all sends everything there is at once, and checks each answer.
+	// all sends all events and requests at once and checks each answer.
 	all := func(ok func(status int, answer string) bool) {
 		t.Helper()
 		slowest.Store(0)
@@ -54,7 +54,7 @@ func TestHang_RedisStandsStill(t *testing.T) {
 			waiting.Go(func() { // waited for below
 				for range events {
 					if got := p.next(); !ok(0, got) {
-						t.Errorf("an event was answered with %s", got)
+						t.Errorf("unexpected answer to an event: %s", got)
 					}
 					answered(sent)
 				}
@@ -66,7 +66,7 @@ func TestHang_RedisStandsStill(t *testing.T) {
 					sent := time.Now()
 					body, status, err := a.try("POST", "/incr")
 					if err != nil || !ok(status, body) {
-						t.Errorf("a request was answered with %d %s %v", status, body, err)
+						t.Errorf("unexpected response: status %d, body %s, error %v", status, body, err)
 					}
 					answered(sent)
 				})
@@ -87,19 +87,19 @@ func TestHang_RedisStandsStill(t *testing.T) {
 			return status == fiber.StatusServiceUnavailable || status == 0 && (strings.Contains(answer, "session_unavailable") || strings.Contains(answer, "unknown_outcome"))
 		})
 		now := runtime.NumGoroutine()
-		t.Logf("while Redis stands still: after %v; %d goroutines, %d before", time.Duration(slowest.Load()), now, before)
-		if now > before+people*requests { // connections of HTTP clients that are kept
-			t.Errorf("%d goroutines, %d before", now, before)
+		t.Logf("while Redis hangs the slowest answer came after %v; %d goroutines, %d before", time.Duration(slowest.Load()), now, before)
+		if now > before+people*requests { // idle connections of HTTP clients
+			t.Errorf("got %d goroutines, want at most %d", now, before+people*requests)
 		}
 	}
 	server.Resume()
 	back := time.Now()
-	until(t, "events are handled again", func() bool {
+	until(t, "events to be handled again", func() bool {
 		peers[0].send(`20["incr"]`)
 		return good(0, peers[0].next())
 	})
-	t.Logf("the first event was handled %v after Redis went on", time.Since(back))
+	t.Logf("the first event was handled %v after Redis resumed", time.Since(back))
 	all(good)
-	t.Logf("all of them %v after it", time.Since(back))
-	until(t, "no goroutine is left over", func() bool { return runtime.NumGoroutine() <= before+people })
+	t.Logf("all events were handled %v after Redis resumed", time.Since(back))
+	until(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+people })
 }

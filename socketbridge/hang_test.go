@@ -12,16 +12,16 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// While the store hangs, every event of every socket is answered within StorageTimeout
-// of its coming, however many wait behind each other; and the first one that comes when
-// the store is back is handled.
+// While the store hangs, every event of every socket is answered within Timeouts.Storage
+// of its arrival, however many events are queued. The first event after the store
+// recovers is handled.
 func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		sessions fibersession.Config
 		mode     socketbridge.SessionMode
 		event    string
-		want     string // what every answer has in it
+		want     string // in every answer
 	}{
 		"reads":                 {fibersession.Config{}, socketbridge.SessionPerPacket, "read", "session_unavailable"},
 		"writes":                {fibersession.Config{}, socketbridge.SessionPerPacket, "write", "session_unavailable"},
@@ -64,7 +64,7 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 				begin := time.Now()
 				var reading sync.WaitGroup
 				for i, p := range peers {
-					time.Sleep(time.Millisecond) // not all in step
+					time.Sleep(time.Millisecond) // so that the sockets are not in step
 					sent := time.Now()
 					for range events {
 						p.send(`20["` + tt.event + `"]`)
@@ -73,7 +73,7 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 						for n := range events {
 							got := p.next()
 							if d := time.Since(sent); d > time.Second || !strings.Contains(got, tt.want) {
-								t.Errorf("event %d of socket %d was answered after %v: %s", n, i, d, got)
+								t.Errorf("event %d of socket %d was answered after %v with %s, want %q within 1 s", n, i, d, got, tt.want)
 								return
 							}
 						}
@@ -81,14 +81,14 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 				}
 				reading.Wait()
 				if d := time.Since(begin); d < time.Second {
-					t.Errorf("nothing hung: all was answered after %v", d)
+					t.Errorf("all events were answered after %v: the store did not hang", d)
 				}
 				st.SetPlan(nil)
 				synctest.Wait()
 				for _, p := range peers {
 					p.send(`20["` + tt.event + `"]`)
 					if got := p.next(); !strings.HasPrefix(got, "30[") || strings.Contains(got, "error") {
-						t.Errorf("when the store is back: %s", got)
+						t.Errorf("after the store recovered the answer is %s, want 30[...] without an error", got)
 					}
 				}
 			})

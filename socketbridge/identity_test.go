@@ -17,8 +17,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// users adds the routes of a site whose sessions have users: they log in and out, and
-// list and end their devices.
+// users adds routes and events with which users log in and out, list and end their
+// devices.
 func (s *site) users() *site {
 	s.app.Post("/login/:user", func(c *fiber.Ctx) error {
 		return fibersession.FromContext(c).Login(c.Params("user"))
@@ -54,12 +54,12 @@ func (s *site) users() *site {
 	return s
 }
 
-// withUsers is a site's configuration with users.
+// withUsers returns the options of a site whose sessions have users.
 func withUsers(url string) options {
 	return options{storage: url, sessions: fibersession.Config{UserKey: "user"}}
 }
 
-// loggedIn is a browser in which the user has logged in.
+// loggedIn returns an agent in which the user has logged in.
 func (s *site) loggedIn(user string) *agent {
 	s.t.Helper()
 	a := s.agent()
@@ -67,8 +67,8 @@ func (s *site) loggedIn(user string) *agent {
 	return a
 }
 
-// D2: the socket knows the user that the session carries, and follows login, switch
-// and logout at once, over HTTP and over a socket, with no reconnect.
+// D2: a socket knows its session's user and follows a login, a switch and a logout at
+// once, over HTTP and over a socket, without a reconnect.
 func TestD2_SocketKnowsItsUser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -88,7 +88,7 @@ func TestD2_SocketKnowsItsUser(t *testing.T) {
 		s.serve()
 		a := s.agent()
 		a.post("/visit")
-		tabs := []*nodetest.Client{ // WebSockets: a poller would have to bring the cookie that login changes
+		tabs := []*nodetest.Client{ // no polling: a poll would need the new cookie after the login
 			a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}),
 			a.connect(n, "/other", nodetest.Options{Transports: []string{"websocket"}}),
 		}
@@ -103,7 +103,7 @@ func TestD2_SocketKnowsItsUser(t *testing.T) {
 		a.post("/login/ann")
 		is("after login", "ann")
 		if a.sessionID() == old {
-			t.Error("login kept the session's ID")
+			t.Error("login did not change the session ID")
 		}
 		a.post("/login/bob")
 		is("after a switch", "bob")
@@ -113,14 +113,14 @@ func TestD2_SocketKnowsItsUser(t *testing.T) {
 		a.post("/logout")
 		is("after logout", "")
 		if a.sessionID() == old {
-			t.Error("logout kept the session's ID")
+			t.Error("logout did not change the session ID")
 		}
-		equal(t, "over the socket", call(t, tabs[0], "login"), `"carl"`)
+		equal(t, "user in the handler after login", call(t, tabs[0], "login"), `"carl"`)
 		is("after login over the socket", "carl")
 	})
 }
 
-// Who asks with the ID from before the login has no session: it was planted, or is known.
+// The session ID from before the login is worthless afterwards: an attacker may know it.
 func TestCVE_2022_25896_LoginGivesANewID(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withUsers("")).users()
@@ -131,21 +131,21 @@ func TestCVE_2022_25896_LoginGivesANewID(t *testing.T) {
 	a.post("/visit")
 	planted := a.cookie()
 	a.post("/login/ann")
-	equal(t, "the user", a.get("/who"), "ann")
+	equal(t, "user after login", a.get("/who"), "ann")
 	attacker := s.agent()
 	_, value, _ := strings.Cut(planted, "=")
 	attacker.plant("session", value)
-	equal(t, "who came with the old ID", attacker.get("/who"), "")
+	equal(t, "user with the old ID", attacker.get("/who"), "")
 	n := nodetest.Start(t)
-	for _, transport := range []string{"polling", "websocket"} { // a client that keeps no cookies goes on with its dead one
+	for _, transport := range []string{"polling", "websocket"} { // a client without a cookie store keeps sending the old ID
 		c := attacker.connect(n, "/", nodetest.Options{Transports: []string{transport}})
-		equal(t, "a socket with the old ID, "+transport, call(t, c, "whoami"), `""`)
-		equal(t, "again", call(t, c, "whoami"), `""`)
+		equal(t, "user of a socket with the old ID over "+transport, call(t, c, "whoami"), `""`)
+		equal(t, "user in a second event", call(t, c, "whoami"), `""`)
 	}
 }
 
-// D3: an HTTP handler reaches all tabs and devices of a user by the user's ID, and
-// nobody else.
+// D3: an HTTP handler reaches the sockets of all tabs and devices of a user by user ID, and
+// no others.
 func TestD3_HTTPReachesAUsersSockets(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -161,37 +161,39 @@ func TestD3_HTTPReachesAUsersSockets(t *testing.T) {
 		nobodys := s.agent().connect(n, "/", nodetest.Options{})
 		other.post("/tell/ann")
 		for _, c := range anns {
-			equal(t, "told", c.MustNext("told").String(), `["ann"]`)
+			equal(t, "event on ann's socket", c.MustNext("event on ann's socket").String(), `["ann"]`)
 		}
 		other.post("/tell/bob")
-		equal(t, "told", bobs.MustNext("told").String(), `["bob"]`)
-		call(t, nobodys, "whoami") // what was sent before it has come
-		if nobodys.Waiting("told")+bobs.Waiting("told") > 0 {
-			t.Error("somebody else was told too")
+		equal(t, "event on bob's socket", bobs.MustNext("told").String(), `["bob"]`)
+		call(t, nobodys, "whoami") // anything sent before has arrived now
+		if got := nobodys.Waiting("told") + bobs.Waiting("told"); got > 0 {
+			t.Errorf("other sockets got %d events, want 0", got)
 		}
 		if got := len(s.io.User("ann").Sockets()); got != 3 {
 			t.Errorf("ann has %d sockets, want 3", got)
 		}
-		if !s.io.User("ann").Online() || s.io.User("cleo").Online() || s.io.User("").Online() {
-			t.Error("Online is wrong")
+		for user, want := range map[string]bool{"ann": true, "cleo": false, "": false} {
+			if got := s.io.User(user).Online(); got != want {
+				t.Errorf("user %q online: got %v, want %v", user, got, want)
+			}
 		}
 		desk.post("/logout")
 		if got := len(s.io.User("ann").Sockets()); got != 2 {
-			t.Errorf("after one of them logged out ann has %d sockets, want 2", got)
+			t.Errorf("after a logout on one device ann has %d sockets, want 2", got)
 		}
 		s.io.User("ann").Disconnect()
 		for _, c := range anns[:2] {
-			equal(t, "reason", c.MustNext("disconnect").String(), `["io server disconnect"]`)
+			equal(t, "disconnect reason", c.MustNext("disconnect").String(), `["io server disconnect"]`)
 		}
 		if s.io.User("ann").Online() {
 			t.Error("ann is online after Disconnect")
 		}
-		equal(t, "who is left", call(t, bobs, "whoami"), `"bob"`)
+		equal(t, "user of the remaining socket", call(t, bobs, "whoami"), `"bob"`)
 	})
 }
 
-// D4: what a user does is told to just that user's friends; a user without friends
-// tells nobody, and not everybody.
+// D4: an event of a user reaches only that user's friends. An event of a user without
+// friends reaches no socket.
 func TestD4_JustTheFriends(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -215,34 +217,34 @@ func TestD4_JustTheFriends(t *testing.T) {
 			sockets[user] = s.loggedIn(user).connect(n, "/", nodetest.Options{})
 		}
 		for _, step := range []struct {
-			by   string
-			hear []string
+			by string
+			to []string
 		}{
 			{"dan", nil},
 			{"ann", []string{"bob", "cleo"}},
 			{"bob", []string{"ann"}},
 		} {
 			call(t, sockets[step.by], "comment", "hello")
-			for _, user := range step.hear {
-				equal(t, user+" hears", sockets[user].MustNext("comment").String(), fmt.Sprintf(`[%q,"hello"]`, step.by))
+			for _, user := range step.to {
+				equal(t, "comment for "+user, sockets[user].MustNext("comment").String(), fmt.Sprintf(`[%q,"hello"]`, step.by))
 			}
 			for user, c := range sockets {
-				call(t, c, "whoami") // what was sent before it has come
+				call(t, c, "whoami") // anything sent before has arrived now
 				if c.Waiting("comment") > 0 {
-					t.Errorf("%s heard what %s said", user, step.by)
+					t.Errorf("%s got a comment of %s, want none", user, step.by)
 				}
 			}
 		}
 	})
 }
 
-// No IDs is nobody, in every form of address.
+// Broadcasts to no user, or to a user without sockets, reach no socket.
 func TestToUser_Nobody(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withUsers("")).users().serve()
 	n := nodetest.Start(t)
 	c := s.loggedIn("ann").connect(n, "/", nodetest.Options{})
-	plain := newServer(t, socketbridge.Config{}) // without sessions nobody is a user
+	plain := newServer(t, socketbridge.Config{}) // without sessions there are no users
 	join(t, plain, "/")
 	for name, b := range map[string]socketbridge.Broadcast{
 		"no IDs":           s.io.ToUser(),
@@ -256,17 +258,17 @@ func TestToUser_Nobody(t *testing.T) {
 		"without sessions": plain.ToUser("ann", ""),
 	} {
 		if got := len(b.Sockets()); got != 0 {
-			t.Errorf("%s: %d sockets", name, got)
+			t.Errorf("%s: got %d sockets, want 0", name, got)
 		}
 	}
 	if got := len(s.io.Of("/").Broadcast().ExceptUser().Sockets()); got != 1 {
-		t.Errorf("except nobody: %d sockets", got)
+		t.Errorf("ExceptUser without users: got %d sockets, want 1", got)
 	}
-	equal(t, "it is", call(t, c, "whoami"), `"ann"`)
+	equal(t, "user of the socket", call(t, c, "whoami"), `"ann"`)
 }
 
-// A room's name may come from a client. The bridge's own rooms cannot be entered by
-// it, nor left.
+// Room names may come from clients. A socket cannot join or leave the rooms that the
+// bridge reserves.
 func TestOwnRoomsAreNotTheApps(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{sessions: fibersession.Config{UserKey: "user"}, bridge: socketbridge.Config{Limits: socketbridge.Limits{MaxRooms: 2}}}).users().serve()
@@ -277,36 +279,36 @@ func TestOwnRoomsAreNotTheApps(t *testing.T) {
 	eve.connect(n, "/", nodetest.Options{})
 	sock := s.io.User("eve").Sockets()[0]
 	if len(target) != 3 {
-		t.Fatalf("rooms %q", target)
+		t.Fatalf("got rooms %q, want 3", target)
 	}
 	for _, room := range target[1:] {
 		if err := sock.Join("mine", room); !errors.Is(err, socketbridge.ErrRoomName) {
-			t.Errorf("Join(%q): %v", room, err)
+			t.Errorf("Join(%q): got error %v, want ErrRoomName", room, err)
 		}
 		if strings.Contains(room, "ann") {
-			t.Errorf("the user's ID is in %q", room)
+			t.Errorf("the room name %q contains the user ID", room)
 		}
 	}
 	if err := sock.Join("a", "b"); err != nil {
-		t.Errorf("MaxRooms rooms beside the bridge's own: %v", err)
+		t.Errorf("joining MaxRooms rooms: got error %v, want none", err)
 	}
 	if err := sock.Join("c"); !errors.Is(err, socketbridge.ErrTooManyRooms) {
-		t.Errorf("one more: %v", err)
+		t.Errorf("joining one more room: got error %v, want ErrTooManyRooms", err)
 	}
 	sock.Leave(sock.Rooms()...)
 	if got := len(sock.Rooms()); got != 3 {
-		t.Errorf("after leaving all that it could, it is in %q", sock.Rooms())
+		t.Errorf("after leaving all rooms: got rooms %q, want the 3 that cannot be left", sock.Rooms())
 	}
 	if got := len(s.io.User("eve").Sockets()); got != 1 {
-		t.Error("a socket could leave its user's room")
+		t.Errorf("after leaving all rooms: got %d sockets of the user, want 1", got)
 	}
 	if err := sock.Join("c", "d"); err != nil {
 		t.Error(err)
 	}
 }
 
-// One user has at most MaxConnsPerUser connections, whatever their sessions; other
-// users and namespaces of a connection are not touched, and the counts go back to 0.
+// A user has at most MaxConnsPerUser connections over all sessions. Other users and
+// further namespaces of a connection are not affected, and the counts return to 0.
 func TestMaxConnsPerUser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -317,31 +319,31 @@ func TestMaxConnsPerUser(t *testing.T) {
 	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
 	s.serve()
 	first := s.loggedIn("ann").connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-	first.Of("/other", nil) // no further connection
+	first.Of("/other", nil) // not another connection
 	second := s.loggedIn("ann").connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 
 	late := s.loggedIn("ann")
 	if _, status, _ := late.try("GET", "/socket.io/?EIO=4&transport=polling"); status != 403 {
-		t.Errorf("the handshake of one more was answered with %d", status)
+		t.Errorf("one more handshake got status %d, want 403", status)
 	}
 	guest := s.agent()
 	guest.post("/visit")
 	c := guest.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 	guest.post("/login/ann")
-	equal(t, "one more by login", c.MustNext("disconnect").String(), `["io server disconnect"]`)
-	equal(t, "another user", call(t, s.loggedIn("bob").connect(n, "/", nodetest.Options{}), "whoami"), `"bob"`)
-	equal(t, "the first", call(t, first, "whoami"), `"ann"`)
+	equal(t, "disconnect reason of one more by login", c.MustNext("disconnect").String(), `["io server disconnect"]`)
+	equal(t, "another user's socket", call(t, s.loggedIn("bob").connect(n, "/", nodetest.Options{}), "whoami"), `"bob"`)
+	equal(t, "user of the first socket", call(t, first, "whoami"), `"ann"`)
 
 	second.Close()
-	happens(t, "a place is free", func() bool { return len(s.io.User("ann").Sockets()) == 2 }) // of one connection
-	equal(t, "in the free place", call(t, late.connect(n, "/", nodetest.Options{}), "whoami"), `"ann"`)
+	happens(t, "a connection to end", func() bool { return len(s.io.User("ann").Sockets()) == 2 }) // both of one connection
+	equal(t, "user of a new socket", call(t, late.connect(n, "/", nodetest.Options{}), "whoami"), `"ann"`)
 	s.io.User("ann").Disconnect()
 	s.io.User("bob").Disconnect()
-	happens(t, "nobody is left", func() bool { return s.io.Stats().Users == 0 })
+	happens(t, "all users to go offline", func() bool { return s.io.Stats().Users == 0 })
 }
 
-// The counts stay exact whatever happens at once: sockets of one session come and go
-// while its user logs in, switches and out.
+// The counts stay exact while sockets of one session connect and disconnect and the
+// session's user changes.
 func TestIdentity_CountsAreExact(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -367,18 +369,18 @@ func TestIdentity_CountsAreExact(t *testing.T) {
 	last := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 	<-done
 	a.post("/visit?user=cleo")
-	equal(t, "in the end it is", call(t, last, "whoami"), `"cleo"`)
-	happens(t, "one socket is left", func() bool { return len(s.io.Sockets()) == 1 })
+	equal(t, "user in the end", call(t, last, "whoami"), `"cleo"`)
+	happens(t, "a single socket", func() bool { return len(s.io.Sockets()) == 1 })
 	if st := s.io.Stats(); st.Users != 1 || st.Rooms != 3 {
-		t.Errorf("%d users, %d rooms; want 1, 3", st.Users, st.Rooms)
+		t.Errorf("got %d users and %d rooms, want 1 and 3", st.Users, st.Rooms)
 	}
 	a.post("/visit?user=")
 	if st := s.io.Stats(); st.Users != 0 || st.Rooms != 2 {
-		t.Errorf("after logout %d users, %d rooms; want 0, 2", st.Users, st.Rooms)
+		t.Errorf("after logout: got %d users and %d rooms, want 0 and 2", st.Users, st.Rooms)
 	}
 }
 
-// happens waits for something that no call returns from.
+// happens waits until cond returns true.
 func happens(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -394,7 +396,7 @@ func happens(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// plant puts a cookie into the browser.
+// plant adds a cookie to the agent's jar.
 func (a *agent) plant(name, value string) {
 	a.t.Helper()
 	u, err := url.Parse(a.site.url)

@@ -18,16 +18,16 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// What an idle connection may take in bytes, the client's end of it (300) included.
-// Stacks are 2 KB, and 4 KB under the race detector.
+// The bytes that an idle connection may use, including its client's side in this process
+// (300 bytes). A stack is 2 KB, and 4 KB under the race detector.
 const (
 	maxIdleHeap  = 6_300
 	maxIdleStack = 5_000
 )
 
-// TestMemoryOfIdleConnections counts what a connected client costs while nothing
-// happens: its WebSocket, its Socket.IO state in one namespace, and its own stored
-// session. It counts bytes of the process, so it is not parallel.
+// TestMemoryOfIdleConnections measures the memory of an idle connection: its WebSocket,
+// its Socket.IO state in one namespace, and its stored session. It measures the whole
+// process, so it is not parallel.
 func TestMemoryOfIdleConnections(t *testing.T) {
 	const warm, conns = 50, 500
 	s := newSite(t, options{bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}})
@@ -59,15 +59,15 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 	heap1, stack1 := open(conns)
 	heapProfile(t, ".1")
 	heap, stack := (heap1-heap0)/conns, (stack1-stack0)/conns
-	t.Logf("an idle connection takes %d bytes of heap and %d of stack", heap, stack)
+	t.Logf("an idle connection uses %d bytes of heap and %d bytes of stack", heap, stack)
 	if heap > maxIdleHeap || stack > maxIdleStack {
-		t.Errorf("that is more than %d and %d; IDLE_PROFILE=file GODEBUG=memprofilerate=1 tells who takes it", maxIdleHeap, maxIdleStack)
+		t.Errorf("an idle connection uses %d bytes of heap and %d of stack, want at most %d and %d; set IDLE_PROFILE=file GODEBUG=memprofilerate=1 for a profile", heap, stack, maxIdleHeap, maxIdleStack)
 	}
 }
 
-// memoryInUse returns the bytes of all that is reachable, and of all stacks.
+// memoryInUse returns the bytes of all reachable objects and of all stacks.
 func memoryInUse() (heap, stack int64) {
-	for range 3 { // pools are emptied by the second
+	for range 3 { // the second one empties sync.Pools
 		runtime.GC()
 	}
 	var m runtime.MemStats
@@ -75,8 +75,8 @@ func memoryInUse() (heap, stack int64) {
 	return int64(m.HeapAlloc), int64(m.StackInuse)
 }
 
-// heapProfile writes a profile, when IDLE_PROFILE names a file: the second compared with
-// the first (go tool pprof -diff_base) is what the connections between them take.
+// heapProfile writes a heap profile if IDLE_PROFILE names a file. Comparing the second
+// profile with the first (go tool pprof -diff_base) shows the memory of the connections.
 func heapProfile(t *testing.T, ext string) {
 	name := os.Getenv("IDLE_PROFILE")
 	if name == "" {
@@ -104,7 +104,7 @@ func login(t *testing.T, url string) string {
 	return cookie
 }
 
-// idleClient joins the default namespace over a WebSocket and then does nothing.
+// idleClient connects to the default namespace over a WebSocket and then does nothing.
 func idleClient(t *testing.T, s *site, cookie string) net.Conn {
 	t.Helper()
 	host := strings.TrimPrefix(s.url, "http://")
@@ -125,14 +125,14 @@ func idleClient(t *testing.T, s *site, cookie string) net.Conn {
 	return nc
 }
 
-// awaitText reads until text has come.
+// awaitText reads until text has arrived.
 func awaitText(t *testing.T, nc net.Conn, text string) {
 	t.Helper()
 	var got []byte
 	for buf := make([]byte, 512); !bytes.Contains(got, []byte(text)); {
 		n, err := nc.Read(buf)
 		if err != nil {
-			t.Fatalf("%q instead of %s: %v", got, text, err)
+			t.Fatalf("got %q and error %v, want %s", got, err, text)
 		}
 		got = append(got, buf[:n]...)
 	}

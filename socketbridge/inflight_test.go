@@ -17,30 +17,30 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// What docs/lifecycle.md says of events that run, wait or come when something happens
-// to their session.
+// These tests check what docs/lifecycle.md promises for events that run, wait or arrive
+// when their session ends or gets a new ID.
 
-var leaveAnew = socketbridge.Always(socketbridge.ActionDisconnect)
+var disconnectAlways = socketbridge.Always(socketbridge.ActionDisconnect)
 
-// enders are what may happen.
+// enders are the operations that end a session or give it a new ID.
 var enders = map[string]struct {
 	cfg socketbridge.Config
 	do  func(h *fibersession.Handle) error
-	// revoked says that handles see nothing of the session afterwards. A session that
-	// was given a new ID goes on for others.
+	// revoked reports whether handles lose all access to the session. A session with
+	// a new ID continues for other handles.
 	revoked bool
 }{
 	"destroy":                      {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
 	"destroy, told":                {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
-	"regenerate and disconnect":    {socketbridge.Config{OnRegenerate: leaveAnew}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
+	"regenerate and disconnect":    {socketbridge.Config{OnRegenerate: disconnectAlways}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
 	"destroy, per connection":      {socketbridge.Config{Mode: socketbridge.SessionPerConnection}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
-	"regenerate, many at a time":   {socketbridge.Config{OnRegenerate: leaveAnew, Concurrency: 4}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
+	"regenerate, many at a time":   {socketbridge.Config{OnRegenerate: disconnectAlways, Concurrency: 4}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
 	"destroy, many at a time":      {socketbridge.Config{Concurrency: 4}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
-	"regenerate, manual, anywhere": {socketbridge.Config{OnRegenerate: leaveAnew, Mode: socketbridge.SessionManual}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
+	"regenerate, manual, anywhere": {socketbridge.Config{OnRegenerate: disconnectAlways, Mode: socketbridge.SessionManual}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
 }
 
-// An event that runs may end; those that wait are dropped, also when what runs is
-// slow, and those that come are not taken.
+// When the session ends, the running events may finish, waiting events are dropped even
+// if the running ones are slow, and later events are not handled.
 func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 	t.Parallel()
 	for name, e := range enders {
@@ -82,15 +82,15 @@ func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 					t.Error("the socket is still connected")
 				}
 				if c.conn.Text(`2["slow"]`) != nil {
-					t.Error("an event that crossed the goodbye is taken for an offence")
+					t.Error("an event that crossed the disconnect packet is treated as a protocol violation")
 				}
 				close(hold)
 				<-ended
 				if n := int(begun.Load()); n != width {
-					t.Errorf("%d events ran, %d had begun before", n, width)
+					t.Errorf("%d events ran, want the %d that were running before", n, width)
 				}
 				if n := int(failed.Load()); e.revoked != (n == width) {
-					t.Errorf("%d of %d saves failed", n, width)
+					t.Errorf("%d of %d saves failed, want all to fail: %v", n, width, e.revoked)
 				}
 				if name == "destroy, told" {
 					c.expect(`2["bye"]`, "1")
@@ -100,9 +100,8 @@ func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 	}
 }
 
-// In a thousand races and more no event runs that was sent after the session was
-// ended or given a new ID, and none, however it came, sees anything of a session that
-// has ended.
+// In more than a thousand races, no event runs that was sent after the session ended or
+// got a new ID, and no event sees any data of a session that has ended.
 func TestInFlight_Races(t *testing.T) {
 	t.Parallel()
 	const races = 200 // of each kind
@@ -151,7 +150,7 @@ func TestInFlight_Races(t *testing.T) {
 						if over {
 							after++
 						}
-						_ = c.conn.Text(fmt.Sprintf(`2["event",%t]`, over)) // ErrClosed when it is over
+						_ = c.conn.Text(fmt.Sprintf(`2["event",%t]`, over)) // fails with ErrClosed after the disconnect
 						if i == delay {
 							close(start)
 						}
@@ -172,19 +171,19 @@ func TestInFlight_Races(t *testing.T) {
 			}
 			shutdown(t, io)
 			if late.Load() != 0 || seen.Load() != 0 {
-				t.Errorf("of %d events %d ran that were sent too late, and %d saw the session", handled.Load(), late.Load(), seen.Load())
+				t.Errorf("of %d events, %d were sent too late and %d saw the ended session, want 0 of each", handled.Load(), late.Load(), seen.Load())
 			}
 			if handled.Load() == 0 {
-				t.Error("no event ran at all: this is no race")
+				t.Error("no event ran: the test shows nothing")
 			}
 			if stats := store.Stats(); stats.States != 0 || stats.Handles != 0 {
-				t.Errorf("%d states and %d handles are left", stats.States, stats.Handles)
+				t.Errorf("%d states and %d handles are left, want none", stats.States, stats.Handles)
 			}
 		})
 	}
 }
 
-// At its limit a session is gone for every event, to the nanosecond.
+// A session expires for every event exactly at its deadline.
 func TestInFlight_ExpiryRaces(t *testing.T) {
 	t.Parallel()
 	inTime(t, fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: time.Hour}, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
@@ -213,13 +212,13 @@ func TestInFlight_ExpiryRaces(t *testing.T) {
 		all.Wait()
 		synctest.Wait()
 		if after.Load() != 0 || before.Load() == 0 {
-			t.Errorf("%d events saw the session before its limit, and %d after", before.Load(), after.Load())
+			t.Errorf("%d events saw the session before its deadline and %d after it, want at least 1 and 0", before.Load(), after.Load())
 		}
 	})
 }
 
-// A new ID that sockets follow, and a change, disturb nothing that runs or waits: every
-// event is handled, in order, and what it changes is saved.
+// When sockets follow a new ID, or the session changes, running and waiting events are
+// not affected: every event is handled, in order, and its changes are saved.
 func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -234,7 +233,7 @@ func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 		}
 		n := fibersession.Value[int](p.Session(), "n")
 		if i != n {
-			return fmt.Errorf("event %d met %d", i, n)
+			return fmt.Errorf("event %d found n = %d", i, n)
 		}
 		p.Session().Set("n", n+1)
 		return nil
@@ -267,22 +266,22 @@ func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 		t.Fatal(<-wrong)
 	}
 	if got := other.Get("n"); got != 500 {
-		t.Errorf("n is %v", got)
+		t.Errorf("n is %v, want 500", got)
 	}
 }
 
-// An event that is still in its middlewares does not reach its listeners, whether the
-// socket has been disconnected already or somebody still has a word with its client.
+// An event still in its middlewares does not reach its listeners, both when the socket is
+// already disconnected and while an invalid-session handler still runs.
 func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
 	t.Parallel()
 	for name, e := range enders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inTime(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
-				hold, word := make(chan struct{}), make(chan struct{})
+				hold, release := make(chan struct{}), make(chan struct{})
 				var ran atomic.Int32
 				if name == "destroy, told" {
-					io.OnInvalidSession(func(*socketbridge.Socket, error) { <-word })
+					io.OnInvalidSession(func(*socketbridge.Socket, error) { <-release })
 				}
 				io.OnConnection(func(s *socketbridge.Socket) {
 					s.Use(func(p *socketbridge.Packet) error {
@@ -305,10 +304,10 @@ func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
 				}
 				close(hold)
 				synctest.Wait()
-				close(word)
+				close(release)
 				synctest.Wait()
 				if ran.Load() != 0 {
-					t.Error("the event reached its listener")
+					t.Error("the event reached its listener after the session ended")
 				}
 				c.expect("1")
 			})

@@ -14,7 +14,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// causeOf is what an OnInvalidSession handler can tell.
+// causeOf names the cause in the error of an OnInvalidSession handler.
 func causeOf(err error) string {
 	for _, c := range []struct {
 		err  error
@@ -32,9 +32,9 @@ func causeOf(err error) string {
 	return err.Error()
 }
 
-// lifecycle adds what tests of a session's life need: it is begun, ended and changed
-// over HTTP, and namespaces tell of it. "/told" has an OnInvalidSession handler,
-// "/members" has none; both require a session. "/" needs none.
+// lifecycle adds routes that begin, change and end a session, and namespaces that record
+// events. "/told" has an OnInvalidSession handler, "/members" has none. Both require a
+// session, "/" does not.
 func (s *site) lifecycle(happened events) *site {
 	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
 	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
@@ -50,9 +50,9 @@ func (s *site) lifecycle(happened events) *site {
 	s.io.Of("/").SetMode(socketbridge.SessionNone)
 	s.io.Of("/told").RequireSession().OnInvalidSession(func(sock *socketbridge.Socket, err error) {
 		if e := sock.Emit("invalid", causeOf(err)); e != nil {
-			happened.add("nothing could be said: %v", e)
+			happened.add("Emit in the invalid-session handler: %v", e)
 		}
-		_ = sock.Namespace().Emit("news") // not for it
+		_ = sock.Namespace().Emit("broadcast") // must not reach the socket
 	})
 	for _, name := range []string{"/told", "/members"} {
 		ns := s.io.Of(name).RequireSession()
@@ -65,7 +65,7 @@ func (s *site) lifecycle(happened events) *site {
 	return s
 }
 
-// member is a browser with a stored session.
+// member returns an agent with a stored session.
 func (s *site) member() *agent {
 	s.t.Helper()
 	a := s.agent()
@@ -73,22 +73,22 @@ func (s *site) member() *agent {
 	return a
 }
 
-// turnedAway checks that a client is refused for its session, with a stable code.
+// turnedAway checks that a client is refused because of its session, with a stable code.
 func turnedAway(t testing.TB, c *nodetest.Client, code string) {
 	t.Helper()
 	var e struct{ Data struct{ Code string } }
 	c.MustNext(nodetest.ConnectError).Bind(t, &e)
-	equal(t, "the refusal's code", e.Data.Code, code)
+	equal(t, "code of the refusal", e.Data.Code, code)
 }
 
-// told checks that a client is told why its session is no good, and disconnected
-// for good.
+// told checks that the invalid-session handler reaches a client, which is then
+// disconnected.
 func told(t testing.TB, c *nodetest.Client, cause string) {
 	t.Helper()
-	equal(t, "the client hears", c.MustNext("invalid").String(), `["`+cause+`"]`)
-	equal(t, "and is disconnected", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
-	if n := c.Waiting("news"); n != 0 {
-		t.Errorf("it got %d broadcasts", n)
+	equal(t, "cause from the invalid-session handler", c.MustNext("invalid").String(), `["`+cause+`"]`)
+	equal(t, "disconnect reason", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
+	if n := c.Waiting("broadcast"); n != 0 {
+		t.Errorf("the client got %d broadcasts, want 0", n)
 	}
 }
 
@@ -110,15 +110,15 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					turnedAway(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: cookie}), "session_missing")
 					c := n.Connect(t, s.url+"/told", nodetest.Options{Cookie: cookie})
-					c.Emit("name") // too late, and nothing is to come of it
+					c.Emit("name") // must not be handled
 					told(t, c, "missing")
-					n.Connect(t, s.url, nodetest.Options{Cookie: cookie}) // where none is needed
+					n.Connect(t, s.url, nodetest.Options{Cookie: cookie}) // does not require a session
 				})
 			}
 		})
-		t.Run("gone when it joins", func(t *testing.T) {
+		t.Run("ended before it joins", func(t *testing.T) {
 			a := s.member()
-			c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}) // a poll would end with the session
+			c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}) // a poll would fail when the session ends
 			a.post("/logout")
 			turnedAway(t, c.DialOf("/members", nil), "session_gone")
 			told(t, c.Of("/told", nil), "destroyed")
@@ -131,10 +131,10 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			flaky.SetPlan(nil)
 		})
 		if len(happened) != 0 {
-			t.Fatalf("a client without a session was admitted: %s", <-happened)
+			t.Fatalf("got %q, want no client without a session to be connected", <-happened)
 		}
 
-		t.Run("expired while it is open", func(t *testing.T) {
+		t.Run("expires while connected", func(t *testing.T) {
 			a := s.member()
 			c := a.connect(n, "/told", nodetest.Options{})
 			happened.expect(t, "connected")
@@ -142,7 +142,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			told(t, c, "expired")
 			happened.expect(t, "server namespace disconnect")
 		})
-		t.Run("destroyed while it is open", func(t *testing.T) {
+		t.Run("destroyed while connected", func(t *testing.T) {
 			a := s.member()
 			c := a.connect(n, "/told", nodetest.Options{})
 			happened.expect(t, "connected")
@@ -155,15 +155,15 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			c := a.connect(n, "/told", nodetest.Options{})
 			happened.expect(t, "connected")
 			flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
-			equal(t, "the event", call(t, c, "name"), `{"error":{"code":"session_unavailable","message":"the session store is unavailable"}}`)
-			equal(t, "the client hears", c.MustNext("invalid").String(), `["unavailable"]`)
+			equal(t, "answer to the event", call(t, c, "name"), `{"error":{"code":"session_unavailable","message":"the session store is unavailable"}}`)
+			equal(t, "cause from the invalid-session handler", c.MustNext("invalid").String(), `["unavailable"]`)
 			flaky.SetPlan(nil)
-			equal(t, "it stays", call(t, c, "name"), `"ann"`)
+			equal(t, "answer after the store recovered", call(t, c, "name"), `"ann"`)
 		})
 	})
 }
 
-// A middleware's own word stands: the handlers are for the session's troubles alone.
+// The error of a connect middleware is sent unchanged and does not call invalid-session handlers.
 func TestInvalidSession_TheAppsOwnRefusal(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -174,8 +174,8 @@ func TestInvalidSession_TheAppsOwnRefusal(t *testing.T) {
 	s.serve()
 	var e struct{ Message string }
 	n.Dial(t, s.url, nodetest.Options{}).MustNext(nodetest.ConnectError).Bind(t, &e)
-	equal(t, "refusal", e.Message, "not today")
+	equal(t, "message of the refusal", e.Message, "not today")
 	if len(told) != 0 {
-		t.Errorf("the handlers were told: %s", <-told)
+		t.Errorf("an invalid-session handler was called with %q, want no call", <-told)
 	}
 }

@@ -21,9 +21,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// The rows that are about a session's life under open sockets.
-
-// life adds what the rows need to a site's root namespace.
+// life adds routes and events that begin, change and end a site's session.
 func (s *site) life() *site {
 	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
 	s.app.Get("/name", func(c *fiber.Ctx) error {
@@ -54,8 +52,8 @@ var (
 	byPolling   = nodetest.Options{Transports: []string{"polling"}}
 )
 
-// B4: POST /logout, or a socket's own handler, ends the session, and every socket of
-// it is disconnected for good, whatever carries it; those of others stay.
+// B4: POST /logout, or an event handler, ends the session. All of its sockets are
+// disconnected for good, on any transport. Sockets of other sessions stay.
 func TestB4_LogoutDisconnectsEverySocket(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -70,7 +68,7 @@ func TestB4_LogoutDisconnectsEverySocket(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				a, b := s.member(), s.member()
 				o := byWebSocket
-				o.Reconnect = true // it must not
+				o.Reconnect = true // it must not reconnect all the same
 				tabs := []*nodetest.Client{
 					a.connect(n, "/", o), a.connect(n, "/", byPolling), a.connect(n, "/", nodetest.Options{}),
 					a.connect(n, "/", nodetest.Options{Version: "4.0"}),
@@ -81,15 +79,15 @@ func TestB4_LogoutDisconnectsEverySocket(t *testing.T) {
 				for i, tab := range tabs {
 					reason := tab.MustNext(nodetest.Disconnected).String()
 					if reason != `["io server disconnect"]` {
-						t.Errorf("tab %d: %s", i, reason)
+						t.Errorf("tab %d: disconnect reason %s, want io server disconnect", i, reason)
 					}
 				}
 				if name == "over HTTP" {
-					equal(t, "the cookie is no more", a.get("/name"), "<nil>")
+					equal(t, "name over HTTP after logout", a.get("/name"), "<nil>")
 				}
-				equal(t, "a stranger", call(t, stranger, "name"), `"ann"`)
+				equal(t, "name in another session", call(t, stranger, "name"), `"ann"`)
 				if tabs[0].Waiting(nodetest.ReconnectAttempt)+tabs[0].Waiting(nodetest.Connected) != 0 {
-					t.Error("a client came back by itself")
+					t.Error("a client tried to reconnect after logout")
 				}
 				stranger.Close()
 			})
@@ -97,14 +95,14 @@ func TestB4_LogoutDisconnectsEverySocket(t *testing.T) {
 	})
 }
 
-// B8: an expired session is noticed while its client says nothing, and heartbeats and
-// polls go on; the policy says whether the client comes back.
+// B8: an expired session is noticed while its client sends no events but heartbeats and
+// polls continue. The policy decides whether the client may reconnect.
 func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	engine := engineio.ConfigDefault
 	engine.Timeouts.Close = time.Second
-	engine.PingInterval = 50 * time.Millisecond // far shorter than what is left of the session
+	engine.PingInterval = 50 * time.Millisecond // far shorter than the session's remaining lifetime
 	stores(t, func(t *testing.T, url string) {
 		for _, tt := range []struct {
 			name   string
@@ -115,7 +113,7 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 			{"by default", nil, "io server disconnect", false},
 			{"disconnect", socketbridge.Always(socketbridge.ActionDisconnect), "io server disconnect", false},
 			{"reconnect", socketbridge.Always(socketbridge.ActionReconnect), "transport close", true},
-			{"stay is no answer", socketbridge.Always(socketbridge.ActionStay), "io server disconnect", false},
+			{"stay is not allowed", socketbridge.Always(socketbridge.ActionStay), "io server disconnect", false},
 			{"a panic", func(*socketbridge.Socket) socketbridge.Action { panic("mine") }, "io server disconnect", false},
 			{"a function", func(s *socketbridge.Socket) socketbridge.Action {
 				var auth struct{ Back bool }
@@ -139,17 +137,17 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 					o.Reconnect, o.Auth = true, map[string]bool{"back": tt.back}
 					c := a.connect(n, "/", o)
 					a.post("/short")
-					equal(t, "the client hears", c.MustNext(nodetest.Disconnected).String(), `["`+tt.reason+`"]`)
+					equal(t, "disconnect reason on the client", c.MustNext(nodetest.Disconnected).String(), `["`+tt.reason+`"]`)
 					if !tt.back {
 						happened.expect(t, "server namespace disconnect")
 						if c.State().Connected || c.Waiting(nodetest.ReconnectAttempt) != 0 {
-							t.Error("the client came back by itself")
+							t.Error("the client tried to reconnect, want it to stay disconnected")
 						}
 						continue
 					}
 					happened.expect(t, "transport close")
 					c.MustNext(nodetest.Connected)
-					equal(t, "with a session of nobody", call(t, c, "name"), "null")
+					equal(t, "name after the reconnect", call(t, c, "name"), "null")
 					c.Close()
 					happened.expect(t, "client namespace disconnect")
 				}
@@ -158,8 +156,8 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 	})
 }
 
-// C1: loaded at connect, written through as handlers return, and what is left is
-// saved at disconnect.
+// C1: the session is loaded at connect, saved when handlers return, and saved once more
+// at disconnect.
 func TestC1_PerConnectionMode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -188,36 +186,36 @@ func TestC1_PerConnectionMode(t *testing.T) {
 			return h.Get(key)
 		}
 		c := a.connect(n, "/", nodetest.Options{})
-		s.tracked() // the session is read once more, when the node listens for changes
+		s.tracked() // the session is loaded once more when the node starts to track it
 		before := s.sessions.Stats().Loads
-		equal(t, "as it was at connect", call(t, c, "name"), `"ann"`)
-		equal(t, "and later", call(t, c, "name"), `"ann"`)
+		equal(t, "name at connect", call(t, c, "name"), `"ann"`)
+		equal(t, "name in a later event", call(t, c, "name"), `"ann"`)
 		if n := s.sessions.Stats().Loads - before; n != 0 {
-			t.Errorf("two events asked the store %d times", n)
+			t.Errorf("two events caused %d loads, want 0", n)
 		}
 		call(t, c, "rename", "bob")
 		if got := stored("name"); got != "bob" {
-			t.Errorf("a crash now would lose a change: %v is stored", got)
+			t.Errorf("got stored name %v, want bob: a crash now would lose the change", got)
 		}
-		equal(t, "HTTP sees it", a.get("/name"), "bob")
+		equal(t, "name over HTTP", a.get("/name"), "bob")
 		sock := <-socks
-		sock.Session().Set("late", true) // by something of the app that is no handler
+		sock.Session().Set("late", true) // outside of a handler
 		if got := stored("late"); got != nil {
-			t.Errorf("it was saved before the end: %v", got)
+			t.Errorf("late is stored as %v before the disconnect, want nothing", got)
 		}
 		c.Close()
 		select {
 		case <-sock.Context().Done():
 		case <-time.After(20 * time.Second):
-			t.Fatal("the socket does not end")
+			t.Fatal("the socket did not end within 20 s")
 		}
 		if stored("late") != true || stored("end") != true {
-			t.Errorf("at disconnect was not saved: %v, %v", stored("late"), stored("end"))
+			t.Errorf("after the disconnect late is stored as %v and end as %v, want true for both", stored("late"), stored("end"))
 		}
 	})
 }
 
-// C3: a connection handler gets the socket with its session loaded.
+// C3: the session is already loaded when a connection handler gets the socket.
 func TestC3_ConnectionHandlerHasTheSession(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -238,8 +236,8 @@ func TestC3_ConnectionHandlerHasTheSession(t *testing.T) {
 				a := s.member()
 				for i := 1; i < 3; i++ {
 					c := a.connect(n, "/", nodetest.Options{})
-					equal(t, "hello", c.MustNext("hello").String(), fmt.Sprintf(`["ann",%d]`, i))
-					call(t, c, "name") // what the handler changed is saved before any event
+					equal(t, "hello event", c.MustNext("hello event").String(), fmt.Sprintf(`["ann",%d]`, i))
+					call(t, c, "name") // the handler's changes are saved before any event is handled
 					c.Close()
 				}
 			})
@@ -266,12 +264,12 @@ func TestC4_MessageHandlerHasTheSession(t *testing.T) {
 		s.io.OnConnection(func(sock *socketbridge.Socket) { sock.On("own", handler) })
 		s.serve()
 		c := s.member().connect(n, "/", nodetest.Options{})
-		equal(t, "of the namespace", c.MustCall("message", "hi").String(), `["ann","hi",1]`)
-		equal(t, "of the socket", c.MustCall("own", "there").String(), `["ann","there",2]`)
+		equal(t, "answer of the namespace's handler", c.MustCall("message", "hi").String(), `["ann","hi",1]`)
+		equal(t, "answer of the socket's handler", c.MustCall("own", "there").String(), `["ann","there",2]`)
 	})
 }
 
-// A namespace may have another mode than the server.
+// A namespace can override the server's session mode.
 func TestModePerNamespace(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -303,17 +301,17 @@ func TestModePerNamespace(t *testing.T) {
 		} {
 			s.tracked()
 			before := s.sessions.Stats().Loads
-			equal(t, "the event sees", call(t, tt.at, "look"), tt.sees)
+			equal(t, "value in the event", call(t, tt.at, "look"), tt.sees)
 			if n := s.sessions.Stats().Loads - before; n != tt.loads {
-				t.Errorf("%s: the event asked the store %d times, want %d", tt.saved, n, tt.loads)
+				t.Errorf("%s: the event caused %d loads, want %d", tt.saved, n, tt.loads)
 			}
-			equal(t, "what was saved", a.get("/by"), tt.saved)
+			equal(t, "saved value", a.get("/by"), tt.saved)
 		}
 	})
 }
 
-// N5: a new ID under open sockets. They follow it, the old one is dead, and polls
-// need the new cookie.
+// N5: the session gets a new ID while its sockets are open. The sockets stay and follow
+// it, the old ID becomes invalid, and polling requests need the new cookie.
 func TestN5_SocketsFollowANewID(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -324,27 +322,27 @@ func TestN5_SocketsFollowANewID(t *testing.T) {
 		old, poll := a.cookie(), a.poller()
 		a.post("/renew")
 		if a.cookie() == old {
-			t.Fatal("the browser has no new cookie")
+			t.Fatal("the browser still has the old cookie after the regenerate")
 		}
-		equal(t, "the socket goes on", call(t, c, "name"), `"ann"`)
+		equal(t, "name over the socket", call(t, c, "name"), `"ann"`)
 		call(t, c, "rename", "bob")
-		equal(t, "under the new ID", a.get("/name"), "bob")
+		equal(t, "name over HTTP with the new ID", a.get("/name"), "bob")
 		if status := poll.send(old, "420[\"name\"]"); status != 403 && status != 400 {
-			t.Errorf("a request with the old cookie was answered with %d", status)
+			t.Errorf("a request with the old cookie got status %d, want 400 or 403", status)
 		}
 		if status := poll.send(a.cookie(), `420["name"]`); status != 200 {
-			t.Errorf("a request with the new cookie was answered with %d", status)
+			t.Errorf("a request with the new cookie got status %d, want 200", status)
 		}
-		equal(t, "a poll with the new cookie", poll.receive(a.cookie()), `430["bob"]`)
+		equal(t, "poll with the new cookie", poll.receive(a.cookie()), `430["bob"]`)
 		thief := s.agent()
 		name, id, _ := strings.Cut(old, "=")
 		thief.plant(name, id)
-		equal(t, "the old ID", thief.get("/name"), "<nil>")
+		equal(t, "name with the old ID", thief.get("/name"), "<nil>")
 	})
 }
 
-// N5, as configured: they are disconnected, or come back with the new cookie; nobody
-// gets in by a connection that was opened with the old ID.
+// N5 with a policy: the sockets are disconnected, or reconnect with the new cookie. A
+// connection opened with the old ID cannot be used to get in.
 func TestN5_OrTheyComeAnew(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -368,31 +366,31 @@ func TestN5_OrTheyComeAnew(t *testing.T) {
 			a := s.member()
 			gone, stays, back := a.connect(n, "/", byWebSocket), a.connect(n, "/stay", byWebSocket), a.connect(n, "/reconnect", byWebSocket)
 			a.post("/renew")
-			equal(t, "disconnected", gone.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
-			equal(t, "closed", back.MustNext(nodetest.Disconnected).String(), `["transport close"]`)
-			equal(t, "and the one that stays", call(t, stays, "name"), `"ann"`)
+			equal(t, "reason in /", gone.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
+			equal(t, "reason in /reconnect", back.MustNext(nodetest.Disconnected).String(), `["transport close"]`)
+			equal(t, "name in /stay", call(t, stays, "name"), `"ann"`)
 			a.post("/renew")
-			equal(t, "also the next time", call(t, stays, "name"), `"ann"`)
-			equal(t, "with the new cookie", call(t, a.connect(n, "/", byWebSocket), "name"), `"ann"`)
+			equal(t, "name in /stay after a second regenerate", call(t, stays, "name"), `"ann"`)
+			equal(t, "name with the new cookie", call(t, a.connect(n, "/", byWebSocket), "name"), `"ann"`)
 		})
-		t.Run("a socket that renews", func(t *testing.T) {
+		t.Run("a socket that regenerates", func(t *testing.T) {
 			c := s.member().connect(n, "/", byWebSocket)
 			c.Emit("renew")
-			equal(t, "it leaves too", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
+			equal(t, "disconnect reason", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
 		})
-		t.Run("a connection from before", func(t *testing.T) {
+		t.Run("a connection from before the regenerate", func(t *testing.T) {
 			a := s.member()
 			c := a.connect(n, "/none", byWebSocket)
 			a.post("/renew")
 			turnedAway(t, c.DialOf("/", nil), "session_renewed")
-			equal(t, "where it may stay", call(t, c.Of("/stay", nil), "name"), `"ann"`)
+			equal(t, "name in /stay", call(t, c.Of("/stay", nil), "name"), `"ann"`)
 			c.DialOf("/reconnect", nil)
-			equal(t, "where it is to come anew", c.MustNext(nodetest.Disconnected).String(), `["transport close"]`)
+			equal(t, "reason in /reconnect", c.MustNext(nodetest.Disconnected).String(), `["transport close"]`)
 		})
 	})
 }
 
-// N12: whoever began before the session ended cannot bring it back.
+// N12: a request or event that started before the session ended cannot bring it back.
 func TestN12_LogoutSticks(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -415,7 +413,7 @@ func TestN12_LogoutSticks(t *testing.T) {
 				s.io.On("logout", func(p *socketbridge.Packet) error { return p.Session().Destroy(p.Context()) })
 				s.io.OnConnection(func(sock *socketbridge.Socket) {
 					sock.OnError(func(p *socketbridge.Packet, err error) {
-						happened.add("%s is gone: %v", p.Event(), errors.Is(err, fibersession.ErrSessionGone))
+						happened.add("%s: session gone: %v", p.Event(), errors.Is(err, fibersession.ErrSessionGone))
 					})
 				})
 				s.app.Post("/slow", func(c *fiber.Ctx) error {
@@ -430,7 +428,7 @@ func TestN12_LogoutSticks(t *testing.T) {
 					thief := s.agent()
 					name, id, _ := strings.Cut(cookie, "=")
 					thief.plant(name, id)
-					equal(t, "the session", thief.get("/name"), "<nil>")
+					equal(t, "name with the old cookie", thief.get("/name"), "<nil>")
 				}
 
 				a := s.member() // a slow packet, and a logout over HTTP
@@ -439,14 +437,14 @@ func TestN12_LogoutSticks(t *testing.T) {
 				<-begun
 				a.post("/logout")
 				hold <- struct{}{}
-				happened.expect(t, "slow is gone: true")
+				happened.expect(t, "slow: session gone: true")
 				equalGone(a, cookie)
 
 				b := s.member() // a slow request, and a logout over a socket
 				cookie = b.cookie()
 				c := b.connect(n, "/", byWebSocket)
 				status := make(chan int, 1)
-				go func() { // the test takes its status
+				go func() { // the test receives its status below
 					_, code, _ := b.try("POST", "/slow")
 					status <- code
 				}()
@@ -455,7 +453,7 @@ func TestN12_LogoutSticks(t *testing.T) {
 				c.MustNext(nodetest.Disconnected)
 				hold <- struct{}{}
 				if code := <-status; code != fiber.StatusUnauthorized {
-					t.Errorf("the slow request was answered with %d", code)
+					t.Errorf("the slow request got status %d, want 401", code)
 				}
 				equalGone(b, cookie)
 			})
@@ -463,7 +461,8 @@ func TestN12_LogoutSticks(t *testing.T) {
 	})
 }
 
-// poller is a client by polling that sends whatever cookie it is told to.
+// poller speaks the polling transport by hand, so that a test can choose the cookie of
+// every request.
 type poller struct {
 	a   *agent
 	sid string
@@ -477,10 +476,10 @@ func (a *agent) poller() *poller {
 	_, rest, _ := strings.Cut(p.receive(a.cookie()), `"sid":"`)
 	p.sid, _, _ = strings.Cut(rest, `"`)
 	if status := p.send(a.cookie(), "40"); status != 200 {
-		a.t.Fatalf("CONNECT was answered with %d", status)
+		a.t.Fatalf("CONNECT got status %d, want 200", status)
 	}
 	if got := p.receive(a.cookie()); !strings.HasPrefix(got, "40{") {
-		a.t.Fatalf("CONNECT was answered with %q", got)
+		a.t.Fatalf("CONNECT was answered with %q, want 40{...}", got)
 	}
 	return p
 }
@@ -523,8 +522,8 @@ func (p *poller) do(method, cookie, body string) (string, int) {
 	return string(b), res.StatusCode
 }
 
-// N5 and B4 in a browser that polls: the next poll carries the new cookie by itself,
-// and a logout in the page ends the socket.
+// N5 and B4 in a browser that polls: the next poll carries the new cookie, and a logout
+// in the page disconnects the socket.
 func TestN5_InTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -552,7 +551,7 @@ func TestN5_InTheBrowser(t *testing.T) {
 		window.socket = io({ transports: ["polling"] });
 		await new Promise((ok, no) => { socket.once("connect", ok); socket.once("connect_error", no); });
 		window.first = await socket.emitWithAck("name");`, nil, nil)
-	happens(t, "a poll waits", func() bool { return s.io.Stats().Engine.Polls == 1 }) // not one with the old cookie that is on its way
+	happens(t, "a pending poll", func() bool { return s.io.Stats().Engine.Polls == 1 }) // so that no poll with the old cookie is still on its way
 	page.Eval(`
 		const id = socket.id;
 		const gone = new Promise((ok) => socket.once("disconnect", ok));
@@ -563,9 +562,9 @@ func TestN5_InTheBrowser(t *testing.T) {
 		await fetch("/logout", { method: "POST" });
 		return { same, first, second, reason: await gone };`, nil, &got)
 	if !got.Same || got.First != "ann" || got.Second != "bob" || got.Reason != "io server disconnect" {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want the same socket, names ann and bob, and io server disconnect", got)
 	}
 	if cookies := browser.Cookies(s.url); len(cookies) != 0 && cookies[0].Value == before {
-		t.Error("the browser still has the first cookie")
+		t.Error("the browser still has the first cookie after logout")
 	}
 }

@@ -49,14 +49,14 @@ func TestDisconnectReasons(t *testing.T) {
 			happened.expect(t, fmt.Sprintf("disconnecting %s [r]", tt.want), fmt.Sprintf("disconnect %s []", tt.want), fmt.Sprintf("traced %s", tt.want))
 			<-s.Done()
 			<-s.Context().Done()
-			s.Disconnect() // a second time does nothing
+			s.Disconnect() // ending a socket twice has no effect
 			s.Close()
 		})
 	}
 }
 
-// TestEventsBeforeTheEnd: what a client sent before it left is handled; what waits
-// when the server disconnects it is not.
+// TestEventsBeforeTheEnd checks that events sent before the client disconnects are
+// handled, and that events still waiting when the server disconnects it are dropped.
 func TestEventsBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -82,7 +82,7 @@ func TestEventsBeforeTheEnd(t *testing.T) {
 					})
 					s.OnError(func(_ *socketbridge.Packet, err error) {
 						if tt.want == 5 {
-							t.Errorf("the context had ended: %v", err)
+							t.Errorf("the event's context has ended: %v", err)
 						}
 					})
 					s.OnDisconnect(func(socketbridge.Reason) { close(ended) })
@@ -96,15 +96,15 @@ func TestEventsBeforeTheEnd(t *testing.T) {
 				close(hold)
 				<-ended
 				if n := handled.Load(); n != tt.want {
-					t.Errorf("%d events were handled, want %d", n, tt.want)
+					t.Errorf("got %d handled events, want %d", n, tt.want)
 				}
 			})
 		})
 	}
 }
 
-// TestJoinAgain: a client may join again as soon as it has left or been sent away,
-// and what it sent before it knew that is no offence.
+// TestJoinAgain checks that a client may rejoin at once after it left or was
+// disconnected, and that events it sent before it knew are not violations.
 func TestJoinAgain(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -117,7 +117,7 @@ func TestJoinAgain(t *testing.T) {
 		c.join("/")
 		io.Of("/").Socket(c.sid).Disconnect()
 		c.expect("1")
-		c.send(`21["e"]`) // crossed the server's goodbye
+		c.send(`21["e"]`) // crosses the server's disconnect packet
 		c.join("/")
 		c.send(`22["e"]`)
 		c.expect(`32[]`)
@@ -126,12 +126,12 @@ func TestJoinAgain(t *testing.T) {
 	c.expect(`3/other,3[]`)
 	c.send("1")
 	if err := c.conn.Text(`24["e"]`); err == nil {
-		t.Error("an event after the client's own goodbye was taken")
+		t.Error("an event after the client's own disconnect packet was accepted, want an error")
 	}
 }
 
-// TestBackpressure: a client that sends faster than it is served is read from more
-// slowly, loses nothing, and holds up neither its own other namespaces nor others.
+// TestBackpressure checks that a client that sends faster than its events are handled is
+// read more slowly, loses no event, and delays neither its other namespaces nor others.
 func TestBackpressure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestBackpressure(t *testing.T) {
 		c := join(t, io, "/")
 		c.join("/other")
 		c.send(`20["slow"]`)
-		synctest.Wait() // it is being handled
+		synctest.Wait() // now the event is being handled
 		for i := 1; i <= 4; i++ {
 			c.send(fmt.Sprintf(`2%d["slow"]`, i))
 		}
@@ -150,13 +150,13 @@ func TestBackpressure(t *testing.T) {
 		c.expect(`3/other,9[]`)
 
 		var sent atomic.Bool
-		go func() { // the bubble waits for it
+		go func() { // the synctest bubble waits for it
 			c.send(`25["slow"]`)
 			sent.Store(true)
 		}()
 		synctest.Wait()
 		if sent.Load() {
-			t.Fatal("a full inbox took one more event")
+			t.Fatal("a full inbox accepted one more event")
 		}
 		close(hold)
 		for i := range 6 {
@@ -165,8 +165,8 @@ func TestBackpressure(t *testing.T) {
 	})
 }
 
-// TestBackpressureEnds: a reader that waits for room is let go when the server
-// ends the socket.
+// TestBackpressureEnds checks that a reader waiting for space in the inbox is released
+// when the server disconnects the socket.
 func TestBackpressureEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -178,11 +178,11 @@ func TestBackpressureEnds(t *testing.T) {
 		c.send(`2["slow"]`)
 		synctest.Wait()
 		c.send(`2["slow"]`)
-		go func() { c.send(`2["slow"]`) }() // the bubble waits for it
+		go func() { c.send(`2["slow"]`) }() // the synctest bubble waits for it
 		synctest.Wait()
 		s.Close()
 		if reason := c.closed(); reason != transport.ForcedClose {
-			t.Error(reason)
+			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 		}
 		close(hold)
 	})
@@ -199,21 +199,21 @@ func TestFlood(t *testing.T) {
 			continue
 		}
 		if reason := c.closed(); reason != transport.ForcedClose {
-			t.Error(reason)
+			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 		}
 		if d := time.Since(begin); d < 3*time.Second || d > 4*time.Second {
-			t.Errorf("closed after %v", d)
+			t.Errorf("closed after %v, want 3 to 4 s", d)
 		}
 		synctest.Wait()
 		if n := handled.Load(); n < 40 || n > 60 {
-			t.Errorf("%d events were handled", n)
+			t.Errorf("got %d handled events, want 40 to 60", n)
 		}
 	})
 }
 
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	t.Run("what came is handled, answered and then closed", func(t *testing.T) {
+	t.Run("pending events are handled and answered before the close", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			reasons := make(events, 8)
@@ -233,13 +233,13 @@ func TestShutdown(t *testing.T) {
 			go func() { done <- io.Shutdown(context.Background()) }() // received below
 			synctest.Wait()
 			if _, err := transporttest.Connect(io, nil); err == nil {
-				t.Error("a new connection was taken")
+				t.Error("a new connection was accepted during Shutdown")
 			}
-			c.send(`29["e"]`) // too late
+			c.send(`29["e"]`) // not handled
 			for i := range 5 {
 				c.expect(fmt.Sprintf(`3%d[]`, i))
 			}
-			c.leave() // the connection in memory is not the engine's to close
+			c.leave() // the engine does not close an in-memory connection
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
@@ -249,7 +249,7 @@ func TestShutdown(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a handler that does not end is not waited for beyond the deadline", func(t *testing.T) {
+	t.Run("Shutdown returns at its deadline while a handler runs", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			io := socketbridge.New(socketbridge.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -261,17 +261,17 @@ func TestShutdown(t *testing.T) {
 			defer cancel()
 			begin := time.Now()
 			if err := io.Shutdown(ctx); err == nil {
-				t.Error("no error")
+				t.Error("Shutdown returned no error, want one")
 			}
 			if d := time.Since(begin); d != 5*time.Second {
-				t.Errorf("returned after %v", d)
+				t.Errorf("Shutdown returned after %v, want 5 s", d)
 			}
 			c.closed()
 		})
 	})
 }
 
-// TestNothingIsLeft: cycles of connecting and leaving leave nothing behind.
+// TestNothingIsLeft checks that connections that come and go leave no state behind.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
@@ -298,6 +298,6 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	shutdown(t, io)
 	if st := io.Stats(); st.Connections+st.Sockets+st.Rooms+st.Sessions != 0 {
-		t.Errorf("%+v", st)
+		t.Errorf("left over: %+v, want no connections, sockets, rooms and sessions", st)
 	}
 }

@@ -21,15 +21,15 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// outcome is what a client was told of an operation on the register that a session
-// holds under "x": the value before it, or that it was not done, or that nobody knows.
+// outcome is what a client knows about an operation on the register, which is the session
+// key "x": the value before it, or that it was not done, or that its outcome is unknown.
 type outcome struct {
 	Was     int  `json:"was"`
 	Refused bool `json:"refused"`
 	Unknown bool `json:"unknown"`
 }
 
-// swap stores to, unless it is 0, and tells what was there.
+// swap stores to, unless it is 0, and returns the value before.
 func swap(to int, update func(func(*fibersession.Tx) error) error) (out outcome, err error) {
 	err = update(func(tx *fibersession.Tx) error {
 		out.Was = fibersession.Value[int](tx, "x")
@@ -47,9 +47,9 @@ func swap(to int, update func(func(*fibersession.Tx) error) error) (out outcome,
 	return out, err
 }
 
-// register is what a session's key must look like to everybody: as if each operation
-// had been done at one moment between its call and its answer. One of unknown outcome
-// may be done at any moment after its call; the last of all is the same as never.
+// register is the model of a session key: every operation takes effect at one moment
+// between its call and its answer. An operation with an unknown outcome may take effect
+// at any moment after its call. If that is after all others, it is as if it never did.
 var register = porcupine.Model{
 	Init: func() any { return 0 },
 	Step: func(state, input, output any) (bool, any) {
@@ -70,7 +70,7 @@ type history struct {
 	unknown int
 }
 
-// do does an operation of a client and notes it.
+// do runs an operation of a client and records it.
 func (h *history) do(client, to int, call func(to int) (outcome, error)) error {
 	called := int64(time.Since(h.begun))
 	out, err := call(to)
@@ -81,7 +81,7 @@ func (h *history) do(client, to int, call func(to int) (outcome, error)) error {
 	case err != nil:
 		return err
 	case out.Refused:
-		h.refused++ // nothing was done: if that is not so, somebody reads what nobody wrote
+		h.refused++ // not done: otherwise the check finds a value that no recorded operation wrote
 		return nil
 	case out.Unknown && to == 0:
 		return nil
@@ -93,11 +93,12 @@ func (h *history) do(client, to int, call func(to int) (outcome, error)) error {
 	return nil
 }
 
-// known returns the operations in a form that is quick to check. Whoever comes after a
-// write says that it was there. So one of unknown outcome that nobody saw can be left
-// out: whatever it did is gone, or came last. And one that was seen was done by then.
+// known returns the operations in a form that is quick to check. Every read or write
+// reports the value before it. So an operation with an unknown outcome whose value was
+// never reported can be left out: it was lost, or it came last. If its value was
+// reported, it was done before that answer.
 func (h *history) known() []porcupine.Operation {
-	seen := make(map[int]int64) // the first answer that told of a value
+	seen := make(map[int]int64) // the first answer that reported a value
 	for _, op := range h.ops {
 		if out := op.Output.(outcome); !out.Unknown {
 			if first, ok := seen[out.Was]; !ok || op.Return < first {
@@ -119,26 +120,26 @@ func (h *history) known() []porcupine.Operation {
 	return all
 }
 
-// check says whether the history can have happened.
+// check fails the test unless the history is linearizable.
 func (h *history) check(t testing.TB) {
 	t.Helper()
 	ops := h.known()
-	t.Logf("%d operations, of %d of unknown outcome %d were seen; %d refused", len(ops), h.unknown, len(ops)-(len(h.ops)-h.unknown), h.refused)
+	t.Logf("%d operations; of %d with an unknown outcome %d were seen; %d refused", len(ops), h.unknown, len(ops)-(len(h.ops)-h.unknown), h.refused)
 	if got := porcupine.CheckOperationsTimeout(register, ops, time.Minute); got != porcupine.Ok {
-		t.Errorf("the history is %s", got)
+		t.Errorf("the history is %s, want %s", got, porcupine.Ok)
 	}
-	// And the check would find out.
+	// The check must fail for a value that was never written.
 	last := ops[len(ops)-1]
 	last.Call, last.Return, last.Input, last.Output = math.MaxInt64-2, math.MaxInt64-1, 0, outcome{Was: -1}
 	if got := porcupine.CheckOperationsTimeout(register, append(ops, last), time.Minute); got != porcupine.Illegal {
-		t.Errorf("a history with a value that nobody wrote is %s", got)
+		t.Errorf("a history with a value that was never written is %s, want %s", got, porcupine.Illegal)
 	}
 }
 
-// TestLinearizable: what requests and sockets on three nodes do to one session through
-// Update, and read of it, can be put into one order that fits with when they were
-// answered; also while the nodes' connections are cut and Redis is killed. Set
-// LINEARIZABLE to a number for that many operations of each client.
+// TestLinearizable checks that requests and sockets on three nodes read and update one
+// session as if there were a single order of operations, also while connections of the
+// nodes are cut and Redis is killed. Set LINEARIZABLE to the number of operations per
+// client.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	steps := 40
@@ -146,7 +147,7 @@ func TestLinearizable(t *testing.T) {
 		steps = n
 	}
 	n := nodetest.Start(t)
-	for name, faults := range map[string]bool{"in peace": false, "under faults": true} {
+	for name, faults := range map[string]bool{"without faults": false, "with faults": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
@@ -207,7 +208,7 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// register adds a route and an event that swap.
+// register adds a route and an event that swap the register.
 func (s *site) register() *site {
 	s.app.Post("/swap/:to", func(c *fiber.Ctx) error {
 		to, err := c.ParamsInt("to")
@@ -239,7 +240,7 @@ func (s *site) register() *site {
 	return s
 }
 
-// swap swaps over HTTP. A request whose session could not be loaded has done nothing.
+// swap swaps over HTTP. A request whose session could not be loaded did nothing.
 func (a *agent) swap(to int) (out outcome, err error) {
 	body, status, err := a.try("POST", fmt.Sprint("/swap/", to))
 	switch {
@@ -253,7 +254,7 @@ func (a *agent) swap(to int) (out outcome, err error) {
 	return out, json.Unmarshal([]byte(body), &out)
 }
 
-// swapOver swaps over a socket.
+// swapOver returns a function that swaps over a socket.
 func swapOver(t testing.TB, c *nodetest.Client) func(to int) (outcome, error) {
 	return func(to int) (out outcome, err error) {
 		answer, err := c.Call(t.Context(), "swap", to)

@@ -17,7 +17,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// newSites makes sites that share a store, as the nodes of one app do.
+// newSites creates sites with one storage, as the nodes of an app have.
 func newSites(t testing.TB, count int, url string, o options, mount func(s *site)) []*site {
 	t.Helper()
 	o.sessions.Timeouts.Storage = 20 * time.Second // 24 writers of one session on a slow machine
@@ -26,7 +26,7 @@ func newSites(t testing.TB, count int, url string, o options, mount func(s *site
 		t.Cleanup(func() { _ = st.Close() })
 		o.sessions.Storage = st
 	} else {
-		o.storage = url // each has connections of its own
+		o.storage = url // each site opens its own connections
 	}
 	all := make([]*site, count)
 	for i := range all {
@@ -37,16 +37,16 @@ func newSites(t testing.TB, count int, url string, o options, mount func(s *site
 	return all
 }
 
-// tracked waits until a node listens to what others do to its sessions.
+// tracked waits until the node has subscribed to changes of all its sessions.
 func (s *site) tracked() {
 	s.t.Helper()
-	until(s.t, "the node listens", func() bool {
+	until(s.t, "the node to track its sessions", func() bool {
 		st := s.sessions.Stats()
 		return st.Tracked > 0 && st.Rereads >= uint64(st.Tracked)
 	})
 }
 
-// onTwoNodes runs a test on each store and in each way of reading, with two nodes.
+// onTwoNodes runs a test with two nodes on each storage, strict and tracked.
 func onTwoNodes(t *testing.T, o options, mount func(s *site), test func(t *testing.T, n *nodetest.Node, a, b *site)) {
 	n := nodetest.Start(t)
 	stores(t, func(t *testing.T, url string) {
@@ -61,8 +61,8 @@ func onTwoNodes(t *testing.T, o options, mount func(s *site), test func(t *testi
 	})
 }
 
-// N2, B3 between nodes: what a request to one node stores, the sockets on another are
-// told at once, and a login makes them somebody's.
+// N2, B3 between nodes: a change stored by a request on one node reaches the sockets on
+// another node at once, and a login gives them their user.
 func TestN2_ChangesReachSocketsOnOtherNodes(t *testing.T) {
 	t.Parallel()
 	o := options{sessions: fibersession.Config{UserKey: "user"}}
@@ -78,26 +78,26 @@ func TestN2_ChangesReachSocketsOnOtherNodes(t *testing.T) {
 		tab := browser.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 		a.tracked()
 		there := browser.at(b)
-		equal(t, "the count at the other node", there.post("/incr"), "2")
-		equal(t, "pushed", tab.MustNext("changed").String(), `[["count"],"",2]`)
-		equal(t, "and read", call(t, tab, "count"), "2")
+		equal(t, "count on the other node", there.post("/incr"), "2")
+		equal(t, "pushed change", tab.MustNext("changed").String(), `[["count"],"",2]`)
+		equal(t, "count over the socket", call(t, tab, "count"), "2")
 		there.post("/login/ann")
-		equal(t, "login", tab.MustNext("changed").String(), `[["user"],"ann",2]`)
-		equal(t, "who", call(t, tab, "whoami"), `"ann"`)
-		equal(t, "the socket writes", call(t, tab, "incr"), "3")
-		equal(t, "the other node reads", there.get("/count"), "3")
+		equal(t, "pushed login", tab.MustNext("changed").String(), `[["user"],"ann",2]`)
+		equal(t, "user after login", call(t, tab, "whoami"), `"ann"`)
+		equal(t, "count written by the socket", call(t, tab, "incr"), "3")
+		equal(t, "count read on the other node", there.get("/count"), "3")
 		there.post("/logout")
 		for {
 			if got := tab.MustNext("changed").String(); got == `[["user"],"",3]` {
 				break
 			}
 		}
-		equal(t, "who, after logout", call(t, tab, "whoami"), `""`)
+		equal(t, "user after logout", call(t, tab, "whoami"), `""`)
 	})
 }
 
-// N3, B4 between nodes: logout, and ending a user's sessions, disconnects the sockets
-// on other nodes; none of their events is handled after it.
+// N3, B4 between nodes: a logout, and ending a user's sessions, disconnects the sockets on
+// other nodes. None of their events is handled afterwards.
 func TestN3_LogoutReachesSocketsOnOtherNodes(t *testing.T) {
 	t.Parallel()
 	o := options{sessions: fibersession.Config{UserKey: "user"}}
@@ -114,7 +114,7 @@ func TestN3_LogoutReachesSocketsOnOtherNodes(t *testing.T) {
 				there := browser.at(b)
 				var devices []fibersession.Device
 				if err := json.Unmarshal([]byte(there.get("/devices")), &devices); err != nil || len(devices) != 1 {
-					t.Fatal(devices, err)
+					t.Fatalf("got devices %v and error %v, want 1 device", devices, err)
 				}
 				there.post("/end/" + devices[0].ID)
 			},
@@ -128,15 +128,15 @@ func TestN3_LogoutReachesSocketsOnOtherNodes(t *testing.T) {
 			end(browser)
 			for i, tab := range tabs {
 				if got := tab.MustNext("disconnect").String(); got != `["io server disconnect"]` {
-					t.Errorf("%s: tab %d was disconnected with %s", name, i, got)
+					t.Errorf("%s: tab %d: disconnect reason %s, want io server disconnect", name, i, got)
 				}
 			}
 		}
-		until(t, "nothing is tracked any more", func() bool { return a.sessions.Stats().Tracked == 0 })
+		until(t, "no session to be tracked", func() bool { return a.sessions.Stats().Tracked == 0 })
 	})
 }
 
-// N5 between nodes: a new ID given on one node moves the sockets of the others.
+// N5 between nodes: sockets on one node follow a new ID that another node gave.
 func TestN5_NewIDsMoveSocketsOnOtherNodes(t *testing.T) {
 	t.Parallel()
 	onTwoNodes(t, options{}, func(s *site) {
@@ -150,16 +150,16 @@ func TestN5_NewIDsMoveSocketsOnOtherNodes(t *testing.T) {
 		there, old := browser.at(b), browser.cookie()
 		for i := 2; i <= 8; i += 2 {
 			there.post("/regenerate")
-			equal(t, "over the socket", call(t, tab, "incr"), fmt.Sprint(i))
-			equal(t, "over the other node", there.post("/incr"), fmt.Sprint(i+1))
+			equal(t, "count over the socket", call(t, tab, "incr"), fmt.Sprint(i))
+			equal(t, "count on the other node", there.post("/incr"), fmt.Sprint(i+1))
 		}
 		if old == browser.cookie() {
-			t.Error("the cookie did not change")
+			t.Error("the cookie did not change with the session ID")
 		}
 	})
 }
 
-// N1 between nodes: 3 nodes, requests and sockets on each, one number and many keys.
+// N1 between nodes: requests and sockets on 3 nodes update one number and many keys.
 func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 	t.Parallel()
 	const nodes, each, steps = 3, 4, 50
@@ -197,7 +197,7 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 			wg.Go(func() { // waited for below
 				for range steps {
 					if body, status, err := here.try("POST", "/add"); err != nil || status != 200 {
-						t.Error(status, body, err)
+						t.Errorf("POST /add: status %d, body %s, error %v", status, body, err)
 						return
 					}
 				}
@@ -205,7 +205,7 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 			wg.Go(func() {
 				for k := range steps {
 					if answer, err := tab.Call(t.Context(), "add", fmt.Sprint(i, "/", j, "/", k%5)); err != nil || answer.String() != "[true]" {
-						t.Error(answer, err)
+						t.Errorf("add: got answer %s and error %v, want [true]", answer, err)
 						return
 					}
 				}
@@ -218,8 +218,8 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 	}
 }
 
-// A node reads a session once for all events that wait for it, and in tracked mode
-// not at all; Reload(Strict) reads all the same.
+// A node loads a session once for all events that wait for it, and not at all in tracked
+// mode. Reload(Strict) always loads.
 func TestReload_HowOftenTheStoreIsAsked(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -252,7 +252,7 @@ func TestReload_HowOftenTheStoreIsAsked(t *testing.T) {
 			}
 			after := s.sessions.Stats()
 			if loads := after.Loads - before.Loads; loads != tt.loads {
-				t.Errorf("10 events cost %d reads, want %d", loads, tt.loads)
+				t.Errorf("10 events caused %d loads, want %d", loads, tt.loads)
 			}
 		})
 	}

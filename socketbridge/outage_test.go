@@ -13,8 +13,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// While Redis is away every request and every event has an answer: refused by default,
-// from what was last confirmed with a grace. Sockets stay, and all goes on by itself.
+// While Redis is unavailable, every request and event is answered: with an error by
+// default, or from the last confirmed state if OutageGrace is set. Sockets stay
+// connected, and everything works again when Redis does.
 func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -24,12 +25,12 @@ func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 		away  func(*redistest.Server)
 		back  func(*redistest.Server)
 	}{
-		"killed, refuse":        {0, fibersession.Strict, (*redistest.Server).Kill, (*redistest.Server).Restart},
-		"killed, tracked":       {0, fibersession.Tracked, (*redistest.Server).Kill, (*redistest.Server).Restart},
-		"killed, grace":         {time.Hour, fibersession.Strict, (*redistest.Server).Kill, (*redistest.Server).Restart},
-		"stands still, refuse":  {0, fibersession.Strict, (*redistest.Server).Pause, (*redistest.Server).Resume},
-		"stands still, grace":   {time.Hour, fibersession.Strict, (*redistest.Server).Pause, (*redistest.Server).Resume},
-		"stands still, tracked": {time.Hour, fibersession.Tracked, (*redistest.Server).Pause, (*redistest.Server).Resume},
+		"killed, refuse":  {0, fibersession.Strict, (*redistest.Server).Kill, (*redistest.Server).Restart},
+		"killed, tracked": {0, fibersession.Tracked, (*redistest.Server).Kill, (*redistest.Server).Restart},
+		"killed, grace":   {time.Hour, fibersession.Strict, (*redistest.Server).Kill, (*redistest.Server).Restart},
+		"hangs, refuse":   {0, fibersession.Strict, (*redistest.Server).Pause, (*redistest.Server).Resume},
+		"hangs, grace":    {time.Hour, fibersession.Strict, (*redistest.Server).Pause, (*redistest.Server).Resume},
+		"hangs, tracked":  {time.Hour, fibersession.Tracked, (*redistest.Server).Pause, (*redistest.Server).Resume},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -43,35 +44,35 @@ func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 			a.post("/incr")
 			tab := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 			s.tracked()
-			equal(t, "before", call(t, tab, "incr"), "2")
+			equal(t, "count before the outage", call(t, tab, "incr"), "2")
 
 			tt.away(server)
 			if tt.grace == 0 {
-				// Tracked answers until the feed is known to be late, and then refuses too.
-				until(t, "events are refused", func() bool {
+				// Tracked serves sessions until it knows that the feed is late.
+				until(t, "events to be refused", func() bool {
 					return strings.Contains(call(t, tab, "count"), "session_unavailable")
 				})
 				if body, status, err := a.try("GET", "/count"); status != fiber.StatusServiceUnavailable || err != nil {
-					t.Errorf("a request: %d %s %v", status, body, err)
+					t.Errorf("a request got status %d, body %s and error %v, want 503", status, body, err)
 				}
 			} else {
-				equal(t, "an event that reads", call(t, tab, "count"), "2")
-				equal(t, "a request that reads", a.get("/count"), "2")
+				equal(t, "count over the socket", call(t, tab, "count"), "2")
+				equal(t, "count over HTTP", a.get("/count"), "2")
 			}
 			if got := call(t, tab, "incr"); !strings.Contains(got, `"error"`) {
-				t.Errorf("an event that writes was answered with %s", got)
+				t.Errorf("an event that writes was answered with %s, want an error", got)
 			}
 			if body, status, err := a.try("POST", "/incr"); status != fiber.StatusServiceUnavailable || err != nil {
-				t.Errorf("a request that writes: %d %s %v", status, body, err)
+				t.Errorf("a request that writes got status %d, body %s and error %v, want 503", status, body, err)
 			}
 			if tab.Waiting("disconnect") != 0 {
-				t.Error("the socket was disconnected")
+				t.Error("the socket was disconnected during the outage")
 			}
 
 			tt.back(server)
-			// What Redis was sent while it stood still it may have done: then 2 is 3 or 4.
-			until(t, "events are handled again", func() bool { return !strings.Contains(call(t, tab, "incr"), "error") })
-			equal(t, "a request sees what the socket wrote", a.get("/count"), call(t, tab, "count"))
+			// Redis may execute commands that it received while it hung: 2 may have become 3 or 4.
+			until(t, "events to be handled again", func() bool { return !strings.Contains(call(t, tab, "incr"), "error") })
+			equal(t, "count over HTTP", a.get("/count"), call(t, tab, "count"))
 			if tab.Waiting("disconnect") != 0 {
 				t.Error("the socket was disconnected when Redis came back")
 			}

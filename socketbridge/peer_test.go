@@ -15,7 +15,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// newServer makes a server that is shut down at the end of the test.
+// newServer creates a server that is shut down at the end of the test.
 func newServer(t testing.TB, cfg socketbridge.Config) *socketbridge.Server {
 	t.Helper()
 	if cfg.Logger == nil {
@@ -26,25 +26,25 @@ func newServer(t testing.TB, cfg socketbridge.Config) *socketbridge.Server {
 	return io
 }
 
-// shutdown ends a server, and checks that it held nothing back.
+// shutdown shuts a server down, which must succeed within 10 s.
 func shutdown(t testing.TB, io *socketbridge.Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := io.Shutdown(ctx); err != nil {
-		t.Errorf("Shutdown: %v", err)
+		t.Errorf("Shutdown failed: %v", err)
 	}
 }
 
-// silent discards what a test does not look at.
+// silent discards log lines that a test does not check.
 var silent = slog.New(slog.DiscardHandler)
 
-// sessionHandshake is that of a client which came with the session of h.
+// sessionHandshake returns the handshake of a client with the session of h.
 func sessionHandshake(h *fibersession.Handle) *transport.Handshake {
 	return &transport.Handshake{Time: time.Now(), Method: "GET", Path: "/socket.io/", Host: "example.com", RemoteIP: "192.0.2.1", Lifted: socketbridge.Lifted(h)}
 }
 
-// peer is a client that speaks the protocol by hand, over a connection in memory.
+// peer is a client that speaks the protocol by hand over an in-memory connection.
 type peer struct {
 	t    testing.TB
 	conn *transporttest.Conn
@@ -81,25 +81,25 @@ func (p *peer) join(namespace string) {
 	got := p.next()
 	var body struct{ Sid string }
 	if !strings.HasPrefix(got, prefix) || json.Unmarshal([]byte(got[len(prefix):]), &body) != nil || body.Sid == "" {
-		p.t.Fatalf("CONNECT was answered with %s", got)
+		p.t.Fatalf("CONNECT was answered with %s, want a sid", got)
 	}
 	p.sid = body.Sid
 }
 
-// send delivers a packet that the server accepts.
+// send delivers a packet that the server must accept.
 func (p *peer) send(text string) {
 	p.t.Helper()
 	if err := p.conn.Text(text); err != nil {
-		p.t.Fatalf("%s: %v", text, err)
+		p.t.Fatalf("sending %s: %v", text, err)
 	}
 }
 
-// next returns the next text that the server sent.
+// next returns the next text message from the server.
 func (p *peer) next() string {
 	p.t.Helper()
 	m := p.nextMessage()
 	if m.Binary {
-		p.t.Fatalf("a binary message of %d bytes came, a text was expected", len(m.Data))
+		p.t.Fatalf("got a binary message of %d bytes, want text", len(m.Data))
 	}
 	return string(m.Data)
 }
@@ -110,12 +110,12 @@ func (p *peer) nextMessage() transport.Message {
 	defer cancel()
 	m, err := p.conn.Next(ctx)
 	if err != nil {
-		p.t.Fatalf("nothing came: %v", err)
+		p.t.Fatalf("no message from the server: %v", err)
 	}
 	return m
 }
 
-// expect checks the next texts that the server sends.
+// expect checks the next text messages from the server.
 func (p *peer) expect(want ...string) {
 	p.t.Helper()
 	for _, w := range want {
@@ -125,13 +125,13 @@ func (p *peer) expect(want ...string) {
 	}
 }
 
-// closed waits for the connection's end and returns its reason.
+// closed waits for the end of the connection and returns its reason.
 func (p *peer) closed() transport.Reason {
 	p.t.Helper()
 	select {
 	case <-p.conn.Done():
 	case <-time.After(time.Minute):
-		p.t.Fatal("the connection is still open")
+		p.t.Fatal("the connection is still open after a minute")
 	}
 	reason, _ := p.conn.Reason()
 	return reason
@@ -140,7 +140,7 @@ func (p *peer) closed() transport.Reason {
 // leave ends the connection from the client's side.
 func (p *peer) leave() { p.conn.Leave(transport.TransportClose, nil) }
 
-// events records what happens, in order.
+// events records events in order.
 type events chan string
 
 func (e events) add(format string, args ...any) { e <- fmt.Sprintf(format, args...) }
@@ -155,7 +155,7 @@ func (e events) expect(t testing.TB, want ...string) {
 				t.Fatalf("got %q, want %q", got, w)
 			}
 		case <-time.After(20 * time.Second):
-			t.Fatalf("nothing happened, want %q", w)
+			t.Fatalf("got nothing within 20 s, want %q", w)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// plainSite serves the namespace /wall to plain clients at /ws, and to Socket.IO's.
+// plainSite serves the namespace /wall to plain clients at /ws and to Socket.IO clients.
 func plainSite(t *testing.T) *site {
 	s := newSite(t, options{})
 	wall := s.io.Of("/wall")
@@ -32,7 +32,7 @@ func plainSite(t *testing.T) *site {
 		if err != nil {
 			return err
 		}
-		return errors.Join(p.Socket().Emit("counted", n), p.Ack(n)) // an answer that nobody asked for is none
+		return errors.Join(p.Socket().Emit("counted", n), p.Ack(n)) // Ack has no effect unless the client asked for it
 	})
 	wall.On("fail", func(*socketbridge.Packet) error { return &socketbridge.EventError{Code: "nope", Message: "not today"} })
 	wall.On("all", func(p *socketbridge.Packet) error {
@@ -62,7 +62,7 @@ func plainSite(t *testing.T) *site {
 	return s.serve()
 }
 
-// plain is a WebSocket client of plain messages.
+// plain is a WebSocket client that does not speak Socket.IO.
 type plain struct {
 	t  *testing.T
 	ws *websocket.Conn
@@ -108,15 +108,15 @@ func (c *plain) expect(want string) {
 	}
 }
 
-// TestPlainWebSocket: a client that speaks no Socket.IO has the session, middlewares,
-// chains, acknowledgements and broadcasts of one that does.
+// TestPlainWebSocket checks that a client without Socket.IO has the same session,
+// middlewares, chains, acknowledgements and broadcasts as one with it.
 func TestPlainWebSocket(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t)
 	stranger := dialPlain(t, s, "")
 	stranger.expect(`["connect_error",{"data":{"code":7},"message":"count first"}]`)
 	if _, _, err := stranger.read(); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
-		t.Errorf("a refused client is closed with %v", err)
+		t.Errorf("a refused client: got error %v, want close status 1008", err)
 	}
 
 	a := s.agent()
@@ -126,11 +126,11 @@ func TestPlainWebSocket(t *testing.T) {
 	c.send(`["count"]`)
 	c.expect(`["counted",2]`)
 	if got := fibersession.Value[int](s.io.Of("/wall").Sockets()[0].Session(), "count"); got != 2 {
-		t.Errorf("the session says %d", got)
+		t.Errorf("got count %d in the session, want 2", got)
 	}
 	c.send("hello")
 	c.expect("binary raw hello")
-	c.send(`[1,"count"]`) // no frame means an acknowledgement to a client that did not ask for them
+	c.send(`[1,"count"]`) // not an acknowledgement, since the client did not select the subprotocol
 	c.expect(`binary raw [1,"count"]`)
 	c.send(`["ask"]`)
 	c.expect(`["asked",true]`)
@@ -144,13 +144,13 @@ func TestPlainWebSocket(t *testing.T) {
 	_, question, err := asks.read()
 	number, ok := strings.CutSuffix(question, `,"how old?"]`)
 	if err != nil || !ok {
-		t.Fatalf("asked with %s, %v", question, err)
+		t.Fatalf("got question %s and error %v, want [<number>,\"how old?\"]", question, err)
 	}
 	asks.send("[-" + number[1:] + ",42]")
 	asks.expect(`["asked",42]`)
 	asks.send(`[6,"fail"]`)
 	if _, got, err := asks.read(); err != nil || !strings.HasPrefix(got, "[-6,") || !strings.Contains(got, `"nope"`) {
-		t.Errorf("an error is answered with %s, %v", got, err)
+		t.Errorf("got answer %s and error %v, want [-6,...] with the code nope", got, err)
 	}
 
 	sio := nodetest.Start(t).Connect(t, s.url+"/wall", nodetest.Options{Cookie: a.cookie()})
@@ -160,12 +160,12 @@ func TestPlainWebSocket(t *testing.T) {
 		p.expect(`["all",{"from":"plain"},"Ynl0ZXM="]`)
 	}
 	if got := sio.MustNext("all").String(); !strings.Contains(got, `{"from":"plain"}`) {
-		t.Errorf("Socket.IO is told %s", got)
+		t.Errorf("the Socket.IO client got %s, want {\"from\":\"plain\"} in it", got)
 	}
 }
 
-// TestPlainWebSocket_InTheBrowser: with the native WebSocket of Chromium, which
-// refuses a server that does not select one of its subprotocols.
+// TestPlainWebSocket_InTheBrowser uses the native WebSocket of Chromium, which refuses a
+// server that does not select one of its subprotocols.
 func TestPlainWebSocket_InTheBrowser(t *testing.T) {
 	t.Parallel()
 	s := plainSite(t)

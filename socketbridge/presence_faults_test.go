@@ -26,7 +26,7 @@ type indexed interface {
 	storage.Index
 }
 
-// lone is a node on a clock of its own, with other nodes' presence to be written by hand.
+// lone is a node on a fake clock. Tests write the presence records of other nodes themselves.
 type lone struct {
 	t     *testing.T
 	base  indexed
@@ -39,7 +39,7 @@ type lone struct {
 	told []string
 }
 
-// alone runs a test of a node that tells of its users, after slow has passed each time.
+// alone runs a test of a node whose presence handler takes the time slow.
 func alone(t *testing.T, grace, slow time.Duration, test func(p *lone)) {
 	t.Helper()
 	startClocks()
@@ -65,7 +65,7 @@ func (p *lone) key(rest string) string { return p.store.Prefix() + "p:" + rest }
 
 func (p *lone) pseudonym(user string) string { return p.store.UserPseudonym(user, "presence") }
 
-// tales returns what was told of a user.
+// tales returns the presence handler's calls for a user.
 func (p *lone) tales(user string) (of []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *lone) comes(user string) *peer {
 	return joinAs(p.t, p.io, "/", lift(p.t, p.store, map[string]any{"user": user}))
 }
 
-// on returns on which nodes a user is recorded.
+// on returns the nodes on which a user is recorded.
 func (p *lone) on(user string) []string {
 	p.t.Helper()
 	item, err := p.base.Load(context.Background(), p.key("u:"+p.pseudonym(user)))
@@ -96,8 +96,8 @@ func (p *lone) on(user string) []string {
 	return r.Nodes
 }
 
-// A node that looks after many users of one that died, whose handlers take their time,
-// is not taken for dead itself meanwhile.
+// A node that cleans up after a dead node with many users, while its handlers are slow, is
+// not considered dead itself.
 func TestPresence_LookingAfterManyUsers(t *testing.T) {
 	t.Parallel()
 	alone(t, -1, 2900*time.Millisecond, func(p *lone) {
@@ -130,26 +130,26 @@ func TestPresence_LookingAfterManyUsers(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if longest > 5*time.Second {
-			t.Errorf("nothing was heard of the node for %v; it is dead after 15s", longest)
+			t.Errorf("the node did not renew its record for %v, want at most 5 s", longest)
 		}
 		for i := range 60 {
 			user := fmt.Sprintf("u%d", i)
 			if got := p.tales(user); !slices.Equal(got, []string{user + " false"}) {
-				t.Errorf("told %q", got)
+				t.Errorf("got calls %q for %s, want one: offline", got, user)
 				break
 			}
 		}
 		if got := p.on("ann"); len(got) != 1 || !slices.Equal(got, was) {
-			t.Errorf("ann is on %q, and was on %q", got, was)
+			t.Errorf("ann is on nodes %q, want %q", got, was)
 		}
 		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) {
-			t.Errorf("told %q", got)
+			t.Errorf("got calls %q for ann, want one: online", got)
 		}
 	})
 }
 
-// Who comes or goes as the store fails is told of, also when the change was made and
-// only its answer was lost.
+// A user who comes or goes while the store fails is reported, also when the change was
+// made and only its answer was lost.
 func TestPresence_AnswerLost(t *testing.T) {
 	t.Parallel()
 	alone(t, -1, 0, func(p *lone) {
@@ -164,10 +164,10 @@ func TestPresence_AnswerLost(t *testing.T) {
 				case c.Key != record:
 					return faulty.Fault{}
 				case lost:
-					return faulty.Fault{Fail: errors.New("away")}
+					return faulty.Fault{Fail: errors.New("unavailable")}
 				case c.Method == method:
 					lost = true
-					return faulty.Fault{Lose: errors.New("cut")}
+					return faulty.Fault{Lose: errors.New("connection lost")}
 				}
 				return faulty.Fault{}
 			})
@@ -179,13 +179,13 @@ func TestPresence_AnswerLost(t *testing.T) {
 		var c *peer
 		away("CompareAndSwap", func() { c = p.comes("ann") })
 		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) || len(p.on("ann")) != 1 {
-			t.Fatalf("told %q, on %q", got, p.on("ann"))
+			t.Fatalf("got calls %q and nodes %q, want ann online on one node", got, p.on("ann"))
 		}
 		away("CompareAndDelete", func() { c.leave() })
 		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
-			t.Errorf("told %q, on %q", got, p.on("ann"))
+			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.on("ann"))
 		}
-		// The same of a user of a node that died.
+		// The same for a user of a dead node.
 		ctx := context.Background()
 		if err := errors.Join(p.base.AddMember(ctx, p.key("nodes"), "dead.1", 0),
 			p.base.AddMember(ctx, p.key("of:dead.1"), p.pseudonym("ann"), 0),
@@ -194,19 +194,19 @@ func TestPresence_AnswerLost(t *testing.T) {
 		}
 		away("CompareAndDelete", func() { time.Sleep(30 * time.Second) })
 		if got := p.tales("ann"); len(got) != 3 || got[2] != "ann false" || p.on("ann") != nil {
-			t.Errorf("told %q, on %q", got, p.on("ann"))
+			t.Errorf("got calls %q and nodes %q, want ann offline again on no node", got, p.on("ann"))
 		}
 	})
 }
 
-// Of two nodes that clear up at the same moment, the one whose removal came second does
-// not tell.
+// When two nodes clean up at the same moment, the node whose removal came second does not
+// call its handler.
 func TestPresence_ClearedByTwo(t *testing.T) {
 	t.Parallel()
 	inOrder := func(record string, base indexed) faulty.Plan {
 		return func(c faulty.Call) faulty.Fault {
 			if c.Method == "CompareAndDelete" && c.Key == record {
-				_ = base.Delete(record) // the other one
+				_ = base.Delete(record) // the other node removes it first
 			}
 			return faulty.Fault{}
 		}
@@ -221,13 +221,13 @@ func TestPresence_ClearedByTwo(t *testing.T) {
 		p.st.SetPlan(inOrder(record, p.base))
 		time.Sleep(time.Minute)
 		if got := p.tales("eve"); got != nil || p.on("eve") != nil {
-			t.Errorf("told %q, on %q", got, p.on("eve"))
+			t.Errorf("got calls %q and nodes %q, want neither", got, p.on("eve"))
 		}
 	})
 }
 
-// Whom a node enters under a name under which others have just cleared up after it is
-// not online for ever.
+// A user who comes to a node while other nodes clean up after it, as it seemed dead, does
+// not stay online forever.
 func TestPresence_ClearedWhileAUserComes(t *testing.T) {
 	t.Parallel()
 	alone(t, -1, 0, func(p *lone) {
@@ -238,7 +238,7 @@ func TestPresence_ClearedWhileAUserComes(t *testing.T) {
 		var once sync.Once
 		p.st.SetPlan(func(c faulty.Call) faulty.Fault {
 			if c.Method == "CompareAndSwap" && c.Key == record {
-				once.Do(func() { // what others do with a node that they do not hear of
+				once.Do(func() { // what other nodes do when a node's record has expired
 					ctx := context.Background()
 					if err := errors.Join(p.base.Delete(p.key("n:"+name)),
 						p.base.RemoveMember(ctx, p.key("of:"+name), p.pseudonym("ann")),
@@ -255,21 +255,21 @@ func TestPresence_ClearedWhileAUserComes(t *testing.T) {
 		time.Sleep(time.Minute)
 		for _, user := range []string{"ann", "bob"} {
 			if got := p.on(user); len(got) != 1 || got[0] == name {
-				t.Errorf("%s is on %q; %s has died", user, got, name)
+				t.Errorf("%s is on nodes %q, want one other than %s", user, got, name)
 			}
 		}
 		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) {
-			t.Errorf("told %q", got)
+			t.Errorf("got calls %q for ann, want one: online", got)
 		}
 		c.leave()
 		time.Sleep(time.Minute)
 		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
-			t.Errorf("told %q, on %q", got, p.on("ann"))
+			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.on("ann"))
 		}
 	})
 }
 
-// foreign is a server of Node's, which keeps no presence.
+// foreign is a Node.js server, which does not record presence.
 type foreign struct{}
 
 func (foreign) ID() string               { return "foreignforeignforeign" }
@@ -278,8 +278,8 @@ func (foreign) Answer(context.Context, *adapter.Message) iter.Seq[*adapter.Reply
 	return func(func(*adapter.Reply) bool) {}
 }
 
-// The last node that keeps presence tells of its users itself, though servers of Node go
-// on.
+// The last node that records presence reports its users offline itself, even though
+// Node.js servers remain in the cluster.
 func TestPresence_ShutdownAmongForeignNodes(t *testing.T) {
 	t.Parallel()
 	alone(t, time.Hour, 0, func(p *lone) {
@@ -292,7 +292,7 @@ func TestPresence_ShutdownAmongForeignNodes(t *testing.T) {
 		synctest.Wait()
 		shutdown(t, p.io)
 		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
-			t.Errorf("told %q, on %q", got, p.on("ann"))
+			t.Errorf("got calls %q and nodes %q, want ann online, then offline on no node", got, p.on("ann"))
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// pair is two sites of one app, on one storage and linked, and what their presence
-// handlers tell.
+// pair is two linked sites of one app with a shared storage, and the calls of their
+// presence handlers.
 type pair struct {
 	t     *testing.T
 	sites []*site
@@ -60,7 +60,7 @@ func (p *pair) pseudonym(user string) string {
 	return p.sites[0].sessions.UserPseudonym(user, "presence")
 }
 
-// on returns on which nodes a user is recorded.
+// on returns the nodes on which a user is recorded.
 func (p *pair) on(user string) []string {
 	p.t.Helper()
 	item, err := p.sites[0].sessions.Storage().Load(p.t.Context(), p.key("u:"+p.pseudonym(user)))
@@ -76,21 +76,21 @@ func (p *pair) on(user string) []string {
 
 func (p *pair) awaitOn(user string, count int) {
 	p.t.Helper()
-	until(p.t, fmt.Sprintf("%s is on %d nodes", user, count), func() bool { return len(p.on(user)) == count })
+	until(p.t, fmt.Sprintf("%s to be on %d nodes", user, count), func() bool { return len(p.on(user)) == count })
 }
 
-// silent checks that nothing more was told.
+// silent checks that there were no more calls.
 func (p *pair) silent() {
 	p.t.Helper()
 	select {
 	case line := <-p.told:
-		p.t.Errorf("told %q", line)
+		p.t.Errorf("got another call %q, want none", line)
 	default:
 	}
 }
 
-// D4: of several nodes, one tells that a user has come: when the first socket of all is
-// there; and one, when the last is gone.
+// D4: one of several nodes reports a user online when the first socket on any node
+// connects, and one reports the user offline when the last has gone.
 func TestD4_PresenceAcrossNodes(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -105,19 +105,19 @@ func TestD4_PresenceAcrossNodes(t *testing.T) {
 			return online
 		}
 		if user(1) {
-			t.Error("online before anything")
+			t.Error("ann is online before the first socket")
 		}
 		one := p.connect(n, ann, 0)
 		p.told.expect(t, "ann true")
 		two := p.connect(n, ann, 1)
 		p.awaitOn("ann", 2)
 		if !user(0) || !user(1) {
-			t.Error("not online")
+			t.Errorf("ann online: got %v on node 0 and %v on node 1, want true", user(0), user(1))
 		}
 		one.Close()
 		p.awaitOn("ann", 1)
 		if !user(0) || p.sites[0].io.User("ann").Online() {
-			t.Error("the node without sockets does not know better")
+			t.Error("on the node without sockets: want OnlineAnywhere true and Online false")
 		}
 		three := p.connect(n, ann, 0)
 		p.awaitOn("ann", 2)
@@ -127,13 +127,13 @@ func TestD4_PresenceAcrossNodes(t *testing.T) {
 		three.Close()
 		p.told.expect(t, "ann false")
 		if user(0) || user(1) {
-			t.Error("still online")
+			t.Error("ann is still online after the last socket, want offline")
 		}
 		p.silent()
 	})
 }
 
-// Rooms of users and sessions have the same names on all nodes.
+// D3 between nodes: rooms of users and sessions have the same names on all nodes.
 func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -144,7 +144,7 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 		here := p.connect(n, ann, 0)
 		ann.post("/tell/ann") // at site 0
 		for _, c := range []*nodetest.Client{here, annThere} {
-			equal(t, "told", c.MustNext("told").String(), `["ann"]`)
+			equal(t, "event on ann's socket", c.MustNext("event on ann's socket").String(), `["ann"]`)
 		}
 		h, err := p.sites[0].sessions.GetByID(t.Context(), bob.sessionID())
 		if err != nil {
@@ -156,7 +156,7 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 		bobThere.MustNext("session")
 		all, err := p.sites[0].io.User("ann").FetchSockets(t.Context())
 		if err != nil || len(all) != 2 {
-			t.Errorf("%d sockets, %v", len(all), err)
+			t.Errorf("got %d sockets and error %v, want 2", len(all), err)
 		}
 		if err := p.sites[0].io.User("ann").Disconnect(); err != nil {
 			t.Fatal(err)
@@ -165,13 +165,13 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 			c.MustNext(nodetest.Disconnected)
 		}
 		if got := bobThere.Waiting("told") + bobThere.Waiting(nodetest.Disconnected) + annThere.Waiting("session"); got != 0 {
-			t.Errorf("%d events reached somebody else", got)
+			t.Errorf("other sockets got %d events, want 0", got)
 		}
 	})
 }
 
-// The users of a node that died are told offline: by one of the others, once, and only
-// those who are nowhere else.
+// D4: users of a dead node are reported offline by one of the other nodes, once, unless
+// they are on another node too.
 func TestD4_NodeThatDied(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -180,7 +180,7 @@ func TestD4_NodeThatDied(t *testing.T) {
 		ann := p.sites[0].loggedIn("ann")
 		p.connect(n, ann, 0)
 		p.told.expect(t, "ann true")
-		// What a node leaves that was there and ended without a word.
+		// The records of a node that crashed.
 		store := p.sites[0].sessions.Storage()
 		index := store.(storage.Index)
 		const dead = "dead.1"
@@ -200,11 +200,11 @@ func TestD4_NodeThatDied(t *testing.T) {
 			if line == "eve false" {
 				break
 			}
-			if !strings.HasPrefix(line, "ann") { // on a slow machine a node may seem dead that is not
-				t.Fatalf("told %q", line)
+			if !strings.HasPrefix(line, "ann") { // on a slow machine a live node may seem dead
+				t.Fatalf("got call %q, want only ann's and eve's", line)
 			}
 		}
-		until(t, "the dead node is forgotten", func() bool {
+		until(t, "the dead node to be removed", func() bool {
 			for node, err := range index.Members(t.Context(), p.key("nodes")) {
 				if err != nil || node == dead {
 					return false
@@ -212,15 +212,15 @@ func TestD4_NodeThatDied(t *testing.T) {
 			}
 			return true
 		})
-		until(t, "ann is on a node that lives", func() bool { on := p.on("ann"); return len(on) == 1 && on[0] != dead })
+		until(t, "ann to be on a live node", func() bool { on := p.on("ann"); return len(on) == 1 && on[0] != dead })
 		if got := p.on("eve"); got != nil {
-			t.Errorf("eve is on %q", got)
+			t.Errorf("eve is on nodes %q, want none", got)
 		}
 		for {
 			select {
 			case line := <-p.told:
 				if strings.HasPrefix(line, "eve") {
-					t.Errorf("told again: %q", line)
+					t.Errorf("got another call %q, want none for eve", line)
 				}
 				continue
 			default:
@@ -230,7 +230,7 @@ func TestD4_NodeThatDied(t *testing.T) {
 	})
 }
 
-// A node that was taken for dead and is not comes back under a new name, with its users.
+// D4: a live node that seemed dead gets a new name and records its users again.
 func TestD4_NodeThatSeemedDead(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -243,9 +243,9 @@ func TestD4_NodeThatSeemedDead(t *testing.T) {
 		if err := p.sites[0].sessions.Storage().Delete(p.key("n:" + was)); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "ann is on the node's new name alone", func() bool { on := p.on("ann"); return len(on) == 1 && on[0] != was })
+		until(t, "ann to be on the node's new name only", func() bool { on := p.on("ann"); return len(on) == 1 && on[0] != was })
 		last := "ann true"
-		until(t, "ann was told online last", func() bool {
+		until(t, "ann to be reported online last", func() bool {
 			select {
 			case last = <-p.told:
 			default:
@@ -255,8 +255,8 @@ func TestD4_NodeThatSeemedDead(t *testing.T) {
 	})
 }
 
-// A node that shuts down leaves its users to the others: who has come to another one was
-// never away, and the others are told offline there, after the time of grace.
+// D4: when a node shuts down, users who are on another node stay online, and the others
+// are reported offline by the remaining nodes after the grace period.
 func TestD4_ShutdownHandsOver(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)

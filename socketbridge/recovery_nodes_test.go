@@ -27,7 +27,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// hubs begin a cluster with a log, of adapters that are all on one thing.
+// hubs create a cluster with a replay log. The returned function adds an adapter to it.
 var hubs = map[string]func(t *testing.T) func() adapter.Adapter{
 	"memory": func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join },
 	"redis": func(t *testing.T) func() adapter.Adapter {
@@ -39,7 +39,7 @@ var hubs = map[string]func(t *testing.T) func() adapter.Adapter{
 	},
 }
 
-// onLogs runs a test on each.
+// onLogs runs a test with each kind of replay log.
 func onLogs(t *testing.T, test func(t *testing.T, join func() *tapped)) {
 	for name, hub := range hubs {
 		t.Run(name, func(t *testing.T) {
@@ -50,15 +50,15 @@ func onLogs(t *testing.T, test func(t *testing.T, join func() *tapped)) {
 	}
 }
 
-// tapped is a log that tells which private IDs it keeps, and that fails when it is told
-// to.
+// tapped is a replay log that counts the recovery states it keeps, that can be made to
+// fail, and whose node can be held back.
 type tapped struct {
 	adapter.Log
 	mu   sync.Mutex
 	err  error
-	kept map[string]int // how often, by private ID; "" is any
-	read func()         // called when Since has what it asked for
-	slow *slow          // while the node does not keep up
+	kept map[string]int // number of kept states by private ID; "" is any
+	read func()         // called after Since has read
+	slow *slow          // set while the node is held back
 }
 
 func (l *tapped) fail(err error) {
@@ -103,11 +103,11 @@ func (l *tapped) Since(ctx context.Context, namespace string, after uint64, yiel
 	return end, err
 }
 
-// await waits until the log keeps what remains of a socket, once for each time that it
-// went; "" is any.
+// await waits until the log keeps the recovery state of a socket, once for each disconnect.
+// The pid "" is any socket.
 func (l *tapped) await(t testing.TB, pid string) {
 	t.Helper()
-	until(t, "what remains of a socket is kept", func() bool {
+	until(t, "the recovery state to be kept", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.kept[pid] == 0 {
@@ -118,7 +118,7 @@ func (l *tapped) await(t testing.TB, pid string) {
 	})
 }
 
-// loggedNodes makes linked servers with recovery. Whoever connects is in "all".
+// loggedNodes creates linked servers with recovery. Every socket joins the room "all".
 func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *tapped) ([]*socketbridge.Server, []*tapped) {
 	t.Helper()
 	nodes, logs := make([]*socketbridge.Server, count), make([]*tapped, count)
@@ -144,8 +144,8 @@ func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *
 	return nodes, logs
 }
 
-// Clients whose connections break at any moment come back to any of three nodes, while
-// all three send, and get each event once and in the order that all others see too.
+// Clients whose connections break at any moment recover on any of three nodes while all
+// three emit. Each client gets each event once, and all in the same order.
 func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 	t.Parallel()
 	onLogs(t, func(t *testing.T, join func() *tapped) {
@@ -172,13 +172,13 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 						orders[i] = append(orders[i], number)
 						p.offset = offset
 					}
-					p.leave() // what is still on its way to it is lost
+					p.leave() // messages in flight are lost
 					logs[at].await(t, p.pid)
 					was := at
 					at = rnd.IntN(len(nodes))
 					old := p
 					if p = back(t, nodes[at], p.pid, p.offset); !p.recovered || p.sid != old.sid {
-						t.Errorf("client %d: not recovered after %d", i, len(orders[i]))
+						t.Errorf("client %d: not recovered after %d events", i, len(orders[i]))
 						return
 					}
 					if at != was {
@@ -200,24 +200,24 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 		done.Wait()
 		for i, order := range orders {
 			if fmt.Sprint(order) != fmt.Sprint(orders[0]) {
-				t.Errorf("client %d got %v, client 0 %v", i, order, orders[0])
+				t.Errorf("client %d got %v, client 0 got %v, want the same order", i, order, orders[0])
 			}
 		}
 		next := make([]int, len(nodes))
 		for _, number := range orders[0] {
 			if number%1000 != next[number/1000] {
-				t.Fatalf("got %v", orders[0])
+				t.Fatalf("got %v, want the events of each node in order", orders[0])
 			}
 			next[number/1000]++
 		}
 		if crossed.Load() == 0 {
-			t.Error("nobody came back to another node; the test shows nothing")
+			t.Error("no client recovered on another node: the test shows nothing")
 		}
 	})
 }
 
-// A client to which nothing was sent, or nothing new, may come and go again and again,
-// also when it is cut off before it has read what it missed.
+// A client that is sent no events, or no new ones, can recover again and again, also when
+// its connection breaks before it has read what it missed.
 func TestRecoveryNodes_QuietClient(t *testing.T) {
 	t.Parallel()
 	onLogs(t, func(t *testing.T, join func() *tapped) {
@@ -249,7 +249,7 @@ func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, 
 				at = 1 - at
 				old := p
 				if p = back(t, nodes[at], old.pid, old.offset); !p.recovered || p.sid != old.sid {
-					t.Fatal("it did not get its socket back")
+					t.Fatal("the client was not recovered")
 				}
 			}
 			if start == "something" {
@@ -264,26 +264,26 @@ func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, 
 			await(at, p.pid)
 			to(p.sid, 2)
 			at = 1 - at
-			p = back(t, nodes[at], p.pid, p.offset) // and is cut off before it reads
+			p = back(t, nodes[at], p.pid, p.offset) // and disconnects before it reads
 			next()
 			to("others", 0)
 			next()
 			if got, offset := p.event(); got != 2 {
-				t.Errorf("got %d", got)
+				t.Errorf("got event %d, want 2", got)
 			} else {
 				p.offset = offset
 			}
 			next()
 			to(p.sid, 3)
 			if got, _ := p.event(); got != 3 {
-				t.Errorf("got %d", got)
+				t.Errorf("got event %d, want 3", got)
 			}
 		})
 	}
 }
 
-// A client comes back with its rooms and data to another node; nobody else does, nor
-// does it when the limits are passed or its offset is none of its own.
+// A client recovers on another node with its rooms and data. It is not recovered in
+// another namespace, twice, past the limits, or with an offset that is not its own.
 func TestRecoveryNodes_Refused(t *testing.T) {
 	t.Parallel()
 	onLogs(t, func(t *testing.T, join func() *tapped) {
@@ -299,10 +299,10 @@ func TestRecoveryNodes_Refused(t *testing.T) {
 			peer.leave()
 			logs[0].await(t, peer.pid)
 		}
-		elsewhere := dial(t, nodes[1])
-		elsewhere.send(`0/chat,{"pid":"` + p.pid + `","offset":"` + p.offset + `"}`)
-		if got := elsewhere.next(); strings.Contains(got, p.pid) {
-			t.Errorf("another namespace got it: %s", got)
+		foreign := dial(t, nodes[1])
+		foreign.send(`0/chat,{"pid":"` + p.pid + `","offset":"` + p.offset + `"}`)
+		if got := foreign.next(); strings.Contains(got, p.pid) {
+			t.Errorf("CONNECT to another namespace was answered with %s, want a new private ID", got)
 		}
 		for i := range 10 {
 			if err := nodes[1].To(other.sid).Emit("n", i, strings.Repeat("x", 1000)); err != nil {
@@ -310,28 +310,28 @@ func TestRecoveryNodes_Refused(t *testing.T) {
 			}
 		}
 		if back(t, nodes[1], other.pid, other.offset).recovered {
-			t.Error("a client that missed too much was recovered")
+			t.Error("a client that missed more than MaxBytesPerSession was recovered")
 		}
 		again := back(t, nodes[1], p.pid, p.offset)
 		if !again.recovered || again.sid != p.sid {
-			t.Fatal("it did not get its socket back")
+			t.Fatal("the client was not recovered")
 		}
 		if back(t, nodes[0], p.pid, p.offset).recovered {
-			t.Error("its state was given away twice")
+			t.Error("the state was recovered twice")
 		}
 		for _, offset := range []string{"x", "1-1", "m-999999", "99999999999999-0", strings.Repeat("9", 64)} {
 			q := back(t, nodes[0], "", "")
 			q.leave()
 			logs[0].await(t, q.pid)
 			if back(t, nodes[1], q.pid, offset).recovered {
-				t.Errorf("offset %q was accepted", offset)
+				t.Errorf("offset %q was accepted, want a new socket", offset)
 			}
 		}
 	})
 }
 
-// When the log fails, sockets of this node have the event without an offset, unless it
-// may still come; and who comes back gets a new socket, and an answer.
+// When the log fails, sockets of this node get the event without an offset, unless the
+// append may have succeeded. A client that reconnects gets a new socket, not an error.
 func TestRecoveryNodes_LogFails(t *testing.T) {
 	t.Parallel()
 	onLogs(t, func(t *testing.T, join func() *tapped) {
@@ -345,7 +345,7 @@ func TestRecoveryNodes_LogFails(t *testing.T) {
 			logs[0].fail(tt.err)
 			for _, emit := range []func(string, ...any) error{nodes[0].To("all").Emit, s.Emit} {
 				if err := emit("e"); !errors.Is(err, tt.err) {
-					t.Errorf("Emit: %v, want %v", err, tt.err)
+					t.Errorf("Emit: got error %v, want %v", err, tt.err)
 				}
 				if tt.here != "" {
 					here.expect(tt.here)
@@ -367,21 +367,21 @@ func TestRecoveryNodes_LogFails(t *testing.T) {
 		}
 		for _, p := range []*recoveryPeer{here, there} {
 			if got, _ := p.event(); got != 1 {
-				t.Errorf("got %d", got)
+				t.Errorf("got event %d, want 1", got)
 			}
 		}
 		here.leave()
 		logs[0].await(t, here.pid)
 		logs[1].fail(adapter.ErrUnavailable)
 		if back(t, nodes[1], here.pid, here.offset).recovered {
-			t.Error("it was recovered, though nobody knows what it missed")
+			t.Error("the client was recovered although the missed events could not be read")
 		}
 	})
 }
 
-// What a middleware and a connection handler emit to their socket comes once and in
-// order, before an answer that follows it, and before what Disconnect tells; data come
-// back with their types.
+// Events that a middleware, a connection handler or an event handler emits to their
+// socket arrive once and in order, before a following answer and before the disconnect
+// packet. Data are recovered with their types.
 func TestRecoveryNodes_SocketEmit(t *testing.T) {
 	t.Parallel()
 	onLogs(t, func(t *testing.T, join func() *tapped) {
@@ -398,7 +398,7 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 				if s.Recovered() {
 					list, _ := d.Get("list").([]any)
 					if d.Get("int") != 7 || d.Get("u8") != uint8(8) || d.Get("text") != "x" || len(list) != 2 || d.Get("func") != nil {
-						t.Errorf("data: %v %v %v %v %v", d.Get("int"), d.Get("u8"), d.Get("text"), d.Get("list"), d.Get("func"))
+						t.Errorf("got recovered data %v, %v, %v, %v and %v, want 7, 8, x, a list of 2 and nil", d.Get("int"), d.Get("u8"), d.Get("text"), d.Get("list"), d.Get("func"))
 					}
 				}
 				d.Set("int", 7)
@@ -423,7 +423,7 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 			for _, w := range want {
 				got, offset := p.event()
 				if p.offset = offset; got != w {
-					t.Errorf("got %d, want %d", got, w)
+					t.Errorf("got event %d, want %d", got, w)
 				}
 			}
 		}
@@ -436,25 +436,25 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 		p.leave()
 		logs[0].await(t, p.pid)
 		if err := s.Emit("n", 9); !errors.Is(err, socketbridge.ErrDisconnected) {
-			t.Errorf("Emit to a socket that has gone: %v", err)
+			t.Errorf("Emit to a disconnected socket: got error %v, want ErrDisconnected", err)
 		}
 		p = back(t, nodes[1], p.pid, p.offset)
 		if !p.recovered {
-			t.Fatal("it did not get its socket back")
+			t.Fatal("the client was not recovered")
 		}
 		numbers(p, 9, 1, 2)
 		s = nodes[1].Of("/").Socket(p.sid)
 		p.send(`2["end"]`)
 		numbers(p, 4)
 		p.expect("1")
-		until(t, "the socket is gone", func() bool { return nodes[1].Of("/").Socket(p.sid) == nil })
+		until(t, "the socket to leave", func() bool { return nodes[1].Of("/").Socket(p.sid) == nil })
 		if err := s.Emit("n", 10); !errors.Is(err, socketbridge.ErrDisconnected) {
-			t.Errorf("Emit to a socket that was disconnected: %v", err)
+			t.Errorf("Emit after Disconnect: got error %v, want ErrDisconnected", err)
 		}
 	})
 }
 
-// balancer passes connections on to one of several servers, as it is told.
+// balancer forwards connections to one of several servers, chosen by to.
 type balancer struct {
 	*brittle
 	mu     sync.Mutex
@@ -470,13 +470,13 @@ func newBalancer(t *testing.T, target string) *balancer {
 	}
 	b := &balancer{brittle: &brittle{Listener: ln, conns: map[net.Conn]bool{}}}
 	b.to(target)
-	b.wg.Go(func() { // ends with the listener; waited for below
+	b.wg.Go(func() { // ends with the listener; the cleanup waits for it
 		for {
 			c, err := b.Accept()
 			if err != nil {
 				return
 			}
-			b.wg.Go(func() { b.pass(c) }) // ends with the connection; waited for below
+			b.wg.Go(func() { b.pass(c) }) // ends with the connection; the cleanup waits for it
 		}
 	})
 	t.Cleanup(func() {
@@ -512,8 +512,8 @@ func (b *balancer) pass(in net.Conn) {
 	_ = out.Close()
 }
 
-// The official client behind a balancer gets its socket back on another node; and a
-// socket is given back to nobody but the session and the user that had it, on no node.
+// The official client behind a load balancer is recovered on another node. A socket is
+// recovered only for its own session and user, on every node.
 func TestRecoveryNodes_RealClient(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -524,7 +524,7 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 		"nothing happened":          {func(*agent) {}, true},
 		"another tab wrote":         {func(a *agent) { a.post("/visit") }, true},
 		"the session was destroyed": {func(a *agent) { a.post("/destroy"); a.post("/login/ann") }, false},
-		"somebody else logged in":   {func(a *agent) { a.post("/login/bob") }, false},
+		"another user logged in":    {func(a *agent) { a.post("/login/bob") }, false},
 		"the user logged out":       {func(a *agent) { a.post("/logout") }, false},
 		"its node was shut down":    {nil, true},
 		"the private ID was stolen": {func(a *agent) { a.http.Jar = nil; a.post("/login/ann") }, false},
@@ -576,21 +576,21 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 				}
 				c2 := a.resume(n, c)
 				if st := c2.State(); st.Recovered != tt.recovered || (st.ID == id) != tt.recovered {
-					t.Errorf("it came back as %+v, was %s", st, id)
+					t.Errorf("got state %+v after socket %s, want it recovered: %v", st, id, tt.recovered)
 				}
 				state := call(t, c2, "state")
 				if got := c2.Waiting("note"); got != map[bool]int{true: 2}[tt.recovered] {
-					t.Errorf("%d of the room's messages came", got)
+					t.Errorf("got %d of the room's events, want 2 if recovered, else 0", got)
 				}
 				if tt.recovered && !strings.Contains(state, "true true") {
-					t.Errorf("state: %s", state)
+					t.Errorf("got state %s, want recovered and joined", state)
 				}
 			})
 		})
 	}
 }
 
-// recoveringWith is a site with the routes and events of recovering.
+// recoveringWith is recovering with other options.
 func recoveringWith(t *testing.T, o options) *site {
 	s := newSite(t, o).users()
 	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })

@@ -9,13 +9,13 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// slow is a node that is behind: it is delivered nothing until it is let go on.
+// slow holds the messages of a node that is held back.
 type slow struct {
 	at   uint64 // its position
-	late []func()
+	held []func()
 }
 
-// tappedNode is the node's end of a tapped log.
+// tappedNode is a node that delivers the messages of a tapped log.
 type tappedNode struct {
 	adapter.Node
 	log *tapped
@@ -28,7 +28,7 @@ func (l *tapped) Run(ctx context.Context, n adapter.Node) error {
 func (n *tappedNode) Deliver(m *adapter.Message) {
 	n.log.mu.Lock()
 	if s := n.log.slow; s != nil {
-		s.late = append(s.late, func() { n.Node.Deliver(m) })
+		s.held = append(s.held, func() { n.Node.Deliver(m) })
 		n.log.mu.Unlock()
 		return
 	}
@@ -45,7 +45,7 @@ func (l *tapped) Position() uint64 {
 	return l.Log.Position()
 }
 
-// hold lets the node fall behind.
+// hold holds back all messages to the node.
 func (l *tapped) hold() {
 	at := l.Log.Position()
 	l.mu.Lock()
@@ -53,20 +53,20 @@ func (l *tapped) hold() {
 	l.slow = &slow{at: at}
 }
 
-// release lets it go on. Nothing may be under way.
+// release delivers the held messages. No message may be in flight.
 func (l *tapped) release() {
 	l.mu.Lock()
-	late := l.slow.late
+	held := l.slow.held
 	l.slow = nil
 	l.mu.Unlock()
-	for _, deliver := range late {
+	for _, deliver := range held {
 		deliver()
 	}
 }
 
-// An event that is sent while a client is being told what it missed, after that was
-// read, is remembered as sent to it: when its connection breaks before it has it, it
-// gets it the next time.
+// An event emitted while a client recovers, after the missed events were read, counts as
+// sent to it. If its connection breaks before the event arrives, the next recovery
+// delivers the event.
 func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 	t.Parallel()
 	for name, missed := range map[string]int{"it missed nothing": 0, "it missed something": 2} {
@@ -90,7 +90,7 @@ func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 				var reads atomic.Int32
 				logs[1].mu.Lock()
 				logs[1].read = func() {
-					if reads.Add(1) == 2 { // before its middlewares, and after them
+					if reads.Add(1) == 2 { // the log is read before the middlewares and after them
 						emit(1 + missed)
 					}
 				}
@@ -98,18 +98,18 @@ func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 				p = back(t, nodes[1], p.pid, p.offset)
 				for n := range missed {
 					if got, offset := p.event(); got != 1+n {
-						t.Fatalf("got %d, want %d", got, 1+n)
+						t.Fatalf("got event %d, want %d", got, 1+n)
 					} else {
 						p.offset = offset
 					}
 				}
-				p.leave() // with the last one on its way
+				p.leave() // while the last event is in flight
 				logs[1].await(t, p.pid)
 				p = back(t, nodes[0], p.pid, p.offset)
 				emit(2 + missed)
 				for _, want := range []int{1 + missed, 2 + missed} {
 					if got, _ := p.event(); got != want {
-						t.Fatalf("got %d, want %d (recovered: %v)", got, want, p.recovered)
+						t.Fatalf("got event %d, want %d (recovered: %v)", got, want, p.recovered)
 					}
 				}
 			})
@@ -117,8 +117,8 @@ func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 	}
 }
 
-// A client may come back by way of a node that has not yet been delivered what the
-// client has already got elsewhere.
+// A client can recover on a node that has not yet received the events that the client
+// already got from another node.
 func TestRecoveryNodes_BackToANodeThatIsBehind(t *testing.T) {
 	t.Parallel()
 	onLogs(t, func(t *testing.T, join func() *tapped) {
@@ -130,7 +130,7 @@ func TestRecoveryNodes_BackToANodeThatIsBehind(t *testing.T) {
 			}
 		}
 		p := back(t, nodes[0], "", "")
-		until(t, "both nodes are at the same place", func() bool { return logs[1].Position() == logs[0].Position() })
+		until(t, "both nodes to be at the same position", func() bool { return logs[1].Position() == logs[0].Position() })
 		logs[1].hold()
 		emit(1)
 		_, p.offset = p.event()
@@ -138,7 +138,7 @@ func TestRecoveryNodes_BackToANodeThatIsBehind(t *testing.T) {
 			p.leave()
 			logs[at].await(t, p.pid)
 			if p = back(t, nodes[1-at], p.pid, p.offset); !p.recovered {
-				t.Fatalf("it did not get its socket back from node %d", 1-at)
+				t.Fatalf("the client was not recovered on node %d", 1-at)
 			}
 		}
 		p.leave()
@@ -147,7 +147,7 @@ func TestRecoveryNodes_BackToANodeThatIsBehind(t *testing.T) {
 		logs[1].release()
 		emit(2)
 		if got, _ := p.event(); got != 2 {
-			t.Errorf("got %d, want 2", got)
+			t.Errorf("got event %d, want 2", got)
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// brittle is a listener whose connections can all be broken at once.
+// brittle is a listener whose connections can all be closed at once.
 type brittle struct {
 	net.Listener
 	mu    sync.Mutex
@@ -29,7 +29,7 @@ type brittle struct {
 func (b *brittle) Accept() (net.Conn, error) {
 	c, err := b.Listener.Accept()
 	if err == nil {
-		c = struct{ net.Conn }{c} // a bare one would be given up for another descriptor
+		c = struct{ net.Conn }{c} // hides the TCP connection, whose descriptor the engine would take over otherwise
 		b.mu.Lock()
 		b.conns[c] = true
 		b.mu.Unlock()
@@ -46,7 +46,7 @@ func (b *brittle) cut() {
 	clear(b.conns)
 }
 
-// serveBrittle is serve on connections that the test can break.
+// serveBrittle is serve with connections that the test can close.
 func (s *site) serveBrittle() *brittle {
 	s.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,11 +55,11 @@ func (s *site) serveBrittle() *brittle {
 	}
 	b := &brittle{Listener: ln, conns: map[net.Conn]bool{}}
 	s.url = "http://" + ln.Addr().String()
-	go func() { _ = s.app.Listener(b) }() // ShutdownWithContext, at the test's end, waits for it
+	go func() { _ = s.app.Listener(b) }() // ShutdownWithContext, at the end of the test, waits for it
 	return b
 }
 
-// recovering is a site that recovers connections, with a route that emits to a room.
+// recovering returns a site with recovery, with events to join a room and report the state.
 func recovering(t *testing.T) *site {
 	return recoveringWith(t, options{
 		sessions: fibersession.Config{UserKey: "user"},
@@ -67,9 +67,9 @@ func recovering(t *testing.T) *site {
 	})
 }
 
-// The official client and ours come back with the same ID, rooms and data, and get
-// what was emitted meanwhile to the room, the session, the user and the socket alone,
-// binary or not, in order; the disconnect handler has then returned.
+// The official client and ours recover with the same ID, rooms and data. They get the
+// missed events to the room, the session, the user and all sockets, binary or not, in
+// order. The disconnect handler has returned before the recovery.
 func TestRecovery_RealClients(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -82,22 +82,22 @@ func TestRecovery_RealClients(t *testing.T) {
 				var handled bool
 				s.io.OnConnection(func(socket *socketbridge.Socket) {
 					if socket.Recovered() != handled {
-						t.Errorf("recovered: %v, its disconnect handler has returned: %v", socket.Recovered(), handled)
+						t.Errorf("recovered: %v, want %v, as the disconnect handler has returned", socket.Recovered(), handled)
 					}
 					socket.OnDisconnect(func(socketbridge.Reason) {
 						meanwhile.Do(func() {
 							handled = true
 							err := errors.Join(
 								s.io.To("room").Emit("note", 1),
-								s.io.To("elsewhere").Emit("note", "not this"),
+								s.io.To("other").Emit("note", "not this"),
 								s.io.ToSession(socket.Session()).Emit("note", 2, []byte{1, 2}),
-								s.io.ToUser("ann").Except("elsewhere").Emit("note", 3),
+								s.io.ToUser("ann").Except("other").Emit("note", 3),
 								s.io.To("room").Volatile().Emit("note", "nor this"),
 								s.io.To("room").Except(socket.ID()).Emit("note", "nor that"),
 								s.io.Emit("note", 4),
 							)
 							if e := socket.Emit("note", 5); !errors.Is(e, socketbridge.ErrDisconnected) || err != nil {
-								t.Error(e, err)
+								t.Errorf("Emit to the disconnected socket: got error %v, want ErrDisconnected; broadcasts: got error %v, want none", e, err)
 							}
 						})
 					})
@@ -112,22 +112,22 @@ func TestRecovery_RealClients(t *testing.T) {
 				c.MustNext(nodetest.Connected)
 				for i := 1; i <= 5; i++ {
 					if got := c.MustNext("note"); string(got[0]) != fmt.Sprint(i) {
-						t.Fatalf("got %s, want %d", got, i)
+						t.Fatalf("got event %s, want %d", got, i)
 					}
 				}
-				equal(t, "the socket", call(t, c, "state"), `"true true [`+strings.Trim(s.ownRoomsOf(id), "[]")+` room]"`)
+				equal(t, "state of the socket", call(t, c, "state"), `"true true [`+strings.Trim(s.ownRoomsOf(id), "[]")+` room]"`)
 				if st := c.State(); st.ID != id || (version == "4.8" && !st.Recovered) {
-					t.Errorf("it came back as %+v, was %s", st, id)
+					t.Errorf("got state %+v after socket %s, want it recovered", st, id)
 				}
-				if c.Waiting("note") > 0 {
-					t.Error("something came that was not for it, or twice")
+				if got := c.Waiting("note"); got > 0 {
+					t.Errorf("got %d more events, want 0", got)
 				}
 			})
 		}
 	}
 }
 
-// ownRoomsOf returns the names of the bridge's rooms that a socket is in.
+// ownRoomsOf returns the names of the reserved rooms that a socket is in.
 func (s *site) ownRoomsOf(id string) string {
 	var own []string
 	for _, name := range s.io.Of("/").Socket(id).Rooms() {
@@ -138,8 +138,8 @@ func (s *site) ownRoomsOf(id string) string {
 	return fmt.Sprint(own)
 }
 
-// A socket is given back to nobody but the session and the user that had it, and only
-// when the middlewares let it in again.
+// A socket is recovered only for its own session and user, and only if the middlewares
+// accept it again.
 func TestRecovery_IsRefused(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -150,7 +150,7 @@ func TestRecovery_IsRefused(t *testing.T) {
 		"nothing happened":            {func(*agent) {}, true},
 		"another tab wrote":           {func(a *agent) { a.post("/visit") }, true},
 		"the session was destroyed":   {func(a *agent) { a.post("/destroy"); a.post("/login/ann") }, false},
-		"somebody else logged in":     {func(a *agent) { a.post("/login/bob") }, false},
+		"another user logged in":      {func(a *agent) { a.post("/login/bob") }, false},
 		"the user logged out":         {func(a *agent) { a.post("/logout") }, false},
 		"the same user logged in":     {func(a *agent) { a.post("/login/ann") }, true},
 		"the devices were logged out": {func(a *agent) { a.post("/end-all/ann"); a.post("/login/ann") }, false},
@@ -171,25 +171,25 @@ func TestRecovery_IsRefused(t *testing.T) {
 			b.cut()
 			c.MustNext(nodetest.Disconnected)
 			<-gone
-			a.http.CloseIdleConnections() // they were cut too
+			a.http.CloseIdleConnections() // they were closed by cut too
 			tt.meanwhile(a)
 			if err := s.io.To("room").Emit("secret"); err != nil {
 				t.Fatal(err)
 			}
-			// The page's own reload would bring the cookie along: so does this.
+			// A browser would send its present cookie, and so does this client.
 			c2 := a.resume(n, c)
 			if st := c2.State(); st.Recovered != tt.recovered || (st.ID == id) != tt.recovered {
-				t.Errorf("it came back as %+v, was %s", st, id)
+				t.Errorf("got state %+v after socket %s, want it recovered: %v", st, id, tt.recovered)
 			}
 			c2.MustCall("state")
 			if got := c2.Waiting("secret") == 1; got != tt.recovered {
-				t.Errorf("the room's message came: %v", got)
+				t.Errorf("got the room's event: %v, want %v", got, tt.recovered)
 			}
 		})
 	}
 }
 
-// resume lets a client that was cut come back with the agent's present cookie.
+// resume reconnects a client with the agent's present cookie.
 func (a *agent) resume(n *nodetest.Node, c *nodetest.Client) *nodetest.Client {
 	a.t.Helper()
 	c.SetHeader("Cookie", a.cookie())
@@ -197,14 +197,14 @@ func (a *agent) resume(n *nodetest.Node, c *nodetest.Client) *nodetest.Client {
 	return c
 }
 
-// recoveryPeer speaks the protocol of recovery by hand.
+// recoveryPeer is a peer that speaks the recovery protocol.
 type recoveryPeer struct {
 	*peer
 	pid, offset string
 	recovered   bool
 }
 
-// back connects with a private ID and an offset, both "" for a new client.
+// back connects with a private ID and an offset, or as a new client if both are "".
 func back(t testing.TB, io *socketbridge.Server, pid, offset string) *recoveryPeer {
 	t.Helper()
 	p := &recoveryPeer{peer: dial(t, io), offset: offset}
@@ -220,7 +220,7 @@ func back(t testing.TB, io *socketbridge.Server, pid, offset string) *recoveryPe
 	got := p.next()
 	var body struct{ Sid, PID string }
 	if !strings.HasPrefix(got, "0{") || json.Unmarshal([]byte(got[1:]), &body) != nil || body.PID == "" {
-		t.Fatalf("CONNECT was answered with %s", got)
+		t.Fatalf("CONNECT was answered with %s, want a private ID", got)
 	}
 	p.sid, p.pid, p.recovered = body.Sid, body.PID, body.PID == pid
 	if !p.recovered {
@@ -235,13 +235,13 @@ func (p *recoveryPeer) event() (number int, offset string) {
 	got := p.next()
 	var body []any
 	if json.Unmarshal([]byte(got[1:]), &body) != nil || len(body) != 3 {
-		p.t.Fatalf("got %s", got)
+		p.t.Fatalf("got %s, want an event with an offset", got)
 	}
 	return int(body[1].(float64)), body[2].(string)
 }
 
-// Clients whose connections break at any moment, with anything still under way, and
-// whether the server has noticed or not, get each event once and in order.
+// Clients whose connections break at any moment, with messages in flight, whether or not
+// the server has noticed the disconnect, get each event once and in order.
 func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 	t.Parallel()
 	const clients, events = 8, 2000
@@ -256,7 +256,7 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 	})
 	var ready, done sync.WaitGroup
 	ready.Add(clients)
-	var crossed [2]int // came back after the server knew that it had gone, and before
+	var crossed [2]int // recoveries after the server noticed the disconnect, and before
 	var mu sync.Mutex
 	for i := range clients {
 		done.Go(func() {
@@ -267,7 +267,7 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 				for range 1 + rnd.IntN(300) {
 					number, offset := p.event()
 					if number != want {
-						t.Errorf("client %d: got %d, want %d", i, number, want)
+						t.Errorf("client %d: got event %d, want %d", i, number, want)
 						return
 					}
 					p.offset = offset
@@ -277,11 +277,11 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 				}
 				late := rnd.IntN(2)
 				if late == 0 {
-					p.leave() // what is still on its way to it is lost
+					p.leave() // messages in flight are lost
 				}
 				old := p
 				if p = back(t, io, p.pid, p.offset); !p.recovered || p.sid != old.sid {
-					t.Errorf("client %d: not recovered at %d", i, want)
+					t.Errorf("client %d: not recovered at event %d", i, want)
 					return
 				}
 				mu.Lock()
@@ -298,12 +298,12 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 	}
 	done.Wait()
 	if crossed[0] == 0 || crossed[1] == 0 {
-		t.Errorf("recoveries: %v; the test shows nothing", crossed)
+		t.Errorf("got recoveries %v, want both kinds: the test shows nothing", crossed)
 	}
 }
 
-// A client that was sent nothing has no offset, and one to which nothing new was sent
-// has an old one, while others were sent much: both come back.
+// A client that was sent no event has no offset, and a client that was sent no new event
+// has an old one, while others were sent many. Both are recovered.
 func TestRecovery_QuietClient(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxBytes: 10_000}})
@@ -324,27 +324,27 @@ func TestRecovery_QuietClient(t *testing.T) {
 		p.leave()
 		again := back(t, io, p.pid, p.offset)
 		if !again.recovered || again.sid != p.sid {
-			t.Error("it did not get its socket back")
+			t.Error("the client was not recovered")
 		}
 		if err := io.To(p.sid).Emit("n", 2); err != nil {
 			t.Fatal(err)
 		}
 		if got, _ := again.event(); got != 2 {
-			t.Errorf("got %d", got)
+			t.Errorf("got event %d, want 2", got)
 		}
 		again.leave()
-		flood() // now something may be lost
+		flood() // now an event may have been dropped
 		if late := back(t, io, again.pid, again.offset); late.recovered {
-			t.Error("it was recovered, though nobody knows what it missed")
+			t.Error("the client was recovered although events may have been dropped")
 		}
 	}
 }
 
-// What is kept is bounded, for one session and for the node, and a client of which
-// something was dropped gets a new socket instead of a gap.
+// The replay log is bounded per session and per node. A client for which an event was
+// dropped gets a new socket instead of a gap.
 func TestRecovery_Limits(t *testing.T) {
 	t.Parallel()
-	t.Run("one session cannot take the place of others", func(t *testing.T) {
+	t.Run("one session cannot use the space of others", func(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxBytes: 100_000, MaxBytesPerSession: 10_000}})
 		noisy, other := back(t, io, "", ""), back(t, io, "", "")
@@ -359,12 +359,12 @@ func TestRecovery_Limits(t *testing.T) {
 			}
 		}
 		if p := back(t, io, other.pid, ""); !p.recovered {
-			t.Error("the other one was not recovered")
+			t.Error("the other client was not recovered")
 		} else if got, _ := p.event(); got != 1 {
-			t.Errorf("got %d", got)
+			t.Errorf("got event %d, want 1", got)
 		}
 		if back(t, io, noisy.pid, "").recovered {
-			t.Error("the noisy one was recovered, though its first events are gone")
+			t.Error("the noisy client was recovered although its first events were dropped")
 		}
 	})
 	t.Run("sockets", func(t *testing.T) {
@@ -379,7 +379,7 @@ func TestRecovery_Limits(t *testing.T) {
 				synctest.Wait()
 			}
 			if n := io.Stats().Recoverable; n != 2 {
-				t.Errorf("%d are kept", n)
+				t.Errorf("got %d recoverable sockets, want 2", n)
 			}
 			for i, want := range []bool{false, true, true} {
 				if got := back(t, io, pids[i], "").recovered; got != want {
@@ -389,30 +389,30 @@ func TestRecovery_Limits(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			if n := io.Stats().Recoverable; n != 0 {
-				t.Errorf("%d are kept too long", n)
+				t.Errorf("got %d recoverable sockets after the window, want 0", n)
 			}
 		})
 	})
-	t.Run("garbage", func(t *testing.T) {
+	t.Run("invalid offsets and private IDs", func(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}})
 		for _, offset := range []string{"x", "-", "-1", strings.Repeat("z", 64), strings.Repeat("z", 1000), "\x00"} {
 			p := back(t, io, "", "")
 			p.leave()
 			if back(t, io, p.pid, offset).recovered {
-				t.Errorf("offset %q was accepted", offset)
+				t.Errorf("offset %q was accepted, want a new socket", offset)
 			}
 		}
 		for _, pid := range []string{"x", strings.Repeat("z", 64), strings.Repeat("z", 1000)} {
 			if back(t, io, pid, "").recovered {
-				t.Errorf("private ID %q was accepted", pid)
+				t.Errorf("private ID %q was accepted, want a new socket", pid)
 			}
 		}
 	})
 }
 
-// A state is kept for the window, counted from when the server noticed; and it can be
-// taken once.
+// A state is kept for the window, counted from when the server noticed the disconnect. It
+// can be recovered once.
 func TestRecovery_Window(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -434,12 +434,12 @@ func TestRecovery_Window(t *testing.T) {
 		p.conn.Close(transport.ForcedClose)
 		synctest.Wait()
 		if back(t, io, p.pid, "").recovered {
-			t.Error("a socket that the server closed came back")
+			t.Error("a socket that the server closed was recovered")
 		}
 	})
 }
 
-// A middleware that refuses does not cost the client its state: it may come again.
+// A refusal by a middleware keeps the state: the client can try again.
 func TestRecovery_MiddlewaresRunAgain(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}})
@@ -458,11 +458,11 @@ func TestRecovery_MiddlewaresRunAgain(t *testing.T) {
 	again.expect(`4{"message":"not now"}`)
 	refuse = nil
 	if q := back(t, io, p.pid, ""); !q.recovered || q.sid != p.sid {
-		t.Error("the refusal cost it its state")
+		t.Error("the client was not recovered after the refusal")
 	}
 }
 
-// What is put back after a refusal is kept once, and no longer than it would have been.
+// A state that is put back after a refusal is kept once, and not beyond its window.
 func TestRecovery_PutBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -486,7 +486,7 @@ func TestRecovery_PutBack(t *testing.T) {
 		again.leave()
 		synctest.Wait()
 		if n := io.Stats().Recoverable; n != 0 {
-			t.Errorf("%d sockets are kept, a minute after their time", n)
+			t.Errorf("got %d recoverable sockets two minutes after the window, want 0", n)
 		}
 	})
 }

@@ -15,19 +15,17 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// The rows of the product, each with the official client.
-
 func TestA1_OneLineSharesTheSession(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	s := newSite(t, options{}).counter().serve() // the line is Config.Sessions
+	s := newSite(t, options{}).counter().serve() // Config.Sessions is the one line
 	a := s.agent()
 	for want := range 3 {
 		equal(t, "POST /incr", a.post("/incr"), fmt.Sprint(want+1))
 	}
-	equal(t, "the socket's count", call(t, a.connect(n, "/", nodetest.Options{}), "count"), "3")
-	if b := s.agent(); b.get("/count") != "0" {
-		t.Error("another browser sees the count")
+	equal(t, "count on the socket", call(t, a.connect(n, "/", nodetest.Options{}), "count"), "3")
+	if got := s.agent().get("/count"); got != "0" {
+		t.Errorf("count in another browser: got %s, want 0", got)
 	}
 }
 
@@ -91,8 +89,8 @@ func TestA3_LoginHandlerSeenByNextRequest(t *testing.T) {
 	}
 }
 
-// A browser that has no session yet gets one with its first socket: the cookie
-// comes with the handshake, and works for HTTP too.
+// A browser without a session gets one from its first handshake. The cookie comes with
+// the handshake's response and is valid for HTTP requests too.
 func TestA3_LoginBySocketBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})
@@ -105,13 +103,13 @@ func TestA3_LoginBySocketBeforeAnyRequest(t *testing.T) {
 	})
 	s.serve()
 	a := s.agent()
-	body := a.get("/socket.io/?EIO=4&transport=polling") // the browser's own handshake
+	body := a.get("/socket.io/?EIO=4&transport=polling") // a handshake sent by the browser
 	if a.cookie() == "" {
-		t.Fatalf("the handshake set no cookie: %s", body)
+		t.Fatalf("the handshake response set no cookie; its body is %s", body)
 	}
 	c := a.connect(nodetest.Start(t), "/", nodetest.Options{})
-	equal(t, "before the first save the session is fresh", call(t, c, "login"), "true")
-	equal(t, "over HTTP", a.get("/who"), "ann")
+	equal(t, "Fresh before the first save", call(t, c, "login"), "true")
+	equal(t, "user over HTTP", a.get("/who"), "ann")
 }
 
 func TestA4_ReloadAndSaveOnTheHandle(t *testing.T) {
@@ -129,7 +127,7 @@ func TestA4_ReloadAndSaveOnTheHandle(t *testing.T) {
 	s.io.On("reload", func(p *socketbridge.Packet) error {
 		sess := p.Socket().Session()
 		sess.Set("count", -1)
-		if err := sess.Reload(p.Context()); err != nil { // drops what was not saved
+		if err := sess.Reload(p.Context()); err != nil { // drops unsaved changes
 			return err
 		}
 		return p.Ack(sess.Get("count"))
@@ -145,9 +143,9 @@ func TestA4_ReloadAndSaveOnTheHandle(t *testing.T) {
 	a := s.agent()
 	a.post("/incr")
 	c := a.connect(n, "/", nodetest.Options{})
-	equal(t, "unsaved changes after Save", call(t, c, "save"), "false")
-	equal(t, "HTTP sees it", a.post("/incr"), "42")
-	equal(t, "Reload sees what HTTP did", call(t, c, "reload"), "42")
+	equal(t, "Changed after Save", call(t, c, "save"), "false")
+	equal(t, "count over HTTP after Save", a.post("/incr"), "42")
+	equal(t, "count after Reload", call(t, c, "reload"), "42")
 }
 
 func TestA6_SharingPerNamespace(t *testing.T) {
@@ -166,9 +164,9 @@ func TestA6_SharingPerNamespace(t *testing.T) {
 	a.post("/incr")
 	admin := a.connect(n, "/admin", nodetest.Options{})
 	public := admin.Of("/public", nil)
-	equal(t, "/admin", admin.MustCall("session").String(), "[true,true]")
-	equal(t, "/public", public.MustCall("session").String(), "[false,false]")
-	equal(t, "/admin counts on", call(t, admin, "incr"), "2")
+	equal(t, "whether /admin has a session", admin.MustCall("session").String(), "[true,true]")
+	equal(t, "whether /public has a session", public.MustCall("session").String(), "[false,false]")
+	equal(t, "count on /admin", call(t, admin, "incr"), "2")
 }
 
 func TestA7_Autosave(t *testing.T) {
@@ -197,16 +195,16 @@ func TestA7_Autosave(t *testing.T) {
 			a := s.agent()
 			a.post("/incr")
 			c := a.connect(n, "/", nodetest.Options{})
-			equal(t, "in the handler", call(t, c, "incr"), "2")
-			equal(t, "over HTTP", a.get("/count"), tt.saved)
+			equal(t, "count in the handler", call(t, c, "incr"), "2")
+			equal(t, "count over HTTP", a.get("/count"), tt.saved)
 			if tt.mode == socketbridge.SessionManual {
 				return
 			}
-			// An error is an answer, not a rollback; a panic stores nothing.
+			// An error does not roll back the session. A panic saves nothing.
 			c.MustCall("fail")
-			equal(t, "after an error", a.get("/count"), "100")
+			equal(t, "count after an error", a.get("/count"), "100")
 			c.MustCall("panic")
-			equal(t, "after a panic", a.get("/count"), "100")
+			equal(t, "count after a panic", a.get("/count"), "100")
 		})
 	}
 }
@@ -238,20 +236,20 @@ func TestB1_MiddlewareRunsForTheHandshake(t *testing.T) {
 			before := requests.Load()
 			o.Header = map[string]string{"X-Tenant": "tenant of " + name}
 			c := n.Connect(t, s.url, o)
-			equal(t, "what the app's middleware set", call(t, c, "tenant"), `"tenant of `+name+`"`)
+			equal(t, "local set by the app's middleware", call(t, c, "tenant"), `"tenant of `+name+`"`)
 			if strings.HasPrefix(name, "polling") && requests.Load()-before < 4 {
-				t.Errorf("engine.Use ran for %d requests only", requests.Load()-before)
+				t.Errorf("the engine's middleware ran for %d requests, want at least 4", requests.Load()-before)
 			}
 			c.Close()
 		})
 	}
-	t.Run("it may set headers", func(t *testing.T) {
+	t.Run("sets headers", func(t *testing.T) {
 		res, err := n.Fetch(context.Background(), nodetest.Request{URL: s.url + "/socket.io/?EIO=4&transport=polling"})
 		if err != nil || res.Header["x-engine"] != "used" {
-			t.Errorf("%+v %v", res, err)
+			t.Errorf("got response %+v and error %v, want the header X-Engine: used", res, err)
 		}
 	})
-	t.Run("it may refuse", func(t *testing.T) {
+	t.Run("refuses requests", func(t *testing.T) {
 		for _, transport := range []string{"polling", "websocket"} {
 			c := n.Dial(t, s.url, nodetest.Options{Transports: []string{transport}, Header: map[string]string{"X-Tenant": "banned"}})
 			c.MustNext(nodetest.ConnectError)
@@ -273,17 +271,17 @@ func TestB2_TheSessionIsARoom(t *testing.T) {
 	first, second := a.connect(n, "/", nodetest.Options{}), a.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})
 	stranger := b.connect(n, "/", nodetest.Options{})
 	first.Emit("tell")
-	equal(t, "the other tab", second.MustNext("told").String(), `["others"]`)
-	equal(t, "the other tab", second.MustNext("told").String(), `["all"]`)
-	equal(t, "the tab itself", first.MustNext("told").String(), `["all"]`)
-	stranger.MustCall("count") // what was meant for it would have come before
-	if first.Waiting("told")+second.Waiting("told")+stranger.Waiting("told") != 0 {
-		t.Error("somebody was told more")
+	equal(t, "event in the other tab", second.MustNext("told").String(), `["others"]`)
+	equal(t, "event in the other tab", second.MustNext("told").String(), `["all"]`)
+	equal(t, "event in the emitting tab", first.MustNext("told").String(), `["all"]`)
+	stranger.MustCall("count") // anything sent to it before has arrived now
+	if got := first.Waiting("told") + second.Waiting("told") + stranger.Waiting("told"); got != 0 {
+		t.Errorf("got %d more told events, want 0", got)
 	}
 	for _, sock := range s.io.Sockets() {
 		for _, room := range sock.Rooms() {
 			if strings.Contains(room, a.sessionID()) || strings.Contains(room, b.sessionID()) {
-				t.Error("a room's name holds a session ID")
+				t.Errorf("the room name %q contains a session ID", room)
 			}
 		}
 	}
@@ -315,8 +313,8 @@ func TestB3_HTTPHandlerEmitsToItsSession(t *testing.T) {
 		}
 	}
 	stranger.MustCall("sync")
-	if stranger.Waiting("current count") != 0 {
-		t.Error("another session was told")
+	if got := stranger.Waiting("current count"); got != 0 {
+		t.Errorf("another session got %d events, want 0", got)
 	}
 }
 
@@ -326,7 +324,7 @@ func TestB5_ReloadChangeAndSaveByHand(t *testing.T) {
 	stores(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).counter()
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
-			sess := sock.Session() // held for the socket's whole life
+			sess := sock.Session() // kept for the socket's lifetime
 			sock.On("by hand", func(p *socketbridge.Packet) error {
 				if err := sess.Reload(p.Context()); err != nil {
 					return err
@@ -342,9 +340,9 @@ func TestB5_ReloadChangeAndSaveByHand(t *testing.T) {
 		a := s.agent()
 		a.post("/incr")
 		c := a.connect(n, "/", nodetest.Options{})
-		equal(t, "by hand", call(t, c, "by hand"), "11")
-		equal(t, "over HTTP", a.post("/incr"), "12")
-		equal(t, "by hand", call(t, c, "by hand"), "22")
+		equal(t, "count saved by hand", call(t, c, "by hand"), "11")
+		equal(t, "count over HTTP", a.post("/incr"), "12")
+		equal(t, "count saved by hand", call(t, c, "by hand"), "22")
 	})
 }
 
@@ -383,13 +381,13 @@ func TestB6_PacketMiddlewareWithReload(t *testing.T) {
 	a.post("/incr")
 	c := a.connect(n, "/", nodetest.Options{})
 	a.post("/incr")
-	equal(t, "fresh before the event", call(t, c, "count"), "2")
-	equal(t, "arguments changed", c.MustCall("double", 21).String(), `["double",42]`)
+	equal(t, "count after the middleware's Reload", call(t, c, "count"), "2")
+	equal(t, "answer with changed arguments", c.MustCall("double", 21).String(), `["double",42]`)
 	c.Emit("forbidden", 1)
 	happened.expect(t, "forbidden: forbidden")
-	equal(t, "an error does not disconnect", call(t, c, "count"), "2")
+	equal(t, "count after an error", call(t, c, "count"), "2")
 	a.post("/logout")
-	equal(t, "the client hears", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
+	equal(t, "disconnect reason on the client", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
 	happened.expect(t, "server namespace disconnect")
 }
 
@@ -415,8 +413,8 @@ func TestB7_NoStaleHandle(t *testing.T) {
 		for i := 2; i < 5; i++ {
 			a.post("/incr")
 			want := fmt.Sprintf("[%d,%d,%d]", i, i, i)
-			equal(t, "every variable of one socket", one.MustCall("look").String(), want)
-			equal(t, "and of another", two.MustCall("look").String(), want)
+			equal(t, "counts in every handle of one socket", one.MustCall("look").String(), want)
+			equal(t, "counts in every handle of the other socket", two.MustCall("look").String(), want)
 		}
 	})
 }
@@ -471,11 +469,11 @@ func TestB10_OfficialClientUnchanged(t *testing.T) {
 			}
 			answer.Bind(t, &back, &object)
 			if string(back) != string(big) || object.Text != "häß\u2028<b>\x00" || string(object.Bytes) != "\x01\x02\x03" {
-				t.Errorf("echo: %d bytes, %+v", len(back), object)
+				t.Errorf("echo returned %d bytes and %+v, want the %d bytes and the object that were sent", len(back), object, len(big))
 			}
 			c.Answer("question", "sure")
-			equal(t, "answers both ways", call(t, c, "ask me"), `"sure"`)
-			equal(t, "session", call(t, c, "incr"), "2")
+			equal(t, "answer that contains the client's answer", call(t, c, "ask me"), `"sure"`)
+			equal(t, "count over the socket", call(t, c, "incr"), "2")
 
 			guarded := c.DialOf("/guarded", nil)
 			var refusal struct {
@@ -484,18 +482,18 @@ func TestB10_OfficialClientUnchanged(t *testing.T) {
 			}
 			guarded.MustNext(nodetest.ConnectError).Bind(t, &refusal)
 			if refusal.Message != "not you" || refusal.Data.Code != 7 {
-				t.Errorf("refusal: %+v", refusal)
+				t.Errorf("got refusal %+v, want message %q and code 7", refusal, "not you")
 			}
 			unknown := c.DialOf("/unknown", nil)
 			unknown.MustNext(nodetest.ConnectError).Bind(t, &refusal)
-			equal(t, "unknown namespace", refusal.Message, "Invalid namespace")
+			equal(t, "message for an unknown namespace", refusal.Message, "Invalid namespace")
 			c.Close()
-			if o.Version == "4.0" { // it cannot reconnect while its own engine closes, to whichever server
+			if o.Version == "4.0" { // this version cannot reconnect while its own engine is closing
 				c = a.connect(n, "/", o)
 			} else {
 				c.Reconnect()
 			}
-			equal(t, "after a reconnect", call(t, c, "incr"), "3")
+			equal(t, "count after a reconnect", call(t, c, "incr"), "3")
 			c.Close()
 		})
 	}
@@ -510,8 +508,8 @@ func TestC2_PerMessageMode(t *testing.T) {
 		a.post("/incr")
 		c := a.connect(n, "/", nodetest.Options{})
 		for i := 2; i < 10; i += 2 {
-			equal(t, "the message sees what HTTP saved", call(t, c, "incr"), fmt.Sprint(i))
-			equal(t, "HTTP sees what the message saved", a.post("/incr"), fmt.Sprint(i+1))
+			equal(t, "count over the socket, after HTTP saved it", call(t, c, "incr"), fmt.Sprint(i))
+			equal(t, "count over HTTP, after the socket saved it", a.post("/incr"), fmt.Sprint(i+1))
 		}
 	})
 }
@@ -519,12 +517,12 @@ func TestC2_PerMessageMode(t *testing.T) {
 func TestC6_StoreSwappedByOneValue(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) { // url is all that differs
+	stores(t, func(t *testing.T, url string) { // only the URL differs
 		s := newSite(t, options{storage: url}).counter().serve()
 		a := s.agent()
-		equal(t, "HTTP", a.post("/incr"), "1")
-		equal(t, "socket", call(t, a.connect(n, "/", nodetest.Options{}), "incr"), "2")
-		equal(t, "HTTP", a.post("/incr"), "3")
+		equal(t, "count over HTTP", a.post("/incr"), "1")
+		equal(t, "count over the socket", call(t, a.connect(n, "/", nodetest.Options{}), "incr"), "2")
+		equal(t, "count over HTTP", a.post("/incr"), "3")
 	})
 }
 
@@ -534,11 +532,11 @@ func TestE2_StorageSwappedByConfig(t *testing.T) {
 	own := &plainStorage{}
 	s := newSite(t, options{sessions: fibersession.Config{Storage: own}}).counter().serve() // any fiber.Storage
 	a := s.agent()
-	equal(t, "HTTP", a.post("/incr"), "1")
-	equal(t, "socket", call(t, a.connect(n, "/", nodetest.Options{}), "incr"), "2")
-	equal(t, "HTTP", a.post("/incr"), "3")
+	equal(t, "count over HTTP", a.post("/incr"), "1")
+	equal(t, "count over the socket", call(t, a.connect(n, "/", nodetest.Options{}), "incr"), "2")
+	equal(t, "count over HTTP", a.post("/incr"), "3")
 	if own.len() == 0 {
-		t.Error("the storage that was given holds nothing")
+		t.Error("the configured storage is empty, want the session in it")
 	}
 }
 
@@ -546,7 +544,7 @@ func TestD1_OneMiddlewareForBoth(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	s := newSite(t, options{})
-	// One rule, written once, for the front of a request and a socket's handle.
+	// One rule for both the request session and the socket's handle.
 	allowed := func(sess fibersession.Getter) bool { return fibersession.Value[string](sess, "role") == "admin" }
 	s.app.Get("/promote", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set("role", "admin")
@@ -559,11 +557,11 @@ func TestD1_OneMiddlewareForBoth(t *testing.T) {
 	a := s.agent()
 	a.get("/visit")
 	c := a.connect(n, "/", nodetest.Options{})
-	equal(t, "HTTP before", a.get("/allowed"), "false")
-	equal(t, "socket before", call(t, c, "allowed"), "false")
+	equal(t, "allowed over HTTP, before", a.get("/allowed"), "false")
+	equal(t, "allowed over the socket, before", call(t, c, "allowed"), "false")
 	a.get("/promote")
-	equal(t, "HTTP after", a.get("/allowed"), "true")
-	equal(t, "socket after", call(t, c, "allowed"), "true")
+	equal(t, "allowed over HTTP, after", a.get("/allowed"), "true")
+	equal(t, "allowed over the socket, after", call(t, c, "allowed"), "true")
 }
 
 func TestE1_MountedWithUse(t *testing.T) {
@@ -575,11 +573,11 @@ func TestE1_MountedWithUse(t *testing.T) {
 	t.Cleanup(func() { shutdown(t, other) })
 	other.On("where", func(p *socketbridge.Packet) error { return p.Ack("live") })
 	s.io.On("where", func(p *socketbridge.Packet) error { return p.Ack("socket.io") })
-	s.app.Use(other.Handler()) // a second server beside the first
+	s.app.Use(other.Handler()) // a second server in the same app
 	s.app.Get("/socket.io-not", func(c *fiber.Ctx) error { reached.add("passed on"); return nil })
 	s.serve()
-	equal(t, "default path", call(t, n.Connect(t, s.url, nodetest.Options{}), "where"), `"socket.io"`)
-	equal(t, "its own path", call(t, n.Connect(t, s.url, nodetest.Options{Path: "/live/"}), "where"), `"live"`)
+	equal(t, "server on the default path", call(t, n.Connect(t, s.url, nodetest.Options{}), "where"), `"socket.io"`)
+	equal(t, "server on its own path", call(t, n.Connect(t, s.url, nodetest.Options{Path: "/live/"}), "where"), `"live"`)
 	s.agent().get("/socket.io-not")
 	reached.expect(t, "passed on")
 }
@@ -606,7 +604,7 @@ func TestE3_EventChains(t *testing.T) {
 	a := s.agent()
 	a.get("/visit")
 	c := a.connect(n, "/", nodetest.Options{})
-	equal(t, "before login", call(t, c, "greet"), `{"error":{"code":"login_required","message":"log in first"}}`)
+	equal(t, "answer before login", call(t, c, "greet"), `{"error":{"code":"login_required","message":"log in first"}}`)
 	a.get("/login")
-	equal(t, "after login", call(t, c, "greet"), `"hello ann"`)
+	equal(t, "answer after login", call(t, c, "greet"), `"hello ann"`)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// C10: under a name with a hash the script is the same for good, and another version
-// has another name; under the plain name a browser asks each time.
+// C10: a script under a name with a hash never changes, and another version has another
+// name. Under the plain name, the browser revalidates it each time.
 func TestC10_ScriptsAreNeverStale(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{}).serve()
@@ -24,30 +24,30 @@ func TestC10_ScriptsAreNeverStale(t *testing.T) {
 	res, _ := a.ask("GET", "/socket.io/fiberbridge.mjs")
 	etag := res.Header.Get("ETag")
 	if len(hash) != 16 || !strings.Contains(body, "export function connectWithSession") || strings.Contains(body, `from "./`) {
-		t.Fatalf("%s is not the module", module)
+		t.Fatalf("%s is not the ES module: hash %q, body of %d bytes", module, hash, len(body))
 	}
 	if _, script := a.ask("GET", classic); !strings.HasPrefix(script, "var fiberbridge = ") || strings.Contains(script, "\nexport ") {
-		t.Error("the classic script is none")
+		t.Error("the classic script is not one: want it to start with var fiberbridge and export nothing")
 	}
-	const forGood, askAgain = "public, max-age=31536000, immutable", "no-cache"
+	const forever, revalidate = "public, max-age=31536000, immutable", "no-cache"
 	tests := []struct {
 		name, method, path, none string // If-None-Match
 		status                   int
 		cache                    string
 	}{
-		{"module", "GET", module, "", 200, forGood},
-		{"classic", "GET", classic, "", 200, forGood},
-		{"with the same ETag", "GET", module, etag, 304, forGood},
-		{"HEAD", "HEAD", module, "", 200, forGood},
-		{"plain name", "GET", "/socket.io/fiberbridge.mjs", "", 200, askAgain},
-		{"plain classic name", "GET", "/socket.io/fiberbridge.js", "", 200, askAgain},
-		{"plain name again", "GET", "/socket.io/fiberbridge.mjs", etag, 304, askAgain},
-		{"weak, as of a compressing proxy", "GET", "/socket.io/fiberbridge.mjs", "W/" + etag, 304, askAgain},
-		{"among others", "GET", "/socket.io/fiberbridge.mjs", `"x", ` + etag, 304, askAgain},
-		{"whatever there is", "GET", "/socket.io/fiberbridge.mjs", "*", 304, askAgain},
-		{"an older version's", "GET", "/socket.io/fiberbridge.mjs", `"AAAAAAAAAAAAAAAA"`, 200, askAgain},
+		{"module", "GET", module, "", 200, forever},
+		{"classic", "GET", classic, "", 200, forever},
+		{"with the same ETag", "GET", module, etag, 304, forever},
+		{"HEAD", "HEAD", module, "", 200, forever},
+		{"plain name", "GET", "/socket.io/fiberbridge.mjs", "", 200, revalidate},
+		{"plain classic name", "GET", "/socket.io/fiberbridge.js", "", 200, revalidate},
+		{"plain name again", "GET", "/socket.io/fiberbridge.mjs", etag, 304, revalidate},
+		{"weak ETag, as a compressing proxy sends", "GET", "/socket.io/fiberbridge.mjs", "W/" + etag, 304, revalidate},
+		{"one of several ETags", "GET", "/socket.io/fiberbridge.mjs", `"x", ` + etag, 304, revalidate},
+		{"any ETag", "GET", "/socket.io/fiberbridge.mjs", "*", 304, revalidate},
+		{"ETag of an older version", "GET", "/socket.io/fiberbridge.mjs", `"AAAAAAAAAAAAAAAA"`, 200, revalidate},
 		{"an older hash", "GET", "/socket.io/fiberbridge.AAAAAAAAAAAAAAAA.mjs", "", 404, "no-store"},
-		{"the other's hash", "GET", strings.Replace(module, ".mjs", ".js", 1), "", 404, "no-store"},
+		{"hash of the other script", "GET", strings.Replace(module, ".mjs", ".js", 1), "", 404, "no-store"},
 		{"no hash at all", "GET", "/socket.io/fiberbridge..mjs", "", 404, "no-store"},
 		{"POST", "POST", module, "", 405, ""},
 	}
@@ -55,33 +55,33 @@ func TestC10_ScriptsAreNeverStale(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			res, body := a.ask(tt.method, tt.path, "If-None-Match", tt.none)
 			if res.StatusCode != tt.status || res.Header.Get("Cache-Control") != tt.cache {
-				t.Errorf("%d, Cache-Control %q", res.StatusCode, res.Header.Get("Cache-Control"))
+				t.Errorf("got status %d and Cache-Control %q, want %d and %q", res.StatusCode, res.Header.Get("Cache-Control"), tt.status, tt.cache)
 			}
 			if full := tt.status == 200 && tt.method == "GET"; full != (len(body) > 1000) {
-				t.Errorf("a body of %d bytes", len(body))
+				t.Errorf("got a body of %d bytes, want the script: %v", len(body), full)
 			}
 			if res.Header.Get("X-Content-Type-Options") != "nosniff" || len(res.Cookies()) > 0 {
-				t.Errorf("headers %v", res.Header)
+				t.Errorf("got headers %v, want nosniff and no cookies", res.Header)
 			}
 			if tt.status == 200 && (res.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || res.Header.Get("Etag") == "") {
-				t.Errorf("headers %v", res.Header)
+				t.Errorf("got headers %v, want a JavaScript type and an ETag", res.Header)
 			}
 		})
 	}
-	elsewhere := newSite(t, options{bridge: socketbridge.Config{Engine: engineAt("/live/")}}).serve()
-	if res, _ := elsewhere.agent().ask("GET", elsewhere.io.ScriptURL("module")); res.StatusCode != 200 || !strings.HasPrefix(res.Request.URL.Path, "/live/fiberbridge.") {
-		t.Errorf("on another path: %d", res.StatusCode)
+	other := newSite(t, options{bridge: socketbridge.Config{Engine: engineAt("/live/")}}).serve()
+	if res, _ := other.agent().ask("GET", other.io.ScriptURL("module")); res.StatusCode != 200 || !strings.HasPrefix(res.Request.URL.Path, "/live/fiberbridge.") {
+		t.Errorf("on another path: got status %d for %s, want 200", res.StatusCode, res.Request.URL.Path)
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("a kind that there is not is taken")
+			t.Error("ScriptURL of an unknown kind did not panic")
 		}
 	}()
 	s.io.ScriptURL("css")
 }
 
-// C10 in Chromium, whose cache is the one that counts: the hashed script is fetched
-// once however many pages load it; the plain one is asked for by each and sent once.
+// C10 in Chromium with its cache: the hashed script is fetched once for all pages. The
+// plain one is revalidated by each page and sent once.
 func TestC10_InTheBrowsersCache(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -120,15 +120,15 @@ func TestC10_InTheBrowsersCache(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if got := seen[pages["hashed"]]; len(got) != 1 || got[0] != http.StatusOK {
-		t.Errorf("the hashed script was answered with %v", got)
+		t.Errorf("the hashed script was answered with %v, want one 200", got)
 	}
 	got := seen[pages["plain"]]
 	if len(got) < 2 || got[0] != http.StatusOK {
-		t.Fatalf("the plain one was answered with %v", got)
+		t.Fatalf("the plain script was answered with %v, want 200 and then 304", got)
 	}
 	for _, status := range got[1:] {
 		if status != http.StatusNotModified {
-			t.Errorf("the plain one was answered with %v", got)
+			t.Errorf("the plain script was answered with %v, want 304 after the first", got)
 		}
 	}
 }

@@ -19,11 +19,11 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// The rows of docs/security.md that no other test is about.
+// These tests check rows of docs/security.md that no other test covers.
 
-// TestConnectionIDOfAnother: to know the ID of a connection is worth nothing without
-// the session's present cookie, and the answer does not tell that there is such a
-// connection. (Row 11)
+// TestConnectionIDOfAnother checks that a connection's ID is worthless without the cookie
+// of its session, and that the response does not reveal whether the connection exists.
+// (Row 11)
 func TestConnectionIDOfAnother(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -40,23 +40,23 @@ func TestConnectionIDOfAnother(t *testing.T) {
 				got := engineRequest(t, s, tt.method, tt.transport, sid, cookie)
 				unknown := engineRequest(t, s, tt.method, tt.transport, "AAAAAAAAAAAAAAAAAAAAAAAA", cookie)
 				if got != unknown || !strings.HasPrefix(got, `400 {"code":1,`) {
-					t.Errorf("%s of %s by %s: %s, and for an unknown one %s", tt.method, tt.transport, who, got, unknown)
+					t.Errorf("%s over %s by %s: got %s, want 400 as for an unknown ID: %s", tt.method, tt.transport, who, got, unknown)
 				}
 			}
 		}
 		want := call(t, c, "count")
-		equal(t, "alice goes on over "+transports[0], call(t, c, "count"), want)
+		equal(t, "alice's count over "+transports[0], call(t, c, "count"), want)
 		c.Close()
 	}
 }
 
-// fibersessionCookie is a's cookie with another value.
+// fibersessionCookie returns a's cookie with another value.
 func fibersessionCookie(a *agent, value string) string {
 	name, _, _ := strings.Cut(a.cookie(), "=")
 	return name + "=" + value
 }
 
-// engineRequest sends a request of the engine and returns status and body.
+// engineRequest sends an Engine.IO request and returns the status and the body.
 func engineRequest(t *testing.T, s *site, method, transport, sid, cookie string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+"/socket.io/?EIO=4&transport="+transport+"&sid="+sid, strings.NewReader(`42["incr"]`))
@@ -85,8 +85,8 @@ func engineRequest(t *testing.T, s *site, method, transport, sid, cookie string)
 	return fmt.Sprintf("%d %s", res.StatusCode, b)
 }
 
-// TestCVE_2026_44553_RoleIsReadForEachEvent: who is an admin no more is none at the
-// very next event, on a socket that was opened when he was. (Row 7)
+// TestCVE_2026_44553_RoleIsReadForEachEvent checks that a user who lost the admin role is
+// refused at the next event, on a socket that was opened with the role. (Row 7)
 func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -96,7 +96,7 @@ func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
 			fibersession.FromContext(c).Set("role", strings.Clone(c.Params("role")))
 			return nil
 		})
-		s.io.On("delete", func(p *socketbridge.Packet) error { // of the app, by the session it is given
+		s.io.On("delete", func(p *socketbridge.Packet) error { // the app checks the event's session
 			if fibersession.Value[string](p.Session(), "role") != "admin" {
 				return &socketbridge.EventError{Code: "forbidden", Message: "for admins"}
 			}
@@ -108,18 +108,19 @@ func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
 		for name, o := range map[string]nodetest.Options{"polling": {Transports: []string{"polling"}}, "websocket": {Transports: []string{"websocket"}}} {
 			a.post("/role/admin")
 			c := a.connect(n, "/", o)
-			equal(t, name+": an admin", call(t, c, "delete"), `"deleted"`)
+			equal(t, name+": answer to an admin", call(t, c, "delete"), `"deleted"`)
 			a.post("/role/guest")
-			equal(t, name+": no more", call(t, c, "delete"), `{"error":{"code":"forbidden","message":"for admins"}}`)
+			equal(t, name+": answer without the role", call(t, c, "delete"), `{"error":{"code":"forbidden","message":"for admins"}}`)
 			a.post("/role/admin")
-			equal(t, name+": again", call(t, c, "delete"), `"deleted"`)
+			equal(t, name+": answer to an admin again", call(t, c, "delete"), `"deleted"`)
 			c.Close()
 		}
 	})
 }
 
-// TestMaxConnsPerSession: the limit is exact on each transport, an upgrade is no second
-// connection, other sessions have their own, and what has ended is given back. (Row 30)
+// TestMaxConnsPerSession checks that the limit is exact on each transport, that an upgrade
+// is not a second connection, that sessions are counted separately, and that a closed
+// connection no longer counts. (Row 30)
 func TestMaxConnsPerSession(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -138,19 +139,19 @@ func TestMaxConnsPerSession(t *testing.T) {
 		one.Close()
 		b.connect(n, "/", nodetest.Options{Transports: []string{transport}})
 	}
-	equal(t, "who is in stays", call(t, first, "count")+call(t, second, "count"), "11")
+	equal(t, "counts of the open connections", call(t, first, "count")+call(t, second, "count"), "11")
 	second.Close()
 	eventually(t, func() error {
 		if st := s.io.Stats(); st.Connections != 3 {
-			return fmt.Errorf("%+v", st)
+			return fmt.Errorf("got %d connections, want 3", st.Connections)
 		}
 		return nil
 	})
 	a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 }
 
-// TestNamesOfClientsAreNotKept: names that clients make up, of namespaces, events and
-// acknowledgements, leave nothing behind. (Rows 34, 35, 40)
+// TestNamesOfClientsAreNotKept checks that namespace names, event names and ack IDs made up
+// by clients are not kept in memory. (Rows 34, 35, 40)
 func TestNamesOfClientsAreNotKept(t *testing.T) {
 	t.Parallel()
 	server := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1}})
@@ -166,15 +167,15 @@ func TestNamesOfClientsAreNotKept(t *testing.T) {
 	c.send(`21["after"]`)
 	c.expect(`31[]`)
 	if after := server.Stats(); after != before {
-		t.Errorf("%+v, and before %+v", after, before)
+		t.Errorf("got stats %+v, want %+v as before", after, before)
 	}
 	if got := server.NamespaceCount(); got != 1 {
-		t.Errorf("there are %d namespaces", got)
+		t.Errorf("got %d namespaces, want 1", got)
 	}
 }
 
-// TestSecurityPage: docs/security.md names tests, fields and files that exist, and each
-// of its rows has a test or says that there is none.
+// TestSecurityPage checks that docs/security.md names only tests and fields that exist,
+// and that each of its rows has a test or says that there is none.
 func TestSecurityPage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "docs", "security.md"))
@@ -193,7 +194,7 @@ func TestSecurityPage(t *testing.T) {
 	}
 	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllSubmatch(page, -1) {
 		if !defined[string(name[1])] {
-			t.Errorf("there is no test %s", name[1])
+			t.Errorf("docs/security.md names the test %s, which does not exist", name[1])
 		}
 	}
 	configs := map[string]reflect.Type{
@@ -206,7 +207,7 @@ func TestSecurityPage(t *testing.T) {
 		for name := range strings.SplitSeq(string(m[2]), ".") {
 			field, ok := at.FieldByName(name)
 			if !ok {
-				t.Errorf("%s.Config has no field %s", m[1], m[2])
+				t.Errorf("docs/security.md names the field %s.Config.%s, which does not exist", m[1], m[2])
 				break
 			}
 			at = field.Type
@@ -220,15 +221,15 @@ func TestSecurityPage(t *testing.T) {
 		}
 		rows++
 		if !strings.Contains(cells[5], "`Test") && !strings.Contains(cells[5], "no test") {
-			t.Errorf("the row has no test: %s", line)
+			t.Errorf("the row names no test: %s", line)
 		}
 	}
 	if rows < 45 {
-		t.Errorf("%d rows were looked at", rows)
+		t.Errorf("got %d rows, want at least 45", rows)
 	}
 }
 
-// testFiles are all of the repository.
+// testFiles returns all test files of the repository.
 func testFiles(t *testing.T) []string {
 	t.Helper()
 	var files []string

@@ -26,7 +26,7 @@ import (
 	_ "github.com/fiberbridge/fiberbridge/storage/redis"
 )
 
-// site is an app with sessions and sockets that listens on a port of its own.
+// site is an app with sessions and sockets, listening on its own port.
 type site struct {
 	t        testing.TB
 	url      string
@@ -36,17 +36,17 @@ type site struct {
 	listener net.Listener
 }
 
-// options are what a test may want of its site.
+// options configures a site.
 type options struct {
 	storage  string // default: memory://
 	sessions fibersession.Config
 	bridge   socketbridge.Config
-	before   func(app *fiber.App) // mounts what comes before the sessions
+	before   func(app *fiber.App) // adds handlers that run before the session handler
 	log      *slog.Logger         // default: none
-	listener net.Listener         // for a site that has to know its URL; default: serve makes one
+	listener net.Listener         // for a site that needs its URL before serve; default: serve opens one
 }
 
-// newSite makes a site; it listens when serve is called.
+// newSite creates a site. It listens after serve.
 func newSite(t testing.TB, o options) *site {
 	t.Helper()
 	if o.storage == "" {
@@ -64,11 +64,11 @@ func newSite(t testing.TB, o options) *site {
 	}
 	o.sessions.Logger, o.bridge.Logger = o.log, o.log
 	s := &site{t: t, listener: o.listener, app: fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})}
-	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that a count of goroutines soon says something
+	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that idle workers do not disturb counts of goroutines
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions
 	if o.bridge.Engine.Timeouts.Close == 0 {
-		o.bridge.Engine.Timeouts.Close = time.Second // a client that polls no more, as its session has ended, takes no goodbye
+		o.bridge.Engine.Timeouts.Close = time.Second // a client that stopped polling because its session ended does not fetch the close packet
 	}
 	if o.bridge.Limits.MaxConnsPerSession == 0 {
 		o.bridge.Limits.MaxConnsPerSession = -1
@@ -84,12 +84,12 @@ func newSite(t testing.TB, o options) *site {
 	s.app.Use(s.io.Handler())
 	t.Cleanup(func() {
 		shutdown(t, s.io)
-		// More than ReadTimeout: a browser may hold a connection open that it never used.
+		// Longer than ReadTimeout: a browser may hold an unused connection open.
 		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 		defer cancel()
 		if s.url != "" {
 			if err := s.app.ShutdownWithContext(ctx); err != nil {
-				t.Errorf("the app does not end: %v", err)
+				t.Errorf("the app did not shut down: %v", err)
 			}
 		}
 		if err := errors.Join(s.sessions.Close(), store.Close()); err != nil {
@@ -99,7 +99,7 @@ func newSite(t testing.TB, o options) *site {
 	return s
 }
 
-// serve begins to listen. Routes are to be added before.
+// serve starts listening. Add the routes first.
 func (s *site) serve() *site {
 	s.t.Helper()
 	ln := s.listener
@@ -111,7 +111,7 @@ func (s *site) serve() *site {
 	return s
 }
 
-// listen takes a free port of this machine.
+// listen opens a listener on a free port.
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,7 +143,7 @@ func (s *site) counter() *site {
 	return s
 }
 
-// agent is a browser as far as cookies go.
+// agent is an HTTP client with a cookie jar.
 type agent struct {
 	t    testing.TB
 	site *site
@@ -161,12 +161,12 @@ func (s *site) agent() *agent {
 	return a
 }
 
-// do makes a request that must succeed, and returns the body.
+// do makes a request that must succeed and returns the body.
 func (a *agent) do(method, path string) string {
 	a.t.Helper()
 	body, status, err := a.try(method, path)
 	if err != nil || status != 200 {
-		a.t.Fatalf("%s %s: %d %s %v", method, path, status, body, err)
+		a.t.Fatalf("%s %s: got status %d, body %s and error %v, want 200", method, path, status, body, err)
 	}
 	return body
 }
@@ -188,7 +188,7 @@ func (a *agent) try(method, path string) (body string, status int, err error) {
 func (a *agent) get(path string) string  { a.t.Helper(); return a.do("GET", path) }
 func (a *agent) post(path string) string { a.t.Helper(); return a.do("POST", path) }
 
-// cookie returns the Cookie header that the browser would send.
+// cookie returns the Cookie header that the agent sends.
 func (a *agent) cookie() string {
 	u, err := url.Parse(a.site.url)
 	if err != nil {
@@ -201,7 +201,7 @@ func (a *agent) cookie() string {
 	return strings.Join(all, "; ")
 }
 
-// sessionID returns the session ID that the cookie holds.
+// sessionID returns the session ID in the cookie.
 func (a *agent) sessionID() string {
 	_, id, _ := strings.Cut(a.cookie(), "=")
 	return id
@@ -214,12 +214,12 @@ func (a *agent) connect(n *nodetest.Node, namespace string, o nodetest.Options) 
 	return n.Connect(a.t, a.site.url+namespace, o)
 }
 
-// call calls an event and returns the one argument of its answer, as JSON.
+// call emits an event and returns the single argument of its answer as JSON.
 func call(t testing.TB, c *nodetest.Client, event string, args ...any) string {
 	t.Helper()
 	answer := c.MustCall(event, args...)
 	if len(answer) != 1 {
-		t.Fatalf("%s was answered with %s", event, answer)
+		t.Fatalf("%s was answered with %s, want one argument", event, answer)
 	}
 	return string(answer[0])
 }
@@ -231,7 +231,7 @@ func equal(t testing.TB, what, got, want string) {
 	}
 }
 
-// ways are the ways that the official clients may take.
+// ways returns options for each version of the official client on each transport.
 func ways() map[string]nodetest.Options {
 	all := map[string]nodetest.Options{}
 	for _, version := range []string{"4.8", "4.0"} {
@@ -246,13 +246,13 @@ func ways() map[string]nodetest.Options {
 	return all
 }
 
-// stores runs a test on each store that an app may name in its config.
+// stores runs a test with each storage that an app can configure by URL.
 func stores(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, redistest.Start(t).URL()) })
 }
 
-// plainStorage is a fiber.Storage as anybody might have written one.
+// plainStorage is a minimal fiber.Storage without any optional interface.
 type plainStorage struct {
 	mu sync.Mutex
 	m  map[string][]byte
@@ -296,7 +296,7 @@ func (p *plainStorage) len() int {
 	return len(p.m)
 }
 
-// engineAt is the engine's default configuration on another path.
+// engineAt returns the engine's default configuration with another path.
 func engineAt(path string) engineio.Config {
 	cfg := engineio.ConfigDefault
 	cfg.Path = path

@@ -17,12 +17,12 @@ import (
 
 func secret(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
 
-// at is the same browser on another site: cookies know no ports.
+// at returns the same browser on another site. Cookies do not depend on the port.
 func (a *agent) at(s *site) *agent { return &agent{t: a.t, site: s, http: a.http} }
 
-// A5: signed cookies, and rotation under load: while nodes are given new secrets one
-// after the other, in the documented order, browsers and sockets go round them, and
-// nobody is logged out; sockets that are open stay so.
+// A5: rotation of the cookie secrets under load. Nodes get new secrets one after the
+// other, in the documented order, while browsers and sockets use all of them. No user is
+// logged out, and open sockets stay open.
 func TestA5_RotationLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -52,10 +52,10 @@ func TestA5_RotationLogsNobodyOut(t *testing.T) {
 					for _, s := range phases[i : i+2] {
 						b := browsers[user].at(s)
 						if got, _, err := b.try("GET", "/who"); got != user || err != nil {
-							t.Errorf("phase %d: %s is %q over HTTP: %v", i+1, user, got, err)
+							t.Errorf("phase %d: user over HTTP: got %q and error %v, want %s", i+1, got, err, user)
 						}
 						if got, err := wireWho(ctx, s, b.cookie()); got != user || err != nil {
-							t.Errorf("phase %d: %s is %q on a socket: %v", i+1, user, got, err)
+							t.Errorf("phase %d: user on a socket: got %q and error %v, want %s", i+1, got, err, user)
 						}
 					}
 				}
@@ -64,18 +64,18 @@ func TestA5_RotationLogsNobodyOut(t *testing.T) {
 	}
 	wg.Wait()
 	for _, user := range users {
-		equal(t, "on the socket that stayed", call(t, open[user], "whoami"), `"`+user+`"`)
-		equal(t, "on a new one", call(t, browsers[user].at(phases[3]).connect(n, "/", nodetest.Options{}), "whoami"), `"`+user+`"`)
+		equal(t, "user on the open socket", call(t, open[user], "whoami"), `"`+user+`"`)
+		equal(t, "user on a new socket", call(t, browsers[user].at(phases[3]).connect(n, "/", nodetest.Options{}), "whoami"), `"`+user+`"`)
 	}
 	if browsers["ann"].cookie() == before {
-		t.Error("the cookie was never replaced")
+		t.Error("the cookie was not replaced during the rotation")
 	}
 	late := phases[3].agent()
 	late.plant("session", strings.TrimPrefix(before, "session="))
-	equal(t, "who comes with the old secret's cookie", late.get("/who"), "")
+	equal(t, "user with a cookie of the old secret", late.get("/who"), "")
 }
 
-// wireWho asks over a WebSocket of its own who a cookie is.
+// wireWho returns the user of a cookie, as a new WebSocket connection reports it.
 func wireWho(ctx context.Context, s *site, cookie string) (string, error) {
 	w, err := dialWire(ctx, s, cookie)
 	if err != nil {
@@ -89,7 +89,7 @@ func wireWho(ctx context.Context, s *site, cookie string) (string, error) {
 	return strings.TrimSuffix(strings.TrimPrefix(got, `430["`), `"]`), err
 }
 
-// A handshake replaces a cookie that an old secret signed, over every transport.
+// A handshake replaces a cookie that was signed with an old secret, on every transport.
 func TestA5_HandshakeReplacesTheCookie(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
@@ -118,12 +118,12 @@ func TestA5_HandshakeReplacesTheCookie(t *testing.T) {
 		_ = res.Body.Close()
 		id, _, _ := strings.Cut(before, ".")
 		if after := a.sessionID(); after == before || !strings.HasPrefix(after, id+".") {
-			t.Errorf("%s: %d, the cookie was %q and is %q", name, res.StatusCode, before, after)
+			t.Errorf("%s: status %d, cookie before %q and after %q, want the same ID with a new signature", name, res.StatusCode, before, after)
 		}
 	}
 }
 
-// stamped is a cookie's form of another program.
+// stamped is a cookie format that another program uses.
 type stamped struct{}
 
 func (stamped) Value(_, id string) string { return "app7~" + id }
@@ -132,7 +132,7 @@ func (stamped) ID(_, value string) (string, bool, bool) {
 	return id, false, ok
 }
 
-// C7: the parser of the cookie is the app's.
+// C7: the app can replace the parser of the cookie.
 func TestC7_CookieParser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -142,20 +142,21 @@ func TestC7_CookieParser(t *testing.T) {
 		name, value, _ := strings.Cut(a.cookie(), "=")
 		id, ok := strings.CutPrefix(value, "app7~")
 		if name != "sid" || !ok {
-			t.Fatalf("the cookie is %s=%s", name, value)
+			t.Fatalf("the cookie is %s=%s, want sid=app7~<ID>", name, value)
 		}
 		for way, o := range ways() {
 			c := a.connect(n, "/", o)
 			equal(t, way, call(t, c, "whoami"), `"ann"`)
 			c.Close()
 		}
-		o := nodetest.Options{Cookie: "sid=" + id} // what the default parser would take
-		equal(t, "another form", call(t, n.Connect(t, s.url, o), "whoami"), `""`)
+		o := nodetest.Options{Cookie: "sid=" + id} // valid for the default parser
+		equal(t, "user with the default cookie format", call(t, n.Connect(t, s.url, o), "whoami"), `""`)
 	})
 }
 
-// C8: any function from the handshake request to an ID; here a header, the query and a
-// table of API keys, which the official client sends over every transport.
+// C8: any function from the handshake request to an ID can find the session. Here a
+// header, the query and a table of API keys, all sent by the official client on every
+// transport.
 func TestC8_Cutter(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -168,7 +169,7 @@ func TestC8_Cutter(t *testing.T) {
 			key, ok := strings.CutPrefix(c.Get("Authorization"), "Bearer ")
 			switch {
 			case key == "broken":
-				return "", errors.New("the table of keys is away")
+				return "", errors.New("the key table is unavailable")
 			case ok && keys[key] != "":
 				return keys[key], nil
 			}
@@ -192,7 +193,7 @@ func TestC8_Cutter(t *testing.T) {
 		_ = res.Body.Close()
 		ann := res.Header.Get("X-Session")
 		if len(ann) != 43 || len(res.Cookies()) != 0 {
-			t.Fatalf("the ID came back as %q, with cookies %v", ann, res.Cookies())
+			t.Fatalf("got the ID %q and cookies %v, want an ID of 43 characters and no cookies", ann, res.Cookies())
 		}
 		mu.Lock()
 		keys["k1"] = ann
@@ -211,20 +212,20 @@ func TestC8_Cutter(t *testing.T) {
 			}
 		}
 		none := n.Connect(t, s.url, nodetest.Options{Header: map[string]string{"Authorization": "Bearer k2"}})
-		equal(t, "an unknown key", call(t, none, "whoami"), `""`)
-		equal(t, "where one is needed", refusedWith(t, n.Dial(t, s.url+"/members", nodetest.Options{Header: map[string]string{"Authorization": "Bearer k2"}})), "session_missing")
+		equal(t, "user with an unknown key", call(t, none, "whoami"), `""`)
+		equal(t, "code for an unknown key in a namespace that requires a session", refusedWith(t, n.Dial(t, s.url+"/members", nodetest.Options{Header: map[string]string{"Authorization": "Bearer k2"}})), "session_missing")
 		n.Dial(t, s.url, nodetest.Options{Header: map[string]string{"Authorization": "Bearer broken"}}).MustNext(nodetest.ConnectError)
-		equal(t, "the others", call(t, none, "whoami"), `""`)
+		equal(t, "user on the other socket", call(t, none, "whoami"), `""`)
 	})
 }
 
 // refusedWith waits for a connect_error and returns the code in its data.
 func refusedWith(t testing.TB, c *nodetest.Client) string {
 	t.Helper()
-	var why struct {
+	var refusal struct {
 		Message string
 		Data    struct{ Code string }
 	}
-	c.MustNext(nodetest.ConnectError).Bind(t, &why)
-	return why.Data.Code
+	c.MustNext(nodetest.ConnectError).Bind(t, &refusal)
+	return refusal.Data.Code
 }

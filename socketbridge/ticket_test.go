@@ -25,7 +25,7 @@ import (
 
 const appOrigin = "https://app.example.com"
 
-// ask makes a request with headers, and returns the response with its body read.
+// ask makes a request with headers and returns the response and its body.
 func (a *agent) ask(method, path string, headers ...string) (*http.Response, string) {
 	a.t.Helper()
 	req, err := http.NewRequest(method, a.site.url+path, nil)
@@ -47,7 +47,7 @@ func (a *agent) ask(method, path string, headers ...string) (*http.Response, str
 	return res, string(body)
 }
 
-// ticket fetches a ticket, as a page of an origin does.
+// ticket fetches a ticket, as a page of the origin does.
 func (a *agent) ticket(origin string) string {
 	a.t.Helper()
 	var headers []string
@@ -57,15 +57,15 @@ func (a *agent) ticket(origin string) string {
 	res, body := a.ask("POST", "/socket.io/ticket", headers...)
 	var got struct{ Ticket string }
 	if err := json.Unmarshal([]byte(body), &got); res.StatusCode != 200 || err != nil || len(got.Ticket) != 43 {
-		a.t.Fatalf("no ticket: %d %s", res.StatusCode, body)
+		a.t.Fatalf("fetching a ticket: got status %d and body %s, want 200 and a ticket", res.StatusCode, body)
 	}
 	return got.Ticket
 }
 
 func withTicket(ticket any) map[string]any { return map[string]any{"ticket": ticket} }
 
-// members is a site with users whose namespace "/members" needs a session, and to
-// which pages of appOrigin may connect.
+// members returns a site with users whose namespace "/members" requires a session. Pages
+// of appOrigin may connect.
 func members(t testing.TB, o options) *site {
 	t.Helper()
 	o.sessions.UserKey = "user"
@@ -79,8 +79,8 @@ func members(t testing.TB, o options) *site {
 	return s
 }
 
-// C9: where no cookie travels a ticket brings the session: with both official clients,
-// over every transport; the socket is then one of the session's like any other.
+// C9: a ticket brings the session where no cookie is sent, with both official clients and
+// on every transport. The socket then belongs to the session like any other.
 func TestC9_TicketInPlaceOfACookie(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -94,12 +94,12 @@ func TestC9_TicketInPlaceOfACookie(t *testing.T) {
 					o.Header = map[string]string{"Origin": origin}
 				}
 				c := n.Connect(t, s.url+"/members", o)
-				equal(t, way, call(t, c, "whoami"), `"ann"`)
+				equal(t, way+", user", call(t, c, "whoami"), `"ann"`)
 				again := n.Dial(t, s.url+"/members", o)
-				equal(t, way+", the same ticket again", refusedWith(t, again), "ticket_invalid")
+				equal(t, way+", code for a used ticket", refusedWith(t, again), "ticket_invalid")
 				again.SetAuth(withTicket(a.ticket(origin)))
 				again.Reconnect()
-				equal(t, way+", with a new one", call(t, again, "whoami"), `"ann"`)
+				equal(t, way+", user with a new ticket", call(t, again, "whoami"), `"ann"`)
 				again.Close()
 				c.Close()
 			}
@@ -107,26 +107,26 @@ func TestC9_TicketInPlaceOfACookie(t *testing.T) {
 		c := n.Connect(t, s.url, nodetest.Options{Auth: withTicket(a.ticket(""))})
 		without := c.Of("/other", nil)
 		with := c.Of("/members", withTicket(a.ticket("")))
-		equal(t, "a namespace without a ticket", call(t, without, "whoami"), `""`)
-		equal(t, "one with its own", call(t, with, "whoami"), `"ann"`)
+		equal(t, "user in a namespace without a ticket", call(t, without, "whoami"), `""`)
+		equal(t, "user in a namespace with its own ticket", call(t, with, "whoami"), `"ann"`)
 		a.post("/mine")
-		equal(t, "the session's room", c.MustNext("mine").String(), "[1]")
+		equal(t, "event in the session's room", c.MustNext("mine").String(), "[1]")
 		a.post("/logout")
-		equal(t, "after logout", call(t, c, "whoami"), `""`)
+		equal(t, "user after logout", call(t, c, "whoami"), `""`)
 		a.post("/login/bob")
-		equal(t, "after login", call(t, c, "whoami"), `"bob"`)
+		equal(t, "user after login", call(t, c, "whoami"), `"bob"`)
 		a.post("/end-all/bob")
-		loggedOut(t, "a ticket's sockets", c, with)
-		equal(t, "the one without", call(t, without, "whoami"), `""`)
+		loggedOut(t, "sockets with a ticket", c, with)
+		equal(t, "user of the socket without a ticket", call(t, without, "whoami"), `""`)
 		without.Close()
-		happens(t, "nothing is left", func() bool {
+		happens(t, "all connections, sessions and handles to be released", func() bool {
 			st, sessions := s.io.Stats(), s.sessions.Stats()
 			return st.Connections == 0 && st.Sessions == 0 && sessions.Handles == 0
 		})
 	})
 }
 
-// What is given to whom, over HTTP.
+// The HTTP handlers for tickets and cookies refuse requests of other pages and sessions.
 func TestTicketHandler(t *testing.T) {
 	t.Parallel()
 	s := members(t, options{}).serve()
@@ -139,7 +139,7 @@ func TestTicketHandler(t *testing.T) {
 		status       int
 		body         string
 	}{
-		{"own page", a, "POST", "ticket", []string{"Origin", s.url}, 200, `"ticket"`},
+		{"a page of the site", a, "POST", "ticket", []string{"Origin", s.url}, 200, `"ticket"`},
 		{"no browser", a, "POST", "ticket", nil, 200, `"ticket"`},
 		{"an allowed page", a, "POST", "ticket", []string{"Origin", appOrigin}, 200, `"ticket"`},
 		{"another page", a, "POST", "ticket", []string{"Origin", "https://evil.example"}, 403, "Forbidden"},
@@ -160,30 +160,28 @@ func TestTicketHandler(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			res, body := tt.who.ask(tt.method, "/socket.io/"+tt.path, tt.headers...)
 			if res.StatusCode != tt.status || !strings.Contains(body, tt.body) {
-				t.Errorf("%d %s, want %d %s", res.StatusCode, body, tt.status, tt.body)
+				t.Errorf("got status %d and body %s, want %d and %s", res.StatusCode, body, tt.status, tt.body)
 			}
 			if got := res.Header.Get("Cache-Control"); got != "no-store" {
-				t.Errorf("Cache-Control: %q", got)
+				t.Errorf("got Cache-Control %q, want no-store", got)
 			}
 			if len(res.Cookies()) > 0 {
-				t.Errorf("cookies %v", res.Cookies())
+				t.Errorf("got cookies %v, want none", res.Cookies())
 			}
 		})
 	}
-	if !strings.Contains(a.get("/who"), "ann") {
-		t.Error("ann was logged out")
-	}
+	equal(t, "user after all requests", a.get("/who"), "ann")
 }
 
-// with is a browser with a cookie of somebody's choice.
+// with returns an agent with the given cookie.
 func (s *site) with(name, value string) *agent {
 	a := s.agent()
 	a.plant(name, value)
 	return a
 }
 
-// Bad input of identity: each has its stable code, is logged without what was secret in
-// it, and disturbs nobody else.
+// Invalid credentials each get a stable code, are logged without secrets, and do not
+// affect other clients.
 func TestBadInput_Identity(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -219,7 +217,7 @@ func TestBadInput_Identity(t *testing.T) {
 		code string
 	}{
 		"a forged signature":        {cookie(id + "." + strings.Repeat("A", 43)), "session_missing"},
-		"one bit of it":             {cookie(id + "." + flip(sig)), "session_missing"},
+		"one wrong bit":             {cookie(id + "." + flip(sig)), "session_missing"},
 		"no signature":              {cookie(id), "session_missing"},
 		"an ID never issued":        {cookie(strings.Repeat("A", 43) + "." + sig), "session_missing"},
 		"two cookies":               {nodetest.Options{Cookie: "session=" + value + "; session=x"}, "session_missing"},
@@ -227,18 +225,18 @@ func TestBadInput_Identity(t *testing.T) {
 		"no cookie":                 {nodetest.Options{}, "session_missing"},
 		"a ticket of null":          {nodetest.Options{Auth: withTicket(nil)}, "session_missing"},
 		"a ticket used twice":       {ticket(used), "ticket_invalid"},
-		"a late ticket":             {ticket(late), "ticket_invalid"},
+		"an expired ticket":         {ticket(late), "ticket_invalid"},
 		"of another origin":         {foreign, "ticket_invalid"},
 		"for another origin":        {ticket(a.ticket(appOrigin)), "ticket_invalid"},
 		"of a session that ended":   {ticket(ofEnded), "ticket_invalid"},
 		"from before a login":       {ticket(ofMoved), "ticket_invalid"},
 		"a ticket never issued":     {ticket(strings.Repeat("A", 43)), "ticket_invalid"},
 		"an ID for a ticket":        {ticket(id), "ticket_invalid"},
-		"an empty one":              {ticket(""), "ticket_invalid"},
+		"an empty ticket":           {ticket(""), "ticket_invalid"},
 		"a number":                  {ticket(7), "ticket_invalid"},
 		"an object":                 {ticket(map[string]any{"a": 1}), "ticket_invalid"},
 		"900 kB":                    {ticket(strings.Repeat("A", 900_000)), "ticket_invalid"},
-		"900 kB of something else":  {ticket(make([]int, 400_000)), "ticket_invalid"},
+		"900 kB of numbers":         {ticket(make([]int, 400_000)), "ticket_invalid"},
 		"not UTF-8 and not base64?": {ticket("\u0000\ufffd" + strings.Repeat("é", 20)), "ticket_invalid"},
 	}
 	for name, tt := range tests {
@@ -248,7 +246,7 @@ func TestBadInput_Identity(t *testing.T) {
 				o.Transports = []string{transport}
 				equal(t, transport, refusedWith(t, n.Dial(t, s.url+"/members", o)), tt.code)
 				if len(tt.o.Header) > 0 {
-					break // it is used up
+					break // the ticket can be used once
 				}
 			}
 		})
@@ -258,48 +256,48 @@ func TestBadInput_Identity(t *testing.T) {
 		for _, transport := range []string{"polling", "websocket"} {
 			o.Transports = []string{transport}
 			c := n.Dial(t, s.url+"/members", o)
-			happens(t, "its connection is closed", func() bool { return !c.State().Connected && s.io.Stats().Connections == len(bystanders) })
+			happens(t, "the connection to be closed", func() bool { return !c.State().Connected && s.io.Stats().Connections == len(bystanders) })
 		}
 	})
 	t.Run("the store fails", func(t *testing.T) {
 		good := a.ticket("")
 		flaky.SetPlan(func(c faulty.Call) faulty.Fault {
 			if strings.Contains(c.Key, "ticket:") {
-				return faulty.Fault{Fail: errors.New("away")}
+				return faulty.Fault{Fail: errors.New("unavailable")}
 			}
 			return faulty.Fault{}
 		})
-		equal(t, "at a ticket", refusedWith(t, n.Dial(t, s.url+"/members", ticket(good))), "session_unavailable")
+		equal(t, "code for a ticket", refusedWith(t, n.Dial(t, s.url+"/members", ticket(good))), "session_unavailable")
 		res, body := a.ask("POST", "/socket.io/ticket")
 		if res.StatusCode != 503 || !strings.Contains(body, "session_unavailable") {
-			t.Errorf("no ticket could be issued: %d %s", res.StatusCode, body)
+			t.Errorf("fetching a ticket: got status %d and body %s, want 503 and session_unavailable", res.StatusCode, body)
 		}
 		flaky.SetPlan(nil)
-		equal(t, "and is good afterwards", call(t, n.Connect(t, s.url+"/members", ticket(good)), "whoami"), `"ann"`)
+		equal(t, "user with the ticket after the store recovered", call(t, n.Connect(t, s.url+"/members", ticket(good)), "whoami"), `"ann"`)
 	})
 	for i, c := range bystanders {
-		equal(t, "a bystander", call(t, c, "whoami"), `"bob"`)
+		equal(t, "user of a bystander", call(t, c, "whoami"), `"bob"`)
 		if c.Waiting(nodetest.Disconnected) > 0 || c.Waiting(nodetest.ConnectError) > 0 {
-			t.Errorf("bystander %d was disturbed", i)
+			t.Errorf("bystander %d was disconnected", i)
 		}
 	}
 	text := log.String()
 	for what, s := range map[string]string{"ID": id, "signature": sig, "used ticket": used, "late ticket": late, "ended": ofEnded, "1 MB": strings.Repeat("A", 43)} {
 		if strings.Contains(text, s) {
-			t.Errorf("the %s is in the log", what)
+			t.Errorf("the log contains the %s", what)
 		}
 	}
 	for _, cause := range []string{"it was used before", "it is unknown", "another origin", "there is no session for it", "wrong signature"} {
 		if !strings.Contains(text, cause) {
-			t.Errorf("the log does not tell %q", cause)
+			t.Errorf("the log does not contain the cause %q", cause)
 		}
 	}
 }
 
 func flip(s string) string { return string(s[0]^1) + s[1:] }
 
-// webSite is members for a browser that knows it as two origins, 127.0.0.1 and
-// localhost: pages of the first may connect to the second, where no cookie of theirs goes.
+// webSite is members for a browser that knows the site as two origins, 127.0.0.1 and
+// localhost. Pages of the first may connect to the second, to which no cookie is sent.
 func webSite(t *testing.T) (s *site, other string) {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join(nodetest.Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js"))
@@ -319,7 +317,7 @@ func webSite(t *testing.T) (s *site, other string) {
 	})
 	s.app.Get("/who", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
 	s.io.On("cut", func(p *socketbridge.Packet) error {
-		go p.Socket().Close() // which waits for nobody; the site's shutdown waits for the connection
+		go p.Socket().Close() // the site's shutdown waits for the connection
 		return nil
 	})
 	s.io.On("login", func(p *socketbridge.Packet) error {
@@ -332,9 +330,9 @@ func webSite(t *testing.T) (s *site, other string) {
 	return s, strings.Replace(s.url, "127.0.0.1", "localhost", 1)
 }
 
-// C9 in Chromium: a page connects to another origin, where the browser sends no cookie,
-// as its own session: with our client and the official one, over every transport, and
-// again after the connection was lost. A page that may not connect gets nothing.
+// C9 in Chromium: a page connects with its session to another origin, to which the
+// browser sends no cookie, with our client and the official one, on every transport, and
+// again after a lost connection. A page of an origin that is not allowed is refused.
 func TestC9_FromASecondOriginInTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -374,10 +372,10 @@ func TestC9_FromASecondOriginInTheBrowser(t *testing.T) {
 				socket.disconnect();
 				return { plain, first, second, cookie: document.cookie };`,
 				map[string]string{"client": tt.client, "transport": tt.transport, "other": other}, &got)
-			equal(t, "without a ticket", got.Plain, "")
-			equal(t, "with one", got.First, "ann")
-			equal(t, "back after the connection was lost", got.Second, "ann")
-			equal(t, "what scripts see of the cookie", got.Cookie, "")
+			equal(t, "user without a ticket", got.Plain, "")
+			equal(t, "user with a ticket", got.First, "ann")
+			equal(t, "user after a reconnect", got.Second, "ann")
+			equal(t, "cookie visible to scripts", got.Cookie, "")
 		})
 	}
 	evil := browser.Open(strings.Replace(s.url, "127.0.0.1", "evil.localhost", 1) + "/")
@@ -394,12 +392,12 @@ func TestC9_FromASecondOriginInTheBrowser(t *testing.T) {
 		return { ticket, socket: await asked({}), stolen: await asked({ auth: { ticket: arg.ticket } }) };`,
 		map[string]string{"url": s.url, "ticket": ticket}, &got)
 	if got.Ticket != "refused" || got.Socket != "refused" || got.Stolen != "refused" {
-		t.Errorf("another page: %+v", got)
+		t.Errorf("a page of another origin: got %+v, want everything refused", got)
 	}
 }
 
-// N5 in Chromium: a socket's handler logs in, which gives the session a new ID, and the
-// page fetches its new cookie, once, through the URL that the socket brings.
+// N5 in Chromium: a handler logs in, which gives the session a new ID, and the page fetches
+// its new cookie once through the URL that the socket sends.
 func TestN5_CookieThroughAOneTimeURL(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -433,16 +431,16 @@ func TestN5_CookieThroughAOneTimeURL(t *testing.T) {
 				return { urls, before, after, again, get, onAgain, same: socket.connected && socket.id === id };`,
 				client, &got)
 			if got.Before != "" || got.After != "ann" || got.OnAgain != "ann" || !got.Same || len(got.URLs) != 1 {
-				t.Errorf("%+v", got)
+				t.Errorf("got %+v, want user ann over HTTP and on the same socket, and one URL", got)
 			}
 			if got.Again != 403 || got.Get != 405 {
-				t.Errorf("the same URL again: %d, by GET %d", got.Again, got.Get)
+				t.Errorf("got status %d for the same URL again and %d for GET, want 403 and 405", got.Again, got.Get)
 			}
 		})
 	}
 }
 
-// N5: nobody but the browser with the old cookie has the new one from the URL.
+// N5: only the browser with the old cookie gets the new one from the URL.
 func TestN5_CookieURLForNobodyElse(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -467,20 +465,20 @@ func TestN5_CookieURLForNobodyElse(t *testing.T) {
 			return res.StatusCode, body
 		}
 		old := a.sessionID()
-		for name, who := range map[string]*agent{"another user": eve, "somebody without a cookie": s.agent()} {
+		for name, who := range map[string]*agent{"another user": eve, "an agent without a cookie": s.agent()} {
 			if status, body := fetch(who, s.url); status != 403 || !strings.Contains(body, "ticket_invalid") {
-				t.Errorf("%s: %d %s", name, status, body)
+				t.Errorf("%s: got status %d and body %s, want 403 and ticket_invalid", name, status, body)
 			}
 		}
 		if status, _ := fetch(a, "https://evil.example"); status != 403 || a.sessionID() != old {
-			t.Errorf("from another page: %d", status)
+			t.Errorf("from another page: got status %d, want 403 and the old cookie", status)
 		}
-		equal(t, "eve is still", eve.get("/who"), "eve")
-		equal(t, "the old cookie is", s.with("session", old).get("/who"), "")
+		equal(t, "user of the other agent", eve.get("/who"), "eve")
+		equal(t, "user with the old cookie", s.with("session", old).get("/who"), "")
 		if status, body := fetch(a, s.url); status != 204 || a.sessionID() == old {
-			t.Errorf("the browser itself: %d %s", status, body)
+			t.Errorf("the browser itself: got status %d and body %s, want 204 and a new cookie", status, body)
 		}
-		equal(t, "with its new cookie", a.get("/who"), "ann")
-		equal(t, "the socket stayed", call(t, c, "whoami"), `"ann"`)
+		equal(t, "user with the new cookie", a.get("/who"), "ann")
+		equal(t, "user of the socket", call(t, c, "whoami"), `"ann"`)
 	})
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// N4: events keep their session alive, with at most one write per TouchInterval for
-// all its sockets together, until the absolute limit; without them it ends, and all
-// its sockets with it, of one deadline.
+// N4: events extend their session, with at most one write per TouchInterval for all its
+// sockets together, up to the absolute limit. Without events the session expires, and a
+// single deadline ends all its sockets.
 func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 	t.Parallel()
 	const (
@@ -30,11 +30,11 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 		cfg  socketbridge.Config
 		talk time.Duration // how long the sockets send events
 	}{
-		{"while they talk", socketbridge.Config{}, 12 * time.Minute},
-		{"also without a reload", socketbridge.Config{Mode: socketbridge.SessionManual}, 12 * time.Minute},
-		{"to the absolute limit", socketbridge.Config{}, time.Hour},
+		{"while events come", socketbridge.Config{}, 12 * time.Minute},
+		{"without a reload", socketbridge.Config{Mode: socketbridge.SessionManual}, 12 * time.Minute},
+		{"up to the absolute limit", socketbridge.Config{}, time.Hour},
 		{"switched off", socketbridge.Config{DisableTouch: true}, time.Hour},
-		{"nobody talks", socketbridge.Config{}, 0},
+		{"no events", socketbridge.Config{}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +55,7 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 					peers = append(peers, joinAs(t, io, "/", h))
 				}
 				if n := store.Stats().Deadlines; n != 1 {
-					t.Errorf("%d sockets of one session cost %d deadlines", sockets, n)
+					t.Errorf("%d sockets of one session use %d deadlines, want 1", sockets, n)
 				}
 				var writes atomic.Int32
 				st.SetPlan(func(c faulty.Call) faulty.Fault {
@@ -64,10 +64,10 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 					}
 					return faulty.Fault{}
 				})
-				var last time.Duration // when an event was sent that counts
+				var last time.Duration // when the last event that extends the session was sent
 				for time.Since(begin) < tt.talk && len(ended) == 0 {
 					for _, p := range peers {
-						_ = p.conn.Text(`2["talk"]`) // a socket may just have ended
+						_ = p.conn.Text(`2["talk"]`) // the socket may have ended already
 					}
 					if !tt.cfg.DisableTouch {
 						last = time.Since(begin)
@@ -78,7 +78,7 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 				time.Sleep(time.Hour)
 				synctest.Wait()
 				if len(ended) != sockets {
-					t.Fatalf("%d of %d sockets have ended", len(ended), sockets)
+					t.Fatalf("%d of %d sockets have ended, want all", len(ended), sockets)
 				}
 				earliest, latest := min(absolute, last+idle-interval), min(absolute, last+idle)
 				if last == 0 {
@@ -91,15 +91,14 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 				}
 				most := int32(last / interval)
 				if n := writes.Load(); n > most || n < most*8/10 {
-					t.Errorf("%d writes in %v of talk", n, last)
+					t.Errorf("got %d writes in %v, want %d to %d", n, last, most*8/10, most)
 				}
 			})
 		})
 	}
 }
 
-// N4 with the official client: each event moves the limit that the store knows, and
-// heartbeats do not.
+// N4 with the official client: each event moves the deadline, and heartbeats do not.
 func TestN4_OfficialClient(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
@@ -119,15 +118,16 @@ func TestN4_OfficialClient(t *testing.T) {
 				}
 				first := deadline()
 				if second := deadline(); (second > first) == off {
-					t.Errorf("the deadline moved by %v", time.Duration(second-first))
+					t.Errorf("the deadline moved by %v, want it to move: %v", time.Duration(second-first), !off)
 				}
 			})
 		}
 	})
 }
 
-// B8: thousands of sockets on one session cost one deadline, end at its limit, and
-// waiting for it asks the store nothing (but for Recheck, which is once for a session too).
+// B8: thousands of sockets of one session share one deadline and end exactly then.
+// Waiting for it does not access the store. (Recheck, switched off here, reads a session
+// once, too.)
 func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 	t.Parallel()
 	const sockets = 2000
@@ -151,21 +151,21 @@ func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 			joinAs(t, io, "/", h)
 		}
 		if n := store.Stats().Deadlines; n != 1 {
-			t.Errorf("%d deadlines", n)
+			t.Errorf("got %d deadlines, want 1", n)
 		}
 		calls := st.Calls()
 		time.Sleep(time.Hour - time.Second)
 		synctest.Wait()
 		if n := st.Calls() - calls; n != 0 || ended.Load() != 0 {
-			t.Errorf("before the limit: %d calls of the store, %d sockets ended", n, ended.Load())
+			t.Errorf("before the deadline: %d store calls and %d ended sockets, want none", n, ended.Load())
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := ended.Load(); n != sockets || late.Load() != 0 {
-			t.Errorf("%d of %d sockets ended, %d of them at another time", n, sockets, late.Load())
+			t.Errorf("%d of %d sockets ended, %d of them at another time than the deadline", n, sockets, late.Load())
 		}
-		if n := st.Calls() - calls; n > 2 { // one load, and one delete that sweeps up
-			t.Errorf("the end cost %d calls of the store", n)
+		if n := st.Calls() - calls; n > 2 { // one load and one delete
+			t.Errorf("the expiry took %d store calls, want at most 2", n)
 		}
 	})
 }

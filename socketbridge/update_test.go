@@ -12,9 +12,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// TestN1_NoLostUpdate: 64 writers, half over HTTP and half over sockets of the
-// official client, add 200 times each to one number through Update, and then set
-// 64 different keys through plain Set, all at the same time.
+// N1: 64 writers, half over HTTP and half over sockets of the official client, each add
+// 200 times to one number with Update. Then they set 64 different keys with Set, all at
+// the same time.
 func TestN1_NoLostUpdate(t *testing.T) {
 	t.Parallel()
 	const writers, steps = 64, 200
@@ -59,7 +59,7 @@ func TestN1_NoLostUpdate(t *testing.T) {
 		a := s.agent()
 		a.get("/")
 
-		write := make([]func() string, writers) // returns what went wrong
+		write := make([]func() string, writers) // returns a description of a failure, or ""
 		set := make([]func() string, writers)
 		for i := range writers {
 			key := fmt.Sprint(i)
