@@ -13,8 +13,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// only returns the server's only socket.
-func only(t testing.TB, io *socketbridge.Server) *socketbridge.Socket {
+// onlySocket returns the server's only socket.
+func onlySocket(t testing.TB, io *socketbridge.Server) *socketbridge.Socket {
 	t.Helper()
 	all := io.Sockets()
 	if len(all) != 1 {
@@ -102,7 +102,7 @@ func TestEmitWithAck(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			io := newServer(t, socketbridge.Config{})
 			join(t, io, "/")
-			s := only(t, io)
+			s := onlySocket(t, io)
 			begin := time.Now()
 			if _, err := s.EmitWithAck(bg, "e"); !errors.Is(err, socketbridge.ErrAckTimeout) || time.Since(begin) != 30*time.Second {
 				t.Errorf("got error %v after %v, want ErrAckTimeout after 30 s", err, time.Since(begin))
@@ -124,7 +124,7 @@ func TestEmitWithAck(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{})
 		c := join(t, io, "/")
-		s := only(t, io)
+		s := onlySocket(t, io)
 		got := make(chan error, 1)
 		go func() { // ends with the wait below
 			_, err := s.EmitWithAck(bg, "e")
@@ -144,7 +144,7 @@ func TestEmitWithAck(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			io := newServer(t, socketbridge.Config{})
 			join(t, io, "/")
-			s := only(t, io)
+			s := onlySocket(t, io)
 			ctx, cancel := context.WithTimeout(bg, time.Millisecond)
 			defer cancel()
 			for range 3000 { // 1024 may be pending
@@ -159,7 +159,7 @@ func TestEmitWithAck(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			io := newServer(t, socketbridge.Config{})
 			join(t, io, "/")
-			s := only(t, io)
+			s := onlySocket(t, io)
 			for range 1024 {
 				go s.EmitWithAck(bg, "e") // the bubble waits for it
 			}
@@ -173,7 +173,7 @@ func TestEmitWithAck(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{})
 		join(t, io, "/")
-		s := only(t, io)
+		s := onlySocket(t, io)
 		for _, name := range []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"} {
 			if err := s.Emit(name); !errors.Is(err, socketbridge.ErrReservedEvent) {
 				t.Errorf("Emit of %s: got error %v, want ErrReservedEvent", name, err)
@@ -267,7 +267,7 @@ func TestBroadcast(t *testing.T) {
 	peers[2].expect("1")
 	peers[3].expect("1")
 	io.To(id).Disconnect(true)
-	if reason := peers[0].closed(); reason != transport.ForcedClose {
+	if reason := peers[0].waitForClose(); reason != transport.ForcedClose {
 		t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 	}
 }
@@ -278,7 +278,7 @@ func TestBroadcast_ToNoRoom(t *testing.T) {
 	io := newServer(t, socketbridge.Config{})
 	p := join(t, io, "/")
 	var friends []string
-	for _, b := range []socketbridge.Broadcast{io.To(friends...), io.In(friends...), only(t, io).To(friends...), io.Except("x").To(friends...)} {
+	for _, b := range []socketbridge.Broadcast{io.To(friends...), io.In(friends...), onlySocket(t, io).To(friends...), io.Except("x").To(friends...)} {
 		if err := b.Emit("none"); err != nil || len(b.Sockets()) != 0 {
 			t.Errorf("got error %v and %d sockets, want none", err, len(b.Sockets()))
 		}
@@ -339,7 +339,7 @@ func TestD14_SlowClient(t *testing.T) {
 	for i := range 1000 {
 		healthy.expect(fmt.Sprintf(`2["n",%d]`, i))
 	}
-	if reason := slow.closed(); reason != transport.TransportError {
+	if reason := slow.waitForClose(); reason != transport.TransportError {
 		t.Errorf("closed with %q, want %q", reason, transport.TransportError)
 	}
 	if n := len(io.Sockets()); n != 1 {
@@ -347,12 +347,12 @@ func TestD14_SlowClient(t *testing.T) {
 	}
 }
 
-// TestD16_EmitToTheDead checks that Emit to a disconnected socket returns at once.
-func TestD16_EmitToTheDead(t *testing.T) {
+// TestD16_EmitAfterDisconnect checks that Emit to a disconnected socket returns at once.
+func TestD16_EmitAfterDisconnect(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
 	c := join(t, io, "/")
-	s := only(t, io)
+	s := onlySocket(t, io)
 	c.leave()
 	for range 300 {
 		if err := s.Emit("e"); !errors.Is(err, socketbridge.ErrDisconnected) {

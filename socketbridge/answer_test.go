@@ -63,9 +63,9 @@ func TestErrorsAreAnswered(t *testing.T) {
 	}
 }
 
-// TestErrorsAreAnswered_ToNobodyWhoHasGone checks that an answer to a disconnected client
+// TestErrorsAreAnswered_AfterDisconnect checks that an answer to a disconnected client
 // is not logged as an error.
-func TestErrorsAreAnswered_ToNobodyWhoHasGone(t *testing.T) {
+func TestErrorsAreAnswered_AfterDisconnect(t *testing.T) {
 	t.Parallel()
 	var log testlog.Log
 	io := newServer(t, socketbridge.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -20,36 +20,36 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// witness logs every key and value that a storage is given.
-type witness struct {
+// loggingStorage logs every key and value that a storage is given.
+type loggingStorage struct {
 	storage.Storage
 	seen *testlog.Log
 }
 
-func (w witness) note(parts ...any) { _, _ = fmt.Fprintln(w.seen, parts...) }
+func (w loggingStorage) log(parts ...any) { _, _ = fmt.Fprintln(w.seen, parts...) }
 
-func (w witness) Load(ctx context.Context, key string) (storage.Item, error) {
-	w.note(key)
+func (w loggingStorage) Load(ctx context.Context, key string) (storage.Item, error) {
+	w.log(key)
 	return w.Storage.Load(ctx, key)
 }
 
-func (w witness) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
-	w.note(key, string(val))
+func (w loggingStorage) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+	w.log(key, string(val))
 	return w.Storage.CompareAndSwap(ctx, key, old, val, ttl)
 }
 
-func (w witness) AddMember(ctx context.Context, set, member string, ttl time.Duration) error {
-	w.note(set, member)
+func (w loggingStorage) AddMember(ctx context.Context, set, member string, ttl time.Duration) error {
+	w.log(set, member)
 	return w.Storage.(storage.Index).AddMember(ctx, set, member, ttl)
 }
 
-func (w witness) RemoveMember(ctx context.Context, set, member string) error {
-	w.note(set, member)
+func (w loggingStorage) RemoveMember(ctx context.Context, set, member string) error {
+	w.log(set, member)
 	return w.Storage.(storage.Index).RemoveMember(ctx, set, member)
 }
 
-func (w witness) Members(ctx context.Context, set string) iter.Seq2[string, error] {
-	w.note(set)
+func (w loggingStorage) Members(ctx context.Context, set string) iter.Seq2[string, error] {
+	w.log(set)
 	return w.Storage.(storage.Index).Members(ctx, set)
 }
 
@@ -62,9 +62,9 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	n := nodetest.Start(t)
 	var log, stored, urls, locals, answers, rooms, told testlog.Log
 	base := memory.New()
-	flaky := faulty.New(witness{base, &stored}, nil)
+	flaky := faulty.New(loggingStorage{base, &stored}, nil)
 	t.Cleanup(func() { _ = flaky.Close() })
-	s := members(t, options{
+	s := newMembersSite(t, options{
 		log:      slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})),
 		sessions: fibersession.Config{Storage: flaky},
 		before: func(app *fiber.App) {
@@ -148,7 +148,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	for _, script := range []string{s.io.ScriptURL("module"), s.io.ScriptURL("classic")} {
 		a.get(script)
 	}
-	refusedWith(t, n.Dial(t, s.url, nodetest.Options{Auth: withTicket("x"), Cookie: a.cookie()}))
+	waitForRefusal(t, n.Dial(t, s.url, nodetest.Options{Auth: withTicket("x"), Cookie: a.cookie()}))
 	for _, method := range []string{"Load", "CompareAndSwap", "Members"} {
 		flaky.SetPlan(func(call faulty.Call) faulty.Fault {
 			if call.Method == method {
@@ -164,7 +164,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	}
 	flaky.SetPlan(nil)
 	a.post("/end-all/ann")
-	loggedOut(t, "all", clients[1])
+	waitForLogout(t, "all", clients[1])
 	if err := s.io.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}

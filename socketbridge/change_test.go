@@ -23,10 +23,10 @@ import (
 
 // N2: a login over HTTP gives open sockets their user at once, without a reconnect. Every
 // change, wherever it was made, is reported to each of them.
-func TestN2_OpenSocketsAreToldOfChanges(t *testing.T) {
+func TestN2_OpenSocketsGetChanges(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		for name, mode := range map[string]socketbridge.SessionMode{
 			"per packet": socketbridge.SessionPerPacket, "per connection": socketbridge.SessionPerConnection, "manual": socketbridge.SessionManual,
 		} {
@@ -81,8 +81,8 @@ func TestN2_OpenSocketsAreToldOfChanges(t *testing.T) {
 	})
 }
 
-// lift returns a handle of a new session that is stored with these values.
-func lift(t testing.TB, store *fibersession.Store, values map[string]any) *fibersession.Handle {
+// newStoredSession returns a handle of a new session that is stored with these values.
+func newStoredSession(t testing.TB, store *fibersession.Store, values map[string]any) *fibersession.Handle {
 	t.Helper()
 	var h *fibersession.Handle
 	app := fiber.New()
@@ -102,8 +102,8 @@ func lift(t testing.TB, store *fibersession.Store, values map[string]any) *fiber
 	return h
 }
 
-// again returns another handle of h's session.
-func again(t testing.TB, store *fibersession.Store, h *fibersession.Handle) *fibersession.Handle {
+// otherHandle returns another handle of h's session.
+func otherHandle(t testing.TB, store *fibersession.Store, h *fibersession.Handle) *fibersession.Handle {
 	t.Helper()
 	other, err := store.GetByID(context.Background(), h.ID())
 	if err != nil {
@@ -126,9 +126,9 @@ func joinAs(t testing.TB, io *socketbridge.Server, namespace string, h *fiberses
 	return p
 }
 
-// startClocks starts goroutines that the process starts on first use and never ends, so
+// startBackground starts goroutines that the process starts on first use and never ends, so
 // that they do not belong to the bubble of a test.
-var startClocks = sync.OnceFunc(func() {
+var startBackground = sync.OnceFunc(func() {
 	st := memory.New()
 	app := fiber.New()
 	app.Get("/", func(c *fiber.Ctx) error { return nil })
@@ -138,18 +138,18 @@ var startClocks = sync.OnceFunc(func() {
 	}
 })
 
-// inTime runs a test of a server and its sessions on a fake clock.
-func inTime(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
+// withFakeClock runs a test of a server and its sessions on a fake clock.
+func withFakeClock(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
 	t.Helper()
-	inTimeOn(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *faulty.Storage) {
+	withFakeClockAndStorage(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *faulty.Storage) {
 		test(t, store, io)
 	})
 }
 
-// inTimeOn is inTime with access to the storage, which can be made to fail.
-func inTimeOn(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage)) {
+// withFakeClockAndStorage is inTime with access to the storage, which can be made to fail.
+func withFakeClockAndStorage(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage)) {
 	t.Helper()
-	startClocks()
+	startBackground()
 	synctest.Test(t, func(t *testing.T) {
 		st := faulty.New(memory.New(), nil)
 		t.Cleanup(func() { _ = st.Close() })
@@ -181,7 +181,7 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			inTime(t, fibersession.Config{}, socketbridge.Config{Concurrency: 3}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+			withFakeClock(t, fibersession.Config{}, socketbridge.Config{Concurrency: 3}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 				hold := make(chan struct{})
 				happened := make(events, 16)
 				io.On("slow", func(p *socketbridge.Packet) error {
@@ -192,8 +192,8 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 				io.OnSessionChange(func(_ *socketbridge.Socket, keys []string) {
 					happened.add("%d keys changed, in order: %v", len(keys), keys != nil && slices.IsSorted(keys))
 				})
-				h := lift(t, store, map[string]any{"n": 0})
-				other := again(t, store, h)
+				h := newStoredSession(t, store, map[string]any{"n": 0})
+				other := otherHandle(t, store, h)
 				defer other.Release()
 				c := joinAs(t, io, "/", h)
 				c.send(`2["slow"]`)
@@ -237,14 +237,14 @@ func save(t testing.TB, h *fibersession.Handle) {
 // Changes made by a change handler are saved, and reported if a value differs.
 func TestSessionChange_HandlerThatChanges(t *testing.T) {
 	t.Parallel()
-	inTime(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+	withFakeClock(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 		happened := make(events, 16)
 		io.OnSessionChange(func(s *socketbridge.Socket, keys []string) {
 			happened.add("%s", strings.Join(keys, " "))
 			s.Session().Set("seen", fibersession.Value[int](s.Session(), "n"))
 		})
-		h := lift(t, store, map[string]any{"n": 0})
-		other := again(t, store, h)
+		h := newStoredSession(t, store, map[string]any{"n": 0})
+		other := otherHandle(t, store, h)
 		defer other.Release()
 		c := joinAs(t, io, "/", h)
 		other.Set("n", 7)
@@ -261,14 +261,14 @@ func TestSessionChange_HandlerThatChanges(t *testing.T) {
 // A panic affects only its own handler. A disconnected socket gets no changes.
 func TestSessionChange_EndsWithTheSocket(t *testing.T) {
 	t.Parallel()
-	inTime(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+	withFakeClock(t, fibersession.Config{}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 		happened := make(events, 16)
 		hold := make(chan struct{})
 		io.OnSessionChange(func(*socketbridge.Socket, []string) { panic("mine") })
 		io.OnSessionChange(func(_ *socketbridge.Socket, keys []string) { happened.add("%v", keys) })
 		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return nil })
-		h := lift(t, store, map[string]any{"n": 0})
-		other := again(t, store, h)
+		h := newStoredSession(t, store, map[string]any{"n": 0})
+		other := otherHandle(t, store, h)
 		defer other.Release()
 		c := joinAs(t, io, "/", h)
 		other.Set("n", 1)

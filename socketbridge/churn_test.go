@@ -20,12 +20,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// wire is a WebSocket client that speaks the protocol by hand. It is cheap to open and
+// wsPeer is a WebSocket client that speaks the protocol by hand. It is cheap to open and
 // can end without the close handshake.
-type wire struct{ ws *websocket.Conn }
+type wsPeer struct{ ws *websocket.Conn }
 
-// dialWire connects to the default namespace with a cookie.
-func dialWire(ctx context.Context, site *site, cookie string) (*wire, error) {
+// dialWebSocket connects to the default namespace with a cookie.
+func dialWebSocket(ctx context.Context, site *site, cookie string) (*wsPeer, error) {
 	header := http.Header{}
 	if cookie != "" {
 		header.Set("Cookie", cookie)
@@ -35,7 +35,7 @@ func dialWire(ctx context.Context, site *site, cookie string) (*wire, error) {
 		return nil, err
 	}
 	ws.SetReadLimit(1 << 20)
-	w := &wire{ws}
+	w := &wsPeer{ws}
 	if _, err := w.read(ctx); err != nil { // the engine's handshake
 		return nil, err
 	}
@@ -49,17 +49,17 @@ func dialWire(ctx context.Context, site *site, cookie string) (*wire, error) {
 	return w, nil
 }
 
-func (w *wire) read(ctx context.Context) (string, error) {
+func (w *wsPeer) read(ctx context.Context) (string, error) {
 	_, b, err := w.ws.Read(ctx)
 	return string(b), err
 }
 
-func (w *wire) write(ctx context.Context, text string) error {
+func (w *wsPeer) write(ctx context.Context, text string) error {
 	return w.ws.Write(ctx, websocket.MessageText, []byte(text))
 }
 
-// leave closes the connection, with or without the close handshake.
-func (w *wire) leave(polite bool) {
+// close closes the connection, with or without the close handshake.
+func (w *wsPeer) close(polite bool) {
 	if polite {
 		_ = w.ws.Close(websocket.StatusNormalClosure, "")
 		return
@@ -183,7 +183,7 @@ func visit(ctx context.Context, s *site, me, cookie string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", me, err)
 	}
-	w := &wire{ws}
+	w := &wsPeer{ws}
 	if _, err := w.read(ctx); err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func visit(ctx context.Context, s *site, me, cookie string) error {
 			}
 		}
 	}
-	w.leave(rand.IntN(2) == 0)
+	w.close(rand.IntN(2) == 0)
 	for range 3 {
 		req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/touch", nil)
 		if err != nil {
@@ -229,9 +229,9 @@ func visit(ctx context.Context, s *site, me, cookie string) error {
 	return nil
 }
 
-// TestCyclesLeaveNothing opens 10,000 connections that end in different ways. Afterwards
+// TestNoLeaks_ConnectionCycles opens 10,000 connections that end in different ways. Afterwards
 // no goroutine, connection, socket, room or session is left in memory.
-func TestCyclesLeaveNothing(t *testing.T) {
+func TestNoLeaks_ConnectionCycles(t *testing.T) {
 	cycles := 10_000
 	if testing.Short() {
 		cycles = 500
@@ -264,7 +264,7 @@ func TestCyclesLeaveNothing(t *testing.T) {
 	workers.Wait()
 	t.Log("cycles done")
 	http.DefaultClient.CloseIdleConnections()
-	eventually(t, func() error {
+	waitForNil(t, func() error {
 		st, sess := s.io.Stats(), s.sessions.Stats()
 		if n := st.Connections + st.Sockets + st.Rooms + st.Sessions + st.Engine.Connections; n != 0 || sess.States != 0 || sess.Handles != 0 {
 			return fmt.Errorf("left over: %+v, %d states, %d handles", st, sess.States, sess.Handles)
@@ -284,7 +284,7 @@ func cycle(ctx context.Context, s *site, cookie string, i int) error {
 	if i%2 == 0 {
 		cookie = "" // a new session that is never stored
 	}
-	w, err := dialWire(ctx, s, cookie)
+	w, err := dialWebSocket(ctx, s, cookie)
 	if err != nil {
 		return err
 	}
@@ -296,7 +296,7 @@ func cycle(ctx context.Context, s *site, cookie string, i int) error {
 			return err
 		}
 	}
-	w.leave(i%5 == 0)
+	w.close(i%5 == 0)
 	return nil
 }
 
@@ -336,20 +336,4 @@ func pollCycle(ctx context.Context, s *site, cookie string, i int) error {
 	}
 	_, err = request("POST", "&sid="+sid, "1")
 	return err
-}
-
-// eventually waits until check returns nil.
-func eventually(t testing.TB, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }

@@ -28,38 +28,23 @@ func newNodes(t testing.TB, count int, cfg socketbridge.Config) []*socketbridge.
 		nodes[i] = newServer(t, cfg)
 		nodes[i].Of("/chat")
 	}
-	linked(t, nodes...)
+	waitForLinks(t, nodes...)
 	return nodes
 }
 
-// linked waits until all nodes have discovered each other.
-func linked(t testing.TB, nodes ...*socketbridge.Server) {
+// waitForLinks waits until all nodes have discovered each other.
+func waitForLinks(t testing.TB, nodes ...*socketbridge.Server) {
 	t.Helper()
 	for _, n := range nodes {
-		until(t, "the nodes to discover each other", func() bool {
+		waitFor(t, "the nodes to discover each other", func() bool {
 			got, err := n.Nodes(context.Background())
 			return err == nil && got == len(nodes)
 		})
 	}
 }
 
-// until waits until done returns true, at most 30 s. what says what it waits for.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-deadline:
-			t.Fatalf("waited 30 s in vain for %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
-// spread connects one peer to each node and adds it to the rooms "all" and of its node's number.
-func spread(t testing.TB, nodes []*socketbridge.Server) []*peer {
+// joinEachNode connects one peer to each node and adds it to the rooms "all" and of its node's number.
+func joinEachNode(t testing.TB, nodes []*socketbridge.Server) []*peer {
 	t.Helper()
 	peers := make([]*peer, len(nodes))
 	for i, n := range nodes {
@@ -78,7 +63,7 @@ func spread(t testing.TB, nodes []*socketbridge.Server) []*peer {
 func TestCluster_Broadcast(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
-	peers := spread(t, nodes)
+	peers := joinEachNode(t, nodes)
 	on0 := nodes[0].Of("/").Socket(peers[0].sid)
 	for _, tt := range []struct {
 		name string
@@ -138,7 +123,7 @@ func TestCluster_BroadcastBinary(t *testing.T) {
 func TestCluster_EmitWithAck(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
-	peers := spread(t, nodes)
+	peers := joinEachNode(t, nodes)
 	for _, p := range peers {
 		p := p
 		go func() { // ends with the question
@@ -176,11 +161,11 @@ func TestCluster_EmitWithAck(t *testing.T) {
 func TestCluster_EmitWithAckTimeout(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
-	peers := spread(t, nodes)
+	peers := joinEachNode(t, nodes)
 	var answering sync.WaitGroup
 	defer answering.Wait()
 	timeout := 100 * time.Millisecond
-	until(t, "a call that returns the one answer", func() bool {
+	waitFor(t, "a call that returns the one answer", func() bool {
 		timeout *= 2 // the machine may be slow
 		for i, p := range peers {
 			answering.Go(func() { // ends with the question
@@ -203,7 +188,7 @@ func TestCluster_EmitWithAckTimeout(t *testing.T) {
 func TestCluster_FetchSockets(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
-	peers := spread(t, nodes)
+	peers := joinEachNode(t, nodes)
 	s := nodes[2].Of("/").Socket(peers[2].sid)
 	s.Data().Set("name", "x")
 	s.Data().Set("n", 7)
@@ -256,7 +241,7 @@ func TestCluster_FetchSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	peers[2].expect(`1`)
-	until(t, "the socket to leave", func() bool {
+	waitFor(t, "the socket to leave", func() bool {
 		left, err := nodes[0].To("2").FetchSockets(t.Context())
 		return err == nil && len(left) == 0
 	})
@@ -272,7 +257,7 @@ func TestCluster_FetchSockets(t *testing.T) {
 func TestCluster_JoinLeaveDisconnect(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})
-	peers := spread(t, nodes)
+	peers := joinEachNode(t, nodes)
 	if err := nodes[0].To("1", "2").Join("late"); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +280,7 @@ func TestCluster_JoinLeaveDisconnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range peers[:2] {
-		if got := p.closed(); got != transport.ForcedClose {
+		if got := p.waitForClose(); got != transport.ForcedClose {
 			t.Errorf("closed with %q, want %q", got, transport.ForcedClose)
 		}
 	}
@@ -364,16 +349,16 @@ func TestCluster_ServerSideEmit(t *testing.T) {
 	}
 }
 
-// broken is an adapter that cannot send. Tests deliver messages to its node.
-type broken struct {
+// failingAdapter is an adapter that cannot send. Tests deliver messages to its node.
+type failingAdapter struct {
 	mu   sync.Mutex
 	node adapter.Node
 	err  error
 }
 
-func (b *broken) Open(string) {}
+func (b *failingAdapter) Open(string) {}
 
-func (b *broken) Run(ctx context.Context, n adapter.Node) error {
+func (b *failingAdapter) Run(ctx context.Context, n adapter.Node) error {
 	b.mu.Lock()
 	b.node = n
 	b.mu.Unlock()
@@ -381,16 +366,16 @@ func (b *broken) Run(ctx context.Context, n adapter.Node) error {
 	return ctx.Err()
 }
 
-func (b *broken) Publish(context.Context, *adapter.Message) error { return b.err }
+func (b *failingAdapter) Publish(context.Context, *adapter.Message) error { return b.err }
 
-func (b *broken) Ask(context.Context, *adapter.Message) iter.Seq2[*adapter.Reply, error] {
+func (b *failingAdapter) Ask(context.Context, *adapter.Message) iter.Seq2[*adapter.Reply, error] {
 	return func(yield func(*adapter.Reply, error) bool) { yield(nil, b.err) }
 }
 
-func (b *broken) Nodes(context.Context, string) (int, error) { return 0, b.err }
+func (b *failingAdapter) Nodes(context.Context, string) (int, error) { return 0, b.err }
 
-func (b *broken) theNode(t *testing.T) (n adapter.Node) {
-	until(t, "the server to run its adapter", func() bool {
+func (b *failingAdapter) waitForNode(t *testing.T) (n adapter.Node) {
+	waitFor(t, "the server to run its adapter", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		n = b.node
@@ -400,9 +385,9 @@ func (b *broken) theNode(t *testing.T) (n adapter.Node) {
 }
 
 // If other nodes are unreachable, calls still reach this node's sockets and return an error.
-func TestCluster_OthersOutOfReach(t *testing.T) {
+func TestCluster_OtherNodesUnreachable(t *testing.T) {
 	t.Parallel()
-	b := &broken{err: fmt.Errorf("%w: test", adapter.ErrUnknownOutcome)}
+	b := &failingAdapter{err: fmt.Errorf("%w: test", adapter.ErrUnknownOutcome)}
 	io := newServer(t, socketbridge.Config{Adapter: b})
 	p := join(t, io, "/")
 	if err := io.Emit("e"); !errors.Is(err, adapter.ErrUnknownOutcome) {
@@ -434,9 +419,9 @@ func TestCluster_OthersOutOfReach(t *testing.T) {
 // Malformed messages of other nodes are dropped: clients would close their connections.
 func TestCluster_MalformedMessages(t *testing.T) {
 	t.Parallel()
-	b := &broken{}
+	b := &failingAdapter{}
 	io := newServer(t, socketbridge.Config{Adapter: b})
-	n := b.theNode(t)
+	n := b.waitForNode(t)
 	p := join(t, io, "/")
 	bad := []adapter.Payload{
 		{}, {JSON: []byte(`{}`)}, {JSON: []byte(`[]`)}, {JSON: []byte(`["e"`)}, {JSON: []byte(`["e"]x`)}, {JSON: []byte(`[1]`)},
@@ -482,7 +467,7 @@ func TestCluster_MalformedMessages(t *testing.T) {
 // The description of a socket for other nodes contains no secrets of its handshake.
 func TestCluster_DescriptionHoldsNoSecret(t *testing.T) {
 	t.Parallel()
-	b := &broken{}
+	b := &failingAdapter{}
 	io := newServer(t, socketbridge.Config{Adapter: b})
 	conn, err := transporttest.Connect(io, &transport.Handshake{
 		Time: time.UnixMilli(1_700_000_000_000), Path: "/socket.io/", RemoteIP: "192.0.2.1", Secure: true,
@@ -498,7 +483,7 @@ func TestCluster_DescriptionHoldsNoSecret(t *testing.T) {
 	p.send(`0{"token":"secret"}`)
 	p.next()
 	var described []adapter.Socket
-	for r := range b.theNode(t).Answer(t.Context(), &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
+	for r := range b.waitForNode(t).Answer(t.Context(), &adapter.Message{Kind: adapter.Fetch, Namespace: "/"}) {
 		described = append(described, r.Sockets...)
 	}
 	if len(described) != 1 {

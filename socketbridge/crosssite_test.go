@@ -24,9 +24,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// elsewhere serves a page with the official client on another port and returns the port.
+// servePage serves a page with the official client on another port and returns the port.
 // The host name that a browser uses decides the page's origin.
-func elsewhere(t *testing.T, secure *tls.Config) (port string) {
+func servePage(t *testing.T, secure *tls.Config) (port string) {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join(nodetest.Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js"))
 	if err != nil {
@@ -37,7 +37,7 @@ func elsewhere(t *testing.T, secure *tls.Config) (port string) {
 	app.Get("/", func(c *fiber.Ctx) error {
 		return c.Type("html").SendString(`<!doctype html><script src="/official.js"></script>`)
 	})
-	ln := listenOn(t, secure)
+	ln := listenTLS(t, secure)
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(ln) }() // received at the end of the test
 	t.Cleanup(func() {
@@ -55,7 +55,7 @@ func elsewhere(t *testing.T, secure *tls.Config) (port string) {
 	return port
 }
 
-func listenOn(t *testing.T, secure *tls.Config) net.Listener {
+func listenTLS(t *testing.T, secure *tls.Config) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,17 +83,17 @@ func selfSigned(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}}
 }
 
-// attempt is the result of a connection from a page of another origin.
-type attempt struct {
+// connectResult is the result of a connection from a page of another origin.
+type connectResult struct {
 	Error     string
 	Transport string
 	Count     int
 }
 
-// try connects a page's official client as the guide for other origins says, and calls
+// connectFromPage connects a page's official client as the guide for other origins says, and calls
 // the counter.
-func try(page *nodetest.Page, url string, transports []string) attempt {
-	var got attempt
+func connectFromPage(page *nodetest.Page, url string, transports []string) connectResult {
+	var got connectResult
 	page.Eval(`
 		const socket = io(arg.url, { transports: arg.transports, withCredentials: true, forceNew: true, reconnection: false });
 		try {
@@ -110,8 +110,8 @@ func try(page *nodetest.Page, url string, transports []string) attempt {
 	return got
 }
 
-// crossSiteWays are the transports that a page can use, with the one it ends up on.
-var crossSiteWays = []struct {
+// browserTransports are the transports that a page can use, with the one it ends up on.
+var browserTransports = []struct {
 	transports []string
 	want       string
 }{
@@ -125,7 +125,7 @@ var crossSiteWays = []struct {
 func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	port, stranger := elsewhere(t, nil), elsewhere(t, nil)
+	port, stranger := servePage(t, nil), servePage(t, nil)
 	s := newSite(t, options{bridge: socketbridge.Config{Engine: engineio.Config{
 		AllowOrigins:    []string{"http://127.0.0.1:" + port, "http://*.localhost:" + port},
 		AllowOriginFunc: func(origin string, _ *fiber.Ctx) bool { return origin == "http://localhost:"+port },
@@ -152,9 +152,9 @@ func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 		{"a site of another port", "http://app.localhost:" + stranger, false, false},
 	} {
 		page := browser.Open(tt.origin)
-		for _, way := range crossSiteWays {
+		for _, way := range browserTransports {
 			name := tt.name + ", " + strings.Join(way.transports, "+")
-			got := try(page, s.url, way.transports)
+			got := connectFromPage(page, s.url, way.transports)
 			if !tt.allowed {
 				if got.Error == "" {
 					t.Errorf("%s: got %+v, want the connection refused", name, got)
@@ -188,12 +188,12 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	secure := selfSigned(t)
-	port, stranger := elsewhere(t, secure), elsewhere(t, secure)
+	port, stranger := servePage(t, secure), servePage(t, secure)
 	seen := &attacks{seen: map[string][]attack{}}
 	s := newSite(t, options{
 		sessions: fibersession.Config{CookieSameSite: "None"},
 		bridge:   socketbridge.Config{Engine: engineio.Config{AllowOrigins: []string{"https://127.0.0.1:" + port}}},
-		before:   func(app *fiber.App) { app.Use(seen.note) },
+		before:   func(app *fiber.App) { app.Use(seen.record) },
 	}).counter()
 	s.app.Get("/", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set("count", 10)
@@ -202,7 +202,7 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	s.app.Get("/official.js", func(c *fiber.Ctx) error {
 		return c.SendFile(filepath.Join(nodetest.Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js"))
 	})
-	ln := listenOn(t, secure)
+	ln := listenTLS(t, secure)
 	s.url = "https://" + ln.Addr().String()
 	go func() { _ = s.app.Listener(ln) }() // the shutdown of the site waits for it
 
@@ -237,7 +237,7 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 			t.Fatalf("got attempts %q, want 15", names)
 		}
 		for _, name := range names {
-			for _, a := range seen.of(t, name+" by "+attacker.origin) {
+			for _, a := range seen.waitForRequests(t, name+" by "+attacker.origin) {
 				switch {
 				case a.status != 403:
 					t.Errorf("%s by %s: %s got status %d, want 403", name, attacker.origin, a.method, a.status)
@@ -260,8 +260,8 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	}
 
 	friend := browser.Open("https://127.0.0.1:" + port)
-	for i, way := range crossSiteWays {
-		if got := try(friend, s.url, way.transports); got.Error != "" || got.Count != 12+i {
+	for i, way := range browserTransports {
+		if got := connectFromPage(friend, s.url, way.transports); got.Error != "" || got.Count != 12+i {
 			t.Errorf("the listed page over %s: got %+v, want count %d", way.want, got, 12+i)
 		}
 	}
@@ -317,7 +317,7 @@ type attack struct {
 	cookie bool
 }
 
-func (a *attacks) note(c *fiber.Ctx) error {
+func (a *attacks) record(c *fiber.Ctx) error {
 	name, cookie := strings.Clone(c.Query("attack")), c.Get("Cookie") != ""
 	err := c.Next()
 	if name != "" {
@@ -328,18 +328,14 @@ func (a *attacks) note(c *fiber.Ctx) error {
 	return err
 }
 
-// of waits for the requests of an attack and returns them. A beacon arrives late.
-func (a *attacks) of(t *testing.T, name string) []attack {
+// waitForRequests waits for the requests of an attack and returns them. A beacon arrives late.
+func (a *attacks) waitForRequests(t *testing.T, name string) (got []attack) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	waitFor(t, "the requests of "+name, func() bool {
 		a.mu.Lock()
-		got := slices.Clone(a.seen[name])
-		a.mu.Unlock()
-		if len(got) > 0 {
-			return got
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the request of %s did not arrive within 20 s", name)
-		}
-	}
+		defer a.mu.Unlock()
+		got = slices.Clone(a.seen[name])
+		return len(got) > 0
+	})
+	return got
 }

@@ -22,8 +22,8 @@ func (a *agent) deviceList() (list []fibersession.Device) {
 	return list
 }
 
-// current returns the ID of the agent's own device.
-func (a *agent) current() string {
+// currentDevice returns the ID of the agent's own device.
+func (a *agent) currentDevice() string {
 	a.t.Helper()
 	for _, d := range a.deviceList() {
 		if d.Current {
@@ -34,9 +34,9 @@ func (a *agent) current() string {
 	return ""
 }
 
-// loggedOut waits until the server has disconnected the sockets. A polling client that
+// waitForLogout waits until the server has disconnected the sockets. A polling client that
 // sends a request at that moment gets an error response and reports a transport error.
-func loggedOut(t testing.TB, who string, sockets ...*nodetest.Client) {
+func waitForLogout(t testing.TB, who string, sockets ...*nodetest.Client) {
 	t.Helper()
 	for _, c := range sockets {
 		switch got := c.MustNext(nodetest.Disconnected).String(); got {
@@ -52,7 +52,7 @@ func loggedOut(t testing.TB, who string, sockets ...*nodetest.Client) {
 func TestN14_DevicesAreListedAndEnded(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, withUsers(url)).users().serve()
 		phone, desk, tablet, bob := s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("bob")
 		open := func(a *agent) []*nodetest.Client {
@@ -73,13 +73,13 @@ func TestN14_DevicesAreListedAndEnded(t *testing.T) {
 				t.Errorf("got device %+v, want an ID, address 127.0.0.1, the client's user agent and plausible times", d)
 			}
 		}
-		if _, status, _ := bob.try("POST", "/end/"+phone.current()); status != 500 {
+		if _, status, _ := bob.try("POST", "/end/"+phone.currentDevice()); status != 500 {
 			t.Errorf("ending another user's device: got status %d, want 500", status)
 		}
-		desk.post("/end/" + phone.current())
-		loggedOut(t, "the phone", ofPhone...)
+		desk.post("/end/" + phone.currentDevice())
+		waitForLogout(t, "the phone", ofPhone...)
 		equal(t, "number of other devices ended", desk.post("/end-others"), "1")
-		loggedOut(t, "the tablet", ofTablet...)
+		waitForLogout(t, "the tablet", ofTablet...)
 		if list := desk.deviceList(); len(list) != 1 || !list[0].Current {
 			t.Errorf("got devices %+v, want the current one", list)
 		}
@@ -97,7 +97,7 @@ func TestN14_DevicesAreListedAndEnded(t *testing.T) {
 func TestN3_LogOutEverywhere(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, withUsers(url)).users()
 		s.app.Get("/who", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
 		s.app.Post("/destroy", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
@@ -116,11 +116,11 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 		cookies := []string{phone.sessionID(), desk.sessionID()}
 
 		equal(t, "whether ann is online after EndAll", bob.post("/end-all-and-look"), "false")
-		loggedOut(t, "the phone", ofPhone...)
-		loggedOut(t, "the desk", ofDesk...)
+		waitForLogout(t, "the phone", ofPhone...)
+		waitForLogout(t, "the desk", ofDesk...)
 		for _, id := range cookies {
 			thief := s.agent()
-			thief.plant("session", id)
+			thief.setCookie("session", id)
 			equal(t, "user over HTTP with an old cookie", thief.get("/who"), "")
 			equal(t, "user of a socket with an old cookie", call(t, thief.connect(n, "/", nodetest.Options{}), "whoami"), `""`)
 		}
@@ -128,7 +128,7 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 
 		tab, other := bob.connect(n, "/", always), s.loggedIn("bob").connect(n, "/", always)
 		bob.post("/destroy")
-		loggedOut(t, "bob's browser", ofBob, tab)
+		waitForLogout(t, "bob's browser", ofBob, tab)
 		equal(t, "user in bob's other browser", call(t, other, "whoami"), `"bob"`)
 	})
 }
@@ -156,14 +156,14 @@ func TestN15_TwoAppsSideBySide(t *testing.T) {
 	equal(t, "lobby event in the shop", inShop.MustNext("lobby").String(), `["shop:"]`)
 	equal(t, "user event in the shop", inShop.MustNext("told").String(), `["ann"]`)
 	customer.post("/end-all/ann")
-	loggedOut(t, "the shop", inShop)
+	waitForLogout(t, "the shop", inShop)
 	equal(t, "user in the blog", call(t, inBlog, "whoami"), `"ann"`)
 
 	again := shop.loggedIn("ann")
 	inShop = again.connect(n, "/", nodetest.Options{})
 	again.post("/reset")
 	inShop.Emit("whoami") // the next event finds no session
-	loggedOut(t, "the shop after its reset", inShop)
+	waitForLogout(t, "the shop after its reset", inShop)
 	equal(t, "user in the blog after the reset", call(t, inBlog, "whoami"), `"ann"`)
 	if list := author.deviceList(); len(list) != 1 {
 		t.Errorf("got devices %+v in the blog, want 1", list)

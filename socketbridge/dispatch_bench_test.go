@@ -26,7 +26,7 @@ func (c sessionSink) Send(transport.Flags, ...transport.Message) error {
 // the session is loaded, a handler reads it, and the answer is sent.
 func BenchmarkEvent(b *testing.B) {
 	store := fibersession.New(fibersession.Config{Logger: silent})
-	h := lift(b, store, map[string]any{"n": 1})
+	h := newStoredSession(b, store, map[string]any{"n": 1})
 	io := newServer(b, socketbridge.Config{Sessions: store, Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1}})
 	io.On("e", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) })
 	conn := sessionSink{handle: h, sent: make(chan struct{}, 1)}

@@ -206,7 +206,7 @@ func TestMaxNamespaces_SocketsThatEnd(t *testing.T) {
 	c.send("0")
 	c.expect(`4{"data":{"code":"too_many","message":"too many namespaces"},"message":"too many namespaces"}`)
 	close(hold)
-	until(t, "the client to be allowed to join", func() bool {
+	waitFor(t, "the client to be allowed to join", func() bool {
 		c.send("0")
 		return strings.HasPrefix(c.next(), `0{"sid"`)
 	})
@@ -276,7 +276,7 @@ func TestProtocolViolations(t *testing.T) {
 					c.next()
 				}
 			}
-			if reason := c.closed(); reason != transport.ParseError {
+			if reason := c.waitForClose(); reason != transport.ParseError {
 				t.Errorf("closed with %q, want %q", reason, transport.ParseError)
 			}
 			bystander.send(`20["error"]`)
@@ -313,7 +313,7 @@ func TestTimeouts(t *testing.T) {
 				t.Fatalf("closed with %q before the timeout", reason)
 			}
 			time.Sleep(time.Millisecond)
-			if reason := c.closed(); reason != transport.ForcedClose {
+			if reason := c.waitForClose(); reason != transport.ForcedClose {
 				t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 			}
 		})
@@ -326,7 +326,7 @@ func TestTimeouts(t *testing.T) {
 			c.send("1")
 			synctest.Wait()
 			time.Sleep(45 * time.Second)
-			if reason := c.closed(); reason != transport.ForcedClose {
+			if reason := c.waitForClose(); reason != transport.ForcedClose {
 				t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 			}
 		})
@@ -341,7 +341,7 @@ func TestTimeouts(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
-			if reason := c.closed(); reason != transport.ParseError {
+			if reason := c.waitForClose(); reason != transport.ParseError {
 				t.Errorf("closed with %q, want %q", reason, transport.ParseError)
 			}
 		})

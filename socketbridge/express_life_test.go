@@ -28,8 +28,8 @@ func rawID(t testing.TB, a *agent) string {
 	return id
 }
 
-// stored returns the raw fields of a stored session, or nil if there is none.
-func (w *town) stored(id string) map[string]json.RawMessage {
+// storedFields returns the raw fields of a stored session, or nil if there is none.
+func (w *expressSite) storedFields(id string) map[string]json.RawMessage {
 	w.t.Helper()
 	data, err := w.redis.Get("sess:" + id)
 	if err != nil {
@@ -52,12 +52,12 @@ func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 	for name, recheck := range map[string]time.Duration{"at the next packet": -1, "without a packet": 50 * time.Millisecond} {
 		t.Run("Express, "+name, func(t *testing.T) {
 			t.Parallel()
-			w := newTown(t, func(o *options, _ *nodetest.ExpressOptions) { o.sessions.Tracking.Recheck = recheck })
+			w := newExpressSite(t, func(o *options, _ *nodetest.ExpressOptions) { o.sessions.Tracking.Recheck = recheck })
 			a := w.agent()
-			w.ask(a, "POST", "/express/login/ada")
+			w.askExpress(a, "POST", "/express/login/ada")
 			live := w.socket(a)
 			equal(t, "user before", call(t, live, "user"), `"ada"`)
-			w.ask(a, "POST", "/express/logout")
+			w.askExpress(a, "POST", "/express/logout")
 			if recheck < 0 {
 				live.Emit("incr")
 			}
@@ -67,13 +67,13 @@ func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 	}
 	t.Run("Fiber", func(t *testing.T) {
 		t.Parallel()
-		w := newTown(t, nil)
+		w := newExpressSite(t, nil)
 		a := w.agent()
-		w.ask(a, "POST", "/express/login/ada")
+		w.askExpress(a, "POST", "/express/login/ada")
 		live, id, cookie := w.socket(a), rawID(t, a), a.cookie()
 		a.post("/logout")
 		live.MustNext(nodetest.Disconnected)
-		if w.stored(id) != nil {
+		if w.storedFields(id) != nil {
 			t.Error("the session is still stored after the logout")
 		}
 		if a.cookie() != "" {
@@ -94,13 +94,13 @@ func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 // disconnected.
 func TestN7_Regenerate(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, nil)
+	w := newExpressSite(t, nil)
 	a := w.agent()
-	w.ask(a, "POST", "/express/set", map[string]any{"n": 1, "user": "ada"})
+	w.askExpress(a, "POST", "/express/set", map[string]any{"n": 1, "user": "ada"})
 	live, first, old := w.socket(a), rawID(t, a), a.cookie()
 	a.post("/regenerate")
 	second := rawID(t, a)
-	if second == first || w.stored(first) != nil {
+	if second == first || w.storedFields(first) != nil {
 		t.Error("the old ID is still valid after Regenerate in Fiber")
 	}
 	if s := w.session(a); s.ID != second || s.Session["n"] != float64(1) {
@@ -111,9 +111,9 @@ func TestN7_Regenerate(t *testing.T) {
 		t.Errorf("the old cookie is for ID %q, want %q", id, first)
 	}
 
-	w.ask(a, "POST", "/express/login/bob")
+	w.askExpress(a, "POST", "/express/login/bob")
 	live.MustNext(nodetest.Disconnected)
-	if third := rawID(t, a); third == second || w.stored(second) != nil {
+	if third := rawID(t, a); third == second || w.storedFields(second) != nil {
 		t.Error("the second ID is still valid after a login in Express")
 	}
 	equal(t, "n after a login in Express", a.get("/get/n"), "null")
@@ -130,17 +130,17 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 	for _, resave := range []bool{false, true} {
 		t.Run(fmt.Sprintf("resave %v", resave), func(t *testing.T) {
 			t.Parallel()
-			w := newTown(t, func(_ *options, e *nodetest.ExpressOptions) { e.Session = map[string]any{"resave": resave} })
+			w := newExpressSite(t, func(_ *options, e *nodetest.ExpressOptions) { e.Session = map[string]any{"resave": resave} })
 			held := func(a *agent, name string, change map[string]any, meanwhile func()) {
 				var wg sync.WaitGroup
-				wg.Go(func() { w.ask(a, "POST", "/express/hold/"+name, change) }) // waited for below
-				w.ask(w.agent(), "GET", "/express/held/"+name)
+				wg.Go(func() { w.askExpress(a, "POST", "/express/hold/"+name, change) }) // waited for below
+				w.askExpress(w.agent(), "GET", "/express/held/"+name)
 				meanwhile()
-				w.ask(w.agent(), "POST", "/express/release/"+name)
+				w.askExpress(w.agent(), "POST", "/express/release/"+name)
 				wg.Wait()
 			}
 			a := w.agent()
-			w.ask(a, "POST", "/express/set", map[string]any{"user": "ada"})
+			w.askExpress(a, "POST", "/express/set", map[string]any{"user": "ada"})
 			id := rawID(t, a)
 
 			held(a, "idle", map[string]any{}, func() { a.post("/set/fiber/1") })
@@ -156,7 +156,7 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 			}
 			defer h.Release()
 			h.Set("late", true)
-			w.ask(a, "POST", "/express/set", map[string]any{"express": 2})
+			w.askExpress(a, "POST", "/express/set", map[string]any{"express": 2})
 			if err := h.Save(context.Background()); err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +169,7 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			if back := w.stored(id) != nil; back != resave {
+			if back := w.storedFields(id) != nil; back != resave {
 				t.Errorf("after a logout during a request of Express without changes: session stored: %v, want %v", back, resave)
 			}
 			if h.Set("n", 1); !errors.Is(h.Save(context.Background()), fibersession.ErrSessionGone) {
@@ -184,12 +184,12 @@ func TestN7_WholeSessionSaveOfExpress(t *testing.T) {
 func TestN7_SeveralSecrets(t *testing.T) {
 	t.Parallel()
 	const older = "the older secret: not of thirty-two bytes"
-	w := newTown(t, func(o *options, e *nodetest.ExpressOptions) {
+	w := newExpressSite(t, func(o *options, e *nodetest.ExpressOptions) {
 		o.sessions.Express.Secrets = []string{expressSecret, older}
 		e.Secrets = []string{older, expressSecret} // not yet rotated
 	})
 	a := w.agent()
-	w.ask(a, "POST", "/express/login/ada")
+	w.askExpress(a, "POST", "/express/login/ada")
 	id, old := rawID(t, a), a.cookie()
 	if got, ok := w.node.ExpressUnsign(t, "connect.sid", old, older); !ok || got != id {
 		t.Fatal("Express did not sign the cookie with its first secret")
@@ -225,15 +225,15 @@ func TestN7_SeveralSecrets(t *testing.T) {
 // apps, and Fiber renews the browser's cookie as Express does with rolling.
 func TestN7_CookieAndExpiry(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, func(_ *options, e *nodetest.ExpressOptions) {
+	w := newExpressSite(t, func(_ *options, e *nodetest.ExpressOptions) {
 		e.Session = map[string]any{"rolling": true, "cookie": map[string]any{"maxAge": 3600000, "sameSite": "strict", "priority": "high", "httpOnly": true}}
 	})
 	a := w.agent()
-	w.ask(a, "POST", "/express/login/ada")
+	w.askExpress(a, "POST", "/express/login/ada")
 	id := rawID(t, a)
-	before := w.stored(id)
+	before := w.storedFields(id)
 	a.post("/set/n/1")
-	after := w.stored(id)
+	after := w.storedFields(id)
 	var was, is map[string]any
 	if err := errors.Join(json.Unmarshal(before["cookie"], &was), json.Unmarshal(after["cookie"], &is)); err != nil {
 		t.Fatal(err)
@@ -253,13 +253,13 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 		begin func(a *agent)
 		want  string
 	}{
-		"Express": {func(a *agent) { w.ask(a, "POST", "/express/login/ada"); a.post("/set/n/1") }, "; HttpOnly; Priority=High; SameSite=Strict"},
+		"Express": {func(a *agent) { w.askExpress(a, "POST", "/express/login/ada"); a.post("/set/n/1") }, "; HttpOnly; Priority=High; SameSite=Strict"},
 		"Fiber":   {func(a *agent) { a.post("/login/ada") }, "; HttpOnly; SameSite=Lax"},
 	} {
 		a := w.agent()
 		tt.begin(a)
 		before := a.cookie()
-		_, header := w.askFull(a, "GET", "/express")
+		_, header := w.askExpressFull(a, "GET", "/express")
 		set := header.Get("Set-Cookie")
 		if !strings.HasPrefix(set, before+"; Path=/; Expires=") || !strings.HasSuffix(set, tt.want) {
 			t.Errorf("a session begun in %s: Express sets %q, want the browser's cookie %q and %q", name, set, before, tt.want)
@@ -269,7 +269,7 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 
 	// A maxAge set by Express is the session's idle limit in Fiber, and the other way
 	// round. A session that Express touched stays, whatever its stored expiry says.
-	w.ask(a, "POST", "/express/maxage/7200000")
+	w.askExpress(a, "POST", "/express/maxage/7200000")
 	h, err := w.sessions.GetByID(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +278,7 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 	if left := time.Until(h.Deadline()); left > 2*time.Hour || left < time.Hour {
 		t.Errorf("the session ends in %v, want between 1 and 2 hours", left)
 	}
-	stale := w.stored(id)
+	stale := w.storedFields(id)
 	stale["cookie"] = json.RawMessage(`{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z"}`)
 	data, err := json.Marshal(stale)
 	if err == nil {
@@ -303,9 +303,9 @@ func TestN7_CookieAndExpiry(t *testing.T) {
 // drop them.
 func TestN7_ReservedKeys(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, nil)
+	w := newExpressSite(t, nil)
 	a := w.agent()
-	w.ask(a, "POST", "/express/login/ada")
+	w.askExpress(a, "POST", "/express/login/ada")
 	h, err := w.sessions.GetByID(context.Background(), rawID(t, a))
 	if err != nil {
 		t.Fatal(err)
@@ -330,22 +330,22 @@ func TestN7_ReservedKeys(t *testing.T) {
 // N7: Express uses Passport.
 func TestN7_Passport(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, func(o *options, e *nodetest.ExpressOptions) {
+	w := newExpressSite(t, func(o *options, e *nodetest.ExpressOptions) {
 		o.sessions.UserKey = "passport"
 		e.Passport = true
 	})
 	a := w.agent()
-	w.ask(a, "POST", "/passport/login/7")
+	w.askExpress(a, "POST", "/passport/login/7")
 	equal(t, "user in Fiber", a.get("/user"), "7")
 	live := w.socket(a)
 	equal(t, "user of the socket", call(t, live, "user"), `"7"`)
-	w.ask(a, "POST", "/passport/logout")
+	w.askExpress(a, "POST", "/passport/logout")
 	live.MustNext(nodetest.Disconnected)
 	equal(t, "user in Fiber after the logout", a.get("/user"), "")
 
 	b := w.agent()
 	b.post("/login/8")
-	equal(t, "user in Passport", w.ask(b, "GET", "/passport"), `{"id":"8","name":"user 8"}`)
+	equal(t, "user in Passport", w.askExpress(b, "GET", "/passport"), `{"id":"8","name":"user 8"}`)
 	equal(t, "user in Fiber", b.get("/user"), "8")
 }
 
@@ -353,14 +353,14 @@ func TestN7_Passport(t *testing.T) {
 // nothing outside of the prefix.
 func TestN7_OtherNames(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, func(o *options, e *nodetest.ExpressOptions) {
+	w := newExpressSite(t, func(o *options, e *nodetest.ExpressOptions) {
 		o.sessions.Express.Prefix = "shop:s:"
 		o.sessions.KeyLookup = "cookie:shop"
 		e.Session = map[string]any{"name": "shop"}
 		e.Store = map[string]any{"prefix": "shop:s:", "ttl": 600}
 	})
 	a := w.agent()
-	w.ask(a, "POST", "/express/login/ada")
+	w.askExpress(a, "POST", "/express/login/ada")
 	equal(t, "user in Fiber", a.get("/user"), "ada")
 	a.post("/login/bob")
 	if s := w.session(a); s.Session["user"] != "bob" {

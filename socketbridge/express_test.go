@@ -19,8 +19,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// town is a Fiber site and an Express app that share a Redis and a cookie.
-type town struct {
+// expressSite is a Fiber site and an Express app that share a Redis and a cookie.
+type expressSite struct {
 	*site
 	node    *nodetest.Node
 	express string // its URL
@@ -29,8 +29,8 @@ type town struct {
 
 const expressSecret = "an Express secret of thirty-two bytes or more"
 
-// newTown starts both apps. change, unless nil, changes their options.
-func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) *town {
+// newExpressSite starts both apps. change, unless nil, changes their options.
+func newExpressSite(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) *expressSite {
 	t.Helper()
 	url := redistest.Start(t).URL()
 	o := options{storage: url}
@@ -46,7 +46,7 @@ func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = redis.Close() })
-	w := &town{site: newSite(t, o), node: nodetest.Start(t), redis: redis}
+	w := &expressSite{site: newSite(t, o), node: nodetest.Start(t), redis: redis}
 	w.express = w.node.Express(t, e)
 	w.counter()
 	w.app.Get("/user", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
@@ -72,15 +72,15 @@ func newTown(t *testing.T, change func(o *options, e *nodetest.ExpressOptions)) 
 	return w
 }
 
-// ask makes a request to the Express app with the agent's cookies, which must succeed,
+// askExpress makes a request to the Express app with the agent's cookies, which must succeed,
 // and returns the body.
-func (w *town) ask(a *agent, method, path string, body ...any) string {
+func (w *expressSite) askExpress(a *agent, method, path string, body ...any) string {
 	w.t.Helper()
-	text, _ := w.askFull(a, method, path, body...)
+	text, _ := w.askExpressFull(a, method, path, body...)
 	return text
 }
 
-func (w *town) askFull(a *agent, method, path string, body ...any) (string, http.Header) {
+func (w *expressSite) askExpressFull(a *agent, method, path string, body ...any) (string, http.Header) {
 	w.t.Helper()
 	var in io.Reader
 	if len(body) > 0 {
@@ -113,17 +113,17 @@ type expressSession struct {
 	Session map[string]any `json:"session"`
 }
 
-func (w *town) session(a *agent) expressSession {
+func (w *expressSite) session(a *agent) expressSession {
 	w.t.Helper()
 	var s expressSession
-	if err := json.Unmarshal([]byte(w.ask(a, "GET", "/express")), &s); err != nil {
+	if err := json.Unmarshal([]byte(w.askExpress(a, "GET", "/express")), &s); err != nil {
 		w.t.Fatal(err)
 	}
 	return s
 }
 
 // socket connects a WebSocket client with an agent's cookie.
-func (w *town) socket(a *agent) *nodetest.Client {
+func (w *expressSite) socket(a *agent) *nodetest.Client {
 	w.t.Helper()
 	return a.connect(w.node, "/", nodetest.Options{Transports: []string{"websocket"}})
 }
@@ -131,10 +131,10 @@ func (w *town) socket(a *agent) *nodetest.Client {
 // N7: a login in one app is a login in the other, over HTTP and sockets.
 func TestN7_LoginIsSharedBothWays(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, nil)
+	w := newExpressSite(t, nil)
 
 	ada := w.agent()
-	w.ask(ada, "POST", "/express/login/ada")
+	w.askExpress(ada, "POST", "/express/login/ada")
 	equal(t, "user in Fiber", ada.get("/user"), "ada")
 	live := w.socket(ada)
 	equal(t, "user of the socket", call(t, live, "user"), `"ada"`)
@@ -156,7 +156,7 @@ func TestN7_LoginIsSharedBothWays(t *testing.T) {
 	eve.post("/set/hello/world")
 	open := w.socket(eve)
 	equal(t, "user before login", call(t, open, "user"), `""`)
-	w.ask(eve, "POST", "/express/set", map[string]any{"user": "eve", "n": 1})
+	w.askExpress(eve, "POST", "/express/set", map[string]any{"user": "eve", "n": 1})
 	equal(t, "key set in Express", call(t, open, "get", "n"), "1")
 	equal(t, "user of the open socket", call(t, open, "user"), `"eve"`)
 	equal(t, "key set in Fiber", call(t, open, "get", "hello"), `"world"`)
@@ -168,18 +168,18 @@ func TestN7_CounterInTurn(t *testing.T) {
 	for _, first := range []string{"Express", "Fiber"} {
 		t.Run(first+" begins", func(t *testing.T) {
 			t.Parallel()
-			w := newTown(t, nil)
+			w := newExpressSite(t, nil)
 			a := w.agent()
 			n := 0
 			if first == "Express" {
 				n++
-				equal(t, "count in Express", w.ask(a, "POST", "/express/incr"), "1")
+				equal(t, "count in Express", w.askExpress(a, "POST", "/express/incr"), "1")
 			}
 			n++
 			equal(t, "count in Fiber", a.post("/incr"), fmt.Sprint(n))
 			live := w.socket(a)
 			for range 5 {
-				equal(t, "count in Express", w.ask(a, "POST", "/express/incr"), fmt.Sprint(n+1))
+				equal(t, "count in Express", w.askExpress(a, "POST", "/express/incr"), fmt.Sprint(n+1))
 				equal(t, "count on the socket", call(t, live, "incr"), fmt.Sprint(n+2))
 				equal(t, "count in Fiber", a.post("/incr"), fmt.Sprint(n+3))
 				equal(t, "count read on the socket", call(t, live, "count"), fmt.Sprint(n+3))

@@ -50,7 +50,7 @@ func TestStoreFaults(t *testing.T) {
 				s := newSite(t, options{
 					sessions: sessions, bridge: socketbridge.Config{Mode: tt.mode, DisableTouch: tt.name != "touch"},
 					log: slog.New(slog.NewTextHandler(&logged, nil)),
-				}).life().serve()
+				}).sessionRoutes().serve()
 				a, b := s.member(), s.member()
 				var key atomic.Value // the key of a's session
 				st.SetPlan(func(c faulty.Call) faulty.Fault {
@@ -75,7 +75,7 @@ func TestStoreFaults(t *testing.T) {
 				switch tt.name {
 				case "lift":
 					c = n.Dial(t, s.url, nodetest.Options{Cookie: a.cookie()})
-					turnedAway(t, c, tt.codes[how])
+					expectRefusal(t, c, tt.codes[how])
 				default:
 					var e struct{ Error struct{ Code string } }
 					c.MustCall("rename", "bob").Bind(t, &e)

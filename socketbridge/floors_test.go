@@ -119,14 +119,14 @@ func checkImports(t *testing.T, pkg, file string, src []byte) {
 	}
 	for _, spec := range f.Imports {
 		imp := strings.Trim(spec.Path.Value, `"`)
-		if problem := refused(key, floor, imp); problem != "" && !testOnly[pkg] {
+		if problem := refusal(key, floor, imp); problem != "" && !testOnly[pkg] {
 			t.Errorf("%s: %s", file, problem)
 		}
 	}
 }
 
-// refused returns why pkg may not import imp, or "" if it may.
-func refused(pkg string, floor int, imp string) string {
+// refusal returns why pkg may not import imp, or "" if it may.
+func refusal(pkg string, floor int, imp string) string {
 	for mod, who := range heavy {
 		if strings.HasPrefix(imp, mod) && floor < 4 && !contains(who, pkg) {
 			return pkg + " imports " + imp
@@ -158,8 +158,8 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// TestFloorsBite checks that the rules reject forbidden imports.
-func TestFloorsBite(t *testing.T) {
+// TestFloors_RejectForbiddenImports checks that the rules reject forbidden imports.
+func TestFloors_RejectForbiddenImports(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, pkg, imp string }{
 		{"the session store imports Redis", "fibersession", module + "storage/redis"},
@@ -173,12 +173,12 @@ func TestFloorsBite(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if refused(tt.pkg, floors[tt.pkg], tt.imp) == "" {
+			if refusal(tt.pkg, floors[tt.pkg], tt.imp) == "" {
 				t.Errorf("%s may import %s, want a refusal", tt.pkg, tt.imp)
 			}
 		})
 	}
-	if got := refused("socketbridge", 2, module+"fibersession"); got != "" {
+	if got := refusal("socketbridge", 2, module+"fibersession"); got != "" {
 		t.Errorf("got %q, want socketbridge to import fibersession", got)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // Redis stops answering while 500 sockets send events and users make requests. Every
 // event and request is answered, nothing piles up, and everything works again when Redis
 // does. The test counts goroutines, so it is not parallel.
-func TestHang_RedisStandsStill(t *testing.T) {
+func TestHang_Redis(t *testing.T) {
 	const people, socketsEach, events, requests = 50, 10, 5, 4
 	server := redistest.Start(t)
 	s := newSite(t, options{storage: server.URL(), sessions: fibersession.Config{}}).counter().serve()
@@ -94,12 +94,12 @@ func TestHang_RedisStandsStill(t *testing.T) {
 	}
 	server.Resume()
 	back := time.Now()
-	until(t, "events to be handled again", func() bool {
+	waitFor(t, "events to be handled again", func() bool {
 		peers[0].send(`20["incr"]`)
 		return good(0, peers[0].next())
 	})
 	t.Logf("the first event was handled %v after Redis resumed", time.Since(back))
 	all(good)
 	t.Logf("all events were handled %v after Redis resumed", time.Since(back))
-	until(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+people })
+	waitFor(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+people })
 }

@@ -36,7 +36,7 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 			t.Parallel()
 			const sessions, sockets, events = 10, 50, 10
 			bridge := socketbridge.Config{Mode: tt.mode, DisableTouch: !strings.HasPrefix(name, "touches")}
-			inTimeOn(t, tt.sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
+			withFakeClockAndStorage(t, tt.sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 				io.On("read", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) })
 				io.On("write", func(p *socketbridge.Packet) error {
 					p.Session().Set("n", p.Session().Get("n"))
@@ -51,10 +51,10 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 				})
 				var peers []*peer
 				for range sessions {
-					h := lift(t, store, map[string]any{"n": 1})
+					h := newStoredSession(t, store, map[string]any{"n": 1})
 					for i := range sockets / sessions {
 						if i > 0 {
-							h = again(t, store, h)
+							h = otherHandle(t, store, h)
 						}
 						peers = append(peers, joinAs(t, io, "/", h))
 					}

@@ -1,14 +1,12 @@
 package socketbridge_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -72,7 +70,7 @@ func (s *site) loggedIn(user string) *agent {
 func TestD2_SocketKnowsItsUser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, withUsers(url)).users()
 		s.app.Post("/number", func(c *fiber.Ctx) error {
 			fibersession.FromContext(c).Set("user", 42)
@@ -134,7 +132,7 @@ func TestCVE_2022_25896_LoginGivesANewID(t *testing.T) {
 	equal(t, "user after login", a.get("/who"), "ann")
 	attacker := s.agent()
 	_, value, _ := strings.Cut(planted, "=")
-	attacker.plant("session", value)
+	attacker.setCookie("session", value)
 	equal(t, "user with the old ID", attacker.get("/who"), "")
 	n := nodetest.Start(t)
 	for _, transport := range []string{"polling", "websocket"} { // a client without a cookie store keeps sending the old ID
@@ -149,7 +147,7 @@ func TestCVE_2022_25896_LoginGivesANewID(t *testing.T) {
 func TestD3_HTTPReachesAUsersSockets(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, withUsers(url)).users().serve()
 		phone, desk, other := s.loggedIn("ann"), s.loggedIn("ann"), s.loggedIn("bob")
 		anns := []*nodetest.Client{
@@ -197,7 +195,7 @@ func TestD3_HTTPReachesAUsersSockets(t *testing.T) {
 func TestD4_JustTheFriends(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		friends := map[string][]string{"ann": {"bob", "cleo"}, "bob": {"ann"}, "dan": nil}
 		s := newSite(t, withUsers(url)).users()
 		s.io.On("comment", func(p *socketbridge.Packet) error {
@@ -239,7 +237,7 @@ func TestD4_JustTheFriends(t *testing.T) {
 }
 
 // Broadcasts to no user, or to a user without sockets, reach no socket.
-func TestToUser_Nobody(t *testing.T) {
+func TestToUser_NoMatch(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withUsers("")).users().serve()
 	n := nodetest.Start(t)
@@ -269,7 +267,7 @@ func TestToUser_Nobody(t *testing.T) {
 
 // Room names may come from clients. A socket cannot join or leave the rooms that the
 // bridge reserves.
-func TestOwnRoomsAreNotTheApps(t *testing.T) {
+func TestReservedRooms(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{sessions: fibersession.Config{UserKey: "user"}, bridge: socketbridge.Config{Limits: socketbridge.Limits{MaxRooms: 2}}}).users().serve()
 	n := nodetest.Start(t)
@@ -335,11 +333,11 @@ func TestMaxConnsPerUser(t *testing.T) {
 	equal(t, "user of the first socket", call(t, first, "whoami"), `"ann"`)
 
 	second.Close()
-	happens(t, "a connection to end", func() bool { return len(s.io.User("ann").Sockets()) == 2 }) // both of one connection
+	waitFor(t, "a connection to end", func() bool { return len(s.io.User("ann").Sockets()) == 2 }) // both of one connection
 	equal(t, "user of a new socket", call(t, late.connect(n, "/", nodetest.Options{}), "whoami"), `"ann"`)
 	s.io.User("ann").Disconnect()
 	s.io.User("bob").Disconnect()
-	happens(t, "all users to go offline", func() bool { return s.io.Stats().Users == 0 })
+	waitFor(t, "all users to go offline", func() bool { return s.io.Stats().Users == 0 })
 }
 
 // The counts stay exact while sockets of one session connect and disconnect and the
@@ -370,7 +368,7 @@ func TestIdentity_CountsAreExact(t *testing.T) {
 	<-done
 	a.post("/visit?user=cleo")
 	equal(t, "user in the end", call(t, last, "whoami"), `"cleo"`)
-	happens(t, "a single socket", func() bool { return len(s.io.Sockets()) == 1 })
+	waitFor(t, "a single socket", func() bool { return len(s.io.Sockets()) == 1 })
 	if st := s.io.Stats(); st.Users != 1 || st.Rooms != 3 {
 		t.Errorf("got %d users and %d rooms, want 1 and 3", st.Users, st.Rooms)
 	}
@@ -380,24 +378,8 @@ func TestIdentity_CountsAreExact(t *testing.T) {
 	}
 }
 
-// happens waits until cond returns true.
-func happens(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
-// plant adds a cookie to the agent's jar.
-func (a *agent) plant(name, value string) {
+// setCookie adds a cookie to the agent's jar.
+func (a *agent) setCookie(name, value string) {
 	a.t.Helper()
 	u, err := url.Parse(a.site.url)
 	if err != nil {

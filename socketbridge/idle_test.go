@@ -47,7 +47,7 @@ func TestMemoryOfIdleConnections(t *testing.T) {
 	open := func(n int) (heap, stack int64) {
 		cookies := make([]string, n)
 		for i := range cookies {
-			cookies[i] = login(t, s.url)
+			cookies[i] = loginCookie(t, s.url)
 		}
 		for _, cookie := range cookies {
 			clients = append(clients, idleClient(t, s, cookie))
@@ -91,8 +91,8 @@ func heapProfile(t *testing.T, ext string) {
 	}
 }
 
-// login returns the cookie of a new session.
-func login(t *testing.T, url string) string {
+// loginCookie returns the cookie of a new session.
+func loginCookie(t *testing.T, url string) string {
 	t.Helper()
 	res, err := http.Post(url+"/login", "", nil)
 	if err != nil {
@@ -117,16 +117,16 @@ func idleClient(t *testing.T, s *site, cookie string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	awaitText(t, nc, `"sid"`)
+	waitForText(t, nc, `"sid"`)
 	if _, err := nc.Write([]byte{0x81, 0x82, 0, 0, 0, 0, '4', '0'}); err != nil {
 		t.Fatal(err)
 	}
-	awaitText(t, nc, `40{"`)
+	waitForText(t, nc, `40{"`)
 	return nc
 }
 
-// awaitText reads until text has arrived.
-func awaitText(t *testing.T, nc net.Conn, text string) {
+// waitForText reads until text has arrived.
+func waitForText(t *testing.T, nc net.Conn, text string) {
 	t.Helper()
 	var got []byte
 	for buf := make([]byte, 512); !bytes.Contains(got, []byte(text)); {

@@ -22,8 +22,8 @@ import (
 
 var disconnectAlways = socketbridge.Always(socketbridge.ActionDisconnect)
 
-// enders are the operations that end a session or give it a new ID.
-var enders = map[string]struct {
+// sessionEnders are the operations that end a session or give it a new ID.
+var sessionEnders = map[string]struct {
 	cfg socketbridge.Config
 	do  func(h *fibersession.Handle) error
 	// revoked reports whether handles lose all access to the session. A session with
@@ -43,10 +43,10 @@ var enders = map[string]struct {
 // if the running ones are slow, and later events are not handled.
 func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 	t.Parallel()
-	for name, e := range enders {
+	for name, e := range sessionEnders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inTime(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+			withFakeClock(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 				hold, ended := make(chan struct{}), make(chan struct{})
 				var begun, failed atomic.Int32
 				if name == "destroy, told" {
@@ -62,11 +62,11 @@ func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 					return nil
 				})
 				io.OnConnection(func(s *socketbridge.Socket) { s.OnDisconnect(func(socketbridge.Reason) { close(ended) }) })
-				h := lift(t, store, map[string]any{"name": "ann"})
-				other := again(t, store, h)
+				h := newStoredSession(t, store, map[string]any{"name": "ann"})
+				other := otherHandle(t, store, h)
 				defer other.Release()
 				c := joinAs(t, io, "/", h)
-				sock := only(t, io)
+				sock := onlySocket(t, io)
 				width := max(e.cfg.Concurrency, 1)
 				for range 4 * width {
 					c.send(`2["slow"]`)
@@ -105,7 +105,7 @@ func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 func TestInFlight_Races(t *testing.T) {
 	t.Parallel()
 	const races = 200 // of each kind
-	for name, e := range enders {
+	for name, e := range sessionEnders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			st := memory.New()
@@ -137,8 +137,8 @@ func TestInFlight_Races(t *testing.T) {
 				return nil
 			})
 			for range races {
-				h := lift(t, store, map[string]any{"name": "ann"})
-				other := again(t, store, h)
+				h := newStoredSession(t, store, map[string]any{"name": "ann"})
+				other := otherHandle(t, store, h)
 				c := joinAs(t, io, "/", h)
 				r := new(race)
 				io.Of("/").Socket(c.sid).Data().Set("race", r)
@@ -186,7 +186,7 @@ func TestInFlight_Races(t *testing.T) {
 // A session expires for every event exactly at its deadline.
 func TestInFlight_ExpiryRaces(t *testing.T) {
 	t.Parallel()
-	inTime(t, fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: time.Hour}, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+	withFakeClock(t, fibersession.Config{Expiration: time.Hour, Timeouts: fibersession.Timeouts{Absolute: time.Hour}, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{Mode: socketbridge.SessionManual}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 		var begin time.Time
 		var before, after atomic.Int32
 		io.On("event", func(p *socketbridge.Packet) error {
@@ -202,7 +202,7 @@ func TestInFlight_ExpiryRaces(t *testing.T) {
 		begin = time.Now()
 		var all sync.WaitGroup
 		for range 300 {
-			c := joinAs(t, io, "/", lift(t, store, map[string]any{"name": "ann"}))
+			c := joinAs(t, io, "/", newStoredSession(t, store, map[string]any{"name": "ann"}))
 			delay := time.Hour + rand.N(2*time.Millisecond) - time.Millisecond
 			all.Go(func() {
 				time.Sleep(delay)
@@ -219,7 +219,7 @@ func TestInFlight_ExpiryRaces(t *testing.T) {
 
 // When sockets follow a new ID, or the session changes, running and waiting events are
 // not affected: every event is handled, in order, and its changes are saved.
-func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
+func TestInFlight_NothingIsLostOnNewID(t *testing.T) {
 	t.Parallel()
 	st := memory.New()
 	t.Cleanup(func() { _ = st.Close() })
@@ -242,8 +242,8 @@ func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 	io.OnConnection(func(s *socketbridge.Socket) {
 		s.OnError(func(_ *socketbridge.Packet, err error) { wrong <- err })
 	})
-	h := lift(t, store, map[string]any{"n": 0})
-	other := again(t, store, h)
+	h := newStoredSession(t, store, map[string]any{"n": 0})
+	other := otherHandle(t, store, h)
 	defer other.Release()
 	c := joinAs(t, io, "/", h)
 	var sent sync.WaitGroup
@@ -274,10 +274,10 @@ func TestInFlight_NothingIsLostWhenTheyFollow(t *testing.T) {
 // already disconnected and while an invalid-session handler still runs.
 func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
 	t.Parallel()
-	for name, e := range enders {
+	for name, e := range sessionEnders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inTime(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+			withFakeClock(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 				hold, release := make(chan struct{}), make(chan struct{})
 				var ran atomic.Int32
 				if name == "destroy, told" {
@@ -293,8 +293,8 @@ func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
 					ran.Add(1)
 					return nil
 				})
-				h := lift(t, store, map[string]any{"name": "ann"})
-				other := again(t, store, h)
+				h := newStoredSession(t, store, map[string]any{"name": "ann"})
+				other := otherHandle(t, store, h)
 				defer other.Release()
 				c := joinAs(t, io, "/", h)
 				c.send(`2["event"]`)

@@ -32,10 +32,10 @@ func causeOf(err error) string {
 	return err.Error()
 }
 
-// lifecycle adds routes that begin, change and end a session, and namespaces that record
+// sessionNamespaces adds routes that begin, change and end a session, and namespaces that record
 // events. "/told" has an OnInvalidSession handler, "/members" has none. Both require a
 // session, "/" does not.
-func (s *site) lifecycle(happened events) *site {
+func (s *site) sessionNamespaces(happened events) *site {
 	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
 	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
 	s.app.Post("/set/:key/:value", func(c *fiber.Ctx) error {
@@ -73,17 +73,17 @@ func (s *site) member() *agent {
 	return a
 }
 
-// turnedAway checks that a client is refused because of its session, with a stable code.
-func turnedAway(t testing.TB, c *nodetest.Client, code string) {
+// expectRefusal checks that a client is refused because of its session, with a stable code.
+func expectRefusal(t testing.TB, c *nodetest.Client, code string) {
 	t.Helper()
 	var e struct{ Data struct{ Code string } }
 	c.MustNext(nodetest.ConnectError).Bind(t, &e)
 	equal(t, "code of the refusal", e.Data.Code, code)
 }
 
-// told checks that the invalid-session handler reaches a client, which is then
+// expectInvalid checks that the invalid-session handler reaches a client, which is then
 // disconnected.
-func told(t testing.TB, c *nodetest.Client, cause string) {
+func expectInvalid(t testing.TB, c *nodetest.Client, cause string) {
 	t.Helper()
 	equal(t, "cause from the invalid-session handler", c.MustNext("invalid").String(), `["`+cause+`"]`)
 	equal(t, "disconnect reason", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
@@ -95,7 +95,7 @@ func told(t testing.TB, c *nodetest.Client, cause string) {
 func TestC5_InvalidSessionHandler(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		base, err := storage.Open(url)
 		if err != nil {
 			t.Fatal(err)
@@ -103,15 +103,15 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 		flaky := faulty.New(base, nil)
 		t.Cleanup(func() { _ = flaky.Close() })
 		happened := make(events, 64)
-		s := newSite(t, options{sessions: fibersession.Config{Storage: flaky}}).lifecycle(happened).serve()
+		s := newSite(t, options{sessions: fibersession.Config{Storage: flaky}}).sessionNamespaces(happened).serve()
 
 		t.Run("missing", func(t *testing.T) {
 			for name, cookie := range map[string]string{"no cookie": "", "never issued": "session=0123456789012345678901234567890123456789012"} {
 				t.Run(name, func(t *testing.T) {
-					turnedAway(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: cookie}), "session_missing")
+					expectRefusal(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: cookie}), "session_missing")
 					c := n.Connect(t, s.url+"/told", nodetest.Options{Cookie: cookie})
 					c.Emit("name") // must not be handled
-					told(t, c, "missing")
+					expectInvalid(t, c, "missing")
 					n.Connect(t, s.url, nodetest.Options{Cookie: cookie}) // does not require a session
 				})
 			}
@@ -120,14 +120,14 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			a := s.member()
 			c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}) // a poll would fail when the session ends
 			a.post("/logout")
-			turnedAway(t, c.DialOf("/members", nil), "session_gone")
-			told(t, c.Of("/told", nil), "destroyed")
+			expectRefusal(t, c.DialOf("/members", nil), "session_gone")
+			expectInvalid(t, c.Of("/told", nil), "destroyed")
 		})
 		t.Run("the store fails at the handshake", func(t *testing.T) {
 			a := s.member()
 			flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
-			turnedAway(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie()}), "session_unavailable")
-			told(t, a.connect(n, "/told", nodetest.Options{}), "unavailable")
+			expectRefusal(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie()}), "session_unavailable")
+			expectInvalid(t, a.connect(n, "/told", nodetest.Options{}), "unavailable")
 			flaky.SetPlan(nil)
 		})
 		if len(happened) != 0 {
@@ -139,7 +139,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			c := a.connect(n, "/told", nodetest.Options{})
 			happened.expect(t, "connected")
 			a.post("/short")
-			told(t, c, "expired")
+			expectInvalid(t, c, "expired")
 			happened.expect(t, "server namespace disconnect")
 		})
 		t.Run("destroyed while connected", func(t *testing.T) {
@@ -147,7 +147,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			c := a.connect(n, "/told", nodetest.Options{})
 			happened.expect(t, "connected")
 			a.post("/logout")
-			told(t, c, "destroyed")
+			expectInvalid(t, c, "destroyed")
 			happened.expect(t, "server namespace disconnect")
 		})
 		t.Run("the store fails for an event", func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 }
 
 // The error of a connect middleware is sent unchanged and does not call invalid-session handlers.
-func TestInvalidSession_TheAppsOwnRefusal(t *testing.T) {
+func TestInvalidSession_ErrorOfConnectMiddleware(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	s := newSite(t, options{})

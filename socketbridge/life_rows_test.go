@@ -21,8 +21,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// life adds routes and events that begin, change and end a site's session.
-func (s *site) life() *site {
+// sessionRoutes adds routes and events that begin, change and end a site's session.
+func (s *site) sessionRoutes() *site {
 	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
 	s.app.Get("/name", func(c *fiber.Ctx) error {
 		return c.SendString(fmt.Sprint(fibersession.FromContext(c).Get("name")))
@@ -57,8 +57,8 @@ var (
 func TestB4_LogoutDisconnectsEverySocket(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url}).life()
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url}).sessionRoutes()
 		s.io.On("logout", func(p *socketbridge.Packet) error { return p.Session().Destroy(p.Context()) })
 		s.serve()
 		for name, logout := range map[string]func(a *agent, tab *nodetest.Client){
@@ -103,7 +103,7 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 	engine := engineio.ConfigDefault
 	engine.Timeouts.Close = time.Second
 	engine.PingInterval = 50 * time.Millisecond // far shorter than the session's remaining lifetime
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		for _, tt := range []struct {
 			name   string
 			policy socketbridge.Policy
@@ -126,7 +126,7 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Engine: engine, OnExpiry: tt.policy}}).life()
+				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Engine: engine, OnExpiry: tt.policy}}).sessionRoutes()
 				happened := make(events, 8)
 				s.io.OnConnection(func(sock *socketbridge.Socket) {
 					sock.OnDisconnect(func(r socketbridge.Reason) { happened.add("%s", r) })
@@ -161,7 +161,7 @@ func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
 func TestC1_PerConnectionMode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		base, err := storage.Open(url)
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +169,7 @@ func TestC1_PerConnectionMode(t *testing.T) {
 		t.Cleanup(func() { _ = base.Close() })
 		elsewhere := fibersession.New(fibersession.Config{Storage: base, Logger: silent}) // another node
 		t.Cleanup(func() { _ = elsewhere.Close() })
-		s := newSite(t, options{sessions: fibersession.Config{Storage: base, Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).life()
+		s := newSite(t, options{sessions: fibersession.Config{Storage: base, Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).sessionRoutes()
 		socks := make(chan *socketbridge.Socket, 1)
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
 			sock.OnDisconnect(func(socketbridge.Reason) { sock.Session().Set("end", true) })
@@ -186,7 +186,7 @@ func TestC1_PerConnectionMode(t *testing.T) {
 			return h.Get(key)
 		}
 		c := a.connect(n, "/", nodetest.Options{})
-		s.tracked() // the session is loaded once more when the node starts to track it
+		s.waitForTracking() // the session is loaded once more when the node starts to track it
 		before := s.sessions.Stats().Loads
 		equal(t, "name at connect", call(t, c, "name"), `"ann"`)
 		equal(t, "name in a later event", call(t, c, "name"), `"ann"`)
@@ -219,12 +219,12 @@ func TestC1_PerConnectionMode(t *testing.T) {
 func TestC3_ConnectionHandlerHasTheSession(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		for name, mode := range map[string]socketbridge.SessionMode{
 			"per packet": socketbridge.SessionPerPacket, "per connection": socketbridge.SessionPerConnection, "manual": socketbridge.SessionManual,
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: mode}}).life()
+				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: mode}}).sessionRoutes()
 				s.io.OnConnection(func(sock *socketbridge.Socket) {
 					sock.Session().Set("visits", fibersession.Value[int](sock.Session(), "visits")+1)
 					if mode == socketbridge.SessionManual {
@@ -249,8 +249,8 @@ func TestC3_ConnectionHandlerHasTheSession(t *testing.T) {
 func TestC4_MessageHandlerHasTheSession(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url}).life()
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url}).sessionRoutes()
 		handler := func(p *socketbridge.Packet) error {
 			var text string
 			if err := p.Bind(&text); err != nil {
@@ -273,8 +273,8 @@ func TestC4_MessageHandlerHasTheSession(t *testing.T) {
 func TestModePerNamespace(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url, sessions: fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).life()
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url, sessions: fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).sessionRoutes()
 		s.io.Of("/connection").SetMode(socketbridge.SessionPerConnection)
 		s.io.Of("/packet").SetMode(socketbridge.SessionPerPacket)
 		s.io.Of("/none").SetMode(socketbridge.SessionNone).On("look", func(p *socketbridge.Packet) error { return p.Ack(p.Session() == nil) })
@@ -299,7 +299,7 @@ func TestModePerNamespace(t *testing.T) {
 			{c.Of("/connection", nil), `"ann"`, 0, "/connection"},
 			{c.Of("/packet", nil), `"ann"`, 1, "/packet"},
 		} {
-			s.tracked()
+			s.waitForTracking()
 			before := s.sessions.Stats().Loads
 			equal(t, "value in the event", call(t, tt.at, "look"), tt.sees)
 			if n := s.sessions.Stats().Loads - before; n != tt.loads {
@@ -315,8 +315,8 @@ func TestModePerNamespace(t *testing.T) {
 func TestN5_SocketsFollowANewID(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url}).life().serve()
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url}).sessionRoutes().serve()
 		a := s.member()
 		c := a.connect(n, "/", byWebSocket)
 		old, poll := a.cookie(), a.poller()
@@ -336,17 +336,17 @@ func TestN5_SocketsFollowANewID(t *testing.T) {
 		equal(t, "poll with the new cookie", poll.receive(a.cookie()), `430["bob"]`)
 		thief := s.agent()
 		name, id, _ := strings.Cut(old, "=")
-		thief.plant(name, id)
+		thief.setCookie(name, id)
 		equal(t, "name with the old ID", thief.get("/name"), "<nil>")
 	})
 }
 
 // N5 with a policy: the sockets are disconnected, or reconnect with the new cookie. A
 // connection opened with the old ID cannot be used to get in.
-func TestN5_OrTheyComeAnew(t *testing.T) {
+func TestN5_PolicyOnNewID(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url, bridge: socketbridge.Config{OnRegenerate: func(s *socketbridge.Socket) socketbridge.Action {
 			switch s.Namespace().Name() {
 			case "/stay":
@@ -355,7 +355,7 @@ func TestN5_OrTheyComeAnew(t *testing.T) {
 				return socketbridge.ActionReconnect
 			}
 			return socketbridge.ActionDisconnect
-		}}}).life()
+		}}}).sessionRoutes()
 		s.io.Of("/none").SetMode(socketbridge.SessionNone)
 		for _, name := range []string{"/stay", "/reconnect"} {
 			s.io.Of(name).On("name", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("name")) })
@@ -382,7 +382,7 @@ func TestN5_OrTheyComeAnew(t *testing.T) {
 			a := s.member()
 			c := a.connect(n, "/none", byWebSocket)
 			a.post("/renew")
-			turnedAway(t, c.DialOf("/", nil), "session_renewed")
+			expectRefusal(t, c.DialOf("/", nil), "session_renewed")
 			equal(t, "name in /stay", call(t, c.Of("/stay", nil), "name"), `"ann"`)
 			c.DialOf("/reconnect", nil)
 			equal(t, "reason in /reconnect", c.MustNext(nodetest.Disconnected).String(), `["transport close"]`)
@@ -394,12 +394,12 @@ func TestN5_OrTheyComeAnew(t *testing.T) {
 func TestN12_LogoutSticks(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		for name, mode := range map[string]socketbridge.SessionMode{
 			"per packet": socketbridge.SessionPerPacket, "per connection": socketbridge.SessionPerConnection, "manual": socketbridge.SessionManual,
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: mode}}).life()
+				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: mode}}).sessionRoutes()
 				begun, hold, happened := make(chan struct{}), make(chan struct{}), make(events, 8)
 				s.io.On("slow", func(p *socketbridge.Packet) error {
 					begun <- struct{}{}
@@ -427,7 +427,7 @@ func TestN12_LogoutSticks(t *testing.T) {
 					t.Helper()
 					thief := s.agent()
 					name, id, _ := strings.Cut(cookie, "=")
-					thief.plant(name, id)
+					thief.setCookie(name, id)
 					equal(t, "name with the old cookie", thief.get("/name"), "<nil>")
 				}
 
@@ -531,7 +531,7 @@ func TestN5_InTheBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, options{}).life()
+	s := newSite(t, options{}).sessionRoutes()
 	s.app.Get("/official.js", func(c *fiber.Ctx) error { return c.Type("js").Send(script) })
 	s.app.Get("/", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set("name", "ann")
@@ -551,7 +551,7 @@ func TestN5_InTheBrowser(t *testing.T) {
 		window.socket = io({ transports: ["polling"] });
 		await new Promise((ok, no) => { socket.once("connect", ok); socket.once("connect_error", no); });
 		window.first = await socket.emitWithAck("name");`, nil, nil)
-	happens(t, "a pending poll", func() bool { return s.io.Stats().Engine.Polls == 1 }) // so that no poll with the old cookie is still on its way
+	waitFor(t, "a pending poll", func() bool { return s.io.Stats().Engine.Polls == 1 }) // so that no poll with the old cookie is still on its way
 	page.Eval(`
 		const id = socket.id;
 		const gone = new Promise((ok) => socket.once("disconnect", ok));

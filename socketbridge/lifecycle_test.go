@@ -92,7 +92,7 @@ func TestEventsBeforeTheEnd(t *testing.T) {
 					c.send(`2["e"]`)
 				}
 				synctest.Wait()
-				tt.end(c, only(t, io))
+				tt.end(c, onlySocket(t, io))
 				close(hold)
 				<-ended
 				if n := handled.Load(); n != tt.want {
@@ -174,14 +174,14 @@ func TestBackpressureEnds(t *testing.T) {
 		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{MaxInbox: 1}})
 		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return nil })
 		c := join(t, io, "/")
-		s := only(t, io)
+		s := onlySocket(t, io)
 		c.send(`2["slow"]`)
 		synctest.Wait()
 		c.send(`2["slow"]`)
 		go func() { c.send(`2["slow"]`) }() // the synctest bubble waits for it
 		synctest.Wait()
 		s.Close()
-		if reason := c.closed(); reason != transport.ForcedClose {
+		if reason := c.waitForClose(); reason != transport.ForcedClose {
 			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 		}
 		close(hold)
@@ -198,7 +198,7 @@ func TestFlood(t *testing.T) {
 		for c.conn.Text(`2["e"]`) == nil {
 			continue
 		}
-		if reason := c.closed(); reason != transport.ForcedClose {
+		if reason := c.waitForClose(); reason != transport.ForcedClose {
 			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 		}
 		if d := time.Since(begin); d < 3*time.Second || d > 4*time.Second {
@@ -266,13 +266,13 @@ func TestShutdown(t *testing.T) {
 			if d := time.Since(begin); d != 5*time.Second {
 				t.Errorf("Shutdown returned after %v, want 5 s", d)
 			}
-			c.closed()
+			c.waitForClose()
 		})
 	})
 }
 
-// TestNothingIsLeft checks that connections that come and go leave no state behind.
-func TestNothingIsLeft(t *testing.T) {
+// TestNoLeaks_InMemoryConnections checks that connections that come and go leave no state behind.
+func TestNoLeaks_InMemoryConnections(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
 	io.Of("/a")

@@ -93,11 +93,11 @@ func (h *history) do(client, to int, call func(to int) (outcome, error)) error {
 	return nil
 }
 
-// known returns the operations in a form that is quick to check. Every read or write
+// checkable returns the operations in a form that is quick to check. Every read or write
 // reports the value before it. So an operation with an unknown outcome whose value was
 // never reported can be left out: it was lost, or it came last. If its value was
 // reported, it was done before that answer.
-func (h *history) known() []porcupine.Operation {
+func (h *history) checkable() []porcupine.Operation {
 	seen := make(map[int]int64) // the first answer that reported a value
 	for _, op := range h.ops {
 		if out := op.Output.(outcome); !out.Unknown {
@@ -123,7 +123,7 @@ func (h *history) known() []porcupine.Operation {
 // check fails the test unless the history is linearizable.
 func (h *history) check(t testing.TB) {
 	t.Helper()
-	ops := h.known()
+	ops := h.checkable()
 	t.Logf("%d operations; of %d with an unknown outcome %d were seen; %d refused", len(ops), h.unknown, len(ops)-(len(h.ops)-h.unknown), h.refused)
 	if got := porcupine.CheckOperationsTimeout(register, ops, time.Minute); got != porcupine.Ok {
 		t.Errorf("the history is %s, want %s", got, porcupine.Ok)
@@ -160,15 +160,15 @@ func TestLinearizable(t *testing.T) {
 					storage:  network.URL(),
 					sessions: fibersession.Config{Timeouts: fibersession.Timeouts{Storage: 5 * time.Second}},
 					bridge:   socketbridge.Config{Mode: socketbridge.SessionManual, Freshness: fibersession.Tracked},
-				}).register().serve())
+				}).swapRoutes().serve())
 			}
 			browser := sites[0].agent()
 			browser.post("/swap/0")
 			var clients []func(to int) (outcome, error)
 			for _, s := range sites {
-				here := browser.at(s)
+				here := browser.onSite(s)
 				for range 2 {
-					clients = append(clients, here.swap, swapOver(t, here.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})))
+					clients = append(clients, here.swap, swapOverSocket(t, here.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})))
 				}
 			}
 			h := &history{begun: time.Now()}
@@ -208,8 +208,8 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// register adds a route and an event that swap the register.
-func (s *site) register() *site {
+// swapRoutes adds a route and an event that swap the register.
+func (s *site) swapRoutes() *site {
 	s.app.Post("/swap/:to", func(c *fiber.Ctx) error {
 		to, err := c.ParamsInt("to")
 		if err != nil {
@@ -254,8 +254,8 @@ func (a *agent) swap(to int) (out outcome, err error) {
 	return out, json.Unmarshal([]byte(body), &out)
 }
 
-// swapOver returns a function that swaps over a socket.
-func swapOver(t testing.TB, c *nodetest.Client) func(to int) (outcome, error) {
+// swapOverSocket returns a function that swaps over a socket.
+func swapOverSocket(t testing.TB, c *nodetest.Client) func(to int) (outcome, error) {
 	return func(to int) (out outcome, err error) {
 		answer, err := c.Call(t.Context(), "swap", to)
 		if err != nil {

@@ -37,10 +37,10 @@ func newSites(t testing.TB, count int, url string, o options, mount func(s *site
 	return all
 }
 
-// tracked waits until the node has subscribed to changes of all its sessions.
-func (s *site) tracked() {
+// waitForTracking waits until the node has subscribed to changes of all its sessions.
+func (s *site) waitForTracking() {
 	s.t.Helper()
-	until(s.t, "the node to track its sessions", func() bool {
+	waitFor(s.t, "the node to track its sessions", func() bool {
 		st := s.sessions.Stats()
 		return st.Tracked > 0 && st.Rereads >= uint64(st.Tracked)
 	})
@@ -49,7 +49,7 @@ func (s *site) tracked() {
 // onTwoNodes runs a test with two nodes on each storage, strict and tracked.
 func onTwoNodes(t *testing.T, o options, mount func(s *site), test func(t *testing.T, n *nodetest.Node, a, b *site)) {
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {
 			t.Run(name, func(t *testing.T) {
 				o := o
@@ -76,8 +76,8 @@ func TestN2_ChangesReachSocketsOnOtherNodes(t *testing.T) {
 		browser := a.agent()
 		browser.post("/incr")
 		tab := browser.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-		a.tracked()
-		there := browser.at(b)
+		a.waitForTracking()
+		there := browser.onSite(b)
 		equal(t, "count on the other node", there.post("/incr"), "2")
 		equal(t, "pushed change", tab.MustNext("changed").String(), `[["count"],"",2]`)
 		equal(t, "count over the socket", call(t, tab, "count"), "2")
@@ -107,11 +107,11 @@ func TestN3_LogoutReachesSocketsOnOtherNodes(t *testing.T) {
 	}
 	onTwoNodes(t, o, mount, func(t *testing.T, n *nodetest.Node, a, b *site) {
 		for name, end := range map[string]func(browser *agent){
-			"destroy":   func(browser *agent) { browser.at(b).post("/destroy") },
-			"everybody": func(browser *agent) { browser.at(b).post("/end-all/everybody") },
+			"destroy":   func(browser *agent) { browser.onSite(b).post("/destroy") },
+			"everybody": func(browser *agent) { browser.onSite(b).post("/end-all/everybody") },
 			"others":    func(*agent) { b.loggedIn("others").post("/end-others") },
 			"device": func(browser *agent) {
-				there := browser.at(b)
+				there := browser.onSite(b)
 				var devices []fibersession.Device
 				if err := json.Unmarshal([]byte(there.get("/devices")), &devices); err != nil || len(devices) != 1 {
 					t.Fatalf("got devices %v and error %v, want 1 device", devices, err)
@@ -124,7 +124,7 @@ func TestN3_LogoutReachesSocketsOnOtherNodes(t *testing.T) {
 				browser.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}),
 				browser.connect(n, "/other", nodetest.Options{Transports: []string{"websocket"}}),
 			}
-			a.tracked()
+			a.waitForTracking()
 			end(browser)
 			for i, tab := range tabs {
 				if got := tab.MustNext("disconnect").String(); got != `["io server disconnect"]` {
@@ -132,7 +132,7 @@ func TestN3_LogoutReachesSocketsOnOtherNodes(t *testing.T) {
 				}
 			}
 		}
-		until(t, "no session to be tracked", func() bool { return a.sessions.Stats().Tracked == 0 })
+		waitFor(t, "no session to be tracked", func() bool { return a.sessions.Stats().Tracked == 0 })
 	})
 }
 
@@ -146,8 +146,8 @@ func TestN5_NewIDsMoveSocketsOnOtherNodes(t *testing.T) {
 		browser := a.agent()
 		browser.post("/incr")
 		tab := browser.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-		a.tracked()
-		there, old := browser.at(b), browser.cookie()
+		a.waitForTracking()
+		there, old := browser.onSite(b), browser.cookie()
 		for i := 2; i <= 8; i += 2 {
 			there.post("/regenerate")
 			equal(t, "count over the socket", call(t, tab, "incr"), fmt.Sprint(i))
@@ -191,7 +191,7 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 	browser.get("/")
 	var wg sync.WaitGroup
 	for i, s := range sites {
-		here := browser.at(s)
+		here := browser.onSite(s)
 		for j := range each {
 			tab := here.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 			wg.Go(func() { // waited for below
@@ -214,7 +214,7 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 	}
 	wg.Wait()
 	for _, s := range sites {
-		equal(t, "sum and keys", browser.at(s).get("/sum"), fmt.Sprint(2*nodes*each*steps, " ", nodes*each*5))
+		equal(t, "sum and keys", browser.onSite(s).get("/sum"), fmt.Sprint(2*nodes*each*steps, " ", nodes*each*5))
 	}
 }
 
@@ -245,7 +245,7 @@ func TestReload_HowOftenTheStoreIsAsked(t *testing.T) {
 			a := s.agent()
 			a.post("/incr")
 			tab := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-			s.tracked()
+			s.waitForTracking()
 			before := s.sessions.Stats()
 			for range 10 {
 				equal(t, "count", call(t, tab, tt.event), "1")

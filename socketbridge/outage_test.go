@@ -43,13 +43,13 @@ func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 			a := s.agent()
 			a.post("/incr")
 			tab := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-			s.tracked()
+			s.waitForTracking()
 			equal(t, "count before the outage", call(t, tab, "incr"), "2")
 
 			tt.away(server)
 			if tt.grace == 0 {
 				// Tracked serves sessions until it knows that the feed is late.
-				until(t, "events to be refused", func() bool {
+				waitFor(t, "events to be refused", func() bool {
 					return strings.Contains(call(t, tab, "count"), "session_unavailable")
 				})
 				if body, status, err := a.try("GET", "/count"); status != fiber.StatusServiceUnavailable || err != nil {
@@ -71,7 +71,7 @@ func TestOutage_RequestsAndEventsAreAnswered(t *testing.T) {
 
 			tt.back(server)
 			// Redis may execute commands that it received while it hung: 2 may have become 3 or 4.
-			until(t, "events to be handled again", func() bool { return !strings.Contains(call(t, tab, "incr"), "error") })
+			waitFor(t, "events to be handled again", func() bool { return !strings.Contains(call(t, tab, "incr"), "error") })
 			equal(t, "count over HTTP", a.get("/count"), call(t, tab, "count"))
 			if tab.Waiting("disconnect") != 0 {
 				t.Error("the socket was disconnected when Redis came back")

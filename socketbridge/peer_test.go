@@ -125,8 +125,8 @@ func (p *peer) expect(want ...string) {
 	}
 }
 
-// closed waits for the end of the connection and returns its reason.
-func (p *peer) closed() transport.Reason {
+// waitForClose waits for the end of the connection and returns its reason.
+func (p *peer) waitForClose() transport.Reason {
 	p.t.Helper()
 	select {
 	case <-p.conn.Done():

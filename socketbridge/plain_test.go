@@ -16,8 +16,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// plainSite serves the namespace /wall to plain clients at /ws and to Socket.IO clients.
-func plainSite(t *testing.T) *site {
+// newPlainSite serves the namespace /wall to plain clients at /ws and to Socket.IO clients.
+func newPlainSite(t *testing.T) *site {
 	s := newSite(t, options{})
 	wall := s.io.Of("/wall")
 	wall.Use(func(c *socketbridge.Connect) error {
@@ -62,13 +62,13 @@ func plainSite(t *testing.T) *site {
 	return s.serve()
 }
 
-// plain is a WebSocket client that does not speak Socket.IO.
-type plain struct {
+// plainClient is a WebSocket client that does not speak Socket.IO.
+type plainClient struct {
 	t  *testing.T
 	ws *websocket.Conn
 }
 
-func dialPlain(t *testing.T, s *site, cookie string, protocols ...string) *plain {
+func dialPlain(t *testing.T, s *site, cookie string, protocols ...string) *plainClient {
 	t.Helper()
 	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+"/ws", &websocket.DialOptions{
 		HTTPHeader: http.Header{"Cookie": {cookie}}, Subprotocols: protocols,
@@ -77,24 +77,24 @@ func dialPlain(t *testing.T, s *site, cookie string, protocols ...string) *plain
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = ws.CloseNow() })
-	return &plain{t, ws}
+	return &plainClient{t, ws}
 }
 
-func (c *plain) send(text string) {
+func (c *plainClient) send(text string) {
 	c.t.Helper()
 	if err := c.ws.Write(c.t.Context(), websocket.MessageText, []byte(text)); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-func (c *plain) read() (websocket.MessageType, string, error) {
+func (c *plainClient) read() (websocket.MessageType, string, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
 	defer cancel()
 	typ, b, err := c.ws.Read(ctx)
 	return typ, string(b), err
 }
 
-func (c *plain) expect(want string) {
+func (c *plainClient) expect(want string) {
 	c.t.Helper()
 	typ, got, err := c.read()
 	if err != nil {
@@ -112,7 +112,7 @@ func (c *plain) expect(want string) {
 // middlewares, chains, acknowledgements and broadcasts as one with it.
 func TestPlainWebSocket(t *testing.T) {
 	t.Parallel()
-	s := plainSite(t)
+	s := newPlainSite(t)
 	stranger := dialPlain(t, s, "")
 	stranger.expect(`["connect_error",{"data":{"code":7},"message":"count first"}]`)
 	if _, _, err := stranger.read(); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
@@ -156,7 +156,7 @@ func TestPlainWebSocket(t *testing.T) {
 	sio := nodetest.Start(t).Connect(t, s.url+"/wall", nodetest.Options{Cookie: a.cookie()})
 	sio.MustNext("welcome")
 	c.send(`["all",{"from":"plain"}]`)
-	for _, p := range []*plain{c, asks} {
+	for _, p := range []*plainClient{c, asks} {
 		p.expect(`["all",{"from":"plain"},"Ynl0ZXM="]`)
 	}
 	if got := sio.MustNext("all").String(); !strings.Contains(got, `{"from":"plain"}`) {
@@ -168,7 +168,7 @@ func TestPlainWebSocket(t *testing.T) {
 // server that does not select one of its subprotocols.
 func TestPlainWebSocket_InTheBrowser(t *testing.T) {
 	t.Parallel()
-	s := plainSite(t)
+	s := newPlainSite(t)
 	page := nodetest.Start(t).Browser(t).Open(s.url)
 	var got []string
 	page.Eval(`

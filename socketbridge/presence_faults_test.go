@@ -26,8 +26,8 @@ type indexed interface {
 	storage.Index
 }
 
-// lone is a node on a fake clock. Tests write the presence records of other nodes themselves.
-type lone struct {
+// loneNode is a node on a fake clock. Tests write the presence records of other nodes themselves.
+type loneNode struct {
 	t     *testing.T
 	base  indexed
 	st    *faulty.Storage
@@ -35,16 +35,16 @@ type lone struct {
 	hub   *adapter.Memory
 	io    *socketbridge.Server
 
-	mu   sync.Mutex
-	told []string
+	mu    sync.Mutex
+	calls []string
 }
 
-// alone runs a test of a node whose presence handler takes the time slow.
-func alone(t *testing.T, grace, slow time.Duration, test func(p *lone)) {
+// onLoneNode runs a test of a node whose presence handler takes the time slow.
+func onLoneNode(t *testing.T, grace, slow time.Duration, test func(p *loneNode)) {
 	t.Helper()
-	startClocks()
+	startBackground()
 	synctest.Test(t, func(t *testing.T) {
-		p := &lone{t: t, base: memory.New().(indexed), hub: adapter.NewMemory()}
+		p := &loneNode{t: t, base: memory.New().(indexed), hub: adapter.NewMemory()}
 		p.st = faulty.New(p.base, nil)
 		t.Cleanup(func() { _ = p.st.Close() })
 		p.store = fibersession.New(fibersession.Config{Storage: p.st, UserKey: "user", Logger: silent})
@@ -54,22 +54,22 @@ func alone(t *testing.T, grace, slow time.Duration, test func(p *lone)) {
 			time.Sleep(slow)
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.told = append(p.told, fmt.Sprintf("%s %v", user, online))
+			p.calls = append(p.calls, fmt.Sprintf("%s %v", user, online))
 		})
 		synctest.Wait()
 		test(p)
 	})
 }
 
-func (p *lone) key(rest string) string { return p.store.Prefix() + "p:" + rest }
+func (p *loneNode) key(rest string) string { return p.store.Prefix() + "p:" + rest }
 
-func (p *lone) pseudonym(user string) string { return p.store.UserPseudonym(user, "presence") }
+func (p *loneNode) pseudonym(user string) string { return p.store.UserPseudonym(user, "presence") }
 
-// tales returns the presence handler's calls for a user.
-func (p *lone) tales(user string) (of []string) {
+// callsFor returns the presence handler's calls for a user.
+func (p *loneNode) callsFor(user string) (of []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, line := range p.told {
+	for _, line := range p.calls {
 		if strings.HasPrefix(line, user+" ") {
 			of = append(of, line)
 		}
@@ -77,13 +77,13 @@ func (p *lone) tales(user string) (of []string) {
 	return of
 }
 
-func (p *lone) comes(user string) *peer {
+func (p *loneNode) connect(user string) *peer {
 	p.t.Helper()
-	return joinAs(p.t, p.io, "/", lift(p.t, p.store, map[string]any{"user": user}))
+	return joinAs(p.t, p.io, "/", newStoredSession(p.t, p.store, map[string]any{"user": user}))
 }
 
-// on returns the nodes on which a user is recorded.
-func (p *lone) on(user string) []string {
+// nodesOf returns the nodes on which a user is recorded.
+func (p *loneNode) nodesOf(user string) []string {
 	p.t.Helper()
 	item, err := p.base.Load(context.Background(), p.key("u:"+p.pseudonym(user)))
 	if errors.Is(err, storage.ErrNotFound) {
@@ -98,12 +98,12 @@ func (p *lone) on(user string) []string {
 
 // A node that cleans up after a dead node with many users, while its handlers are slow, is
 // not considered dead itself.
-func TestPresence_LookingAfterManyUsers(t *testing.T) {
+func TestPresence_CleaningUpManyUsers(t *testing.T) {
 	t.Parallel()
-	alone(t, -1, 2900*time.Millisecond, func(p *lone) {
-		p.comes("ann")
+	onLoneNode(t, -1, 2900*time.Millisecond, func(p *loneNode) {
+		p.connect("ann")
 		time.Sleep(2 * time.Second)
-		was := p.on("ann")
+		was := p.nodesOf("ann")
 		ctx := context.Background()
 		err := p.base.AddMember(ctx, p.key("nodes"), "dead.1", 0)
 		for i := range 60 {
@@ -134,15 +134,15 @@ func TestPresence_LookingAfterManyUsers(t *testing.T) {
 		}
 		for i := range 60 {
 			user := fmt.Sprintf("u%d", i)
-			if got := p.tales(user); !slices.Equal(got, []string{user + " false"}) {
+			if got := p.callsFor(user); !slices.Equal(got, []string{user + " false"}) {
 				t.Errorf("got calls %q for %s, want one: offline", got, user)
 				break
 			}
 		}
-		if got := p.on("ann"); len(got) != 1 || !slices.Equal(got, was) {
+		if got := p.nodesOf("ann"); len(got) != 1 || !slices.Equal(got, was) {
 			t.Errorf("ann is on nodes %q, want %q", got, was)
 		}
-		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) {
+		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true"}) {
 			t.Errorf("got calls %q for ann, want one: online", got)
 		}
 	})
@@ -152,7 +152,7 @@ func TestPresence_LookingAfterManyUsers(t *testing.T) {
 // made and only its answer was lost.
 func TestPresence_AnswerLost(t *testing.T) {
 	t.Parallel()
-	alone(t, -1, 0, func(p *lone) {
+	onLoneNode(t, -1, 0, func(p *loneNode) {
 		record := p.key("u:" + p.pseudonym("ann"))
 		away := func(method string, meanwhile func()) {
 			lost := false
@@ -177,13 +177,13 @@ func TestPresence_AnswerLost(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}
 		var c *peer
-		away("CompareAndSwap", func() { c = p.comes("ann") })
-		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) || len(p.on("ann")) != 1 {
-			t.Fatalf("got calls %q and nodes %q, want ann online on one node", got, p.on("ann"))
+		away("CompareAndSwap", func() { c = p.connect("ann") })
+		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true"}) || len(p.nodesOf("ann")) != 1 {
+			t.Fatalf("got calls %q and nodes %q, want ann online on one node", got, p.nodesOf("ann"))
 		}
 		away("CompareAndDelete", func() { c.leave() })
-		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
-			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.on("ann"))
+		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.nodesOf("ann") != nil {
+			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.nodesOf("ann"))
 		}
 		// The same for a user of a dead node.
 		ctx := context.Background()
@@ -193,15 +193,15 @@ func TestPresence_AnswerLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		away("CompareAndDelete", func() { time.Sleep(30 * time.Second) })
-		if got := p.tales("ann"); len(got) != 3 || got[2] != "ann false" || p.on("ann") != nil {
-			t.Errorf("got calls %q and nodes %q, want ann offline again on no node", got, p.on("ann"))
+		if got := p.callsFor("ann"); len(got) != 3 || got[2] != "ann false" || p.nodesOf("ann") != nil {
+			t.Errorf("got calls %q and nodes %q, want ann offline again on no node", got, p.nodesOf("ann"))
 		}
 	})
 }
 
 // When two nodes clean up at the same moment, the node whose removal came second does not
 // call its handler.
-func TestPresence_ClearedByTwo(t *testing.T) {
+func TestPresence_CleanedUpByTwoNodes(t *testing.T) {
 	t.Parallel()
 	inOrder := func(record string, base indexed) faulty.Plan {
 		return func(c faulty.Call) faulty.Fault {
@@ -211,7 +211,7 @@ func TestPresence_ClearedByTwo(t *testing.T) {
 			return faulty.Fault{}
 		}
 	}
-	alone(t, -1, 0, func(p *lone) {
+	onLoneNode(t, -1, 0, func(p *loneNode) {
 		ctx, record := context.Background(), p.key("u:"+p.pseudonym("eve"))
 		if err := errors.Join(p.base.AddMember(ctx, p.key("nodes"), "dead.1", 0),
 			p.base.AddMember(ctx, p.key("of:dead.1"), p.pseudonym("eve"), 0),
@@ -220,20 +220,20 @@ func TestPresence_ClearedByTwo(t *testing.T) {
 		}
 		p.st.SetPlan(inOrder(record, p.base))
 		time.Sleep(time.Minute)
-		if got := p.tales("eve"); got != nil || p.on("eve") != nil {
-			t.Errorf("got calls %q and nodes %q, want neither", got, p.on("eve"))
+		if got := p.callsFor("eve"); got != nil || p.nodesOf("eve") != nil {
+			t.Errorf("got calls %q and nodes %q, want neither", got, p.nodesOf("eve"))
 		}
 	})
 }
 
 // A user who comes to a node while other nodes clean up after it, as it seemed dead, does
 // not stay online forever.
-func TestPresence_ClearedWhileAUserComes(t *testing.T) {
+func TestPresence_CleanedUpWhileAUserConnects(t *testing.T) {
 	t.Parallel()
-	alone(t, -1, 0, func(p *lone) {
-		p.comes("bob")
+	onLoneNode(t, -1, 0, func(p *loneNode) {
+		p.connect("bob")
 		synctest.Wait()
-		name := p.on("bob")[0]
+		name := p.nodesOf("bob")[0]
 		record := p.key("u:" + p.pseudonym("ann"))
 		var once sync.Once
 		p.st.SetPlan(func(c faulty.Call) faulty.Fault {
@@ -251,30 +251,30 @@ func TestPresence_ClearedWhileAUserComes(t *testing.T) {
 			}
 			return faulty.Fault{}
 		})
-		c := p.comes("ann")
+		c := p.connect("ann")
 		time.Sleep(time.Minute)
 		for _, user := range []string{"ann", "bob"} {
-			if got := p.on(user); len(got) != 1 || got[0] == name {
+			if got := p.nodesOf(user); len(got) != 1 || got[0] == name {
 				t.Errorf("%s is on nodes %q, want one other than %s", user, got, name)
 			}
 		}
-		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true"}) {
+		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true"}) {
 			t.Errorf("got calls %q for ann, want one: online", got)
 		}
 		c.leave()
 		time.Sleep(time.Minute)
-		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
-			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.on("ann"))
+		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.nodesOf("ann") != nil {
+			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.nodesOf("ann"))
 		}
 	})
 }
 
-// foreign is a Node.js server, which does not record presence.
-type foreign struct{}
+// nodeJSServer is a Node.js server, which does not record presence.
+type nodeJSServer struct{}
 
-func (foreign) ID() string               { return "foreignforeignforeign" }
-func (foreign) Deliver(*adapter.Message) {}
-func (foreign) Answer(context.Context, *adapter.Message) iter.Seq[*adapter.Reply] {
+func (nodeJSServer) ID() string               { return "foreignforeignforeign" }
+func (nodeJSServer) Deliver(*adapter.Message) {}
+func (nodeJSServer) Answer(context.Context, *adapter.Message) iter.Seq[*adapter.Reply] {
 	return func(func(*adapter.Reply) bool) {}
 }
 
@@ -282,17 +282,17 @@ func (foreign) Answer(context.Context, *adapter.Message) iter.Seq[*adapter.Reply
 // Node.js servers remain in the cluster.
 func TestPresence_ShutdownAmongForeignNodes(t *testing.T) {
 	t.Parallel()
-	alone(t, time.Hour, 0, func(p *lone) {
+	onLoneNode(t, time.Hour, 0, func(p *loneNode) {
 		node := p.hub.Join()
 		node.Open("/")
 		ctx, stop := context.WithCancel(context.Background())
 		defer stop()
-		go func() { _ = node.Run(ctx, foreign{}) }()
-		p.comes("ann").leave()
+		go func() { _ = node.Run(ctx, nodeJSServer{}) }()
+		p.connect("ann").leave()
 		synctest.Wait()
 		shutdown(t, p.io)
-		if got := p.tales("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.on("ann") != nil {
-			t.Errorf("got calls %q and nodes %q, want ann online, then offline on no node", got, p.on("ann"))
+		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.nodesOf("ann") != nil {
+			t.Errorf("got calls %q and nodes %q, want ann online, then offline on no node", got, p.nodesOf("ann"))
 		}
 	})
 }

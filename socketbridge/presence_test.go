@@ -15,17 +15,17 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// pair is two linked sites of one app with a shared storage, and the calls of their
+// sitePair is two linked sites of one app with a shared storage, and the calls of their
 // presence handlers.
-type pair struct {
+type sitePair struct {
 	t     *testing.T
 	sites []*site
-	told  events
+	calls events
 }
 
-func newPair(t *testing.T, url string, cfg socketbridge.Config) *pair {
+func newSitePair(t *testing.T, url string, cfg socketbridge.Config) *sitePair {
 	t.Helper()
-	p := &pair{t: t, told: make(events, 100)}
+	p := &sitePair{t: t, calls: make(events, 100)}
 	hub := adapter.NewMemory()
 	var shared storage.Storage
 	if url == "memory://" {
@@ -40,28 +40,28 @@ func newPair(t *testing.T, url string, cfg socketbridge.Config) *pair {
 			o.sessions.Storage = shared
 		}
 		s := newSite(t, o).users()
-		s.io.OnPresence(func(user string, online bool) { p.told.add("%s %v", user, online) })
+		s.io.OnPresence(func(user string, online bool) { p.calls.add("%s %v", user, online) })
 		s.serve()
 		p.sites = append(p.sites, s)
 	}
-	linked(t, p.sites[0].io, p.sites[1].io)
+	waitForLinks(t, p.sites[0].io, p.sites[1].io)
 	return p
 }
 
 // connect opens a socket of the agent's session on a site.
-func (p *pair) connect(n *nodetest.Node, a *agent, site int) *nodetest.Client {
+func (p *sitePair) connect(n *nodetest.Node, a *agent, site int) *nodetest.Client {
 	p.t.Helper()
 	return n.Connect(p.t, p.sites[site].url+"/", nodetest.Options{Cookie: a.cookie()})
 }
 
-func (p *pair) key(rest string) string { return p.sites[0].sessions.Prefix() + "p:" + rest }
+func (p *sitePair) key(rest string) string { return p.sites[0].sessions.Prefix() + "p:" + rest }
 
-func (p *pair) pseudonym(user string) string {
+func (p *sitePair) pseudonym(user string) string {
 	return p.sites[0].sessions.UserPseudonym(user, "presence")
 }
 
-// on returns the nodes on which a user is recorded.
-func (p *pair) on(user string) []string {
+// nodesOf returns the nodes on which a user is recorded.
+func (p *sitePair) nodesOf(user string) []string {
 	p.t.Helper()
 	item, err := p.sites[0].sessions.Storage().Load(p.t.Context(), p.key("u:"+p.pseudonym(user)))
 	if errors.Is(err, storage.ErrNotFound) {
@@ -74,16 +74,16 @@ func (p *pair) on(user string) []string {
 	return r.Nodes
 }
 
-func (p *pair) awaitOn(user string, count int) {
+func (p *sitePair) waitForNodes(user string, count int) {
 	p.t.Helper()
-	until(p.t, fmt.Sprintf("%s to be on %d nodes", user, count), func() bool { return len(p.on(user)) == count })
+	waitFor(p.t, fmt.Sprintf("%s to be on %d nodes", user, count), func() bool { return len(p.nodesOf(user)) == count })
 }
 
-// silent checks that there were no more calls.
-func (p *pair) silent() {
+// expectNoCalls checks that there were no more calls.
+func (p *sitePair) expectNoCalls() {
 	p.t.Helper()
 	select {
-	case line := <-p.told:
+	case line := <-p.calls:
 		p.t.Errorf("got another call %q, want none", line)
 	default:
 	}
@@ -94,8 +94,8 @@ func (p *pair) silent() {
 func TestD4_PresenceAcrossNodes(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1}})
+	onEachStorage(t, func(t *testing.T, url string) {
+		p := newSitePair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1}})
 		ann := p.sites[0].loggedIn("ann")
 		user := func(site int) bool {
 			online, err := p.sites[site].io.User("ann").OnlineAnywhere(t.Context())
@@ -108,28 +108,28 @@ func TestD4_PresenceAcrossNodes(t *testing.T) {
 			t.Error("ann is online before the first socket")
 		}
 		one := p.connect(n, ann, 0)
-		p.told.expect(t, "ann true")
+		p.calls.expect(t, "ann true")
 		two := p.connect(n, ann, 1)
-		p.awaitOn("ann", 2)
+		p.waitForNodes("ann", 2)
 		if !user(0) || !user(1) {
 			t.Errorf("ann online: got %v on node 0 and %v on node 1, want true", user(0), user(1))
 		}
 		one.Close()
-		p.awaitOn("ann", 1)
+		p.waitForNodes("ann", 1)
 		if !user(0) || p.sites[0].io.User("ann").Online() {
 			t.Error("on the node without sockets: want OnlineAnywhere true and Online false")
 		}
 		three := p.connect(n, ann, 0)
-		p.awaitOn("ann", 2)
-		p.silent()
+		p.waitForNodes("ann", 2)
+		p.expectNoCalls()
 		two.Close()
-		p.awaitOn("ann", 1)
+		p.waitForNodes("ann", 1)
 		three.Close()
-		p.told.expect(t, "ann false")
+		p.calls.expect(t, "ann false")
 		if user(0) || user(1) {
 			t.Error("ann is still online after the last socket, want offline")
 		}
-		p.silent()
+		p.expectNoCalls()
 	})
 }
 
@@ -137,8 +137,8 @@ func TestD4_PresenceAcrossNodes(t *testing.T) {
 func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{})
+	onEachStorage(t, func(t *testing.T, url string) {
+		p := newSitePair(t, url, socketbridge.Config{})
 		ann, bob := p.sites[0].loggedIn("ann"), p.sites[0].loggedIn("bob")
 		annThere, bobThere := p.connect(n, ann, 1), p.connect(n, bob, 1)
 		here := p.connect(n, ann, 0)
@@ -175,11 +175,11 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 func TestD4_NodeThatDied(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1, TTL: time.Second}})
+	onEachStorage(t, func(t *testing.T, url string) {
+		p := newSitePair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1, TTL: time.Second}})
 		ann := p.sites[0].loggedIn("ann")
 		p.connect(n, ann, 0)
-		p.told.expect(t, "ann true")
+		p.calls.expect(t, "ann true")
 		// The records of a node that crashed.
 		store := p.sites[0].sessions.Storage()
 		index := store.(storage.Index)
@@ -189,14 +189,14 @@ func TestD4_NodeThatDied(t *testing.T) {
 			err = errors.Join(err, index.AddMember(t.Context(), p.key("of:"+dead), p.pseudonym(user), 0))
 		}
 		err = errors.Join(err, index.AddMember(t.Context(), p.key("of:"+dead), "left behind", 0))
-		nodes := append([]string{dead}, p.on("ann")...)
+		nodes := append([]string{dead}, p.nodesOf("ann")...)
 		text, _ := json.Marshal(map[string]any{"user": "ann", "nodes": nodes})
 		err = errors.Join(err, store.Set(p.key("u:"+p.pseudonym("ann")), text, 0),
 			store.Set(p.key("u:"+p.pseudonym("eve")), []byte(`{"user":"eve","nodes":["dead.1"]}`), 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range p.told {
+		for line := range p.calls {
 			if line == "eve false" {
 				break
 			}
@@ -204,7 +204,7 @@ func TestD4_NodeThatDied(t *testing.T) {
 				t.Fatalf("got call %q, want only ann's and eve's", line)
 			}
 		}
-		until(t, "the dead node to be removed", func() bool {
+		waitFor(t, "the dead node to be removed", func() bool {
 			for node, err := range index.Members(t.Context(), p.key("nodes")) {
 				if err != nil || node == dead {
 					return false
@@ -212,13 +212,13 @@ func TestD4_NodeThatDied(t *testing.T) {
 			}
 			return true
 		})
-		until(t, "ann to be on a live node", func() bool { on := p.on("ann"); return len(on) == 1 && on[0] != dead })
-		if got := p.on("eve"); got != nil {
+		waitFor(t, "ann to be on a live node", func() bool { on := p.nodesOf("ann"); return len(on) == 1 && on[0] != dead })
+		if got := p.nodesOf("eve"); got != nil {
 			t.Errorf("eve is on nodes %q, want none", got)
 		}
 		for {
 			select {
-			case line := <-p.told:
+			case line := <-p.calls:
 				if strings.HasPrefix(line, "eve") {
 					t.Errorf("got another call %q, want none for eve", line)
 				}
@@ -234,20 +234,20 @@ func TestD4_NodeThatDied(t *testing.T) {
 func TestD4_NodeThatSeemedDead(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1, TTL: time.Second}})
+	onEachStorage(t, func(t *testing.T, url string) {
+		p := newSitePair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: -1, TTL: time.Second}})
 		ann := p.sites[0].loggedIn("ann")
 		p.connect(n, ann, 0)
-		p.told.expect(t, "ann true")
-		was := p.on("ann")[0]
+		p.calls.expect(t, "ann true")
+		was := p.nodesOf("ann")[0]
 		if err := p.sites[0].sessions.Storage().Delete(p.key("n:" + was)); err != nil {
 			t.Fatal(err)
 		}
-		until(t, "ann to be on the node's new name only", func() bool { on := p.on("ann"); return len(on) == 1 && on[0] != was })
+		waitFor(t, "ann to be on the node's new name only", func() bool { on := p.nodesOf("ann"); return len(on) == 1 && on[0] != was })
 		last := "ann true"
-		until(t, "ann to be reported online last", func() bool {
+		waitFor(t, "ann to be reported online last", func() bool {
 			select {
-			case last = <-p.told:
+			case last = <-p.calls:
 			default:
 			}
 			return last == "ann true"
@@ -260,18 +260,18 @@ func TestD4_NodeThatSeemedDead(t *testing.T) {
 func TestD4_ShutdownHandsOver(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		p := newPair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: 500 * time.Millisecond, TTL: 3 * time.Second}})
+	onEachStorage(t, func(t *testing.T, url string) {
+		p := newSitePair(t, url, socketbridge.Config{Presence: socketbridge.Presence{Grace: 500 * time.Millisecond, TTL: 3 * time.Second}})
 		ann, bob := p.sites[0].loggedIn("ann"), p.sites[0].loggedIn("bob")
 		p.connect(n, ann, 0)
-		p.told.expect(t, "ann true")
+		p.calls.expect(t, "ann true")
 		p.connect(n, bob, 0)
-		p.told.expect(t, "bob true")
+		p.calls.expect(t, "bob true")
 		p.connect(n, bob, 1)
-		p.awaitOn("bob", 2)
+		p.waitForNodes("bob", 2)
 		shutdown(t, p.sites[0].io)
-		p.told.expect(t, "ann false")
-		p.awaitOn("bob", 1)
-		p.silent()
+		p.calls.expect(t, "ann false")
+		p.waitForNodes("bob", 1)
+		p.expectNoCalls()
 	})
 }

@@ -27,8 +27,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// hubs create a cluster with a replay log. The returned function adds an adapter to it.
-var hubs = map[string]func(t *testing.T) func() adapter.Adapter{
+// replayLogs create a cluster with a replay log. The returned function adds an adapter to it.
+var replayLogs = map[string]func(t *testing.T) func() adapter.Adapter{
 	"memory": func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join },
 	"redis": func(t *testing.T) func() adapter.Adapter {
 		client := goredis.NewClient(&goredis.Options{Addr: redistest.Start(t).Addr(), MaxRetries: -1, DisableIdentity: true})
@@ -39,41 +39,41 @@ var hubs = map[string]func(t *testing.T) func() adapter.Adapter{
 	},
 }
 
-// onLogs runs a test with each kind of replay log.
-func onLogs(t *testing.T, test func(t *testing.T, join func() *tapped)) {
-	for name, hub := range hubs {
+// onEachLog runs a test with each kind of replay log.
+func onEachLog(t *testing.T, test func(t *testing.T, join func() *recordingLog)) {
+	for name, hub := range replayLogs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			join := hub(t)
-			test(t, func() *tapped { return &tapped{Log: join().(adapter.Log), kept: map[string]int{}} })
+			test(t, func() *recordingLog { return &recordingLog{Log: join().(adapter.Log), kept: map[string]int{}} })
 		})
 	}
 }
 
-// tapped is a replay log that counts the recovery states it keeps, that can be made to
+// recordingLog is a replay log that counts the recovery states it keeps, that can be made to
 // fail, and whose node can be held back.
-type tapped struct {
+type recordingLog struct {
 	adapter.Log
-	mu   sync.Mutex
-	err  error
-	kept map[string]int // number of kept states by private ID; "" is any
-	read func()         // called after Since has read
-	slow *slow          // set while the node is held back
+	mu      sync.Mutex
+	err     error
+	kept    map[string]int // number of kept states by private ID; "" is any
+	read    func()         // called after Since has read
+	backlog *backlog       // set while the node is held back
 }
 
-func (l *tapped) fail(err error) {
+func (l *recordingLog) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
 }
 
-func (l *tapped) failure() error {
+func (l *recordingLog) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-func (l *tapped) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
+func (l *recordingLog) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
 	err := l.Log.Keep(ctx, r, ttl)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,14 +82,14 @@ func (l *tapped) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Du
 	return err
 }
 
-func (l *tapped) Append(ctx context.Context, m *adapter.Message) error {
+func (l *recordingLog) Append(ctx context.Context, m *adapter.Message) error {
 	if err := l.failure(); err != nil {
 		return err
 	}
 	return l.Log.Append(ctx, m)
 }
 
-func (l *tapped) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
+func (l *recordingLog) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
 	if err := l.failure(); err != nil {
 		return 0, err
 	}
@@ -103,11 +103,11 @@ func (l *tapped) Since(ctx context.Context, namespace string, after uint64, yiel
 	return end, err
 }
 
-// await waits until the log keeps the recovery state of a socket, once for each disconnect.
+// waitForKept waits until the log keeps the recovery state of a socket, once for each disconnect.
 // The pid "" is any socket.
-func (l *tapped) await(t testing.TB, pid string) {
+func (l *recordingLog) waitForKept(t testing.TB, pid string) {
 	t.Helper()
-	until(t, "the recovery state to be kept", func() bool {
+	waitFor(t, "the recovery state to be kept", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.kept[pid] == 0 {
@@ -118,10 +118,10 @@ func (l *tapped) await(t testing.TB, pid string) {
 	})
 }
 
-// loggedNodes creates linked servers with recovery. Every socket joins the room "all".
-func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *tapped) ([]*socketbridge.Server, []*tapped) {
+// newRecoveryNodes creates linked servers with recovery. Every socket joins the room "all".
+func newRecoveryNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *recordingLog) ([]*socketbridge.Server, []*recordingLog) {
 	t.Helper()
-	nodes, logs := make([]*socketbridge.Server, count), make([]*tapped, count)
+	nodes, logs := make([]*socketbridge.Server, count), make([]*recordingLog, count)
 	orDefault := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v
@@ -140,7 +140,7 @@ func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *
 			return c.Next()
 		})
 	}
-	linked(t, nodes...)
+	waitForLinks(t, nodes...)
 	return nodes, logs
 }
 
@@ -148,11 +148,11 @@ func loggedNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *
 // three emit. Each client gets each event once, and all in the same order.
 func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 	t.Parallel()
-	onLogs(t, func(t *testing.T, join func() *tapped) {
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
 		const clients, each = 6, 150
 		engine := engineio.ConfigDefault
 		engine.Limits.MaxQueueMessages = 10 * each
-		nodes, logs := loggedNodes(t, 3, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 8 << 20}, Timeouts: socketbridge.Timeouts{Connect: time.Minute}, Engine: engine}, join)
+		nodes, logs := newRecoveryNodes(t, 3, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 8 << 20}, Timeouts: socketbridge.Timeouts{Connect: time.Minute}, Engine: engine}, join)
 		var ready, done sync.WaitGroup
 		ready.Add(clients)
 		orders := make([][]int, clients)
@@ -161,7 +161,7 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 			done.Go(func() { // waited for below
 				rnd := rand.New(rand.NewPCG(uint64(i), 2))
 				at := i % len(nodes)
-				p := back(t, nodes[at], "", "")
+				p := connectRecovering(t, nodes[at], "", "")
 				ready.Done()
 				for len(orders[i]) < len(nodes)*each {
 					for range rnd.IntN(40) {
@@ -173,11 +173,11 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 						p.offset = offset
 					}
 					p.leave() // messages in flight are lost
-					logs[at].await(t, p.pid)
+					logs[at].waitForKept(t, p.pid)
 					was := at
 					at = rnd.IntN(len(nodes))
 					old := p
-					if p = back(t, nodes[at], p.pid, p.offset); !p.recovered || p.sid != old.sid {
+					if p = connectRecovering(t, nodes[at], p.pid, p.offset); !p.recovered || p.sid != old.sid {
 						t.Errorf("client %d: not recovered after %d events", i, len(orders[i]))
 						return
 					}
@@ -220,18 +220,18 @@ func TestRecoveryNodes_ExactlyOnceInOrder(t *testing.T) {
 // its connection breaks before it has read what it missed.
 func TestRecoveryNodes_QuietClient(t *testing.T) {
 	t.Parallel()
-	onLogs(t, func(t *testing.T, join func() *tapped) {
-		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
-		quietClient(t, nodes, func(at int, pid string) { logs[at].await(t, pid) })
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
+		testQuietClient(t, nodes, func(at int, pid string) { logs[at].waitForKept(t, pid) })
 	})
 	t.Run("one node", func(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour}})
-		quietClient(t, []*socketbridge.Server{io, io}, func(int, string) {})
+		testQuietClient(t, []*socketbridge.Server{io, io}, func(int, string) {})
 	})
 }
 
-func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, pid string)) {
+func testQuietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, pid string)) {
 	to := func(room string, n int) {
 		t.Helper()
 		if err := nodes[0].To(room).Emit("n", n); err != nil {
@@ -241,14 +241,14 @@ func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, 
 	for _, start := range []string{"nothing", "something"} {
 		t.Run(start, func(t *testing.T) {
 			at := 0
-			p := back(t, nodes[at], "", "")
+			p := connectRecovering(t, nodes[at], "", "")
 			next := func() {
 				t.Helper()
 				p.leave()
 				await(at, p.pid)
 				at = 1 - at
 				old := p
-				if p = back(t, nodes[at], old.pid, old.offset); !p.recovered || p.sid != old.sid {
+				if p = connectRecovering(t, nodes[at], old.pid, old.offset); !p.recovered || p.sid != old.sid {
 					t.Fatal("the client was not recovered")
 				}
 			}
@@ -264,7 +264,7 @@ func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, 
 			await(at, p.pid)
 			to(p.sid, 2)
 			at = 1 - at
-			p = back(t, nodes[at], p.pid, p.offset) // and disconnects before it reads
+			p = connectRecovering(t, nodes[at], p.pid, p.offset) // and disconnects before it reads
 			next()
 			to("others", 0)
 			next()
@@ -286,10 +286,10 @@ func quietClient(t *testing.T, nodes []*socketbridge.Server, await func(at int, 
 // another namespace, twice, past the limits, or with an offset that is not its own.
 func TestRecoveryNodes_Refused(t *testing.T) {
 	t.Parallel()
-	onLogs(t, func(t *testing.T, join func() *tapped) {
-		nodes, logs := loggedNodes(t, 2, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 5000}}, join)
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{Recovery: socketbridge.Recovery{MaxBytesPerSession: 5000}}, join)
 		nodes[1].Of("/chat")
-		p, other := back(t, nodes[0], "", ""), back(t, nodes[0], "", "")
+		p, other := connectRecovering(t, nodes[0], "", ""), connectRecovering(t, nodes[0], "", "")
 		if err := nodes[0].Emit("n", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func TestRecoveryNodes_Refused(t *testing.T) {
 		_, other.offset = other.event()
 		for _, peer := range []*recoveryPeer{p, other} {
 			peer.leave()
-			logs[0].await(t, peer.pid)
+			logs[0].waitForKept(t, peer.pid)
 		}
 		foreign := dial(t, nodes[1])
 		foreign.send(`0/chat,{"pid":"` + p.pid + `","offset":"` + p.offset + `"}`)
@@ -309,21 +309,21 @@ func TestRecoveryNodes_Refused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if back(t, nodes[1], other.pid, other.offset).recovered {
+		if connectRecovering(t, nodes[1], other.pid, other.offset).recovered {
 			t.Error("a client that missed more than MaxBytesPerSession was recovered")
 		}
-		again := back(t, nodes[1], p.pid, p.offset)
+		again := connectRecovering(t, nodes[1], p.pid, p.offset)
 		if !again.recovered || again.sid != p.sid {
 			t.Fatal("the client was not recovered")
 		}
-		if back(t, nodes[0], p.pid, p.offset).recovered {
+		if connectRecovering(t, nodes[0], p.pid, p.offset).recovered {
 			t.Error("the state was recovered twice")
 		}
 		for _, offset := range []string{"x", "1-1", "m-999999", "99999999999999-0", strings.Repeat("9", 64)} {
-			q := back(t, nodes[0], "", "")
+			q := connectRecovering(t, nodes[0], "", "")
 			q.leave()
-			logs[0].await(t, q.pid)
-			if back(t, nodes[1], q.pid, offset).recovered {
+			logs[0].waitForKept(t, q.pid)
+			if connectRecovering(t, nodes[1], q.pid, offset).recovered {
 				t.Errorf("offset %q was accepted, want a new socket", offset)
 			}
 		}
@@ -334,9 +334,9 @@ func TestRecoveryNodes_Refused(t *testing.T) {
 // append may have succeeded. A client that reconnects gets a new socket, not an error.
 func TestRecoveryNodes_LogFails(t *testing.T) {
 	t.Parallel()
-	onLogs(t, func(t *testing.T, join func() *tapped) {
-		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
-		here, there := back(t, nodes[0], "", ""), back(t, nodes[1], "", "")
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
+		here, there := connectRecovering(t, nodes[0], "", ""), connectRecovering(t, nodes[1], "", "")
 		s := nodes[0].Of("/").Socket(here.sid)
 		for _, tt := range []struct {
 			err  error
@@ -371,9 +371,9 @@ func TestRecoveryNodes_LogFails(t *testing.T) {
 			}
 		}
 		here.leave()
-		logs[0].await(t, here.pid)
+		logs[0].waitForKept(t, here.pid)
 		logs[1].fail(adapter.ErrUnavailable)
-		if back(t, nodes[1], here.pid, here.offset).recovered {
+		if connectRecovering(t, nodes[1], here.pid, here.offset).recovered {
 			t.Error("the client was recovered although the missed events could not be read")
 		}
 	})
@@ -384,8 +384,8 @@ func TestRecoveryNodes_LogFails(t *testing.T) {
 // packet. Data are recovered with their types.
 func TestRecoveryNodes_SocketEmit(t *testing.T) {
 	t.Parallel()
-	onLogs(t, func(t *testing.T, join func() *tapped) {
-		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
 		for _, n := range nodes {
 			n.Use(func(c *socketbridge.Connect) error {
 				if err := c.Socket().Emit("n", 1); err != nil {
@@ -427,18 +427,18 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 				}
 			}
 		}
-		p := back(t, nodes[0], "", "")
+		p := connectRecovering(t, nodes[0], "", "")
 		numbers(p, 1, 2)
 		p.send(`20["work"]`)
 		numbers(p, 3)
 		p.expect(`30["done"]`)
 		s := nodes[0].Of("/").Socket(p.sid)
 		p.leave()
-		logs[0].await(t, p.pid)
+		logs[0].waitForKept(t, p.pid)
 		if err := s.Emit("n", 9); !errors.Is(err, socketbridge.ErrDisconnected) {
 			t.Errorf("Emit to a disconnected socket: got error %v, want ErrDisconnected", err)
 		}
-		p = back(t, nodes[1], p.pid, p.offset)
+		p = connectRecovering(t, nodes[1], p.pid, p.offset)
 		if !p.recovered {
 			t.Fatal("the client was not recovered")
 		}
@@ -447,7 +447,7 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 		p.send(`2["end"]`)
 		numbers(p, 4)
 		p.expect("1")
-		until(t, "the socket to leave", func() bool { return nodes[1].Of("/").Socket(p.sid) == nil })
+		waitFor(t, "the socket to leave", func() bool { return nodes[1].Of("/").Socket(p.sid) == nil })
 		if err := s.Emit("n", 10); !errors.Is(err, socketbridge.ErrDisconnected) {
 			t.Errorf("Emit after Disconnect: got error %v, want ErrDisconnected", err)
 		}
@@ -456,7 +456,7 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 
 // balancer forwards connections to one of several servers, chosen by to.
 type balancer struct {
-	*brittle
+	*cuttableListener
 	mu     sync.Mutex
 	target string
 	wg     sync.WaitGroup
@@ -468,15 +468,15 @@ func newBalancer(t *testing.T, target string) *balancer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &balancer{brittle: &brittle{Listener: ln, conns: map[net.Conn]bool{}}}
-	b.to(target)
+	b := &balancer{cuttableListener: &cuttableListener{Listener: ln, conns: map[net.Conn]bool{}}}
+	b.setTarget(target)
 	b.wg.Go(func() { // ends with the listener; the cleanup waits for it
 		for {
 			c, err := b.Accept()
 			if err != nil {
 				return
 			}
-			b.wg.Go(func() { b.pass(c) }) // ends with the connection; the cleanup waits for it
+			b.wg.Go(func() { b.forward(c) }) // ends with the connection; the cleanup waits for it
 		}
 	})
 	t.Cleanup(func() {
@@ -489,13 +489,13 @@ func newBalancer(t *testing.T, target string) *balancer {
 
 func (b *balancer) url() string { return "http://" + b.Addr().String() }
 
-func (b *balancer) to(url string) {
+func (b *balancer) setTarget(url string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.target = strings.TrimPrefix(url, "http://")
 }
 
-func (b *balancer) pass(in net.Conn) {
+func (b *balancer) forward(in net.Conn) {
 	defer func() { _ = in.Close() }()
 	b.mu.Lock()
 	target := b.target
@@ -531,14 +531,14 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onLogs(t, func(t *testing.T, join func() *tapped) {
+			onEachLog(t, func(t *testing.T, join func() *recordingLog) {
 				store := memory.New()
 				t.Cleanup(func() { _ = store.Close() })
 				var sites []*site
-				var logs []*tapped
+				var logs []*recordingLog
 				for range 2 {
 					l := join()
-					s := recoveringWith(t, options{
+					s := newRecoverySiteWith(t, options{
 						sessions: fibersession.Config{UserKey: "user", Storage: store},
 						bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Hour}, Adapter: l, Timeouts: socketbridge.Timeouts{Request: 30 * time.Second}},
 					})
@@ -563,14 +563,14 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 				}
 				b.cut()
 				c.MustNext(nodetest.Disconnected)
-				logs[0].await(t, "")
+				logs[0].waitForKept(t, "")
 				if tt.meanwhile != nil {
 					tt.meanwhile(a)
 				}
 				if err := errors.Join(sites[1].io.To("room").Emit("note", 2), sites[1].io.To("room").Emit("note", 3)); err != nil {
 					t.Fatal(err)
 				}
-				b.to(sites[1].url)
+				b.setTarget(sites[1].url)
 				if a.http.Jar == nil {
 					a = sites[0].loggedIn("ann")
 				}
@@ -590,8 +590,8 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 	}
 }
 
-// recoveringWith is recovering with other options.
-func recoveringWith(t *testing.T, o options) *site {
+// newRecoverySiteWith is recovering with other options.
+func newRecoverySiteWith(t *testing.T, o options) *site {
 	s := newSite(t, o).users()
 	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
 	s.app.Post("/destroy", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })

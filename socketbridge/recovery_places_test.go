@@ -9,26 +9,26 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// slow holds the messages of a node that is held back.
-type slow struct {
-	at   uint64 // its position
-	held []func()
+// backlog holds the messages of a node that is held back.
+type backlog struct {
+	position   uint64 // its position
+	deliveries []func()
 }
 
-// tappedNode is a node that delivers the messages of a tapped log.
-type tappedNode struct {
+// recordingNode is a node that delivers the messages of a tapped log.
+type recordingNode struct {
 	adapter.Node
-	log *tapped
+	log *recordingLog
 }
 
-func (l *tapped) Run(ctx context.Context, n adapter.Node) error {
-	return l.Log.Run(ctx, &tappedNode{n, l})
+func (l *recordingLog) Run(ctx context.Context, n adapter.Node) error {
+	return l.Log.Run(ctx, &recordingNode{n, l})
 }
 
-func (n *tappedNode) Deliver(m *adapter.Message) {
+func (n *recordingNode) Deliver(m *adapter.Message) {
 	n.log.mu.Lock()
-	if s := n.log.slow; s != nil {
-		s.held = append(s.held, func() { n.Node.Deliver(m) })
+	if s := n.log.backlog; s != nil {
+		s.deliveries = append(s.deliveries, func() { n.Node.Deliver(m) })
 		n.log.mu.Unlock()
 		return
 	}
@@ -36,28 +36,28 @@ func (n *tappedNode) Deliver(m *adapter.Message) {
 	n.Node.Deliver(m)
 }
 
-func (l *tapped) Position() uint64 {
+func (l *recordingLog) Position() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.slow != nil {
-		return l.slow.at
+	if l.backlog != nil {
+		return l.backlog.position
 	}
 	return l.Log.Position()
 }
 
 // hold holds back all messages to the node.
-func (l *tapped) hold() {
+func (l *recordingLog) hold() {
 	at := l.Log.Position()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slow = &slow{at: at}
+	l.backlog = &backlog{position: at}
 }
 
 // release delivers the held messages. No message may be in flight.
-func (l *tapped) release() {
+func (l *recordingLog) release() {
 	l.mu.Lock()
-	held := l.slow.held
-	l.slow = nil
+	held := l.backlog.deliveries
+	l.backlog = nil
 	l.mu.Unlock()
 	for _, deliver := range held {
 		deliver()
@@ -67,23 +67,23 @@ func (l *tapped) release() {
 // An event emitted while a client recovers, after the missed events were read, counts as
 // sent to it. If its connection breaks before the event arrives, the next recovery
 // delivers the event.
-func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
+func TestRecoveryNodes_SentDuringRecovery(t *testing.T) {
 	t.Parallel()
 	for name, missed := range map[string]int{"it missed nothing": 0, "it missed something": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onLogs(t, func(t *testing.T, join func() *tapped) {
-				nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+			onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+				nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
 				emit := func(n int) {
 					if err := nodes[1].To("all").Emit("n", n); err != nil {
 						t.Error(err)
 					}
 				}
-				p := back(t, nodes[0], "", "")
+				p := connectRecovering(t, nodes[0], "", "")
 				emit(0)
 				_, p.offset = p.event()
 				p.leave()
-				logs[0].await(t, p.pid)
+				logs[0].waitForKept(t, p.pid)
 				for n := range missed {
 					emit(1 + n)
 				}
@@ -95,7 +95,7 @@ func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 					}
 				}
 				logs[1].mu.Unlock()
-				p = back(t, nodes[1], p.pid, p.offset)
+				p = connectRecovering(t, nodes[1], p.pid, p.offset)
 				for n := range missed {
 					if got, offset := p.event(); got != 1+n {
 						t.Fatalf("got event %d, want %d", got, 1+n)
@@ -104,8 +104,8 @@ func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 					}
 				}
 				p.leave() // while the last event is in flight
-				logs[1].await(t, p.pid)
-				p = back(t, nodes[0], p.pid, p.offset)
+				logs[1].waitForKept(t, p.pid)
+				p = connectRecovering(t, nodes[0], p.pid, p.offset)
 				emit(2 + missed)
 				for _, want := range []int{1 + missed, 2 + missed} {
 					if got, _ := p.event(); got != want {
@@ -119,31 +119,31 @@ func TestRecoveryNodes_SentWhileItComesBack(t *testing.T) {
 
 // A client can recover on a node that has not yet received the events that the client
 // already got from another node.
-func TestRecoveryNodes_BackToANodeThatIsBehind(t *testing.T) {
+func TestRecoveryNodes_NodeThatIsBehind(t *testing.T) {
 	t.Parallel()
-	onLogs(t, func(t *testing.T, join func() *tapped) {
-		nodes, logs := loggedNodes(t, 2, socketbridge.Config{}, join)
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
 		emit := func(n int) {
 			t.Helper()
 			if err := nodes[0].To("all").Emit("n", n); err != nil {
 				t.Fatal(err)
 			}
 		}
-		p := back(t, nodes[0], "", "")
-		until(t, "both nodes to be at the same position", func() bool { return logs[1].Position() == logs[0].Position() })
+		p := connectRecovering(t, nodes[0], "", "")
+		waitFor(t, "both nodes to be at the same position", func() bool { return logs[1].Position() == logs[0].Position() })
 		logs[1].hold()
 		emit(1)
 		_, p.offset = p.event()
 		for _, at := range []int{0, 1} {
 			p.leave()
-			logs[at].await(t, p.pid)
-			if p = back(t, nodes[1-at], p.pid, p.offset); !p.recovered {
+			logs[at].waitForKept(t, p.pid)
+			if p = connectRecovering(t, nodes[1-at], p.pid, p.offset); !p.recovered {
 				t.Fatalf("the client was not recovered on node %d", 1-at)
 			}
 		}
 		p.leave()
-		logs[0].await(t, p.pid)
-		p = back(t, nodes[1], p.pid, p.offset)
+		logs[0].waitForKept(t, p.pid)
+		p = connectRecovering(t, nodes[1], p.pid, p.offset)
 		logs[1].release()
 		emit(2)
 		if got, _ := p.event(); got != 2 {

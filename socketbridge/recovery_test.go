@@ -19,14 +19,14 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// brittle is a listener whose connections can all be closed at once.
-type brittle struct {
+// cuttableListener is a listener whose connections can all be closed at once.
+type cuttableListener struct {
 	net.Listener
 	mu    sync.Mutex
 	conns map[net.Conn]bool
 }
 
-func (b *brittle) Accept() (net.Conn, error) {
+func (b *cuttableListener) Accept() (net.Conn, error) {
 	c, err := b.Listener.Accept()
 	if err == nil {
 		c = struct{ net.Conn }{c} // hides the TCP connection, whose descriptor the engine would take over otherwise
@@ -37,7 +37,7 @@ func (b *brittle) Accept() (net.Conn, error) {
 	return c, err
 }
 
-func (b *brittle) cut() {
+func (b *cuttableListener) cut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for c := range b.conns {
@@ -46,22 +46,22 @@ func (b *brittle) cut() {
 	clear(b.conns)
 }
 
-// serveBrittle is serve with connections that the test can close.
-func (s *site) serveBrittle() *brittle {
+// serveCuttable is serve with connections that the test can close.
+func (s *site) serveCuttable() *cuttableListener {
 	s.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	b := &brittle{Listener: ln, conns: map[net.Conn]bool{}}
+	b := &cuttableListener{Listener: ln, conns: map[net.Conn]bool{}}
 	s.url = "http://" + ln.Addr().String()
 	go func() { _ = s.app.Listener(b) }() // ShutdownWithContext, at the end of the test, waits for it
 	return b
 }
 
-// recovering returns a site with recovery, with events to join a room and report the state.
-func recovering(t *testing.T) *site {
-	return recoveringWith(t, options{
+// newRecoverySite returns a site with recovery, with events to join a room and report the state.
+func newRecoverySite(t *testing.T) *site {
+	return newRecoverySiteWith(t, options{
 		sessions: fibersession.Config{UserKey: "user"},
 		bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}},
 	})
@@ -77,7 +77,7 @@ func TestRecovery_RealClients(t *testing.T) {
 		for _, way := range []string{"websocket", "polling"} {
 			t.Run(version+" "+way, func(t *testing.T) {
 				t.Parallel()
-				s := recovering(t)
+				s := newRecoverySite(t)
 				var meanwhile sync.Once
 				var handled bool
 				s.io.OnConnection(func(socket *socketbridge.Socket) {
@@ -102,7 +102,7 @@ func TestRecovery_RealClients(t *testing.T) {
 						})
 					})
 				})
-				b := s.serveBrittle()
+				b := s.serveCuttable()
 				a := s.loggedIn("ann")
 				c := a.connect(n, "/", nodetest.Options{Version: version, Transports: []string{way}, Reconnect: true})
 				c.MustCall("join")
@@ -158,12 +158,12 @@ func TestRecovery_IsRefused(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := recovering(t)
+			s := newRecoverySite(t)
 			gone := make(chan struct{}, 1)
 			s.io.OnConnection(func(socket *socketbridge.Socket) {
 				socket.OnDisconnect(func(socketbridge.Reason) { gone <- struct{}{} })
 			})
-			b := s.serveBrittle()
+			b := s.serveCuttable()
 			a := s.loggedIn("ann")
 			c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 			c.MustCall("join")
@@ -204,8 +204,8 @@ type recoveryPeer struct {
 	recovered   bool
 }
 
-// back connects with a private ID and an offset, or as a new client if both are "".
-func back(t testing.TB, io *socketbridge.Server, pid, offset string) *recoveryPeer {
+// connectRecovering connects with a private ID and an offset, or as a new client if both are "".
+func connectRecovering(t testing.TB, io *socketbridge.Server, pid, offset string) *recoveryPeer {
 	t.Helper()
 	p := &recoveryPeer{peer: dial(t, io), offset: offset}
 	auth := "0"
@@ -261,7 +261,7 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 	for i := range clients {
 		done.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(i), 1))
-			p := back(t, io, "", "")
+			p := connectRecovering(t, io, "", "")
 			ready.Done()
 			for want := 1; want <= events; {
 				for range 1 + rnd.IntN(300) {
@@ -280,7 +280,7 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 					p.leave() // messages in flight are lost
 				}
 				old := p
-				if p = back(t, io, p.pid, p.offset); !p.recovered || p.sid != old.sid {
+				if p = connectRecovering(t, io, p.pid, p.offset); !p.recovered || p.sid != old.sid {
 					t.Errorf("client %d: not recovered at event %d", i, want)
 					return
 				}
@@ -307,7 +307,7 @@ func TestRecovery_ExactlyOnceInOrder(t *testing.T) {
 func TestRecovery_QuietClient(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxBytes: 10_000}})
-	quiet, once := back(t, io, "", ""), back(t, io, "", "")
+	quiet, once := connectRecovering(t, io, "", ""), connectRecovering(t, io, "", "")
 	if err := io.To(once.sid).Emit("n", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestRecovery_QuietClient(t *testing.T) {
 	flood()
 	for _, p := range []*recoveryPeer{quiet, once} {
 		p.leave()
-		again := back(t, io, p.pid, p.offset)
+		again := connectRecovering(t, io, p.pid, p.offset)
 		if !again.recovered || again.sid != p.sid {
 			t.Error("the client was not recovered")
 		}
@@ -334,7 +334,7 @@ func TestRecovery_QuietClient(t *testing.T) {
 		}
 		again.leave()
 		flood() // now an event may have been dropped
-		if late := back(t, io, again.pid, again.offset); late.recovered {
+		if late := connectRecovering(t, io, again.pid, again.offset); late.recovered {
 			t.Error("the client was recovered although events may have been dropped")
 		}
 	}
@@ -347,7 +347,7 @@ func TestRecovery_Limits(t *testing.T) {
 	t.Run("one session cannot use the space of others", func(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxBytes: 100_000, MaxBytesPerSession: 10_000}})
-		noisy, other := back(t, io, "", ""), back(t, io, "", "")
+		noisy, other := connectRecovering(t, io, "", ""), connectRecovering(t, io, "", "")
 		noisy.leave()
 		other.leave()
 		if err := io.To(other.sid).Emit("n", 1); err != nil {
@@ -358,12 +358,12 @@ func TestRecovery_Limits(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if p := back(t, io, other.pid, ""); !p.recovered {
+		if p := connectRecovering(t, io, other.pid, ""); !p.recovered {
 			t.Error("the other client was not recovered")
 		} else if got, _ := p.event(); got != 1 {
 			t.Errorf("got event %d, want 1", got)
 		}
-		if back(t, io, noisy.pid, "").recovered {
+		if connectRecovering(t, io, noisy.pid, "").recovered {
 			t.Error("the noisy client was recovered although its first events were dropped")
 		}
 	})
@@ -373,7 +373,7 @@ func TestRecovery_Limits(t *testing.T) {
 			io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxSockets: 2}})
 			var pids []string
 			for range 3 {
-				p := back(t, io, "", "")
+				p := connectRecovering(t, io, "", "")
 				p.leave()
 				pids = append(pids, p.pid)
 				synctest.Wait()
@@ -382,7 +382,7 @@ func TestRecovery_Limits(t *testing.T) {
 				t.Errorf("got %d recoverable sockets, want 2", n)
 			}
 			for i, want := range []bool{false, true, true} {
-				if got := back(t, io, pids[i], "").recovered; got != want {
+				if got := connectRecovering(t, io, pids[i], "").recovered; got != want {
 					t.Errorf("socket %d: recovered %v, want %v", i, got, want)
 				}
 			}
@@ -397,14 +397,14 @@ func TestRecovery_Limits(t *testing.T) {
 		t.Parallel()
 		io := newServer(t, socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}})
 		for _, offset := range []string{"x", "-", "-1", strings.Repeat("z", 64), strings.Repeat("z", 1000), "\x00"} {
-			p := back(t, io, "", "")
+			p := connectRecovering(t, io, "", "")
 			p.leave()
-			if back(t, io, p.pid, offset).recovered {
+			if connectRecovering(t, io, p.pid, offset).recovered {
 				t.Errorf("offset %q was accepted, want a new socket", offset)
 			}
 		}
 		for _, pid := range []string{"x", strings.Repeat("z", 64), strings.Repeat("z", 1000)} {
-			if back(t, io, pid, "").recovered {
+			if connectRecovering(t, io, pid, "").recovered {
 				t.Errorf("private ID %q was accepted, want a new socket", pid)
 			}
 		}
@@ -421,19 +421,19 @@ func TestRecovery_Window(t *testing.T) {
 			after time.Duration
 			want  bool
 		}{{59 * time.Second, true}, {time.Minute, false}} {
-			p := back(t, io, "", "")
+			p := connectRecovering(t, io, "", "")
 			p.leave()
 			synctest.Wait()
 			time.Sleep(tt.after)
-			again := back(t, io, p.pid, "")
+			again := connectRecovering(t, io, p.pid, "")
 			if again.recovered != tt.want {
 				t.Errorf("after %v: recovered %v, want %v", tt.after, again.recovered, tt.want)
 			}
 		}
-		p := back(t, io, "", "")
+		p := connectRecovering(t, io, "", "")
 		p.conn.Close(transport.ForcedClose)
 		synctest.Wait()
-		if back(t, io, p.pid, "").recovered {
+		if connectRecovering(t, io, p.pid, "").recovered {
 			t.Error("a socket that the server closed was recovered")
 		}
 	})
@@ -450,14 +450,14 @@ func TestRecovery_MiddlewaresRunAgain(t *testing.T) {
 		}
 		return c.Next()
 	})
-	p := back(t, io, "", "")
+	p := connectRecovering(t, io, "", "")
 	p.leave()
 	refuse = &socketbridge.ConnectError{Message: "not now"}
 	again := dial(t, io)
 	again.send(`0{"pid":"` + p.pid + `"}`)
 	again.expect(`4{"message":"not now"}`)
 	refuse = nil
-	if q := back(t, io, p.pid, ""); !q.recovered || q.sid != p.sid {
+	if q := connectRecovering(t, io, p.pid, ""); !q.recovered || q.sid != p.sid {
 		t.Error("the client was not recovered after the refusal")
 	}
 }
@@ -475,7 +475,7 @@ func TestRecovery_PutBack(t *testing.T) {
 			time.Sleep(slow)
 			return &socketbridge.ConnectError{Message: "no"}
 		})
-		p := back(t, io, "", "")
+		p := connectRecovering(t, io, "", "")
 		p.leave()
 		synctest.Wait()
 		slow = 2 * time.Minute

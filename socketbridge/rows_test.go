@@ -38,7 +38,7 @@ func TestA2_SessionFromTheHandshakeOn(t *testing.T) {
 		seen.add("%s %v %v", sock.Session().ID(), sock.Session().Get("count"), sock.Session().Fresh())
 	})
 	s.serve()
-	for name, o := range ways() {
+	for name, o := range clientOptions() {
 		t.Run(name, func(t *testing.T) {
 			a := s.agent()
 			a.post("/incr")
@@ -75,7 +75,7 @@ func TestA3_LoginHandlerSeenByNextRequest(t *testing.T) {
 		return nil
 	})
 	s.serve()
-	for name, o := range ways() {
+	for name, o := range clientOptions() {
 		t.Run(name, func(t *testing.T) {
 			a := s.agent()
 			a.get("/")
@@ -231,7 +231,7 @@ func TestB1_MiddlewareRunsForTheHandshake(t *testing.T) {
 		return p.Ack(p.Socket().Handshake().Locals["tenant"])
 	})
 	s.serve()
-	for name, o := range ways() {
+	for name, o := range clientOptions() {
 		t.Run(name, func(t *testing.T) {
 			before := requests.Load()
 			o.Header = map[string]string{"X-Tenant": "tenant of " + name}
@@ -321,7 +321,7 @@ func TestB3_HTTPHandlerEmitsToItsSession(t *testing.T) {
 func TestB5_ReloadChangeAndSaveByHand(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).counter()
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
 			sess := sock.Session() // kept for the socket's lifetime
@@ -394,7 +394,7 @@ func TestB6_PacketMiddlewareWithReload(t *testing.T) {
 func TestB7_NoStaleHandle(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: socketbridge.SessionManual}}).counter()
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
 			kept := sock.Session()
@@ -447,7 +447,7 @@ func TestB10_OfficialClientUnchanged(t *testing.T) {
 		return &socketbridge.ConnectError{Message: "not you", Data: map[string]int{"code": 7}}
 	})
 	s.serve()
-	for name, o := range ways() {
+	for name, o := range clientOptions() {
 		t.Run(name, func(t *testing.T) {
 			a := s.agent()
 			a.post("/incr")
@@ -502,7 +502,7 @@ func TestB10_OfficialClientUnchanged(t *testing.T) {
 func TestC2_PerMessageMode(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url}).counter().serve() // SessionPerPacket is the default
 		a := s.agent()
 		a.post("/incr")
@@ -517,7 +517,7 @@ func TestC2_PerMessageMode(t *testing.T) {
 func TestC6_StoreSwappedByOneValue(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) { // only the URL differs
+	onEachStorage(t, func(t *testing.T, url string) { // only the URL differs
 		s := newSite(t, options{storage: url}).counter().serve()
 		a := s.agent()
 		equal(t, "count over HTTP", a.post("/incr"), "1")

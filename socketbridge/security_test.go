@@ -90,7 +90,7 @@ func engineRequest(t *testing.T, s *site, method, transport, sid, cookie string)
 func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		s := newSite(t, options{storage: url})
 		s.app.Post("/role/:role", func(c *fiber.Ctx) error {
 			fibersession.FromContext(c).Set("role", strings.Clone(c.Params("role")))
@@ -141,7 +141,7 @@ func TestMaxConnsPerSession(t *testing.T) {
 	}
 	equal(t, "counts of the open connections", call(t, first, "count")+call(t, second, "count"), "11")
 	second.Close()
-	eventually(t, func() error {
+	waitForNil(t, func() error {
 		if st := s.io.Stats(); st.Connections != 3 {
 			return fmt.Errorf("got %d connections, want 3", st.Connections)
 		}

@@ -231,8 +231,8 @@ func equal(t testing.TB, what, got, want string) {
 	}
 }
 
-// ways returns options for each version of the official client on each transport.
-func ways() map[string]nodetest.Options {
+// clientOptions returns options for each version of the official client on each transport.
+func clientOptions() map[string]nodetest.Options {
 	all := map[string]nodetest.Options{}
 	for _, version := range []string{"4.8", "4.0"} {
 		for name, transports := range map[string][]string{
@@ -246,8 +246,8 @@ func ways() map[string]nodetest.Options {
 	return all
 }
 
-// stores runs a test with each storage that an app can configure by URL.
-func stores(t *testing.T, test func(t *testing.T, url string)) {
+// onEachStorage runs a test with each storage that an app can configure by URL.
+func onEachStorage(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("memory", func(t *testing.T) { t.Parallel(); test(t, "memory://") })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, redistest.Start(t).URL()) })
 }

@@ -17,8 +17,8 @@ import (
 
 func secret(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
 
-// at returns the same browser on another site. Cookies do not depend on the port.
-func (a *agent) at(s *site) *agent { return &agent{t: a.t, site: s, http: a.http} }
+// onSite returns the same browser on another site. Cookies do not depend on the port.
+func (a *agent) onSite(s *site) *agent { return &agent{t: a.t, site: s, http: a.http} }
 
 // A5: rotation of the cookie secrets under load. Nodes get new secrets one after the
 // other, in the documented order, while browsers and sockets use all of them. No user is
@@ -50,11 +50,11 @@ func TestA5_RotationLogsNobodyOut(t *testing.T) {
 			for i := range phases[1:] {
 				for range 5 {
 					for _, s := range phases[i : i+2] {
-						b := browsers[user].at(s)
+						b := browsers[user].onSite(s)
 						if got, _, err := b.try("GET", "/who"); got != user || err != nil {
 							t.Errorf("phase %d: user over HTTP: got %q and error %v, want %s", i+1, got, err, user)
 						}
-						if got, err := wireWho(ctx, s, b.cookie()); got != user || err != nil {
+						if got, err := userOverWebSocket(ctx, s, b.cookie()); got != user || err != nil {
 							t.Errorf("phase %d: user on a socket: got %q and error %v, want %s", i+1, got, err, user)
 						}
 					}
@@ -65,23 +65,23 @@ func TestA5_RotationLogsNobodyOut(t *testing.T) {
 	wg.Wait()
 	for _, user := range users {
 		equal(t, "user on the open socket", call(t, open[user], "whoami"), `"`+user+`"`)
-		equal(t, "user on a new socket", call(t, browsers[user].at(phases[3]).connect(n, "/", nodetest.Options{}), "whoami"), `"`+user+`"`)
+		equal(t, "user on a new socket", call(t, browsers[user].onSite(phases[3]).connect(n, "/", nodetest.Options{}), "whoami"), `"`+user+`"`)
 	}
 	if browsers["ann"].cookie() == before {
 		t.Error("the cookie was not replaced during the rotation")
 	}
 	late := phases[3].agent()
-	late.plant("session", strings.TrimPrefix(before, "session="))
+	late.setCookie("session", strings.TrimPrefix(before, "session="))
 	equal(t, "user with a cookie of the old secret", late.get("/who"), "")
 }
 
-// wireWho returns the user of a cookie, as a new WebSocket connection reports it.
-func wireWho(ctx context.Context, s *site, cookie string) (string, error) {
-	w, err := dialWire(ctx, s, cookie)
+// userOverWebSocket returns the user of a cookie, as a new WebSocket connection reports it.
+func userOverWebSocket(ctx context.Context, s *site, cookie string) (string, error) {
+	w, err := dialWebSocket(ctx, s, cookie)
 	if err != nil {
 		return "", err
 	}
-	defer w.leave(true)
+	defer w.close(true)
 	if err := w.write(ctx, `420["whoami"]`); err != nil {
 		return "", err
 	}
@@ -123,11 +123,11 @@ func TestA5_HandshakeReplacesTheCookie(t *testing.T) {
 	}
 }
 
-// stamped is a cookie format that another program uses.
-type stamped struct{}
+// prefixedCookie is a cookie format that another program uses.
+type prefixedCookie struct{}
 
-func (stamped) Value(_, id string) string { return "app7~" + id }
-func (stamped) ID(_, value string) (string, bool, bool) {
+func (prefixedCookie) Value(_, id string) string { return "app7~" + id }
+func (prefixedCookie) ID(_, value string) (string, bool, bool) {
 	id, ok := strings.CutPrefix(value, "app7~")
 	return id, false, ok
 }
@@ -136,15 +136,15 @@ func (stamped) ID(_, value string) (string, bool, bool) {
 func TestC7_CookieParser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := newSite(t, options{storage: url, sessions: fibersession.Config{UserKey: "user", KeyLookup: "cookie:sid", Cookie: fibersession.Cookie{Format: stamped{}}}}).users().serve()
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url, sessions: fibersession.Config{UserKey: "user", KeyLookup: "cookie:sid", Cookie: fibersession.Cookie{Format: prefixedCookie{}}}}).users().serve()
 		a := s.loggedIn("ann")
 		name, value, _ := strings.Cut(a.cookie(), "=")
 		id, ok := strings.CutPrefix(value, "app7~")
 		if name != "sid" || !ok {
 			t.Fatalf("the cookie is %s=%s, want sid=app7~<ID>", name, value)
 		}
-		for way, o := range ways() {
+		for way, o := range clientOptions() {
 			c := a.connect(n, "/", o)
 			equal(t, way, call(t, c, "whoami"), `"ann"`)
 			c.Close()
@@ -157,10 +157,10 @@ func TestC7_CookieParser(t *testing.T) {
 // C8: any function from the handshake request to an ID can find the session. Here a
 // header, the query and a table of API keys, all sent by the official client on every
 // transport.
-func TestC8_Cutter(t *testing.T) {
+func TestC8_CustomExtractor(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		var mu sync.Mutex
 		keys := map[string]string{}
 		byKey := fibersession.FromCustom(func(c *fiber.Ctx) (string, error) {
@@ -204,7 +204,7 @@ func TestC8_Cutter(t *testing.T) {
 			"cookie": {Cookie: "sid=" + ann},
 			"custom": {Header: map[string]string{"Authorization": "Bearer k1"}},
 		} {
-			for way, with := range ways() {
+			for way, with := range clientOptions() {
 				with.Header, with.Query, with.Cookie = o.Header, o.Query, o.Cookie
 				c := n.Connect(t, s.url, with)
 				equal(t, name+" by "+way, call(t, c, "whoami"), `"ann"`)
@@ -213,14 +213,14 @@ func TestC8_Cutter(t *testing.T) {
 		}
 		none := n.Connect(t, s.url, nodetest.Options{Header: map[string]string{"Authorization": "Bearer k2"}})
 		equal(t, "user with an unknown key", call(t, none, "whoami"), `""`)
-		equal(t, "code for an unknown key in a namespace that requires a session", refusedWith(t, n.Dial(t, s.url+"/members", nodetest.Options{Header: map[string]string{"Authorization": "Bearer k2"}})), "session_missing")
+		equal(t, "code for an unknown key in a namespace that requires a session", waitForRefusal(t, n.Dial(t, s.url+"/members", nodetest.Options{Header: map[string]string{"Authorization": "Bearer k2"}})), "session_missing")
 		n.Dial(t, s.url, nodetest.Options{Header: map[string]string{"Authorization": "Bearer broken"}}).MustNext(nodetest.ConnectError)
 		equal(t, "user on the other socket", call(t, none, "whoami"), `""`)
 	})
 }
 
-// refusedWith waits for a connect_error and returns the code in its data.
-func refusedWith(t testing.TB, c *nodetest.Client) string {
+// waitForRefusal waits for a connect_error and returns the code in its data.
+func waitForRefusal(t testing.TB, c *nodetest.Client) string {
 	t.Helper()
 	var refusal struct {
 		Message string

@@ -64,9 +64,9 @@ func (a *agent) ticket(origin string) string {
 
 func withTicket(ticket any) map[string]any { return map[string]any{"ticket": ticket} }
 
-// members returns a site with users whose namespace "/members" requires a session. Pages
+// newMembersSite returns a site with users whose namespace "/members" requires a session. Pages
 // of appOrigin may connect.
-func members(t testing.TB, o options) *site {
+func newMembersSite(t testing.TB, o options) *site {
 	t.Helper()
 	o.sessions.UserKey = "user"
 	o.bridge.Engine = engineio.ConfigDefault
@@ -81,13 +81,13 @@ func members(t testing.TB, o options) *site {
 
 // C9: a ticket brings the session where no cookie is sent, with both official clients and
 // on every transport. The socket then belongs to the session like any other.
-func TestC9_TicketInPlaceOfACookie(t *testing.T) {
+func TestC9_TicketInsteadOfACookie(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := members(t, options{storage: url}).serve()
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newMembersSite(t, options{storage: url}).serve()
 		a := s.loggedIn("ann")
-		for way, o := range ways() {
+		for way, o := range clientOptions() {
 			for _, origin := range []string{"", appOrigin} {
 				o.Auth, o.Header = withTicket(a.ticket(origin)), nil
 				if origin != "" {
@@ -96,7 +96,7 @@ func TestC9_TicketInPlaceOfACookie(t *testing.T) {
 				c := n.Connect(t, s.url+"/members", o)
 				equal(t, way+", user", call(t, c, "whoami"), `"ann"`)
 				again := n.Dial(t, s.url+"/members", o)
-				equal(t, way+", code for a used ticket", refusedWith(t, again), "ticket_invalid")
+				equal(t, way+", code for a used ticket", waitForRefusal(t, again), "ticket_invalid")
 				again.SetAuth(withTicket(a.ticket(origin)))
 				again.Reconnect()
 				equal(t, way+", user with a new ticket", call(t, again, "whoami"), `"ann"`)
@@ -116,10 +116,10 @@ func TestC9_TicketInPlaceOfACookie(t *testing.T) {
 		a.post("/login/bob")
 		equal(t, "user after login", call(t, c, "whoami"), `"bob"`)
 		a.post("/end-all/bob")
-		loggedOut(t, "sockets with a ticket", c, with)
+		waitForLogout(t, "sockets with a ticket", c, with)
 		equal(t, "user of the socket without a ticket", call(t, without, "whoami"), `""`)
 		without.Close()
-		happens(t, "all connections, sessions and handles to be released", func() bool {
+		waitFor(t, "all connections, sessions and handles to be released", func() bool {
 			st, sessions := s.io.Stats(), s.sessions.Stats()
 			return st.Connections == 0 && st.Sessions == 0 && sessions.Handles == 0
 		})
@@ -129,7 +129,7 @@ func TestC9_TicketInPlaceOfACookie(t *testing.T) {
 // The HTTP handlers for tickets and cookies refuse requests of other pages and sessions.
 func TestTicketHandler(t *testing.T) {
 	t.Parallel()
-	s := members(t, options{}).serve()
+	s := newMembersSite(t, options{}).serve()
 	a, visitor := s.loggedIn("ann"), s.agent()
 	tests := []struct {
 		name         string
@@ -149,7 +149,7 @@ func TestTicketHandler(t *testing.T) {
 		{"HEAD", a, "HEAD", "ticket", nil, 405, ""},
 		{"preflight", a, "OPTIONS", "ticket", []string{"Origin", appOrigin, "Access-Control-Request-Method", "POST"}, 204, ""},
 		{"a visitor", visitor, "POST", "ticket", nil, 401, `"code":"session_missing"`},
-		{"an ID never issued", s.with("session", strings.Repeat("A", 43)), "POST", "ticket", nil, 401, `"code":"session_missing"`},
+		{"an ID never issued", s.agentWith("session", strings.Repeat("A", 43)), "POST", "ticket", nil, 401, `"code":"session_missing"`},
 		{"a cookie's fetch by GET", a, "GET", "cookie/x", nil, 405, ""},
 		{"no cookie ticket", a, "POST", "cookie/", nil, 403, `"code":"ticket_invalid"`},
 		{"a long one", a, "POST", "cookie/" + strings.Repeat("A", 2000), nil, 403, `"code":"ticket_invalid"`},
@@ -173,10 +173,10 @@ func TestTicketHandler(t *testing.T) {
 	equal(t, "user after all requests", a.get("/who"), "ann")
 }
 
-// with returns an agent with the given cookie.
-func (s *site) with(name, value string) *agent {
+// agentWith returns an agent with the given cookie.
+func (s *site) agentWith(name, value string) *agent {
 	a := s.agent()
-	a.plant(name, value)
+	a.setCookie(name, value)
 	return a
 }
 
@@ -189,8 +189,8 @@ func TestBadInput_Identity(t *testing.T) {
 	t.Cleanup(func() { _ = flaky.Close() })
 	var log testlog.Log
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := members(t, options{log: logger, sessions: fibersession.Config{Storage: flaky, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}}}).serve()
-	hasty := members(t, options{sessions: fibersession.Config{Storage: flaky, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, Timeouts: fibersession.Timeouts{Ticket: time.Millisecond}}}).serve()
+	s := newMembersSite(t, options{log: logger, sessions: fibersession.Config{Storage: flaky, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}}}).serve()
+	hasty := newMembersSite(t, options{sessions: fibersession.Config{Storage: flaky, Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, Timeouts: fibersession.Timeouts{Ticket: time.Millisecond}}}).serve()
 	a, bob := s.loggedIn("ann"), s.loggedIn("bob")
 	bystanders := []*nodetest.Client{
 		bob.connect(n, "/members", nodetest.Options{Transports: []string{"polling"}}),
@@ -207,7 +207,7 @@ func TestBadInput_Identity(t *testing.T) {
 	moved := s.loggedIn("fay")
 	ofMoved := moved.ticket("")
 	moved.post("/login/fay")
-	late := a.at(hasty).ticket("")
+	late := a.onSite(hasty).ticket("")
 	cookie := func(v string) nodetest.Options { return nodetest.Options{Cookie: "session=" + v} }
 	ticket := func(v any) nodetest.Options { return nodetest.Options{Auth: withTicket(v), Cookie: "session=" + value} }
 	foreign := ticket(a.ticket(""))
@@ -217,7 +217,7 @@ func TestBadInput_Identity(t *testing.T) {
 		code string
 	}{
 		"a forged signature":        {cookie(id + "." + strings.Repeat("A", 43)), "session_missing"},
-		"one wrong bit":             {cookie(id + "." + flip(sig)), "session_missing"},
+		"one wrong bit":             {cookie(id + "." + flipBit(sig)), "session_missing"},
 		"no signature":              {cookie(id), "session_missing"},
 		"an ID never issued":        {cookie(strings.Repeat("A", 43) + "." + sig), "session_missing"},
 		"two cookies":               {nodetest.Options{Cookie: "session=" + value + "; session=x"}, "session_missing"},
@@ -244,7 +244,7 @@ func TestBadInput_Identity(t *testing.T) {
 			for _, transport := range []string{"polling", "websocket"} {
 				o := tt.o
 				o.Transports = []string{transport}
-				equal(t, transport, refusedWith(t, n.Dial(t, s.url+"/members", o)), tt.code)
+				equal(t, transport, waitForRefusal(t, n.Dial(t, s.url+"/members", o)), tt.code)
 				if len(tt.o.Header) > 0 {
 					break // the ticket can be used once
 				}
@@ -256,7 +256,7 @@ func TestBadInput_Identity(t *testing.T) {
 		for _, transport := range []string{"polling", "websocket"} {
 			o.Transports = []string{transport}
 			c := n.Dial(t, s.url+"/members", o)
-			happens(t, "the connection to be closed", func() bool { return !c.State().Connected && s.io.Stats().Connections == len(bystanders) })
+			waitFor(t, "the connection to be closed", func() bool { return !c.State().Connected && s.io.Stats().Connections == len(bystanders) })
 		}
 	})
 	t.Run("the store fails", func(t *testing.T) {
@@ -267,7 +267,7 @@ func TestBadInput_Identity(t *testing.T) {
 			}
 			return faulty.Fault{}
 		})
-		equal(t, "code for a ticket", refusedWith(t, n.Dial(t, s.url+"/members", ticket(good))), "session_unavailable")
+		equal(t, "code for a ticket", waitForRefusal(t, n.Dial(t, s.url+"/members", ticket(good))), "session_unavailable")
 		res, body := a.ask("POST", "/socket.io/ticket")
 		if res.StatusCode != 503 || !strings.Contains(body, "session_unavailable") {
 			t.Errorf("fetching a ticket: got status %d and body %s, want 503 and session_unavailable", res.StatusCode, body)
@@ -294,11 +294,11 @@ func TestBadInput_Identity(t *testing.T) {
 	}
 }
 
-func flip(s string) string { return string(s[0]^1) + s[1:] }
+func flipBit(s string) string { return string(s[0]^1) + s[1:] }
 
-// webSite is members for a browser that knows the site as two origins, 127.0.0.1 and
+// newTwoOriginSite is members for a browser that knows the site as two origins, 127.0.0.1 and
 // localhost. Pages of the first may connect to the second, to which no cookie is sent.
-func webSite(t *testing.T) (s *site, other string) {
+func newTwoOriginSite(t *testing.T) (s *site, other string) {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join(nodetest.Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js"))
 	if err != nil {
@@ -336,7 +336,7 @@ func webSite(t *testing.T) (s *site, other string) {
 func TestC9_FromASecondOriginInTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	s, other := webSite(t)
+	s, other := newTwoOriginSite(t)
 	browser := n.Browser(t)
 	page := browser.Open(s.url + "/")
 	page.Eval(`await fetch("/login/ann", { method: "POST" });`, nil, nil)
@@ -404,7 +404,7 @@ func TestN5_CookieThroughAOneTimeURL(t *testing.T) {
 	for _, client := range []string{"own", "official"} {
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()
-			s, _ := webSite(t)
+			s, _ := newTwoOriginSite(t)
 			browser := n.Browser(t)
 			page := browser.NewContext(nil).Open(s.url + "/")
 			var got struct {
@@ -444,8 +444,8 @@ func TestN5_CookieThroughAOneTimeURL(t *testing.T) {
 func TestN5_CookieURLForNobodyElse(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
-		s := members(t, options{storage: url})
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newMembersSite(t, options{storage: url})
 		s.io.On("login", func(p *socketbridge.Packet) error {
 			if err := p.Session().Login(p.Context(), "ann"); err != nil {
 				return err
@@ -474,7 +474,7 @@ func TestN5_CookieURLForNobodyElse(t *testing.T) {
 			t.Errorf("from another page: got status %d, want 403 and the old cookie", status)
 		}
 		equal(t, "user of the other agent", eve.get("/who"), "eve")
-		equal(t, "user with the old cookie", s.with("session", old).get("/who"), "")
+		equal(t, "user with the old cookie", s.agentWith("session", old).get("/who"), "")
 		if status, body := fetch(a, s.url); status != 204 || a.sessionID() == old {
 			t.Errorf("the browser itself: got status %d and body %s, want 204 and a new cookie", status, body)
 		}

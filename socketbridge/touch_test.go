@@ -39,18 +39,18 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			sessions := fibersession.Config{Expiration: idle, Timeouts: fibersession.Timeouts{Absolute: absolute, TouchInterval: interval}}
-			inTimeOn(t, sessions, tt.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
+			withFakeClockAndStorage(t, sessions, tt.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
 				begin := time.Now()
 				ended := make(chan time.Duration, sockets)
 				io.On("talk", func(p *socketbridge.Packet) error { return nil })
 				io.OnConnection(func(s *socketbridge.Socket) {
 					s.OnDisconnect(func(socketbridge.Reason) { ended <- time.Since(begin) })
 				})
-				h := lift(t, store, map[string]any{"n": 1})
+				h := newStoredSession(t, store, map[string]any{"n": 1})
 				var peers []*peer
 				for i := range sockets {
 					if i > 0 {
-						h = again(t, store, h)
+						h = otherHandle(t, store, h)
 					}
 					peers = append(peers, joinAs(t, io, "/", h))
 				}
@@ -102,10 +102,10 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 func TestN4_OfficialClient(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		for _, off := range []bool{false, true} {
 			t.Run(fmt.Sprintf("switched off %v", off), func(t *testing.T) {
-				s := newSite(t, options{storage: url, sessions: fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: 1}}, bridge: socketbridge.Config{DisableTouch: off}}).life()
+				s := newSite(t, options{storage: url, sessions: fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: 1}}, bridge: socketbridge.Config{DisableTouch: off}}).sessionRoutes()
 				s.io.On("deadline", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Deadline().UnixNano()) })
 				s.serve()
 				c := s.member().connect(n, "/", nodetest.Options{})
@@ -131,9 +131,9 @@ func TestN4_OfficialClient(t *testing.T) {
 func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 	t.Parallel()
 	const sockets = 2000
-	inTimeOn(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
-		h := lift(t, store, map[string]any{"n": 1})
-		root := again(t, store, h)
+	withFakeClockAndStorage(t, fibersession.Config{Expiration: time.Hour, Tracking: fibersession.Tracking{Recheck: -1}}, socketbridge.Config{}, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage) {
+		h := newStoredSession(t, store, map[string]any{"n": 1})
+		root := otherHandle(t, store, h)
 		defer root.Release()
 		begin := time.Now()
 		var ended, late atomic.Int32
@@ -146,7 +146,7 @@ func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 		})
 		for i := range sockets {
 			if i > 0 {
-				h = again(t, store, root)
+				h = otherHandle(t, store, root)
 			}
 			joinAs(t, io, "/", h)
 		}

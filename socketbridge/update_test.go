@@ -18,7 +18,7 @@ import (
 func TestN1_NoLostUpdate(t *testing.T) {
 	t.Parallel()
 	const writers, steps = 64, 200
-	stores(t, func(t *testing.T, url string) {
+	onEachStorage(t, func(t *testing.T, url string) {
 		n := nodetest.Start(t)
 		s := newSite(t, options{storage: url})
 		add := func(tx *fibersession.Tx) error {
