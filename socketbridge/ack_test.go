@@ -4,24 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
-)
+	"github.com/gofiber/fiber/v2"
 
-// onlySocket returns the server's only socket.
-func onlySocket(t testing.TB, io *socketbridge.Server) *socketbridge.Socket {
-	t.Helper()
-	all := io.Sockets()
-	if len(all) != 1 {
-		t.Fatalf("got %d sockets, want 1", len(all))
-	}
-	return all[0]
-}
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+)
 
 func TestAckToClient(t *testing.T) {
 	t.Parallel()
@@ -182,184 +175,74 @@ func TestEmitWithAck(t *testing.T) {
 	})
 }
 
-func TestBroadcast(t *testing.T) {
+// TestErrorsAreAnswered checks that a client that asked for an acknowledgement gets one,
+// whatever the handler returns, without the text of internal errors. An error of a
+// middleware of Socket.Use is answered only if it is an EventError (B6).
+func TestErrorsAreAnswered(t *testing.T) {
 	t.Parallel()
-	io := newServer(t, socketbridge.Config{})
-	io.OnConnection(func(s *socketbridge.Socket) {
-		s.On("rooms", func(p *socketbridge.Packet) error {
-			var rooms []string
-			if err := p.Bind(&rooms); err != nil {
-				return err
-			}
-			if err := s.Join(rooms...); err != nil {
-				return err
-			}
-			return p.Ack(s.Rooms()[1:])
-		})
-		s.On("shout", func(p *socketbridge.Packet) error { return s.Broadcast().Emit("m", "shout") })
-		s.On("near", func(p *socketbridge.Packet) error { return s.To("r1").Emit("m", "near") })
-		s.On("not", func(p *socketbridge.Packet) error { return s.Except("r1").Emit("m", "not") })
-	})
-	names := []string{"none", "r1", "r2", "r1 and r2"}
-	in := []string{`[]`, `["r1"]`, `["r2"]`, `["r1","r2"]`}
-	peers := make([]*peer, len(names))
-	for i := range peers {
-		peers[i] = join(t, io, "/")
-		peers[i].send(`20["rooms",` + in[i] + `]`)
-		peers[i].expect(`30[` + in[i] + `]`)
-	}
-	id := peers[0].sid
-	for i, tt := range []struct {
-		name string
-		do   func(m string) error
-		want []int
+	const internal = `[{"error":{"code":"internal_error","message":"internal error"}}]`
+	mine := &socketbridge.EventError{Code: "mine", Message: "no"}
+	for name, tt := range map[string]struct {
+		handler  socketbridge.Handler
+		want     string
+		answered bool // also if a middleware returns it
 	}{
-		{"all", func(m string) error { return io.Emit("m", m) }, []int{0, 1, 2, 3}},
-		{"to one room", func(m string) error { return io.To("r1").Emit("m", m) }, []int{1, 3}},
-		{"to two rooms, once each", func(m string) error { return io.To("r1").To("r2").Emit("m", m) }, []int{1, 2, 3}},
-		{"in is to", func(m string) error { return io.In("r1", "r2").Emit("m", m) }, []int{1, 2, 3}},
-		{"except", func(m string) error { return io.Except("r1").Emit("m", m) }, []int{0, 2}},
-		{"to and except", func(m string) error { return io.To("r1").Except("r2").Emit("m", m) }, []int{1}},
-		{"to a socket by its ID", func(m string) error { return io.To(id).Emit("m", m) }, []int{0}},
-		{"to an empty room", func(m string) error { return io.To("empty").Emit("m", m) }, nil},
-		{"another namespace", func(m string) error { return io.Of("/x").Emit("m", m) }, nil},
-		{"volatile", func(m string) error { return io.Of("/").Broadcast().Volatile().Emit("m", m) }, []int{0, 1, 2, 3}},
+		"any error":                {func(*socketbridge.Packet) error { return errors.New("secret") }, internal, false},
+		"an error of Fiber":        {func(*socketbridge.Packet) error { return fiber.ErrTeapot }, internal, false},
+		"an EventError":            {func(*socketbridge.Packet) error { return mine }, `[{"error":{"code":"mine","message":"no"}}]`, true},
+		"a wrapped EventError":     {func(*socketbridge.Packet) error { return fmt.Errorf("secret: %w", mine) }, `[{"error":{"code":"mine","message":"no"}}]`, true},
+		"an error after an answer": {func(p *socketbridge.Packet) error { return errors.Join(p.Ack("answered"), errors.New("secret")) }, `["answered"]`, true},
+		"data that cannot be encoded": {func(*socketbridge.Packet) error {
+			return &socketbridge.EventError{Code: "mine", Data: func() {}}
+		}, internal, true},
 	} {
-		m := fmt.Sprint("message ", i)
-		if err := tt.do(m); err != nil {
-			t.Fatal(err)
+		for place, add := range map[string]func(*socketbridge.Socket){
+			"handler": func(s *socketbridge.Socket) { s.On("e", tt.handler) },
+			"middleware": func(s *socketbridge.Socket) {
+				s.Use(func(p *socketbridge.Packet) error {
+					if p.Event() == "e" {
+						return tt.handler(p)
+					}
+					return p.Next()
+				})
+			},
+		} {
+			t.Run(name+", "+place, func(t *testing.T) {
+				t.Parallel()
+				io := newServer(t, socketbridge.Config{})
+				io.OnConnection(add)
+				io.On("after", func(p *socketbridge.Packet) error { return p.Ack("alive") })
+				c := join(t, io, "/")
+				c.send(`2["e"]`) // without an acknowledgement
+				c.send(`21["e"]`)
+				if place == "handler" || tt.answered {
+					c.expect(`31` + tt.want)
+				}
+				c.send(`22["after"]`)
+				c.expect(`32["alive"]`)
+			})
 		}
-		for _, w := range tt.want {
-			if got := peers[w].next(); got != `2["m","`+m+`"]` {
-				t.Errorf("%s: peer %q got %s, want %s", tt.name, names[w], got, m)
-			}
-		}
-	}
-	peers[1].send(`2["shout"]`)
-	for _, i := range []int{0, 2, 3} {
-		peers[i].expect(`2["m","shout"]`)
-	}
-	peers[1].send(`2["near"]`)
-	peers[3].expect(`2["m","near"]`)
-	peers[2].send(`2["not"]`)
-	peers[0].expect(`2["m","not"]`)
-	// A peer that got too much would receive it before this.
-	_ = io.Emit("end")
-	for _, p := range peers {
-		p.expect(`2["end"]`)
-	}
-
-	io.To("r1").Sockets()[0].Leave("r1")
-	if n := len(io.To("r1").Sockets()); n != 1 {
-		t.Errorf("got %d sockets in r1, want 1", n)
-	}
-	if err := io.To("r2").Join("r3"); err != nil {
-		t.Error(err)
-	}
-	if n := len(io.To("r3").Sockets()); n != 2 {
-		t.Errorf("got %d sockets in r3, want 2", n)
-	}
-	io.To("r3").Leave("r3")
-	if n := len(io.To("r3").Sockets()); n != 0 {
-		t.Errorf("got %d sockets in r3, want 0", n)
-	}
-	io.To("r2").Disconnect(false)
-	peers[2].expect("1")
-	peers[3].expect("1")
-	io.To(id).Disconnect(true)
-	if reason := peers[0].waitForClose(); reason != transport.ForcedClose {
-		t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
 	}
 }
 
-// A broadcast to an empty list of rooms reaches no socket.
-func TestBroadcast_ToNoRoom(t *testing.T) {
+// TestErrorsAreAnswered_AfterDisconnect checks that an answer to a disconnected client
+// is not logged as an error.
+func TestErrorsAreAnswered_AfterDisconnect(t *testing.T) {
 	t.Parallel()
-	io := newServer(t, socketbridge.Config{})
-	p := join(t, io, "/")
-	var friends []string
-	for _, b := range []socketbridge.Broadcast{io.To(friends...), io.In(friends...), onlySocket(t, io).To(friends...), io.Except("x").To(friends...)} {
-		if err := b.Emit("none"); err != nil || len(b.Sockets()) != 0 {
-			t.Errorf("got error %v and %d sockets, want none", err, len(b.Sockets()))
-		}
-	}
-	if err := errors.Join(io.To(friends...).To(p.sid).Emit("one"), io.Except(friends...).Emit("all")); err != nil {
-		t.Fatal(err)
-	}
-	p.expect(`2["one"]`, `2["all"]`)
-}
-
-func TestBroadcastWithAck(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		io := newServer(t, socketbridge.Config{})
-		a, b, gone, mute := join(t, io, "/"), join(t, io, "/"), join(t, io, "/"), join(t, io, "/")
-		answer := func(p *peer, with string) {
-			id := strings.TrimSuffix(strings.TrimPrefix(p.next(), "2"), `["q"]`)
-			p.send("3" + id + with)
-		}
-		go answer(a, `["a"]`) // the synctest bubble waits for these goroutines
-		go answer(b, `["b"]`)
-		go func() {
-			gone.next()
-			gone.leave()
-		}()
-		begin := time.Now()
-		answers, err := io.Of("/").Broadcast().Timeout(5*time.Second).EmitWithAck(context.Background(), "q")
-		if !errors.Is(err, socketbridge.ErrAckTimeout) || time.Since(begin) != 5*time.Second {
-			t.Errorf("got error %v after %v, want ErrAckTimeout after 5 s", err, time.Since(begin))
-		}
-		if len(answers) != 2 {
-			t.Errorf("got %d answers, want 2", len(answers))
-		}
-		mute.next()
-		mute.leave()
-		synctest.Wait()
-		go answer(a, `[]`)
-		go answer(b, `[]`)
-		answers, err = io.Of("/").Broadcast().EmitWithAck(context.Background(), "q")
-		if err != nil || len(answers) != 2 {
-			t.Errorf("got %d answers and error %v, want 2", len(answers), err)
-		}
+	var log testlog.Log
+	io := newServer(t, socketbridge.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	ended := make(chan struct{})
+	io.On("e", func(p *socketbridge.Packet) error {
+		p.Socket().Disconnect()
+		return errors.New("too late")
 	})
-}
-
-// TestD14_SlowClient checks that a client that does not read is disconnected without
-// delaying others.
-func TestD14_SlowClient(t *testing.T) {
-	t.Parallel()
-	io := newServer(t, socketbridge.Config{})
-	slow, healthy := join(t, io, "/"), join(t, io, "/")
-	slow.conn.Limit(100)
-	for i := range 1000 {
-		if err := io.Emit("n", i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range 1000 {
-		healthy.expect(fmt.Sprintf(`2["n",%d]`, i))
-	}
-	if reason := slow.waitForClose(); reason != transport.TransportError {
-		t.Errorf("closed with %q, want %q", reason, transport.TransportError)
-	}
-	if n := len(io.Sockets()); n != 1 {
-		t.Errorf("got %d sockets, want 1", n)
-	}
-}
-
-// TestD16_EmitAfterDisconnect checks that Emit to a disconnected socket returns at once.
-func TestD16_EmitAfterDisconnect(t *testing.T) {
-	t.Parallel()
-	io := newServer(t, socketbridge.Config{})
+	io.OnConnection(func(s *socketbridge.Socket) {
+		s.OnError(func(*socketbridge.Packet, error) { close(ended) })
+	})
 	c := join(t, io, "/")
-	s := onlySocket(t, io)
-	c.leave()
-	for range 300 {
-		if err := s.Emit("e"); !errors.Is(err, socketbridge.ErrDisconnected) {
-			t.Fatalf("Emit: got error %v, want ErrDisconnected", err)
-		}
-	}
-	if err := s.Join("r"); !errors.Is(err, socketbridge.ErrDisconnected) {
-		t.Errorf("Join: got error %v, want ErrDisconnected", err)
+	c.send(`21["e"]`)
+	<-ended
+	if strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("got log %q, want no error in it", log.String())
 	}
 }

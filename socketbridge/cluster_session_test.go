@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -14,52 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-// newSites creates sites with one storage, as the nodes of an app have.
-func newSites(t testing.TB, count int, url string, o options, mount func(s *site)) []*site {
-	t.Helper()
-	o.sessions.Timeouts.Storage = 20 * time.Second // 24 writers of one session on a slow machine
-	if url == "memory://" {
-		st := memory.New()
-		t.Cleanup(func() { _ = st.Close() })
-		o.sessions.Storage = st
-	} else {
-		o.storage = url // each site opens its own connections
-	}
-	all := make([]*site, count)
-	for i := range all {
-		all[i] = newSite(t, o)
-		mount(all[i])
-		all[i].serve()
-	}
-	return all
-}
-
-// waitForTracking waits until the node has subscribed to changes of all its sessions.
-func (s *site) waitForTracking() {
-	s.t.Helper()
-	waitFor(s.t, "the node to track its sessions", func() bool {
-		st := s.sessions.Stats()
-		return st.Tracked > 0 && st.Rereads >= uint64(st.Tracked)
-	})
-}
-
-// onTwoNodes runs a test with two nodes on each storage, strict and tracked.
-func onTwoNodes(t *testing.T, o options, mount func(s *site), test func(t *testing.T, n *nodetest.Node, a, b *site)) {
-	n := nodetest.Start(t)
-	onEachStorage(t, func(t *testing.T, url string) {
-		for name, f := range map[string]fibersession.Freshness{"strict": fibersession.Strict, "tracked": fibersession.Tracked} {
-			t.Run(name, func(t *testing.T) {
-				o := o
-				o.bridge.Freshness = f
-				s := newSites(t, 2, url, o, mount)
-				test(t, n, s[0], s[1])
-			})
-		}
-	})
-}
 
 // N2, B3 between nodes: a change stored by a request on one node reaches the sockets on
 // another node at once, and a login gives them their user.
@@ -215,45 +169,5 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 	wg.Wait()
 	for _, s := range sites {
 		equal(t, "sum and keys", browser.onSite(s).get("/sum"), fmt.Sprint(2*nodes*each*steps, " ", nodes*each*5))
-	}
-}
-
-// A node loads a session once for all events that wait for it, and not at all in tracked
-// mode. Reload(Strict) always loads.
-func TestReload_HowOftenTheStoreIsAsked(t *testing.T) {
-	t.Parallel()
-	n := nodetest.Start(t)
-	for name, tt := range map[string]struct {
-		f     fibersession.Freshness
-		event string
-		loads uint64
-	}{
-		"strict":                        {fibersession.Strict, "count", 10},
-		"tracked":                       {fibersession.Tracked, "count", 0},
-		"tracked, but strict for this":  {fibersession.Tracked, "careful", 10},
-		"strict, and tracked for this":  {fibersession.Strict, "relaxed", 10},
-		"strict, and once more by hand": {fibersession.Strict, "again", 10},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, options{bridge: socketbridge.Config{Freshness: tt.f}}).counter()
-			count := func(p *socketbridge.Packet) error { return p.Ack(fibersession.Value[int](p.Session(), "count")) }
-			s.io.On("careful", socketbridge.Reload(fibersession.Strict), count)
-			s.io.On("relaxed", socketbridge.Reload(fibersession.Tracked), count)
-			s.io.On("again", socketbridge.Reload(), count)
-			s.serve()
-			a := s.agent()
-			a.post("/incr")
-			tab := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-			s.waitForTracking()
-			before := s.sessions.Stats()
-			for range 10 {
-				equal(t, "count", call(t, tab, tt.event), "1")
-			}
-			after := s.sessions.Stats()
-			if loads := after.Loads - before.Loads; loads != tt.loads {
-				t.Errorf("10 events caused %d loads, want %d", loads, tt.loads)
-			}
-		})
 	}
 }

@@ -18,48 +18,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
-// newNodes creates servers linked in memory. Each has the namespace /chat.
-func newNodes(t testing.TB, count int, cfg socketbridge.Config) []*socketbridge.Server {
-	t.Helper()
-	hub := adapter.NewMemory()
-	nodes := make([]*socketbridge.Server, count)
-	for i := range nodes {
-		cfg.Adapter = hub.Join()
-		nodes[i] = newServer(t, cfg)
-		nodes[i].Of("/chat")
-	}
-	waitForLinks(t, nodes...)
-	return nodes
-}
-
-// waitForLinks waits until all nodes have discovered each other.
-func waitForLinks(t testing.TB, nodes ...*socketbridge.Server) {
-	t.Helper()
-	for _, n := range nodes {
-		waitFor(t, "the nodes to discover each other", func() bool {
-			got, err := n.Nodes(context.Background())
-			return err == nil && got == len(nodes)
-		})
-	}
-}
-
-// joinEachNode connects one peer to each node and adds it to the rooms "all" and of its node's number.
-func joinEachNode(t testing.TB, nodes []*socketbridge.Server) []*peer {
-	t.Helper()
-	peers := make([]*peer, len(nodes))
-	for i, n := range nodes {
-		joined := make(chan error, 1)
-		n.OnConnection(func(s *socketbridge.Socket) {
-			joined <- s.Join(fmt.Sprint(i), "all")
-		})
-		peers[i] = join(t, n, "/")
-		if err := <-joined; err != nil {
-			t.Fatal(err)
-		}
-	}
-	return peers
-}
-
 func TestCluster_Broadcast(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{})

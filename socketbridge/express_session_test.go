@@ -17,34 +17,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 )
 
-// rawID returns the session ID in an agent's cookie.
-func rawID(t testing.TB, a *agent) string {
-	t.Helper()
-	text, err := url.QueryUnescape(strings.TrimPrefix(a.cookie(), "connect.sid="))
-	id, _, ok := strings.Cut(strings.TrimPrefix(text, "s:"), ".")
-	if err != nil || !ok || !strings.HasPrefix(text, "s:") {
-		t.Fatalf("got cookies %q, want a signed connect.sid", a.cookie())
-	}
-	return id
-}
-
-// storedFields returns the raw fields of a stored session, or nil if there is none.
-func (w *expressSite) storedFields(id string) map[string]json.RawMessage {
-	w.t.Helper()
-	data, err := w.redis.Get("sess:" + id)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if data == nil {
-		return nil
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		w.t.Fatalf("%v: %s", err, data)
-	}
-	return fields
-}
-
 // N7: a logout in Express or in Fiber ends the session for both, and disconnects the
 // sockets, with or without further packets.
 func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
@@ -38,11 +37,6 @@ func shutdown(t testing.TB, io *socketbridge.Server) {
 
 // silent discards log lines that a test does not check.
 var silent = slog.New(slog.DiscardHandler)
-
-// sessionHandshake returns the handshake of a client with the session of h.
-func sessionHandshake(h *fibersession.Handle) *transport.Handshake {
-	return &transport.Handshake{Time: time.Now(), Method: "GET", Path: "/socket.io/", Host: "example.com", RemoteIP: "192.0.2.1", Lifted: socketbridge.Lifted(h)}
-}
 
 // peer is a client that speaks the protocol by hand over an in-memory connection.
 type peer struct {
@@ -158,4 +152,14 @@ func (e events) expect(t testing.TB, want ...string) {
 			t.Fatalf("got nothing within 20 s, want %q", w)
 		}
 	}
+}
+
+// onlySocket returns the server's only socket.
+func onlySocket(t testing.TB, io *socketbridge.Server) *socketbridge.Socket {
+	t.Helper()
+	all := io.Sockets()
+	if len(all) != 1 {
+		t.Fatalf("got %d sockets, want 1", len(all))
+	}
+	return all[0]
 }

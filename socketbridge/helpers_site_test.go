@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +16,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
@@ -143,13 +140,6 @@ func (s *site) counter() *site {
 	return s
 }
 
-// agent is an HTTP client with a cookie jar.
-type agent struct {
-	t    testing.TB
-	site *site
-	http *http.Client
-}
-
 func (s *site) agent() *agent {
 	s.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -159,91 +149,6 @@ func (s *site) agent() *agent {
 	a := &agent{t: s.t, site: s, http: &http.Client{Jar: jar, Transport: &http.Transport{}, Timeout: 30 * time.Second}}
 	s.t.Cleanup(a.http.CloseIdleConnections)
 	return a
-}
-
-// do makes a request that must succeed and returns the body.
-func (a *agent) do(method, path string) string {
-	a.t.Helper()
-	body, status, err := a.try(method, path)
-	if err != nil || status != 200 {
-		a.t.Fatalf("%s %s: got status %d, body %s and error %v, want 200", method, path, status, body, err)
-	}
-	return body
-}
-
-func (a *agent) try(method, path string) (body string, status int, err error) {
-	req, err := http.NewRequest(method, a.site.url+path, nil)
-	if err != nil {
-		return "", 0, err
-	}
-	res, err := a.http.Do(req)
-	if err != nil {
-		return "", 0, err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return string(b), res.StatusCode, err
-}
-
-func (a *agent) get(path string) string  { a.t.Helper(); return a.do("GET", path) }
-func (a *agent) post(path string) string { a.t.Helper(); return a.do("POST", path) }
-
-// cookie returns the Cookie header that the agent sends.
-func (a *agent) cookie() string {
-	u, err := url.Parse(a.site.url)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	var all []string
-	for _, c := range a.http.Jar.Cookies(u) {
-		all = append(all, c.Name+"="+c.Value)
-	}
-	return strings.Join(all, "; ")
-}
-
-// sessionID returns the session ID in the cookie.
-func (a *agent) sessionID() string {
-	_, id, _ := strings.Cut(a.cookie(), "=")
-	return id
-}
-
-// connect opens a socket with the agent's cookie.
-func (a *agent) connect(n *nodetest.Node, namespace string, o nodetest.Options) *nodetest.Client {
-	a.t.Helper()
-	o.Cookie = a.cookie()
-	return n.Connect(a.t, a.site.url+namespace, o)
-}
-
-// call emits an event and returns the single argument of its answer as JSON.
-func call(t testing.TB, c *nodetest.Client, event string, args ...any) string {
-	t.Helper()
-	answer := c.MustCall(event, args...)
-	if len(answer) != 1 {
-		t.Fatalf("%s was answered with %s, want one argument", event, answer)
-	}
-	return string(answer[0])
-}
-
-func equal(t testing.TB, what, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("%s: got %s, want %s", what, got, want)
-	}
-}
-
-// clientOptions returns options for each version of the official client on each transport.
-func clientOptions() map[string]nodetest.Options {
-	all := map[string]nodetest.Options{}
-	for _, version := range []string{"4.8", "4.0"} {
-		for name, transports := range map[string][]string{
-			"polling":   {"polling"},
-			"websocket": {"websocket"},
-			"upgrade":   {"polling", "websocket"},
-		} {
-			all[fmt.Sprintf("%s by client %s", name, version)] = nodetest.Options{Version: version, Transports: transports}
-		}
-	}
-	return all
 }
 
 // onEachStorage runs a test with each storage that an app can configure by URL.
@@ -301,4 +206,156 @@ func engineAt(path string) engineio.Config {
 	cfg := engineio.ConfigDefault
 	cfg.Path = path
 	return cfg
+}
+
+// waitForTracking waits until the node has subscribed to changes of all its sessions.
+func (s *site) waitForTracking() {
+	s.t.Helper()
+	waitFor(s.t, "the node to track its sessions", func() bool {
+		st := s.sessions.Stats()
+		return st.Tracked > 0 && st.Rereads >= uint64(st.Tracked)
+	})
+}
+
+func secret(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
+
+// sessionNamespaces adds routes that begin, change and end a session, and namespaces that record
+// events. "/told" has an OnInvalidSession handler, "/members" has none. Both require a
+// session, "/" does not.
+func (s *site) sessionNamespaces(happened events) *site {
+	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
+	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+	s.app.Post("/set/:key/:value", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).Set(c.Params("key"), c.Params("value"))
+		return nil
+	})
+	s.app.Post("/short", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).SetExpiry(300 * time.Millisecond)
+		return nil
+	})
+	s.app.Post("/renew", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() })
+	s.io.Of("/").SetMode(socketbridge.SessionNone)
+	s.io.Of("/told").RequireSession().OnInvalidSession(func(sock *socketbridge.Socket, err error) {
+		if e := sock.Emit("invalid", causeOf(err)); e != nil {
+			happened.add("Emit in the invalid-session handler: %v", e)
+		}
+		_ = sock.Namespace().Emit("broadcast") // must not reach the socket
+	})
+	for _, name := range []string{"/told", "/members"} {
+		ns := s.io.Of(name).RequireSession()
+		ns.On("name", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("name")) })
+		ns.OnConnection(func(sock *socketbridge.Socket) {
+			happened.add("connected")
+			sock.OnDisconnect(func(r socketbridge.Reason) { happened.add("%s", r) })
+		})
+	}
+	return s
+}
+
+// member returns an agent with a stored session.
+func (s *site) member() *agent {
+	s.t.Helper()
+	a := s.agent()
+	a.post("/begin")
+	return a
+}
+
+// sessionRoutes adds routes and events that begin, change and end a site's session.
+func (s *site) sessionRoutes() *site {
+	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
+	s.app.Get("/name", func(c *fiber.Ctx) error {
+		return c.SendString(fmt.Sprint(fibersession.FromContext(c).Get("name")))
+	})
+	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
+	s.app.Post("/renew", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() })
+	s.app.Post("/short", func(c *fiber.Ctx) error {
+		fibersession.FromContext(c).SetExpiry(300 * time.Millisecond)
+		return nil
+	})
+	for _, ns := range []*socketbridge.Namespace{s.io.Of("/"), s.io.Of("/other")} {
+		ns.On("name", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("name")) })
+		ns.On("rename", func(p *socketbridge.Packet) error {
+			var name string
+			if err := p.Bind(&name); err != nil {
+				return err
+			}
+			p.Session().Set("name", name)
+			return p.Ack(true)
+		})
+	}
+	return s
+}
+
+const appOrigin = "https://app.example.com"
+
+// newMembersSite returns a site with users whose namespace "/members" requires a session. Pages
+// of appOrigin may connect.
+func newMembersSite(t testing.TB, o options) *site {
+	t.Helper()
+	o.sessions.UserKey = "user"
+	o.bridge.Engine = engineio.ConfigDefault
+	o.bridge.Engine.AllowOrigins = []string{appOrigin}
+	s := newSite(t, o).users()
+	s.io.Of("/members").RequireSession().On("whoami", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
+	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
+	s.app.Get("/who", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
+	s.app.Post("/mine", func(c *fiber.Ctx) error { return s.io.ToSession(fibersession.FromContext(c)).Emit("mine", 1) })
+	return s
+}
+
+// agentWith returns an agent with the given cookie.
+func (s *site) agentWith(name, value string) *agent {
+	a := s.agent()
+	a.setCookie(name, value)
+	return a
+}
+
+// users adds routes and events with which users log in and out, list and end their
+// devices.
+func (s *site) users() *site {
+	s.app.Post("/login/:user", func(c *fiber.Ctx) error {
+		return fibersession.FromContext(c).Login(c.Params("user"))
+	})
+	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Logout() })
+	s.app.Get("/devices", func(c *fiber.Ctx) error {
+		all, err := fibersession.FromContext(c).Devices()
+		if err != nil {
+			return err
+		}
+		return c.JSON(all)
+	})
+	s.app.Post("/end/:device", func(c *fiber.Ctx) error {
+		return fibersession.FromContext(c).EndDevice(c.Params("device"))
+	})
+	s.app.Post("/end-others", func(c *fiber.Ctx) error {
+		n, err := fibersession.FromContext(c).EndOthers()
+		if err != nil {
+			return err
+		}
+		return c.JSON(n)
+	})
+	s.app.Post("/end-all/:user", func(c *fiber.Ctx) error {
+		n, err := s.sessions.EndAll(c.UserContext(), c.Params("user"))
+		if err != nil {
+			return err
+		}
+		return c.JSON(n)
+	})
+	s.app.Post("/tell/:user", func(c *fiber.Ctx) error { return s.io.ToUser(c.Params("user")).Emit("told", c.Params("user")) })
+	s.io.On("whoami", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
+	s.io.Of("/other").On("whoami", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
+	return s
+}
+
+// withUsers returns the options of a site whose sessions have users.
+func withUsers(url string) options {
+	return options{storage: url, sessions: fibersession.Config{UserKey: "user"}}
+}
+
+// loggedIn returns an agent in which the user has logged in.
+func (s *site) loggedIn(user string) *agent {
+	s.t.Helper()
+	a := s.agent()
+	a.post("/login/" + user)
+	return a
 }

@@ -6,10 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,53 +17,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
-
-// wsPeer is a WebSocket client that speaks the protocol by hand. It is cheap to open and
-// can end without the close handshake.
-type wsPeer struct{ ws *websocket.Conn }
-
-// dialWebSocket connects to the default namespace with a cookie.
-func dialWebSocket(ctx context.Context, site *site, cookie string) (*wsPeer, error) {
-	header := http.Header{}
-	if cookie != "" {
-		header.Set("Cookie", cookie)
-	}
-	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(site.url, "http")+"/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPHeader: header})
-	if err != nil {
-		return nil, err
-	}
-	ws.SetReadLimit(1 << 20)
-	w := &wsPeer{ws}
-	if _, err := w.read(ctx); err != nil { // the engine's handshake
-		return nil, err
-	}
-	if err := w.write(ctx, "40"); err != nil {
-		return nil, err
-	}
-	if got, err := w.read(ctx); err != nil || !strings.HasPrefix(got, "40{") {
-		ws.CloseNow()
-		return nil, fmt.Errorf("CONNECT was answered with %q, want 40{...}: %w", got, err)
-	}
-	return w, nil
-}
-
-func (w *wsPeer) read(ctx context.Context) (string, error) {
-	_, b, err := w.ws.Read(ctx)
-	return string(b), err
-}
-
-func (w *wsPeer) write(ctx context.Context, text string) error {
-	return w.ws.Write(ctx, websocket.MessageText, []byte(text))
-}
-
-// close closes the connection, with or without the close handshake.
-func (w *wsPeer) close(polite bool) {
-	if polite {
-		_ = w.ws.Close(websocket.StatusNormalClosure, "")
-		return
-	}
-	_ = w.ws.CloseNow()
-}
 
 // TestNoForeignData checks defects D1, D2, D3, D7 and D19 at the public API. Sockets of
 // many visitors connect and disconnect at any moment while their handlers keep sessions,
@@ -227,113 +178,4 @@ func visit(ctx context.Context, s *site, me, cookie string) error {
 		}
 	}
 	return nil
-}
-
-// TestNoLeaks_ConnectionCycles opens 10,000 connections that end in different ways. Afterwards
-// no goroutine, connection, socket, room or session is left in memory.
-func TestNoLeaks_ConnectionCycles(t *testing.T) {
-	cycles := 10_000
-	if testing.Short() {
-		cycles = 500
-	}
-	s := newSite(t, options{}).counter()
-	s.io.Of("/more")
-	s.io.OnConnection(func(sock *socketbridge.Socket) { _ = sock.Join("room", "room of "+sock.ID()) })
-	s.serve()
-	a := s.agent()
-	a.post("/incr")
-	cookie := a.cookie()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	http.DefaultClient.CloseIdleConnections()
-	a.http.CloseIdleConnections()
-	before := runtime.NumGoroutine()
-
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range 16 {
-		workers.Go(func() {
-			for i := next.Add(1); i <= int64(cycles); i = next.Add(1) {
-				if err := cycle(ctx, s, cookie, int(i)); err != nil {
-					t.Errorf("cycle %d: %v", i, err)
-					return
-				}
-			}
-		})
-	}
-	workers.Wait()
-	t.Log("cycles done")
-	http.DefaultClient.CloseIdleConnections()
-	waitForNil(t, func() error {
-		st, sess := s.io.Stats(), s.sessions.Stats()
-		if n := st.Connections + st.Sockets + st.Rooms + st.Sessions + st.Engine.Connections; n != 0 || sess.States != 0 || sess.Handles != 0 {
-			return fmt.Errorf("left over: %+v, %d states, %d handles", st, sess.States, sess.Handles)
-		}
-		if now := runtime.NumGoroutine(); now > before+2 { // the runtime starts and stops a few itself
-			return fmt.Errorf("got %d goroutines, want at most %d", now, before+2)
-		}
-		return nil
-	})
-}
-
-// cycle opens one connection and closes it.
-func cycle(ctx context.Context, s *site, cookie string, i int) error {
-	if i%4 == 3 {
-		return pollCycle(ctx, s, cookie, i)
-	}
-	if i%2 == 0 {
-		cookie = "" // a new session that is never stored
-	}
-	w, err := dialWebSocket(ctx, s, cookie)
-	if err != nil {
-		return err
-	}
-	if i%3 == 0 {
-		if err := w.write(ctx, "40/more,"); err != nil {
-			return err
-		}
-		if err := w.write(ctx, `451-["half",{"_placeholder":true,"num":0}]`); err != nil {
-			return err
-		}
-	}
-	w.close(i%5 == 0)
-	return nil
-}
-
-// pollCycle opens a connection over polling and closes it with a packet.
-func pollCycle(ctx context.Context, s *site, cookie string, i int) error {
-	request := func(method, query, body string) (string, error) {
-		req, err := http.NewRequestWithContext(ctx, method, s.url+"/socket.io/?EIO=4&transport=polling"+query, strings.NewReader(body))
-		if err != nil {
-			return "", err
-		}
-		req.Header.Set("Cookie", cookie)
-		if method == "POST" {
-			req.Header.Set("Content-Type", "text/plain;charset=UTF-8")
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return "", err
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		if err == nil && res.StatusCode != 200 {
-			err = fmt.Errorf("status %d: %s", res.StatusCode, b)
-		}
-		return string(b), err
-	}
-	open, err := request("GET", "", "")
-	if err != nil {
-		return err
-	}
-	_, rest, _ := strings.Cut(open, `"sid":"`)
-	sid, _, _ := strings.Cut(rest, `"`)
-	if _, err := request("POST", "&sid="+sid, "40"); err != nil {
-		return err
-	}
-	if got, err := request("GET", "&sid="+sid, ""); err != nil || !strings.HasPrefix(got, "40{") {
-		return fmt.Errorf("polled %q: %w", got, err)
-	}
-	_, err = request("POST", "&sid="+sid, "1")
-	return err
 }

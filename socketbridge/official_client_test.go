@@ -9,6 +9,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
 // TestB10_OfficialClientInTheBrowser loads the browser build of the official client into
@@ -69,4 +70,84 @@ func TestB10_OfficialClientInTheBrowser(t *testing.T) {
 	var readable string
 	page.Eval(`return document.cookie`, nil, &readable)
 	equal(t, "cookie visible to scripts", readable, "")
+}
+
+func TestB10_OfficialClientUnchanged(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	s := newSite(t, options{}).counter()
+	s.io.OnConnection(func(sock *socketbridge.Socket) {
+		sock.On("ask me", func(p *socketbridge.Packet) error {
+			a, err := sock.EmitWithAck(p.Context(), "question", 1, []byte{2, 3})
+			if err != nil {
+				return err
+			}
+			return p.Ack(a.Args()[0])
+		})
+	})
+	s.io.On("echo", func(p *socketbridge.Packet) error {
+		var data []byte
+		var object struct {
+			Text  string
+			Bytes []byte
+		}
+		if err := p.Bind(&data, &object); err != nil {
+			return err
+		}
+		return p.Ack(data, map[string]any{"text": object.Text, "bytes": object.Bytes})
+	})
+	s.io.Of("/guarded").Use(func(c *socketbridge.Connect) error {
+		return &socketbridge.ConnectError{Message: "not you", Data: map[string]int{"code": 7}}
+	})
+	s.serve()
+	for name, o := range clientOptions() {
+		t.Run(name, func(t *testing.T) {
+			a := s.agent()
+			a.post("/incr")
+			c := a.connect(n, "/", o)
+			if len(o.Transports) == 2 {
+				equal(t, "upgrade", c.MustNext(nodetest.Upgraded).String(), `["websocket"]`)
+			} else {
+				equal(t, "transport", c.State().Transport, o.Transports[0])
+			}
+			big := make([]byte, 100_000)
+			for i := range big {
+				big[i] = byte(i)
+			}
+			answer := c.MustCall("echo", big, map[string]any{"text": "häß\u2028<b>\x00", "bytes": nodetest.Binary{1, 2, 3}})
+			var back nodetest.Binary
+			var object struct {
+				Text  string
+				Bytes nodetest.Binary
+			}
+			answer.Bind(t, &back, &object)
+			if string(back) != string(big) || object.Text != "häß\u2028<b>\x00" || string(object.Bytes) != "\x01\x02\x03" {
+				t.Errorf("echo returned %d bytes and %+v, want the %d bytes and the object that were sent", len(back), object, len(big))
+			}
+			c.Answer("question", "sure")
+			equal(t, "answer that contains the client's answer", call(t, c, "ask me"), `"sure"`)
+			equal(t, "count over the socket", call(t, c, "incr"), "2")
+
+			guarded := c.DialOf("/guarded", nil)
+			var refusal struct {
+				Message string
+				Data    struct{ Code int }
+			}
+			guarded.MustNext(nodetest.ConnectError).Bind(t, &refusal)
+			if refusal.Message != "not you" || refusal.Data.Code != 7 {
+				t.Errorf("got refusal %+v, want message %q and code 7", refusal, "not you")
+			}
+			unknown := c.DialOf("/unknown", nil)
+			unknown.MustNext(nodetest.ConnectError).Bind(t, &refusal)
+			equal(t, "message for an unknown namespace", refusal.Message, "Invalid namespace")
+			c.Close()
+			if o.Version == "4.0" { // this version cannot reconnect while its own engine is closing
+				c = a.connect(n, "/", o)
+			} else {
+				c.Reconnect()
+			}
+			equal(t, "count after a reconnect", call(t, c, "incr"), "3")
+			c.Close()
+		})
+	}
 }

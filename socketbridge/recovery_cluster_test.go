@@ -4,145 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
-	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
-	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-// replayLogs create a cluster with a replay log. The returned function adds an adapter to it.
-var replayLogs = map[string]func(t *testing.T) func() adapter.Adapter{
-	"memory": func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join },
-	"redis": func(t *testing.T) func() adapter.Adapter {
-		client := goredis.NewClient(&goredis.Options{Addr: redistest.Start(t).Addr(), MaxRetries: -1, DisableIdentity: true})
-		t.Cleanup(func() { _ = client.Close() })
-		return func() adapter.Adapter {
-			return redisadapter.NewStreams(client, redisadapter.Config{Logger: slog.New(slog.DiscardHandler), Timeout: 30 * time.Second})
-		}
-	},
-}
-
-// onEachLog runs a test with each kind of replay log.
-func onEachLog(t *testing.T, test func(t *testing.T, join func() *recordingLog)) {
-	for name, hub := range replayLogs {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			join := hub(t)
-			test(t, func() *recordingLog { return &recordingLog{Log: join().(adapter.Log), kept: map[string]int{}} })
-		})
-	}
-}
-
-// recordingLog is a replay log that counts the recovery states it keeps, that can be made to
-// fail, and whose node can be held back.
-type recordingLog struct {
-	adapter.Log
-	mu      sync.Mutex
-	err     error
-	kept    map[string]int // number of kept states by private ID; "" is any
-	read    func()         // called after Since has read
-	backlog *backlog       // set while the node is held back
-}
-
-func (l *recordingLog) fail(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.err = err
-}
-
-func (l *recordingLog) failure() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
-func (l *recordingLog) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
-	err := l.Log.Keep(ctx, r, ttl)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.kept[r.PID]++
-	l.kept[""]++
-	return err
-}
-
-func (l *recordingLog) Append(ctx context.Context, m *adapter.Message) error {
-	if err := l.failure(); err != nil {
-		return err
-	}
-	return l.Log.Append(ctx, m)
-}
-
-func (l *recordingLog) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
-	if err := l.failure(); err != nil {
-		return 0, err
-	}
-	end, err := l.Log.Since(ctx, namespace, after, yield)
-	l.mu.Lock()
-	read := l.read
-	l.mu.Unlock()
-	if read != nil {
-		read()
-	}
-	return end, err
-}
-
-// waitForKept waits until the log keeps the recovery state of a socket, once for each disconnect.
-// The pid "" is any socket.
-func (l *recordingLog) waitForKept(t testing.TB, pid string) {
-	t.Helper()
-	waitFor(t, "the recovery state to be kept", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.kept[pid] == 0 {
-			return false
-		}
-		l.kept[pid]--
-		return true
-	})
-}
-
-// newRecoveryNodes creates linked servers with recovery. Every socket joins the room "all".
-func newRecoveryNodes(t *testing.T, count int, cfg socketbridge.Config, join func() *recordingLog) ([]*socketbridge.Server, []*recordingLog) {
-	t.Helper()
-	nodes, logs := make([]*socketbridge.Server, count), make([]*recordingLog, count)
-	orDefault := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	orDefault(&cfg.Recovery.Window, time.Hour)
-	orDefault(&cfg.Timeouts.Request, 30*time.Second)
-	for i := range nodes {
-		logs[i] = join()
-		cfg.Adapter = logs[i]
-		nodes[i] = newServer(t, cfg)
-		nodes[i].Use(func(c *socketbridge.Connect) error {
-			if err := c.Socket().Join("all"); err != nil {
-				return err
-			}
-			return c.Next()
-		})
-	}
-	waitForLinks(t, nodes...)
-	return nodes, logs
-}
 
 // Clients whose connections break at any moment recover on any of three nodes while all
 // three emit. Each client gets each event once, and all in the same order.
@@ -454,64 +329,6 @@ func TestRecoveryNodes_SocketEmit(t *testing.T) {
 	})
 }
 
-// balancer forwards connections to one of several servers, chosen by to.
-type balancer struct {
-	*cuttableListener
-	mu     sync.Mutex
-	target string
-	wg     sync.WaitGroup
-}
-
-func newBalancer(t *testing.T, target string) *balancer {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &balancer{cuttableListener: &cuttableListener{Listener: ln, conns: map[net.Conn]bool{}}}
-	b.setTarget(target)
-	b.wg.Go(func() { // ends with the listener; the cleanup waits for it
-		for {
-			c, err := b.Accept()
-			if err != nil {
-				return
-			}
-			b.wg.Go(func() { b.forward(c) }) // ends with the connection; the cleanup waits for it
-		}
-	})
-	t.Cleanup(func() {
-		_ = ln.Close()
-		b.cut()
-		b.wg.Wait()
-	})
-	return b
-}
-
-func (b *balancer) url() string { return "http://" + b.Addr().String() }
-
-func (b *balancer) setTarget(url string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.target = strings.TrimPrefix(url, "http://")
-}
-
-func (b *balancer) forward(in net.Conn) {
-	defer func() { _ = in.Close() }()
-	b.mu.Lock()
-	target := b.target
-	b.mu.Unlock()
-	out, err := net.Dial("tcp", target)
-	if err != nil {
-		return
-	}
-	b.wg.Go(func() { // ends when out does
-		_, _ = io.Copy(in, out)
-		_ = in.Close()
-	})
-	_, _ = io.Copy(out, in)
-	_ = out.Close()
-}
-
 // The official client behind a load balancer is recovered on another node. A socket is
 // recovered only for its own session and user, on every node.
 func TestRecoveryNodes_RealClient(t *testing.T) {
@@ -590,20 +407,90 @@ func TestRecoveryNodes_RealClient(t *testing.T) {
 	}
 }
 
-// newRecoverySiteWith is recovering with other options.
-func newRecoverySiteWith(t *testing.T, o options) *site {
-	s := newSite(t, o).users()
-	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
-	s.app.Post("/destroy", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
-	s.io.On("join", func(p *socketbridge.Packet) error {
-		p.Socket().Data().Set("joined", true)
-		if err := p.Socket().Join("room"); err != nil {
-			return err
+// An event emitted while a client recovers, after the missed events were read, counts as
+// sent to it. If its connection breaks before the event arrives, the next recovery
+// delivers the event.
+func TestRecoveryNodes_SentDuringRecovery(t *testing.T) {
+	t.Parallel()
+	for name, missed := range map[string]int{"it missed nothing": 0, "it missed something": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+				nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
+				emit := func(n int) {
+					if err := nodes[1].To("all").Emit("n", n); err != nil {
+						t.Error(err)
+					}
+				}
+				p := connectRecovering(t, nodes[0], "", "")
+				emit(0)
+				_, p.offset = p.event()
+				p.leave()
+				logs[0].waitForKept(t, p.pid)
+				for n := range missed {
+					emit(1 + n)
+				}
+				var reads atomic.Int32
+				logs[1].mu.Lock()
+				logs[1].read = func() {
+					if reads.Add(1) == 2 { // the log is read before the middlewares and after them
+						emit(1 + missed)
+					}
+				}
+				logs[1].mu.Unlock()
+				p = connectRecovering(t, nodes[1], p.pid, p.offset)
+				for n := range missed {
+					if got, offset := p.event(); got != 1+n {
+						t.Fatalf("got event %d, want %d", got, 1+n)
+					} else {
+						p.offset = offset
+					}
+				}
+				p.leave() // while the last event is in flight
+				logs[1].waitForKept(t, p.pid)
+				p = connectRecovering(t, nodes[0], p.pid, p.offset)
+				emit(2 + missed)
+				for _, want := range []int{1 + missed, 2 + missed} {
+					if got, _ := p.event(); got != want {
+						t.Fatalf("got event %d, want %d (recovered: %v)", got, want, p.recovered)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A client can recover on a node that has not yet received the events that the client
+// already got from another node.
+func TestRecoveryNodes_NodeThatIsBehind(t *testing.T) {
+	t.Parallel()
+	onEachLog(t, func(t *testing.T, join func() *recordingLog) {
+		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{}, join)
+		emit := func(n int) {
+			t.Helper()
+			if err := nodes[0].To("all").Emit("n", n); err != nil {
+				t.Fatal(err)
+			}
 		}
-		return p.Ack(true)
+		p := connectRecovering(t, nodes[0], "", "")
+		waitFor(t, "both nodes to be at the same position", func() bool { return logs[1].Position() == logs[0].Position() })
+		logs[1].hold()
+		emit(1)
+		_, p.offset = p.event()
+		for _, at := range []int{0, 1} {
+			p.leave()
+			logs[at].waitForKept(t, p.pid)
+			if p = connectRecovering(t, nodes[1-at], p.pid, p.offset); !p.recovered {
+				t.Fatalf("the client was not recovered on node %d", 1-at)
+			}
+		}
+		p.leave()
+		logs[0].waitForKept(t, p.pid)
+		p = connectRecovering(t, nodes[1], p.pid, p.offset)
+		logs[1].release()
+		emit(2)
+		if got, _ := p.event(); got != 2 {
+			t.Errorf("got event %d, want 2", got)
+		}
 	})
-	s.io.On("state", func(p *socketbridge.Packet) error {
-		return p.Ack(fmt.Sprint(p.Socket().Recovered(), p.Socket().Data().Get("joined"), p.Socket().Rooms()[1:]))
-	})
-	return s
 }

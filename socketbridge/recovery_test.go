@@ -1,71 +1,20 @@
 package socketbridge_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
-
-// cuttableListener is a listener whose connections can all be closed at once.
-type cuttableListener struct {
-	net.Listener
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-}
-
-func (b *cuttableListener) Accept() (net.Conn, error) {
-	c, err := b.Listener.Accept()
-	if err == nil {
-		c = struct{ net.Conn }{c} // hides the TCP connection, whose descriptor the engine would take over otherwise
-		b.mu.Lock()
-		b.conns[c] = true
-		b.mu.Unlock()
-	}
-	return c, err
-}
-
-func (b *cuttableListener) cut() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for c := range b.conns {
-		c.Close()
-	}
-	clear(b.conns)
-}
-
-// serveCuttable is serve with connections that the test can close.
-func (s *site) serveCuttable() *cuttableListener {
-	s.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	b := &cuttableListener{Listener: ln, conns: map[net.Conn]bool{}}
-	s.url = "http://" + ln.Addr().String()
-	go func() { _ = s.app.Listener(b) }() // ShutdownWithContext, at the end of the test, waits for it
-	return b
-}
-
-// newRecoverySite returns a site with recovery, with events to join a room and report the state.
-func newRecoverySite(t *testing.T) *site {
-	return newRecoverySiteWith(t, options{
-		sessions: fibersession.Config{UserKey: "user"},
-		bridge:   socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute}},
-	})
-}
 
 // The official client and ours recover with the same ID, rooms and data. They get the
 // missed events to the room, the session, the user and all sockets, binary or not, in
@@ -187,57 +136,6 @@ func TestRecovery_IsRefused(t *testing.T) {
 			}
 		})
 	}
-}
-
-// resume reconnects a client with the agent's present cookie.
-func (a *agent) resume(n *nodetest.Node, c *nodetest.Client) *nodetest.Client {
-	a.t.Helper()
-	c.SetHeader("Cookie", a.cookie())
-	c.Reconnect()
-	return c
-}
-
-// recoveryPeer is a peer that speaks the recovery protocol.
-type recoveryPeer struct {
-	*peer
-	pid, offset string
-	recovered   bool
-}
-
-// connectRecovering connects with a private ID and an offset, or as a new client if both are "".
-func connectRecovering(t testing.TB, io *socketbridge.Server, pid, offset string) *recoveryPeer {
-	t.Helper()
-	p := &recoveryPeer{peer: dial(t, io), offset: offset}
-	auth := "0"
-	if pid != "" {
-		b, err := json.Marshal(map[string]string{"pid": pid, "offset": offset})
-		if err != nil {
-			t.Fatal(err)
-		}
-		auth += string(b)
-	}
-	p.send(auth)
-	got := p.next()
-	var body struct{ Sid, PID string }
-	if !strings.HasPrefix(got, "0{") || json.Unmarshal([]byte(got[1:]), &body) != nil || body.PID == "" {
-		t.Fatalf("CONNECT was answered with %s, want a private ID", got)
-	}
-	p.sid, p.pid, p.recovered = body.Sid, body.PID, body.PID == pid
-	if !p.recovered {
-		p.offset = ""
-	}
-	return p
-}
-
-// event reads the next event ["n",<number>,<offset>].
-func (p *recoveryPeer) event() (number int, offset string) {
-	p.t.Helper()
-	got := p.next()
-	var body []any
-	if json.Unmarshal([]byte(got[1:]), &body) != nil || len(body) != 3 {
-		p.t.Fatalf("got %s, want an event with an offset", got)
-	}
-	return int(body[1].(float64)), body[2].(string)
 }
 
 // Clients whose connections break at any moment, with messages in flight, whether or not

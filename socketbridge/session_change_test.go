@@ -1,24 +1,17 @@
 package socketbridge_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
-	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
 // N2: a login over HTTP gives open sockets their user at once, without a reconnect. Every
@@ -81,93 +74,6 @@ func TestN2_OpenSocketsGetChanges(t *testing.T) {
 	})
 }
 
-// newStoredSession returns a handle of a new session that is stored with these values.
-func newStoredSession(t testing.TB, store *fibersession.Store, values map[string]any) *fibersession.Handle {
-	t.Helper()
-	var h *fibersession.Handle
-	app := fiber.New()
-	app.Get("/", func(c *fiber.Ctx) (err error) {
-		h, err = store.Lift(c)
-		return err
-	})
-	if res, err := app.Test(httptest.NewRequest("GET", "/", nil), -1); err != nil || res.StatusCode != 200 {
-		t.Fatalf("Lift: got response %v and error %v, want 200", res, err)
-	}
-	for key, v := range values {
-		h.Set(key, v)
-	}
-	if err := h.Save(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-// otherHandle returns another handle of h's session.
-func otherHandle(t testing.TB, store *fibersession.Store, h *fibersession.Handle) *fibersession.Handle {
-	t.Helper()
-	other, err := store.GetByID(context.Background(), h.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return other
-}
-
-// joinAs connects to a namespace with a session, over an in-memory connection. The
-// connection releases the handle.
-func joinAs(t testing.TB, io *socketbridge.Server, namespace string, h *fibersession.Handle) *peer {
-	t.Helper()
-	conn, err := transporttest.Connect(io, sessionHandshake(h))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &peer{t: t, conn: conn}
-	t.Cleanup(p.leave)
-	p.join(namespace)
-	return p
-}
-
-// startBackground starts goroutines that the process starts on first use and never ends, so
-// that they do not belong to the bubble of a test.
-var startBackground = sync.OnceFunc(func() {
-	st := memory.New()
-	app := fiber.New()
-	app.Get("/", func(c *fiber.Ctx) error { return nil })
-	_, err := app.Test(httptest.NewRequest("GET", "/", nil))
-	if err = errors.Join(err, st.Close()); err != nil {
-		panic(err)
-	}
-})
-
-// withFakeClock runs a test of a server and its sessions on a fake clock.
-func withFakeClock(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server)) {
-	t.Helper()
-	withFakeClockAndStorage(t, sessions, bridge, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, _ *faulty.Storage) {
-		test(t, store, io)
-	})
-}
-
-// withFakeClockAndStorage is inTime with access to the storage, which can be made to fail.
-func withFakeClockAndStorage(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage)) {
-	t.Helper()
-	startBackground()
-	synctest.Test(t, func(t *testing.T) {
-		st := faulty.New(memory.New(), nil)
-		t.Cleanup(func() { _ = st.Close() })
-		sessions.Storage, sessions.Logger = st, silent
-		store := fibersession.New(sessions)
-		t.Cleanup(func() {
-			if stats := store.Stats(); stats.Handles != 0 || stats.States != 0 || stats.Deadlines != 0 {
-				t.Errorf("left over: %+v, want no handles, states and deadlines", stats)
-			}
-			if err := store.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		bridge.Sessions = store
-		test(t, store, newServer(t, bridge), st)
-	})
-}
-
 // Changes for a slow socket are coalesced. They are reported after the events that came
 // before them, never while an event runs, and in bounded memory.
 func TestSessionChange_InOrderAndTogether(t *testing.T) {
@@ -224,13 +130,6 @@ func TestSessionChange_InOrderAndTogether(t *testing.T) {
 				c.leave()
 			})
 		})
-	}
-}
-
-func save(t testing.TB, h *fibersession.Handle) {
-	t.Helper()
-	if err := h.Save(context.Background()); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -15,11 +15,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-func secret(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
-
-// onSite returns the same browser on another site. Cookies do not depend on the port.
-func (a *agent) onSite(s *site) *agent { return &agent{t: a.t, site: s, http: a.http} }
-
 // A5: rotation of the cookie secrets under load. Nodes get new secrets one after the
 // other, in the documented order, while browsers and sockets use all of them. No user is
 // logged out, and open sockets stay open.
@@ -217,15 +212,4 @@ func TestC8_CustomExtractor(t *testing.T) {
 		n.Dial(t, s.url, nodetest.Options{Header: map[string]string{"Authorization": "Bearer broken"}}).MustNext(nodetest.ConnectError)
 		equal(t, "user on the other socket", call(t, none, "whoami"), `""`)
 	})
-}
-
-// waitForRefusal waits for a connect_error and returns the code in its data.
-func waitForRefusal(t testing.TB, c *nodetest.Client) string {
-	t.Helper()
-	var refusal struct {
-		Message string
-		Data    struct{ Code string }
-	}
-	c.MustNext(nodetest.ConnectError).Bind(t, &refusal)
-	return refusal.Data.Code
 }

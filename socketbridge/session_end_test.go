@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -313,4 +317,118 @@ func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
 			})
 		})
 	}
+}
+
+// B4: POST /logout, or an event handler, ends the session. All of its sockets are
+// disconnected for good, on any transport. Sockets of other sessions stay.
+func TestB4_LogoutDisconnectsEverySocket(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	onEachStorage(t, func(t *testing.T, url string) {
+		s := newSite(t, options{storage: url}).sessionRoutes()
+		s.io.On("logout", func(p *socketbridge.Packet) error { return p.Session().Destroy(p.Context()) })
+		s.serve()
+		for name, logout := range map[string]func(a *agent, tab *nodetest.Client){
+			"over HTTP":   func(a *agent, _ *nodetest.Client) { a.post("/logout") },
+			"by a socket": func(_ *agent, tab *nodetest.Client) { tab.Emit("logout") },
+		} {
+			t.Run(name, func(t *testing.T) {
+				a, b := s.member(), s.member()
+				o := byWebSocket
+				o.Reconnect = true // it must not reconnect all the same
+				tabs := []*nodetest.Client{
+					a.connect(n, "/", o), a.connect(n, "/", byPolling), a.connect(n, "/", nodetest.Options{}),
+					a.connect(n, "/", nodetest.Options{Version: "4.0"}),
+				}
+				tabs = append(tabs, tabs[0].Of("/other", nil))
+				stranger := b.connect(n, "/", nodetest.Options{})
+				logout(a, tabs[0])
+				for i, tab := range tabs {
+					reason := tab.MustNext(nodetest.Disconnected).String()
+					if reason != `["io server disconnect"]` {
+						t.Errorf("tab %d: disconnect reason %s, want io server disconnect", i, reason)
+					}
+				}
+				if name == "over HTTP" {
+					equal(t, "name over HTTP after logout", a.get("/name"), "<nil>")
+				}
+				equal(t, "name in another session", call(t, stranger, "name"), `"ann"`)
+				if tabs[0].Waiting(nodetest.ReconnectAttempt)+tabs[0].Waiting(nodetest.Connected) != 0 {
+					t.Error("a client tried to reconnect after logout")
+				}
+				stranger.Close()
+			})
+		}
+	})
+}
+
+// N12: a request or event that started before the session ended cannot bring it back.
+func TestN12_LogoutSticks(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	onEachStorage(t, func(t *testing.T, url string) {
+		for name, mode := range map[string]socketbridge.SessionMode{
+			"per packet": socketbridge.SessionPerPacket, "per connection": socketbridge.SessionPerConnection, "manual": socketbridge.SessionManual,
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: mode}}).sessionRoutes()
+				begun, hold, happened := make(chan struct{}), make(chan struct{}), make(events, 8)
+				s.io.On("slow", func(p *socketbridge.Packet) error {
+					begun <- struct{}{}
+					<-hold
+					p.Session().Set("name", "back")
+					if mode == socketbridge.SessionManual {
+						return p.Session().Save(context.Background())
+					}
+					return nil
+				})
+				s.io.On("logout", func(p *socketbridge.Packet) error { return p.Session().Destroy(p.Context()) })
+				s.io.OnConnection(func(sock *socketbridge.Socket) {
+					sock.OnError(func(p *socketbridge.Packet, err error) {
+						happened.add("%s: session gone: %v", p.Event(), errors.Is(err, fibersession.ErrSessionGone))
+					})
+				})
+				s.app.Post("/slow", func(c *fiber.Ctx) error {
+					fibersession.FromContext(c).Set("name", "back")
+					begun <- struct{}{}
+					<-hold
+					return nil
+				})
+				s.serve()
+				equalGone := func(a *agent, cookie string) {
+					t.Helper()
+					thief := s.agent()
+					name, id, _ := strings.Cut(cookie, "=")
+					thief.setCookie(name, id)
+					equal(t, "name with the old cookie", thief.get("/name"), "<nil>")
+				}
+
+				a := s.member() // a slow packet, and a logout over HTTP
+				cookie := a.cookie()
+				a.connect(n, "/", byWebSocket).Emit("slow")
+				<-begun
+				a.post("/logout")
+				hold <- struct{}{}
+				happened.expect(t, "slow: session gone: true")
+				equalGone(a, cookie)
+
+				b := s.member() // a slow request, and a logout over a socket
+				cookie = b.cookie()
+				c := b.connect(n, "/", byWebSocket)
+				status := make(chan int, 1)
+				go func() { // the test receives its status below
+					_, code, _ := b.try("POST", "/slow")
+					status <- code
+				}()
+				<-begun
+				c.Emit("logout")
+				c.MustNext(nodetest.Disconnected)
+				hold <- struct{}{}
+				if code := <-status; code != fiber.StatusUnauthorized {
+					t.Errorf("the slow request got status %d, want 401", code)
+				}
+				equalGone(b, cookie)
+			})
+		}
+	})
 }

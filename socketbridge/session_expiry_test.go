@@ -12,6 +12,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
 // N4: events extend their session, with at most one write per TouchInterval for all its
@@ -166,6 +167,67 @@ func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 		}
 		if n := st.Calls() - calls; n > 2 { // one load and one delete
 			t.Errorf("the expiry took %d store calls, want at most 2", n)
+		}
+	})
+}
+
+// B8: an expired session is noticed while its client sends no events but heartbeats and
+// polls continue. The policy decides whether the client may reconnect.
+func TestB8_ExpiryIsNoticedWithoutTraffic(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	engine := engineio.ConfigDefault
+	engine.Timeouts.Close = time.Second
+	engine.PingInterval = 50 * time.Millisecond // far shorter than the session's remaining lifetime
+	onEachStorage(t, func(t *testing.T, url string) {
+		for _, tt := range []struct {
+			name   string
+			policy socketbridge.Policy
+			reason string
+			back   bool
+		}{
+			{"by default", nil, "io server disconnect", false},
+			{"disconnect", socketbridge.Always(socketbridge.ActionDisconnect), "io server disconnect", false},
+			{"reconnect", socketbridge.Always(socketbridge.ActionReconnect), "transport close", true},
+			{"stay is not allowed", socketbridge.Always(socketbridge.ActionStay), "io server disconnect", false},
+			{"a panic", func(*socketbridge.Socket) socketbridge.Action { panic("mine") }, "io server disconnect", false},
+			{"a function", func(s *socketbridge.Socket) socketbridge.Action {
+				var auth struct{ Back bool }
+				_ = s.Auth(&auth)
+				if auth.Back {
+					return socketbridge.ActionReconnect
+				}
+				return socketbridge.ActionDisconnect
+			}, "transport close", true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Engine: engine, OnExpiry: tt.policy}}).sessionRoutes()
+				happened := make(events, 8)
+				s.io.OnConnection(func(sock *socketbridge.Socket) {
+					sock.OnDisconnect(func(r socketbridge.Reason) { happened.add("%s", r) })
+				})
+				s.serve()
+				for _, o := range []nodetest.Options{byWebSocket, byPolling} {
+					a := s.member()
+					o.Reconnect, o.Auth = true, map[string]bool{"back": tt.back}
+					c := a.connect(n, "/", o)
+					a.post("/short")
+					equal(t, "disconnect reason on the client", c.MustNext(nodetest.Disconnected).String(), `["`+tt.reason+`"]`)
+					if !tt.back {
+						happened.expect(t, "server namespace disconnect")
+						if c.State().Connected || c.Waiting(nodetest.ReconnectAttempt) != 0 {
+							t.Error("the client tried to reconnect, want it to stay disconnected")
+						}
+						continue
+					}
+					happened.expect(t, "transport close")
+					c.MustNext(nodetest.Connected)
+					equal(t, "name after the reconnect", call(t, c, "name"), "null")
+					c.Close()
+					happened.expect(t, "client namespace disconnect")
+				}
+			})
 		}
 	})
 }

@@ -3,9 +3,6 @@ package socketbridge_test
 import (
 	"errors"
 	"testing"
-	"time"
-
-	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
@@ -13,84 +10,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
-
-// causeOf names the cause in the error of an OnInvalidSession handler.
-func causeOf(err error) string {
-	for _, c := range []struct {
-		err  error
-		name string
-	}{
-		{socketbridge.ErrSessionMissing, "missing"},
-		{fibersession.ErrExpired, "expired"},
-		{fibersession.ErrDestroyed, "destroyed"},
-		{fibersession.ErrUnavailable, "unavailable"},
-	} {
-		if errors.Is(err, c.err) {
-			return c.name
-		}
-	}
-	return err.Error()
-}
-
-// sessionNamespaces adds routes that begin, change and end a session, and namespaces that record
-// events. "/told" has an OnInvalidSession handler, "/members" has none. Both require a
-// session, "/" does not.
-func (s *site) sessionNamespaces(happened events) *site {
-	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
-	s.app.Post("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
-	s.app.Post("/set/:key/:value", func(c *fiber.Ctx) error {
-		fibersession.FromContext(c).Set(c.Params("key"), c.Params("value"))
-		return nil
-	})
-	s.app.Post("/short", func(c *fiber.Ctx) error {
-		fibersession.FromContext(c).SetExpiry(300 * time.Millisecond)
-		return nil
-	})
-	s.app.Post("/renew", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() })
-	s.io.Of("/").SetMode(socketbridge.SessionNone)
-	s.io.Of("/told").RequireSession().OnInvalidSession(func(sock *socketbridge.Socket, err error) {
-		if e := sock.Emit("invalid", causeOf(err)); e != nil {
-			happened.add("Emit in the invalid-session handler: %v", e)
-		}
-		_ = sock.Namespace().Emit("broadcast") // must not reach the socket
-	})
-	for _, name := range []string{"/told", "/members"} {
-		ns := s.io.Of(name).RequireSession()
-		ns.On("name", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("name")) })
-		ns.OnConnection(func(sock *socketbridge.Socket) {
-			happened.add("connected")
-			sock.OnDisconnect(func(r socketbridge.Reason) { happened.add("%s", r) })
-		})
-	}
-	return s
-}
-
-// member returns an agent with a stored session.
-func (s *site) member() *agent {
-	s.t.Helper()
-	a := s.agent()
-	a.post("/begin")
-	return a
-}
-
-// expectRefusal checks that a client is refused because of its session, with a stable code.
-func expectRefusal(t testing.TB, c *nodetest.Client, code string) {
-	t.Helper()
-	var e struct{ Data struct{ Code string } }
-	c.MustNext(nodetest.ConnectError).Bind(t, &e)
-	equal(t, "code of the refusal", e.Data.Code, code)
-}
-
-// expectInvalid checks that the invalid-session handler reaches a client, which is then
-// disconnected.
-func expectInvalid(t testing.TB, c *nodetest.Client, cause string) {
-	t.Helper()
-	equal(t, "cause from the invalid-session handler", c.MustNext("invalid").String(), `["`+cause+`"]`)
-	equal(t, "disconnect reason", c.MustNext(nodetest.Disconnected).String(), `["io server disconnect"]`)
-	if n := c.Waiting("broadcast"); n != 0 {
-		t.Errorf("the client got %d broadcasts, want 0", n)
-	}
-}
 
 func TestC5_InvalidSessionHandler(t *testing.T) {
 	t.Parallel()

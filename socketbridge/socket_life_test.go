@@ -1,9 +1,8 @@
 package socketbridge_test
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
 func TestDisconnectReasons(t *testing.T) {
@@ -130,64 +128,6 @@ func TestJoinAgain(t *testing.T) {
 	}
 }
 
-// TestBackpressure checks that a client that sends faster than its events are handled is
-// read more slowly, loses no event, and delays neither its other namespaces nor others.
-func TestBackpressure(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		hold := make(chan struct{})
-		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{MaxInbox: 4}})
-		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return p.Ack() })
-		io.Of("/other").On("e", func(p *socketbridge.Packet) error { return p.Ack() })
-		c := join(t, io, "/")
-		c.join("/other")
-		c.send(`20["slow"]`)
-		synctest.Wait() // now the event is being handled
-		for i := 1; i <= 4; i++ {
-			c.send(fmt.Sprintf(`2%d["slow"]`, i))
-		}
-		c.send(`2/other,9["e"]`)
-		c.expect(`3/other,9[]`)
-
-		var sent atomic.Bool
-		go func() { // the synctest bubble waits for it
-			c.send(`25["slow"]`)
-			sent.Store(true)
-		}()
-		synctest.Wait()
-		if sent.Load() {
-			t.Fatal("a full inbox accepted one more event")
-		}
-		close(hold)
-		for i := range 6 {
-			c.expect(fmt.Sprintf(`3%d[]`, i))
-		}
-	})
-}
-
-// TestBackpressureEnds checks that a reader waiting for space in the inbox is released
-// when the server disconnects the socket.
-func TestBackpressureEnds(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		hold := make(chan struct{})
-		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{MaxInbox: 1}})
-		io.On("slow", func(p *socketbridge.Packet) error { <-hold; return nil })
-		c := join(t, io, "/")
-		s := onlySocket(t, io)
-		c.send(`2["slow"]`)
-		synctest.Wait()
-		c.send(`2["slow"]`)
-		go func() { c.send(`2["slow"]`) }() // the synctest bubble waits for it
-		synctest.Wait()
-		s.Close()
-		if reason := c.waitForClose(); reason != transport.ForcedClose {
-			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
-		}
-		close(hold)
-	})
-}
-
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -211,93 +151,19 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-func TestShutdown(t *testing.T) {
-	t.Parallel()
-	t.Run("pending events are handled and answered before the close", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			reasons := make(events, 8)
-			io := socketbridge.New(socketbridge.Config{Logger: slog.New(slog.DiscardHandler)})
-			io.On("e", func(p *socketbridge.Packet) error {
-				time.Sleep(time.Second)
-				return p.Ack()
-			})
-			io.OnConnection(func(s *socketbridge.Socket) {
-				s.OnDisconnect(func(r socketbridge.Reason) { reasons.add("%s", r) })
-			})
-			c := join(t, io, "/")
-			for i := range 5 {
-				c.send(fmt.Sprintf(`2%d["e"]`, i))
-			}
-			done := make(chan error)
-			go func() { done <- io.Shutdown(context.Background()) }() // received below
-			synctest.Wait()
-			if _, err := transporttest.Connect(io, nil); err == nil {
-				t.Error("a new connection was accepted during Shutdown")
-			}
-			c.send(`29["e"]`) // not handled
-			for i := range 5 {
-				c.expect(fmt.Sprintf(`3%d[]`, i))
-			}
-			c.leave() // the engine does not close an in-memory connection
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-			reasons.expect(t, "transport close")
-			if err := io.Shutdown(context.Background()); err != nil {
-				t.Errorf("second Shutdown: %v", err)
-			}
-		})
-	})
-	t.Run("Shutdown returns at its deadline while a handler runs", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			io := socketbridge.New(socketbridge.Config{Logger: slog.New(slog.DiscardHandler)})
-			io.On("e", func(p *socketbridge.Packet) error { <-p.Context().Done(); return nil })
-			c := join(t, io, "/")
-			c.send(`2["e"]`)
-			synctest.Wait()
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			begin := time.Now()
-			if err := io.Shutdown(ctx); err == nil {
-				t.Error("Shutdown returned no error, want one")
-			}
-			if d := time.Since(begin); d != 5*time.Second {
-				t.Errorf("Shutdown returned after %v, want 5 s", d)
-			}
-			c.waitForClose()
-		})
-	})
-}
-
-// TestNoLeaks_InMemoryConnections checks that connections that come and go leave no state behind.
-func TestNoLeaks_InMemoryConnections(t *testing.T) {
+// TestD16_EmitAfterDisconnect checks that Emit to a disconnected socket returns at once.
+func TestD16_EmitAfterDisconnect(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})
-	io.Of("/a")
-	io.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("r", "s", s.ID()+"x") })
-	for i := range 1000 {
-		conn, err := transporttest.Connect(io, nil)
-		if err != nil {
-			t.Fatal(err)
+	c := join(t, io, "/")
+	s := onlySocket(t, io)
+	c.leave()
+	for range 300 {
+		if err := s.Emit("e"); !errors.Is(err, socketbridge.ErrDisconnected) {
+			t.Fatalf("Emit: got error %v, want ErrDisconnected", err)
 		}
-		p := &peer{t: t, conn: conn}
-		p.join("/")
-		if i%3 == 0 {
-			p.send("0/a,")
-			p.send("0/nowhere,")
-		}
-		if i%5 == 0 {
-			p.send("1")
-		}
-		if i%7 == 0 {
-			p.send(`51-["e",{"_placeholder":true,"num":0}]`) // half a packet
-		}
-		p.leave()
 	}
-	shutdown(t, io)
-	if st := io.Stats(); st.Connections+st.Sockets+st.Rooms+st.Sessions != 0 {
-		t.Errorf("left over: %+v, want no connections, sockets, rooms and sessions", st)
+	if err := s.Join("r"); !errors.Is(err, socketbridge.ErrDisconnected) {
+		t.Errorf("Join: got error %v, want ErrDisconnected", err)
 	}
 }

@@ -1,11 +1,8 @@
 package socketbridge_test
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,62 +19,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
-
-const appOrigin = "https://app.example.com"
-
-// ask makes a request with headers and returns the response and its body.
-func (a *agent) ask(method, path string, headers ...string) (*http.Response, string) {
-	a.t.Helper()
-	req, err := http.NewRequest(method, a.site.url+path, nil)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Add(headers[i], headers[i+1])
-	}
-	res, err := a.http.Do(req)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return res, string(body)
-}
-
-// ticket fetches a ticket, as a page of the origin does.
-func (a *agent) ticket(origin string) string {
-	a.t.Helper()
-	var headers []string
-	if origin != "" {
-		headers = []string{"Origin", origin}
-	}
-	res, body := a.ask("POST", "/socket.io/ticket", headers...)
-	var got struct{ Ticket string }
-	if err := json.Unmarshal([]byte(body), &got); res.StatusCode != 200 || err != nil || len(got.Ticket) != 43 {
-		a.t.Fatalf("fetching a ticket: got status %d and body %s, want 200 and a ticket", res.StatusCode, body)
-	}
-	return got.Ticket
-}
-
-func withTicket(ticket any) map[string]any { return map[string]any{"ticket": ticket} }
-
-// newMembersSite returns a site with users whose namespace "/members" requires a session. Pages
-// of appOrigin may connect.
-func newMembersSite(t testing.TB, o options) *site {
-	t.Helper()
-	o.sessions.UserKey = "user"
-	o.bridge.Engine = engineio.ConfigDefault
-	o.bridge.Engine.AllowOrigins = []string{appOrigin}
-	s := newSite(t, o).users()
-	s.io.Of("/members").RequireSession().On("whoami", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
-	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
-	s.app.Get("/who", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })
-	s.app.Post("/mine", func(c *fiber.Ctx) error { return s.io.ToSession(fibersession.FromContext(c)).Emit("mine", 1) })
-	return s
-}
 
 // C9: a ticket brings the session where no cookie is sent, with both official clients and
 // on every transport. The socket then belongs to the session like any other.
@@ -171,13 +112,6 @@ func TestTicketHandler(t *testing.T) {
 		})
 	}
 	equal(t, "user after all requests", a.get("/who"), "ann")
-}
-
-// agentWith returns an agent with the given cookie.
-func (s *site) agentWith(name, value string) *agent {
-	a := s.agent()
-	a.setCookie(name, value)
-	return a
 }
 
 // Invalid credentials each get a stable code, are logged without secrets, and do not

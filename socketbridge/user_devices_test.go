@@ -1,51 +1,13 @@
 package socketbridge_test
 
 import (
-	"encoding/json"
 	"testing"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
-	"github.com/fiberbridge/fiberbridge/internal/redistest"
-	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
-
-// deviceList returns the devices of the agent's user.
-func (a *agent) deviceList() (list []fibersession.Device) {
-	a.t.Helper()
-	if err := json.Unmarshal([]byte(a.get("/devices")), &list); err != nil {
-		a.t.Fatal(err)
-	}
-	return list
-}
-
-// currentDevice returns the ID of the agent's own device.
-func (a *agent) currentDevice() string {
-	a.t.Helper()
-	for _, d := range a.deviceList() {
-		if d.Current {
-			return d.ID
-		}
-	}
-	a.t.Fatal("the agent is not among its user's devices")
-	return ""
-}
-
-// waitForLogout waits until the server has disconnected the sockets. A polling client that
-// sends a request at that moment gets an error response and reports a transport error.
-func waitForLogout(t testing.TB, who string, sockets ...*nodetest.Client) {
-	t.Helper()
-	for _, c := range sockets {
-		switch got := c.MustNext(nodetest.Disconnected).String(); got {
-		case `["io server disconnect"]`, `["transport error"]`:
-		default:
-			t.Errorf("%s: disconnect reason %s, want io server disconnect", who, got)
-		}
-	}
-}
 
 // N14: a user lists the logged-in devices, ends one of them, and ends all others. Their
 // sockets are disconnected, and no others.
@@ -131,99 +93,4 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 		waitForLogout(t, "bob's browser", ofBob, tab)
 		equal(t, "user in bob's other browser", call(t, other, "whoami"), `"bob"`)
 	})
-}
-
-// N15: two apps with the same users and room names share a Redis without interfering.
-func TestN15_TwoAppsSideBySide(t *testing.T) {
-	t.Parallel()
-	n := nodetest.Start(t)
-	url := redistest.Start(t).URL()
-	app := func(prefix string) *site {
-		o := withUsers(url)
-		o.sessions.Prefix = prefix
-		s := newSite(t, o).users()
-		s.io.OnConnection(func(sock *socketbridge.Socket) { _ = sock.Join("lobby") })
-		s.app.Post("/lobby", func(c *fiber.Ctx) error { return s.io.To("lobby").Emit("lobby", prefix) })
-		s.app.Post("/reset", func(c *fiber.Ctx) error { return s.sessions.Reset() })
-		return s.serve()
-	}
-	shop, blog := app("shop:"), app("blog:")
-	customer, author := shop.loggedIn("ann"), blog.loggedIn("ann")
-	inShop, inBlog := customer.connect(n, "/", nodetest.Options{}), author.connect(n, "/", nodetest.Options{})
-
-	customer.post("/lobby")
-	customer.post("/tell/ann")
-	equal(t, "lobby event in the shop", inShop.MustNext("lobby").String(), `["shop:"]`)
-	equal(t, "user event in the shop", inShop.MustNext("told").String(), `["ann"]`)
-	customer.post("/end-all/ann")
-	waitForLogout(t, "the shop", inShop)
-	equal(t, "user in the blog", call(t, inBlog, "whoami"), `"ann"`)
-
-	again := shop.loggedIn("ann")
-	inShop = again.connect(n, "/", nodetest.Options{})
-	again.post("/reset")
-	inShop.Emit("whoami") // the next event finds no session
-	waitForLogout(t, "the shop after its reset", inShop)
-	equal(t, "user in the blog after the reset", call(t, inBlog, "whoami"), `"ann"`)
-	if list := author.deviceList(); len(list) != 1 {
-		t.Errorf("got devices %+v in the blog, want 1", list)
-	}
-	if got := inBlog.Waiting("lobby") + inBlog.Waiting("told"); got > 0 {
-		t.Errorf("the blog got %d events of the shop, want 0", got)
-	}
-}
-
-// Presence with real clients: a user goes online with the first socket and offline some
-// time after the last one. Further tabs, devices, namespaces and page reloads are not
-// reported.
-func TestPresence(t *testing.T) {
-	t.Parallel()
-	n := nodetest.Start(t)
-	for name, grace := range map[string]time.Duration{"short": 50 * time.Millisecond, "long": time.Hour} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			o := withUsers("")
-			o.bridge.Presence.Grace = grace
-			s := newSite(t, o).users()
-			told := make(events, 100)
-			s.io.OnPresence(func(user string, online bool) { told.add("%s %v", user, online) })
-			s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
-			s.serve()
-			phone, desk := s.loggedIn("ann"), s.loggedIn("ann")
-			first := phone.connect(n, "/", nodetest.Options{})
-			told.expect(t, "ann true")
-			second, third := phone.connect(n, "/other", nodetest.Options{}), desk.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})
-			first.Close()
-			second.Close()
-			guest := s.agent()
-			guest.post("/visit")
-			late := guest.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
-			guest.post("/login/bob") // without a reconnect
-			told.expect(t, "bob true")
-			if grace == time.Hour {
-				third.Close()
-				third = desk.connect(n, "/", nodetest.Options{}) // a page reload
-				call(t, third, "whoami")
-				guest.post("/login/cleo")
-				told.expect(t, "cleo true")
-				ctx := t.Context()
-				if err := s.io.Shutdown(ctx); err != nil {
-					t.Error(err)
-				}
-				got := map[string]bool{<-told: true, <-told: true, <-told: true}
-				if !got["ann false"] || !got["bob false"] || !got["cleo false"] || len(told) > 0 {
-					t.Errorf("after Shutdown: got %v and %d more, want each user offline once", got, len(told))
-				}
-				return
-			}
-			third.Cut()
-			told.expect(t, "ann false")
-			guest.post("/logout") // the socket stays, without a user
-			told.expect(t, "bob false")
-			equal(t, "user after logout", call(t, late, "whoami"), `""`)
-			if len(told) > 0 {
-				t.Errorf("got another call %q, want none", <-told)
-			}
-		})
-	}
 }
