@@ -186,8 +186,8 @@ func TestB2_TheSessionIsARoom(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	s := newSite(t, options{}).counter()
-	s.io.On("tell", func(p *socketbridge.Packet) error {
-		return errors.Join(p.Socket().ToSession().Emit("told", "others"), s.io.ToSession(p.Session()).Emit("told", "all"))
+	s.io.On("notify", func(p *socketbridge.Packet) error {
+		return errors.Join(p.Socket().ToSession().Emit("notified", "others"), s.io.ToSession(p.Session()).Emit("notified", "all"))
 	})
 	s.serve()
 	a, b := s.agent(), s.agent()
@@ -195,13 +195,13 @@ func TestB2_TheSessionIsARoom(t *testing.T) {
 	b.post("/incr")
 	first, second := a.connect(n, "/", nodetest.Options{}), a.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})
 	stranger := b.connect(n, "/", nodetest.Options{})
-	first.Emit("tell")
-	equal(t, "event in the other tab", second.MustNext("told").String(), `["others"]`)
-	equal(t, "event in the other tab", second.MustNext("told").String(), `["all"]`)
-	equal(t, "event in the emitting tab", first.MustNext("told").String(), `["all"]`)
+	first.Emit("notify")
+	equal(t, "event in the other tab", second.MustNext("notified").String(), `["others"]`)
+	equal(t, "event in the other tab", second.MustNext("notified").String(), `["all"]`)
+	equal(t, "event in the emitting tab", first.MustNext("notified").String(), `["all"]`)
 	stranger.MustCall("count") // anything sent to it before has arrived now
-	if got := first.Waiting("told") + second.Waiting("told") + stranger.Waiting("told"); got != 0 {
-		t.Errorf("got %d more told events, want 0", got)
+	if got := first.Waiting("notified") + second.Waiting("notified") + stranger.Waiting("notified"); got != 0 {
+		t.Errorf("got %d more notified events, want 0", got)
 	}
 	for _, sock := range s.io.Sockets() {
 		for _, room := range sock.Rooms() {

@@ -250,15 +250,15 @@ func TestCluster_JoinLeaveDisconnect(t *testing.T) {
 func TestCluster_ServerSideEmit(t *testing.T) {
 	t.Parallel()
 	nodes := newNodes(t, 3, socketbridge.Config{Timeouts: socketbridge.Timeouts{Request: 30 * time.Second}})
-	heard := make(events, 100)
+	received := make(events, 100)
 	for i, n := range nodes {
-		n.OnServerSideEmit("tell", func(e *socketbridge.ServerEvent) {
+		n.OnServerSideEmit("notify", func(e *socketbridge.ServerEvent) {
 			var text string
 			var data []byte
 			if err := e.Bind(&text, &data); err != nil {
 				t.Error(err)
 			}
-			heard.add("%d %s %x %v", i, text, data, e.WantsAck())
+			received.add("%d %s %x %v", i, text, data, e.WantsAck())
 			if err := e.Ack("not sent"); err != nil {
 				t.Error(err)
 			}
@@ -273,10 +273,10 @@ func TestCluster_ServerSideEmit(t *testing.T) {
 			panic("a panic affects nothing else")
 		})
 	}
-	if err := nodes[0].ServerSideEmit("tell", "x", []byte{1}); err != nil {
+	if err := nodes[0].ServerSideEmit("notify", "x", []byte{1}); err != nil {
 		t.Fatal(err)
 	}
-	got := []string{<-heard, <-heard}
+	got := []string{<-received, <-received}
 	slices.Sort(got)
 	if want := []string{"1 x 01 false", "2 x 01 false"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

@@ -142,7 +142,7 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 		ann, bob := p.sites[0].loggedIn("ann"), p.sites[0].loggedIn("bob")
 		annThere, bobThere := p.connect(n, ann, 1), p.connect(n, bob, 1)
 		here := p.connect(n, ann, 0)
-		ann.post("/tell/ann") // at site 0
+		ann.post("/notify/ann") // at site 0
 		for _, c := range []*nodetest.Client{here, annThere} {
 			equal(t, "event on ann's socket", c.MustNext("event on ann's socket").String(), `["ann"]`)
 		}
@@ -164,7 +164,7 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 		for _, c := range []*nodetest.Client{here, annThere} {
 			c.MustNext(nodetest.Disconnected)
 		}
-		if got := bobThere.Waiting("told") + bobThere.Waiting(nodetest.Disconnected) + annThere.Waiting("session"); got != 0 {
+		if got := bobThere.Waiting("notified") + bobThere.Waiting(nodetest.Disconnected) + annThere.Waiting("session"); got != 0 {
 			t.Errorf("other sockets got %d events, want 0", got)
 		}
 	})

@@ -125,7 +125,7 @@ var browserTransports = []struct {
 func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	port, stranger := servePage(t, nil), servePage(t, nil)
+	port, unlistedPort := servePage(t, nil), servePage(t, nil)
 	s := newSite(t, options{bridge: socketbridge.Config{Engine: engineio.Config{
 		AllowOrigins:    []string{"http://127.0.0.1:" + port, "http://*.localhost:" + port},
 		AllowOriginFunc: func(origin string, _ *fiber.Ctx) bool { return origin == "http://localhost:"+port },
@@ -145,11 +145,11 @@ func TestB9_AnotherOriginInTheBrowser(t *testing.T) {
 		cookie       bool // whether the cookie is sent, as it is the same site
 	}{
 		{"a port of the same host, listed", "http://127.0.0.1:" + port, true, true},
-		{"a port of the same host, not listed", "http://127.0.0.1:" + stranger, false, true},
+		{"a port of the same host, not listed", "http://127.0.0.1:" + unlistedPort, false, true},
 		{"a site that the wildcard lists", "http://app.localhost:" + port, true, false},
 		{"a site that the function allows", "http://localhost:" + port, true, false},
 		{"a site with a label too many", "http://a.b.localhost:" + port, false, false},
-		{"a site of another port", "http://app.localhost:" + stranger, false, false},
+		{"a site of another port", "http://app.localhost:" + unlistedPort, false, false},
 	} {
 		page := browser.Open(tt.origin)
 		for _, way := range browserTransports {
@@ -188,7 +188,7 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	secure := selfSigned(t)
-	port, stranger := servePage(t, secure), servePage(t, secure)
+	port, unlistedPort := servePage(t, secure), servePage(t, secure)
 	seen := &attacks{seen: map[string][]attack{}}
 	s := newSite(t, options{
 		sessions: fibersession.Config{CookieSameSite: "None"},
@@ -226,9 +226,9 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 		window string                 // target of forms
 		cookie func(name string) bool // reports whether the cookie must be sent, or the attempt shows nothing
 	}{
-		{"https://127.0.0.1:" + stranger, "frame", func(string) bool { return true }},
+		{"https://127.0.0.1:" + unlistedPort, "frame", func(string) bool { return true }},
 		// Chromium blocks third-party cookies here, except in new windows.
-		{"https://localhost:" + stranger, "_blank", func(name string) bool { return strings.HasPrefix(name, "form") }},
+		{"https://localhost:" + unlistedPort, "_blank", func(name string) bool { return strings.HasPrefix(name, "form") }},
 	} {
 		var names []string
 		page := browser.Open(attacker.origin)
@@ -259,9 +259,9 @@ func TestB9_ForeignPagesReachNoHandler(t *testing.T) {
 		t.Errorf("the victim's socket: got %+v, want it connected with count 11", after)
 	}
 
-	friend := browser.Open("https://127.0.0.1:" + port)
+	listedPage := browser.Open("https://127.0.0.1:" + port)
 	for i, way := range browserTransports {
-		if got := connectFromPage(friend, s.url, way.transports); got.Error != "" || got.Count != 12+i {
+		if got := connectFromPage(listedPage, s.url, way.transports); got.Error != "" || got.Count != 12+i {
 			t.Errorf("the listed page over %s: got %+v, want count %d", way.want, got, 12+i)
 		}
 	}

@@ -51,11 +51,11 @@ func TestN7_LogoutAtEitherSideEndsBoth(t *testing.T) {
 		if a.cookie() != "" {
 			t.Errorf("the browser still has cookies %q, want none", a.cookie())
 		}
-		thief := w.agent() // with the old cookie
+		attacker := w.agent() // with the old cookie
 		u, _ := url.Parse(w.url)
 		name, value, _ := strings.Cut(cookie, "=")
-		thief.http.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value}})
-		if s := w.session(thief); s.Session["user"] != nil || s.ID == id {
+		attacker.http.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value}})
+		if s := w.session(attacker); s.Session["user"] != nil || s.ID == id {
 			t.Errorf("Express still has the session %v", s.Session)
 		}
 	})

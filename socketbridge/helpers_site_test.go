@@ -220,7 +220,7 @@ func (s *site) waitForTracking() {
 func secret(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
 
 // sessionNamespaces adds routes that begin, change and end a session, and namespaces that record
-// events. "/told" has an OnInvalidSession handler, "/members" has none. Both require a
+// events. "/notified" has an OnInvalidSession handler, "/members" has none. Both require a
 // session, "/" does not.
 func (s *site) sessionNamespaces(happened events) *site {
 	s.app.Post("/begin", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("name", "ann"); return nil })
@@ -235,13 +235,13 @@ func (s *site) sessionNamespaces(happened events) *site {
 	})
 	s.app.Post("/renew", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() })
 	s.io.Of("/").SetMode(socketbridge.SessionNone)
-	s.io.Of("/told").RequireSession().OnInvalidSession(func(sock *socketbridge.Socket, err error) {
+	s.io.Of("/notified").RequireSession().OnInvalidSession(func(sock *socketbridge.Socket, err error) {
 		if e := sock.Emit("invalid", causeOf(err)); e != nil {
 			happened.add("Emit in the invalid-session handler: %v", e)
 		}
 		_ = sock.Namespace().Emit("broadcast") // must not reach the socket
 	})
-	for _, name := range []string{"/told", "/members"} {
+	for _, name := range []string{"/notified", "/members"} {
 		ns := s.io.Of(name).RequireSession()
 		ns.On("name", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("name")) })
 		ns.OnConnection(func(sock *socketbridge.Socket) {
@@ -341,7 +341,7 @@ func (s *site) users() *site {
 		}
 		return c.JSON(n)
 	})
-	s.app.Post("/tell/:user", func(c *fiber.Ctx) error { return s.io.ToUser(c.Params("user")).Emit("told", c.Params("user")) })
+	s.app.Post("/notify/:user", func(c *fiber.Ctx) error { return s.io.ToUser(c.Params("user")).Emit("notified", c.Params("user")) })
 	s.io.On("whoami", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
 	s.io.Of("/other").On("whoami", func(p *socketbridge.Packet) error { return p.Ack(p.Socket().User()) })
 	return s

@@ -40,9 +40,9 @@ func TestNoForeignData(t *testing.T) {
 }
 
 func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
-	people, rounds := 16, 60
+	visitors, rounds := 16, 60
 	if testing.Short() {
-		people, rounds = 8, 10
+		visitors, rounds = 8, 10
 	}
 	s := newSite(t, options{
 		bridge: socketbridge.Config{Mode: mode},
@@ -102,13 +102,13 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	var crowd sync.WaitGroup
-	for i := range people {
+	var visiting sync.WaitGroup
+	for i := range visitors {
 		me := fmt.Sprintf("person-%02d", i)
 		a := s.agent()
 		a.get("/login/" + me)
 		own := a.cookie()
-		crowd.Go(func() {
+		visiting.Go(func() {
 			for range rounds {
 				if err := visit(ctx, s, me, own); err != nil {
 					t.Error(err)
@@ -117,7 +117,7 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 			}
 		})
 	}
-	crowd.Wait()
+	visiting.Wait()
 	late.Wait()
 	bgMu.Lock()
 	defer bgMu.Unlock()

@@ -296,8 +296,8 @@ func TestC1_PerConnectionMode(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = base.Close() })
-		elsewhere := fibersession.New(fibersession.Config{Storage: base, Logger: silent}) // another node
-		t.Cleanup(func() { _ = elsewhere.Close() })
+		otherNode := fibersession.New(fibersession.Config{Storage: base, Logger: silent}) // another node
+		t.Cleanup(func() { _ = otherNode.Close() })
 		s := newSite(t, options{sessions: fibersession.Config{Storage: base, Tracking: fibersession.Tracking{Recheck: -1}}, bridge: socketbridge.Config{Mode: socketbridge.SessionPerConnection}}).sessionRoutes()
 		socks := make(chan *socketbridge.Socket, 1)
 		s.io.OnConnection(func(sock *socketbridge.Socket) {
@@ -307,7 +307,7 @@ func TestC1_PerConnectionMode(t *testing.T) {
 		s.serve()
 		a := s.member()
 		stored := func(key string) any {
-			h, err := elsewhere.GetByID(context.Background(), a.sessionID())
+			h, err := otherNode.GetByID(context.Background(), a.sessionID())
 			if err != nil {
 				t.Fatal(err)
 			}

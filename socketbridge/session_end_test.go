@@ -35,7 +35,7 @@ var sessionEnders = map[string]struct {
 	revoked bool
 }{
 	"destroy":                      {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
-	"destroy, told":                {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
+	"destroy, notified":            {socketbridge.Config{}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
 	"regenerate and disconnect":    {socketbridge.Config{OnRegenerate: disconnectAlways}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
 	"destroy, per connection":      {socketbridge.Config{Mode: socketbridge.SessionPerConnection}, func(h *fibersession.Handle) error { return h.Destroy(context.Background()) }, true},
 	"regenerate, many at a time":   {socketbridge.Config{OnRegenerate: disconnectAlways, Concurrency: 4}, func(h *fibersession.Handle) error { return h.Regenerate(context.Background()) }, false},
@@ -53,7 +53,7 @@ func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 			withFakeClock(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 				hold, ended := make(chan struct{}), make(chan struct{})
 				var begun, failed atomic.Int32
-				if name == "destroy, told" {
+				if name == "destroy, notified" {
 					io.OnInvalidSession(func(s *socketbridge.Socket, _ error) { _ = s.Emit("bye") })
 				}
 				io.On("slow", func(p *socketbridge.Packet) error {
@@ -96,7 +96,7 @@ func TestInFlight_WaitingEventsAreDropped(t *testing.T) {
 				if n := int(failed.Load()); e.revoked != (n == width) {
 					t.Errorf("%d of %d saves failed, want all to fail: %v", n, width, e.revoked)
 				}
-				if name == "destroy, told" {
+				if name == "destroy, notified" {
 					c.expect(`2["bye"]`, "1")
 				}
 			})
@@ -119,7 +119,7 @@ func TestInFlight_Races(t *testing.T) {
 			e.cfg.Sessions = store
 			e.cfg.Limits.EventsPerSecond = -1
 			io := newServer(t, e.cfg)
-			if name == "destroy, told" {
+			if name == "destroy, notified" {
 				io.OnInvalidSession(func(s *socketbridge.Socket, _ error) { _ = s.Emit("bye") })
 			}
 			type race struct{ over atomic.Bool }
@@ -284,7 +284,7 @@ func TestInFlight_BetweenMiddlewaresAndListeners(t *testing.T) {
 			withFakeClock(t, fibersession.Config{}, e.cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
 				hold, release := make(chan struct{}), make(chan struct{})
 				var ran atomic.Int32
-				if name == "destroy, told" {
+				if name == "destroy, notified" {
 					io.OnInvalidSession(func(*socketbridge.Socket, error) { <-release })
 				}
 				io.OnConnection(func(s *socketbridge.Socket) {
@@ -397,10 +397,10 @@ func TestN12_LogoutSticks(t *testing.T) {
 				s.serve()
 				equalGone := func(a *agent, cookie string) {
 					t.Helper()
-					thief := s.agent()
+					attacker := s.agent()
 					name, id, _ := strings.Cut(cookie, "=")
-					thief.setCookie(name, id)
-					equal(t, "name with the old cookie", thief.get("/name"), "<nil>")
+					attacker.setCookie(name, id)
+					equal(t, "name with the old cookie", attacker.get("/name"), "<nil>")
 				}
 
 				a := s.member() // a slow packet, and a logout over HTTP

@@ -60,7 +60,7 @@ func (w loggingStorage) Members(ctx context.Context, set string) iter.Seq2[strin
 func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	var log, stored, urls, locals, answers, rooms, told testlog.Log
+	var log, stored, urls, locals, answers, rooms, notifications testlog.Log
 	base := memory.New()
 	flaky := faulty.New(loggingStorage{base, &stored}, nil)
 	t.Cleanup(func() { _ = flaky.Close() })
@@ -89,8 +89,8 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 		_, _ = fmt.Fprintf(&rooms, "%v %+v\n", sock.Session(), sock.Data())
 	}
 	s.io.OnConnection(note)
-	s.io.OnPresence(func(user string, online bool) { _, _ = fmt.Fprintln(&told, user, online) })
-	s.io.OnSessionChange(func(sock *socketbridge.Socket, keys []string) { _, _ = fmt.Fprintln(&told, keys); note(sock) })
+	s.io.OnPresence(func(user string, online bool) { _, _ = fmt.Fprintln(&notifications, user, online) })
+	s.io.OnSessionChange(func(sock *socketbridge.Socket, keys []string) { _, _ = fmt.Fprintln(&notifications, keys); note(sock) })
 	s.io.On("login", func(p *socketbridge.Packet) error {
 		if err := p.Session().Login(p.Context(), "ann"); err != nil {
 			return err
@@ -110,25 +110,25 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 
 	var ids []string
 	a := s.agent()
-	canary := func() {
+	recordID := func() {
 		t.Helper()
 		if id := a.sessionID(); len(id) == 43 && (len(ids) == 0 || ids[len(ids)-1] != id) {
 			ids = append(ids, id)
 		}
 	}
 	a.post("/visit")
-	canary()
+	recordID()
 	a.post("/login/ann")
-	canary()
+	recordID()
 	clients := []*nodetest.Client{
 		a.connect(n, "/", nodetest.Options{}),
 		a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}),
 		n.Connect(t, s.url, nodetest.Options{Auth: withTicket(a.ticket(""))}),
 	}
-	a.post("/tell/ann")
+	a.post("/notify/ann")
 	a.post("/mine")
 	for _, c := range clients {
-		c.MustNext("told")
+		c.MustNext("notified")
 		c.MustNext("mine")
 	}
 	c := clients[1]
@@ -142,7 +142,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	if res.StatusCode != 204 {
 		t.Errorf("fetching the cookie: got status %d, want 204", res.StatusCode)
 	}
-	canary()
+	recordID()
 	_, _ = a.ask("POST", path)
 	a.get("/devices")
 	for _, script := range []string{s.io.ScriptURL("module"), s.io.ScriptURL("classic")} {
@@ -173,7 +173,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 		t.Fatalf("got %d session IDs, want 3", len(ids))
 	}
 	for where, b := range map[string]*testlog.Log{
-		"log": &log, "storage": &stored, "URLs": &urls, "locals": &locals, "answers": &answers, "rooms": &rooms, "notifications": &told,
+		"log": &log, "storage": &stored, "URLs": &urls, "locals": &locals, "answers": &answers, "rooms": &rooms, "notifications": &notifications,
 	} {
 		text := b.String()
 		if text == "" {

@@ -28,7 +28,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			for name, cookie := range map[string]string{"no cookie": "", "never issued": "session=0123456789012345678901234567890123456789012"} {
 				t.Run(name, func(t *testing.T) {
 					expectRefusal(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: cookie}), "session_missing")
-					c := n.Connect(t, s.url+"/told", nodetest.Options{Cookie: cookie})
+					c := n.Connect(t, s.url+"/notified", nodetest.Options{Cookie: cookie})
 					c.Emit("name") // must not be handled
 					expectInvalid(t, c, "missing")
 					n.Connect(t, s.url, nodetest.Options{Cookie: cookie}) // does not require a session
@@ -40,13 +40,13 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 			c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}) // a poll would fail when the session ends
 			a.post("/logout")
 			expectRefusal(t, c.DialOf("/members", nil), "session_gone")
-			expectInvalid(t, c.Of("/told", nil), "destroyed")
+			expectInvalid(t, c.Of("/notified", nil), "destroyed")
 		})
 		t.Run("the store fails at the handshake", func(t *testing.T) {
 			a := s.member()
 			flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
 			expectRefusal(t, n.Dial(t, s.url+"/members", nodetest.Options{Cookie: a.cookie()}), "session_unavailable")
-			expectInvalid(t, a.connect(n, "/told", nodetest.Options{}), "unavailable")
+			expectInvalid(t, a.connect(n, "/notified", nodetest.Options{}), "unavailable")
 			flaky.SetPlan(nil)
 		})
 		if len(happened) != 0 {
@@ -55,7 +55,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 
 		t.Run("expires while connected", func(t *testing.T) {
 			a := s.member()
-			c := a.connect(n, "/told", nodetest.Options{})
+			c := a.connect(n, "/notified", nodetest.Options{})
 			happened.expect(t, "connected")
 			a.post("/short")
 			expectInvalid(t, c, "expired")
@@ -63,7 +63,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 		})
 		t.Run("destroyed while connected", func(t *testing.T) {
 			a := s.member()
-			c := a.connect(n, "/told", nodetest.Options{})
+			c := a.connect(n, "/notified", nodetest.Options{})
 			happened.expect(t, "connected")
 			a.post("/logout")
 			expectInvalid(t, c, "destroyed")
@@ -71,7 +71,7 @@ func TestC5_InvalidSessionHandler(t *testing.T) {
 		})
 		t.Run("the store fails for an event", func(t *testing.T) {
 			a := s.member()
-			c := a.connect(n, "/told", nodetest.Options{})
+			c := a.connect(n, "/notified", nodetest.Options{})
 			happened.expect(t, "connected")
 			flaky.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
 			equal(t, "answer to the event", call(t, c, "name"), `{"error":{"code":"session_unavailable","message":"the session store is unavailable"}}`)
@@ -87,14 +87,14 @@ func TestInvalidSession_ErrorOfConnectMiddleware(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	s := newSite(t, options{})
-	var told events = make(chan string, 4)
-	s.io.OnInvalidSession(func(_ *socketbridge.Socket, err error) { told.add("%v", err) })
+	var calls events = make(chan string, 4)
+	s.io.OnInvalidSession(func(_ *socketbridge.Socket, err error) { calls.add("%v", err) })
 	s.io.Use(func(c *socketbridge.Connect) error { return &socketbridge.ConnectError{Message: "not today"} })
 	s.serve()
 	var e struct{ Message string }
 	n.Dial(t, s.url, nodetest.Options{}).MustNext(nodetest.ConnectError).Bind(t, &e)
 	equal(t, "message of the refusal", e.Message, "not today")
-	if len(told) != 0 {
-		t.Errorf("an invalid-session handler was called with %q, want no call", <-told)
+	if len(calls) != 0 {
+		t.Errorf("an invalid-session handler was called with %q, want no call", <-calls)
 	}
 }

@@ -37,10 +37,10 @@ func TestN5_SocketsFollowANewID(t *testing.T) {
 			t.Errorf("a request with the new cookie got status %d, want 200", status)
 		}
 		equal(t, "poll with the new cookie", poll.receive(a.cookie()), `430["bob"]`)
-		thief := s.agent()
+		attacker := s.agent()
 		name, id, _ := strings.Cut(old, "=")
-		thief.setCookie(name, id)
-		equal(t, "name with the old ID", thief.get("/name"), "<nil>")
+		attacker.setCookie(name, id)
+		equal(t, "name with the old ID", attacker.get("/name"), "<nil>")
 	})
 }
 

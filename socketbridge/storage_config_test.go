@@ -56,9 +56,9 @@ func TestN15_TwoAppsSideBySide(t *testing.T) {
 	inShop, inBlog := customer.connect(n, "/", nodetest.Options{}), author.connect(n, "/", nodetest.Options{})
 
 	customer.post("/lobby")
-	customer.post("/tell/ann")
+	customer.post("/notify/ann")
 	equal(t, "lobby event in the shop", inShop.MustNext("lobby").String(), `["shop:"]`)
-	equal(t, "user event in the shop", inShop.MustNext("told").String(), `["ann"]`)
+	equal(t, "user event in the shop", inShop.MustNext("notified").String(), `["ann"]`)
 	customer.post("/end-all/ann")
 	waitForLogout(t, "the shop", inShop)
 	equal(t, "user in the blog", call(t, inBlog, "whoami"), `"ann"`)
@@ -72,7 +72,7 @@ func TestN15_TwoAppsSideBySide(t *testing.T) {
 	if list := author.deviceList(); len(list) != 1 {
 		t.Errorf("got devices %+v in the blog, want 1", list)
 	}
-	if got := inBlog.Waiting("lobby") + inBlog.Waiting("told"); got > 0 {
+	if got := inBlog.Waiting("lobby") + inBlog.Waiting("notified"); got > 0 {
 		t.Errorf("the blog got %d events of the shop, want 0", got)
 	}
 }

@@ -105,10 +105,10 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 // event and request is answered, nothing piles up, and everything works again when Redis
 // does. The test counts goroutines, so it is not parallel.
 func TestHang_Redis(t *testing.T) {
-	const people, socketsEach, events, requests = 50, 10, 5, 4
+	const users, socketsEach, events, requests = 50, 10, 5, 4
 	server := redistest.Start(t)
 	s := newSite(t, options{storage: server.URL(), sessions: fibersession.Config{}}).counter().serve()
-	agents, peers := make([]*agent, people), []*peer(nil)
+	agents, peers := make([]*agent, users), []*peer(nil)
 	for i := range agents {
 		agents[i] = s.agent()
 		agents[i].post("/incr")
@@ -166,7 +166,7 @@ func TestHang_Redis(t *testing.T) {
 	}
 	all(good)
 	before := runtime.NumGoroutine()
-	t.Logf("%d events and %d requests at once: the slowest answer came after %v", len(peers)*events, people*requests, time.Duration(slowest.Load()))
+	t.Logf("%d events and %d requests at once: the slowest answer came after %v", len(peers)*events, users*requests, time.Duration(slowest.Load()))
 
 	server.Pause()
 	for range 2 {
@@ -175,8 +175,8 @@ func TestHang_Redis(t *testing.T) {
 		})
 		now := runtime.NumGoroutine()
 		t.Logf("while Redis hangs the slowest answer came after %v; %d goroutines, %d before", time.Duration(slowest.Load()), now, before)
-		if now > before+people*requests { // idle connections of HTTP clients
-			t.Errorf("got %d goroutines, want at most %d", now, before+people*requests)
+		if now > before+users*requests { // idle connections of HTTP clients
+			t.Errorf("got %d goroutines, want at most %d", now, before+users*requests)
 		}
 	}
 	server.Resume()
@@ -188,5 +188,5 @@ func TestHang_Redis(t *testing.T) {
 	t.Logf("the first event was handled %v after Redis resumed", time.Since(back))
 	all(good)
 	t.Logf("all events were handled %v after Redis resumed", time.Since(back))
-	waitFor(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+people })
+	waitFor(t, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+users })
 }

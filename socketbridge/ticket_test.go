@@ -348,7 +348,7 @@ func TestN5_CookieThroughAOneTimeURL(t *testing.T) {
 				Same                   bool
 			}
 			page.Eval(`
-				await fetch("/tell/nobody", { method: "POST" });
+				await fetch("/notify/nobody", { method: "POST" });
 				const urls = [];
 				const socket = arg === "own" ? fiberbridge.connectWithSession({ transports: ["websocket"] })
 					: fiberbridge.followCookie(io({ transports: ["websocket"], forceNew: true }));

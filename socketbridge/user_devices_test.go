@@ -81,10 +81,10 @@ func TestN3_LogOutEverywhere(t *testing.T) {
 		waitForLogout(t, "the phone", ofPhone...)
 		waitForLogout(t, "the desk", ofDesk...)
 		for _, id := range cookies {
-			thief := s.agent()
-			thief.setCookie("session", id)
-			equal(t, "user over HTTP with an old cookie", thief.get("/who"), "")
-			equal(t, "user of a socket with an old cookie", call(t, thief.connect(n, "/", nodetest.Options{}), "whoami"), `""`)
+			attacker := s.agent()
+			attacker.setCookie("session", id)
+			equal(t, "user over HTTP with an old cookie", attacker.get("/who"), "")
+			equal(t, "user of a socket with an old cookie", call(t, attacker.connect(n, "/", nodetest.Options{}), "whoami"), `""`)
 		}
 		equal(t, "user of another session's socket", call(t, ofBob, "whoami"), `"user of another session's socket"`)
 

@@ -154,7 +154,7 @@ func TestPresence_AnswerLost(t *testing.T) {
 	t.Parallel()
 	onLoneNode(t, -1, 0, func(p *loneNode) {
 		record := p.key("u:" + p.pseudonym("ann"))
-		away := func(method string, meanwhile func()) {
+		whileFailing := func(method string, meanwhile func()) {
 			lost := false
 			var mu sync.Mutex
 			p.st.SetPlan(func(c faulty.Call) faulty.Fault {
@@ -177,11 +177,11 @@ func TestPresence_AnswerLost(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}
 		var c *peer
-		away("CompareAndSwap", func() { c = p.connect("ann") })
+		whileFailing("CompareAndSwap", func() { c = p.connect("ann") })
 		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true"}) || len(p.nodesOf("ann")) != 1 {
 			t.Fatalf("got calls %q and nodes %q, want ann online on one node", got, p.nodesOf("ann"))
 		}
-		away("CompareAndDelete", func() { c.leave() })
+		whileFailing("CompareAndDelete", func() { c.leave() })
 		if got := p.callsFor("ann"); !slices.Equal(got, []string{"ann true", "ann false"}) || p.nodesOf("ann") != nil {
 			t.Errorf("got calls %q and nodes %q, want ann offline on no node", got, p.nodesOf("ann"))
 		}
@@ -192,7 +192,7 @@ func TestPresence_AnswerLost(t *testing.T) {
 			p.base.Set(record, []byte(`{"user":"ann","nodes":["dead.1"]}`), 0)); err != nil {
 			t.Fatal(err)
 		}
-		away("CompareAndDelete", func() { time.Sleep(30 * time.Second) })
+		whileFailing("CompareAndDelete", func() { time.Sleep(30 * time.Second) })
 		if got := p.callsFor("ann"); len(got) != 3 || got[2] != "ann false" || p.nodesOf("ann") != nil {
 			t.Errorf("got calls %q and nodes %q, want ann offline again on no node", got, p.nodesOf("ann"))
 		}

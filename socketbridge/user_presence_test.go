@@ -22,13 +22,13 @@ func TestPresence(t *testing.T) {
 			o := withUsers("")
 			o.bridge.Presence.Grace = grace
 			s := newSite(t, o).users()
-			told := make(events, 100)
-			s.io.OnPresence(func(user string, online bool) { told.add("%s %v", user, online) })
+			calls := make(events, 100)
+			s.io.OnPresence(func(user string, online bool) { calls.add("%s %v", user, online) })
 			s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
 			s.serve()
 			phone, desk := s.loggedIn("ann"), s.loggedIn("ann")
 			first := phone.connect(n, "/", nodetest.Options{})
-			told.expect(t, "ann true")
+			calls.expect(t, "ann true")
 			second, third := phone.connect(n, "/other", nodetest.Options{}), desk.connect(n, "/", nodetest.Options{Transports: []string{"polling"}})
 			first.Close()
 			second.Close()
@@ -36,30 +36,30 @@ func TestPresence(t *testing.T) {
 			guest.post("/visit")
 			late := guest.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 			guest.post("/login/bob") // without a reconnect
-			told.expect(t, "bob true")
+			calls.expect(t, "bob true")
 			if grace == time.Hour {
 				third.Close()
 				third = desk.connect(n, "/", nodetest.Options{}) // a page reload
 				call(t, third, "whoami")
 				guest.post("/login/cleo")
-				told.expect(t, "cleo true")
+				calls.expect(t, "cleo true")
 				ctx := t.Context()
 				if err := s.io.Shutdown(ctx); err != nil {
 					t.Error(err)
 				}
-				got := map[string]bool{<-told: true, <-told: true, <-told: true}
-				if !got["ann false"] || !got["bob false"] || !got["cleo false"] || len(told) > 0 {
-					t.Errorf("after Shutdown: got %v and %d more, want each user offline once", got, len(told))
+				got := map[string]bool{<-calls: true, <-calls: true, <-calls: true}
+				if !got["ann false"] || !got["bob false"] || !got["cleo false"] || len(calls) > 0 {
+					t.Errorf("after Shutdown: got %v and %d more, want each user offline once", got, len(calls))
 				}
 				return
 			}
 			third.Cut()
-			told.expect(t, "ann false")
+			calls.expect(t, "ann false")
 			guest.post("/logout") // the socket stays, without a user
-			told.expect(t, "bob false")
+			calls.expect(t, "bob false")
 			equal(t, "user after logout", call(t, late, "whoami"), `""`)
-			if len(told) > 0 {
-				t.Errorf("got another call %q, want none", <-told)
+			if len(calls) > 0 {
+				t.Errorf("got another call %q, want none", <-calls)
 			}
 		})
 	}

@@ -22,15 +22,15 @@ func TestD3_HTTPReachesAUsersSockets(t *testing.T) {
 			desk.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}}),
 		}
 		bobs := other.connect(n, "/", nodetest.Options{})
-		nobodys := s.agent().connect(n, "/", nodetest.Options{})
-		other.post("/tell/ann")
+		anonymous := s.agent().connect(n, "/", nodetest.Options{})
+		other.post("/notify/ann")
 		for _, c := range anns {
 			equal(t, "event on ann's socket", c.MustNext("event on ann's socket").String(), `["ann"]`)
 		}
-		other.post("/tell/bob")
-		equal(t, "event on bob's socket", bobs.MustNext("told").String(), `["bob"]`)
-		call(t, nobodys, "whoami") // anything sent before has arrived now
-		if got := nobodys.Waiting("told") + bobs.Waiting("told"); got > 0 {
+		other.post("/notify/bob")
+		equal(t, "event on bob's socket", bobs.MustNext("notified").String(), `["bob"]`)
+		call(t, anonymous, "whoami") // anything sent before has arrived now
+		if got := anonymous.Waiting("notified") + bobs.Waiting("notified"); got > 0 {
 			t.Errorf("other sockets got %d events, want 0", got)
 		}
 		if got := len(s.io.User("ann").Sockets()); got != 3 {
