@@ -144,7 +144,7 @@ func TestD3_ReachAUserOnAnotherNode(t *testing.T) {
 		here := p.connect(n, ann, 0)
 		ann.post("/notify/ann") // at site 0
 		for _, c := range []*nodetest.Client{here, annThere} {
-			equal(t, "event on ann's socket", c.MustNext("event on ann's socket").String(), `["ann"]`)
+			equal(t, "event on ann's socket", c.MustNext("notified").String(), `["ann"]`)
 		}
 		h, err := p.sites[0].sessions.GetByID(t.Context(), bob.sessionID())
 		if err != nil {

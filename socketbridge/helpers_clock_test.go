@@ -35,7 +35,7 @@ func withFakeClock(t *testing.T, sessions fibersession.Config, bridge socketbrid
 	})
 }
 
-// withFakeClockAndStorage is inTime with access to the storage, which can be made to fail.
+// withFakeClockAndStorage is withFakeClock with access to the storage, which can be made to fail.
 func withFakeClockAndStorage(t *testing.T, sessions fibersession.Config, bridge socketbridge.Config, test func(t *testing.T, store *fibersession.Store, io *socketbridge.Server, st *faulty.Storage)) {
 	t.Helper()
 	startBackground()

@@ -198,7 +198,7 @@ func (b *balancer) forward(in net.Conn) {
 	_ = out.Close()
 }
 
-// newRecoverySiteWith is recovering with other options.
+// newRecoverySiteWith is newRecoverySite with other options.
 func newRecoverySiteWith(t *testing.T, o options) *site {
 	s := newSite(t, o).users()
 	s.app.Post("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })
@@ -222,7 +222,7 @@ type backlog struct {
 	deliveries []func()
 }
 
-// recordingNode is a node that delivers the messages of a tapped log.
+// recordingNode is a node that delivers the messages of a recordingLog.
 type recordingNode struct {
 	adapter.Node
 	log *recordingLog

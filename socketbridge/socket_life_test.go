@@ -108,6 +108,10 @@ func TestJoinAgain(t *testing.T) {
 	io := newServer(t, socketbridge.Config{})
 	io.Of("/other").On("e", func(p *socketbridge.Packet) error { return p.Ack() })
 	io.On("e", func(p *socketbridge.Packet) error { return p.Ack() })
+	ended := make(chan struct{}, 4)
+	io.OnConnection(func(s *socketbridge.Socket) {
+		s.OnDisconnect(func(socketbridge.Reason) { ended <- struct{}{} })
+	})
 	c := join(t, io, "/")
 	c.join("/other")
 	for range 100 {
@@ -119,6 +123,9 @@ func TestJoinAgain(t *testing.T) {
 		c.join("/")
 		c.send(`22["e"]`)
 		c.expect(`32[]`)
+		// The number of sockets of one client that are still ending is limited.
+		<-ended
+		<-ended
 	}
 	c.send(`2/other,3["e"]`)
 	c.expect(`3/other,3[]`)

@@ -230,7 +230,7 @@ func TestBadInput_Identity(t *testing.T) {
 
 func flipBit(s string) string { return string(s[0]^1) + s[1:] }
 
-// newTwoOriginSite is members for a browser that knows the site as two origins, 127.0.0.1 and
+// newTwoOriginSite is newMembersSite for a browser that knows the site as two origins, 127.0.0.1 and
 // localhost. Pages of the first may connect to the second, to which no cookie is sent.
 func newTwoOriginSite(t *testing.T) (s *site, other string) {
 	t.Helper()

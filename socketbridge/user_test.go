@@ -25,7 +25,7 @@ func TestD3_HTTPReachesAUsersSockets(t *testing.T) {
 		anonymous := s.agent().connect(n, "/", nodetest.Options{})
 		other.post("/notify/ann")
 		for _, c := range anns {
-			equal(t, "event on ann's socket", c.MustNext("event on ann's socket").String(), `["ann"]`)
+			equal(t, "event on ann's socket", c.MustNext("notified").String(), `["ann"]`)
 		}
 		other.post("/notify/bob")
 		equal(t, "event on bob's socket", bobs.MustNext("notified").String(), `["bob"]`)
