@@ -13,10 +13,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
-// meaningfulZeros are the fields of Config whose zero value is a setting of its own.
+// meaningfulZeros are the fields of Config whose zero value is a valid setting.
 var meaningfulZeros = []string{
 	"Sessions",  // no session is shared
-	"Freshness", // that of the store
+	"Freshness", // the store decides
 	"OnExpiry", "OnRegenerate",
 	"DisableTouch",
 	"Recovery.Window", // off
@@ -27,9 +27,9 @@ var meaningfulZeros = []string{
 	"Trace.Connected", "Trace.Disconnected", "Trace.Handled",
 }
 
-// TestConfig_DefaultsAreAppliedOnce: New fills in every default before anything reads the
-// configuration, those of the engine included. A field that a default was forgotten for,
-// and one that a user cannot set, fail here.
+// TestConfig_DefaultsAreAppliedOnce checks that New fills in every default, also those of
+// the engine, before anything reads the configuration. It fails for a field without a
+// default and for an unexported field.
 func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 	t.Parallel()
 	zeros := slices.Clone(meaningfulZeros)
@@ -40,7 +40,7 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 			name := strings.TrimPrefix(path+"."+f.Name, ".")
 			switch at := slices.Index(zeros, name); {
 			case !f.IsExported():
-				t.Errorf("Config.%s is not exported: nobody can set it", name)
+				t.Errorf("Config.%s is not exported, so that users cannot set it", name)
 			case f.Type.Kind() == reflect.Struct:
 				walk(name, value)
 			case at >= 0:
@@ -56,7 +56,7 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 	cfg := socketbridge.New().Config()
 	walk("", reflect.ValueOf(cfg))
 	if len(zeros) > 0 {
-		t.Errorf("there are no fields %v", zeros)
+		t.Errorf("Config has no fields %v, which meaningfulZeros lists", zeros)
 	}
 	again := newServer(t, cfg).Config()
 	if got, want := fmt.Sprintf("%+v", again), fmt.Sprintf("%+v", cfg); got != want {
@@ -71,7 +71,7 @@ func TestConfig_RefusesInvalidValues(t *testing.T) {
 	recovery := func(r socketbridge.Recovery) socketbridge.Config { return socketbridge.Config{Recovery: r} }
 	tests := map[string]struct {
 		cfg   socketbridge.Config
-		wants []string // field, value and what is allowed
+		wants []string // the field, the value and the allowed values
 	}{
 		"MaxInbox":           {limits(socketbridge.Limits{MaxInbox: -1}), []string{"socketbridge: Config.Limits.MaxInbox", "-1", "must be positive", "256"}},
 		"MaxRooms":           {limits(socketbridge.Limits{MaxRooms: -1}), []string{"socketbridge: Config.Limits.MaxRooms", "-1", "must be positive", "1000"}},
@@ -93,10 +93,10 @@ func TestConfig_RefusesInvalidValues(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			defer func() {
-				said := fmt.Sprint(recover())
+				message := fmt.Sprint(recover())
 				for _, want := range tt.wants {
-					if !strings.Contains(said, want) {
-						t.Errorf("the panic is %q, want %q in it", said, want)
+					if !strings.Contains(message, want) {
+						t.Errorf("got panic %q, want %q in it", message, want)
 					}
 				}
 			}()

@@ -8,16 +8,16 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// sessionSink is a sink whose client came with a session. It counts what is sent.
-type sessionSink struct {
-	sink
+// sessionConn is a discardConn whose client has a session. It reports each message sent.
+type sessionConn struct {
+	discardConn
 	handle *fibersession.Handle
 	sent   chan struct{}
 }
 
-func (c sessionSink) Lifted() any { return socketbridge.Lifted(c.handle) }
+func (c sessionConn) Lifted() any { return socketbridge.Lifted(c.handle) }
 
-func (c sessionSink) Send(transport.Flags, ...transport.Message) error {
+func (c sessionConn) Send(transport.Flags, ...transport.Message) error {
 	c.sent <- struct{}{}
 	return nil
 }
@@ -29,7 +29,7 @@ func BenchmarkEvent(b *testing.B) {
 	h := newStoredSession(b, store, map[string]any{"n": 1})
 	io := newServer(b, socketbridge.Config{Sessions: store, Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1}})
 	io.On("e", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) })
-	conn := sessionSink{handle: h, sent: make(chan struct{}, 1)}
+	conn := sessionConn{handle: h, sent: make(chan struct{}, 1)}
 	r, err := io.Accept(conn)
 	if err != nil {
 		b.Fatal(err)

@@ -18,7 +18,7 @@ func TestLimiter(t *testing.T) {
 			})
 		})
 	}
-	take := func(t *testing.T, l *limiter, bytes int) time.Duration {
+	count := func(t *testing.T, l *limiter, bytes int) time.Duration {
 		t.Helper()
 		wait, err := l.count(bytes)
 		if err != nil {
@@ -28,28 +28,28 @@ func TestLimiter(t *testing.T) {
 	}
 	run("a burst passes, one more waits", func(t *testing.T, l *limiter) {
 		for range 20 {
-			if wait := take(t, l, 1); wait != 0 {
-				t.Fatalf("waits %v inside the burst", wait)
+			if wait := count(t, l, 1); wait != 0 {
+				t.Fatalf("got a wait of %v within the burst, want 0", wait)
 			}
 		}
-		if wait := take(t, l, 1); wait != 100*time.Millisecond {
-			t.Errorf("waits %v, want the time of one packet", wait)
+		if wait := count(t, l, 1); wait != 100*time.Millisecond {
+			t.Errorf("got a wait of %v, want 100ms, the time of one packet", wait)
 		}
 	})
 	run("the rate itself never waits", func(t *testing.T, l *limiter) {
 		for range 100 {
-			if wait := take(t, l, 1); wait != 0 {
-				t.Fatalf("waits %v", wait)
+			if wait := count(t, l, 1); wait != 0 {
+				t.Fatalf("got a wait of %v at the allowed rate, want 0", wait)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
-	run("bytes count by themselves", func(t *testing.T, l *limiter) {
-		if wait := take(t, l, 1000); wait != 0 {
-			t.Fatalf("waits %v inside the burst", wait)
+	run("bytes are limited separately", func(t *testing.T, l *limiter) {
+		if wait := count(t, l, 1000); wait != 0 {
+			t.Fatalf("got a wait of %v within the burst, want 0", wait)
 		}
-		if wait := take(t, l, 500); wait != 500*time.Millisecond {
-			t.Errorf("waits %v", wait)
+		if wait := count(t, l, 500); wait != 500*time.Millisecond {
+			t.Errorf("got a wait of %v, want 500ms", wait)
 		}
 	})
 	run("a flood ends with an error", func(t *testing.T, l *limiter) {
@@ -65,17 +65,17 @@ func TestLimiter(t *testing.T) {
 			time.Sleep(wait)
 		}
 		if d := time.Since(begin); d < floodTimeout || d > floodTimeout+200*time.Millisecond {
-			t.Errorf("ended after %v, want %v", d, floodTimeout)
+			t.Errorf("got ErrFlood after %v, want it after %v", d, floodTimeout)
 		}
 	})
-	run("a pause forgives", func(t *testing.T, l *limiter) {
+	run("a pause resets the limit", func(t *testing.T, l *limiter) {
 		for range 10 { // each time less than floodTimeout
 			for range 40 {
-				time.Sleep(take(t, l, 1))
+				time.Sleep(count(t, l, 1))
 			}
 			time.Sleep(2 * time.Second)
-			if wait := take(t, l, 1); wait != 0 {
-				t.Fatalf("waits %v after a pause", wait)
+			if wait := count(t, l, 1); wait != 0 {
+				t.Fatalf("got a wait of %v after a pause, want 0", wait)
 			}
 		}
 	})
@@ -84,8 +84,8 @@ func TestLimiter(t *testing.T) {
 			cfg := configDefault(Config{Limits: Limits{BytesPerSecond: 100 << 10}})
 			var l limiter
 			l.init(newRateLimits(cfg))
-			if wait := take(t, &l, cfg.Engine.MaxPayload); wait != 0 {
-				t.Errorf("waits %v after one message of MaxPayload", wait)
+			if wait := count(t, &l, cfg.Engine.MaxPayload); wait != 0 {
+				t.Errorf("got a wait of %v for one message of MaxPayload, want 0", wait)
 			}
 		})
 	})
@@ -94,7 +94,7 @@ func TestLimiter(t *testing.T) {
 		l.init(newRateLimits(Config{Limits: Limits{EventsPerSecond: -1, BytesPerSecond: -1}}))
 		for range 100_000 {
 			if wait, err := l.count(1 << 20); wait != 0 || err != nil {
-				t.Fatal(wait, err)
+				t.Fatalf("got a wait of %v and error %v, want none", wait, err)
 			}
 		}
 	})

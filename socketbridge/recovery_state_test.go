@@ -13,7 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// Values of basic types keep their types. Other nodes see the same JSON as ever.
+// Values of basic types keep their types. Other nodes see plain JSON.
 func TestData_EncodeKeepsTypes(t *testing.T) {
 	t.Parallel()
 	type role string
@@ -36,7 +36,7 @@ func TestData_EncodeKeepsTypes(t *testing.T) {
 	const want = `{"bool":true,"float32":1.5,"float64":2,"int":1,"int16":3,"int32":4,"int64":-9223372036854775808,"int8":-2,"role":"admin",` +
 		`"shared":{"n":1},"string":"ä","uint":5,"uint16":7,"uint32":8,"uint64":18446744073709551615,"uint8":6,"uintptr":9}`
 	if string(text) != want || string(d.public()) != want {
-		t.Errorf("other nodes see %s, want %s", text, want)
+		t.Errorf("got %s for other nodes, want %s", text, want)
 	}
 	got, err := decodeData(text, typed)
 	if err != nil {
@@ -44,18 +44,18 @@ func TestData_EncodeKeepsTypes(t *testing.T) {
 	}
 	values["role"], values["shared"] = "admin", map[string]any{"n": 1.0}
 	if !reflect.DeepEqual(got.m, values) {
-		t.Errorf("decoded %v, want %v", got.m, values)
+		t.Errorf("decoded values: got %v, want %v", got.m, values)
 	}
 	if string(got.public()) != want {
-		t.Errorf("after decoding, other nodes see %s, want %s", got.public(), want)
+		t.Errorf("after decoding: got %s for other nodes, want %s", got.public(), want)
 	}
 	if got, err := decodeData(text, nil); err != nil || !reflect.DeepEqual(got.m["int8"], -2.0) {
-		t.Errorf("without types: %v, %v", got.m["int8"], err)
+		t.Errorf("without types: got %v and error %v, want the float64 -2", got.m["int8"], err)
 	}
 }
 
-// A state that cannot be decoded is an error, so that its client gets a new socket. So is
-// one in the form in which "types" is an object with the types of the values.
+// A state that cannot be decoded returns an error, so that its client gets a new socket.
+// This includes the form in which "types" is an object with the types of the values.
 func TestSharedLog_Decode(t *testing.T) {
 	t.Parallel()
 	s := New(Config{Logger: slog.New(slog.DiscardHandler), Recovery: Recovery{Window: time.Minute}})
@@ -79,7 +79,7 @@ func TestSharedLog_Decode(t *testing.T) {
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(rs.State, &fields); err != nil || len(fields) != 6 || fields["since"] != 1.0 || fields["base"] != 2.0 || fields["placed"] != 3.0 || fields["left"] != 4.0 {
-		t.Errorf("the stored form is %s, %v", rs.State, err)
+		t.Errorf("got stored state %s and error %v, want 6 fields with the positions 1 to 4", rs.State, err)
 	}
 	for name, change := range map[string]func(rs *adapter.RecoveryState){
 		"types as an object":      func(rs *adapter.RecoveryState) { rs.State = []byte(`{"since":1,"types":{"n":"int"},"expires":5}`) },
@@ -96,12 +96,12 @@ func TestSharedLog_Decode(t *testing.T) {
 		other := *rs
 		change(&other)
 		if _, err := log.decode(&other, "p", st.owner); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 	foreign := &adapter.RecoveryState{ID: "id", Rooms: []string{"id", "a", reservedPrefix + "user:x"}, Data: []byte(`{"n":1}`)}
 	if got, err := log.decode(foreign, "p", owner{session: noSession}); err != nil || !got.foreign || got.addressed[reservedPrefix+"user:x"] || got.data.Get("n") != 1.0 {
-		t.Errorf("a state of a server of Node: %+v, %v", got, err)
+		t.Errorf("a state of a Node.js server: got %+v and error %v, want it foreign, with its data", got, err)
 	}
 }
 
@@ -129,8 +129,8 @@ func TestData_EncodeLargeValues(t *testing.T) {
 	}
 }
 
-// States are dropped when they expire, when there are too many, and at the end. A state
-// that is saved again keeps its time.
+// States are dropped when they expire, when there are more than MaxSockets, and on close. A
+// state that is saved again keeps its expiry.
 func TestMemoryStates(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -147,9 +147,9 @@ func TestMemoryStates(t *testing.T) {
 		synctest.Wait()
 		save("b")
 		if m.restore("a", ns, owner{session: "t"}) != nil || m.restore("a", &Namespace{}, o) != nil || m.restore("a", ns, o) != a || m.restore("a", ns, o) != nil {
-			t.Error("a state was not restored to its owner alone, once")
+			t.Error("a state must be restored once, and only to its owner and namespace")
 		}
-		for range 100 { // its client was refused each time
+		for range 100 { // put back after each refusal
 			m.save(a)
 			if m.restore("a", ns, o) != a || len(m.order) != m.len() {
 				t.Fatalf("%d states are kept in order, %d can be restored", len(m.order), m.len())
@@ -160,33 +160,33 @@ func TestMemoryStates(t *testing.T) {
 		time.Sleep(39 * time.Second)
 		synctest.Wait()
 		if got := m.len(); got != 2 {
-			t.Errorf("%d states, want 2", got)
+			t.Errorf("got %d states, want 2", got)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := m.len(); got != 1 {
-			t.Errorf("%d states, want 1: a has expired", got)
+			t.Errorf("got %d states, want 1: a has expired", got)
 		}
 		m.save(a)
 		if got := m.len(); got != 1 {
-			t.Errorf("%d states, want 1: a was saved after it had expired", got)
+			t.Errorf("got %d states, want 1: a was saved after it had expired", got)
 		}
 		for _, pid := range []string{"c", "d", "e"} {
 			save(pid)
 		}
 		if got := m.len(); got != 3 || m.restore("b", ns, o) != nil {
-			t.Errorf("%d states, want the last 3", got)
+			t.Errorf("got %d states, want the last 3", got)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := m.len(); got != 0 || m.timer != nil {
-			t.Errorf("%d states, want none, and no timer", got)
+			t.Errorf("got %d states, want none, and no timer", got)
 		}
 		save("f")
 		m.close()
 		save("g")
 		if got := m.len(); got != 0 {
-			t.Errorf("%d states after close", got)
+			t.Errorf("got %d states after close, want 0", got)
 		}
 	})
 }

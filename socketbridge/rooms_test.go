@@ -16,8 +16,8 @@ func TestRoomsModel(t *testing.T) {
 		const limit = 4
 		var r roomIndex
 		var sockets []*Socket
-		model := map[*Socket]map[string]bool{} // entered sockets and their rooms
-		var lent, was []*Socket                // what a broadcast goes through, and what it was
+		model := map[*Socket]map[string]bool{} // added sockets and their rooms
+		var list, copied []*Socket             // the list that a broadcast iterates, and its copy
 		for i := range 5 {
 			sockets = append(sockets, &Socket{id: fmt.Sprint("s", i)})
 		}
@@ -47,11 +47,11 @@ func TestRoomsModel(t *testing.T) {
 				switch {
 				case model[s] == nil:
 					if !errors.Is(err, ErrDisconnected) {
-						t.Fatalf("join of a socket that is not there: %v", err)
+						t.Fatalf("join of a socket that was not added: got error %v, want ErrDisconnected", err)
 					}
 				case len(union) > limit:
 					if !errors.Is(err, ErrTooManyRooms) {
-						t.Fatalf("join over the limit: %v", err)
+						t.Fatalf("join over the limit: got error %v, want ErrTooManyRooms", err)
 					}
 				default:
 					if err != nil {
@@ -73,12 +73,12 @@ func TestRoomsModel(t *testing.T) {
 				delete(model, s)
 			},
 			"lend": func(t *rapid.T) {
-				lent = r.in(rapid.SampledFrom(names).Draw(t, "room"))
-				was = slices.Clone(lent)
+				list = r.in(rapid.SampledFrom(names).Draw(t, "room"))
+				copied = slices.Clone(list)
 			},
 			"": func(t *rapid.T) {
-				if !slices.Equal(lent, was) {
-					t.Fatal("a list changed while a broadcast went through it")
+				if !slices.Equal(list, copied) {
+					t.Fatalf("the socket list %v of a broadcast was changed, want %v", list, copied)
 				}
 				to, except := some.Draw(t, "to"), some.Draw(t, "except")
 				var want []string
@@ -125,16 +125,16 @@ func TestRoomNames(t *testing.T) {
 		{"empty", "", ErrRoomName},
 		{"longest", long[1:], nil},
 		{"too long", long, ErrRoomName},
-		{"not UTF-8", "\xff", ErrRoomName}, // on the wire to other nodes it would be the same as many others
+		{"not UTF-8", "\xff", ErrRoomName}, // all invalid bytes would become the same name in messages to other nodes
 	} {
 		if err := r.join(s, []string{tt.room}, 10); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+			t.Errorf("%s: got error %v, want %v", tt.name, err, tt.want)
 		}
 	}
 	if err := r.join(s, []string{"b", "a", "b"}, 10); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.names(s); !slices.Equal(got, []string{"me", long[1:], "a", "b"}) {
-		t.Errorf("names = %q", got)
+		t.Errorf("got names %q, want the socket's own room and then sorted ones", got)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -133,29 +132,6 @@ func TestJoinAgain(t *testing.T) {
 	if err := c.conn.Text(`24["e"]`); err == nil {
 		t.Error("an event after the client's own disconnect packet was accepted, want an error")
 	}
-}
-
-func TestFlood(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var handled atomic.Int32
-		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: 10}})
-		io.On("e", func(*socketbridge.Packet) error { handled.Add(1); return nil })
-		c, begin := join(t, io, "/"), time.Now()
-		for c.conn.Text(`2["e"]`) == nil {
-			continue
-		}
-		if reason := c.waitForClose(); reason != transport.ForcedClose {
-			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
-		}
-		if d := time.Since(begin); d < 3*time.Second || d > 4*time.Second {
-			t.Errorf("closed after %v, want 3 to 4 s", d)
-		}
-		synctest.Wait()
-		if n := handled.Load(); n < 40 || n > 60 {
-			t.Errorf("got %d handled events, want 40 to 60", n)
-		}
-	})
 }
 
 // TestD16_EmitAfterDisconnect checks that Emit to a disconnected socket returns at once.

@@ -10,144 +10,145 @@ import (
 	"time"
 )
 
-// diary is what a presence handler was told, in order.
-type diary struct {
+// callLog records the calls of a presence handler, in order.
+type callLog struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (d *diary) add(user string, online bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lines = append(d.lines, fmt.Sprintf("%s %v", user, online))
+func (l *callLog) add(user string, online bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf("%s %v", user, online))
 }
 
-func (d *diary) take() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	all := fmt.Sprint(d.lines)
-	d.lines = nil
+func (l *callLog) drain() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := fmt.Sprint(l.lines)
+	l.lines = nil
 	return all
 }
 
-// testPresence runs a test on a clock of its own. say lets everything settle, and compares
-// what was told since.
-func testPresence(t *testing.T, cfg Config, test func(s *Server, say func(when, want string))) {
+// testPresence runs a test on a fake clock. expect waits until all goroutines are idle and
+// checks the calls since the last expect.
+func testPresence(t *testing.T, cfg Config, test func(s *Server, expect func(when, want string))) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 		s := New(cfg)
-		var d diary
-		s.OnPresence(d.add)
+		var l callLog
+		s.OnPresence(l.add)
 		test(s, func(when, want string) {
 			t.Helper()
 			synctest.Wait()
-			if got := d.take(); got != want {
-				t.Errorf("%s: told %s, want %s", when, got, want)
+			if got := l.drain(); got != want {
+				t.Errorf("%s: got calls %s, want %s", when, got, want)
 			}
 		})
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 		if n := s.users.len(); n != 0 {
-			t.Errorf("%d users are left", n)
+			t.Errorf("got %d users after Shutdown, want 0", n)
 		}
 	})
 }
 
 func TestPresence_GraceIsExact(t *testing.T) {
 	t.Parallel()
-	testPresence(t, Config{}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{}, func(s *Server, expect func(when, want string)) {
 		one, two := &client{}, &client{}
 		enter := func(c *client) { _ = s.users.addSocket("ann", c) }
 		leave := func(c *client) { s.users.removeSocket("ann", c) }
 		enter(one)
-		say("the first socket", "[ann true]")
+		expect("the first socket", "[ann true]")
 		enter(one) // another namespace
 		enter(two)
 		leave(one)
 		leave(two)
-		say("one of three is left", "[]")
+		expect("one of three sockets left", "[]")
 		leave(one)
 		time.Sleep(5*time.Second - time.Nanosecond)
-		say("within the grace period", "[]")
+		expect("within the grace period", "[]")
 		time.Sleep(time.Nanosecond)
-		say("after it", "[ann false]")
+		expect("after the grace period", "[ann false]")
 
 		enter(one)
-		say("back later", "[ann true]")
-		for range 3 { // a page that is loaded again and again
+		expect("back after the grace period", "[ann true]")
+		for range 3 { // a page that is reloaded repeatedly
 			leave(one)
 			time.Sleep(4 * time.Second)
 			enter(one)
 		}
-		say("back in time", "[]")
+		expect("back within the grace period", "[]")
 		leave(one)
 		time.Sleep(4 * time.Second)
-		say("the period begins anew", "[]")
+		expect("within a new grace period", "[]")
 		time.Sleep(time.Second)
-		say("and ends", "[ann false]")
+		expect("after the new grace period", "[ann false]")
 	})
 }
 
-// However many sockets come and go, one timer runs for a user who is leaving, and none
-// for one who is there.
+// However many sockets come and go, a user without sockets has one timer, and a user with
+// sockets has none.
 func TestPresence_OneTimerForAUser(t *testing.T) {
 	t.Parallel()
-	testPresence(t, Config{Limits: Limits{MaxConnsPerUser: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Limits: Limits{MaxConnsPerUser: -1}}, func(s *Server, expect func(when, want string)) {
 		clients := make([]client, 1000)
 		for i := range clients {
 			_ = s.users.addSocket("ann", &clients[i])
 		}
 		for i := range clients {
 			if s.users.byID["ann"].grace != nil {
-				t.Fatal("a timer runs for somebody who is there")
+				t.Fatal("a grace timer runs for a user with sockets")
 			}
 			s.users.removeSocket("ann", &clients[i])
 		}
-		say("all left", "[ann true]")
+		expect("all sockets have left", "[ann true]")
 		time.Sleep(5 * time.Second)
-		say("later", "[ann false]")
+		expect("after the grace period", "[ann false]")
 	})
 }
 
 func TestPresence_WithoutGrace(t *testing.T) {
 	t.Parallel()
-	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, expect func(when, want string)) {
 		c := &client{}
 		for range 2 {
 			_ = s.users.addSocket("ann", c)
-			say("there", "[ann true]")
+			expect("connected", "[ann true]")
 			s.users.removeSocket("ann", c)
-			say("gone", "[ann false]")
+			expect("disconnected", "[ann false]")
 		}
 	})
 }
 
-// At the end nobody is waited for, and everybody is told of.
+// Shutdown waits for no grace period and reports every user offline.
 func TestPresence_Shutdown(t *testing.T) {
 	t.Parallel()
-	testPresence(t, Config{Presence: Presence{Grace: time.Hour}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: time.Hour}}, func(s *Server, expect func(when, want string)) {
 		c := &client{}
 		_ = s.users.addSocket("ann", c)
 		s.users.removeSocket("ann", c)
-		say("leaving", "[ann true]")
+		expect("within the grace period", "[ann true]")
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
-		say("shut down", "[ann false]")
-		_ = s.users.addSocket("bob", c) // whose connection is still to be closed
-		say("the last", "[bob true]")
+		expect("after Shutdown", "[ann false]")
+		_ = s.users.addSocket("bob", c) // on a connection that is still open
+		expect("a user after Shutdown", "[bob true]")
 		s.users.removeSocket("bob", c)
-		say("closed", "[bob false]")
+		expect("its connection closed", "[bob false]")
 	})
 }
 
-// A slow handler holds up nobody: others are told meanwhile, and what happened to its
-// own user is told by where it ended. One that panics is told again.
+// A slow handler does not delay calls for other users. Changes of its own user during a
+// call are coalesced; the next call reports only the final state. A handler that panics is
+// called again for the next change.
 func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 	t.Parallel()
-	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, expect func(when, want string)) {
 		hold := make(chan struct{})
 		running, most := 0, 0
 		var mu sync.Mutex
@@ -163,32 +164,32 @@ func TestPresence_SlowAndPanickingHandlers(t *testing.T) {
 			mu.Lock()
 			running--
 			mu.Unlock()
-			panic("a handler's fault")
+			panic("a faulty handler")
 		})
 		c := &client{}
 		_ = s.users.addSocket("ann", c)
-		say("ann", "[ann true]")
+		expect("ann", "[ann true]")
 		for range 5 {
 			s.users.removeSocket("ann", c)
 			_ = s.users.addSocket("ann", c)
 		}
 		s.users.removeSocket("ann", c)
 		_ = s.users.addSocket("bob", c)
-		say("bob", "[bob true]")
+		expect("bob", "[bob true]")
 		close(hold)
-		say("ann in the end", "[ann false]")
+		expect("final state of ann", "[ann false]")
 		s.users.removeSocket("bob", c)
-		say("bob in the end", "[bob false]")
+		expect("final state of bob", "[bob false]")
 		if most != 1 {
-			t.Errorf("%d calls for one user at once", most)
+			t.Errorf("got %d concurrent calls for one user, want 1", most)
 		}
 	})
 }
 
-// A handler may use everything, also what it is told of.
+// A handler can call everything, also for the user it is called for.
 func TestPresence_HandlersMayCallBack(t *testing.T) {
 	t.Parallel()
-	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, say func(when, want string)) {
+	testPresence(t, Config{Presence: Presence{Grace: -1}}, func(s *Server, expect func(when, want string)) {
 		c, other := &client{}, &client{}
 		s.OnPresence(func(user string, online bool) {
 			s.User(user).Online()
@@ -203,12 +204,12 @@ func TestPresence_HandlersMayCallBack(t *testing.T) {
 		})
 		_ = s.users.addSocket("ann", c)
 		synctest.Wait()
-		say("one thing led to another", "[ann true ann false]")
+		expect("changes within the handler", "[ann true ann false]")
 	})
 }
 
-// A model of it: whatever comes and goes, for each user the calls alternate, and the
-// last one says what is so.
+// While sockets come and go at random, the calls for each user alternate, and the last call
+// reports the final state.
 func TestPresence_Alternates(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -219,7 +220,7 @@ func TestPresence_Alternates(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if last[user] == online {
-				t.Errorf("%s was told %v twice", user, online)
+				t.Errorf("got two calls in a row for %s with online = %v", user, online)
 			}
 			last[user] = online
 		})
@@ -248,11 +249,11 @@ func TestPresence_Alternates(t *testing.T) {
 		synctest.Wait()
 		mu.Lock()
 		if !last["ann"] || last["bob"] {
-			t.Errorf("in the end: %v", last)
+			t.Errorf("got final states %v, want ann online and bob offline", last)
 		}
 		mu.Unlock()
 		if n := s.users.len(); n != 1 {
-			t.Errorf("%d users are kept", n)
+			t.Errorf("got %d users, want 1", n)
 		}
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)
