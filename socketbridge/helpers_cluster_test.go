@@ -73,7 +73,8 @@ func waitForLinks(t testing.TB, nodes ...*socketbridge.Server) {
 	}
 }
 
-// joinEachNode connects one peer to each node and adds it to the rooms "all" and of its node's number.
+// joinEachNode connects one peer to each node. The peer joins the room "all" and the room named
+// by the number of its node.
 func joinEachNode(t testing.TB, nodes []*socketbridge.Server) []*peer {
 	t.Helper()
 	peers := make([]*peer, len(nodes))
