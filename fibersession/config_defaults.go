@@ -37,7 +37,7 @@ func (s *Store) configure() {
 	}
 	s.log = c.Logger
 	if c.ErrorHandler == nil {
-		c.ErrorHandler = ConfigDefault.ErrorHandler
+		c.ErrorHandler = defaultErrorHandler
 	}
 	if c.Storage == nil { // last: it starts a goroutine
 		c.Storage, s.ownsStorage = memory.New(), true
@@ -169,8 +169,8 @@ func (s *Store) configureCookieFormat() {
 
 func (s *Store) configureCookie() {
 	c := &s.cfg
-	setDefault(&c.CookiePath, ConfigDefault.CookiePath)
-	setDefault(&c.CookieSameSite, ConfigDefault.CookieSameSite)
+	setDefault(&c.CookiePath, "/")
+	setDefault(&c.CookieSameSite, "Lax")
 	switch utils.ToLower(c.CookieSameSite) {
 	case "lax", fiber.CookieSameSiteDisabled:
 		s.sameSite = int(fasthttp.CookieSameSiteLaxMode)

@@ -21,8 +21,8 @@ const (
 // CookieName returns the name of the session cookie for this request. It is the name in
 // Config.KeyLookup or the first one in Config.Extractor. If they name none, it is
 // "__Host-session"; "__Secure-session" with CookieDomain or CookiePath; and "session" with
-// Cookie.Insecure, or over plain http to a loopback address. It is "" if IDs do not come in
-// cookies.
+// Cookie.Insecure, or over plain http to a loopback address. With Builtin it is
+// "session_id", with Express "connect.sid". It is "" if IDs do not come in cookies.
 func (s *Store) CookieName(c *fiber.Ctx) string {
 	for i := range s.sources {
 		if s.sources[i].kind == SourceCookie {

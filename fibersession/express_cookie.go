@@ -13,6 +13,9 @@ import (
 // one instead of replacing it. It never removes a protection that this store's own cookies
 // have.
 func (l *expressLayout) setCookieAttributes(c *fasthttp.Cookie, original *originalValue) {
+	if original == nil {
+		return
+	}
 	var path, domain string
 	var secure, partitioned bool
 	for name, v := range map[string]any{"path": &path, "domain": &domain, "secure": &secure, "partitioned": &partitioned} {

@@ -25,7 +25,7 @@ type Session struct {
 	original  *originalValue              // of a session that begins in the request
 	presented atomic.Pointer[presentedID] // nil until it is read
 
-	mu      sync.Mutex           // guards the fields below; never held during I/O or user code
+	mu      sync.Mutex           // guards the fields below; never held during I/O. Cookie.Format is called under it
 	request *fasthttp.RequestCtx // used only with mu held; nil when the request is over
 	phase   phase
 	h       *Handle // nil before the first use

@@ -12,10 +12,11 @@ import (
 // runsHere reports whether the calling goroutine is inside one of the functions that
 // Update runs on the state. The caller holds s.mu.
 func (s *state) runsHere() bool {
-	if s.running == nil {
-		return false
-	}
-	here := goroutineID()
+	return s.running != nil && s.runsOn(goroutineID())
+}
+
+// runsOn is runsHere for a goroutine whose ID is known. The caller holds s.mu.
+func (s *state) runsOn(here uint64) bool {
 	for tx := s.running; tx != nil; tx = tx.next {
 		if !tx.closed && tx.goroutine == here {
 			return true

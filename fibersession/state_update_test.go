@@ -363,3 +363,27 @@ func TestIncr(t *testing.T) {
 		}
 	})
 }
+
+// A watch function may change the session, also on the goroutine of the Update that it is
+// notified of: the Update's own function has returned by then.
+func TestUpdate_WatchFunctionMayChangeTheSession(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := storedSession(t, s, map[string]any{"n": 0})
+	other := handleOf(t, s, h.ID())
+	saved := make(chan error, 1)
+	var once sync.Once
+	stop := h.Watch(func(fibersession.Event) {
+		once.Do(func() {
+			other.Set("seen", true)
+			saved <- other.Save(ctx)
+		})
+	})
+	defer stop()
+	must(t, h.Update(ctx, func(tx *fibersession.Tx) error { tx.Set("n", 1); return nil }))
+	must(t, <-saved)
+	must(t, h.Reload(ctx))
+	if h.Get("seen") != true || h.Get("n") != 1 {
+		t.Errorf("stored are n=%v and seen=%v, want 1 and true", h.Get("n"), h.Get("seen"))
+	}
+}
