@@ -84,7 +84,7 @@ func TestB8_ExpiryIsToldAtTheLimit(t *testing.T) {
 				if err := h.Err(); !errors.Is(err, fibersession.ErrExpired) {
 					t.Errorf("got Err %v, want ErrExpired", err)
 				}
-				if n := s.Stats().Deadlines; n != 0 {
+				if n := s.Stats().ExpiryTimers; n != 0 {
 					t.Errorf("got %d deadlines after the end, want none", n)
 				}
 			})
@@ -108,7 +108,7 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 			stops = append(stops, f.Watch(func(fibersession.Event) { events++ }))
 		}
 		defer other.Watch(func(fibersession.Event) {})()
-		if n := s.Stats().Deadlines; n != 2 {
+		if n := s.Stats().ExpiryTimers; n != 2 {
 			t.Errorf("got %d deadlines for two sessions, want 2", n)
 		}
 		synctest.Wait() // a session is read once when its subscription starts
@@ -116,8 +116,8 @@ func TestB8_ThousandsOfWatchersAreOneDeadline(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		after := s.Stats()
-		if events != watchers || after.Loads-before.Loads != 2 || after.Deadlines != 0 {
-			t.Errorf("got %d events, %d loads and %d deadlines; want 5000, 2 and 0", events, after.Loads-before.Loads, after.Deadlines)
+		if events != watchers || after.Loads-before.Loads != 2 || after.ExpiryTimers != 0 {
+			t.Errorf("got %d events, %d loads and %d deadlines; want 5000, 2 and 0", events, after.Loads-before.Loads, after.ExpiryTimers)
 		}
 		for _, stop := range stops {
 			stop()
@@ -130,7 +130,7 @@ func TestDeadlines_OnlyWhileWatched(t *testing.T) {
 	withFakeClock(t, fibersession.Config{}, func(t *testing.T, s *fibersession.Store) {
 		expect := func(when string, want int) {
 			t.Helper()
-			if n := s.Stats().Deadlines; n != want {
+			if n := s.Stats().ExpiryTimers; n != want {
 				t.Errorf("%s: got %d deadlines, want %d", when, n, want)
 			}
 		}

@@ -221,7 +221,7 @@ func TestFault_ANodeThatIsCutOffServesNothingOlderThanMaxLag(t *testing.T) {
 	a := newStore(t, fibersession.Config{Storage: openStorage(t, network.URL()), Freshness: fibersession.Tracked, Tracking: fibersession.Tracking{MaxLag: maxLag}, Timeouts: fibersession.Timeouts{Storage: 2 * time.Second}})
 	b := newStore(t, fibersession.Config{Storage: openStorage(t, server.URL())})
 	h, hb, rec := sharedSession(t, a, b, nil)
-	waitFor(t, "a tracked read that asks no store", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().Spared > 0 })
+	waitFor(t, "a tracked read that asks no store", func() bool { must(t, h.Refresh(ctx, 0)); return a.Stats().SkippedReads > 0 })
 	network.Pause()
 	must(t, hb.Destroy(ctx))
 	ended := time.Now()

@@ -2,14 +2,14 @@ package fibersession
 
 import "sync/atomic"
 
-// Stats counts what a Store did since New. States, Handles, Deadlines and Tracked are
-// current numbers.
+// Stats counts what a Store did since New. States, Handles, ExpiryTimers and
+// Tracked are current numbers.
 type Stats struct {
 	States  int // sessions in use by a request or handle of this node
 	Handles int // handles that were not released
-	// Deadlines is the number of watched sessions (Handle.Watch) with an expiry timer:
+	// ExpiryTimers is the number of watched sessions (Handle.Watch) with an expiry timer:
 	// one for each session, regardless of its number of watchers.
-	Deadlines int
+	ExpiryTimers int
 	// Tracked is the number of sessions whose changes by other nodes are followed: the
 	// watched ones.
 	Tracked int
@@ -24,39 +24,39 @@ type Stats struct {
 	Failures  uint64 // failed calls of the store
 	Forged    uint64 // session cookies with an invalid signature or format
 
-	Heard   uint64 // changes by other nodes that arrived through the storage's feed
-	Gaps    uint64 // gaps in the feed, after which changes may have been missed
-	Rereads uint64 // reloads of sessions that the feed could not keep up to date
-	Spared  uint64 // reads avoided by Tracked
-	Graced  uint64 // failed reads that Config.Tracking.OutageGrace served from the last known copy
+	Notifications uint64 // changes by other nodes that arrived through the storage's feed
+	Gaps          uint64 // gaps in the feed, after which changes may have been missed
+	Rereads       uint64 // reloads of sessions that the feed could not keep up to date
+	SkippedReads  uint64 // reads avoided by Tracked
+	StaleReads    uint64 // failed reads that Config.Tracking.OutageGrace served from the last known copy
 }
 
 type counters struct {
 	handles                                                                       atomic.Int64
 	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
-	heard, gaps, rereads, spared, graced                                          atomic.Uint64
+	notifications, gaps, rereads, skippedReads, staleReads                        atomic.Uint64
 }
 
 // Stats returns the store's current statistics. It is safe for concurrent use.
 func (s *Store) Stats() Stats {
 	return Stats{
-		States:    s.table.len(),
-		Handles:   int(s.stats.handles.Load()),
-		Deadlines: s.timers.len(),
-		Tracked:   s.tracker.len(),
-		Loads:     s.stats.loads.Load(),
-		Decodes:   s.stats.decodes.Load(),
-		Writes:    s.stats.writes.Load(),
-		Touches:   s.stats.touches.Load(),
-		Conflicts: s.stats.conflicts.Load(),
-		Reruns:    s.stats.reruns.Load(),
-		Corrupt:   s.stats.corrupt.Load(),
-		Failures:  s.stats.failures.Load(),
-		Forged:    s.stats.forged.Load(),
-		Heard:     s.stats.heard.Load(),
-		Gaps:      s.stats.gaps.Load(),
-		Rereads:   s.stats.rereads.Load(),
-		Spared:    s.stats.spared.Load(),
-		Graced:    s.stats.graced.Load(),
+		States:        s.table.len(),
+		Handles:       int(s.stats.handles.Load()),
+		ExpiryTimers:  s.timers.len(),
+		Tracked:       s.tracker.len(),
+		Loads:         s.stats.loads.Load(),
+		Decodes:       s.stats.decodes.Load(),
+		Writes:        s.stats.writes.Load(),
+		Touches:       s.stats.touches.Load(),
+		Conflicts:     s.stats.conflicts.Load(),
+		Reruns:        s.stats.reruns.Load(),
+		Corrupt:       s.stats.corrupt.Load(),
+		Failures:      s.stats.failures.Load(),
+		Forged:        s.stats.forged.Load(),
+		Notifications: s.stats.notifications.Load(),
+		Gaps:          s.stats.gaps.Load(),
+		Rereads:       s.stats.rereads.Load(),
+		SkippedReads:  s.stats.skippedReads.Load(),
+		StaleReads:    s.stats.staleReads.Load(),
 	}
 }

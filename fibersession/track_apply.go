@@ -48,7 +48,7 @@ func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 	ordered := s.store.layout.carriesRevision()
 	switch {
 	case c.Kind == storage.Removed && ordered:
-		s.store.stats.heard.Add(1)
+		s.store.stats.notifications.Add(1)
 		s.end(removalCause(cur))
 		return
 	case c.Kind == storage.Written && c.Item.Revision == cur.rev:
@@ -62,13 +62,13 @@ func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 	var moved *movedError
 	switch {
 	case errors.As(err, &moved) && moved.lineage == cur.lineage:
-		s.store.stats.heard.Add(1)
+		s.store.stats.notifications.Add(1)
 		s.moveTo(s.store.layout.placeByFingerprint(moved.to))
 		s.markStale() // the new place has not been read
 	case err != nil || m.lineage != cur.lineage || m.revision == cur.revision:
 		s.requestReload() // unexpected content: let a read decide
 	case m.revision > cur.revision:
-		s.store.stats.heard.Add(1)
+		s.store.stats.notifications.Add(1)
 		s.publish(&snapshot{meta: m, values: values, rev: c.Item.Revision}, changedKeys(cur.values, values))
 	}
 }

@@ -37,7 +37,7 @@ func BenchmarkFeed(b *testing.B) {
 		waitForSubscription(b, s, func() { stop = h.Watch(func(fibersession.Event) {}) })
 		run("Incr, watched", incr)
 		waitFor(b, "a tracked read that asks no store", func() bool {
-			return h.Refresh(ctx, fibersession.Tracked) == nil && s.Stats().Spared > 0
+			return h.Refresh(ctx, fibersession.Tracked) == nil && s.Stats().SkippedReads > 0
 		})
 		run("Refresh, strict", func() error { return h.Refresh(ctx, fibersession.Strict) })
 		run("Refresh, tracked", func() error { return h.Refresh(ctx, fibersession.Tracked) })

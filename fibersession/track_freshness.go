@@ -65,7 +65,7 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 		f = s.store.cfg.Freshness
 	}
 	if f == Tracked && s.resolve().upToDate() {
-		s.store.stats.spared.Add(1)
+		s.store.stats.skippedReads.Add(1)
 		return nil
 	}
 	if ctx.Err() == nil && s.resolve().checkUnchanged() {
@@ -73,7 +73,7 @@ func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error
 	}
 	err := s.do(ctx, &op{kind: opReload, queuedSince: since})
 	if err != nil && errors.Is(err, ErrUnavailable) && ctx.Err() == nil && s.resolve().inOutageGrace() {
-		s.store.stats.graced.Add(1)
+		s.store.stats.staleReads.Add(1)
 		return nil
 	}
 	return err

@@ -133,8 +133,8 @@ func TestTracked_AsksOnlyWhenItMust(t *testing.T) {
 				before := ft.a.Stats()
 				must(ft.t, h.Refresh(ctx, tt.f))
 				s := ft.a.Stats()
-				if s.Loads-before.Loads != tt.loads || s.Spared-before.Spared != 1-tt.loads {
-					ft.t.Errorf("got %d loads and %d spared ones, want %d and %d", s.Loads-before.Loads, s.Spared-before.Spared, tt.loads, 1-tt.loads)
+				if s.Loads-before.Loads != tt.loads || s.SkippedReads-before.SkippedReads != 1-tt.loads {
+					ft.t.Errorf("got %d loads and %d spared ones, want %d and %d", s.Loads-before.Loads, s.SkippedReads-before.SkippedReads, tt.loads, 1-tt.loads)
 				}
 				want := handleOf(ft.t, ft.b, h.ID()).Get("n")
 				if h.Get("n") != want {
@@ -152,8 +152,8 @@ func TestTracked_OnlyWatchedAndAlive(t *testing.T) {
 		t := ft.t
 		unwatched := storedSession(t, ft.a, map[string]any{"n": 1})
 		must(t, unwatched.Refresh(ctx, 0))
-		if s := ft.a.Stats(); s.Spared != 0 || s.Loads != 1 {
-			t.Errorf("not watched: got %d spared loads and %d loads, want 0 and 1", s.Spared, s.Loads)
+		if s := ft.a.Stats(); s.SkippedReads != 0 || s.Loads != 1 {
+			t.Errorf("not watched: got %d spared loads and %d loads, want 0 and 1", s.SkippedReads, s.Loads)
 		}
 		h, hb, _ := ft.shareSession(nil)
 		ft.feed.set(true, false, 0)
@@ -161,7 +161,7 @@ func TestTracked_OnlyWatchedAndAlive(t *testing.T) {
 		must(t, hb.Touch(ctx)) // the feed drops this change
 		time.Sleep(30*time.Minute - 1)
 		must(t, h.Refresh(ctx, 0))
-		if ft.a.Stats().Spared != 1 {
+		if ft.a.Stats().SkippedReads != 1 {
 			t.Error("before the deadline: the store was asked")
 		}
 		before := ft.a.Stats().Loads
@@ -181,8 +181,8 @@ func TestTracked_Requests(t *testing.T) {
 		for range 10 {
 			handleOf(ft.t, ft.a, id)
 		}
-		if s := ft.a.Stats(); s.Loads != loads || s.Spared != 10 {
-			ft.t.Errorf("got %d loads and %d spared ones, want 0 and 10", s.Loads-loads, s.Spared)
+		if s := ft.a.Stats(); s.Loads != loads || s.SkippedReads != 10 {
+			ft.t.Errorf("got %d loads and %d spared ones, want 0 and 10", s.Loads-loads, s.SkippedReads)
 		}
 	})
 }

@@ -38,8 +38,8 @@ func TestN2_ChangesOfOtherNodesArePushed(t *testing.T) {
 		if s := a.Stats(); s.Loads != loads || s.Conflicts != 0 {
 			t.Errorf("the following save: got %d loads and %d conflicts, want none", s.Loads-loads, s.Conflicts)
 		}
-		if s := a.Stats(); s.Heard != 1 {
-			t.Errorf("got Heard %d, want 1", s.Heard)
+		if s := a.Stats(); s.Notifications != 1 {
+			t.Errorf("got %d notifications, want 1", s.Notifications)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func withFakeClockAndStorage(t *testing.T, sessions fibersession.Config, bridge 
 		sessions.Storage, sessions.Logger = st, silent
 		store := fibersession.New(sessions)
 		t.Cleanup(func() {
-			if stats := store.Stats(); stats.Handles != 0 || stats.States != 0 || stats.Deadlines != 0 {
+			if stats := store.Stats(); stats.Handles != 0 || stats.States != 0 || stats.ExpiryTimers != 0 {
 				t.Errorf("left over: %+v, want no handles, states and deadlines", stats)
 			}
 			if err := store.Close(); err != nil {

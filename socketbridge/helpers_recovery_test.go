@@ -69,8 +69,8 @@ func (l *recordingLog) failure() error {
 	return l.err
 }
 
-func (l *recordingLog) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
-	err := l.Log.Keep(ctx, r, ttl)
+func (l *recordingLog) SaveState(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
+	err := l.Log.SaveState(ctx, r, ttl)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept[r.PID]++

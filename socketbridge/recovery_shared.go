@@ -31,7 +31,7 @@ type sharedLog struct {
 var _ recoveryLog = (*sharedLog)(nil)
 
 func (l *sharedLog) position() uint64                         { return l.log.Position() }
-func (l *sharedLog) parseOffset(offset string) (uint64, bool) { return l.log.Place(offset) }
+func (l *sharedLog) parseOffset(offset string) (uint64, bool) { return l.log.ParseOffset(offset) }
 func (*sharedLog) close()                                     {}
 
 // emit implements eventLog. An event is appended even if the client has disconnected, as
@@ -109,7 +109,7 @@ func (l *sharedLog) deliver(m *adapter.Message, msgs []transport.Message) {
 	l.Lock()
 	defer l.Unlock()
 	for _, s := range l.ns.rooms.find(m.Rooms, m.Except) {
-		_ = s.queueLogged(m.Place, flagsOf(m), withOffset, msgs) // a socket that is closed or too slow handles this itself
+		_ = s.queueLogged(m.Position, flagsOf(m), withOffset, msgs) // a socket that is closed or too slow handles this itself
 	}
 }
 
@@ -124,7 +124,7 @@ func (l *sharedLog) read(ctx context.Context, r *replay) error {
 		if err != nil {
 			return true // cluster.Deliver has dropped it too
 		}
-		failed = r.add(m.Place, eventSize(msgs), appendOffset(msgs, m.Offset))
+		failed = r.add(m.Position, eventSize(msgs), appendOffset(msgs, m.Offset))
 		return failed == nil
 	})
 	if err = errors.Join(err, failed); err == nil {
@@ -171,7 +171,7 @@ func (l *sharedLog) save(st *savedState) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(s.cluster.ctx, s.cfg.Timeouts.Request)
 		defer cancel()
-		err = l.log.Keep(ctx, rs, ttl)
+		err = l.log.SaveState(ctx, rs, ttl)
 	}
 	if err != nil {
 		s.log.Warn("socketbridge: a client that reconnects will get a new socket: its state was not saved", "namespace", l.ns.name, "error", err)
@@ -196,7 +196,7 @@ func (st *savedState) encode() (*adapter.RecoveryState, error) {
 func (l *sharedLog) restore(s *Socket, pid string, o owner) *savedState {
 	ctx, cancel := context.WithTimeout(s.Context(), s.server().cfg.Timeouts.Request)
 	defer cancel()
-	rs, err := l.log.Take(ctx, l.ns.name, pid, o.key())
+	rs, err := l.log.TakeState(ctx, l.ns.name, pid, o.key())
 	if err != nil {
 		s.log().Warn("socketbridge: a client gets a new socket: its saved state cannot be read", "error", err)
 	}

@@ -55,7 +55,7 @@ func TestN4_EventsSlideTheIdleLimit(t *testing.T) {
 					}
 					peers = append(peers, joinAs(t, io, "/", h))
 				}
-				if n := store.Stats().Deadlines; n != 1 {
+				if n := store.Stats().ExpiryTimers; n != 1 {
 					t.Errorf("%d sockets of one session use %d deadlines, want 1", sockets, n)
 				}
 				var writes atomic.Int32
@@ -151,7 +151,7 @@ func TestB8_ThousandsOfSocketsAreOneDeadline(t *testing.T) {
 			}
 			joinAs(t, io, "/", h)
 		}
-		if n := store.Stats().Deadlines; n != 1 {
+		if n := store.Stats().ExpiryTimers; n != 1 {
 			t.Errorf("got %d deadlines, want 1", n)
 		}
 		calls := st.Calls()

@@ -31,7 +31,7 @@ type memoryLink struct {
 	open map[string]bool
 	node Node
 	ctx  context.Context
-	read atomic.Uint64 // the place up to which all messages have been delivered
+	read atomic.Uint64 // the position up to which all messages have been delivered
 }
 
 func (l *memoryLink) Open(namespace string) {

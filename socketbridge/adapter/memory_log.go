@@ -14,12 +14,12 @@ const maxKept = 10_000
 
 // memoryLog is the log that the servers of a Memory share.
 type memoryLog struct {
-	// order is held while a message gets its place and is delivered to all nodes, so that
+	// order is held while a message gets its position and is delivered to all nodes, so that
 	// all see the same order. Deliver does not block.
 	order sync.Mutex
 
 	mu     sync.Mutex // guards the fields below
-	list   []*Message // oldest first, with consecutive places
+	list   []*Message // oldest first, with consecutive positions
 	last   uint64
 	states map[string]storedState // by private ID
 }
@@ -55,7 +55,7 @@ func (l *memoryLink) Append(ctx context.Context, m *Message) error {
 	kept := *m
 	log.mu.Lock()
 	log.last++
-	kept.Place, kept.Offset = log.last, "m-"+strconv.FormatUint(log.last, 10)
+	kept.Position, kept.Offset = log.last, "m-"+strconv.FormatUint(log.last, 10)
 	if log.list = append(log.list, &kept); len(log.list) > maxKept {
 		log.list[0] = nil
 		log.list = log.list[1:]
@@ -70,7 +70,7 @@ func (l *memoryLink) Append(ctx context.Context, m *Message) error {
 	l.hub.mu.Lock()
 	defer l.hub.mu.Unlock()
 	for _, link := range l.hub.links {
-		link.read.Store(kept.Place)
+		link.read.Store(kept.Position)
 	}
 	return nil
 }
@@ -78,14 +78,14 @@ func (l *memoryLink) Append(ctx context.Context, m *Message) error {
 // Position implements Log.
 func (l *memoryLink) Position() uint64 { return l.read.Load() }
 
-// Place implements Log.
-func (l *memoryLink) Place(offset string) (uint64, bool) {
+// ParseOffset implements Log.
+func (l *memoryLink) ParseOffset(offset string) (uint64, bool) {
 	digits, ok := strings.CutPrefix(offset, "m-")
 	if !ok {
 		return 0, false
 	}
-	place, err := strconv.ParseUint(digits, 10, 64)
-	return place, err == nil
+	position, err := strconv.ParseUint(digits, 10, 64)
+	return position, err == nil
 }
 
 // Since implements Log.
@@ -97,7 +97,7 @@ func (l *memoryLink) Since(ctx context.Context, namespace string, after uint64, 
 	log.mu.Lock()
 	list, end := log.list, log.last
 	log.mu.Unlock()
-	first := end - uint64(len(list)) // the place before the oldest message
+	first := end - uint64(len(list)) // the position before the oldest message
 	if after < first || after > end {
 		return 0, ErrNotKept
 	}
@@ -109,8 +109,8 @@ func (l *memoryLink) Since(ctx context.Context, namespace string, after uint64, 
 	return end, nil
 }
 
-// Keep implements Log.
-func (l *memoryLink) Keep(ctx context.Context, r *RecoveryState, ttl time.Duration) error {
+// SaveState implements Log.
+func (l *memoryLink) SaveState(ctx context.Context, r *RecoveryState, ttl time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -138,8 +138,8 @@ func (l *memoryLink) Keep(ctx context.Context, r *RecoveryState, ttl time.Durati
 	return nil
 }
 
-// Take implements Log.
-func (l *memoryLink) Take(ctx context.Context, namespace, pid, owner string) (*RecoveryState, error) {
+// TakeState implements Log.
+func (l *memoryLink) TakeState(ctx context.Context, namespace, pid, owner string) (*RecoveryState, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -49,13 +49,13 @@ func TestMemoryLog_Bounded(t *testing.T) {
 		}
 	}
 	for i := range 10_001 {
-		if err := l.Keep(ctx, &adapter.RecoveryState{PID: fmt.Sprint(i)}, time.Minute); err != nil {
+		if err := l.SaveState(ctx, &adapter.RecoveryState{PID: fmt.Sprint(i)}, time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
 	left := 0
 	for i := range 10_001 {
-		if r, err := l.Take(ctx, "", fmt.Sprint(i), ""); err != nil {
+		if r, err := l.TakeState(ctx, "", fmt.Sprint(i), ""); err != nil {
 			t.Fatal(err)
 		} else if r != nil {
 			left++

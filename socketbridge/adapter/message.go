@@ -63,10 +63,10 @@ type Message struct {
 	// Close makes a Disconnect close the connections too.
 	Close bool
 
-	// Offset and Place are the position in a Log of a delivered Broadcast. They are ""
+	// Offset and Position are the position in a Log of a delivered Broadcast. They are ""
 	// and 0 if no Log stores the message.
-	Offset string
-	Place  uint64
+	Offset   string
+	Position uint64
 }
 
 // ReplyKind is the type of a Reply.

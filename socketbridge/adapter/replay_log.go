@@ -9,12 +9,12 @@ import (
 // order for all nodes, and the state of sockets whose connection was lost. Connection
 // state recovery across nodes requires it.
 //
-// A place is the position of a message in the order. Places increase; 0 is before the
-// first message. An offset is the same position as a string, for clients.
+// The position of a message is its number in the order. Positions increase; 0 is before the
+// first message. An offset is a position as a string, for clients.
 type Log interface {
 	Adapter
 
-	// Append adds a Broadcast to the log. The Log delivers it, with Offset and Place set,
+	// Append adds a Broadcast to the log. The Log delivers it, with Offset and Position set,
 	// to each node that serves its namespace, including this one, in the same order on
 	// each. Append returns when the message has been delivered to this node, or after a
 	// timeout; in that case it is delivered later. Clients do not answer the message.
@@ -22,26 +22,26 @@ type Log interface {
 	// delivered.
 	Append(ctx context.Context, m *Message) error
 
-	// Position returns the place up to which all messages have been delivered to this
+	// Position returns the position up to which all messages have been delivered to this
 	// node, or 0 before Run.
 	Position() uint64
 
-	// Place parses an offset. It reports whether the offset is valid.
-	Place(offset string) (place uint64, ok bool)
+	// ParseOffset parses an offset. It reports whether the offset is valid.
+	ParseOffset(offset string) (position uint64, ok bool)
 
-	// Since calls yield for each stored message of a namespace after a place, in order, up
-	// to the end of the log at the time of the call. It returns the place of that end, or
-	// 0 if yield returned false. It returns ErrNotKept if messages after the place are no
-	// longer stored, or if the place is not in the log.
+	// Since calls yield for each stored message of a namespace after a position, in order, up
+	// to the end of the log at the time of the call. It returns the position of that end, or
+	// 0 if yield returned false. It returns ErrNotKept if messages after the position are no
+	// longer stored, or if the position is not in the log.
 	Since(ctx context.Context, namespace string, after uint64, yield func(*Message) bool) (end uint64, err error)
 
-	// Keep stores the state of a socket for the duration ttl, under its private ID.
-	Keep(ctx context.Context, r *RecoveryState, ttl time.Duration) error
+	// SaveState stores the state of a socket for the duration ttl, under its private ID.
+	SaveState(ctx context.Context, r *RecoveryState, ttl time.Duration) error
 
-	// Take removes and returns the state that is stored under a private ID. Of concurrent
-	// calls, only one gets it. Take returns nil if there is none, or if it belongs to
-	// another namespace or owner; then it stays stored.
-	Take(ctx context.Context, namespace, pid, owner string) (*RecoveryState, error)
+	// TakeState removes and returns the state that is stored under a private ID. Of
+	// concurrent calls, only one gets it. TakeState returns nil if there is none, or if it
+	// belongs to another namespace or owner; then it stays stored.
+	TakeState(ctx context.Context, namespace, pid, owner string) (*RecoveryState, error)
 }
 
 // RecoveryState is the state of a socket whose connection was lost. A Log stores it so

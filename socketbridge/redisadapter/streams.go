@@ -70,8 +70,8 @@ func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
 	if err != nil {
 		return publishError(err)
 	}
-	if place, ok := parseEntryID(id); ok {
-		s.stream.waitForPlace(ctx, place)
+	if position, ok := parseEntryID(id); ok {
+		s.stream.waitForPosition(ctx, position)
 	}
 	return nil
 }
@@ -80,14 +80,14 @@ func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
 func (s *StreamsAdapter) Position() uint64 {
 	s.stream.mu.Lock()
 	defer s.stream.mu.Unlock()
-	return s.stream.lastPlace
+	return s.stream.lastPosition
 }
 
-// Place implements adapter.Log.
-func (s *StreamsAdapter) Place(offset string) (uint64, bool) { return parseEntryID(offset) }
+// ParseOffset implements adapter.Log.
+func (s *StreamsAdapter) ParseOffset(offset string) (uint64, bool) { return parseEntryID(offset) }
 
 // Since implements adapter.Log. It returns adapter.ErrNotKept unless the stream still has
-// the entry at the given place. A stream is trimmed from its beginning, so that entry
+// the entry at the given position. A stream is trimmed from its beginning, so that entry
 // proves that all later ones are there too.
 func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
 	key := s.cfg.Key
@@ -139,6 +139,6 @@ func replayable(namespace string, raw goredis.XMessage) *adapter.Message {
 		return nil
 	}
 	f.message.Offset = raw.ID
-	f.message.Place, _ = parseEntryID(raw.ID)
+	f.message.Position, _ = parseEntryID(raw.ID)
 	return f.message
 }

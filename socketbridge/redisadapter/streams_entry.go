@@ -95,13 +95,13 @@ func decodeBase64(data string) (text []byte, attachments [][]byte, err error) {
 	return text, attachments, nil
 }
 
-// An entry's ID is "<milliseconds>-<sequence>". Its place (see adapter.Log) has both
+// An entry's ID is "<milliseconds>-<sequence>". Its position (see adapter.Log) has both
 // numbers in one uint64: the sequence, which counts the entries of one millisecond, in the
 // lower seqBits. The milliseconds fit until the year 2109.
 const seqBits = 22
 
-// parseEntryID returns the place of an entry's ID. It reports whether the ID has one.
-func parseEntryID(id string) (place uint64, ok bool) {
+// parseEntryID returns the position of an entry's ID. It reports whether the ID has one.
+func parseEntryID(id string) (position uint64, ok bool) {
 	ms, seq, ok := strings.Cut(id, "-")
 	if !ok || !isDigits(ms) || !isDigits(seq) {
 		return 0, false
@@ -117,6 +117,6 @@ func parseEntryID(id string) (place uint64, ok bool) {
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // formatEntryID is the inverse of parseEntryID.
-func formatEntryID(place uint64) string {
-	return strconv.FormatUint(place>>seqBits, 10) + "-" + strconv.FormatUint(place&(1<<seqBits-1), 10)
+func formatEntryID(position uint64) string {
+	return strconv.FormatUint(position>>seqBits, 10) + "-" + strconv.FormatUint(position&(1<<seqBits-1), 10)
 }

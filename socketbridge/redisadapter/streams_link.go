@@ -17,15 +17,15 @@ import (
 type streamLink struct {
 	a *Adapter
 
-	mu        sync.Mutex // guards the fields below; nothing is called while it is held
-	uid       string
-	peers     map[string]map[string]time.Time // when each other node last sent something, by namespace and uid
-	due       []streamEntry                   // heartbeats to add
-	reading   bool                            // the reader follows the stream
-	lastID    string                          // the last entry that was delivered; "" before the reader's first start
-	lastPlace uint64                          // the place of lastID
-	waiters   int                             // calls of waitForPlace
-	advanced  chan struct{}                   // closed when lastPlace grows and there are waiters
+	mu           sync.Mutex // guards the fields below; nothing is called while it is held
+	uid          string
+	peers        map[string]map[string]time.Time // when each other node last sent something, by namespace and uid
+	due          []streamEntry                   // heartbeats to add
+	reading      bool                            // the reader follows the stream
+	lastID       string                          // the last entry that was delivered; "" before the reader's first start
+	lastPosition uint64                          // the position of lastID
+	waiters      int                             // calls of waitForPosition
+	advanced     chan struct{}                   // closed when lastPosition grows and there are waiters
 
 	wake       chan struct{} // has an element when a heartbeat is due
 	catchingUp bool          // there may be more than one page to read; used by the reader goroutine only
@@ -129,12 +129,12 @@ func (l *streamLink) node() adapter.Node {
 	return l.a.node
 }
 
-// waitForPlace waits until this node has been delivered everything up to a place, or until
+// waitForPosition waits until this node has been delivered everything up to a position, or until
 // ctx ends.
-func (l *streamLink) waitForPlace(ctx context.Context, place uint64) {
+func (l *streamLink) waitForPosition(ctx context.Context, position uint64) {
 	l.mu.Lock()
 	l.waiters++
-	for l.lastPlace < place && ctx.Err() == nil {
+	for l.lastPosition < position && ctx.Err() == nil {
 		advanced := l.advanced
 		l.mu.Unlock()
 		select {

@@ -106,35 +106,35 @@ func (l *streamLink) resume(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
 	defer cancel()
 	l.mu.Lock()
-	from, place := l.lastID, l.lastPlace
+	from, position := l.lastID, l.lastPosition
 	l.mu.Unlock()
 	newest, err := l.a.client.XRevRangeN(ctx, l.a.cfg.Key, "+", "-", 1).Result()
 	if err != nil {
 		return err
 	}
-	endID, endPlace := zeroEntryID, uint64(0)
+	endID, endPosition := zeroEntryID, uint64(0)
 	if len(newest) > 0 {
 		endID = newest[0].ID
-		endPlace, _ = parseEntryID(endID)
+		endPosition, _ = parseEntryID(endID)
 	}
 	switch {
 	case from == "":
-		from, place = endID, endPlace
-	case endPlace < place:
+		from, position = endID, endPosition
+	case endPosition < position:
 		l.a.cfg.Logger.Error("redisadapter: Redis has lost entries of the stream that this node has read already; it continues at the end of the stream")
-		from, place = endID, endPlace
+		from, position = endID, endPosition
 	}
 	l.catchingUp = true
 	l.mu.Lock()
-	l.lastID, l.lastPlace, l.reading = from, place, true
+	l.lastID, l.lastPosition, l.reading = from, position, true
 	l.mu.Unlock()
 	l.notify()
 	return nil
 }
 
-// deliver dispatches one entry and advances the reader's place.
+// deliver dispatches one entry and advances the reader's position.
 func (l *streamLink) deliver(raw goredis.XMessage) {
-	place, ok := parseEntryID(raw.ID)
+	position, ok := parseEntryID(raw.ID)
 	if e, err := decodeEntry(raw.Values); err != nil {
 		l.a.logMalformed(err)
 	} else if l.noteSender(e) {
@@ -142,13 +142,13 @@ func (l *streamLink) deliver(raw goredis.XMessage) {
 		if !ok {
 			offset = ""
 		}
-		l.dispatch(e, offset, place)
+		l.dispatch(e, offset, position)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lastID = raw.ID
 	if ok {
-		l.lastPlace = place
+		l.lastPosition = position
 	}
 	if l.waiters > 0 {
 		close(l.advanced)
@@ -157,8 +157,8 @@ func (l *streamLink) deliver(raw goredis.XMessage) {
 }
 
 // dispatch passes the message or reply of an entry to the adapter. The offset is "" if the
-// entry's ID has no place.
-func (l *streamLink) dispatch(e *streamEntry, offset string, place uint64) {
+// entry's ID has no position.
+func (l *streamLink) dispatch(e *streamEntry, offset string, position uint64) {
 	if len(e.data) > 2*l.a.cfg.MaxMessage { // base64 makes a message a third larger
 		l.a.logTooLarge(len(e.data))
 		return
@@ -169,7 +169,7 @@ func (l *streamLink) dispatch(e *streamEntry, offset string, place uint64) {
 		return
 	}
 	if f.isReplayable() && offset != "" {
-		f.message.Offset, f.message.Place = offset, place
+		f.message.Offset, f.message.Position = offset, position
 	}
 	switch {
 	case f.message == nil:

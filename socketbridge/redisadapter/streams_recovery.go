@@ -41,8 +41,8 @@ func (s *StreamsAdapter) recoveryKey(pid, owner string) string {
 	return s.cfg.Key + ":recovery:" + pid
 }
 
-// Keep implements adapter.Log.
-func (s *StreamsAdapter) Keep(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
+// SaveState implements adapter.Log.
+func (s *StreamsAdapter) SaveState(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
 	v := recoveryRecord{ID: looseString(r.ID), PID: r.PID, Data: r.Data}
 	for _, room := range r.Rooms {
 		v.Rooms = append(v.Rooms, looseString(room))
@@ -69,8 +69,8 @@ func (s *StreamsAdapter) Keep(ctx context.Context, r *adapter.RecoveryState, ttl
 // the same value, one of them redeems it.
 var redeemScript = goredis.NewScript(`if redis.call("GET", KEYS[1]) == ARGV[1] then return redis.call("DEL", KEYS[1]) end return 0`)
 
-// Take implements adapter.Log.
-func (s *StreamsAdapter) Take(ctx context.Context, namespace, pid, owner string) (*adapter.RecoveryState, error) {
+// TakeState implements adapter.Log.
+func (s *StreamsAdapter) TakeState(ctx context.Context, namespace, pid, owner string) (*adapter.RecoveryState, error) {
 	key := s.recoveryKey(pid, owner)
 	value, err := s.client.Get(ctx, key).Result()
 	if errors.Is(err, goredis.Nil) {

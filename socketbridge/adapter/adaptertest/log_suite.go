@@ -20,7 +20,7 @@ func RunLog(t *testing.T, cluster func(t *testing.T) func() adapter.Adapter) {
 	}{
 		{"one order", testLogOrder},
 		{"delivery to the own node", testLogSelf},
-		{"messages since a place", testSince},
+		{"messages since a position", testSince},
 		{"recovery state", testRecoveryState},
 		{"after the end", testLogEnd},
 	} {
@@ -41,7 +41,7 @@ func (n *node) append(m *adapter.Message) {
 }
 
 // Messages that several nodes append concurrently are delivered to all nodes in the same
-// order, each once, with increasing places.
+// order, each once, with increasing positions.
 func testLogOrder(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 3)
 	const each = 50
@@ -58,14 +58,14 @@ func testLogOrder(t *testing.T, join func() adapter.Adapter) {
 	var want []string
 	for i, n := range nodes {
 		last := map[int]int{}
-		var place uint64
+		var position uint64
 		for k := range 6 * each {
 			m := n.nextLogged()
-			at, ok := n.log().Place(m.Offset)
-			if m.Place <= place || !ok || at != m.Place {
-				t.Fatalf("message has place %d after %d; its offset %q is parsed as %d, %v", m.Place, place, m.Offset, at, ok)
+			at, ok := n.log().ParseOffset(m.Offset)
+			if m.Position <= position || !ok || at != m.Position {
+				t.Fatalf("message has position %d after %d; its offset %q is parsed as %d, %v", m.Position, position, m.Offset, at, ok)
 			}
-			place = m.Place
+			position = m.Position
 			text := string(m.Payload.JSON) + m.Offset
 			if i == 0 {
 				want = append(want, text)
@@ -81,7 +81,7 @@ func testLogOrder(t *testing.T, join func() adapter.Adapter) {
 			}
 			last[number/1000] = number
 		}
-		n.waitForPosition(place)
+		n.waitForPosition(position)
 	}
 	appending.Wait()
 }
@@ -90,23 +90,23 @@ func testLogOrder(t *testing.T, join func() adapter.Adapter) {
 func (n *node) nextLogged() *adapter.Message {
 	n.t.Helper()
 	for {
-		if m := n.next(); m.Place > 0 && string(m.Payload.JSON) != `["started"]` && string(m.Payload.JSON) != `["for a"]` {
+		if m := n.next(); m.Position > 0 && string(m.Payload.JSON) != `["started"]` && string(m.Payload.JSON) != `["for a"]` {
 			return m
 		}
 	}
 }
 
-// waitForPosition waits until everything up to place has been delivered to the node.
-func (n *node) waitForPosition(place uint64) {
+// waitForPosition waits until everything up to position has been delivered to the node.
+func (n *node) waitForPosition(position uint64) {
 	n.t.Helper()
 	deadline := time.After(testTimeout)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.log().Position() < place {
+	for n.log().Position() < position {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			n.t.Fatalf("Position is %d, want %d", n.log().Position(), place)
+			n.t.Fatalf("Position is %d, want %d", n.log().Position(), position)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func testLogSelf(t *testing.T, join func() adapter.Adapter) {
 		n.append(broadcastTo("a", fmt.Sprintf(`["e",%d]`, i)))
 		select {
 		case m := <-n.delivered:
-			if got := string(m.Payload.JSON); got != fmt.Sprintf(`["e",%d]`, i) || m.Place == 0 || len(m.Rooms) != 1 {
+			if got := string(m.Payload.JSON); got != fmt.Sprintf(`["e",%d]`, i) || m.Position == 0 || len(m.Rooms) != 1 {
 				t.Fatalf("got %s", format(m))
 			}
 		default:
@@ -130,7 +130,7 @@ func testLogSelf(t *testing.T, join func() adapter.Adapter) {
 	volatile := broadcastTo("", `["volatile"]`)
 	volatile.Volatile = true
 	nodes[1].publish(volatile)
-	if m := n.next(); m.Place != 0 || m.Offset != "" {
+	if m := n.next(); m.Position != 0 || m.Offset != "" {
 		t.Errorf("volatile message has offset %q, want none", m.Offset)
 	}
 }
@@ -160,40 +160,40 @@ func testSince(t *testing.T, join func() adapter.Adapter) {
 		}
 	}
 	for _, n := range nodes {
-		all, end, err := since(n, first.Place)
+		all, end, err := since(n, first.Position)
 		if err != nil || len(all) != count {
 			t.Fatalf("Since yielded %d messages, want %d; error %v", len(all), count, err)
 		}
 		for i, m := range all {
-			if string(m.Payload.JSON) != fmt.Sprintf(`["e",%d]`, i) || m.Place == 0 || m.Offset == "" {
+			if string(m.Payload.JSON) != fmt.Sprintf(`["e",%d]`, i) || m.Position == 0 || m.Offset == "" {
 				t.Fatalf("message %d is %s with offset %q", i, format(m), m.Offset)
 			}
 		}
 		if more, again, err := since(n, end); err != nil || len(more) != 0 || again != end {
 			t.Errorf("Since at the end %[3]d yielded %[1]d messages and returned end %[2]d, error %[4]v", len(more), again, end, err)
 		}
-		n.waitForPosition(all[count-1].Place)
-		if got, _, err := since(n, all[count-2].Place); err != nil || len(got) != 1 {
+		n.waitForPosition(all[count-1].Position)
+		if got, _, err := since(n, all[count-2].Position); err != nil || len(got) != 1 {
 			t.Errorf("Since before the last message yielded %d messages, error %v", len(got), err)
 		}
 	}
 	asked := 0
-	if end, err := nodes[0].log().Since(t.Context(), "/", first.Place, func(*adapter.Message) bool { asked++; return false }); asked != 1 || end != 0 || err != nil {
+	if end, err := nodes[0].log().Since(t.Context(), "/", first.Position, func(*adapter.Message) bool { asked++; return false }); asked != 1 || end != 0 || err != nil {
 		t.Errorf("Since with a yield that returns false: %d calls, end %d, error %v", asked, end, err)
 	}
-	for _, place := range []uint64{first.Place + 1<<50, 1<<64 - 1} {
-		if _, _, err := since(nodes[0], place); !errors.Is(err, adapter.ErrNotKept) {
-			t.Errorf("Since place %d returned %v, want ErrNotKept", place, err)
+	for _, position := range []uint64{first.Position + 1<<50, 1<<64 - 1} {
+		if _, _, err := since(nodes[0], position); !errors.Is(err, adapter.ErrNotKept) {
+			t.Errorf("Since position %d returned %v, want ErrNotKept", position, err)
 		}
 	}
 	for _, offset := range []string{"", "x", "-", "-1", "1-", "1-x", "m-", "m-x", "99999999999999999999-1", "1-99999999999999999999"} {
-		if place, ok := nodes[0].log().Place(offset); ok {
-			t.Errorf("Place accepted offset %q as %d", offset, place)
+		if position, ok := nodes[0].log().ParseOffset(offset); ok {
+			t.Errorf("ParseOffset accepted offset %q as %d", offset, position)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := nodes[0].log().Since(ended, "/", first.Place, func(*adapter.Message) bool { return true }); !errors.Is(err, adapter.ErrUnavailable) {
+	if _, err := nodes[0].log().Since(ended, "/", first.Position, func(*adapter.Message) bool { return true }); !errors.Is(err, adapter.ErrUnavailable) {
 		t.Errorf("Since with a canceled context returned %v, want ErrUnavailable", err)
 	}
 }
@@ -205,7 +205,7 @@ func testRecoveryState(t *testing.T, join func() adapter.Adapter) {
 		Data: []byte(`{"n":1,"s":"x"}`), State: []byte(`{"since":1234567890123456789}`)}
 	take := func(n *node, namespace, pid, owner string) string {
 		t.Helper()
-		r, err := n.log().Take(ctx, namespace, pid, owner)
+		r, err := n.log().TakeState(ctx, namespace, pid, owner)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,12 +216,12 @@ func testRecoveryState(t *testing.T, join func() adapter.Adapter) {
 	}
 	for _, owner := range []string{"me", ""} {
 		want.Owner = owner
-		if err := nodes[0].log().Keep(ctx, want, time.Minute); err != nil {
+		if err := nodes[0].log().SaveState(ctx, want, time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range nodes {
 			if got := take(n, "/", "pid", "another") + take(n, "/chat", "pid", owner) + take(n, "/", "other", owner); got != "" {
-				t.Errorf("Take with another owner, namespace or private ID returned %s", got)
+				t.Errorf("TakeState with another owner, namespace or private ID returned %s", got)
 			}
 		}
 		// Only one of several concurrent calls gets the state.
@@ -240,7 +240,7 @@ func testRecoveryState(t *testing.T, join func() adapter.Adapter) {
 			t.Errorf("got  %s\nwant %s", all, w)
 		}
 	}
-	if err := nodes[0].log().Keep(ctx, want, time.Millisecond); err != nil {
+	if err := nodes[0].log().SaveState(ctx, want, time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	// Real time must pass. 25 ms is long after the ttl of 1 ms.
@@ -250,15 +250,15 @@ func testRecoveryState(t *testing.T, join func() adapter.Adapter) {
 		<-tick.C
 	}
 	if got := take(nodes[0], "/", "pid", ""); got != "" {
-		t.Errorf("Take after the ttl returned %s", got)
+		t.Errorf("TakeState after the ttl returned %s", got)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := nodes[0].log().Keep(ended, want, time.Minute); err == nil {
-		t.Error("Keep with a canceled context returned no error")
+	if err := nodes[0].log().SaveState(ended, want, time.Minute); err == nil {
+		t.Error("SaveState with a canceled context returned no error")
 	}
-	if _, err := nodes[0].log().Take(ended, "/", "pid", ""); err == nil {
-		t.Error("Take with a canceled context returned no error")
+	if _, err := nodes[0].log().TakeState(ended, "/", "pid", ""); err == nil {
+		t.Error("TakeState with a canceled context returned no error")
 	}
 }
 
@@ -267,8 +267,8 @@ func testLogEnd(t *testing.T, join func() adapter.Adapter) {
 	if err := notRunning.Append(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
 		t.Errorf("Append before Run returned %v, want ErrClosed", err)
 	}
-	if place := notRunning.Position(); place != 0 {
-		t.Errorf("Position before Run is %d, want 0", place)
+	if position := notRunning.Position(); position != 0 {
+		t.Errorf("Position before Run is %d, want 0", position)
 	}
 	n := start(t, join, 1)[0]
 	n.shutDown()
