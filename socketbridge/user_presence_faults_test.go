@@ -148,8 +148,8 @@ func TestPresence_CleaningUpManyUsers(t *testing.T) {
 	})
 }
 
-// A user who comes or goes while the store fails is reported, also when the change was
-// made and only its answer was lost.
+// OnPresence reports a user's change although the store fails. That includes a change that
+// was stored and whose reply was lost.
 func TestPresence_AnswerLost(t *testing.T) {
 	t.Parallel()
 	onLoneNode(t, -1, 0, func(p *loneNode) {
@@ -226,8 +226,8 @@ func TestPresence_CleanedUpByTwoNodes(t *testing.T) {
 	})
 }
 
-// A user who comes to a node while other nodes clean up after it, as it seemed dead, does
-// not stay online forever.
+// Other nodes take a node for dead and clean up after it. A user who connects to that node
+// meanwhile still goes offline after disconnecting.
 func TestPresence_CleanedUpWhileAUserConnects(t *testing.T) {
 	t.Parallel()
 	onLoneNode(t, -1, 0, func(p *loneNode) {

@@ -129,8 +129,8 @@ func (l *streamLink) node() adapter.Node {
 	return l.a.node
 }
 
-// waitForPosition waits until this node has been delivered everything up to a position, or until
-// ctx ends.
+// waitForPosition waits until all messages up to a position were delivered to this node,
+// or until ctx ends.
 func (l *streamLink) waitForPosition(ctx context.Context, position uint64) {
 	l.mu.Lock()
 	l.waiters++
