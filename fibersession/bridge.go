@@ -30,8 +30,8 @@ import (
 //     changes. Handle.QueuedSince tells it how long the packet has already waited, and
 //     Handle.Epoch whether the session got a new ID in the meantime. Handle.Refresh,
 //     Touch and Save do the rest.
-//   - For rooms and presence, Store.UserKey names the key to watch, Store.UserPseudonym
-//     names a user's room, and Store.Storage and Store.Prefix say where presence records
+//   - For rooms and presence, Config.UserKey names the key to watch, Store.UserPseudonym
+//     names a user's room, and Store.Backend and Config.Prefix say where presence records
 //     are kept.
 //   - At the end of the connection, Handle.Release frees the lifted handle, and with it
 //     all of its forks.
@@ -42,6 +42,7 @@ import (
 // first save stores it; until then it exists only while this node holds a handle of it.
 // Release the handle when the work is done.
 func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
+	s.start()
 	sess, err := s.Get(c)
 	if err != nil {
 		return nil, err
@@ -66,6 +67,7 @@ func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 // session cannot be loaded or saved. It is for a caller of Get or Lift that saw the
 // error and can answer without a session.
 func (s *Store) TolerateFailure(c *fiber.Ctx) {
+	s.start()
 	if sess := s.sessionOf(c.Context()); sess != nil {
 		sess.mu.Lock()
 		defer sess.mu.Unlock()
@@ -78,6 +80,7 @@ func (s *Store) TolerateFailure(c *fiber.Ctx) {
 // carries another ID than the one this node knows, because another node may have given
 // the session a new ID.
 func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
+	s.start()
 	id, ended := s.presentedIDOf(c).id, h.Err()
 	if !s.validID(id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
 		return false
@@ -108,6 +111,7 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 // presents none. It does not check the ID: an unknown or malformed one has a hash too.
 // Equal IDs have equal hashes. The ID cannot be recovered from its hash.
 func (s *Store) PresentedIDHash(c *fiber.Ctx) string {
+	s.start()
 	p := s.presentedIDOf(c)
 	if !p.present {
 		return ""
@@ -150,23 +154,21 @@ func (h *Handle) Epoch() uint64 {
 	return cur.epoch
 }
 
-// Storage returns the storage that holds the sessions, for other parts of the same app.
-// The store itself uses the keys that begin with Prefix and "s:", "u:", "ticket:" or
+// Backend returns the storage that holds the sessions, for other parts of the same app.
+// The store itself uses the keys that begin with Config.Prefix and "s:", "u:", "ticket:" or
 // "cookie:".
-func (s *Store) Storage() storage.Storage { return s.base }
-
-// Prefix returns Config.Prefix, with which every key of the app begins.
-func (s *Store) Prefix() string { return s.cfg.Prefix }
-
-// UserKey returns Config.UserKey.
-func (s *Store) UserKey() string { return s.cfg.UserKey }
+func (s *Store) Backend() storage.Storage {
+	s.start()
+	return s.base
+}
 
 // UserPseudonym returns a name of 22 characters for a user, for rooms and indexes. It is
 // a hash keyed with Config.Prefix: the same on every node of an app, and different for
 // each label and each app. It keeps user IDs out of names, but it is not a secret:
 // anyone who knows the prefix and guesses the user ID can compute it.
 func (s *Store) UserPseudonym(user, label string) string {
-	mac := hmac.New(sha256.New, []byte("fiberbridge user\x00"+s.cfg.Prefix))
+	s.start()
+	mac := hmac.New(sha256.New, []byte("fiberbridge user\x00"+s.Config.Prefix))
 	mac.Write([]byte(label))
 	mac.Write([]byte{0})
 	mac.Write([]byte(user))

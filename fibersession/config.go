@@ -27,7 +27,7 @@ type Config struct {
 	// KeyLookup says where a request carries the session ID, as "<source>:<name>".
 	// Sources are "cookie", "header" and "query". The last two put the ID where logs
 	// and other sites can see it, so New logs a warning.
-	// Optional. Default: "", a cookie (see Store.CookieName); with Builtin "cookie:session_id"
+	// Optional. Default: "", a cookie (see Store.CookieNameOf); with Builtin "cookie:session_id"
 	KeyLookup string
 
 	// CookieDomain is the cookie's Domain attribute. With one, the cookie is also sent

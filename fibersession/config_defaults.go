@@ -20,7 +20,7 @@ import (
 // configure checks the configuration and fills in all defaults, before anything else
 // reads it.
 func (s *Store) configure() {
-	c := &s.cfg
+	c := &s.Config
 	setDefault(&c.Prefix, ConfigDefault.Prefix)
 	s.configureLimits()
 	s.configureSources()
@@ -45,7 +45,7 @@ func (s *Store) configure() {
 }
 
 func (s *Store) configureLimits() {
-	c := &s.cfg
+	c := &s.Config
 	if c.Expiration <= 0 { // Fiber gives negative values the default too
 		c.Expiration = ConfigDefault.Expiration
 	}
@@ -87,7 +87,7 @@ func (s *Store) configureLimits() {
 
 // configureSources settles where requests carry the ID, and where responses do.
 func (s *Store) configureSources() {
-	c := &s.cfg
+	c := &s.Config
 	if c.CookieName != "" {
 		if c.KeyLookup != "" && c.KeyLookup != "cookie:"+c.CookieName {
 			refuse("CookieName", "and KeyLookup differ: set KeyLookup only")
@@ -124,12 +124,12 @@ func (s *Store) configureSources() {
 }
 
 // fixedCookieName returns the default name of the cookie, or "" if it depends on the
-// request (see Store.CookieName).
+// request (see Store.CookieNameOf).
 func (s *Store) fixedCookieName() string {
 	switch {
-	case s.cfg.Builtin:
+	case s.Config.Builtin:
 		return builtinCookie
-	case s.cfg.Express != nil:
+	case s.Config.Express != nil:
 		return expressCookie
 	}
 	return ""
@@ -151,7 +151,7 @@ func parseKeyLookup(lookup string) []idSource {
 // configureCookieFormat settles the format of the cookie's value. With Express,
 // configureExpress does.
 func (s *Store) configureCookieFormat() {
-	c := &s.cfg
+	c := &s.Config
 	switch {
 	case len(c.Cookie.Secrets) == 0 && c.Cookie.Format == nil, c.Express != nil:
 		return
@@ -168,7 +168,7 @@ func (s *Store) configureCookieFormat() {
 }
 
 func (s *Store) configureCookie() {
-	c := &s.cfg
+	c := &s.Config
 	setDefault(&c.CookiePath, "/")
 	setDefault(&c.CookieSameSite, "Lax")
 	switch utils.ToLower(c.CookieSameSite) {
@@ -204,7 +204,7 @@ func (s *Store) configureCookie() {
 }
 
 func (s *Store) configureCodec() {
-	c := &s.cfg
+	c := &s.Config
 	switch {
 	case c.Builtin && c.Codec != nil:
 		refuse("Codec", "with Builtin, which has its own")
@@ -221,9 +221,9 @@ func (s *Store) configureCodec() {
 // newLayout chooses the layout.
 func (s *Store) newLayout() layout {
 	switch {
-	case s.cfg.Builtin:
-		return newBuiltinLayout(&s.cfg)
-	case s.cfg.Express != nil:
+	case s.Config.Builtin:
+		return newBuiltinLayout(&s.Config)
+	case s.Config.Express != nil:
 		return s.newExpressLayout()
 	default:
 		return s.newSealedLayout()
@@ -233,14 +233,14 @@ func (s *Store) newLayout() layout {
 // warnOfWeakness logs each setting that is weaker than the default.
 func (s *Store) warnOfWeakness() {
 	for warning, on := range map[string]bool{
-		"Cookie.Insecure: session cookies go over plain http":                                     s.cfg.Cookie.Insecure,
+		"Cookie.Insecure: session cookies go over plain http":                                     s.Config.Cookie.Insecure,
 		"session IDs come in a header, where scripts and logs can see them":                       s.readsFrom(SourceHeader),
 		"session IDs come in the URL, where logs and other sites can see them":                    s.readsFrom(SourceURLQuery),
 		"Extractor: session IDs are only as safe as the place that the custom function reads":     s.readsFrom(SourceCustom),
-		"KeyGenerator: session IDs are only as random as it makes them; the default has 256 bits": s.cfg.KeyGenerator != nil && !s.cfg.Builtin,
-		"Builtin: session IDs can be read in the storage, and nothing ties a value to its ID":     s.cfg.Builtin,
-		"Express: session IDs can be read in the storage, and nothing ties a value to its ID":     s.cfg.Express != nil,
-		"Express.Secrets: a secret has fewer than 32 bytes and could be guessed":                  s.cfg.Express.hasShortSecret(),
+		"KeyGenerator: session IDs are only as random as it makes them; the default has 256 bits": s.Config.KeyGenerator != nil && !s.Config.Builtin,
+		"Builtin: session IDs can be read in the storage, and nothing ties a value to its ID":     s.Config.Builtin,
+		"Express: session IDs can be read in the storage, and nothing ties a value to its ID":     s.Config.Express != nil,
+		"Express.Secrets: a secret has fewer than 32 bytes and could be guessed":                  s.Config.Express.hasShortSecret(),
 	} {
 		if on {
 			s.log.Warn("fibersession: weaker than the default: " + warning)

@@ -56,7 +56,7 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 			allowed := maps.Clone(zero)
 			maps.Copy(allowed, tt.zero)
 			var got []string
-			zeroFields(reflect.ValueOf(s.cfg), "", &got)
+			zeroFields(reflect.ValueOf(s.Config), "", &got)
 			want := slices.Sorted(maps.Keys(allowed))
 			if slices.Sort(got); !slices.Equal(got, want) {
 				t.Errorf("zero fields\n%q, want\n%q", got, want)
@@ -65,7 +65,7 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 	}
 	s := New(Config{})
 	t.Cleanup(func() { _ = s.Close() })
-	if s.cfg.Logger == nil {
+	if s.Config.Logger == nil {
 		t.Error("Logger has no default")
 	}
 }

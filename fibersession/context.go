@@ -29,7 +29,7 @@ type callContext struct {
 // Config.Timeouts.Storage after now. It has ctx's values but not its cancellation. Call
 // cancel when it is not needed any more.
 func (s *Store) callContext(ctx context.Context, now time.Time) *callContext {
-	return &callContext{parent: detachRequest(ctx), deadline: now.Add(s.cfg.Timeouts.Storage)}
+	return &callContext{parent: detachRequest(ctx), deadline: now.Add(s.Config.Timeouts.Storage)}
 }
 
 func (c *callContext) start() context.Context {
@@ -68,7 +68,7 @@ func (c *callContext) Err() error {
 
 // withTimeout returns a context for one call of the storage.
 func (s *Store) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(detachRequest(ctx), s.cfg.Timeouts.Storage)
+	return context.WithTimeout(detachRequest(ctx), s.Config.Timeouts.Storage)
 }
 
 // detachRequest replaces a request's own context, Fiber's c.Context(), by an empty one:

@@ -18,12 +18,13 @@ const (
 	builtinCookie = "session_id" // with Config.Builtin
 )
 
-// CookieName returns the name of the session cookie for this request. It is the name in
+// CookieNameOf returns the name of the session cookie for this request. It is the name in
 // Config.KeyLookup or the first one in Config.Extractor. If they name none, it is
 // "__Host-session"; "__Secure-session" with CookieDomain or CookiePath; and "session" with
 // Cookie.Insecure, or over plain http to a loopback address. With Builtin it is
 // "session_id", with Express "connect.sid". It is "" if IDs do not come in cookies.
-func (s *Store) CookieName(c *fiber.Ctx) string {
+func (s *Store) CookieNameOf(c *fiber.Ctx) string {
+	s.start()
 	for i := range s.sources {
 		if s.sources[i].kind == SourceCookie {
 			return s.sourceName(&s.sources[i], c.Context())
@@ -37,7 +38,7 @@ func (s *Store) defaultCookieName(r *fasthttp.RequestCtx) string {
 	switch {
 	case !s.secure(r):
 		return plainCookie
-	case s.cfg.CookieDomain != "" || s.cfg.CookiePath != "/":
+	case s.Config.CookieDomain != "" || s.Config.CookiePath != "/":
 		return secureCookie
 	default:
 		return hostCookie
@@ -46,7 +47,7 @@ func (s *Store) defaultCookieName(r *fasthttp.RequestCtx) string {
 
 // secure reports whether the request's cookies are Secure.
 func (s *Store) secure(r *fasthttp.RequestCtx) bool {
-	return !s.cfg.Cookie.Insecure && (s.cfg.CookieSecure || !plainLoopback(r))
+	return !s.Config.Cookie.Insecure && (s.Config.CookieSecure || !plainLoopback(r))
 }
 
 // plainLoopback reports whether a request came over plain http from a browser on this

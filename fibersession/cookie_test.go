@@ -48,7 +48,7 @@ func TestCookie_Attributes(t *testing.T) {
 			var named string
 			app := newApp(s, map[string]fiber.Handler{
 				"/": func(c *fiber.Ctx) error {
-					named = s.CookieName(c)
+					named = s.CookieNameOf(c)
 					fibersession.FromContext(c).Set("n", 1)
 					return nil
 				},

@@ -22,8 +22,8 @@ func (s *Store) writeID(r *fasthttp.RequestCtx, src *idSource, id string, m meta
 		r.Response.Header.Set(src.name, id)
 	default:
 		name, value := s.sourceName(src, r), id
-		if s.cfg.Cookie.Format != nil {
-			value = s.cfg.Cookie.Format.Value(name, id)
+		if s.Config.Cookie.Format != nil {
+			value = s.Config.Cookie.Format.Value(name, id)
 		}
 		s.setCookie(r, name, value, m.original, max(s.layout.cookieAge(m, time.Now()), 0))
 	}
@@ -46,8 +46,8 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, original *
 	defer fasthttp.ReleaseCookie(c)
 	c.SetKey(name)
 	c.SetValue(value)
-	c.SetPath(s.cfg.CookiePath)
-	c.SetDomain(s.cfg.CookieDomain)
+	c.SetPath(s.Config.CookiePath)
+	c.SetDomain(s.Config.CookieDomain)
 	c.SetHTTPOnly(true)
 	c.SetSecure(s.secure(r))
 	c.SetSameSite(fasthttp.CookieSameSite(s.sameSite))
@@ -60,11 +60,11 @@ func (s *Store) setCookie(r *fasthttp.RequestCtx, name, value string, original *
 	}
 	r.Response.Header.SetCookie(c)
 	switch {
-	case !c.Secure() && !s.cfg.Cookie.Insecure:
+	case !c.Secure() && !s.Config.Cookie.Insecure:
 		s.warnPlain.Do(func() {
 			s.log.Info("fibersession: on plain http to this machine, session cookies are not Secure")
 		})
-	case c.Secure() && !s.cfg.CookieSecure && plainElsewhere(r):
+	case c.Secure() && !s.Config.CookieSecure && plainElsewhere(r):
 		s.warnLost.Do(func() {
 			s.log.Warn("fibersession: a Secure cookie was sent over plain http, where browsers drop it, so that every request begins a new session: "+
 				"serve over https (a proxy must set X-Forwarded-Proto), or set Config.Cookie.Insecure", "host", string(r.Request.Header.Host()))

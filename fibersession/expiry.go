@@ -13,9 +13,9 @@ const maxLimit = 100 * 365 * 24 * time.Hour
 
 // initialLimits returns the limits of a session that is stored for the first time.
 func (s *Store) initialLimits(now time.Time) meta {
-	m := meta{created: now, idle: s.cfg.Expiration, expiry: now.Add(s.cfg.Expiration)}
-	if s.cfg.Timeouts.Absolute > 0 {
-		m.absolute = now.Add(s.cfg.Timeouts.Absolute)
+	m := meta{created: now, idle: s.Config.Expiration, expiry: now.Add(s.Config.Expiration)}
+	if s.Config.Timeouts.Absolute > 0 {
+		m.absolute = now.Add(s.Config.Timeouts.Absolute)
 	}
 	return m
 }
@@ -36,7 +36,7 @@ func (s *Store) slideLimits(m meta, now time.Time, idle time.Duration) meta {
 
 // touchDue reports whether the idle limit has moved far enough to justify a write.
 func (s *Store) touchDue(m meta, now time.Time) bool {
-	every := min(s.cfg.Timeouts.TouchInterval, m.idle/10)
+	every := min(s.Config.Timeouts.TouchInterval, m.idle/10)
 	return !now.Before(m.expiry.Add(every - m.idle))
 }
 

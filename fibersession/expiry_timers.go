@@ -120,13 +120,13 @@ func (t *expiryTimers) check(s *state) {
 		s.end(ErrExpired)
 		s.notify()
 	default:
-		t.set(s, time.Now().Add(s.store.cfg.Timeouts.Storage))
+		t.set(s, time.Now().Add(s.store.Config.Timeouts.Storage))
 	}
 }
 
 // recheckAt returns when to check again for a session that may be past its limit.
 func (s *Store) recheckAt(cur *snapshot) time.Time {
-	return time.Now().Add(min(s.cfg.Timeouts.TouchInterval, cur.idle/10))
+	return time.Now().Add(min(s.Config.Timeouts.TouchInterval, cur.idle/10))
 }
 
 // close removes all entries and waits for running checks.

@@ -27,10 +27,10 @@ func (s *Store) NewID() (string, error) {
 }
 
 // CookieValue and CookieID convert between an ID and the value of its cookie.
-func (s *Store) CookieValue(name, id string) string { return s.cfg.Cookie.Format.Value(name, id) }
+func (s *Store) CookieValue(name, id string) string { return s.Config.Cookie.Format.Value(name, id) }
 
 func (s *Store) CookieID(name, value string) (string, bool) {
-	id, _, ok := s.cfg.Cookie.Format.ID(name, value)
+	id, _, ok := s.Config.Cookie.Format.ID(name, value)
 	return id, ok
 }
 

@@ -56,7 +56,7 @@ const (
 
 // configureExpress checks Config.Express and fills in its defaults. It keeps a copy.
 func (s *Store) configureExpress() {
-	c := &s.cfg
+	c := &s.Config
 	if c.Express == nil {
 		return
 	}

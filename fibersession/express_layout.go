@@ -47,7 +47,7 @@ var expressReserved = map[string]bool{
 }
 
 func (s *Store) newExpressLayout() *expressLayout {
-	c := &s.cfg
+	c := &s.Config
 	l := &expressLayout{prefix: c.Express.Prefix, idle: c.Expiration, secure: s.secure, maxSize: c.Limits.MaxSize}
 	l.ttl, _ = s.base.(storage.TTLReader)
 	for i := range l.begin {
@@ -65,7 +65,7 @@ func (l *expressLayout) newOriginal(r *fasthttp.RequestCtx) *originalValue {
 
 // newExpressCookie returns the "cookie" of a session that begins here.
 func (s *Store) newExpressCookie(secure bool) map[string]json.RawMessage {
-	c := &s.cfg
+	c := &s.Config
 	cookie := map[string]any{
 		"originalMaxAge": c.Expiration.Milliseconds(),
 		"httpOnly":       true,

@@ -190,7 +190,7 @@ func TestN7_ExpressNotASession(t *testing.T) {
 		"two values":        `{"cookie":{}} {"cookie":{}}`,
 		"too large":         `{"cookie":{},"user":"` + strings.Repeat("a", 64*1024) + `"}`,
 		"nested too deep":   `{"cookie":{},"user":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`,
-		"a sealed envelope": "fbs\x01" + strings.Repeat("\x00", 120),
+		"a sealed envelope": "fbs\x02" + strings.Repeat("\x00", 120),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -22,7 +22,7 @@ type idSource struct {
 }
 
 // FromCookie reads the ID from a cookie. An empty name means the default (see
-// Store.CookieName). Two cookies with the same name and different values count as no
+// Store.CookieNameOf). Two cookies with the same name and different values count as no
 // cookie.
 func FromCookie(name string) Extractor {
 	return Extractor{[]idSource{{kind: SourceCookie, name: name}}}
@@ -88,9 +88,9 @@ func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx) presentedI
 			continue
 		}
 		p.present = true
-		if src.kind == SourceCookie && s.cfg.Cookie.Format != nil {
+		if src.kind == SourceCookie && s.Config.Cookie.Format != nil {
 			var ok bool
-			if value, p.oldFormat, ok = s.cfg.Cookie.Format.ID(s.sourceName(src, r), value); !ok {
+			if value, p.oldFormat, ok = s.Config.Cookie.Format.ID(s.sourceName(src, r), value); !ok {
 				s.reportForged()
 				continue
 			}

@@ -119,8 +119,8 @@ func TestKeyLookup_HeaderAndQuery(t *testing.T) {
 		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 			sess := fibersession.FromContext(c)
 			id = sess.ID()
-			if s.CookieName(c) != "" {
-				t.Errorf("got CookieName %q, want none", s.CookieName(c))
+			if s.CookieNameOf(c) != "" {
+				t.Errorf("got CookieName %q, want none", s.CookieNameOf(c))
 			}
 			n := fibersession.Value[int](sess, "n") + 1
 			sess.Set("n", n)

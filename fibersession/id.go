@@ -34,10 +34,10 @@ func (s *Store) newIdentity() (id string, l lineage, err error) {
 		return "", lineage{}, fmt.Errorf("%w: %w", ErrRandom, err)
 	}
 	copy(l[:], b[idBytes:])
-	if s.cfg.KeyGenerator == nil {
+	if s.Config.KeyGenerator == nil {
 		return base64.RawURLEncoding.EncodeToString(b[:idBytes]), l, nil
 	}
-	if id = s.cfg.KeyGenerator(); !s.validID(id) {
+	if id = s.Config.KeyGenerator(); !s.validID(id) {
 		return "", lineage{}, fmt.Errorf("%w: KeyGenerator returned %d bytes that are not %d to %d characters of A-Z a-z 0-9 _ . ~ -",
 			ErrRandom, len(id), minForeignID, maxForeignID)
 	}

@@ -80,15 +80,16 @@ func (*movedError) Error() string { return "fibersession: the session has anothe
 
 // meta is what a stored value says about a session apart from its values.
 type meta struct {
-	revision uint64
-	epoch    uint64
-	created  time.Time
-	expiry   time.Time // the current idle limit
-	absolute time.Time // zero: no absolute limit
-	idle     time.Duration
-	lineage  lineage
-	client   clientInfo     // zero without Config.UserKey
-	original *originalValue // nil in layouts that are this package's own
+	revision    uint64
+	epoch       uint64
+	created     time.Time
+	expiry      time.Time // the current idle limit
+	absolute    time.Time // zero: no absolute limit
+	idle        time.Duration
+	lineage     lineage
+	client      clientInfo     // zero without Config.UserKey
+	newerFields string         // encoded fields of a newer version of this package
+	original    *originalValue // nil in layouts that are this package's own
 }
 
 // originalValue is a session as another program stored it, so that encode can write the

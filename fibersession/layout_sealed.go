@@ -23,7 +23,7 @@ type sealedLayout struct {
 }
 
 func (s *Store) newSealedLayout() *sealedLayout {
-	c := &s.cfg
+	c := &s.Config
 	return &sealedLayout{
 		ownCookie: newOwnCookie(c), prefix: s.prefix(), userPrefix: s.userPrefix(),
 		codec: c.Codec, mark: codec.Mark(c.Codec), maxSize: c.Limits.MaxSize,
@@ -70,7 +70,7 @@ func (l *sealedLayout) decode(p place, data []byte) (meta, map[string]any, error
 }
 
 func (l *sealedLayout) encodeMoved(from, to place, m meta) []byte {
-	m.client = clientInfo{}
+	m.client, m.newerFields = clientInfo{}, ""
 	return envelope{meta: m, kind: kindMoved, codec: l.mark, owner: from.owner, payload: to.owner[:]}.encode()
 }
 
@@ -90,22 +90,22 @@ func (l *sealedLayout) hasUserIndex() bool { return true }
 // still stored.
 func (l *sealedLayout) resetPrefixes() []string { return []string{l.prefix, l.userPrefix} }
 
-// The stored form of a session is a header of fixed size, the client, and the encoded
+// The stored form of a session is a header of fixed size, optional fields, and the encoded
 // values. Numbers are big-endian.
 //
-//	 0  magic "fbs", version 1
+//	 0  magic "fbs", version 2
 //	 4  kind, codec
-//	 6  length of the client, two bytes
+//	 6  length of the optional fields, two bytes
 //	 8  revision  number of writes in this lineage
 //	16  epoch     number of times that the session got a new ID
 //	24  created, expiry, absolute limit (0: none)   Unix nanoseconds
 //	48  idle limit   nanoseconds
 //	56  lineage
 //	72  fingerprint of the ID: under another key, the value is not this session
-//	104 client: see clientInfo.encode
+//	104 optional fields: see fieldTag
 //	 +  live: the values; moved: the fingerprint of the new ID
 const (
-	envelopeMagic  = "fbs\x01"
+	envelopeMagic  = "fbs\x02"
 	envelopeHeader = 104
 )
 
@@ -127,11 +127,11 @@ type envelope struct {
 var errEnvelope = errors.New("not a session envelope")
 
 func (e envelope) encode() []byte {
-	client := e.client.encode()
-	b := make([]byte, envelopeHeader, envelopeHeader+len(client)+len(e.payload))
+	fields := e.encodeFields()
+	b := make([]byte, envelopeHeader, envelopeHeader+len(fields)+len(e.payload))
 	copy(b, envelopeMagic)
 	b[4], b[5] = byte(e.kind), e.codec
-	binary.BigEndian.PutUint16(b[6:], uint16(len(client)))
+	binary.BigEndian.PutUint16(b[6:], uint16(len(fields)))
 	binary.BigEndian.PutUint64(b[8:], e.revision)
 	binary.BigEndian.PutUint64(b[16:], e.epoch)
 	putTime(b[24:], e.created)
@@ -140,7 +140,7 @@ func (e envelope) encode() []byte {
 	binary.BigEndian.PutUint64(b[48:], uint64(e.idle))
 	copy(b[56:], e.lineage[:])
 	copy(b[72:], e.owner[:])
-	return append(append(b, client...), e.payload...)
+	return append(append(b, fields...), e.payload...)
 }
 
 // decodeEnvelope decodes an envelope. The payload aliases b.
@@ -154,7 +154,7 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	}
 	size := int(binary.BigEndian.Uint16(b[6:]))
 	if size > len(b)-envelopeHeader {
-		return e, fmt.Errorf("%w: its client is cut off", errEnvelope)
+		return e, fmt.Errorf("%w: its fields are cut off", errEnvelope)
 	}
 	e.kind, e.codec = envelopeKind(b[4]), b[5]
 	e.revision = binary.BigEndian.Uint64(b[8:])
@@ -163,11 +163,9 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	e.idle = time.Duration(binary.BigEndian.Uint64(b[48:]))
 	e.lineage = lineage(b[56:72])
 	e.owner = fingerprint(b[72:104])
-	client, err := decodeClientInfo(b[envelopeHeader : envelopeHeader+size])
-	if err != nil {
+	if err := e.decodeFields(b[envelopeHeader : envelopeHeader+size]); err != nil {
 		return e, err
 	}
-	e.client = client
 	e.payload = b[envelopeHeader+size:]
 	switch {
 	case e.kind != kindLive && e.kind != kindMoved:

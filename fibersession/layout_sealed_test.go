@@ -3,6 +3,7 @@ package fibersession
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,14 @@ func TestEnvelope_RoundTrip(t *testing.T) {
 	moved.kind, moved.payload = kindMoved, to[:]
 	unlimited := sampleEnvelope()
 	unlimited.absolute, unlimited.payload = time.Time{}, []byte{}
-	for name, e := range map[string]envelope{"live": sampleEnvelope(), "moved": moved, "no absolute limit, empty": unlimited} {
+	fields := sampleEnvelope()
+	fields.client, fields.newerFields = clientInfo{address: "192.0.2.1", userAgent: "a browser"}, "\xff\x00\x03new"
+	newer := sampleEnvelope()
+	newer.newerFields = fields.newerFields
+	for name, e := range map[string]envelope{
+		"live": sampleEnvelope(), "moved": moved, "no absolute limit, empty": unlimited,
+		"F6 with fields of this and a newer version": fields, "F6 with a newer version's fields alone": newer,
+	} {
 		got, err := decodeEnvelope(e.encode())
 		if err != nil || !reflect.DeepEqual(got, e) {
 			t.Errorf("%s: got error %v\ngot  %+v\nwant %+v", name, err, got, e)
@@ -48,7 +56,7 @@ func TestEnvelope_Refuses(t *testing.T) {
 	}
 	tests := map[string]func(b []byte) []byte{
 		"another magic":          func(b []byte) []byte { b[0] = 'x'; return b },
-		"unknown version":        func(b []byte) []byte { b[3] = 2; return b },
+		"unknown version":        func(b []byte) []byte { b[3] = 1; return b },
 		"no kind":                func(b []byte) []byte { b[4] = 0; return b },
 		"unknown kind":           func(b []byte) []byte { b[4] = 3; return b },
 		"reserved bytes":         func(b []byte) []byte { b[6] = 1; return b },
@@ -62,11 +70,28 @@ func TestEnvelope_Refuses(t *testing.T) {
 			t.Errorf("%s: got no error", name)
 		}
 	}
+	for name, fields := range map[string]string{
+		"a cut header":                "\x01\x00",
+		"an empty field":              "\x01\x00\x00",
+		"a cut field":                 "\x01\x00\x02a",
+		"a field twice":               "\x01\x00\x01a\x01\x00\x01a",
+		"fields in descending order":  "\x02\x00\x01a\x01\x00\x01a",
+		"an address that is too long": "\x01\x00\x41" + strings.Repeat("1", maxAddress+1),
+	} {
+		e := sampleEnvelope()
+		e.newerFields = fields
+		if _, err := decodeEnvelope(e.encode()); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
 }
 
 // An envelope that decodes encodes to the same bytes: no byte is ignored.
 func FuzzEnvelope(f *testing.F) {
 	f.Add(sampleEnvelope().encode())
+	fields := sampleEnvelope()
+	fields.client, fields.newerFields = clientInfo{address: "192.0.2.1", userAgent: "a browser"}, "\xff\x00\x03new"
+	f.Add(fields.encode())
 	f.Add([]byte(envelopeMagic))
 	f.Add(make([]byte, envelopeHeader))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -26,8 +26,9 @@ type (
 //
 // If loading or saving fails, Config.ErrorHandler answers instead of the handlers.
 func (s *Store) Handler() fiber.Handler {
+	s.start()
 	return func(c *fiber.Ctx) error {
-		if s.cfg.Next != nil && s.cfg.Next(c) {
+		if s.Config.Next != nil && s.Config.Next(c) {
 			return c.Next()
 		}
 		r := c.Context()
@@ -54,7 +55,7 @@ func (s *Store) Handler() fiber.Handler {
 				return err
 			}
 			s.log.Warn("fibersession: a request was refused because its session could not be loaded or saved", "error", failed)
-			return s.cfg.ErrorHandler(c, failed)
+			return s.Config.ErrorHandler(c, failed)
 		}
 		return err
 	}
@@ -71,6 +72,7 @@ func FromContext(c *fiber.Ctx) *Session {
 // else a new one. All calls in a request return the same Session, and so does FromContext,
 // until Destroy: then Get returns a new one. It works with and without Handler.
 func (s *Store) Get(c *fiber.Ctx) (*Session, error) {
+	s.start()
 	r := c.Context()
 	sess := s.sessionOf(r)
 	switch {
@@ -128,7 +130,7 @@ func (s *Store) newRequestSession(c *fiber.Ctx) *Session {
 		p := s.presentedIDOf(c)
 		sess.presented.Store(&p)
 	}
-	if s.cfg.UserKey != "" {
+	if s.Config.UserKey != "" {
 		sess.client = clientOf(c)
 	}
 	sess.original = s.layout.newOriginal(r)

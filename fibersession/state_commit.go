@@ -432,7 +432,7 @@ func (s *state) mergeOne(o *op, onto map[string]any) (map[string]any, error) {
 	if o.tx != nil && s.isInvalidated(o.tx) {
 		return nil, errRerun
 	}
-	return o.ch.mergeOnto(onto, s.store.cfg.Limits.MaxKeys)
+	return o.ch.mergeOnto(onto, s.store.Config.Limits.MaxKeys)
 }
 
 type rejection struct {

@@ -111,7 +111,7 @@ func (s *state) admit(o *op) error {
 	if s.ended != nil && o.kind != opDestroy {
 		return s.ended
 	}
-	if o.queuedSince.Before(s.timedOutAt) && !o.queuedSince.IsZero() && time.Since(s.timedOutAt) < s.store.cfg.Timeouts.Storage {
+	if o.queuedSince.Before(s.timedOutAt) && !o.queuedSince.IsZero() && time.Since(s.timedOutAt) < s.store.Config.Timeouts.Storage {
 		return errNotAnswering // it already waited behind a call that timed out
 	}
 	if o.kind == opChange {

@@ -112,7 +112,7 @@ func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) err
 			err = storage.ErrConflict // the next attempt loads and finds out why
 		}
 	} else {
-		_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.cfg.Timeouts.TouchInterval)
+		_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.Config.Timeouts.TouchInterval)
 	}
 	if err != nil {
 		return c.writeError("regenerate", from, err)

@@ -175,7 +175,7 @@ func (s *state) project() map[string]any {
 		if o.kind != opChange || o.status == done {
 			continue
 		}
-		if merged, err := o.ch.mergeOnto(values, s.store.cfg.Limits.MaxKeys); err == nil {
+		if merged, err := o.ch.mergeOnto(values, s.store.Config.Limits.MaxKeys); err == nil {
 			values = merged
 		}
 	}

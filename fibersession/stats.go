@@ -39,6 +39,7 @@ type counters struct {
 
 // Stats returns the store's current statistics. It is safe for concurrent use.
 func (s *Store) Stats() Stats {
+	s.start()
 	return Stats{
 		States:        s.table.len(),
 		Handles:       int(s.stats.handles.Load()),

@@ -16,9 +16,15 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// Store keeps sessions. It is safe for concurrent use.
+// Store keeps sessions. It is safe for concurrent use. Make one with New. A literal
+// Store{Config: ...} works too: the first call of a method checks its configuration as New
+// does. A Store must not be copied after that.
 type Store struct {
-	cfg            Config     // with all defaults
+	// Config is the configuration. New fills in the defaults. Its fields are for reading:
+	// a change after New, or after the first call of a method, has no defined effect.
+	Config
+
+	ready          sync.Once  // by start
 	sources        []idSource // where requests carry IDs
 	responseSource *idSource  // where responses carry IDs by default; nil if nowhere
 	sameSite       int        // fasthttp.CookieSameSite
@@ -51,19 +57,27 @@ type Store struct {
 // New returns a Store. It panics if the configuration contradicts itself; the panic says
 // what to change.
 func New(config ...Config) *Store {
-	s := &Store{random: rand.Reader, timers: newExpiryTimers()}
+	s := new(Store)
 	if len(config) > 0 {
-		s.cfg = config[0]
+		s.Config = config[0]
 	}
+	s.start()
+	return s
+}
+
+// start makes the store ready for use. Every exported method calls it first.
+func (s *Store) start() { s.ready.Do(s.configureAndOpen) }
+
+func (s *Store) configureAndOpen() {
+	s.random, s.timers = rand.Reader, newExpiryTimers()
 	s.configure()
-	s.base = storage.From(s.cfg.Storage)
+	s.base = storage.From(s.Config.Storage)
 	s.storage = s.base
 	s.checker, _ = s.base.(storage.Checker)
 	s.layout = s.newLayout()
 	s.index = s.newIndex()
 	s.tracker = newTracker(s)
 	s.warnOfWeakness()
-	return s
 }
 
 // NewWithStore returns a Store's Handler and the Store.
@@ -73,12 +87,13 @@ func NewWithStore(config ...Config) (fiber.Handler, *Store) {
 }
 
 // prefix returns the prefix of all sessions' keys.
-func (s *Store) prefix() string { return s.cfg.Prefix + "s:" }
+func (s *Store) prefix() string { return s.Config.Prefix + "s:" }
 
 // GetByID returns a handle of the session with this ID. How fresh the session is depends on
 // Config.Freshness. It returns ErrNotFound if there is none. Release the handle when it is
 // no longer needed.
 func (s *Store) GetByID(ctx context.Context, id string) (*Handle, error) {
+	s.start()
 	st, err := s.acquire(ctx, id)
 	if err != nil {
 		return nil, err
@@ -140,6 +155,7 @@ func (s *Store) create(client clientInfo, original *originalValue) (*state, erro
 // Delete ends the session with this ID. It returns nil if there is none, and
 // ErrEmptySessionID if id is empty.
 func (s *Store) Delete(id string) error {
+	s.start()
 	if id == "" {
 		return ErrEmptySessionID
 	}
@@ -158,6 +174,7 @@ func (s *Store) Delete(id string) error {
 // empties the storage. Handles notice when they next ask the storage. The storage must
 // support removal by prefix (storage.PrefixResetter).
 func (s *Store) Reset() error {
+	s.start()
 	for _, prefix := range s.layout.resetPrefixes() {
 		part := s.base
 		if prefix != "" {
@@ -173,6 +190,7 @@ func (s *Store) Reset() error {
 // RegisterType makes values of v's type storable with the default codec and with
 // Config.Builtin, which encode them with gob. Call it at start. It also calls gob.Register.
 func (s *Store) RegisterType(v any) {
+	s.start()
 	gob.Register(v)
 	if s.typed != nil {
 		s.typed.Register(v)
@@ -183,6 +201,7 @@ func (s *Store) RegisterType(v any) {
 // storage if New made it; the caller closes a Config.Storage. Close waits for running calls
 // of Watch functions and must not be called from one.
 func (s *Store) Close() error {
+	s.start()
 	s.tracker.stop()
 	s.timers.close()
 	s.tracker.close()

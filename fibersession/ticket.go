@@ -21,6 +21,7 @@ import (
 // current ID: it becomes invalid when the ID changes, as at a login. Send it only to the
 // page itself, with "Cache-Control: no-store".
 func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
+	s.start()
 	from := OriginOf(c)
 	if len(origin) > 0 {
 		from = origin[0]
@@ -56,6 +57,7 @@ func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 // ErrTicketSession. Do not tell the client which: that would only help an attacker. A wrong
 // origin uses the ticket up too. Release the handle when it is no longer needed.
 func (s *Store) Redeem(ctx context.Context, ticket, origin string) (*Handle, error) {
+	s.start()
 	t, err := s.redeemToken(ctx, ticketToken, ticket)
 	if err != nil {
 		return nil, err
@@ -97,6 +99,7 @@ func (h *Handle) CookieTicket(ctx context.Context) (string, error) {
 // session, so that an attacker cannot plant a session of their choosing in someone else's
 // browser; otherwise it returns ErrTicketBrowser. Its other errors are those of Redeem.
 func (s *Store) RedeemCookie(c *fiber.Ctx, ticket string) error {
+	s.start()
 	p := s.presentedIDOf(c)
 	t, err := s.redeemToken(c.UserContext(), cookieToken, ticket)
 	if err != nil {

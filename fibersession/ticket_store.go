@@ -54,7 +54,7 @@ func (s *Store) issueToken(ctx context.Context, kind tokenKind, t oneTimeToken) 
 	}
 	secret = base64.RawURLEncoding.EncodeToString(b[:])
 	key := s.tokenKey(kind, secret)
-	value := encodeTokenHeader(tokenUnused, time.Now().Add(s.cfg.Timeouts.Ticket))
+	value := encodeTokenHeader(tokenUnused, time.Now().Add(s.Config.Timeouts.Ticket))
 	plain := binary.BigEndian.AppendUint16(nil, uint16(len(t.bound)))
 	plain = append(append(plain, t.bound...), t.id...)
 	value = tokenCipher(kind, secret).Seal(value, make([]byte, 12), plain, value)
@@ -62,7 +62,7 @@ func (s *Store) issueToken(ctx context.Context, kind tokenKind, t oneTimeToken) 
 	defer cancel()
 	// The value outlives the deadline, so that an expired token can be told from an
 	// unknown one.
-	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.cfg.Timeouts.Ticket); err != nil {
+	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.Config.Timeouts.Ticket); err != nil {
 		s.stats.failures.Add(1)
 		return "", storeError("ticket", key, err)
 	}
@@ -93,7 +93,7 @@ func (s *Store) redeemToken(ctx context.Context, kind tokenKind, secret string) 
 	if !time.Now().Before(deadline) {
 		return oneTimeToken{}, ErrTicketExpired
 	}
-	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, encodeTokenHeader(tokenUsed, deadline), 2*s.cfg.Timeouts.Ticket)
+	_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, encodeTokenHeader(tokenUsed, deadline), 2*s.Config.Timeouts.Ticket)
 	if isConflict(err) {
 		return oneTimeToken{}, ErrTicketUsed // by a concurrent call
 	}
@@ -130,7 +130,7 @@ func encodeTokenHeader(status byte, deadline time.Time) []byte {
 
 func (s *Store) tokenKey(kind tokenKind, secret string) string {
 	sum := fingerprintOf(secret)
-	return s.cfg.Prefix + string(kind) + base64.RawURLEncoding.EncodeToString(sum[:])
+	return s.Config.Prefix + string(kind) + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
 // tokenCipher returns a cipher for one value. A zero nonce is safe, because the key is

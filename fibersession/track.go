@@ -155,7 +155,7 @@ func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 	if len(add) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, t.store.cfg.Timeouts.Storage)
+	ctx, cancel := context.WithTimeout(t.ctx, t.store.Config.Timeouts.Storage)
 	defer cancel()
 	if err := w.Add(ctx, add...); err != nil {
 		return err

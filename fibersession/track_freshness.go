@@ -62,7 +62,7 @@ func (h *Handle) Confirmed() time.Time {
 // refresh makes the state as fresh as f demands.
 func (s *state) refresh(ctx context.Context, f Freshness, since time.Time) error {
 	if f == 0 {
-		f = s.store.cfg.Freshness
+		f = s.store.Config.Freshness
 	}
 	if f == Tracked && s.resolve().upToDate() {
 		s.store.stats.skippedReads.Add(1)
@@ -130,7 +130,7 @@ func (t *tracker) inTime() bool {
 	if known {
 		t.completeUntil.Store(now.Add(-lag).UnixNano())
 	}
-	return known && lag <= t.store.cfg.Tracking.MaxLag
+	return known && lag <= t.store.Config.Tracking.MaxLag
 }
 
 // lastConfirmed returns when cur was last known to be the stored revision. The caller
@@ -148,7 +148,7 @@ func (s *state) lastConfirmed() time.Time {
 // inOutageGrace reports whether the last known session may be served while the store does
 // not answer.
 func (s *state) inOutageGrace() bool {
-	grace, now := s.store.cfg.Tracking.OutageGrace, time.Now()
+	grace, now := s.store.Config.Tracking.OutageGrace, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return grace > 0 && s.ended == nil && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.lastConfirmed()) < grace

@@ -15,7 +15,7 @@ const passesPerInterval = 4
 // updateTimer starts the recheck timer, or stops it if nothing is tracked. The caller
 // holds t.mu.
 func (t *tracker) updateTimer() {
-	every := t.store.cfg.Tracking.Recheck
+	every := t.store.Config.Tracking.Recheck
 	switch {
 	case every < 0 || t.closed:
 	case len(t.states) == 0:
@@ -29,7 +29,7 @@ func (t *tracker) updateTimer() {
 }
 
 func (t *tracker) recheckStep() time.Duration {
-	return max(t.store.cfg.Tracking.Recheck/time.Duration(passesPerInterval*len(t.store.table.shards)), time.Millisecond)
+	return max(t.store.Config.Tracking.Recheck/time.Duration(passesPerInterval*len(t.store.table.shards)), time.Millisecond)
 }
 
 // onTimer starts the recheck of one shard and restarts the timer.
@@ -48,7 +48,7 @@ func (t *tracker) onTimer() {
 // recheckShard has the sessions of a shard reloaded that are due.
 func (t *tracker) recheckShard(shard int) {
 	t.inTime() // records until when the feed was complete
-	limit := time.Now().Add(-t.store.cfg.Tracking.Recheck * (passesPerInterval - 1) / passesPerInterval)
+	limit := time.Now().Add(-t.store.Config.Tracking.Recheck * (passesPerInterval - 1) / passesPerInterval)
 	for _, s := range t.store.table.statesOf(shard) {
 		s.mu.Lock()
 		due := s.track.key != "" && s.track.confirmedAt.Before(limit)

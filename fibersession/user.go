@@ -10,10 +10,10 @@ import (
 // User returns the ID of the session's user as text: the value of Config.UserKey, or "" if
 // there is none. Like Get, it sees unsaved changes of this handle.
 func (h *Handle) User() string {
-	if h.store.cfg.UserKey == "" {
+	if h.store.Config.UserKey == "" {
 		return ""
 	}
-	return h.store.userIn(h.Get(h.store.cfg.UserKey))
+	return h.store.userIn(h.Get(h.store.Config.UserKey))
 }
 
 // User returns the ID of the session's user as text: the value of Config.UserKey, or "" if
@@ -93,7 +93,7 @@ func (s *Session) Logout() error {
 func (h *Handle) setUser(ctx context.Context, userID any, client clientInfo) error {
 	return h.Update(ctx, func(tx *Tx) error {
 		tx.client = client
-		key := h.store.cfg.UserKey
+		key := h.store.Config.UserKey
 		tx.Set(key, h.store.withUser(tx.Get(key), userID))
 		return nil
 	})
@@ -101,7 +101,7 @@ func (h *Handle) setUser(ctx context.Context, userID any, client clientInfo) err
 
 // clearUser removes the user, and reports whether there was one.
 func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
-	key := h.store.cfg.UserKey
+	key := h.store.Config.UserKey
 	if key == "" {
 		return false, ErrUserKey
 	}
@@ -128,14 +128,14 @@ func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 
 // loginClient returns the browser of h's request if the changes set the user, else zero.
 func (h *Handle) loginClient(ch changes) clientInfo {
-	if c, ok := ch[h.store.cfg.UserKey]; !ok || c.kind == changeDelete {
+	if c, ok := ch[h.store.Config.UserKey]; !ok || c.kind == changeDelete {
 		return clientInfo{}
 	}
 	return h.client
 }
 
 func (s *Store) checkUser(v any) error {
-	if s.cfg.UserKey == "" {
+	if s.Config.UserKey == "" {
 		return ErrUserKey
 	}
 	if id, ok := userID(v); !ok || id == "" {
@@ -153,7 +153,7 @@ func (s *Store) userIn(v any) string {
 	if !ok {
 		s.warnUser.Do(func() {
 			s.log.Error("fibersession: the value of Config.UserKey is neither a string nor an integer: such sessions have no user",
-				"key", s.cfg.UserKey, "type", fmt.Sprintf("%T", v))
+				"key", s.Config.UserKey, "type", fmt.Sprintf("%T", v))
 		})
 	}
 	return id
@@ -161,10 +161,10 @@ func (s *Store) userIn(v any) string {
 
 // userOf returns the user of a session with these values, or "".
 func (s *Store) userOf(values map[string]any) string {
-	if s.cfg.UserKey == "" {
+	if s.Config.UserKey == "" {
 		return ""
 	}
-	return s.userIn(values[s.cfg.UserKey])
+	return s.userIn(values[s.Config.UserKey])
 }
 
 // userID returns v as a user's ID. The ID is "" if v stands for no user. The integer 0 does,

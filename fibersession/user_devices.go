@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +41,7 @@ const deviceLabel = "device"
 // session costs one read of the storage. Entries whose sessions have ended are removed from
 // the index. To have Device.Current set, call Devices of a Session or Handle.
 func (s *Store) Devices(ctx context.Context, user string) ([]Device, error) {
+	s.start()
 	return s.listDevices(ctx, user, nil)
 }
 
@@ -68,6 +68,7 @@ func (s *Session) Devices() ([]Device, error) {
 // on this node are disconnected before EndDevice returns. It returns ErrNotFound if the user
 // has no such session.
 func (s *Store) EndDevice(ctx context.Context, user, id string) error {
+	s.start()
 	found := false
 	_, err := s.endWhere(ctx, user, func(h *Handle) bool {
 		mine := h != nil && h.Pseudonym(deviceLabel) == id
@@ -85,6 +86,7 @@ func (s *Store) EndDevice(ctx context.Context, user, id string) error {
 // removes sessions of the user that cannot be decoded, such as those of another version or
 // codec. If it fails, some sessions may still exist: call it again.
 func (s *Store) EndAll(ctx context.Context, user string) (int, error) {
+	s.start()
 	return s.endWhere(ctx, user, func(*Handle) bool { return true })
 }
 
@@ -263,26 +265,4 @@ func printable(s string, n int) string {
 		}
 		return r
 	}, s[:min(n, len(s))]))
-}
-
-// encode returns the length of the address in one byte, the address and the user agent. It
-// returns nothing for the zero clientInfo.
-func (c clientInfo) encode() []byte {
-	if c == (clientInfo{}) {
-		return nil
-	}
-	b := make([]byte, 0, 1+len(c.address)+len(c.userAgent))
-	b = append(b, byte(len(c.address)))
-	return append(append(b, c.address...), c.userAgent...)
-}
-
-func decodeClientInfo(b []byte) (clientInfo, error) {
-	if len(b) == 0 {
-		return clientInfo{}, nil
-	}
-	n := int(b[0])
-	if len(b) == 1 || n > len(b)-1 || n > maxAddress || len(b)-1-n > maxUserAgent {
-		return clientInfo{}, fmt.Errorf("%w: bad client", errEnvelope)
-	}
-	return clientInfo{address: string(b[1 : 1+n]), userAgent: string(b[1+n:])}, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // newIndex returns the storage's index, or nil if it is not used.
 func (s *Store) newIndex() storage.Index {
-	if s.cfg.UserKey == "" || !s.layout.hasUserIndex() {
+	if s.Config.UserKey == "" || !s.layout.hasUserIndex() {
 		return nil
 	}
 	index, ok := s.base.(storage.Index)
@@ -34,7 +34,7 @@ func (s *Store) logNoIndex() {
 }
 
 // userPrefix returns the prefix of the names of all users' sets.
-func (s *Store) userPrefix() string { return s.cfg.Prefix + "u:" }
+func (s *Store) userPrefix() string { return s.Config.Prefix + "u:" }
 
 func (s *Store) userSet(user string) string {
 	return s.userPrefix() + s.UserPseudonym(user, "index")
@@ -133,7 +133,7 @@ func (s *Store) removeFromIndex(ctx context.Context, st *state) {
 // indexedPlaces returns the places of a user's sessions according to the index.
 func (s *Store) indexedPlaces(ctx context.Context, user string) ([]place, error) {
 	if s.index == nil {
-		if s.cfg.UserKey == "" {
+		if s.Config.UserKey == "" {
 			return nil, ErrUserKey
 		}
 		return nil, ErrNoIndex

@@ -81,8 +81,8 @@ func TestUser_WithoutUserKey(t *testing.T) {
 	s := newStore(t, fibersession.Config{})
 	h := storedSession(t, s, map[string]any{"user": "ann", "": "bob"})
 	id := h.ID()
-	if h.User() != "" || s.UserKey() != "" {
-		t.Errorf("got user %q and UserKey %q, want none", h.User(), s.UserKey())
+	if h.User() != "" || s.UserKey != "" {
+		t.Errorf("got user %q and UserKey %q, want none", h.User(), s.UserKey)
 	}
 	_, devices := h.Devices(ctx)
 	_, others := h.EndOthers(ctx)

@@ -29,17 +29,17 @@ func (s *Store) prepare(ch changes) (changes, error) {
 	if unchecked == nil {
 		return ch, nil
 	}
-	data, err := codec.Encode(s.cfg.Codec, unchecked)
+	data, err := codec.Encode(s.Config.Codec, unchecked)
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > s.cfg.Limits.MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), s.cfg.Limits.MaxSize)
+	if len(data) > s.Config.Limits.MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), s.Config.Limits.MaxSize)
 	}
 	if s.typed != nil {
 		return ch, nil // it decodes what it encoded
 	}
-	decoded, err := codec.Decode(s.cfg.Codec, data)
+	decoded, err := codec.Decode(s.Config.Codec, data)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,8 @@ func (s *Store) prepare(ch changes) (changes, error) {
 
 // storable reports whether v is known to be storable, and to be decoded unchanged.
 func (s *Store) storable(v any) bool {
-	if text, ok := v.(string); ok && len(text) >= s.cfg.Limits.MaxSize {
+	if text, ok := v.(string); ok && len(text) >= s.Config.Limits.MaxSize {
 		return false
 	}
-	return codec.Keeps(s.cfg.Codec, v)
+	return codec.Keeps(s.Config.Codec, v)
 }

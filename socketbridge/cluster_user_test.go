@@ -54,7 +54,7 @@ func (p *sitePair) connect(n *nodetest.Node, a *agent, site int) *nodetest.Clien
 	return n.Connect(p.t, p.sites[site].url+"/", nodetest.Options{Cookie: a.cookie()})
 }
 
-func (p *sitePair) key(rest string) string { return p.sites[0].sessions.Prefix() + "p:" + rest }
+func (p *sitePair) key(rest string) string { return p.sites[0].sessions.Prefix + "p:" + rest }
 
 func (p *sitePair) pseudonym(user string) string {
 	return p.sites[0].sessions.UserPseudonym(user, "presence")
@@ -63,7 +63,7 @@ func (p *sitePair) pseudonym(user string) string {
 // nodesOf returns the nodes on which a user is recorded.
 func (p *sitePair) nodesOf(user string) []string {
 	p.t.Helper()
-	item, err := p.sites[0].sessions.Storage().Load(p.t.Context(), p.key("u:"+p.pseudonym(user)))
+	item, err := p.sites[0].sessions.Backend().Load(p.t.Context(), p.key("u:"+p.pseudonym(user)))
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}
@@ -181,7 +181,7 @@ func TestD4_NodeThatDied(t *testing.T) {
 		p.connect(n, ann, 0)
 		p.calls.expect(t, "ann true")
 		// The records of a node that crashed.
-		store := p.sites[0].sessions.Storage()
+		store := p.sites[0].sessions.Backend()
 		index := store.(storage.Index)
 		const dead = "dead.1"
 		err := index.AddMember(t.Context(), p.key("nodes"), dead, 0)
@@ -240,7 +240,7 @@ func TestD4_NodeThatSeemedDead(t *testing.T) {
 		p.connect(n, ann, 0)
 		p.calls.expect(t, "ann true")
 		was := p.nodesOf("ann")[0]
-		if err := p.sites[0].sessions.Storage().Delete(p.key("n:" + was)); err != nil {
+		if err := p.sites[0].sessions.Backend().Delete(p.key("n:" + was)); err != nil {
 			t.Fatal(err)
 		}
 		waitFor(t, "ann to be on the node's new name only", func() bool { on := p.nodesOf("ann"); return len(on) == 1 && on[0] != was })

@@ -55,7 +55,7 @@ func (s *Socket) followUser() error {
 
 // userEvent handles a change of the session, on the goroutine that made the change.
 func (s *Socket) userEvent(e fibersession.Event) {
-	if e.Kind == fibersession.Changed && !slices.Contains(e.Keys, s.server().cfg.Sessions.UserKey()) {
+	if e.Kind == fibersession.Changed && !slices.Contains(e.Keys, s.server().cfg.Sessions.UserKey) {
 		return
 	}
 	if err := s.followUser(); err != nil {

@@ -203,16 +203,16 @@ func (t *userTable) len() int {
 // no other nodes, or if the storage cannot keep the registry.
 func newPresence(s *Server) *presence.Registry {
 	sessions := s.cfg.Sessions
-	if s.cluster == nil || sessions == nil || sessions.UserKey() == "" {
+	if s.cluster == nil || sessions == nil || sessions.UserKey == "" {
 		return nil
 	}
-	st, ok := sessions.Storage().(presence.Storage)
+	st, ok := sessions.Backend().(presence.Storage)
 	if !ok {
 		s.log.Warn("socketbridge: OnPresence sees the users of this node only: the sessions' storage does not implement storage.Index")
 		return nil
 	}
 	return presence.New(presence.Config{
-		Storage: st, Prefix: sessions.Prefix() + "p:", TTL: s.cfg.Presence.TTL, Node: s.cluster.id, Logger: s.log,
+		Storage: st, Prefix: sessions.Prefix + "p:", TTL: s.cfg.Presence.TTL, Node: s.cluster.id, Logger: s.log,
 		Pseudonym: func(user string) string { return sessions.UserPseudonym(user, "presence") },
 		Renamed:   s.users.recordAgain,
 		Expired:   s.users.removeFromDeadNode,

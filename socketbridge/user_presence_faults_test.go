@@ -61,7 +61,7 @@ func onLoneNode(t *testing.T, grace, slow time.Duration, test func(p *loneNode))
 	})
 }
 
-func (p *loneNode) key(rest string) string { return p.store.Prefix() + "p:" + rest }
+func (p *loneNode) key(rest string) string { return p.store.Prefix + "p:" + rest }
 
 func (p *loneNode) pseudonym(user string) string { return p.store.UserPseudonym(user, "presence") }
 
