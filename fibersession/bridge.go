@@ -43,6 +43,7 @@ import (
 // Release the handle when the work is done.
 func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 	s.start()
+	s.checkHandler(c)
 	sess, err := s.Get(c)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,19 @@ func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// checkHandler warns if the request passed the Handler of another store alone. The request
+// and the lifted handle then have two different sessions.
+func (s *Store) checkHandler(c *fiber.Ctx) {
+	handled := FromContext(c)
+	if handled == nil || handled.store == s || s.sessionOf(c.Context()) != nil {
+		return
+	}
+	s.warnOther.Do(func() {
+		s.log.Error("fibersession: a session was lifted from another Store than the one whose Handler the request passed, so sockets and pages have different sessions: " +
+			"use one Store for app.Use(sessions.Handler()) and for socketbridge.Config.Sessions")
+	})
 }
 
 // TolerateFailure makes Handler keep the answer of the request's own handlers if the

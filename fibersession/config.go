@@ -26,7 +26,8 @@ type Config struct {
 
 	// KeyLookup says where a request carries the session ID, as "<source>:<name>".
 	// Sources are "cookie", "header" and "query". The last two put the ID where logs
-	// and other sites can see it, so New logs a warning.
+	// and other sites can see it, so New logs a warning. With "query", a cookie of the same
+	// name is set, and read first, as in Fiber.
 	// Optional. Default: "", a cookie (see Store.CookieNameOf); with Builtin "cookie:session_id"
 	KeyLookup string
 
@@ -57,9 +58,8 @@ type Config struct {
 	CookieSessionOnly bool
 
 	// KeyGenerator returns a new session ID of 16 to 128 characters A-Z a-z 0-9 _ . ~ -
-	// It must be safe for concurrent use. Without one, an ID is 256 random bits, or a
-	// random UUID with Builtin.
-	// Optional. Default: nil
+	// It must be safe for concurrent use. New calls it once and panics if the ID is refused.
+	// Optional. Default: 256 random bits, base64url; with Builtin a random UUID
 	KeyGenerator func() string
 
 	// CookieName is Fiber's deprecated form of KeyLookup "cookie:<name>".

@@ -28,10 +28,7 @@ func (s *Store) configure() {
 	s.configureCookieFormat()
 	s.configureCookie()
 	s.configureCodec()
-	if c.Builtin && c.KeyGenerator == nil {
-		c.KeyGenerator = utils.UUIDv4 // as in Fiber's middleware/session
-	}
-	s.foreignIDs = c.KeyGenerator != nil || c.Express != nil
+	s.configureIDs()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -85,6 +82,25 @@ func (s *Store) configureLimits() {
 	setting.Default(field("Limits.MaxKeys"), &c.Limits.MaxKeys, ConfigDefault.Limits.MaxKeys)
 }
 
+// configureIDs settles how IDs are made. It calls the app's KeyGenerator once, because IDs
+// that are refused would otherwise fail every request of a new visitor.
+func (s *Store) configureIDs() {
+	c := &s.Config
+	s.foreignIDs = c.KeyGenerator != nil || c.Builtin || c.Express != nil
+	switch {
+	case c.KeyGenerator != nil:
+		id := c.KeyGenerator()
+		if err := s.checkGenerated(id); err != nil {
+			refuse("KeyGenerator", err.Error())
+		}
+		s.firstID.Store(&id)
+	case c.Builtin:
+		c.KeyGenerator = utils.UUIDv4 // as in Fiber's middleware/session
+	default:
+		c.KeyGenerator, s.ownIDs = s.randomID, true
+	}
+}
+
 // configureSources settles where requests carry the ID, and where responses do.
 func (s *Store) configureSources() {
 	c := &s.Config
@@ -99,6 +115,9 @@ func (s *Store) configureSources() {
 		refuse("KeyLookup", "with Extractor: set one of them")
 	case c.KeyLookup != "":
 		s.sources = parseKeyLookup(c.KeyLookup)
+		if s.sources[0].kind == SourceURLQuery { // Fiber reads and sets a cookie of this name, too
+			s.sources = append(FromCookie(s.sources[0].name).sources, s.sources...)
+		}
 	case len(c.Extractor.sources) > 0:
 		s.sources = slices.Clone(c.Extractor.sources)
 	default:
@@ -237,7 +256,7 @@ func (s *Store) warnOfWeakness() {
 		"session IDs come in a header, where scripts and logs can see them":                       s.readsFrom(SourceHeader),
 		"session IDs come in the URL, where logs and other sites can see them":                    s.readsFrom(SourceURLQuery),
 		"Extractor: session IDs are only as safe as the place that the custom function reads":     s.readsFrom(SourceCustom),
-		"KeyGenerator: session IDs are only as random as it makes them; the default has 256 bits": s.Config.KeyGenerator != nil && !s.Config.Builtin,
+		"KeyGenerator: session IDs are only as random as it makes them; the default has 256 bits": !s.ownIDs && !s.Config.Builtin,
 		"Builtin: session IDs can be read in the storage, and nothing ties a value to its ID":     s.Config.Builtin,
 		"Express: session IDs can be read in the storage, and nothing ties a value to its ID":     s.Config.Express != nil,
 		"Express.Secrets: a secret has fewer than 32 bytes and could be guessed":                  s.Config.Express.hasShortSecret(),

@@ -33,7 +33,6 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 	}{
 		"the zero Config": {Config{}, map[string]string{
 			"KeyLookup":     "the name of the cookie depends on the request",
-			"KeyGenerator":  "the store makes IDs itself",
 			"Cookie.Format": "the cookie holds the ID alone",
 			"Builtin":       "off",
 			"Express":       "off",
@@ -43,8 +42,7 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 			"Express":       "off",
 		}},
 		"Express": {Config{Express: &Express{Secrets: []string{strings.Repeat("s", 32)}}}, map[string]string{
-			"KeyGenerator": "the store makes IDs itself",
-			"Builtin":      "off",
+			"Builtin": "off",
 		}},
 	}
 	for name, tt := range tests {

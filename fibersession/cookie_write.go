@@ -19,6 +19,7 @@ func (s *Store) writeID(r *fasthttp.RequestCtx, src *idSource, id string, m meta
 	switch {
 	case src == nil:
 	case src.kind == SourceHeader:
+		r.Request.Header.Set(src.name, id) // as in Fiber: later handlers read it
 		r.Response.Header.Set(src.name, id)
 	default:
 		name, value := s.sourceName(src, r), id
@@ -29,15 +30,18 @@ func (s *Store) writeID(r *fasthttp.RequestCtx, src *idSource, id string, m meta
 	}
 }
 
-// removeID makes the browser delete the cookie, and takes the ID out of the response's
-// header.
+// removeID makes the browser delete the cookie, and takes the ID out of the request and of
+// the response's header.
 func (s *Store) removeID(r *fasthttp.RequestCtx, src *idSource, m meta) {
 	switch {
 	case src == nil:
 	case src.kind == SourceHeader:
+		r.Request.Header.Del(src.name)
 		r.Response.Header.Del(src.name)
 	default:
-		s.setCookie(r, s.sourceName(src, r), "", m.original, removeCookie)
+		name := s.sourceName(src, r)
+		r.Request.Header.DelCookie(name) // as in Fiber: later handlers do not see it
+		s.setCookie(r, name, "", m.original, removeCookie)
 	}
 }
 

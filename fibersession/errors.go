@@ -3,9 +3,14 @@ package fibersession
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
+	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -35,6 +40,10 @@ var (
 	// ErrRequestOver is returned when a Session is used after its request has ended. For
 	// work that outlives the request, get a Handle with Session.Detach or Store.Lift.
 	ErrRequestOver = errors.New("fibersession: the request of this session is over")
+
+	// ErrNoHandler is returned by the methods of a nil Session, which FromContext returns for
+	// a request that passed no Handler.
+	ErrNoHandler = errors.New("fibersession: the request passed no Handler: add app.Use(sessions.Handler()) before its route")
 
 	// ErrReleased is returned when a Handle is used after Release.
 	ErrReleased = errors.New("fibersession: handle was released")
@@ -119,15 +128,47 @@ var (
 	errIDInUse = fmt.Errorf("%w: KeyGenerator returned one that is in use", ErrRandom)
 )
 
-// storeError wraps an error of the store in ErrUnavailable or ErrUnknownOutcome. The
-// driver's error stays available to errors.Is. Its text does not contain the session's
-// key, which with Config.Builtin is the session ID.
-func storeError(op, key string, err error) error {
+// sentinels are the errors that every other exported error of this package matches.
+var sentinels = []error{
+	ErrSessionGone, ErrNotFound, ErrEmptySessionID, ErrRequestOver, ErrNoHandler, ErrReleased, ErrNested,
+	ErrTooLarge, ErrTooManyKeys, ErrUnsupportedType, ErrReservedKey, ErrNotInteger,
+	ErrUnavailable, ErrUnknownOutcome, ErrUserKey, ErrUserID, ErrNoIndex, ErrTicket, ErrRandom,
+}
+
+// isSessionError reports whether a handler returned an error of this package. An error that
+// the handler turned into a *fiber.Error is the handler's own answer.
+func isSessionError(err error) bool {
+	if err == nil || errors.As(err, new(*fiber.Error)) {
+		return false
+	}
+	return slices.ContainsFunc(sentinels, func(target error) bool { return errors.Is(err, target) })
+}
+
+// noHandlerLog bounds the log lines of reportNoHandler. A nil Session has no store that
+// could hold it.
+var noHandlerLog throttle.Throttle
+
+// reportNoHandler logs that a method of a nil Session was called, and returns ErrNoHandler.
+func reportNoHandler() error {
+	if suppressed, ok := noHandlerLog.Allow(""); ok {
+		slog.Error("fibersession: a session was used that FromContext did not find; nothing was read or stored", "error", ErrNoHandler, "suppressed", suppressed)
+	}
+	return ErrNoHandler
+}
+
+// storeError wraps an error of the storage in ErrUnavailable or ErrUnknownOutcome. Its text
+// does not contain the driver's, which may name a server and which handlers would show to
+// visitors. The driver's error is logged, and stays available to errors.Is and errors.As.
+func (s *Store) storeError(op, key string, err error) error {
 	kind := ErrUnavailable
 	if errors.Is(err, storage.ErrUnknownOutcome) {
 		kind = ErrUnknownOutcome
 	}
-	return &storageError{kind: kind, op: op, key: key, err: err}
+	e := &storageError{kind: kind, op: op, key: key, err: err}
+	if suppressed, ok := s.warnStorage.Allow(op); ok {
+		s.log.Warn("fibersession: the storage failed", "operation", op, "cause", e.cause(), "suppressed", suppressed)
+	}
+	return e
 }
 
 type storageError struct {
@@ -135,12 +176,16 @@ type storageError struct {
 	op, key   string
 }
 
-func (e *storageError) Error() string {
+func (e *storageError) Error() string { return e.kind.Error() + ": " + e.op }
+
+// cause returns the text of the driver's error without the session's key, which with
+// Config.Builtin is the session's ID.
+func (e *storageError) cause() string {
 	text := e.err.Error()
 	if e.key != "" {
 		text = strings.ReplaceAll(text, e.key, "(key)")
 	}
-	return "fibersession: " + e.op + ": " + text
+	return text
 }
 
 func (e *storageError) Unwrap() []error { return []error{e.kind, e.err} }

@@ -3,6 +3,7 @@ package fibersession_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -99,54 +100,84 @@ func TestExtractor_ResponseUsesTheRequestsSource(t *testing.T) {
 	}
 }
 
-func TestKeyLookup_HeaderAndQuery(t *testing.T) {
+func TestF2_KeyLookupHeader(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	for lookup, put := range map[string]func(b *browser, id string) string{
-		"header:X-Session": func(b *browser, id string) string {
-			b.headers = map[string]string{"X-Session": id}
-			return "/"
-		},
-		"query:sid": func(_ *browser, id string) string { return "/?sid=" + id },
-	} {
-		log.Reset()
-		s := newStore(t, fibersession.Config{KeyLookup: lookup, Logger: logger})
-		if !strings.Contains(log.String(), "weaker") {
-			t.Errorf("%s: got no warning", lookup)
-		}
-		var id string
-		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+	s := newStore(t, fibersession.Config{KeyLookup: "header:X-Session", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "weaker") {
+		t.Error("got no warning")
+	}
+	var id, seen string
+	app := newApp(s, map[string]fiber.Handler{
+		"/": func(c *fiber.Ctx) error {
 			sess := fibersession.FromContext(c)
 			id = sess.ID()
 			if s.CookieNameOf(c) != "" {
 				t.Errorf("got CookieName %q, want none", s.CookieNameOf(c))
 			}
-			n := fibersession.Value[int](sess, "n") + 1
-			sess.Set("n", n)
-			if n == 3 {
-				return sess.Destroy()
-			}
-			return nil
-		}})
-		b := newBrowser(t, app)
-		res := b.get("/")
-		if len(res.set) != 0 || res.header.Get("Vary") != "" {
-			t.Errorf("%s: got %d cookies and Vary %q, want neither", lookup, len(res.set), res.header.Get("Vary"))
+			sess.Set("n", fibersession.Value[int](sess, "n")+1)
+			err := sess.Save()
+			seen = c.Get("X-Session")
+			return err
+		},
+		"/logout": func(c *fiber.Ctx) error {
+			err := fibersession.FromContext(c).Destroy()
+			seen = c.Get("X-Session")
+			return err
+		},
+	})
+	b := newBrowser(t, app)
+	res := b.get("/")
+	if len(res.set) != 0 || res.header.Get("Vary") != "" {
+		t.Errorf("got %d cookies and Vary %q, want neither", len(res.set), res.header.Get("Vary"))
+	}
+	first := id
+	if res.header.Get("X-Session") != id || seen != id {
+		t.Errorf("got the header X-Session %q, and in the request %q, want the session's ID in both", res.header.Get("X-Session"), seen)
+	}
+	b.headers = map[string]string{"X-Session": first}
+	b.get("/")
+	if got := handleOf(t, s, first).Get("n"); got != 2 || id != first {
+		t.Errorf("the second request got n = %v, want 2 in the same session", got)
+	}
+	if res := b.get("/logout"); res.header.Get("X-Session") != "" || seen != "" {
+		t.Errorf("after Destroy: got the ID in the response: %t, in the request: %t, want neither", res.header.Get("X-Session") != "", seen != "")
+	}
+}
+
+// As in Fiber, KeyLookup "query:x" also sets the cookie x, and reads it first.
+func TestF2_KeyLookupQuery(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := newStore(t, fibersession.Config{KeyLookup: "query:sid", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "weaker") {
+		t.Error("got no warning")
+	}
+	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+		sess := fibersession.FromContext(c)
+		sess.Set("n", fibersession.Value[int](sess, "n")+1)
+		return c.SendString(fmt.Sprint(sess.Get("n")))
+	}})
+	first, second := newBrowser(t, app), newBrowser(t, app)
+	first.get("/")
+	id := first.cookies["sid"]
+	if id == "" {
+		t.Fatal("got no cookie sid")
+	}
+	second.get("/")
+	for name, tt := range map[string]struct {
+		b    *browser
+		path string
+		want string
+	}{
+		"the parameter alone":             {newBrowser(t, app), "/?sid=" + id, "2"},
+		"the cookie before the parameter": {second, "/?sid=" + id, "2"},
+	} {
+		if res := tt.b.get(tt.path); res.body != tt.want {
+			t.Errorf("%s: got n = %s, want %s", name, res.body, tt.want)
 		}
-		first := id
-		if lookup == "header:X-Session" && res.header.Get("X-Session") != id {
-			t.Errorf("got the header X-Session %q, want the session's ID", res.header.Get("X-Session"))
-		}
-		b.get(put(b, first))
-		if id != first {
-			t.Errorf("%s: the second request got another session", lookup)
-		}
-		if got := handleOf(t, s, first).Get("n"); got != 2 {
-			t.Errorf("%s: got n = %v, want 2", lookup, got)
-		}
-		if res := b.get(put(b, first)); res.header.Get("X-Session") != "" {
-			t.Error("after Destroy the response still has the ID in its header")
-		}
+	}
+	if res := first.get("/"); res.body != "3" {
+		t.Errorf("the cookie alone: got n = %s, want 3", res.body)
 	}
 }

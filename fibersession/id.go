@@ -34,14 +34,37 @@ func (s *Store) newIdentity() (id string, l lineage, err error) {
 		return "", lineage{}, fmt.Errorf("%w: %w", ErrRandom, err)
 	}
 	copy(l[:], b[idBytes:])
-	if s.Config.KeyGenerator == nil {
-		return base64.RawURLEncoding.EncodeToString(b[:idBytes]), l, nil
+	if s.ownIDs {
+		return encodeID(b[:idBytes]), l, nil
 	}
-	if id = s.Config.KeyGenerator(); !s.validID(id) {
-		return "", lineage{}, fmt.Errorf("%w: KeyGenerator returned %d bytes that are not %d to %d characters of A-Z a-z 0-9 _ . ~ -",
-			ErrRandom, len(id), minForeignID, maxForeignID)
+	if first := s.firstID.Swap(nil); first != nil {
+		return *first, l, nil
+	}
+	id = s.KeyGenerator()
+	if err := s.checkGenerated(id); err != nil {
+		return "", lineage{}, fmt.Errorf("%w: KeyGenerator %w", ErrRandom, err)
 	}
 	return id, l, nil
+}
+
+// randomID is the default of Config.KeyGenerator. It returns "" if the source of randomness
+// fails.
+func (s *Store) randomID() string {
+	var b [idBytes]byte
+	if _, err := io.ReadFull(s.random, b[:]); err != nil {
+		return ""
+	}
+	return encodeID(b[:])
+}
+
+func encodeID(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// checkGenerated returns an error if id, which KeyGenerator returned, cannot be an ID.
+func (s *Store) checkGenerated(id string) error {
+	if s.validID(id) {
+		return nil
+	}
+	return fmt.Errorf("returned %d bytes that are not %d to %d characters of A-Z a-z 0-9 _ . ~ -", len(id), minForeignID, maxForeignID)
 }
 
 // validID reports whether id has the syntax of this store's IDs. Every ID from outside is

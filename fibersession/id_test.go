@@ -90,17 +90,43 @@ func TestKeyGenerator(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if !tt.ok { // F2: refused at start, not on each request
+				defer func() {
+					if text, _ := recover().(string); !strings.Contains(text, "Config.KeyGenerator") {
+						t.Errorf("New: got the panic %q, want one that names Config.KeyGenerator", text)
+					}
+				}()
+				_ = fibersession.New(fibersession.Config{KeyGenerator: func() string { return tt.id }}).Close()
+			}
 			s := newStore(t, fibersession.Config{KeyGenerator: func() string { return tt.id }})
 			app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 				fibersession.FromContext(c).Set("n", 1)
 				return nil
 			}})
 			b := newBrowser(t, app)
-			if res := b.get("/"); (res.status == 200) != tt.ok || tt.ok && b.session() != tt.id {
-				t.Errorf("got status %d and the ID %q, want the generated one accepted: %v", res.status, b.session(), tt.ok)
+			if res := b.get("/"); res.status != 200 || b.session() != tt.id {
+				t.Errorf("got status %d and the ID %q, want 200 and the generated one", res.status, b.session())
 			}
 		})
 	}
+	t.Run("F2 an ID that is refused later", func(t *testing.T) {
+		t.Parallel()
+		ids := []string{"the-first-id-is-used", "short"}
+		s := newStore(t, fibersession.Config{KeyGenerator: func() (id string) {
+			id, ids = ids[0], ids[1:]
+			return id
+		}})
+		if id := storedSession(t, s, map[string]any{"n": 1}).ID(); id != "the-first-id-is-used" {
+			t.Errorf("the first session has the ID %q, want the first one that KeyGenerator returned", id)
+		}
+		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+			fibersession.FromContext(c).Set("n", 1)
+			return nil
+		}})
+		if res := newBrowser(t, app).get("/"); res.status != 500 || len(res.set) != 0 {
+			t.Errorf("got status %d with %d cookies, want 500 with none", res.status, len(res.set))
+		}
+	})
 	t.Run("a repeated ID for a new session", func(t *testing.T) {
 		t.Parallel()
 		s := newStore(t, fibersession.Config{KeyGenerator: func() string { return "the-same-id-again" }})

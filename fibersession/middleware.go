@@ -24,7 +24,9 @@ type (
 // Handler extends its idle limit. If it was not used, the storage is not asked. A panic
 // saves nothing. Responses to requests that used the session get "Vary: Cookie".
 //
-// If loading or saving fails, Config.ErrorHandler answers instead of the handlers.
+// If loading or saving fails, Config.ErrorHandler answers instead of the handlers. It also
+// answers if a handler returns an error of this package, because visitors must not see its
+// text.
 func (s *Store) Handler() fiber.Handler {
 	s.start()
 	return func(c *fiber.Ctx) error {
@@ -41,57 +43,43 @@ func (s *Store) Handler() fiber.Handler {
 		}
 		sess.handled = true
 		r.SetUserValue(contextKey{}, sess)
-		latest := func() *Session { // a new one after Destroy and Get
-			if now := s.sessionOf(r); now != nil {
-				return now
-			}
-			return sess // the request's values were reset, which ended it
-		}
-		defer func() { latest().closeResponse() }()
+		defer sess.closeResponse()
 
 		err := c.Next()
-		if failed := latest().saveAtEnd(); failed != nil {
-			if latest().toleratesFailure() {
+		if failed := sess.saveAtEnd(); failed != nil {
+			if sess.toleratesFailure() {
 				return err
 			}
 			s.log.Warn("fibersession: a request was refused because its session could not be loaded or saved", "error", failed)
-			return s.Config.ErrorHandler(c, failed)
+			return s.ErrorHandler(c, failed)
+		}
+		if isSessionError(err) {
+			return s.ErrorHandler(c, err)
 		}
 		return err
 	}
 }
 
 // FromContext returns the session of a request that passed a Handler. It returns nil for
-// other requests.
+// other requests; the methods of a nil Session return ErrNoHandler.
 func FromContext(c *fiber.Ctx) *Session {
 	sess, _ := c.Context().UserValue(contextKey{}).(*Session)
 	return sess
 }
 
 // Get loads and returns the session of a request: the one whose ID the request presents, or
-// else a new one. All calls in a request return the same Session, and so does FromContext,
-// until Destroy: then Get returns a new one. It works with and without Handler.
+// else a new one. All calls in a request return the same Session, and so does FromContext.
+// After Destroy, Get begins a new session. It works with and without Handler.
 func (s *Store) Get(c *fiber.Ctx) (*Session, error) {
 	s.start()
-	r := c.Context()
-	sess := s.sessionOf(r)
-	switch {
-	case sess == nil:
+	sess := s.sessionOf(c.Context())
+	if sess == nil {
 		sess = s.newRequestSession(c)
-	case sess.isOver():
-		return nil, ErrRequestOver
-	case sess.destroyed:
-		old := sess
-		sess = s.newRequestSession(c)
-		if sess.handled = old.handled; sess.handled {
-			r.SetUserValue(contextKey{}, sess)
-		}
-		old.end()
-		if err := sess.startNew(); err != nil {
-			return nil, err
-		}
 	}
-	if _, err := sess.load(); err != nil {
+	if sess.isOver() {
+		return nil, ErrRequestOver
+	}
+	if _, err := sess.loadToSet(); err != nil {
 		return nil, err
 	}
 	return sess, nil
@@ -102,18 +90,6 @@ func (s *Session) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.phase == phaseOver || s.upgraded()
-}
-
-// startNew attaches a new session, whatever ID the request presents.
-func (s *Session) startNew() error {
-	st, err := s.store.create(s.client, s.original)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.attach(st, &s.first, false)
-	return nil
 }
 
 // sessionOf returns the request's Session of this store, or nil.

@@ -25,8 +25,10 @@ func (h *Handle) MarshalJSON() ([]byte, error) { return nil, errNotData }
 
 // String returns a name that does not reveal the ID. It does not load the session.
 func (s *Session) String() string {
-	if h := s.loaded(); h != nil {
-		return h.String()
+	if s != nil {
+		if h := s.loaded(); h != nil {
+			return h.String()
+		}
 	}
 	return "session()"
 }

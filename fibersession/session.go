@@ -19,6 +19,9 @@ import (
 // that write to the response return ErrRequestOver. When the request is over, or its
 // connection was upgraded to a WebSocket, reads return zero values and all other methods
 // return ErrRequestOver. A Session is never reused for another request.
+//
+// Methods of a nil *Session do nothing, return ErrNoHandler and log the line that is
+// missing.
 type Session struct {
 	store     *Store
 	client    clientInfo                  // of the request; zero without Config.UserKey
@@ -32,12 +35,15 @@ type Session struct {
 	first   Handle  // what h points to at first, which saves an allocation
 	err     error   // why the session could not be loaded
 
-	browserKey      string    // storage key of the ID that the browser sent or was sent
-	cookieDue       bool      // the browser must be sent an ID that this Session made
-	handled         bool      // Handler saves the session
-	tolerateFailure bool      // see Store.TolerateFailure
-	destroyed       bool      // by this Session
-	loadedExpiry    time.Time // the idle limit when the session was attached
+	browserKey      string        // storage key of the ID that the browser sent or was sent
+	cookieDue       bool          // the browser must be sent an ID that this Session made
+	newID           bool          // this request made the session's ID
+	abandoned       bool          // end destroys the session: see Regenerate
+	handled         bool          // Handler saves the session
+	tolerateFailure bool          // see Store.TolerateFailure
+	destroyed       bool          // by this Session, which has not begun a new one yet
+	nextExpiry      time.Duration // of the session that begins after destroyed
+	loadedExpiry    time.Time     // the idle limit when the session was attached
 }
 
 type phase uint8
@@ -61,12 +67,26 @@ func (c *requestCloser) Close() error {
 // end detaches the session from its request.
 func (s *Session) end() {
 	s.mu.Lock()
-	h := s.h
-	s.phase, s.request, s.h = phaseOver, nil, nil
+	h, abandoned := s.h, s.abandoned
+	s.phase, s.request, s.h, s.abandoned = phaseOver, nil, nil, false
 	s.mu.Unlock()
-	if h != nil {
-		h.Release()
+	if h == nil {
+		return
 	}
+	if abandoned {
+		s.store.endAbandoned(h)
+	}
+	h.Release()
+}
+
+// endAbandoned ends a session that got a new ID which its browser will never learn.
+func (s *Store) endAbandoned(h *Handle) {
+	if h.Fresh() {
+		return
+	}
+	// An error has been logged (see storeError). The login is over either way: no browser
+	// has the ID.
+	_ = h.Destroy(context.Background())
 }
 
 // closeResponse ends Handler's work. If the connection was hijacked or the body is still to
@@ -90,6 +110,10 @@ func (s *Session) upgraded() bool {
 // loaded returns the handle. It returns nil if the session was not loaded yet or the
 // request is over.
 func (s *Session) loaded() *Handle {
+	if s == nil {
+		reportNoHandler()
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == phaseOver || s.upgraded() {
@@ -100,6 +124,9 @@ func (s *Session) loaded() *Handle {
 
 // load returns the handle. The first call reads the session from the storage.
 func (s *Session) load() (*Handle, error) {
+	if s == nil {
+		return nil, reportNoHandler()
+	}
 	s.mu.Lock()
 	if s.phase == phaseOver || s.upgraded() {
 		s.mu.Unlock()
@@ -153,7 +180,7 @@ func (s *Session) load() (*Handle, error) {
 // browser has its ID. The caller holds s.mu.
 func (s *Session) attach(st *state, h *Handle, known bool) {
 	h.store, h.state, h.client = s.store, st, s.client
-	s.h, s.cookieDue, s.browserKey = h, !known, ""
+	s.h, s.cookieDue, s.newID, s.browserKey = h, !known, !known, ""
 	if s.request != nil {
 		h.queuedAt = s.request.Time()
 	}
@@ -165,13 +192,55 @@ func (s *Session) attach(st *state, h *Handle, known bool) {
 	}
 }
 
-// loadToWrite is load for methods that write to the response.
-func (s *Session) loadToWrite() (*Handle, error) {
+// loadWritable is load for methods that write to the response.
+func (s *Session) loadWritable() (*Handle, error) {
+	if s == nil {
+		return nil, reportNoHandler()
+	}
 	s.mu.Lock()
 	closed := s.phase != phaseOpen
 	s.mu.Unlock()
 	if closed {
 		return nil, ErrRequestOver
+	}
+	return s.load()
+}
+
+// loadToWrite is load for methods that store something. After Destroy it begins a new
+// session.
+func (s *Session) loadToWrite() (*Handle, error) {
+	h, err := s.loadWritable()
+	if err != nil || !s.isDestroyed() {
+		return h, err
+	}
+	return s.beginNew()
+}
+
+// loadToSet is load for methods that prepare a change. After Destroy it begins a new session
+// while the response is open.
+func (s *Session) loadToSet() (*Handle, error) {
+	h, err := s.load()
+	if err != nil || !s.isDestroyed() {
+		return h, err
+	}
+	return s.beginNew()
+}
+
+// isDestroyed reports whether this Session ended its session and has not begun a new one.
+func (s *Session) isDestroyed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.destroyed
+}
+
+// beginNew attaches a new, empty session.
+func (s *Session) beginNew() (*Handle, error) {
+	st, err := s.store.create(s.client, s.original)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.replace(st, "", nil); err != nil {
+		return nil, err
 	}
 	return s.load()
 }
@@ -186,10 +255,16 @@ func (s *Session) ID() string {
 	return h.ID()
 }
 
-// Fresh reports whether the session was never stored.
+// Fresh reports whether this request made the session's ID: the session is new, or
+// Regenerate or Reset was called. It stays true after Save, as in Fiber. Handle.Fresh reports
+// whether the session was never stored.
 func (s *Session) Fresh() bool {
-	h, err := s.load()
-	return err == nil && h.Fresh()
+	if _, err := s.load(); err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newID
 }
 
 // Get returns the value of key: this request's unsaved value or else the stored one. It
@@ -203,9 +278,10 @@ func (s *Session) Get(key string) any {
 	return h.Get(key)
 }
 
-// Set sets key to a copy of val. Handler or Save stores it.
+// Set sets key to a copy of val. Handler or Save stores it. After Destroy, Set begins a new
+// session.
 func (s *Session) Set(key string, val any) {
-	if h, err := s.load(); err == nil {
+	if h, err := s.loadToSet(); err == nil {
 		h.Set(key, val)
 	}
 }
@@ -227,9 +303,20 @@ func (s *Session) Keys() []string {
 }
 
 // SetExpiry sets the session's own idle limit, which replaces Config.Expiration. At most
-// 100 years. Handler or Save stores it.
+// 100 years. Handler or Save stores it. After Destroy, it applies to the session that the
+// next Set begins.
 func (s *Session) SetExpiry(exp time.Duration) {
-	if h, err := s.load(); err == nil {
+	h, err := s.load()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	destroyed := s.destroyed
+	if destroyed {
+		s.nextExpiry = exp
+	}
+	s.mu.Unlock()
+	if !destroyed {
 		h.setExpiry(exp)
 	}
 }
@@ -251,16 +338,22 @@ func (s *Session) Err() error {
 }
 
 // Save stores the changes, as Handle.Save does, and writes the cookie. It also stores a new
-// session that is empty. It may be called any number of times.
+// session that is empty. It may be called any number of times. Without changes, it is no
+// error to save a session that has ended: after Destroy there is nothing to store.
 func (s *Session) Save() error {
-	h, err := s.loadToWrite()
-	if err != nil {
+	h, err := s.loadWritable()
+	switch {
+	case err != nil:
 		return err
-	}
-	if !h.Changed() && !h.Fresh() && s.store.layout.carriesExpiry() {
-		err = h.Touch(context.Background())
-	} else {
+	case s.isDestroyed():
+		return nil
+	case h.Changed(), h.Fresh(), !s.store.layout.carriesExpiry():
 		err = h.save(context.Background(), true)
+	default:
+		err = h.Touch(context.Background())
+	}
+	if errors.Is(err, ErrSessionGone) && !h.Changed() {
+		return nil
 	}
 	if err != nil {
 		return err
@@ -315,31 +408,48 @@ func (s *Session) Incr(key string, delta int) (int, error) {
 	return n, s.sendStored(h)
 }
 
-// Regenerate gives the session a new ID and writes the cookie. Call it when a user logs in
-// or gains rights (Login does). The data, sockets and handles stay. When it returns, the
-// old ID is invalid. Unsaved changes stay unsaved.
+// Regenerate gives the session a new ID. Call it when a user logs in or gains rights (Login
+// does). The data, sockets and handles stay. When it returns, the old ID is invalid. Unsaved
+// changes stay unsaved. With Handler, the response carries the new ID.
+//
+// Without Handler, call Save, Update or Incr afterwards: they write the cookie. If none of
+// them succeeds by the end of the request, the session ends, as in Fiber: its browser has
+// only the old ID.
 func (s *Session) Regenerate() error {
-	h, err := s.loadToWrite()
+	h, err := s.regenerate()
 	if err != nil {
 		return err
 	}
-	if err := h.Regenerate(context.Background()); err != nil {
-		return err
-	}
 	s.mu.Lock()
-	sent := s.browserKey != ""
-	s.cookieDue = true
+	handled := s.handled
+	s.abandoned = !handled
 	s.mu.Unlock()
-	if sent {
-		return s.sendID(false)
+	if !handled {
+		return nil
 	}
 	return s.sendStored(h)
 }
 
-// Destroy ends the session, as Handle.Destroy does, and removes the cookie. After it,
-// Store.Get returns a new session for the same request.
-func (s *Session) Destroy() error {
+// regenerate gives the session a new ID, which sendID sends.
+func (s *Session) regenerate() (*Handle, error) {
 	h, err := s.loadToWrite()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.Regenerate(context.Background()); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cookieDue, s.newID = true, true
+	return h, nil
+}
+
+// Destroy ends the session, as Handle.Destroy does, and removes the cookie. What is set
+// afterwards belongs to a new session, which Handler or Save stores. If nothing is set,
+// there is nothing to save.
+func (s *Session) Destroy() error {
+	h, err := s.loadWritable()
 	if err != nil {
 		return err
 	}
@@ -352,7 +462,7 @@ func (s *Session) Destroy() error {
 	if s.phase != phaseOpen {
 		return ErrRequestOver
 	}
-	s.destroyed, s.cookieDue = true, false
+	s.destroyed, s.cookieDue, s.abandoned, s.nextExpiry = true, false, false, 0
 	cur, _ := h.state.resolve().current()
 	s.store.removeID(s.request, s.responseSource(), cur.meta)
 	return nil
@@ -363,11 +473,8 @@ func (s *Session) Reset() error {
 	if err := s.Destroy(); err != nil {
 		return err
 	}
-	st, err := s.store.create(s.client, s.original)
-	if err != nil {
-		return err
-	}
-	return s.replace(st, "", nil)
+	_, err := s.beginNew()
+	return err
 }
 
 // replace makes st the state of this Session and takes over the caller's reference to it.
@@ -382,7 +489,8 @@ func (s *Session) replace(st *state, id string, src *idSource) error {
 	}
 	old := s.h
 	s.attach(st, new(Handle), id != "")
-	s.err, s.destroyed = nil, false
+	s.h.idle, s.nextExpiry = s.nextExpiry, 0
+	s.err, s.destroyed, s.abandoned = nil, false, false
 	if id != "" {
 		cur, _ := st.current()
 		s.store.writeID(s.request, src, id, cur.meta)
@@ -399,6 +507,9 @@ func (s *Session) replace(st *state, id string, src *idSource) error {
 // gets its cookie only from Save or Lift. If the session cannot be used, all calls of the
 // handle return the reason.
 func (s *Session) Detach() *Handle {
+	if s == nil {
+		return new(Store).failedHandle(reportNoHandler())
+	}
 	h, err := s.load()
 	if err != nil {
 		return s.store.failedHandle(err)
@@ -440,7 +551,7 @@ func (s *Session) sendID(again bool) error {
 	}
 	cur, _ := st.current()
 	s.store.writeID(s.request, s.responseSource(), at.id, cur.meta)
-	s.cookieDue, s.browserKey = false, at.key
+	s.cookieDue, s.abandoned, s.browserKey = false, false, at.key
 	return nil
 }
 

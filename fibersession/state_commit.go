@@ -187,7 +187,7 @@ func (c *commit) load() error {
 			c.keyMissing(cur)
 			return nil
 		case err != nil:
-			return storeError("load", at.key, err)
+			return s.store.storeError("load", at.key, err)
 		}
 		var moved *movedError
 		err = s.applyItem(at, item)
@@ -367,7 +367,7 @@ func (c *commit) writeError(action string, at place, err error) error {
 	if isConflict(err) {
 		return err
 	}
-	return storeError(action, at.key, err)
+	return c.s.store.storeError(action, at.key, err)
 }
 
 // merge applies the batch's changes to the current values. It returns the snapshot to

@@ -226,8 +226,8 @@ func TestDestroy_ThenANewSessionInTheSameRequest(t *testing.T) {
 				if err := old.Destroy(); err != nil {
 					return err
 				}
-				if err := old.Save(); !errors.Is(err, fibersession.ErrSessionGone) {
-					t.Errorf("Save after Destroy: got %v, want ErrSessionGone", err)
+				if err := old.Save(); err != nil {
+					t.Errorf("Save after Destroy: got %v, want none, because there is nothing to store", err)
 				}
 				sess, err := s.Get(c)
 				if err != nil {

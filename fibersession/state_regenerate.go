@@ -60,7 +60,7 @@ func (c *commit) regenerate() error {
 		return errIDInUse
 	case err != nil:
 		c.discardNewKey()
-		return storeError("regenerate", to.key, err)
+		return c.s.store.storeError("regenerate", to.key, err)
 	}
 	c.newRev = next.rev
 	if err = c.forwardOldKey(from, to, cur, now); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -24,14 +25,16 @@ type Store struct {
 	// a change after New, or after the first call of a method, has no defined effect.
 	Config
 
-	ready          sync.Once  // by start
-	sources        []idSource // where requests carry IDs
-	responseSource *idSource  // where responses carry IDs by default; nil if nowhere
-	sameSite       int        // fasthttp.CookieSameSite
-	hardLimit      bool       // Timeouts.Absolute was set, so SetExpiry does not extend it
-	foreignIDs     bool       // this package does not make the IDs
-	userField      string     // field of UserKey's value that holds the user; "" if the value does
-	typed          *Typed     // cfg.Codec if it is a *Typed, else nil
+	ready          sync.Once              // by start
+	sources        []idSource             // where requests carry IDs
+	responseSource *idSource              // where responses carry IDs by default; nil if nowhere
+	sameSite       int                    // fasthttp.CookieSameSite
+	hardLimit      bool                   // Timeouts.Absolute was set, so SetExpiry does not extend it
+	foreignIDs     bool                   // IDs may have another form than those of this package
+	ownIDs         bool                   // this package makes the IDs
+	firstID        atomic.Pointer[string] // of KeyGenerator, until it is used
+	userField      string                 // field of UserKey's value that holds the user; "" if the value does
+	typed          *Typed                 // cfg.Codec if it is a *Typed, else nil
 
 	base        storage.Storage // Config.Storage
 	storage     storage.Storage // base as this store's calls see it
@@ -50,7 +53,9 @@ type Store struct {
 	warnPlain   sync.Once
 	warnLost    sync.Once
 	warnForged  throttle.Throttle
+	warnStorage throttle.Throttle
 	warnUser    sync.Once
+	warnOther   sync.Once
 	warnIndex   sync.Once
 }
 
@@ -181,7 +186,7 @@ func (s *Store) Reset() error {
 			part = storage.Prefix(s.base, prefix)
 		}
 		if err := part.Reset(); err != nil {
-			return storeError("reset", "", err)
+			return s.storeError("reset", "", err)
 		}
 	}
 	return nil

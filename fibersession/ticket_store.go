@@ -64,7 +64,7 @@ func (s *Store) issueToken(ctx context.Context, kind tokenKind, t oneTimeToken) 
 	// unknown one.
 	if _, err := s.storage.CompareAndSwap(ctx, key, storage.Absent, value, 2*s.Config.Timeouts.Ticket); err != nil {
 		s.stats.failures.Add(1)
-		return "", storeError("ticket", key, err)
+		return "", s.storeError("ticket", key, err)
 	}
 	return secret, nil
 }
@@ -84,7 +84,7 @@ func (s *Store) redeemToken(ctx context.Context, kind tokenKind, secret string) 
 	}
 	if err != nil {
 		s.stats.failures.Add(1)
-		return oneTimeToken{}, storeError("ticket", key, err)
+		return oneTimeToken{}, s.storeError("ticket", key, err)
 	}
 	t, deadline, err := decodeToken(kind, secret, item.Value)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Store) redeemToken(ctx context.Context, kind tokenKind, secret string) 
 	}
 	if err != nil {
 		s.stats.failures.Add(1)
-		return oneTimeToken{}, storeError("ticket", key, err)
+		return oneTimeToken{}, s.storeError("ticket", key, err)
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package fibersession
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -48,20 +49,19 @@ func (h *Handle) Login(ctx context.Context, userID any) error {
 // Login makes the session belong to a user, as Handle.Login does, and writes the cookie. The
 // session records the request's user agent and address (see Device).
 func (s *Session) Login(userID any) error {
+	if s == nil {
+		return reportNoHandler()
+	}
 	if err := s.store.checkUser(userID); err != nil {
 		return err
 	}
-	if err := s.Regenerate(); err != nil {
-		return err
-	}
-	h, err := s.loadToWrite()
+	h, err := s.regenerate()
 	if err != nil {
 		return err
 	}
-	if err := h.setUser(context.Background(), userID, s.client); err != nil {
-		return err
-	}
-	return s.sendStored(h)
+	// If setUser fails, the browser still gets the new ID: only the login failed.
+	err = h.setUser(context.Background(), userID, s.client)
+	return errors.Join(err, s.sendStored(h))
 }
 
 // Logout removes the user from the session and gives the session a new ID. Its other data
@@ -77,15 +77,18 @@ func (h *Handle) Logout(ctx context.Context) error {
 
 // Logout removes the user from the session, as Handle.Logout does, and writes the cookie.
 func (s *Session) Logout() error {
-	h, err := s.loadToWrite()
-	if err != nil {
+	h, err := s.loadWritable()
+	if err != nil || s.isDestroyed() {
 		return err
 	}
 	out, err := h.clearUser(context.Background())
 	if err != nil || !out {
 		return err
 	}
-	return s.Regenerate()
+	if h, err = s.regenerate(); err != nil {
+		return err
+	}
+	return s.sendStored(h)
 }
 
 // setUser stores only the user. h's unsaved changes are not stored with it, and if setUser

@@ -94,7 +94,7 @@ func (c *commit) indexBeforeWrite(at place, cur, next *snapshot, now time.Time) 
 		return false, nil
 	}
 	if err != nil {
-		return false, storeError("index", at.key, err)
+		return false, s.storeError("index", at.key, err)
 	}
 	return true, nil
 }
@@ -151,7 +151,7 @@ func (s *Store) indexedPlaces(ctx context.Context, user string) ([]place, error)
 			return nil, ErrNoIndex
 		}
 		if err != nil {
-			return nil, storeError("index", set, err)
+			return nil, s.storeError("index", set, err)
 		}
 		_, duplicate := seen[member]
 		if at, ok := s.placeOfMember(member); ok && !duplicate {
@@ -208,7 +208,7 @@ func (s *Store) removeStale(ctx context.Context, user string, at place) (*Handle
 	}
 	if err != nil {
 		h.Release()
-		return nil, storeError("index", at.key, err)
+		return nil, s.storeError("index", at.key, err)
 	}
 	return h, nil
 }
@@ -218,7 +218,7 @@ func (s *Store) removeEntry(ctx context.Context, user string, at place) error {
 	ctx, cancel := s.withTimeout(ctx)
 	defer cancel()
 	if err := s.index.RemoveMember(ctx, s.userSet(user), s.member(at)); err != nil {
-		return storeError("index", at.key, err)
+		return s.storeError("index", at.key, err)
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func (s *Store) deleteUndecodable(ctx context.Context, user string, at place) er
 	defer cancel()
 	err := s.storage.CompareAndDelete(timeout, at.key, storage.Any)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return storeError("destroy", at.key, err)
+		return s.storeError("destroy", at.key, err)
 	}
 	return s.removeEntry(ctx, user, at)
 }
