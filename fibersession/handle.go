@@ -168,6 +168,20 @@ func (h *Handle) Get(key string) any {
 	return codec.CopyOut(c.value)
 }
 
+// peek is Get without the copy: the caller must not change what it returns.
+func (h *Handle) peek(key string) any {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c, ok := h.ch[key]; ok {
+		return c.value // nil for a deleted key
+	}
+	cur, err := h.currentLocked()
+	if err != nil {
+		return nil
+	}
+	return cur.values[key]
+}
+
 // Set sets key to a copy of v, in this handle. Save stores it.
 func (h *Handle) Set(key string, v any) {
 	h.change(key, change{kind: changeSet, value: codec.CopyIn(v)})

@@ -127,6 +127,9 @@ func (s *Session) saveAtEnd() error {
 		return err
 	case destroyed:
 		return nil
+	}
+	s.collectLent(h)
+	switch {
 	case h.Changed():
 		if err := h.Save(context.Background()); err != nil {
 			return err

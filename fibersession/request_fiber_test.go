@@ -395,3 +395,93 @@ func TestF2_ErrorsReachNoVisitor(t *testing.T) {
 		t.Errorf("got %d log lines with the cause, want 1", n)
 	}
 }
+
+type basket struct {
+	Items []string
+	note  string // not stored
+}
+
+// As in Fiber, an app may change what Get returned, or what it gave to Set, without another
+// Set.
+func TestF2_ChangesInPlace(t *testing.T) {
+	t.Parallel()
+	type steps func(sess *fibersession.Session)
+	tests := map[string]struct {
+		in, want any
+		do       steps
+	}{
+		"a map from Get": {map[string]int{"tea": 1}, map[string]int{"tea": 2}, func(s *fibersession.Session) { s.Get("v").(map[string]int)["tea"]++ }},
+		"a map from two Gets": {map[string]int{"tea": 1}, map[string]int{"tea": 3}, func(s *fibersession.Session) {
+			s.Get("v").(map[string]int)["tea"]++
+			s.Get("v").(map[string]int)["tea"]++
+		}},
+		"a map given to Set":      {nil, map[string]int{"tea": 1}, func(s *fibersession.Session) { m := map[string]int{}; s.Set("v", m); m["tea"] = 1 }},
+		"a slice from Get":        {[]string{"a", "b"}, []string{"z", "b"}, func(s *fibersession.Session) { s.Get("v").([]string)[0] = "z" }},
+		"a map inside a map":      {map[string]any{"in": map[string]any{}}, map[string]any{"in": map[string]any{"n": 1}}, func(s *fibersession.Session) { s.Get("v").(map[string]any)["in"].(map[string]any)["n"] = 1 }},
+		"a slice inside a struct": {basket{Items: []string{"a"}}, basket{Items: []string{"z"}}, func(s *fibersession.Session) { s.Get("v").(basket).Items[0] = "z" }},
+		"Delete after a change":   {map[string]int{"tea": 1}, nil, func(s *fibersession.Session) { s.Get("v").(map[string]int)["tea"]++; s.Delete("v") }},
+		"Set after a change":      {map[string]int{"tea": 1}, 7, func(s *fibersession.Session) { s.Get("v").(map[string]int)["tea"]++; s.Set("v", 7) }},
+		"Reload after a change":   {map[string]int{"tea": 1}, map[string]int{"tea": 1}, func(s *fibersession.Session) { s.Get("v").(map[string]int)["tea"]++; _ = s.Reload() }},
+		"a change after Save":     {map[string]int{"tea": 1}, map[string]int{"tea": 3}, func(s *fibersession.Session) { m := s.Get("v").(map[string]int); m["tea"]++; _ = s.Save(); m["tea"]++ }},
+		"Destroy after a change":  {map[string]int{"tea": 1}, nil, func(s *fibersession.Session) { s.Get("v").(map[string]int)["tea"]++; _ = s.Destroy() }},
+		"a change and an Update of it": {map[string]int{"tea": 1}, map[string]int{"tea": 9}, func(s *fibersession.Session) {
+			_ = s.Get("v")
+			_ = s.Update(func(tx *fibersession.Tx) error { tx.Set("v", map[string]int{"tea": 9}); return nil })
+		}},
+	}
+	for name, tt := range tests {
+		for _, handler := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, Handler %t", name, handler), func(t *testing.T) {
+				t.Parallel()
+				s := newStore(t, fibersession.Config{})
+				s.RegisterType(basket{})
+				app := fiber.New()
+				if handler {
+					app.Use(s.Handler())
+				}
+				app.Get("/", func(c *fiber.Ctx) error {
+					sess, err := s.Get(c)
+					if err != nil {
+						return err
+					}
+					if tt.do(sess); handler {
+						return nil
+					}
+					return sess.Save()
+				})
+				h := storedSession(t, s, map[string]any{"v": tt.in})
+				b := newBrowser(t, app)
+				b.cookies["__Host-session"] = h.ID()
+				if res := b.get("/"); res.status != 200 {
+					t.Fatalf("got status %d %s, want 200", res.status, res.body)
+				}
+				if got := h.Get("v"); !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("got %v, want %v", got, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// A value that is only read is not stored again, also if it differs from its copy in what
+// is not stored.
+func TestF2_ReadingWritesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	s.RegisterType(basket{})
+	app := newApp(s, map[string]fiber.Handler{
+		"/read": func(c *fiber.Ctx) error { _ = fibersession.FromContext(c).Get("v"); return nil },
+		"/set": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			sess.Set("v", basket{Items: []string{"a"}, note: "mine"})
+			return sess.Save()
+		},
+	})
+	b := newBrowser(t, app)
+	for _, path := range []string{"/set", "/read", "/read"} {
+		b.get(path)
+	}
+	if n := s.Stats().Writes; n != 1 {
+		t.Errorf("got %d writes, want 1", n)
+	}
+}

@@ -44,6 +44,7 @@ type Session struct {
 	destroyed       bool          // by this Session, which has not begun a new one yet
 	nextExpiry      time.Duration // of the session that begins after destroyed
 	loadedExpiry    time.Time     // the idle limit when the session was attached
+	lent            map[string]lentValue
 }
 
 type phase uint8
@@ -180,7 +181,7 @@ func (s *Session) load() (*Handle, error) {
 // browser has its ID. The caller holds s.mu.
 func (s *Session) attach(st *state, h *Handle, known bool) {
 	h.store, h.state, h.client = s.store, st, s.client
-	s.h, s.cookieDue, s.newID, s.browserKey = h, !known, !known, ""
+	s.h, s.cookieDue, s.newID, s.browserKey, s.lent = h, !known, !known, "", nil
 	if s.request != nil {
 		h.queuedAt = s.request.Time()
 	}
@@ -268,27 +269,29 @@ func (s *Session) Fresh() bool {
 }
 
 // Get returns the value of key: this request's unsaved value or else the stored one. It
-// returns nil if there is none. Maps, slices and other references are copies: to change
-// one, Set the changed copy.
+// returns nil if there is none. Maps, slices and pointers are the request's own: what it
+// changes in them, Handler or Save stores, as in Fiber.
 func (s *Session) Get(key string) any {
 	h, err := s.load()
 	if err != nil {
 		return nil
 	}
-	return h.Get(key)
+	return s.lend(h, key, h.Get(key))
 }
 
-// Set sets key to a copy of val. Handler or Save stores it. After Destroy, Set begins a new
-// session.
+// Set sets key to val. Handler or Save stores a copy of it, as it is by then. After Destroy,
+// Set begins a new session.
 func (s *Session) Set(key string, val any) {
 	if h, err := s.loadToSet(); err == nil {
 		h.Set(key, val)
+		s.borrow(h, key, val)
 	}
 }
 
 // Delete removes key. Handler or Save stores that.
 func (s *Session) Delete(key string) {
 	if h, err := s.load(); err == nil {
+		s.forgetLent(key)
 		h.Delete(key)
 	}
 }
@@ -324,7 +327,11 @@ func (s *Session) SetExpiry(exp time.Duration) {
 // Changed reports whether there are unsaved changes.
 func (s *Session) Changed() bool {
 	h := s.loaded()
-	return h != nil && h.Changed()
+	if h == nil {
+		return false
+	}
+	s.collectLent(h)
+	return h.Changed()
 }
 
 // Err loads the session and returns why it cannot be used: ErrRequestOver, an error that is
@@ -342,11 +349,11 @@ func (s *Session) Err() error {
 // error to save a session that has ended: after Destroy there is nothing to store.
 func (s *Session) Save() error {
 	h, err := s.loadWritable()
-	switch {
-	case err != nil:
+	if err != nil || s.isDestroyed() {
 		return err
-	case s.isDestroyed():
-		return nil
+	}
+	s.collectLent(h)
+	switch {
 	case h.Changed(), h.Fresh(), !s.store.layout.carriesExpiry():
 		err = h.save(context.Background(), true)
 	default:
@@ -368,7 +375,13 @@ func (s *Session) Reload() error {
 	if err != nil {
 		return err
 	}
-	return h.Reload(context.Background())
+	if err := h.Reload(context.Background()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lent = nil
+	return nil
 }
 
 // Touch extends the idle limit, as Handle.Touch does. With Handler, reading the session is
@@ -462,7 +475,7 @@ func (s *Session) Destroy() error {
 	if s.phase != phaseOpen {
 		return ErrRequestOver
 	}
-	s.destroyed, s.cookieDue, s.abandoned, s.nextExpiry = true, false, false, 0
+	s.destroyed, s.cookieDue, s.abandoned, s.nextExpiry, s.lent = true, false, false, 0, nil
 	cur, _ := h.state.resolve().current()
 	s.store.removeID(s.request, s.responseSource(), cur.meta)
 	return nil

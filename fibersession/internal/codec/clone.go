@@ -27,6 +27,15 @@ func CopyIn(v any) any {
 // immutable.
 func CopyOut(v any) any { return copier{}.copy(v) }
 
+// HasReferences reports whether a holder of v can change what another holder of v sees.
+func HasReferences(v any) bool {
+	switch v.(type) {
+	case nil, string, int, bool, int64, float64, time.Duration, time.Time:
+		return false
+	}
+	return !new(copier).flat(reflect.TypeOf(v))
+}
+
 type copier struct {
 	strings bool // also copy strings
 	budget  int  // number of values that may still be copied
