@@ -175,7 +175,7 @@ func TestExtractor_CustomIsAskedOnce(t *testing.T) {
 			t.Error("the request's session is not h's session")
 		}
 		c.Request().Header.Set("X-Key", strings.Repeat("B", 43)) // overwrites the bytes in place
-		return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+		return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 	}})
 	b := newBrowser(t, app)
 	b.headers = map[string]string{"X-Key": h.ID()}

@@ -28,8 +28,8 @@ func TestTyped_Unsupported(t *testing.T) {
 		err  error
 		want string // part of the message
 	}{
-		"a struct":                    {unknown{}, fibersession.ErrUnsupportedType, "fibersession_test.unknown"},
-		"a pointer":                   {new(int), fibersession.ErrUnsupportedType, "*int"},
+		"a struct":                    {unknown{}, fibersession.ErrUnsupportedType, "RegisterType(fibersession_test.unknown{})"},
+		"a pointer":                   {new(unknown), fibersession.ErrUnsupportedType, "RegisterType(&fibersession_test.unknown{})"},
 		"a named type":                {names{"a"}, fibersession.ErrUnsupportedType, "fibersession_test.names"},
 		"a channel":                   {make(chan int), fibersession.ErrUnsupportedType, "chan int"},
 		"a function":                  {func() {}, fibersession.ErrUnsupportedType, "func()"},

@@ -60,17 +60,21 @@ var (
 	// stored session is unchanged.
 	ErrTooManyKeys = errors.New("fibersession: session has too many keys")
 
-	// ErrUnsupportedType is returned when a value cannot be encoded. The text names the key
-	// and the type. Pass a value of the type to Store.RegisterType at start. The stored
-	// session is unchanged.
+	// ErrUnsupportedType is returned when a value cannot be encoded. The text names the key,
+	// the type and the call of Store.RegisterType to add at start. The stored session is
+	// unchanged.
 	ErrUnsupportedType = codec.ErrUnsupportedType
 
 	// ErrReservedKey is returned when a change uses a key that express-session reserves:
 	// see Express. The stored session is unchanged.
 	ErrReservedKey = errors.New("fibersession: key is reserved by express-session")
 
+	// ErrType is returned by Value and Lookup when the value has another type and is not a
+	// number that can be converted without loss, or when this build cannot decode it (see
+	// Store.RegisterType).
+	ErrType = errors.New("fibersession: value of another type")
 	// ErrNotInteger is returned by Incr when the value is not an integer, or the sum
-	// overflows its type. The stored session is unchanged.
+	// overflows its type or an int. The stored session is unchanged.
 	ErrNotInteger = errors.New("fibersession: value cannot be incremented")
 
 	// ErrUnavailable is returned when the store fails or does not answer in time, or when

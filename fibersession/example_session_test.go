@@ -36,12 +36,19 @@ func ExampleSession_Update() {
 	app.Use(sessions.Handler())
 	app.Post("/buy", func(c *fiber.Ctx) error {
 		return fibersession.FromContext(c).Update(func(tx *fibersession.Tx) error {
-			credit := fibersession.Value[int](tx, "credit")
+			credit, err := fibersession.Value[int](tx, "credit")
+			if err != nil {
+				return err // stores nothing
+			}
+			items, err := fibersession.Value[[]string](tx, "items")
+			if err != nil {
+				return err
+			}
 			if credit < 10 {
-				return fiber.ErrPaymentRequired // stores nothing
+				return fiber.ErrPaymentRequired
 			}
 			tx.Set("credit", credit-10)
-			tx.Set("items", append(fibersession.Value[[]string](tx, "items"), "hat"))
+			tx.Set("items", append(items, "hat"))
 			return nil
 		})
 	})

@@ -29,7 +29,10 @@ func Example() {
 	})
 	app.Post("/buy", func(c *fiber.Ctx) error {
 		return fibersession.FromContext(c).Update(func(tx *fibersession.Tx) error {
-			credit := fibersession.Value[int](tx, "credit")
+			credit, err := fibersession.Value[int](tx, "credit")
+			if err != nil {
+				return err
+			}
 			if credit < 10 {
 				return fiber.ErrPaymentRequired
 			}
@@ -91,8 +94,15 @@ func ExampleValue() {
 	app.Use(fibersession.New().Handler())
 	app.Get("/", func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
-		visits := fibersession.Value[int](sess, "visits") // 0 the first time
-		if since, ok := fibersession.Lookup[time.Time](sess, "since"); ok {
+		visits, err := fibersession.Value[int](sess, "visits") // 0 the first time
+		if err != nil {
+			return err // another type is there, or the session cannot be read
+		}
+		since, ok, err := fibersession.Lookup[time.Time](sess, "since")
+		if err != nil {
+			return err
+		}
+		if ok {
 			return c.SendString(fmt.Sprint(visits, " visits since ", since))
 		}
 		sess.Set("since", time.Now())

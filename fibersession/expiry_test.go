@@ -93,7 +93,7 @@ func TestN4_TouchesAreGathered(t *testing.T) {
 		f := h.Fork()
 		defer h.Release()
 		app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
-			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "n"))
+			return c.JSON(fibersession.FromContext(c).Get("n"))
 		}})
 		b := newBrowser(t, app)
 		b.cookies["__Host-session"] = h.ID()
@@ -123,7 +123,7 @@ func TestHandler_SlidesWhenRead(t *testing.T) {
 		app := newApp(s, map[string]fiber.Handler{
 			"/login": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "eve"); return nil },
 			"/read": func(c *fiber.Ctx) error {
-				return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+				return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 			},
 			"/other": func(c *fiber.Ctx) error { return nil },
 		})

@@ -115,7 +115,7 @@ func TestF2_KeyLookupHeader(t *testing.T) {
 			if s.CookieNameOf(c) != "" {
 				t.Errorf("got CookieName %q, want none", s.CookieNameOf(c))
 			}
-			sess.Set("n", fibersession.Value[int](sess, "n")+1)
+			sess.Set("n", valueOf[int](sess, "n")+1)
 			err := sess.Save()
 			seen = c.Get("X-Session")
 			return err
@@ -155,7 +155,7 @@ func TestF2_KeyLookupQuery(t *testing.T) {
 	}
 	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
-		sess.Set("n", fibersession.Value[int](sess, "n")+1)
+		sess.Set("n", valueOf[int](sess, "n")+1)
 		return c.SendString(fmt.Sprint(sess.Get("n")))
 	}})
 	first, second := newBrowser(t, app), newBrowser(t, app)

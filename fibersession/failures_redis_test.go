@@ -97,7 +97,7 @@ func (l *incrementLoad) stopAndCheck(read *fibersession.Store, ids []string) {
 			h, err = read.GetByID(ctx, id)
 			return err == nil
 		})
-		got := int64(fibersession.Value[int](h, "n"))
+		got := int64(valueOf[int](h, "n"))
 		h.Release()
 		low := l.acked[i].Load()
 		high := low + l.unknown[i].Load()
@@ -260,7 +260,7 @@ func TestFault_ANodeIsKilled(t *testing.T) {
 		out, err := node.StdoutPipe()
 		must(t, err)
 		must(t, node.Start())
-		acked, before := 0, fibersession.Value[int](h, "n")
+		acked, before := 0, valueOf[int](h, "n")
 		lines := bufio.NewScanner(out)
 		for lines.Scan() {
 			if !strings.HasPrefix(lines.Text(), "acked") {
@@ -272,7 +272,7 @@ func TestFault_ANodeIsKilled(t *testing.T) {
 		}
 		_ = node.Wait() // it was killed
 		must(t, h.Reload(ctx))
-		if got := fibersession.Value[int](h, "n") - before; got < acked || got > acked+1 || acked < 50 {
+		if got := valueOf[int](h, "n") - before; got < acked || got > acked+1 || acked < 50 {
 			t.Errorf("round %d: got %d acknowledged and %d stored increments, want at least 50 and at most one more stored", round, acked, got)
 		}
 		if _, err := h.Incr(ctx, "n", 1); err != nil { // the killed node left no lock

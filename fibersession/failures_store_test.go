@@ -97,7 +97,7 @@ func TestD8_RequestsWhenTheStoreFails(t *testing.T) {
 			app := newApp(s, map[string]fiber.Handler{
 				"/": func(c *fiber.Ctx) error {
 					sess := fibersession.FromContext(c)
-					sess.Set("n", fibersession.Value[int](sess, "n")+1)
+					sess.Set("n", valueOf[int](sess, "n")+1)
 					return c.SendString("secret of a session that could not be loaded or saved")
 				},
 				"/none": func(c *fiber.Ctx) error { return c.SendString("hello") },

@@ -150,36 +150,36 @@ func (h *Handle) Deadline() time.Time {
 }
 
 // Get returns the value of key: this handle's unsaved value or else the stored one. It
-// returns nil if there is none or the session is gone. Maps, slices and other references
-// are copies: to change one, Set the changed copy.
+// returns nil if there is none, if this build cannot decode it (see Store.RegisterType), or
+// if the session is gone. Maps, slices and other references are copies: to change one, Set
+// the changed copy.
 func (h *Handle) Get(key string) any {
+	v, _ := h.lookup(key)
+	return codec.CopyOut(v)
+}
+
+// lookup is Get without the copy. It returns why h cannot be used, and a *codec.Stored for a
+// value that gob encoded.
+func (h *Handle) lookup(key string) (any, error) {
 	h.mu.Lock()
 	cur, err := h.currentLocked()
 	c, unsaved := h.ch[key]
 	h.mu.Unlock()
 	switch {
 	case err != nil:
-		return nil
+		return nil, err
 	case !unsaved:
-		return codec.CopyOut(cur.values[key])
+		return cur.values[key], nil
 	case c.kind == changeDelete:
-		return nil
+		return nil, nil
 	}
-	return codec.CopyOut(c.value)
+	return c.value, nil
 }
 
 // peek is Get without the copy: the caller must not change what it returns.
 func (h *Handle) peek(key string) any {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if c, ok := h.ch[key]; ok {
-		return c.value // nil for a deleted key
-	}
-	cur, err := h.currentLocked()
-	if err != nil {
-		return nil
-	}
-	return cur.values[key]
+	v, _ := h.lookup(key)
+	return codec.Value(v)
 }
 
 // Set sets key to a copy of v, in this handle. Save stores it.
@@ -211,7 +211,8 @@ func (h *Handle) setExpiry(d time.Duration) {
 	h.idle = min(max(d, 0), maxLimit)
 }
 
-// Keys returns the keys in ascending order, including unsaved changes.
+// Keys returns the keys in ascending order, including unsaved changes, and including keys
+// whose values this build cannot decode.
 func (h *Handle) Keys() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -345,9 +346,10 @@ func (h *Handle) discardKeys(ch changes) {
 }
 
 // Incr adds delta to the integer under key and returns the sum. Concurrent calls all
-// count. A missing key counts as the int 0; other integer types keep their type. An unsaved
+// count. A missing key counts as the int 0; other number types keep their type. An unsaved
 // change of the key is stored too. Incr returns ErrNotInteger if the value is not an
-// integer or the sum overflows its type.
+// integer, such as 1.5 or a value that this build cannot decode, or if the sum overflows its
+// type or an int.
 func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	h.mu.Lock()
 	_, err := h.currentLocked()
@@ -379,7 +381,7 @@ func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	if unsaved {
 		h.clearSaved(changes{key: c}, -1)
 	}
-	return toInt(o.values[key])
+	return toInt(codec.Value(o.values[key]))
 }
 
 // Regenerate gives the session a new ID. Call it when a user logs in or gains rights. Data

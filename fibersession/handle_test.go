@@ -27,7 +27,7 @@ func TestA4_ReloadAndSave(t *testing.T) {
 	}
 	h.Set("draft", true)
 	must(t, h.Reload(ctx))
-	if got := fibersession.Value[int](h, "n"); got != 2 {
+	if got := valueOf[int](h, "n"); got != 2 {
 		t.Errorf("after Reload: got n = %d, want 2", got)
 	}
 	if h.Get("draft") != nil || h.Changed() {
@@ -126,24 +126,24 @@ func TestGet_GivesCopies(t *testing.T) {
 			f := h.Fork()
 			defer f.Release()
 			for range 50 {
-				fibersession.Value[[]string](f, "list")[0] += "!"
-				fibersession.Value[map[string]any](f, "map")["in"].([]any)[1].(map[string]int)["x"]++
-				fibersession.Value[[]byte](f, "bytes")[0]++
-				fibersession.Value[shape](f, "shape").Points[0].X++
+				valueOf[[]string](f, "list")[0] += "!"
+				valueOf[map[string]any](f, "map")["in"].([]any)[1].(map[string]int)["x"]++
+				valueOf[[]byte](f, "bytes")[0]++
+				valueOf[shape](f, "shape").Points[0].X++
 			}
 		})
 	}
 	wg.Wait()
-	if got := fibersession.Value[[]string](h, "list"); got[0] != "a" {
+	if got := valueOf[[]string](h, "list"); got[0] != "a" {
 		t.Errorf("the shared list was changed to %q", got)
 	}
-	if got := fibersession.Value[map[string]any](h, "map")["in"].([]any)[1].(map[string]int)["x"]; got != 1 {
+	if got := valueOf[map[string]any](h, "map")["in"].([]any)[1].(map[string]int)["x"]; got != 1 {
 		t.Errorf("the shared map was changed: got %d, want 1", got)
 	}
-	if got := string(fibersession.Value[[]byte](h, "bytes")); got != "abc" {
+	if got := string(valueOf[[]byte](h, "bytes")); got != "abc" {
 		t.Errorf("the shared bytes were changed to %q", got)
 	}
-	if got := fibersession.Value[shape](h, "shape").Points[0].X; got != 1 {
+	if got := valueOf[shape](h, "shape").Points[0].X; got != 1 {
 		t.Errorf("the shared struct was changed: got %d, want 1", got)
 	}
 }

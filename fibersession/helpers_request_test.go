@@ -89,7 +89,7 @@ func newApp(s *fibersession.Store, routes map[string]fiber.Handler) *fiber.App {
 func userApp(s *fibersession.Store) *fiber.App {
 	return newApp(s, map[string]fiber.Handler{
 		"/": func(c *fiber.Ctx) error {
-			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+			return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 		},
 		"/in": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", c.Query("user", "ada")); return nil },
 	})

@@ -162,6 +162,16 @@ func storedValue(t testing.TB, st storage.Storage, key string) []byte {
 
 // increment is an Update function that adds 1 to "n".
 func increment(tx *fibersession.Tx) error {
-	tx.Set("n", fibersession.Value[int](tx, "n")+1)
+	tx.Set("n", valueOf[int](tx, "n")+1)
 	return nil
+}
+
+// valueOf returns the value of key, or T's zero value if there is none or the session is gone. It
+// panics if the value has another type.
+func valueOf[T any](g fibersession.Getter, key string) T {
+	v, err := fibersession.Value[T](g, key)
+	if errors.Is(err, fibersession.ErrType) {
+		panic(err)
+	}
+	return v
 }

@@ -31,7 +31,7 @@ func TestBuiltin_SharesSessionsWithFiber(t *testing.T) {
 	app := fiber.New()
 	app.Get("/ours", ours.Handler(), func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
-		n := fibersession.Value[int](sess, "n") + 1
+		n := valueOf[int](sess, "n") + 1
 		sess.Set("n", n)
 		sess.Set("ours", profile{"o"})
 		return c.SendString(fmt.Sprintf("%d %v %s", n, sess.Get("theirs"), sess.ID()))
@@ -107,7 +107,7 @@ func TestBuiltin_Csrf(t *testing.T) {
 	app.Use(csrf.New(csrf.Config{Session: theirs, KeyLookup: "header:X-Csrf-Token"}))
 	app.All("/", func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
-		n := fibersession.Value[int](sess, "n") + 1
+		n := valueOf[int](sess, "n") + 1
 		sess.Set("n", n)
 		return c.SendString(fmt.Sprint(n))
 	})
@@ -124,7 +124,7 @@ func TestBuiltin_Csrf(t *testing.T) {
 	}
 	// The session still has its data and the token.
 	h := handleOf(t, ours, b.session())
-	if n := fibersession.Value[int](h, "n"); n < 2 {
+	if n := valueOf[int](h, "n"); n < 2 {
 		t.Errorf("got n = %d, want at least 2", n)
 	}
 	if len(h.Keys()) != 2 {

@@ -93,7 +93,7 @@ func TestHandler_AndSaveByHand(t *testing.T) {
 		if sess.Get("a") != 1 || sess.Changed() {
 			t.Errorf("after Save: got a = %v, Changed %v; want 1, false", sess.Get("a"), sess.Changed())
 		}
-		sess.Set("b", fibersession.Value[int](sess, "b")+1)
+		sess.Set("b", valueOf[int](sess, "b")+1)
 		return nil
 	})
 	b := newBrowser(t, app)
@@ -156,7 +156,7 @@ func TestSession_AfterHandlerReturned(t *testing.T) {
 		if err := sess.Save(); !errors.Is(err, fibersession.ErrRequestOver) {
 			t.Errorf("Save in the error handler: got %v, want ErrRequestOver", err)
 		}
-		return c.Status(500).SendString("sorry, " + fibersession.Value[string](sess, "user"))
+		return c.Status(500).SendString("sorry, " + valueOf[string](sess, "user"))
 	}})
 	app.Use(s.Handler())
 	app.Get("/", func(c *fiber.Ctx) error {

@@ -24,7 +24,7 @@ func BenchmarkIncr(b *testing.B) {
 		app.Use(store.Handler())
 		app.Post("/incr", func(c *fiber.Ctx) error {
 			sess := fibersession.FromContext(c)
-			n := fibersession.Value[int](sess, "count") + 1
+			n := valueOf[int](sess, "count") + 1
 			sess.Set("count", n)
 			return c.SendString(strconv.Itoa(n))
 		})

@@ -126,7 +126,7 @@ func TestD7_D19_SessionOfAnEarlierRequest(t *testing.T) {
 					checkRequestOver(t, round, kept)
 				}
 				kept = sess
-				old := fibersession.Value[string](sess, "user")
+				old := valueOf[string](sess, "user")
 				sess.Set("user", strings.Clone(c.Params("user")))
 				if err := sess.Save(); err != nil {
 					return err
@@ -310,9 +310,9 @@ func TestD19_ValuesFromTheRequest(t *testing.T) {
 	for range 3 {
 		visit("bbbb", nil)
 	}
-	m := fibersession.Value[map[string]any](h, "map")
+	m := valueOf[map[string]any](h, "map")
 	if h.Get("string") != "aaaa" || h.Get("aaaa") != 1 || h.Get("naaaa") != 1 || h.Get("tx") != "aaaa" ||
-		fibersession.Value[[]string](h, "list")[0] != "aaaa" || fibersession.Value[user](h, "struct").Name != "aaaa" ||
+		valueOf[[]string](h, "list")[0] != "aaaa" || valueOf[user](h, "struct").Name != "aaaa" ||
 		len(h.Keys()) != 9 || len(m) != 1 || m["aaaa"].([]any)[0] != "aaaa" {
 		t.Errorf("the session became another request's: %q, %v %v %v %v %v", h.Keys(),
 			h.Get("string"), h.Get("list"), m, h.Get("struct"), h.Get("tx"))

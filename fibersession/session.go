@@ -269,7 +269,8 @@ func (s *Session) Fresh() bool {
 }
 
 // Get returns the value of key: this request's unsaved value or else the stored one. It
-// returns nil if there is none. Maps, slices and pointers are the request's own: what it
+// returns nil if there is none, if this build cannot decode it (see Store.RegisterType), or
+// if the session cannot be loaded. Maps, slices and pointers are the request's own: what it
 // changes in them, Handler or Save stores, as in Fiber.
 func (s *Session) Get(key string) any {
 	h, err := s.load()
@@ -277,6 +278,15 @@ func (s *Session) Get(key string) any {
 		return nil
 	}
 	return s.lend(h, key, h.Get(key))
+}
+
+// lookup is Get without the copy, and returns why the session cannot be read.
+func (s *Session) lookup(key string) (any, error) {
+	h, err := s.load()
+	if err != nil || s.isDestroyed() {
+		return nil, err
+	}
+	return h.lookup(key)
 }
 
 // Set sets key to val. Handler or Save stores a copy of it, as it is by then. After Destroy,
@@ -296,7 +306,8 @@ func (s *Session) Delete(key string) {
 	}
 }
 
-// Keys returns the keys in ascending order, including unsaved changes.
+// Keys returns the keys in ascending order, including unsaved changes, and including keys
+// whose values this build cannot decode.
 func (s *Session) Keys() []string {
 	h, err := s.load()
 	if err != nil {

@@ -126,7 +126,7 @@ func (s *state) applyItem(at place, item storage.Item) error {
 		s.publish(cur, nil)
 		return nil
 	}
-	m, values, err := s.store.layout.decode(at, item.Value)
+	m, values, err := s.store.decode(at, item.Value)
 	if err != nil {
 		return err
 	}

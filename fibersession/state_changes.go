@@ -5,9 +5,10 @@ package fibersession
 import (
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
 // change is one key's change.
@@ -47,7 +48,7 @@ func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, e
 		case changeSet:
 			next[key] = c.value
 		case changeAdd:
-			sum, err := add(next[key], c.value.(int))
+			sum, err := addStored(next[key], c.value.(int))
 			if err != nil {
 				return nil, fmt.Errorf("%w: key %q", err, key)
 			}
@@ -55,6 +56,14 @@ func (ch changes) mergeOnto(base map[string]any, maxKeys int) (map[string]any, e
 		}
 	}
 	return next, nil
+}
+
+// addStored is add for a session's value.
+func addStored(v any, delta int) (any, error) {
+	if s := codec.Undecodable(v); s != nil {
+		return nil, fmt.Errorf("%w: the value is a %s, which this build cannot decode", ErrNotInteger, s.Type())
+	}
+	return add(codec.Value(v), delta)
 }
 
 // addedTo returns by how many keys the changes grow base. It may be negative.
@@ -71,51 +80,14 @@ func (ch changes) addedTo(base map[string]any) (added int) {
 	return added
 }
 
-// add returns v plus delta in the type of v. A missing value counts as the int 0.
-func add(v any, delta int) (any, error) {
-	if n, ok := v.(int); ok || v == nil {
-		sum := n + delta
-		if (sum > n) != (delta > 0) && delta != 0 {
-			return nil, fmt.Errorf("%w: the sum overflows", ErrNotInteger)
-		}
-		return sum, nil
-	}
-	r := reflect.New(reflect.TypeOf(v)).Elem()
-	switch old := reflect.ValueOf(v); {
-	case old.CanInt():
-		n := old.Int() + int64(delta)
-		if (n > old.Int()) != (delta > 0) && delta != 0 || r.OverflowInt(n) {
-			return nil, fmt.Errorf("%w: the sum overflows", ErrNotInteger)
-		}
-		r.SetInt(n)
-	case old.CanUint():
-		n := old.Uint() + uint64(delta) // a negative delta wraps around, which subtracts it
-		if (n > old.Uint()) != (delta > 0) && delta != 0 || r.OverflowUint(n) {
-			return nil, fmt.Errorf("%w: the sum overflows", ErrNotInteger)
-		}
-		r.SetUint(n)
-	default:
-		return nil, fmt.Errorf("%w: the value is a %T", ErrNotInteger, v)
-	}
-	return r.Interface(), nil
-}
-
-// toInt returns a result of add as an int.
-func toInt(v any) (int, error) {
-	r := reflect.ValueOf(v)
-	switch {
-	case r.CanInt() && r.Int() >= math.MinInt && r.Int() <= math.MaxInt:
-		return int(r.Int()), nil
-	case r.CanUint() && r.Uint() <= math.MaxInt:
-		return int(r.Uint()), nil
-	}
-	return 0, fmt.Errorf("%w: the value is a %T beyond the range of int", ErrNotInteger, v)
-}
-
 // sameValue reports whether key has the same value in a and b, or none in both.
 func sameValue(a, b map[string]any, key string) bool {
 	v, inA := a[key]
 	w, inB := b[key]
+	if same, decided := codec.SameBytes(v, w); decided {
+		return same
+	}
+	v, w = codec.Value(v), codec.Value(w)
 	switch v := v.(type) { // the common types without reflection
 	case int:
 		n, ok := w.(int)

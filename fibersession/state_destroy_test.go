@@ -77,7 +77,7 @@ func TestD4_ReadOnlyRequestAcrossLogout(t *testing.T) {
 			cfg.Storage = slow
 			s := newStore(t, cfg)
 			app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
-				return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+				return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 			}})
 			h := storedSession(t, fast, map[string]any{"user": "alice"})
 			id := h.ID()

@@ -30,7 +30,7 @@ func TestN5_Regenerate(t *testing.T) {
 			return nil
 		},
 		"/user": func(c *fiber.Ctx) error {
-			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+			return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 		},
 	})
 	b := newBrowser(t, app)
@@ -199,7 +199,7 @@ func TestRegenerate_OldStateForwardsDuringAnUpdate(t *testing.T) {
 	_, there, h, remote := sessionOnTwoKeys(t)
 	runs := 0
 	err := remote.Update(ctx, func(tx *fibersession.Tx) error {
-		n := fibersession.Value[int](tx, "n")
+		n := valueOf[int](tx, "n")
 		if runs++; runs == 1 {
 			must(t, h.Regenerate(ctx))
 			handleOf(t, there, h.ID())

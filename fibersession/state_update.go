@@ -29,23 +29,30 @@ type Tx struct {
 	next        *Tx        // in updates.running
 }
 
-// Get returns a copy of the value of key, with tx's own changes applied, or nil if there
-// is none.
+// Get returns a copy of the value of key, with tx's own changes applied. It returns nil if
+// there is none, or if this build cannot decode it (see Store.RegisterType).
 func (tx *Tx) Get(key string) any {
+	v, _ := tx.lookup(key)
+	return codec.CopyOut(v)
+}
+
+// lookup is Get without the copy. It returns a *codec.Stored for a value that gob encoded, and
+// never an error.
+func (tx *Tx) lookup(key string) (any, error) {
 	if tx.closed {
-		return nil
+		return nil, nil
 	}
 	if c, ok := tx.ch[key]; ok {
 		if c.kind == changeDelete {
-			return nil
+			return nil, nil
 		}
-		return codec.CopyOut(c.value)
+		return c.value, nil
 	}
 	if tx.reads == nil {
 		tx.reads = make(map[string]struct{})
 	}
 	tx.reads[key] = struct{}{}
-	return codec.CopyOut(tx.values[key])
+	return tx.values[key], nil
 }
 
 // Set sets key to a copy of v.
@@ -64,7 +71,8 @@ func (tx *Tx) change(key string, c change) {
 	tx.ch[strings.Clone(key)] = c
 }
 
-// Keys returns the keys in ascending order, with tx's own changes applied.
+// Keys returns the keys in ascending order, with tx's own changes applied, and including keys
+// whose values this build cannot decode.
 func (tx *Tx) Keys() []string {
 	if tx.closed {
 		return nil

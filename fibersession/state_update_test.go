@@ -3,6 +3,7 @@ package fibersession_test
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -154,7 +155,7 @@ func TestUpdate_RejectionUsesTheLatestState(t *testing.T) {
 	must(t, other.Save(ctx))
 
 	err := h.Update(ctx, func(tx *fibersession.Tx) error {
-		credit := fibersession.Value[int](tx, "credit")
+		credit := valueOf[int](tx, "credit")
 		if credit < 10 {
 			return errors.New("not enough")
 		}
@@ -267,11 +268,11 @@ func TestUpdate_SlowIsNotStarved(t *testing.T) {
 	runs := 0
 	must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
 		runs++
-		from := fibersession.Value[int](h, "busy")
-		for fibersession.Value[int](h, "busy") < from+50 {
+		from := valueOf[int](h, "busy")
+		for valueOf[int](h, "busy") < from+50 {
 			runtime.Gosched()
 		}
-		tx.Set("slow", fibersession.Value[int](tx, "slow")+1)
+		tx.Set("slow", valueOf[int](tx, "slow")+1)
 		return nil
 	}))
 	stop.Store(true)
@@ -327,7 +328,11 @@ func TestIncr(t *testing.T) {
 		"int overflow":         {int(^uint(0) >> 1), 1, int(^uint(0) >> 1), fibersession.ErrNotInteger},
 		"int underflow":        {-int(^uint(0)>>1) - 1, -1, -int(^uint(0)>>1) - 1, fibersession.ErrNotInteger},
 		"string":               {"4", 1, "4", fibersession.ErrNotInteger},
-		"float":                {4.0, 1, 4.0, fibersession.ErrNotInteger},
+		"an integral float":    {4.0, 1, 5.0, nil},
+		"a fraction":           {4.5, 1, 4.5, fibersession.ErrNotInteger},
+		"float without room":   {float64(1 << 53), 1, float64(1 << 53), fibersession.ErrNotInteger},
+		"float32":              {float32(4), -5, float32(-1), nil},
+		"infinity":             {math.Inf(1), 1, math.Inf(1), fibersession.ErrNotInteger},
 		"a named integer type": {time.Second, 1, time.Second + 1, nil},
 	}
 	for name, tt := range tests {

@@ -20,7 +20,8 @@ type Stats struct {
 	Touches   uint64 // writes that only extended an idle limit
 	Conflicts uint64 // writes that failed because of a newer revision, and were merged and retried
 	Reruns    uint64 // repeated runs of an Update's function
-	Corrupt   uint64 // stored values that could not be decoded
+	Corrupt   uint64 // stored sessions that could not be decoded
+	Unknown   uint64 // values in decoded sessions that could not be decoded, and are kept as they are
 	Failures  uint64 // failed calls of the store
 	Forged    uint64 // session cookies with an invalid signature or format
 
@@ -32,6 +33,7 @@ type Stats struct {
 }
 
 type counters struct {
+	unknown                                                                       atomic.Uint64
 	handles                                                                       atomic.Int64
 	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
 	notifications, gaps, rereads, skippedReads, staleReads                        atomic.Uint64
@@ -52,6 +54,7 @@ func (s *Store) Stats() Stats {
 		Conflicts:     s.stats.conflicts.Load(),
 		Reruns:        s.stats.reruns.Load(),
 		Corrupt:       s.stats.corrupt.Load(),
+		Unknown:       s.stats.unknown.Load(),
 		Failures:      s.stats.failures.Load(),
 		Forged:        s.stats.forged.Load(),
 		Notifications: s.stats.notifications.Load(),

@@ -54,6 +54,7 @@ type Store struct {
 	warnLost    sync.Once
 	warnForged  throttle.Throttle
 	warnStorage throttle.Throttle
+	warnUnknown reported
 	warnUser    sync.Once
 	warnOther   sync.Once
 	warnIndex   sync.Once

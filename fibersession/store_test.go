@@ -16,7 +16,7 @@ func TestGetByID(t *testing.T) {
 	s := newStore(t, fibersession.Config{Storage: st})
 	h := storedSession(t, s, map[string]any{"user": "eve"})
 
-	if got := fibersession.Value[string](handleOf(t, s, h.ID()), "user"); got != "eve" {
+	if got := valueOf[string](handleOf(t, s, h.ID()), "user"); got != "eve" {
 		t.Errorf("got user %q, want eve", got)
 	}
 	unknown := h.ID()[:42] + "_"

@@ -347,14 +347,14 @@ func TestN5_RedeemCookie(t *testing.T) {
 		for name, s := range map[string]*fibersession.Store{"this": s, "another": node} {
 			apps[name] = newApp(s, map[string]fiber.Handler{
 				"/": func(c *fiber.Ctx) error {
-					return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+					return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 				},
 				"/in": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", c.Query("user")); return nil },
 				"/cookie": func(c *fiber.Ctx) error {
 					if err := s.RedeemCookie(c, c.Query("ticket")); err != nil {
 						return c.Status(403).SendString(err.Error())
 					}
-					return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+					return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 				},
 			})
 		}

@@ -57,7 +57,7 @@ func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
 		s.requestReload()
 		return
 	}
-	m, values, err := s.store.layout.decode(at, c.Item.Value)
+	m, values, err := s.store.decode(at, c.Item.Value)
 	s.store.stats.decodes.Add(1)
 	var moved *movedError
 	switch {

@@ -117,7 +117,7 @@ func TestN1_BothNodesWriteAndWatch(t *testing.T) {
 					f := h.Fork()
 					for range each {
 						if err := f.Update(ctx, func(tx *fibersession.Tx) error {
-							tx.Set("n", fibersession.Value[int](tx, "n")+1)
+							tx.Set("n", valueOf[int](tx, "n")+1)
 							return nil
 						}); err != nil {
 							t.Error(err)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
 )
 
 // User returns the ID of the session's user as text: the value of Config.UserKey, or "" if
@@ -14,7 +16,8 @@ func (h *Handle) User() string {
 	if h.store.Config.UserKey == "" {
 		return ""
 	}
-	return h.store.userIn(h.Get(h.store.Config.UserKey))
+	v, _ := h.lookup(h.store.Config.UserKey)
+	return h.store.userIn(v)
 }
 
 // User returns the ID of the session's user as text: the value of Config.UserKey, or "" if
@@ -114,12 +117,12 @@ func (h *Handle) clearUser(ctx context.Context) (was bool, err error) {
 		return false, nil
 	}
 	err = h.Update(ctx, func(tx *Tx) error {
-		v := tx.Get(key)
+		v, _ := tx.lookup(key)
 		if v == nil || h.store.userField != "" && h.store.userIn(v) == "" {
 			return nil
 		}
 		was = true
-		if rest := h.store.withoutUser(v); rest != nil {
+		if rest := h.store.withoutUser(tx.Get(key)); rest != nil {
 			tx.Set(key, rest)
 		} else {
 			tx.Delete(key)
@@ -147,8 +150,14 @@ func (s *Store) checkUser(v any) error {
 	return nil
 }
 
-// userIn returns the user in a value of Config.UserKey, or "".
+// userIn returns the user in a value of Config.UserKey, or "". It also finds the user in a value
+// of a type that this build does not know, if that is made of a string or an integer: else the
+// user's sessions would be invisible on this node.
 func (s *Store) userIn(v any) string {
+	v, ok := codec.Basic(v)
+	if !ok {
+		return ""
+	}
 	if m, ok := v.(map[string]any); ok && s.userField != "" {
 		v = m[s.userField]
 	}
@@ -168,6 +177,16 @@ func (s *Store) userOf(values map[string]any) string {
 		return ""
 	}
 	return s.userIn(values[s.Config.UserKey])
+}
+
+// hidesUser reports whether the session may have a user that this build cannot read: only a build
+// that knows the value's type can.
+func (s *Store) hidesUser(values map[string]any) bool {
+	if s.Config.UserKey == "" {
+		return false
+	}
+	_, ok := codec.Basic(values[s.Config.UserKey])
+	return !ok
 }
 
 // userID returns v as a user's ID. The ID is "" if v stands for no user. The integer 0 does,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -81,6 +82,11 @@ func (c *commit) indexBeforeWrite(at place, cur, next *snapshot, now time.Time) 
 	s := c.s.store
 	if s.index == nil {
 		return false, nil
+	}
+	if at.key != c.s.place().key && s.hidesUser(next.values) {
+		// Without its entry, the session would survive EndAll under its new ID.
+		return false, fmt.Errorf("%w: key %q holds a type that this build cannot decode, so the user's index cannot be kept",
+			ErrType, s.Config.UserKey)
 	}
 	user := s.userOf(next.values)
 	known := !cur.fresh() && user == s.userOf(cur.values) && at.key == c.s.place().key &&
@@ -164,12 +170,12 @@ func (s *Store) indexedPlaces(ctx context.Context, user string) ([]place, error)
 
 // loadIndexed returns a handle of the session at a place from a user's index, as the storage
 // has it now. It returns nil if there is no session of that user, and ErrCorrupt if this
-// version cannot decode the value.
+// version cannot decode the session. If it can decode all but the user, the index counts.
 func (s *Store) loadIndexed(ctx context.Context, user string, at place) (*Handle, error) {
 	st := s.table.getOrCreate(at, func() *state { return &state{store: s, at: at} })
 	h := s.newHandle(st)
 	err := st.do(ctx, &op{kind: opReload})
-	if err == nil && st.resolve().place().key == at.key && s.userOf(h.values()) == user {
+	if err == nil && st.resolve().place().key == at.key && (s.userOf(h.values()) == user || s.hidesUser(h.values())) {
 		return h, nil
 	}
 	h.Release()

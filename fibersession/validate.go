@@ -29,24 +29,20 @@ func (s *Store) prepare(ch changes) (changes, error) {
 	if unchecked == nil {
 		return ch, nil
 	}
-	data, err := codec.Encode(s.Config.Codec, unchecked)
+	normal, size, err := codec.Normalize(s.Config.Codec, unchecked)
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > s.Config.Limits.MaxSize {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), s.Config.Limits.MaxSize)
+	if size > s.Config.Limits.MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, s.Config.Limits.MaxSize)
 	}
-	if s.typed != nil {
-		return ch, nil // it decodes what it encoded
-	}
-	decoded, err := codec.Decode(s.Config.Codec, data)
-	if err != nil {
-		return nil, err
+	if normal == nil {
+		return ch, nil
 	}
 	ready := make(changes, len(ch))
 	for key, c := range ch {
 		if _, ok := unchecked[key]; ok {
-			c.value = decoded[key]
+			c.value = normal[key]
 		}
 		ready[key] = c
 	}

@@ -107,7 +107,7 @@ func TestD1_OneMiddlewareForBoth(t *testing.T) {
 	n := nodetest.Start(t)
 	s := newSite(t, options{})
 	// One rule for both the request session and the socket's handle.
-	allowed := func(sess fibersession.Getter) bool { return fibersession.Value[string](sess, "role") == "admin" }
+	allowed := func(sess fibersession.Getter) bool { return valueOf[string](sess, "role") == "admin" }
 	s.app.Get("/promote", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set("role", "admin")
 		return nil
@@ -133,7 +133,7 @@ func TestE3_EventChains(t *testing.T) {
 	s.app.Get("/login", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "ann"); return nil })
 	s.app.Get("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("visited", true); return nil })
 	requireLogin := func(p *socketbridge.Packet) error {
-		if fibersession.Value[string](p.Session(), "user") == "" {
+		if valueOf[string](p.Session(), "user") == "" {
 			return &socketbridge.EventError{Code: "login_required", Message: "log in first"}
 		}
 		return p.Next()

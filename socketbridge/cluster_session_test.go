@@ -118,7 +118,7 @@ func TestN1_NoLostUpdateBetweenNodes(t *testing.T) {
 	t.Parallel()
 	const nodes, each, steps = 3, 4, 50
 	add := func(tx *fibersession.Tx) error {
-		tx.Set("count", fibersession.Value[int](tx, "count")+1)
+		tx.Set("count", valueOf[int](tx, "count")+1)
 		return nil
 	}
 	n := nodetest.Start(t)

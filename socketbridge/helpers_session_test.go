@@ -2,6 +2,7 @@ package socketbridge_test
 
 import (
 	"context"
+	"errors"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -69,4 +70,14 @@ func save(t testing.TB, h *fibersession.Handle) {
 	if err := h.Save(context.Background()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// valueOf returns the value of key, or T's zero value if there is none or the session is gone. It
+// panics if the value has another type.
+func valueOf[T any](g fibersession.Getter, key string) T {
+	v, err := fibersession.Value[T](g, key)
+	if errors.Is(err, fibersession.ErrType) {
+		panic(err)
+	}
+	return v
 }

@@ -122,20 +122,20 @@ func listen(t testing.TB) net.Listener {
 func (s *site) counter() *site {
 	s.app.Post("/incr", func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
-		n := fibersession.Value[int](sess, "count") + 1
+		n := valueOf[int](sess, "count") + 1
 		sess.Set("count", n)
 		return c.JSON(n)
 	})
 	s.app.Get("/count", func(c *fiber.Ctx) error {
-		return c.JSON(fibersession.Value[int](fibersession.FromContext(c), "count"))
+		return c.JSON(valueOf[int](fibersession.FromContext(c), "count"))
 	})
 	s.io.On("incr", func(p *socketbridge.Packet) error {
-		n := fibersession.Value[int](p.Session(), "count") + 1
+		n := valueOf[int](p.Session(), "count") + 1
 		p.Session().Set("count", n)
 		return p.Ack(n)
 	})
 	s.io.On("count", func(p *socketbridge.Packet) error {
-		return p.Ack(fibersession.Value[int](p.Session(), "count"))
+		return p.Ack(valueOf[int](p.Session(), "count"))
 	})
 	return s
 }

@@ -63,13 +63,13 @@ func testNoForeignData(t *testing.T, mode socketbridge.SessionMode) {
 	s.app.Get("/touch", func(c *fiber.Ctx) error { // writes, so that the response may set a cookie
 		sess := fibersession.FromContext(c)
 		sess.Set("n", rand.Int())
-		return c.SendString(fibersession.Value[string](sess, "me"))
+		return c.SendString(valueOf[string](sess, "me"))
 	})
 	s.io.OnConnection(func(sock *socketbridge.Socket) {
 		sess, hs := sock.Session(), sock.Handshake()
 		me := strings.Clone(hs.Cookies["me"])
 		verify := func(when string) {
-			if got := fibersession.Value[string](sess, "me"); got != me && sess.Err() == nil {
+			if got := valueOf[string](sess, "me"); got != me && sess.Err() == nil {
 				t.Errorf("%s: the session has user %q, want %q", when, got, me)
 			}
 			if hs.Cookies["me"] != me || hs.Locals["me"] != me || hs.Header.Get("X-Me") != me || hs.Query.Get("me") != "" {

@@ -20,7 +20,7 @@ func TestA3_LoginHandlerSeenByNextRequest(t *testing.T) {
 	n := nodetest.Start(t)
 	s := newSite(t, options{})
 	s.app.Get("/who", func(c *fiber.Ctx) error {
-		return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+		return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 	})
 	s.io.On("login", func(p *socketbridge.Packet) error {
 		var user string
@@ -140,7 +140,7 @@ func TestB5_ReloadChangeAndSaveByHand(t *testing.T) {
 				if err := sess.Reload(p.Context()); err != nil {
 					return err
 				}
-				sess.Set("count", fibersession.Value[int](sess, "count")+10)
+				sess.Set("count", valueOf[int](sess, "count")+10)
 				if err := sess.Save(p.Context()); err != nil {
 					return err
 				}
@@ -264,7 +264,7 @@ func TestReload_HowOftenTheStoreIsAsked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, options{bridge: socketbridge.Config{Freshness: tt.f}}).counter()
-			count := func(p *socketbridge.Packet) error { return p.Ack(fibersession.Value[int](p.Session(), "count")) }
+			count := func(p *socketbridge.Packet) error { return p.Ack(valueOf[int](p.Session(), "count")) }
 			s.io.On("careful", socketbridge.Reload(fibersession.Strict), count)
 			s.io.On("relaxed", socketbridge.Reload(fibersession.Tracked), count)
 			s.io.On("again", socketbridge.Reload(), count)
@@ -355,7 +355,7 @@ func TestC3_ConnectionHandlerHasTheSession(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				s := newSite(t, options{storage: url, bridge: socketbridge.Config{Mode: mode}}).sessionRoutes()
 				s.io.OnConnection(func(sock *socketbridge.Socket) {
-					sock.Session().Set("visits", fibersession.Value[int](sock.Session(), "visits")+1)
+					sock.Session().Set("visits", valueOf[int](sock.Session(), "visits")+1)
 					if mode == socketbridge.SessionManual {
 						_ = sock.Session().Save(sock.Context())
 					}
@@ -385,7 +385,7 @@ func TestC4_MessageHandlerHasTheSession(t *testing.T) {
 			if err := p.Bind(&text); err != nil {
 				return err
 			}
-			said := append(fibersession.Value[[]string](p.Session(), "said"), text)
+			said := append(valueOf[[]string](p.Session(), "said"), text)
 			p.Session().Set("said", said)
 			return p.Ack(p.Session().Get("name"), text, len(said))
 		}

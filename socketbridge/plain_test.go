@@ -11,7 +11,6 @@ import (
 	"github.com/coder/websocket"
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
@@ -125,7 +124,7 @@ func TestPlainWebSocket(t *testing.T) {
 	c.expect(`["welcome"]`)
 	c.send(`["count"]`)
 	c.expect(`["counted",2]`)
-	if got := fibersession.Value[int](s.io.Of("/wall").Sockets()[0].Session(), "count"); got != 2 {
+	if got := valueOf[int](s.io.Of("/wall").Sockets()[0].Session(), "count"); got != 2 {
 		t.Errorf("got count %d in the session, want 2", got)
 	}
 	c.send("hello")

@@ -97,7 +97,7 @@ func TestCVE_2026_44553_RoleIsReadForEachEvent(t *testing.T) {
 			return nil
 		})
 		s.io.On("delete", func(p *socketbridge.Packet) error { // the app checks the event's session
-			if fibersession.Value[string](p.Session(), "role") != "admin" {
+			if valueOf[string](p.Session(), "role") != "admin" {
 				return &socketbridge.EventError{Code: "forbidden", Message: "for admins"}
 			}
 			return p.Next()

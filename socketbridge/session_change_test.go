@@ -140,7 +140,7 @@ func TestSessionChange_HandlerThatChanges(t *testing.T) {
 		happened := make(events, 16)
 		io.OnSessionChange(func(s *socketbridge.Socket, keys []string) {
 			happened.add("%s", strings.Join(keys, " "))
-			s.Session().Set("seen", fibersession.Value[int](s.Session(), "n"))
+			s.Session().Set("seen", valueOf[int](s.Session(), "n"))
 		})
 		h := newStoredSession(t, store, map[string]any{"n": 0})
 		other := otherHandle(t, store, h)

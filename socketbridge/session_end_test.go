@@ -235,7 +235,7 @@ func TestInFlight_NothingIsLostOnNewID(t *testing.T) {
 		if err := p.Bind(&i); err != nil {
 			return err
 		}
-		n := fibersession.Value[int](p.Session(), "n")
+		n := valueOf[int](p.Session(), "n")
 		if i != n {
 			return fmt.Errorf("event %d found n = %d", i, n)
 		}

@@ -54,7 +54,7 @@ func TestA3_LoginBySocketBeforeAnyRequest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})
 	s.app.Get("/who", func(c *fiber.Ctx) error {
-		return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+		return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 	})
 	s.io.On("login", func(p *socketbridge.Packet) error {
 		p.Session().Set("user", "ann")

@@ -32,7 +32,7 @@ type outcome struct {
 // swap stores to, unless it is 0, and returns the value before.
 func swap(to int, update func(func(*fibersession.Tx) error) error) (out outcome, err error) {
 	err = update(func(tx *fibersession.Tx) error {
-		out.Was = fibersession.Value[int](tx, "x")
+		out.Was = valueOf[int](tx, "x")
 		if to != 0 {
 			tx.Set("x", to)
 		}

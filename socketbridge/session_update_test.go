@@ -22,7 +22,7 @@ func TestN1_NoLostUpdate(t *testing.T) {
 		n := nodetest.Start(t)
 		s := newSite(t, options{storage: url})
 		add := func(tx *fibersession.Tx) error {
-			tx.Set("count", fibersession.Value[int](tx, "count")+1)
+			tx.Set("count", valueOf[int](tx, "count")+1)
 			return nil
 		}
 		s.app.Get("/", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("count", 0); return nil })
@@ -35,7 +35,7 @@ func TestN1_NoLostUpdate(t *testing.T) {
 			sess := fibersession.FromContext(c)
 			set := 0
 			for i := range writers {
-				if fibersession.Value[bool](sess, fmt.Sprint("key ", i)) {
+				if valueOf[bool](sess, fmt.Sprint("key ", i)) {
 					set++
 				}
 			}

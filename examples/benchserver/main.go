@@ -92,7 +92,11 @@ func newApp(store storage.Storage) *fiber.App {
 		return p.Ack(args[0])
 	})
 	io.On("read", socketbridge.Reload(), func(p *socketbridge.Packet) error {
-		return p.Ack(fibersession.Value[int](p.Session(), "count"))
+		n, err := fibersession.Value[int](p.Session(), "count")
+		if err != nil {
+			return err
+		}
+		return p.Ack(n)
 	})
 	io.On("incr", socketbridge.Reload(), func(p *socketbridge.Packet) error {
 		n, err := p.Session().Incr(p.Context(), "count", 1)

@@ -54,7 +54,11 @@ func (s *server) say(p *socketbridge.Packet) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(roomsOf(p.Session()), in.Room) {
+	rooms, err := roomsOf(p.Session())
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(rooms, in.Room) {
 		return errNotMember
 	}
 	ctx, cancel := context.WithTimeout(p.Context(), 5*time.Second)

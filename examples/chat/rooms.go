@@ -28,7 +28,10 @@ var roomPattern = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}][\p{Ll}\p{Lo}\p{N}-]{0
 // roomKey returns the name of a chat room's socketbridge room.
 func roomKey(room string) string { return "room:" + room }
 
-func roomsOf(s fibersession.Getter) []string { return fibersession.Value[[]string](s, roomsKey) }
+// roomsOf returns the rooms of a session.
+func roomsOf(s fibersession.Getter) ([]string, error) {
+	return fibersession.Value[[]string](s, roomsKey)
+}
 
 // RoomList is the directory of rooms that users joined or wrote in within the last day.
 type RoomList struct{ index storage.Index }
@@ -74,7 +77,14 @@ func (s *server) listRooms(p *socketbridge.Packet) error {
 // session has not joined that room.
 func (s *server) requireMember(p *socketbridge.Packet) (string, error) {
 	var room string
-	if err := p.Bind(&room); err != nil || !slices.Contains(roomsOf(p.Session()), room) {
+	if err := p.Bind(&room); err != nil {
+		return "", errNotMember
+	}
+	rooms, err := roomsOf(p.Session())
+	if err != nil {
+		return "", err
+	}
+	if !slices.Contains(rooms, room) {
 		return "", errNotMember
 	}
 	return room, nil
@@ -88,7 +98,10 @@ func (s *server) join(p *socketbridge.Packet) error {
 		return errRoomName
 	}
 	err := p.Session().Update(p.Context(), func(tx *fibersession.Tx) error {
-		rooms := roomsOf(tx)
+		rooms, err := roomsOf(tx)
+		if err != nil {
+			return err
+		}
 		if slices.Contains(rooms, room) {
 			return nil
 		}
@@ -118,7 +131,11 @@ func (s *server) leave(p *socketbridge.Packet) error {
 		return errRoomName
 	}
 	err := p.Session().Update(p.Context(), func(tx *fibersession.Tx) error {
-		tx.Set(roomsKey, slices.DeleteFunc(slices.Clone(roomsOf(tx)), func(r string) bool { return r == room }))
+		rooms, err := roomsOf(tx)
+		if err != nil {
+			return err
+		}
+		tx.Set(roomsKey, slices.DeleteFunc(slices.Clone(rooms), func(r string) bool { return r == room }))
 		return nil
 	})
 	if err != nil {
@@ -134,7 +151,10 @@ func (s *server) leave(p *socketbridge.Packet) error {
 // syncRooms joins and leaves rooms until the socket is in exactly the rooms of its session,
 // and sends the page their names.
 func (s *server) syncRooms(socket *socketbridge.Socket) {
-	rooms := roomsOf(socket.Session())
+	rooms, err := roomsOf(socket.Session())
+	if err != nil {
+		return // the session has ended
+	}
 	joined := joinedRooms(socket)
 	for _, room := range rooms {
 		if slices.Contains(joined, room) {

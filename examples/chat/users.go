@@ -46,9 +46,13 @@ func (s *server) authenticate(c *socketbridge.Connect) error {
 	if user == "" {
 		return &socketbridge.ConnectError{Message: "Please log in first.", Data: map[string]string{"code": "not_logged_in"}}
 	}
+	name, err := fibersession.Value[string](c.Session(), nameKey)
+	if err != nil {
+		return err
+	}
 	data := c.Socket().Data()
 	data.Set(dataUser, user)
-	data.Set(dataName, fibersession.Value[string](c.Session(), nameKey))
+	data.Set(dataName, name)
 	data.Set(dataNode, s.node)
 	data.Set(dataLimiter, new(limiter))
 	return c.Next()

@@ -92,7 +92,11 @@ func newSocketApp(sessions *fibersession.Store, io *socketbridge.Server) *fiber.
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/
 	io.On("whoami", func(p *socketbridge.Packet) error {
-		return p.Ack(fibersession.Value[string](p.Session(), "visitor"))
+		visitor, err := fibersession.Value[string](p.Session(), "visitor")
+		if err != nil {
+			return err
+		}
+		return p.Ack(visitor)
 	})
 	return app
 }

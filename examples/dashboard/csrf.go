@@ -19,7 +19,7 @@ const csrfKey = "csrf"
 
 // csrfToken returns the session's token and creates it if there is none.
 func csrfToken(sess *fibersession.Session) string {
-	token := fibersession.Value[string](sess, csrfKey)
+	token, _ := fibersession.Value[string](sess, csrfKey) // a value of another type is replaced
 	if token == "" {
 		token = rand.Text() // 130 bits
 		if sess.Fresh() {
@@ -34,7 +34,10 @@ func csrfToken(sess *fibersession.Session) string {
 // old tab rather than an attack, so visitors who are not logged in get the form again.
 func (s *server) checkCSRF(c *fiber.Ctx) error {
 	sess := fibersession.FromContext(c)
-	want := fibersession.Value[string](sess, csrfKey)
+	want, err := fibersession.Value[string](sess, csrfKey)
+	if err != nil {
+		return err
+	}
 	if want != "" && subtle.ConstantTimeCompare([]byte(c.FormValue("csrf")), []byte(want)) == 1 {
 		return c.Next()
 	}

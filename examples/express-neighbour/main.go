@@ -113,7 +113,7 @@ func addRoutes(app *fiber.App) {
 		return c.Type("html", "utf-8").Send(page)
 	})
 	app.Get("/fiber/me", func(c *fiber.Ctx) error {
-		return c.JSON(meOf(fibersession.FromContext(c)))
+		return sendMe(c, fibersession.FromContext(c))
 	})
 	app.Post("/fiber/login", func(c *fiber.Ctx) error {
 		var in struct{ Name string }
@@ -124,7 +124,7 @@ func addRoutes(app *fiber.App) {
 		if err := sess.Login(strings.Clone(in.Name)); err != nil { // a real app asks for a password first
 			return err
 		}
-		return c.JSON(meOf(sess))
+		return sendMe(c, sess)
 	})
 	app.Post("/fiber/logout", func(c *fiber.Ctx) error {
 		return fibersession.FromContext(c).Destroy()
@@ -134,16 +134,29 @@ func addRoutes(app *fiber.App) {
 		if _, err := sess.Incr("count", 1); err != nil {
 			return err
 		}
-		return c.JSON(meOf(sess))
+		return sendMe(c, sess)
 	})
+}
+
+// sendMe answers with what both apps show of the session.
+func sendMe(c *fiber.Ctx, sess *fibersession.Session) error {
+	m, err := meOf(sess)
+	if err != nil {
+		return err
+	}
+	return c.JSON(m)
 }
 
 // addEvents adds the socket handlers. The page receives the session's user and count when
 // it connects, and again whenever Fiber or Express changes the session.
 func addEvents(io *socketbridge.Server) {
-	sendMe := func(s *socketbridge.Socket) { _ = s.Emit("me", meOf(s.Session())) }
-	io.OnConnection(sendMe)
-	io.OnSessionChange(func(s *socketbridge.Socket, _ []string) { sendMe(s) })
+	emitMe := func(s *socketbridge.Socket) {
+		if m, err := meOf(s.Session()); err == nil {
+			_ = s.Emit("me", m)
+		}
+	}
+	io.OnConnection(emitMe)
+	io.OnSessionChange(func(s *socketbridge.Socket, _ []string) { emitMe(s) })
 	io.On("count", func(p *socketbridge.Packet) error {
 		_, err := p.Session().Incr(p.Context(), "count", 1)
 		if errors.Is(err, fibersession.ErrNotInteger) {
@@ -162,8 +175,9 @@ type me struct {
 func meOf(s interface {
 	fibersession.Getter
 	User() string
-}) me {
-	return me{s.User(), fibersession.Value[int](s, "count")}
+}) (me, error) {
+	count, err := fibersession.Value[int](s, "count")
+	return me{s.User(), count}, err
 }
 
 func env(name, def string) string {

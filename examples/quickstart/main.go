@@ -88,7 +88,9 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 	io.OnConnection(func(s *socketbridge.Socket) {
 		var auth struct{ Tab string }
 		_ = s.Auth(&auth) // a client that sends no name stays unnamed
-		_ = s.Emit("count", fibersession.Value[int](s.Session(), "count"))
+		if n, err := fibersession.Value[int](s.Session(), "count"); err == nil {
+			_ = s.Emit("count", n)
+		}
 		_ = s.ToSession().Emit("tab", auth.Tab, "opened")
 
 		s.On("count", func(p *socketbridge.Packet) error {

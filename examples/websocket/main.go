@@ -62,7 +62,7 @@ func onMessage(ep *socketio.EventPayload) {
 		return
 	}
 	sender := "an unnamed visitor"
-	if name := fibersession.Value[string](contribws.SessionOf(ep.Kws), "name"); name != "" {
+	if name, err := fibersession.Value[string](contribws.SessionOf(ep.Kws), "name"); err == nil && name != "" {
 		sender = name
 	}
 	ep.Kws.Emit([]byte(fmt.Sprintf("Received %d bytes from %s.", len(ep.Data), sender)))
@@ -105,7 +105,9 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 
 	// ... and socket handlers read and write the same session.
 	io.OnConnection(func(s *socketbridge.Socket) {
-		_ = s.Emit("you", fibersession.Value[string](s.Session(), "name"))
+		if name, err := fibersession.Value[string](s.Session(), "name"); err == nil {
+			_ = s.Emit("you", name)
+		}
 	})
 	io.On("say", requireName, func(p *socketbridge.Packet) error {
 		var text string
@@ -123,7 +125,11 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 
 // requireName runs the next handler only if the session has a name.
 func requireName(p *socketbridge.Packet) error {
-	if fibersession.Value[string](p.Session(), "name") == "" {
+	name, err := fibersession.Value[string](p.Session(), "name")
+	if err != nil {
+		return err
+	}
+	if name == "" {
 		return p.Socket().Emit("problem", "Enter your name first.")
 	}
 	return p.Next()

@@ -69,7 +69,11 @@ func bridge(t *testing.T) string {
 		return c.Type("html").SendString("<!doctype html><title>t</title>")
 	})
 	app.Get("/count", func(c *fiber.Ctx) error {
-		return c.JSON(fibersession.Value[int](fibersession.FromContext(c), "count"))
+		n, err := fibersession.Value[int](fibersession.FromContext(c), "count")
+		if err != nil {
+			return err
+		}
+		return c.JSON(n)
 	})
 	for _, name := range []string{"/", "/chat"} {
 		ns := io.Of(name)

@@ -16,7 +16,6 @@ import (
 	"github.com/gofiber/contrib/socketio"
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
 )
@@ -41,7 +40,7 @@ func TestE4_ChurnReachesNobodyElse(t *testing.T) {
 
 	check := func(kws *socketio.Websocket, me string) {
 		sess := contribws.SessionOf(kws)
-		if got := fibersession.Value[string](sess, "user"); got != me && sess.Err() == nil {
+		if got := valueOf[string](sess, "user"); got != me && sess.Err() == nil {
 			foreign.Add(1)
 			t.Errorf("the session of %s has the user %q", me, got)
 		}

@@ -33,7 +33,10 @@ func ExampleNew() {
 // An existing listener reads the session of its connection. An app registers it in main.
 func ExampleSessionOf() {
 	onMessage := func(ep *socketio.EventPayload) {
-		user := fibersession.Value[string](contribws.SessionOf(ep.Kws), "user")
+		user, err := fibersession.Value[string](contribws.SessionOf(ep.Kws), "user")
+		if err != nil {
+			return
+		}
 		ep.Kws.Emit([]byte(fmt.Sprintf("%s said %s", user, ep.Data)))
 	}
 	_ = func() { socketio.On(socketio.EventMessage, onMessage) }

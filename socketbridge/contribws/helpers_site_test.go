@@ -102,7 +102,7 @@ func newSite(t testing.TB, o options) *site {
 		return nil
 	})
 	s.app.Get("/get/:key", func(c *fiber.Ctx) error {
-		return c.SendString(fibersession.Value[string](fibersession.FromContext(c), c.Params("key")))
+		return c.SendString(valueOf[string](fibersession.FromContext(c), c.Params("key")))
 	})
 	s.app.Get("/logout", func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() })
 	if o.setup != nil {
@@ -338,4 +338,14 @@ func mustReturn(t testing.TB, what string, fn func()) {
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s does not return", what)
 	}
+}
+
+// valueOf returns the value of key, or T's zero value if there is none or the session is gone. It
+// panics if the value has another type.
+func valueOf[T any](g fibersession.Getter, key string) T {
+	v, err := fibersession.Value[T](g, key)
+	if errors.Is(err, fibersession.ErrType) {
+		panic(err)
+	}
+	return v
 }

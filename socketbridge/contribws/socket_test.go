@@ -25,7 +25,7 @@ func TestE4_SessionEventsRoomsAndLogout(t *testing.T) {
 			storage: url,
 			listeners: listeners{
 				socketio.EventConnect: func(ep *socketio.EventPayload) {
-					handled <- "connect " + fibersession.Value[string](contribws.SessionOf(ep.Kws), "user") + " " + ep.Kws.Params("room")
+					handled <- "connect " + valueOf[string](contribws.SessionOf(ep.Kws), "user") + " " + ep.Kws.Params("room")
 				},
 				socketio.EventMessage: func(ep *socketio.EventPayload) {
 					handled <- "message " + string(ep.Data)

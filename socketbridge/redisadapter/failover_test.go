@@ -119,7 +119,7 @@ func (s *failoverSetup) waitForProgress(phase string) (marks map[string][]int) {
 		return errText(err)
 	})
 	waitFor(s.t, phase+": the watcher has the change", func() string {
-		if got := fibersession.Value[int](s.watched, "n"); got < n {
+		if got, err := fibersession.Value[int](s.watched, "n"); err != nil || got < n {
 			return fmt.Sprint("it has ", got, " of ", n)
 		}
 		return ""

@@ -24,8 +24,8 @@ func CopyIn(v any) any {
 }
 
 // CopyOut returns a copy of a value that a session keeps. It shares strings, which are
-// immutable.
-func CopyOut(v any) any { return copier{}.copy(v) }
+// immutable. It returns nil for a value that this build cannot decode.
+func CopyOut(v any) any { return copier{}.copy(Value(v)) }
 
 // HasReferences reports whether a holder of v can change what another holder of v sees.
 func HasReferences(v any) bool {

@@ -59,15 +59,48 @@ func Encode(c Codec, values map[string]any) (data []byte, err error) {
 	return c.Encode(values)
 }
 
-// Decode calls c.Decode. It returns an error if the codec panics. The map is never nil if
-// the error is.
+// Decode decodes a session. It returns an error if the codec panics. The map is never nil if
+// the error is. With Typed and Builtin, it holds a Stored for each value that gob encoded, also if
+// this build cannot decode it; with other codecs such a value is an error.
 func Decode(c Codec, data []byte) (values map[string]any, err error) {
 	defer ContainPanic("decoded", &err)
-	values, err = c.Decode(data)
+	switch c := c.(type) { // not by a method: a codec of the application can embed Typed
+	case *Typed:
+		values, err = c.decode(data)
+	case Builtin:
+		values, err = c.decode(data)
+	default:
+		values, err = c.Decode(data)
+	}
 	if values == nil && err == nil {
 		values = map[string]any{}
 	}
 	return values, err
+}
+
+// Normalize returns values as they will be decoded, or nil if that is as they are, and the size
+// of their encoding. It returns ErrUnsupportedType if one of them cannot be encoded, or not be
+// decoded again.
+func Normalize(c Codec, values map[string]any) (normal map[string]any, size int, err error) {
+	defer ContainPanic("encoded", &err)
+	var data []byte
+	if t, ok := c.(*Typed); ok {
+		var gobs bool
+		if data, gobs, err = t.encode(values); err != nil || !gobs {
+			return nil, len(data), err
+		}
+	} else if data, err = c.Encode(values); err != nil {
+		return nil, 0, err
+	}
+	if normal, err = Decode(c, data); err != nil {
+		return nil, 0, err
+	}
+	for key, v := range normal {
+		if s := Undecodable(v); s != nil {
+			return nil, 0, fmt.Errorf("%w: key %q holds a %T, which cannot be decoded again: %w", ErrUnsupportedType, key, values[key], s.err)
+		}
+	}
+	return normal, len(data), nil
 }
 
 // ContainPanic, deferred, turns a panic into an error; what says what was done to the

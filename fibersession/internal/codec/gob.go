@@ -3,13 +3,16 @@ package codec
 import (
 	"bytes"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 )
 
-// registry holds the types that are encoded with gob. Values of other types are neither
-// encoded nor, whatever the storage holds, created.
+// registry holds the types that are encoded with gob under a name of ours. Their decoded form has
+// exactly the type that was registered. Values of other types are encoded if gob's own registry
+// has them: see encoder.gobInterface.
 type registry struct {
 	mu     sync.RWMutex
 	names  map[reflect.Type]string
@@ -59,6 +62,10 @@ func (r *registry) typeOf(name string) reflect.Type {
 
 // gob encodes a value of a registered type, after its length.
 func (e *encoder) gob(r reflect.Value) error {
+	e.gobs = true
+	if err := checkGobSize(r.Interface()); err != nil {
+		return err
+	}
 	var b bytes.Buffer
 	if err := gob.NewEncoder(&b).EncodeValue(r); err != nil {
 		return fmt.Errorf("%w %v: %w", ErrUnsupportedType, r.Type(), err)
@@ -67,53 +74,85 @@ func (e *encoder) gob(r reflect.Value) error {
 	return nil
 }
 
-// gob decodes a registered type's name and a value of that type.
-func (d *decoder) gob() (any, error) {
+// gobInterface encodes a value as an interface's, for which gob has a registry of its own. Its
+// decoded form has the type that was given to gob.Register: a T for a *T, if that was T.
+func (e *encoder) gobInterface(v any) error {
+	e.gobs = true
+	if err := checkGobSize(v); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(&v); err != nil {
+		return unsupported(v, "", err)
+	}
+	e.tag(tagGobInterface)
+	e.string(typeName(reflect.TypeOf(v)))
+	e.string(b.String())
+	return nil
+}
+
+// gob decodes the name of a type and a value of it that gob encoded. A value that this build
+// cannot decode is skipped: see decoder.skipped.
+func (d *decoder) gob(t tag) (any, error) {
 	name, err := d.string()
 	if err != nil {
 		return nil, err
 	}
-	data, err := d.string()
+	n, err := d.uint()
 	if err != nil {
 		return nil, err
 	}
-	t := d.types.typeOf(name)
-	if t == nil {
-		return nil, fmt.Errorf("%w: type %q is not registered here", errTyped, name)
-	}
-	if err := checkGob([]byte(data)); err != nil {
+	data, err := d.next(n)
+	if err != nil {
 		return nil, err
 	}
-	r := reflect.New(t)
-	if err := gob.NewDecoder(bytes.NewReader([]byte(data))).DecodeValue(r); err != nil {
-		return nil, fmt.Errorf("%w: %q: %w", errTyped, name, err)
+	d.gobs = true
+	if d.skipped == nil {
+		d.gobName = name
 	}
-	return r.Elem().Interface(), nil
+	v, err := d.types.decode(t, name, data)
+	if err != nil {
+		d.skip(name, err)
+		d.basic = gobBasic(data)
+		return nil, nil
+	}
+	return v, nil
 }
 
-// checkGob rejects messages that are longer than data, for which gob would first allocate
-// memory. A gob stream is a sequence of messages, each after its length. A length is one byte
-// below 128, or a negated number of bytes and then those bytes.
-func checkGob(data []byte) error {
-	for len(data) > 0 {
-		n, size := uint64(data[0]), 1
-		if n >= 128 {
-			size += int(-int8(data[0]))
-			if size < 2 || size > 9 || size > len(data) {
-				return fmt.Errorf("%w: bad gob", errTyped)
-			}
-			n = 0
-			for _, b := range data[1:size] {
-				n = n<<8 | uint64(b)
-			}
+func (r *registry) decode(t tag, name string, data []byte) (any, error) {
+	typ := typeAny
+	switch t {
+	case tagGobInterface:
+	case tagGob:
+		if typ = r.typeOf(name); typ == nil {
+			return nil, fmt.Errorf("the type %s is not registered", name)
 		}
-		data = data[size:]
-		if n > uint64(len(data)) {
-			return fmt.Errorf("%w: gob is cut off", errTyped)
-		}
-		data = data[n:]
+	default:
+		return nil, fmt.Errorf("it has the form %d, of another version", t)
 	}
-	return nil
+	if err := checkGob(data); err != nil {
+		return nil, err
+	}
+	to := reflect.New(typ)
+	if err := decodeGob(data, to); err != nil {
+		return nil, err
+	}
+	return to.Elem().Interface(), nil
+}
+
+// decodeGob decodes a stream that checkGob or splitGobMap accepted. Its errors are logged, so they
+// have no text of the application's methods, which can contain the value.
+func decodeGob(data []byte, to reflect.Value) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("a method of its type panicked")
+		}
+	}()
+	err = gob.NewDecoder(bytes.NewReader(data)).DecodeValue(to)
+	if err != nil && !strings.HasPrefix(err.Error(), "gob: ") {
+		return errors.New("a method of its type failed")
+	}
+	return err
 }
 
 // gobCopy returns a copy of v, encoded and decoded with gob. It returns v itself if gob
@@ -125,7 +164,7 @@ func gobCopy(v any) (c any) {
 		}
 	}()
 	r := reflect.ValueOf(v)
-	if r.Kind() == reflect.Pointer && r.IsNil() {
+	if r.Kind() == reflect.Pointer && r.IsNil() || checkGobSize(v) != nil {
 		return v
 	}
 	var b bytes.Buffer

@@ -11,8 +11,25 @@ import (
 
 var errTyped = errors.New("fibersession: malformed typed value")
 
-// Decode implements Codec. The length of data bounds the memory that it allocates.
+// Decode implements Codec. The length of data bounds the memory that it allocates, except for
+// what gob decodes: there, the types do.
 func (c *Typed) Decode(data []byte) (map[string]any, error) {
+	values, err := c.decode(data)
+	if err != nil {
+		return nil, err
+	}
+	for key, v := range values {
+		if s := Undecodable(v); s != nil {
+			return nil, fmt.Errorf("%w: key %q holds a %s: %w", errTyped, key, s.typ, s.err)
+		}
+	}
+	known, _ := plain(values)
+	return known, nil
+}
+
+// decode decodes a session. A value of which gob encoded a part, or of which this build cannot
+// decode a part, is a Stored.
+func (c *Typed) decode(data []byte) (map[string]any, error) {
 	d := decoder{types: &c.types, buf: data, budget: len(data)}
 	n, err := d.count(2) // a key's length and a tag
 	if err != nil {
@@ -27,7 +44,7 @@ func (c *Typed) Decode(data []byte) (map[string]any, error) {
 		if _, duplicate := values[key]; duplicate {
 			return nil, fmt.Errorf("%w: duplicate key %q", errTyped, key)
 		}
-		if values[key], err = d.value(0); err != nil {
+		if values[key], err = d.top(); err != nil {
 			return nil, err
 		}
 	}
@@ -37,6 +54,24 @@ func (c *Typed) Decode(data []byte) (map[string]any, error) {
 	return values, nil
 }
 
+// top decodes the value of a key.
+func (d *decoder) top() (any, error) {
+	start := d.buf
+	d.gobs, d.skipped = false, nil
+	v, err := d.value(0)
+	if err != nil || !d.gobs && d.skipped == nil {
+		return v, err
+	}
+	s := &Stored{value: v, raw: string(start[:len(start)-len(d.buf)]), typ: d.gobName}
+	if s.err = d.skipped; s.err != nil {
+		s.value = nil
+		if tag(start[0]) >= tagGob { // otherwise d.basic is a part of the value
+			s.basic = d.basic
+		}
+	}
+	return s, nil
+}
+
 type decoder struct {
 	types *registry
 	buf   []byte // not decoded yet
@@ -44,6 +79,19 @@ type decoder struct {
 	// takes at least one byte of its own, so valid data never exhausts it. Nested false
 	// lengths exhaust it before memory is allocated for them.
 	budget int
+
+	// The rest is about the value of the current key.
+	gobs    bool   // gob encoded a part of it
+	gobName string // the name of that part's type
+	skipped error  // why this build cannot decode a part of it
+	basic   any    // see Stored
+}
+
+// skip records that a part of the value cannot be decoded, and its type. The first one counts.
+func (d *decoder) skip(name string, err error) {
+	if d.skipped == nil {
+		d.skipped, d.gobName = err, name
+	}
 }
 
 // next returns the next n bytes.
@@ -138,8 +186,8 @@ func (d *decoder) value(depth int) (any, error) {
 		return d.string()
 	case tagInt:
 		n, err := d.int()
-		if err == nil && int64(int(n)) != n {
-			err = fmt.Errorf("%w: %d does not fit an int of %d bits", errTyped, n, intSize)
+		if int64(int(n)) != n { // a node with larger ints stored it
+			d.skip("int", fmt.Errorf("it does not fit %d bits", intSize))
 		}
 		return int(n), err
 	case tagBool:
@@ -148,8 +196,9 @@ func (d *decoder) value(depth int) (any, error) {
 		return d.int()
 	case tagFloat64:
 		return d.float()
-	case tagGob:
-		return d.gob()
+	}
+	if t >= tagGob {
+		return d.gob(t)
 	}
 	typ, err := d.typeOf(t, 0)
 	if err != nil {
@@ -231,14 +280,22 @@ func (d *decoder) content(r reflect.Value, depth int) error {
 		return err
 	case r.CanInt():
 		n, err := d.int()
-		if err == nil && r.OverflowInt(n) {
+		switch {
+		case err != nil:
+		case k == reflect.Int && r.OverflowInt(n):
+			d.skip("int", fmt.Errorf("it does not fit %d bits", intSize))
+		case r.OverflowInt(n):
 			err = fmt.Errorf("%w: %d does not fit %v", errTyped, n, r.Type())
 		}
 		r.SetInt(n)
 		return err
 	case r.CanUint():
 		n, err := d.uint()
-		if err == nil && r.OverflowUint(n) {
+		switch {
+		case err != nil:
+		case (k == reflect.Uint || k == reflect.Uintptr) && r.OverflowUint(n):
+			d.skip("uint", fmt.Errorf("it does not fit %d bits", intSize))
+		case r.OverflowUint(n):
 			err = fmt.Errorf("%w: %d does not fit %v", errTyped, n, r.Type())
 		}
 		r.SetUint(n)

@@ -12,8 +12,10 @@ import (
 // Typed is the default Codec. A decoded value has exactly the type that was encoded: Go's
 // basic types, time.Time (its zone as an offset), time.Duration, []byte, and slices and maps
 // of these, any among them, nested. Map keys are strings, integers or bools. Types given to
-// Register are encoded with gob. Every other type, pointers and named types included, is
-// ErrUnsupportedType. Values nest at most 64 deep and take at most 4 MiB.
+// Register are encoded with gob. Every other value is encoded with gob too, if gob.Register
+// was called with its type or, for a pointer, with what it points to; its decoded form has the
+// type that gob.Register was called with. What gob refuses is ErrUnsupportedType. Values nest
+// at most 64 deep (in gob 1,000) and take at most 4 MiB.
 //
 // The zero value is ready to use.
 type Typed struct {
@@ -49,7 +51,10 @@ const (
 	tagSlice // then the type of the elements
 	tagMap   // then the types of key and element
 	tagAny   // as the type of elements: each element has its own type
-	tagGob   // then the registered name
+	// From here on, each tag is followed by a name and a value, both after their lengths. A
+	// version that does not know the tag skips the value, and keeps it.
+	tagGob          // the registered name, a gob stream of the type
+	tagGobInterface // the type's name, a gob stream of an interface
 )
 
 // maxTypeDepth bounds how deep types nest, as in [][][]int. A type that reflect has created
@@ -114,20 +119,28 @@ func (c *Typed) Register(v any) {
 
 // Encode implements Codec.
 func (c *Typed) Encode(values map[string]any) ([]byte, error) {
+	data, _, err := c.encode(values)
+	return data, err
+}
+
+// encode encodes values. gobs reports whether gob encoded one of them just now, which may decode
+// to something else.
+func (c *Typed) encode(values map[string]any) (data []byte, gobs bool, err error) {
 	e := encoder{types: &c.types, buf: make([]byte, 0, 32+32*len(values))}
 	e.buf = binary.AppendUvarint(e.buf, uint64(len(values)))
 	for key, v := range values {
 		e.string(key)
 		if err := e.value(v, 0); err != nil {
-			return nil, fmt.Errorf("%w (key %q)", err, key)
+			return nil, false, fmt.Errorf("%w (key %q)", err, key)
 		}
 	}
-	return e.buf, nil
+	return e.buf, e.gobs, nil
 }
 
 type encoder struct {
 	types *registry
 	buf   []byte
+	gobs  bool // gob encoded a value
 }
 
 func (e *encoder) tag(t tag)       { e.buf = append(e.buf, byte(t)) }
@@ -158,6 +171,8 @@ func (e *encoder) value(v any, depth int) error {
 	case float64:
 		e.tag(tagFloat64)
 		e.float(v)
+	case *Stored: // only at the top
+		e.buf = append(e.buf, v.raw...)
 	default:
 		r := reflect.ValueOf(v)
 		if name := e.types.name(r.Type()); name != "" {
@@ -165,8 +180,10 @@ func (e *encoder) value(v any, depth int) error {
 			e.string(name)
 			return e.gob(r)
 		}
-		if err := e.describe(r.Type(), r.Type(), 0); err != nil {
-			return err
+		start := len(e.buf)
+		if e.describe(r.Type(), r.Type(), 0) != nil {
+			e.buf = e.buf[:start]
+			return e.gobInterface(v)
 		}
 		return e.content(r, depth)
 	}
