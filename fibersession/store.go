@@ -194,7 +194,14 @@ func (s *Store) Reset() error {
 }
 
 // RegisterType makes values of v's type storable with the default codec and with
-// Config.Builtin, which encode them with gob. Call it at start. It also calls gob.Register.
+// Config.Builtin, which encode them with gob. Call it at start. It also calls gob.Register,
+// and types for which only that was called can be stored too. As in Fiber, a pointer to a
+// value of a registered type is stored as well, and Get returns what was registered: with
+// RegisterType(User{}), after Set("user", &User{}) the next request gets a User.
+//
+// A node that has not registered a type that another node stored, or has another type by
+// that name, goes on without the value: Get returns nil, Value returns ErrType, Keys lists
+// the key, and saves write the value back unchanged. Set and Delete replace it.
 func (s *Store) RegisterType(v any) {
 	s.start()
 	gob.Register(v)

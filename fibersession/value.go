@@ -48,7 +48,7 @@ func Lookup[T any](g Getter, key string) (T, bool, error) {
 	if convertNumber(reflect.ValueOf(&zero).Elem(), v) {
 		return zero, true, nil
 	}
-	return *new(T), false, fmt.Errorf("%w: key %q holds the %T%s, not a %v", ErrType, key, v, numberText(v), reflect.TypeFor[T]())
+	return *new(T), false, fmt.Errorf("%w: key %q holds the %T%s, not %v", ErrType, key, v, numberText(v), reflect.TypeFor[T]())
 }
 
 // lookup returns the value of key, which may be a *codec.Stored and must not be changed. It

@@ -181,7 +181,7 @@ func TestF6_BuiltinDoesNotGrow(t *testing.T) {
 	}
 }
 
-// Blobs that are no session of Fiber are errors, and take no memory for lengths that they lack.
+// Blobs that are no session of Fiber are errors.
 func TestF6_DecodeBuiltinRefuses(t *testing.T) {
 	t.Parallel()
 	blob := fiberBlob(t, blobValues())

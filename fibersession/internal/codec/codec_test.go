@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -108,7 +109,6 @@ func TestTyped_EveryTruncation(t *testing.T) {
 // measures the allocations of the whole process.
 func TestTyped_RefusesHostileData(t *testing.T) {
 	big := func(prefix ...byte) []byte { return append(prefix, 0xff, 0xff, 0xff, 0xff, 0x0f) }
-	one := func(value ...byte) []byte { return append([]byte{1, 1, 'k'}, value...) }
 	nested := one()
 	for range 200 {
 		nested = append(nested, 21, 23, 2) // a []any of one element
@@ -205,6 +205,112 @@ func FuzzTyped(f *testing.F) {
 	})
 }
 
+// one encodes one value of Typed by hand.
+func one(value ...byte) []byte { return append([]byte{1, 1, 'k'}, value...) }
+
+// form encodes a value of Typed in a form that has a name and a content.
+func form(tag byte, name, content string) []byte {
+	b := append(binary.AppendUvarint([]byte{tag}, uint64(len(name))), name...)
+	return append(binary.AppendUvarint(b, uint64(len(content))), content...)
+}
+
+// A value that this build cannot decode is kept byte for byte, also if only a part of it is of an
+// unknown type, and the other keys are decoded.
+func TestF6_TypedKeepsUnknownValues(t *testing.T) {
+	t.Parallel()
+	c := typedCodec()
+	panics := gobOf(panicky{})[1:]
+	c.Register(panicky{})
+	for name, tt := range map[string]struct {
+		value []byte
+		typ   string
+	}{
+		"an unregistered type":          {form(24, "os.File", "\x03\x04\x00\x02"), "os.File"},
+		"a type gone from the registry": {form(25, "main.Gone", string(withoutType(t, interfaceOf(t, profile{}), profileName))), "main.Gone"},
+		"another type by the name":      {form(24, registeredName, string(gobOf("string")[1:])), registeredName},
+		"no gob":                        {form(24, registeredName, "\x01"), registeredName},
+		"a form of the next version":    {form(26, "main.New", "\x00\x01"), "main.New"},
+		"a form of a later version":     {form(255, "", ""), ""},
+		"in a list":                     {append([]byte{21, 23, 3, 2, 2}, form(24, "os.File", "x")...), "os.File"},
+		"in a map":                      {append([]byte{22, 17, 23, 2, 1, 'a'}, form(77, "main.New", "x")...), "main.New"},
+		"GobDecode panics":              {form(24, "github.com/fiberbridge/fiberbridge/fibersession/internal/codec_test.panicky", string(panics)), "github.com/fiberbridge/fiberbridge/fibersession/internal/codec_test.panicky"},
+	} {
+		data := append([]byte{2, 1, 'k'}, tt.value...)
+		data = append(data, 1, 'n', 2, 14)
+		values, err := codec.Decode(c, data)
+		if err != nil {
+			t.Errorf("%s: Decode got %v, want nil", name, err)
+			continue
+		}
+		s := codec.Undecodable(values["k"])
+		if s == nil || s.Type() != tt.typ || s.Err() == nil || strings.Contains(s.Err().Error(), "secret") || codec.Value(values["k"]) != nil || values["n"] != 7 {
+			t.Errorf("%s: got %#v and n = %v, want a kept value of %s and 7", name, values["k"], values["n"], tt.typ)
+			continue
+		}
+		again, err := codec.Encode(c, map[string]any{"k": values["k"]})
+		if err != nil || !bytes.Equal(again, one(tt.value...)) {
+			t.Errorf("%s: got %x, %v; want %x", name, again, err, one(tt.value...))
+		}
+		if v, err := c.Decode(data); err == nil { // what applications call
+			t.Errorf("%s: Typed.Decode got %v, want an error", name, v)
+		}
+		for n := range data {
+			if _, err := codec.Decode(c, data[:n]); err == nil {
+				t.Errorf("%s: %d of %d bytes were accepted", name, n, len(data))
+			}
+		}
+	}
+}
+
+type panicky struct{}
+
+func (panicky) GobEncode() ([]byte, error) { return []byte("x"), nil }
+func (*panicky) GobDecode([]byte) error    { panic("secret of a value") }
+
+// interfaceOf returns the gob stream of v as an interface's value.
+func interfaceOf(t testing.TB, v any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	must(t, gob.NewEncoder(&b).Encode(&v))
+	return b.Bytes()
+}
+
+// Values that were kept decode to the same, and are written with the same bytes.
+func FuzzTypedKept(f *testing.F) {
+	c := typedCodec()
+	for key, v := range everyType() {
+		data, err := c.Encode(map[string]any{key: v})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add(one(form(25, "main.Gone", string(withoutType(f, interfaceOf(f, profile{}), profileName)))...))
+	f.Add(one(append([]byte{21, 23, 3, 2, 2}, form(99, "os.File", "x")...)...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		values, err := codec.Decode(c, data)
+		if err != nil {
+			return
+		}
+		again, err := codec.Encode(c, values)
+		if err != nil {
+			t.Fatalf("Encode of the decoded %#v: got %v, want nil", values, err)
+		}
+		back, err := codec.Decode(c, again)
+		if err != nil || len(back) != len(values) {
+			t.Fatalf("second Decode: got %d values and %v, want %d", len(back), err, len(values))
+		}
+		for key, v := range values {
+			if _, kept := v.(*codec.Stored); !kept {
+				continue
+			}
+			if same, _ := codec.SameBytes(v, back[key]); !same {
+				t.Errorf("%q: got %#v, want the same bytes as %#v", key, back[key], v)
+			}
+		}
+	})
+}
+
 // plain formats the values without the pointers in them, which %v would print as addresses.
 func plain(values map[string]any) map[string]string {
 	p := make(map[string]string)
@@ -224,7 +330,7 @@ func TestJSON(t *testing.T) {
 	must(t, err)
 	got, err := c.Decode(data)
 	must(t, err)
-	want := map[string]any{"i": 5, "neg": -7, "f": 1.5, "big": float64(math.MaxUint64), "s": "a", "n": nil, "l": []any{1}, "m": map[string]any{"x": 2}, "e": 1000}
+	want := map[string]any{"i": 5, "neg": -7, "f": 1.5, "big": uint64(math.MaxUint64), "s": "a", "n": nil, "l": []any{1}, "m": map[string]any{"x": 2}, "e": 1000}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %#v\nwant %#v", got, want)
 	}

@@ -11,8 +11,9 @@ import (
 
 // JSON is a Codec that writes one JSON object. Decoded values have the types that JSON has:
 // nil, bool, string, []any, map[string]any, and numbers as int if they are integers in its
-// range, else as float64. A []byte is decoded as a base64 string. Values nest at most 64
-// deep. The zero value is ready to use.
+// range, else as int64 or uint64 if they are integers in the range of those, else as float64.
+// A []byte is decoded as a base64 string. Values nest at most 64 deep. The zero value is ready
+// to use.
 type JSON struct{}
 
 // Encode implements Codec.
@@ -56,19 +57,12 @@ func (JSON) Decode(data []byte) (map[string]any, error) {
 	return values, nil
 }
 
-// numbers replaces each json.Number in v by an int or a float64.
+// numbers replaces each json.Number in v by an int, int64, uint64 or float64.
 func numbers(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case json.Number:
-		if n, err := strconv.Atoi(string(v)); err == nil {
-			return n, nil
-		}
-		f, err := v.Float64()
-		if err == nil && f == math.Trunc(f) && f >= math.MinInt && f < -math.MinInt {
-			return int(f), nil // 1e3 is encoded as 1000 next time
-		}
-		return f, err
+		return number(string(v))
 	case []any:
 		for i := range v {
 			if v[i], err = numbers(v[i]); err != nil {
@@ -83,6 +77,37 @@ func numbers(v any) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// number returns the first of int, int64, uint64 and float64 that holds the number exactly, or the
+// nearest float64.
+func number(s string) (any, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return intOf(n), nil
+	}
+	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
+		return n, nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return nil, fmt.Errorf("fibersession: number out of range: %w", err)
+	}
+	switch { // 1e3 is encoded as 1000 next time
+	case f != math.Trunc(f) || f < -1<<63 || f >= 1<<64:
+		return f, nil
+	case f < 1<<63:
+		return intOf(int64(f)), nil
+	default:
+		return uint64(f), nil
+	}
+}
+
+// intOf returns n as an int, or as it is if an int has too few bits.
+func intOf(n int64) any {
+	if int64(int(n)) == n {
+		return int(n)
+	}
+	return n
 }
 
 // checkJSONDepth rejects values that nest too deep, before they are decoded.
