@@ -47,7 +47,7 @@ func afterFiber(t *testing.T, v any) any {
 // the save, on this node and on another.
 func TestF2_GobRegistry(t *testing.T) {
 	t.Parallel()
-	for _, v := range []any{gobOnly{}, gobUUID{}, gobLevel(0), gobOwn{}, []gobOnly{}, []*gobOnly{}, map[string]*gobOnly{}, map[gobUUID]gobLevel{}, csrf.Token{}, [2]int{}, time.Time{}} {
+	for _, v := range []any{gobOnly{}, gobUUID{}, gobLevel(0), gobOwn{}, []gobOnly{}, []*gobOnly{}, map[string]*gobOnly{}, map[gobUUID]gobLevel{}, csrf.Token{}, [3]int{}, time.Time{}} {
 		gob.Register(v) // by another package, without RegisterType
 	}
 	five := 5
@@ -65,7 +65,7 @@ func TestF2_GobRegistry(t *testing.T) {
 				"a struct of gob only": gobOnly{"g"}, "a pointer to it": &gobOnly{"g"}, "a pointer to a pointer": ptr(&gobOnly{"g"}),
 				"a UUID": gobUUID{1, 2}, "a pointer to a UUID": &gobUUID{3}, "a named int": gobLevel(-4), "a type with GobEncode": gobOwn{"own"},
 				"a slice": []gobOnly{{"a"}, {}}, "a slice of pointers": []*gobOnly{{"a"}}, "a map": map[string]*gobOnly{"a": {"b"}}, "a map by UUID": map[gobUUID]gobLevel{{1}: 2},
-				"the token of csrf": &csrf.Token{Key: "k", Raw: []byte{1}, Expiration: time.Unix(5, 0).UTC()}, "an array": [2]int{1, 2}, "a pointer to an int": &five,
+				"the token of csrf": &csrf.Token{Key: "k", Raw: []byte{1}, Expiration: time.Unix(5, 0).UTC()}, "an array": [3]int{1, 2, 3}, "a pointer to an int": &five,
 			} {
 				t.Run(name, func(t *testing.T) {
 					want := afterFiber(t, v)
