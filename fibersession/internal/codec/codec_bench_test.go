@@ -24,6 +24,16 @@ func BenchmarkTyped(b *testing.B) {
 				}
 			}
 		})
+		decoded, err := codec.Decode(c, data)
+		must(b, err)
+		b.Run("encode-decoded/"+name, func(b *testing.B) { // as the next save of the session does
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := codec.Encode(c, decoded); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run("decode/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
