@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
@@ -352,4 +354,43 @@ func TestF6_BuiltinUnknownType(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)
 	}
+}
+
+// F6: a request of an older build that only reads a value leaves it as the newer build stored it.
+func TestF6_ReadingInARequest(t *testing.T) {
+	t.Parallel()
+	newer := func(tags []string, age int) any {
+		type tagged struct {
+			Tags []string
+			Age  int
+		}
+		return tagged{tags, age}
+	}
+	type tagged struct{ Tags []string }
+	onTwoBuilds(t, codecWith(newer(nil, 0)), codecWith(tagged{}), fibersession.Limits{}, func(t *testing.T, newerStore, older *fibersession.Store, _ *lockedBuffer) {
+		h := storedSession(t, newerStore, map[string]any{"profile": newer([]string{"x"}, 36), "n": 1})
+		b := newBrowser(t, newApp(older, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+			sess := fibersession.FromContext(c)
+			p, err := fibersession.Value[tagged](sess, "profile")
+			if err != nil || len(p.Tags) != 1 || len(sess.Get("profile").(tagged).Tags) != 1 {
+				t.Errorf("got %+v, %v; want one tag", p, err)
+			}
+			if c.Query("change") != "" {
+				p.Tags[0] = "changed" // as in Fiber, Handler stores it
+			}
+			_, err = sess.Incr("n", 1)
+			return err
+		}}))
+		b.cookies["__Host-session"] = h.ID()
+		b.get("/")
+		must(t, h.Reload(ctx))
+		if got, want := h.Get("profile"), newer([]string{"x"}, 36); !reflect.DeepEqual(got, want) {
+			t.Errorf("after a read: got %#v, want %#v", got, want)
+		}
+		b.get("/?change=1")
+		must(t, h.Reload(ctx))
+		if got, want := h.Get("profile"), newer([]string{"changed"}, 0); !reflect.DeepEqual(got, want) || h.Get("n") != 3 {
+			t.Errorf("after a change: got %#v and n = %v, want %#v and 3", got, h.Get("n"), want)
+		}
+	})
 }
