@@ -30,11 +30,23 @@ import (
 // error. From uses GetWithContext, SetWithContext and DeleteWithContext, which
 // newer gofiber storages have, if b has all of them.
 //
+// A Basic must take keys of up to 64 printable ASCII characters, and must keep keys apart
+// that differ. From rounds a ttl up to whole seconds and adds one, because many drivers
+// count whole seconds and truncate. Where the Basic ignores the ttl (bbolt), keys stay
+// until they are deleted.
+//
 // The result is also a Feed, an Index and a PrefixResetter. The Index stores each
-// set as one value, under its name + ":members", and rewrites it on each change.
-// ResetPrefix needs gofiber's Keys method to list the keys; without it, it returns
-// errors.ErrUnsupported. Close closes b, waits for the calls that are in b, and
-// closes the watches. From panics if b is nil.
+// set as one value, under its name + ":members", and rewrites it on each change. Close
+// closes b, waits for the calls that are in b, and closes the watches. From panics if b
+// is nil.
+//
+// ResetPrefix deletes the keys if b has gofiber's method Keys() ([][]byte, error). Without
+// it, the values become unreachable but stay in b until their ttl has passed: from then on
+// b keeps the prefix's keys under other names (the prefix and 32 characters). The resets
+// are recorded in b, under the key "fiberbridge|resets", and also hold after a restart.
+// Another process, or another From over b, learns of a reset within 30 seconds, by one Get.
+// At most 64 prefixes can be reset in this way; for a further one, ResetPrefix returns
+// errors.ErrUnsupported.
 func From(b Basic) Storage {
 	if b == nil {
 		panic("storage: From(nil)")
@@ -52,6 +64,8 @@ type local struct {
 	nonBlocking bool       // basic is NonBlocking
 	seed        maphash.Seed
 	feed        localFeed
+	resets      resets
+	lent        *sync.RWMutex // held for reading while a value is copied; nil unless lendsMemory(basic)
 
 	locks  [stripeCount]ctxLock
 	slots  chan struct{} // one token for each call in the backend
@@ -74,7 +88,12 @@ func newLocal(b Basic) *local {
 		closed: make(chan struct{}),
 	}
 	s.ctx, _ = b.(contextual)
-	_, s.nonBlocking = b.(NonBlocking)
+	if _, s.nonBlocking = b.(NonBlocking); s.nonBlocking {
+		s.resets.known.Store(&generations{}) // it has no record of an earlier process
+	}
+	if lendsMemory(b) {
+		s.lent = new(sync.RWMutex)
+	}
 	for i := range s.locks {
 		s.locks[i] = make(ctxLock, 1)
 	}
@@ -218,44 +237,6 @@ func (s *local) Delete(key string) error {
 		return struct{}{}, c.delete(key)
 	})
 	return err
-}
-
-// Reset removes all keys of the Basic. It holds all locks, so that a swap that began
-// earlier cannot restore its key.
-func (s *local) Reset() error {
-	return s.withAllLocks(context.Background(), func(c *call) error {
-		c.startWrite()
-		err := c.s.basic.Reset()
-		s.feed.publishGapToAll()
-		return unknownOutcome(err)
-	})
-}
-
-func (s *local) ResetPrefix(ctx context.Context, prefix string) error {
-	if prefix == "" {
-		return fmt.Errorf("%w: empty prefix", ErrInvalid)
-	}
-	lister, ok := s.basic.(interface{ Keys() ([][]byte, error) })
-	if !ok {
-		return fmt.Errorf("storage: ResetPrefix: %T cannot list its keys: %w", s.basic, errors.ErrUnsupported)
-	}
-	keys, err := do(s, ctx, nil, func(*call) ([][]byte, error) {
-		keys, err := lister.Keys()
-		return keys, unavailable(err)
-	})
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		key := string(k)
-		if !strings.HasPrefix(key, prefix) {
-			continue
-		}
-		if err := s.CompareAndDelete(ctx, key, Any); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close closes the Basic once, and waits for the calls in it.

@@ -20,16 +20,19 @@ const (
 // means locked.
 type ctxLock chan struct{}
 
-func (s *local) lockOf(key string) ctxLock {
-	return s.locks[maphash.String(s.seed, key)%stripeCount]
+// lockOf returns the lock of key.
+func (s *local) lockOf(key string) []ctxLock {
+	i := maphash.String(s.seed, key) % stripeCount
+	return s.locks[i : i+1]
 }
 
 // call is one visit to the backend. The caller may abandon it at any moment; phase
 // then decides, without a race, whether a write had started.
 type call struct {
-	s     *local
-	ctx   context.Context
-	phase atomic.Uint32
+	s           *local
+	ctx         context.Context
+	phase       atomic.Uint32
+	generations *generations // nil until name is called
 }
 
 const (
@@ -81,30 +84,29 @@ func (s *local) acquire(ctx context.Context, tokens chan struct{}) error {
 	}
 }
 
-// do runs fn, which calls the backend, while holding lock (nil: none). If ctx ends
-// first, do returns without waiting for fn, which releases the lock when it ends.
-func do[T any](s *local, ctx context.Context, lock ctxLock, fn func(*call) (T, error)) (T, error) {
+// do runs fn, which calls the backend, while holding locks. If ctx ends first, do
+// returns without waiting for fn; the locks are released when fn ends.
+func do[T any](s *local, ctx context.Context, locks []ctxLock, fn func(*call) (T, error)) (T, error) {
 	var none T
 	if err := s.ready(ctx); err != nil {
 		return none, err
 	}
-	if lock != nil {
+	for i, lock := range locks { // in the order of s.locks, so that two calls cannot deadlock
 		if err := s.acquire(ctx, lock); err != nil {
+			release(locks[:i])
 			return none, err
 		}
 	}
 	c := &call{s: s, ctx: ctx}
 	if s.nonBlocking {
-		return runAndRelease(c, lock, nil, fn)
+		return runAndRelease(c, locks, nil, fn)
 	}
 	if err := s.acquire(ctx, s.slots); err != nil {
-		if lock != nil {
-			<-lock
-		}
+		release(locks)
 		return none, err
 	}
 	if ctx.Done() == nil {
-		return runAndRelease(c, lock, s.slots, fn)
+		return runAndRelease(c, locks, s.slots, fn)
 	}
 
 	type result struct {
@@ -114,7 +116,7 @@ func do[T any](s *local, ctx context.Context, lock ctxLock, fn func(*call) (T, e
 	done := make(chan result, 1)
 	go func() { // ends when the backend answers; shutdown waits for its slot
 		var r result
-		r.val, r.err = runAndRelease(c, lock, s.slots, fn)
+		r.val, r.err = runAndRelease(c, locks, s.slots, fn)
 		done <- r
 	}()
 	select {
@@ -130,8 +132,14 @@ func do[T any](s *local, ctx context.Context, lock ctxLock, fn func(*call) (T, e
 	}
 }
 
-// runAndRelease runs fn, turns a panic into an error, and releases lock and slot.
-func runAndRelease[T any](c *call, lock ctxLock, slots chan struct{}, fn func(*call) (T, error)) (val T, err error) {
+func release(locks []ctxLock) {
+	for _, lock := range locks {
+		<-lock
+	}
+}
+
+// runAndRelease runs fn, turns a panic into an error, and releases locks and slot.
+func runAndRelease[T any](c *call, locks []ctxLock, slots chan struct{}, fn func(*call) (T, error)) (val T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("backend panicked: %v", p)
@@ -141,9 +149,7 @@ func runAndRelease[T any](c *call, lock ctxLock, slots chan struct{}, fn func(*c
 				err = unavailable(err)
 			}
 		}
-		if lock != nil {
-			<-lock
-		}
+		release(locks)
 		if slots != nil {
 			<-slots
 		}
@@ -161,25 +167,6 @@ func catchPanic(fn func() error) (err error) {
 	return fn()
 }
 
-// withAllLocks runs fn while no other write runs.
-func (s *local) withAllLocks(ctx context.Context, fn func(*call) error) error {
-	for i, lock := range s.locks { // always in this order, so that two calls cannot deadlock
-		if err := s.acquire(ctx, lock); err != nil {
-			for _, held := range s.locks[:i] {
-				<-held
-			}
-			return err
-		}
-	}
-	defer func() {
-		for _, held := range s.locks {
-			<-held
-		}
-	}()
-	_, err := do(s, ctx, nil, func(c *call) (struct{}, error) { return struct{}{}, fn(c) })
-	return err
-}
-
 // get returns a private copy of the backend's value, nil if there is none.
 func (c *call) get(key string) ([]byte, error) {
 	val, err := c.peek(key)
@@ -191,11 +178,35 @@ func (c *call) get(key string) ([]byte, error) {
 
 // peek returns the backend's value, nil if there is none. It may be the backend's
 // own slice: do not change it, and do not use it after releasing the key's lock.
-func (c *call) peek(key string) (val []byte, err error) {
+func (c *call) peek(key string) ([]byte, error) {
+	name, err := c.name(key)
+	if err != nil {
+		return nil, err
+	}
+	return c.read(name)
+}
+
+// store passes val to the backend, which may keep key and val.
+func (c *call) store(key string, val []byte, ttl time.Duration) error {
+	name, err := c.name(key)
+	if err != nil {
+		return err
+	}
+	return c.write(name, val, ttl)
+}
+
+// read, write and remove are the calls of the backend. They take the name under which
+// the backend keeps a key.
+
+func (c *call) read(name string) (val []byte, err error) {
+	if lent := c.s.lent; lent != nil {
+		lent.RLock()
+		defer lent.RUnlock()
+	}
 	if c.s.ctx != nil {
-		val, err = c.s.ctx.GetWithContext(c.ctx, key)
+		val, err = c.s.ctx.GetWithContext(c.ctx, name)
 	} else {
-		val, err = c.s.basic.Get(key)
+		val, err = c.s.basic.Get(name)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -203,18 +214,41 @@ func (c *call) peek(key string) (val []byte, err error) {
 	if len(val) == 0 {
 		return nil, nil
 	}
+	if c.s.lent != nil {
+		val = clone(val)
+	}
 	return val, nil
 }
 
-// store passes val to the backend, which may keep key and val.
-func (c *call) store(key string, val []byte, ttl time.Duration) (err error) {
+func (c *call) write(name string, val []byte, ttl time.Duration) (err error) {
 	if !c.startWrite() {
 		return ErrUnavailable // not read: the caller has returned
 	}
+	if lent := c.s.lent; lent != nil {
+		lent.Lock()
+		defer lent.Unlock()
+	}
+	ttl = roundUp(ttl)
 	if c.s.ctx != nil {
-		err = c.s.ctx.SetWithContext(c.ctx, key, val, ttl)
+		err = c.s.ctx.SetWithContext(c.ctx, name, val, ttl)
 	} else {
-		err = c.s.basic.Set(key, val, ttl)
+		err = c.s.basic.Set(name, val, ttl)
+	}
+	return unknownOutcome(err)
+}
+
+func (c *call) remove(name string) (err error) {
+	if !c.startWrite() {
+		return ErrUnavailable // not read: the caller has returned
+	}
+	if lent := c.s.lent; lent != nil {
+		lent.Lock()
+		defer lent.Unlock()
+	}
+	if c.s.ctx != nil {
+		err = c.s.ctx.DeleteWithContext(c.ctx, name)
+	} else {
+		err = c.s.basic.Delete(name)
 	}
 	return unknownOutcome(err)
 }
@@ -233,19 +267,15 @@ func (c *call) set(key string, val []byte, ttl time.Duration) (Revision, error) 
 }
 
 // delete removes key and notifies the feed.
-func (c *call) delete(key string) (err error) {
+func (c *call) delete(key string) error {
 	defer c.gapOnPanic(key)
-	if !c.startWrite() {
-		return ErrUnavailable
-	}
-	if c.s.ctx != nil {
-		err = c.s.ctx.DeleteWithContext(c.ctx, key)
-	} else {
-		err = c.s.basic.Delete(key)
+	name, err := c.name(key)
+	if err == nil {
+		err = c.remove(name)
 	}
 	if err != nil {
 		c.gap(key)
-		return unknownOutcome(err)
+		return err
 	}
 	c.s.feed.publish(Change{Kind: Removed, Key: key})
 	return nil

@@ -72,6 +72,19 @@ func (f *localFeed) enqueue(key string, c Change) {
 	}
 }
 
+// publishRemoved queues the removal of every watched key with this prefix.
+func (f *localFeed) publishRemoved(prefix string) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for w := range f.watches {
+		for key := range w.keys {
+			if strings.HasPrefix(key, prefix) {
+				w.push(Change{Kind: Removed, Key: key})
+			}
+		}
+	}
+}
+
 // publishGapToAll queues a Gap in every watch.
 func (f *localFeed) publishGapToAll() {
 	f.mu.RLock()

@@ -125,8 +125,8 @@ func TestFromPassesContexts(t *testing.T) {
 	if err := s.CompareAndDelete(t.Context(), "k", rev); err != nil { // a get and a delete
 		t.Fatal(err)
 	}
-	if got := b.calls.Load(); got != 4 {
-		t.Errorf("%d calls had a context, want 4", got)
+	if got := b.calls.Load(); got != 5 {
+		t.Errorf("%d calls had a context, want 5", got)
 	}
 }
 
@@ -469,20 +469,6 @@ func TestFromFeedReportsGaps(t *testing.T) {
 				t.Errorf("notified of %+v, want a Gap", c)
 			}
 		})
-	}
-}
-
-func TestFromWithoutKeysCannotResetAPrefix(t *testing.T) {
-	t.Parallel()
-	s := open(t, struct{ storage.Basic }{&naive{}})
-	if err := s.Set("app:k", []byte("v"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := storage.Prefix(s, "app:").Reset(); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("Reset: %v, want errors.ErrUnsupported", err)
-	}
-	if _, err := s.Load(t.Context(), "app:k"); err != nil {
-		t.Errorf("the refused Reset removed the key: %v", err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -35,8 +34,7 @@ func New(config ...Config) storage.Storage {
 	return storage.From(&backend{memory: memory.New(memory.Config{GCInterval: cfg.GCInterval})})
 }
 
-// backend is gofiber's memory storage as a Basic whose entries never expire too
-// early. It does not embed the storage, because promoted methods would bypass Set.
+// backend is gofiber's memory storage as a NonBlocking Basic. It does not embed the storage, because promoted methods would bypass Set.
 type backend struct {
 	memory  *memory.Storage
 	closing sync.Once
@@ -51,7 +49,7 @@ func (b *backend) Reset() error                   { return b.memory.Reset() }
 func (b *backend) Keys() ([][]byte, error)        { return b.memory.Keys() }
 
 func (b *backend) Set(key string, val []byte, exp time.Duration) error {
-	return b.memory.Set(key, val, roundUp(exp))
+	return b.memory.Set(key, val, min(exp, maxTTL))
 }
 
 // Close is idempotent: a second Close of gofiber's storage would block forever.
@@ -62,15 +60,3 @@ func (b *backend) Close() (err error) {
 
 // maxTTL keeps expiries within gofiber's 32-bit clock, which ends in 2106.
 const maxTTL = 40 * 365 * 24 * time.Hour
-
-// roundUp returns the ttl for gofiber's storage, which truncates it to whole seconds
-// and compares it with a clock that ticks once a second. Hence the extra second.
-func roundUp(ttl time.Duration) time.Duration {
-	switch {
-	case ttl == 0:
-		return 0
-	case ttl > maxTTL:
-		return maxTTL
-	}
-	return time.Duration(math.Ceil(ttl.Seconds())+1) * time.Second
-}
