@@ -324,3 +324,41 @@ func BenchmarkFromReset(b *testing.B) {
 		})
 	}
 }
+
+// lateAnswer delays what Get returns for one key.
+type lateAnswer struct {
+	storage.Basic
+	late func(key string)
+}
+
+func (l lateAnswer) Get(key string) ([]byte, error) {
+	val, err := l.Basic.Get(key)
+	l.late(key)
+	return val, err
+}
+
+// A call that has read the record before a reset, and gets the answer after it, must not
+// undo the reset.
+func TestF7_ResetDuringTheFirstRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, first := newGate(), true
+		s := open(t, lateAnswer{&naive{data: map[string]entry{"app:1": {val: []byte("v")}}}, func(string) {
+			if first {
+				first = false
+				_ = g.wait("")
+			}
+		}})
+		loaded := make(chan error, 1)
+		go func() { // received below
+			_, err := s.Load(context.Background(), "app:1")
+			loaded <- err
+		}()
+		synctest.Wait() // it has the record, but no answer yet
+		reset(t, s, "app:")
+		close(g.opened)
+		if err := <-loaded; !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("Load: %v, want ErrNotFound", err)
+		}
+		wantKeys(t, s, "-app:1")
+	})
+}
