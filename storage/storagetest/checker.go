@@ -10,9 +10,9 @@ import (
 
 // TestChecker tests storage.Checker. It skips storages that do not implement it, and
 // those whose Holds cannot check without waiting.
-func TestChecker(t *testing.T, open Open) {
+func TestChecker(t *testing.T, open Open, without ...Ability) {
 	if s := open(t); !canCheck(t.Context(), t, s) {
-		t.Skipf("SKIPPED: the storage does not implement storage.Checker, or cannot check without waiting")
+		skip(t, "storage.Checker, or it would have to wait", "a reader could verify its copy of a value without a Load")
 	}
 	checker := func(ctx context.Context, t *testing.T, s storage.Storage) (storage.Checker, storage.Revision) {
 		t.Helper()
@@ -32,7 +32,7 @@ func TestChecker(t *testing.T, open Open) {
 			if !c.Holds("k", load(ctx, t, s, "k").Revision) {
 				t.Error("Holds = false for the revision that Load returned")
 			}
-		}},
+		}, ""},
 		{"no other revision is held", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, rev := checker(ctx, t, s)
 			for _, other := range []storage.Revision{storage.Absent, storage.Any, "some", rev + "x", rev[:len(rev)-1]} {
@@ -45,7 +45,7 @@ func TestChecker(t *testing.T, open Open) {
 					t.Errorf("Holds = true for the absent key %q", key)
 				}
 			}
-		}},
+		}, ""},
 		{"every kind of write changes the result", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, _ := checker(ctx, t, s)
 			for name, write := range map[string]func(rev storage.Revision) error{
@@ -69,7 +69,7 @@ func TestChecker(t *testing.T, open Open) {
 					t.Errorf("%s: Holds = true for the old revision after the write", name)
 				}
 			}
-		}},
+		}, ""},
 		{"an expired key is not held", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			c, rev := checker(ctx, t, s)
 			if err := s.Touch(ctx, "k", 50*time.Millisecond); err != nil {
@@ -79,8 +79,8 @@ func TestChecker(t *testing.T, open Open) {
 			if c.Holds("k", rev) {
 				t.Error("Holds = true for an expired key")
 			}
-		}},
-	})
+		}, Expiry},
+	}, without...)
 }
 
 // canCheck reports whether s implements Checker and can check without waiting.

@@ -39,7 +39,7 @@ func TestClose(t *testing.T, open Open) {
 			if c, ok := s.(storage.Checker); ok && c.Holds("k", rev) {
 				t.Error("Holds = true after Close")
 			}
-		}},
+		}, ""},
 		{"with calls in flight", func(ctx context.Context, t *testing.T, s storage.Storage) {
 			ended := make(chan error, 8)
 			for range cap(ended) {
@@ -61,6 +61,6 @@ func TestClose(t *testing.T, open Open) {
 					t.Errorf("a call in flight during Close: %v, want ErrClosed, ErrUnavailable or ErrUnknownOutcome", err)
 				}
 			}
-		}},
+		}, ""},
 	})
 }

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,10 +15,23 @@ import (
 
 // TestFeed tests storage.Feed.
 func TestFeed(t *testing.T, open Open) {
-	if _, ok := open(t).(storage.Feed); !ok {
-		t.Skipf("SKIPPED: the storage does not implement storage.Feed")
+	if !hasFeed(open(t)) {
+		skip(t, "storage.Feed", "a change would be pushed to those who watch its key")
 	}
 	runCases(t, open, feedCases)
+}
+
+// hasFeed reports whether s implements Feed.
+func hasFeed(s storage.Storage) bool {
+	f, ok := s.(storage.Feed)
+	if !ok {
+		return false
+	}
+	w, err := f.Watch(func(storage.Change) {})
+	if err == nil {
+		_ = w.Close()
+	}
+	return !is(err, errors.ErrUnsupported)
 }
 
 // recorder records the changes that a watch reports.
@@ -115,7 +129,7 @@ var feedCases = []testCase{
 			t.Fatal(err)
 		}
 		r.want(ctx, t, "k=four", "-k", "k=five", "-k")
-	}},
+	}, ""},
 	{"calls that change nothing are not reported", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		set(t, s, "k", "one")
 		r := watch(t, s)
@@ -137,7 +151,7 @@ var feedCases = []testCase{
 		set(t, s, "other", "x")
 		set(t, s, "k", "end")
 		r.want(ctx, t, "k=end")
-	}},
+	}, ""},
 	{"only watched keys", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		r := watch(t, s)
 		set(t, s, "a", "before")
@@ -161,7 +175,7 @@ var feedCases = []testCase{
 				t.Fatalf("notified of %+v, which is not watched", c)
 			}
 		}
-	}},
+	}, ""},
 	{"several watches", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		one, two := watch(t, s), watch(t, s)
 		one.add(ctx, t, "k")
@@ -176,7 +190,7 @@ var feedCases = []testCase{
 		}
 		set(t, s, "k", "3")
 		two.want(ctx, t, "k=3")
-	}},
+	}, ""},
 	{"in the order of changes", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		const writers, each = 8, 25
 		r := watch(t, s)
@@ -199,7 +213,7 @@ var feedCases = []testCase{
 		for i := 1; i <= writers*each; i++ {
 			r.want(ctx, t, "n="+strconv.Itoa(i))
 		}
-	}},
+	}, ""},
 	{"nothing is missed after Add", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		r := watch(t, s)
 		for i := range 50 {
@@ -208,7 +222,7 @@ var feedCases = []testCase{
 			set(t, s, key, "v")
 			r.want(ctx, t, key+"=v")
 		}
-	}},
+	}, ""},
 	{"concurrent Adds of many keys", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		r := watch(t, s)
 		var wg sync.WaitGroup
@@ -229,8 +243,8 @@ var feedCases = []testCase{
 		}
 		set(t, s, "shared", "v")
 		r.want(ctx, t, "shared=v")
-	}},
-	{"Lag is an upper bound", testLag},
+	}, ""},
+	{"Lag is an upper bound", testLag, ""},
 	{"the reported value is not the writer's slice", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		r := watch(t, s)
 		r.add(ctx, t, "k")
@@ -240,7 +254,7 @@ var feedCases = []testCase{
 		}
 		copy(val, "xxx")
 		r.want(ctx, t, "k=one")
-	}},
+	}, ""},
 	{"Remove during Add", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		r := watch(t, s)
 		for range 100 {
@@ -251,7 +265,7 @@ var feedCases = []testCase{
 				t.Fatalf("Add: %v", err)
 			}
 		}
-	}},
+	}, ""},
 	{"an ended context", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		r := watch(t, s)
 		ended, cancel := context.WithCancel(ctx)
@@ -260,12 +274,12 @@ var feedCases = []testCase{
 			t.Errorf("Add: %v, want ErrUnavailable and context.Canceled", err)
 		}
 		r.add(ctx, t, "k")
-	}},
+	}, ""},
 	{"no function", func(_ context.Context, t *testing.T, s storage.Storage) {
 		if _, err := s.(storage.Feed).Watch(nil); !is(err, storage.ErrInvalid) {
 			t.Errorf("Watch(nil): %v, want ErrInvalid", err)
 		}
-	}},
+	}, ""},
 	{"Close waits, and nothing is reported after it", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		started, release := make(chan struct{}), make(chan struct{})
 		var once sync.Once
@@ -308,5 +322,5 @@ var feedCases = []testCase{
 		if err := w.Close(); err != nil {
 			t.Errorf("the second Close: %v", err)
 		}
-	}},
+	}, ""},
 }

@@ -15,7 +15,7 @@ func testLag(ctx context.Context, t *testing.T, s storage.Storage) {
 	r := watch(t, s)
 	reporter, ok := r.Watch.(storage.LagReporter)
 	if !ok {
-		t.Skip("SKIPPED: the watch does not implement storage.LagReporter")
+		skip(t, "storage.LagReporter of the watch", "a reader would know how old its copy of a watched value can be")
 	}
 	r.add(ctx, t, "k")
 	for i := range 20 {

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,15 +14,51 @@ import (
 // themselves, so a second Close must return nil.
 type Open func(t *testing.T) storage.Storage
 
-// Run runs every part of the suite. It skips, by name, the parts whose optional
-// interface the storage does not implement.
-func Run(t *testing.T, open Open) {
-	t.Run("storage", func(t *testing.T) { TestStorage(t, open) })
+// Ability is something that the contract asks of a storage and that some stores cannot do.
+// The suite cannot find out by itself that it is missing: it would look like a fault. Name
+// it in Run. Abilities that have an interface (storage.Feed and others) need not be named.
+type Ability string
+
+const (
+	// Expiry means that a key is gone once its ttl has passed. gofiber's bbolt driver
+	// ignores the ttl.
+	Expiry Ability = "expiry"
+	// LargeValues means that a value can have 1 MiB. Without it, one of 48 KiB must fit.
+	// gofiber's mysql driver has a column for 64 KiB.
+	LargeValues Ability = "large values"
+)
+
+// Run runs every part of the suite. A missing ability is skipped by name: an interface
+// that the storage does not implement, or whose methods return errors.ErrUnsupported, and
+// what is listed in without.
+func Run(t *testing.T, open Open, without ...Ability) {
+	t.Run("storage", func(t *testing.T) { TestStorage(t, open, without...) })
 	t.Run("feed", func(t *testing.T) { TestFeed(t, open) })
 	t.Run("index", func(t *testing.T) { TestIndex(t, open) })
-	t.Run("checker", func(t *testing.T) { TestChecker(t, open) })
+	t.Run("checker", func(t *testing.T) { TestChecker(t, open, without...) })
+	t.Run("ttl", func(t *testing.T) { TestTTL(t, open) })
 	t.Run("reset", func(t *testing.T) { TestReset(t, open) })
 	t.Run("close", func(t *testing.T) { TestClose(t, open) })
+}
+
+// skip skips a test because of a missing ability, and says what the ability gives.
+func skip(t *testing.T, ability, gives string) {
+	t.Helper()
+	t.Skipf("SKIPPED: no %s: %s", ability, gives)
+}
+
+// need skips the test if ability is one of without.
+func need(t *testing.T, ability Ability, without []Ability) {
+	t.Helper()
+	if !slices.Contains(without, ability) {
+		return
+	}
+	switch ability {
+	case Expiry:
+		skip(t, string(ability), "a key would be removed when its ttl has passed")
+	case LargeValues:
+		skip(t, string(ability), "a value could have 1 MiB")
+	}
 }
 
 // testTimeout bounds each test. No test measures time: the timeout only ends one
@@ -29,15 +66,17 @@ func Run(t *testing.T, open Open) {
 const testTimeout = 20 * time.Second
 
 type testCase struct {
-	name string
-	run  func(ctx context.Context, t *testing.T, s storage.Storage)
+	name  string
+	run   func(ctx context.Context, t *testing.T, s storage.Storage)
+	needs Ability // "" if nothing is needed that Run can be told to do without
 }
 
 // runCases runs the cases in parallel, each on its own storage.
-func runCases(t *testing.T, open Open, cases []testCase) {
+func runCases(t *testing.T, open Open, cases []testCase, without ...Ability) {
 	for _, tt := range cases {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			need(t, tt.needs, without)
 			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 			t.Cleanup(cancel)
 			tt.run(ctx, t, open(t))

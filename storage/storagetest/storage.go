@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,9 +16,10 @@ import (
 
 func is(err, target error) bool { return errors.Is(err, target) }
 
-// TestStorage tests storage.Storage.
-func TestStorage(t *testing.T, open Open) {
-	runCases(t, open, storageCases)
+// TestStorage tests storage.Storage, but for the abilities in without.
+func TestStorage(t *testing.T, open Open, without ...Ability) {
+	runCases(t, open, storageCases, without...)
+	runCases(t, open, keyCases)
 }
 
 var storageCases = []testCase{
@@ -47,7 +47,7 @@ var storageCases = []testCase{
 		if !isAbsent(ctx, t, s, "k") {
 			t.Error("a failed call stored a value")
 		}
-	}},
+	}, ""},
 	{"set, get, delete", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		set(t, s, "k", "one")
 		set(t, s, "k", "two")
@@ -64,7 +64,7 @@ var storageCases = []testCase{
 		if val, _ := s.Get("other"); string(val) != "three" {
 			t.Errorf("another key = %q, want three", val)
 		}
-	}},
+	}, ""},
 	{"swap", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		first, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil || first == storage.Absent || first == storage.Any {
@@ -85,7 +85,7 @@ var storageCases = []testCase{
 		if item := load(ctx, t, s, "k"); string(item.Value) != "two" || item.Revision != second {
 			t.Errorf("Load = %q %q, want two %q", item.Value, item.Revision, second)
 		}
-	}},
+	}, ""},
 	{"swap to the same value", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil {
@@ -97,7 +97,7 @@ var storageCases = []testCase{
 		if got := load(ctx, t, s, "k").Revision; got != rev {
 			t.Errorf("Load returned revision %q, CompareAndSwap %q", got, rev)
 		}
-	}},
+	}, ""},
 	{"a plain set changes the revision", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil {
@@ -113,7 +113,7 @@ var storageCases = []testCase{
 		if item := load(ctx, t, s, "k"); string(item.Value) != "by another" {
 			t.Errorf("value %q, want the one that Set stored", item.Value)
 		}
-	}},
+	}, ""},
 	{"delete by revision", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil {
@@ -135,7 +135,7 @@ var storageCases = []testCase{
 		if err := s.CompareAndDelete(ctx, "k", storage.Any); err != nil || !isAbsent(ctx, t, s, "k") {
 			t.Errorf("CompareAndDelete(Any): %v", err)
 		}
-	}},
+	}, ""},
 	{"empty keys and values", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		set(t, s, "k", "one")
 		if err := s.Set("", []byte("v"), 0); err != nil {
@@ -170,7 +170,7 @@ var storageCases = []testCase{
 		if got := string(load(ctx, t, s, "k").Value); got != "one" {
 			t.Errorf("value %q, want one", got)
 		}
-	}},
+	}, ""},
 	{"negative ttl", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil {
@@ -189,35 +189,22 @@ var storageCases = []testCase{
 		if got := string(load(ctx, t, s, "k").Value); got != "one" {
 			t.Errorf("value %q, want one", got)
 		}
-	}},
-	{"keys and values of any bytes", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		all := make([]byte, 256)
-		for i := range all {
-			all[i] = byte(i)
+	}, ""},
+	{"a value of any bytes", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		val := make([]byte, 256)
+		for i := range val {
+			val[i] = byte(i)
 		}
-		for _, key := range []string{"k", "*", "a b\r\nc", "{tag}k", "ü\x00\xff", string(all), strings.Repeat("long", 256)} {
-			val := append([]byte(key), all...)
-			rev, err := s.CompareAndSwap(ctx, key, storage.Absent, val, time.Hour)
-			if err != nil {
-				t.Fatalf("%q: %v", key, err)
-			}
-			if item := load(ctx, t, s, key); !bytes.Equal(item.Value, val) || item.Revision != rev {
-				t.Errorf("%q: %q %q, want %q %q", key, item.Value, item.Revision, val, rev)
-			}
-			if err := s.CompareAndDelete(ctx, key, rev); err != nil {
-				t.Errorf("%q: %v", key, err)
-			}
-		}
-	}},
-	{"a large value", func(ctx context.Context, t *testing.T, s storage.Storage) {
-		val := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
-		if _, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, 0); err != nil {
+		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, time.Hour)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(load(ctx, t, s, "k").Value, val) {
-			t.Error("Load returned a different value")
+		if item := load(ctx, t, s, "k"); !bytes.Equal(item.Value, val) || item.Revision != rev {
+			t.Errorf("Load = %q %q, want %q %q", item.Value, item.Revision, val, rev)
 		}
-	}},
+	}, ""},
+	{"a value of 48 KiB", valueOf(48 << 10), ""},
+	{"a value of 1 MiB", valueOf(1 << 20), LargeValues},
 	{"values are private", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		scribble := func(b []byte) {
 			for i := range b {
@@ -247,7 +234,7 @@ var storageCases = []testCase{
 				t.Errorf("%s: the value is %q after the caller changed a returned slice", key, item.Value)
 			}
 		}
-	}},
+	}, ""},
 	{"expiry", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		const brief = 50 * time.Millisecond
 		const long = 3 * time.Second // long enough to be touched before it expires
@@ -293,7 +280,7 @@ var storageCases = []testCase{
 		if isAbsent(ctx, t, s, "freed") {
 			t.Error("Touch with ttl 0 did not remove the expiry")
 		}
-	}},
+	}, Expiry},
 	{"a long ttl", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		for i, ttl := range []time.Duration{24 * time.Hour, 100 * 365 * 24 * time.Hour, 1<<63 - 1} {
 			key := strconv.Itoa(i)
@@ -303,7 +290,7 @@ var storageCases = []testCase{
 				t.Errorf("ttl %v: the key is absent right after the write", ttl)
 			}
 		}
-	}},
+	}, ""},
 	{"ended contexts", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		rev, err := s.CompareAndSwap(ctx, "k", storage.Absent, []byte("one"), 0)
 		if err != nil {
@@ -330,7 +317,7 @@ var storageCases = []testCase{
 		if item := load(ctx, t, s, "k"); item.Revision != rev {
 			t.Error("a call with an ended context changed the value")
 		}
-	}},
+	}, ""},
 	{"64 goroutines increment to the exact total", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		const each = 25
 		var wg sync.WaitGroup
@@ -348,7 +335,7 @@ var storageCases = []testCase{
 		if got := string(load(ctx, t, s, "n").Value); got != strconv.Itoa(64*each) {
 			t.Errorf("the total is %s, want %d", got, 64*each)
 		}
-	}},
+	}, ""},
 	{"one winner per race", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		for round := range 20 {
 			key := strconv.Itoa(round)
@@ -376,7 +363,20 @@ var storageCases = []testCase{
 				t.Fatalf("round %d: %d callers created the key and %d deleted it, want one each", round, created.Load(), deleted.Load())
 			}
 		}
-	}},
+	}, ""},
+}
+
+// valueOf tests a value of size bytes.
+func valueOf(size int) func(ctx context.Context, t *testing.T, s storage.Storage) {
+	return func(ctx context.Context, t *testing.T, s storage.Storage) {
+		val := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+		if _, err := s.CompareAndSwap(ctx, "k", storage.Absent, val, 0); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(load(ctx, t, s, "k").Value, val) {
+			t.Error("Load returned a different value")
+		}
+	}
 }
 
 // count counts a success. It returns err unless err is lost, the error of a lost race.
