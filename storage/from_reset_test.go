@@ -18,6 +18,7 @@ import (
 type unlisted struct{ storage.Basic }
 
 func TestF7_FromSuiteWithoutKeys(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, unlisted{&naive{}}) })
 }
 

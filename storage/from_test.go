@@ -24,14 +24,17 @@ func open(t *testing.T, b storage.Basic) storage.Storage {
 }
 
 func TestFromSuite(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &naive{}) })
 }
 
 func TestFromSuiteWithContexts(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &contextual{}) })
 }
 
 func TestFromSuiteOfANonBlockingBasic(t *testing.T) {
+	t.Parallel()
 	storagetest.Run(t, func(t *testing.T) storage.Storage { return open(t, &nonBlocking{}) })
 }
 
@@ -76,6 +79,7 @@ func TestFromChecker(t *testing.T) {
 }
 
 func TestPrefixSuite(t *testing.T) {
+	t.Parallel()
 	view := func(t *testing.T) storage.Storage { return storage.Prefix(open(t, &naive{}), "app:") }
 	storagetest.TestStorage(t, view)
 	storagetest.TestFeed(t, view)

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"errors"
+	"flag"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +12,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Most tests of the suite wait until a ttl has passed, so more can run at a time than
+	// there are processors.
+	_ = flag.Set("test.parallel", "16")
+	goleak.VerifyTestMain(m)
+}
 
 var errBackend = errors.New("backend failed")
 

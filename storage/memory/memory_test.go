@@ -26,6 +26,7 @@ func open(t *testing.T) storage.Storage {
 func TestSuite(t *testing.T) { storagetest.Run(t, open) }
 
 func TestSuiteOnPrefix(t *testing.T) {
+	t.Parallel()
 	view := func(t *testing.T) storage.Storage { return storage.Prefix(open(t), "app:") }
 	storagetest.TestStorage(t, view)
 	storagetest.TestFeed(t, view)
