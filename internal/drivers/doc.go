@@ -1,8 +1,7 @@
+// Package drivers tests sessions over the storage drivers that Fiber apps use:
+// github.com/gofiber/storage/{sqlite3, bbolt, badger, postgres}. It is a module of its own,
+// so that the root module does not depend on the drivers. It has only tests. They start
+// their own PostgreSQL.
+//
+// docs/storages.md has a table of what the tests found.
 package drivers
-import (
- _ "github.com/gofiber/storage/badger/v2"
- _ "github.com/gofiber/storage/bbolt"
- _ "github.com/gofiber/storage/postgres/v3"
- _ "github.com/gofiber/storage/sqlite3/v2"
- _ "github.com/fiberbridge/fiberbridge/fibersession"
-)

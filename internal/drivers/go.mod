@@ -3,22 +3,23 @@ module github.com/fiberbridge/fiberbridge/internal/drivers
 go 1.25.0
 
 require (
+	github.com/dgraph-io/badger/v3 v3.2103.5
 	github.com/fiberbridge/fiberbridge v0.0.0
+	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/gofiber/storage/badger/v2 v2.0.1
 	github.com/gofiber/storage/bbolt v1.3.5
 	github.com/gofiber/storage/postgres/v3 v3.2.0
 	github.com/gofiber/storage/sqlite3/v2 v2.3.0
+	github.com/jackc/pgx/v5 v5.7.4
+	go.etcd.io/bbolt v1.3.7
 )
 
 require (
 	github.com/andybalholm/brotli v1.2.2 // indirect
 	github.com/cespare/xxhash v1.1.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/dgraph-io/badger/v3 v3.2103.5 // indirect
 	github.com/dgraph-io/ristretto v0.1.1 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/gofiber/fiber/v2 v2.52.15 // indirect
-	github.com/gofiber/storage/memory/v2 v2.1.0 // indirect
 	github.com/gofiber/utils v1.0.1 // indirect
 	github.com/gofiber/utils/v2 v2.0.0-beta.3 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
@@ -30,7 +31,6 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.7.4 // indirect
 	github.com/jackc/puddle/v2 v2.2.2 // indirect
 	github.com/klauspost/compress v1.19.1 // indirect
 	github.com/mattn/go-colorable v0.1.13 // indirect
@@ -41,7 +41,6 @@ require (
 	github.com/rivo/uniseg v0.4.4 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasthttp v1.73.0 // indirect
-	go.etcd.io/bbolt v1.3.7 // indirect
 	go.opencensus.io v0.24.0 // indirect
 	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
