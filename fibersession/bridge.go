@@ -169,8 +169,7 @@ func (h *Handle) Epoch() uint64 {
 }
 
 // Backend returns the storage that holds the sessions, for other parts of the same app.
-// The store itself uses the keys that begin with Config.Prefix and "s:", "u:", "ticket:" or
-// "cookie:".
+// The store itself uses the keys that begin with Config.Prefix and "s:", "u:", "t:" or "c:".
 func (s *Store) Backend() storage.Storage {
 	s.start()
 	return s.base

@@ -30,8 +30,8 @@ type oneTimeToken struct {
 type tokenKind string
 
 const (
-	ticketToken tokenKind = "ticket:"
-	cookieToken tokenKind = "cookie:"
+	ticketToken tokenKind = "t:"
+	cookieToken tokenKind = "c:"
 )
 
 // The stored form is a status byte, the deadline in Unix nanoseconds, and the encrypted

@@ -449,7 +449,7 @@ func TestN5_FormerIDsAreBounded(t *testing.T) {
 	for range 3 {
 		ticket, err := h.CookieTicket(ctx)
 		must(t, err)
-		sizes[len(storedValue(t, st, strings.Replace(s.TicketKey(ticket), "ticket:", "cookie:", 1)))] = true
+		sizes[len(storedValue(t, st, strings.Replace(s.TicketKey(ticket), ":t:", ":c:", 1)))] = true
 	}
 	for n := range sizes {
 		if n > 400 {

@@ -196,7 +196,7 @@ func TestBadInput_Identity(t *testing.T) {
 	t.Run("the store fails", func(t *testing.T) {
 		good := a.ticket("")
 		flaky.SetPlan(func(c faulty.Call) faulty.Fault {
-			if strings.Contains(c.Key, "ticket:") {
+			if strings.Contains(c.Key, ":t:") {
 				return faulty.Fault{Fail: errors.New("unavailable")}
 			}
 			return faulty.Fault{}

@@ -12,23 +12,24 @@ import (
 // of such a Basic. Releases of the driver that take a context copy the value themselves.
 func lendsMemory(b Basic) bool {
 	_, copies := b.(contextual)
-	return !copies && embedsBbolt(reflect.TypeOf(b))
+	return !copies && embedsBbolt(reflect.ValueOf(b), 8)
 }
 
-// embedsBbolt reports whether t is gofiber's bbolt storage or a struct that embeds it.
-func embedsBbolt(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+// embedsBbolt reports whether v is gofiber's bbolt storage or a struct that embeds it, at
+// most depth structs deep.
+func embedsBbolt(v reflect.Value, depth int) bool {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
 	}
-	const driver = "github.com/gofiber/storage/bbolt"
-	if t.PkgPath() == driver || strings.HasPrefix(t.PkgPath(), driver+"/") {
-		return true
-	}
-	if t.Kind() != reflect.Struct {
+	if v.Kind() != reflect.Struct || depth == 0 { // also if it was nil
 		return false
 	}
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Anonymous && embedsBbolt(f.Type) {
+	const driver = "github.com/gofiber/storage/bbolt"
+	if at := v.Type().PkgPath(); at == driver || strings.HasPrefix(at, driver+"/") {
+		return true
+	}
+	for i := range v.NumField() {
+		if v.Type().Field(i).Anonymous && embedsBbolt(v.Field(i), depth-1) {
 			return true
 		}
 	}

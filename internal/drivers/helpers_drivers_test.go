@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,8 +40,6 @@ type place struct {
 	open func() lister
 	// without are the abilities that the driver does not have.
 	without []storagetest.Ability
-	// ignoresTTL is set if expired values stay in the place.
-	ignoresTTL bool
 }
 
 // drivers calls run for each driver, in parallel. New makes places that are empty.
@@ -59,13 +56,7 @@ func drivers(t *testing.T, run func(t *testing.T, name string, newPlace func(t *
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		server := startPostgres(t)
-		var mu sync.Mutex
-		run(t, "postgres", func(*testing.T) place {
-			mu.Lock()
-			defer mu.Unlock()
-			cfg := server.newConfig()
-			return place{open: func() lister { return postgresWithKeys{postgres.New(cfg), cfg.Table} }}
-		})
+		run(t, "postgres", func(t *testing.T) place { return postgresPlace(t, server) })
 	})
 }
 
@@ -129,8 +120,7 @@ func newBbolt(t *testing.T) place {
 			s.Conn().NoSync = true // the tests need no durability
 			return s
 		},
-		without:    []storagetest.Ability{storagetest.Expiry},
-		ignoresTTL: true,
+		without: []storagetest.Ability{storagetest.Expiry},
 	}
 }
 
@@ -180,4 +170,10 @@ func (s postgresWithKeys) Keys() (keys [][]byte, err error) {
 		keys = append(keys, []byte(key))
 	}
 	return keys, rows.Err()
+}
+
+func postgresPlace(t *testing.T, server *postgresServer) place {
+	t.Helper()
+	cfg := server.newConfig(t)
+	return place{open: func() lister { return postgresWithKeys{postgres.New(cfg), cfg.Table} }}
 }

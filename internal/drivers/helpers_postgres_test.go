@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,8 +22,8 @@ import (
 // postgresServer is a PostgreSQL that runs for one test. It listens on a Unix socket in a
 // temporary folder only, and keeps its data there.
 type postgresServer struct {
-	dir string // of the socket
-	n   int    // databases created
+	dir string       // of the socket
+	n   atomic.Int32 // schemas created
 }
 
 // postgresUser is the user that runs PostgreSQL if the tests run as root, whom PostgreSQL
@@ -98,10 +99,17 @@ func (s *postgresServer) uri(database string) string {
 	return fmt.Sprintf("postgresql:///%s?host=%s&user=fiber&sslmode=disable", database, s.dir)
 }
 
-// newConfig returns the configuration of a driver with an empty table of its own.
-func (s *postgresServer) newConfig() postgres.Config {
-	s.n++
-	return postgres.Config{ConnectionURI: s.uri("postgres") + "&pool_max_conns=8", Table: "sessions" + strconv.Itoa(s.n)}
+// newConfig returns the configuration of a driver with an empty table. Each has a schema of
+// its own, because the driver names the index of every table e.
+func (s *postgresServer) newConfig(t *testing.T) postgres.Config {
+	t.Helper()
+	schema := fmt.Sprint("app", s.n.Add(1))
+	conn, err := pgx.Connect(t.Context(), s.uri("postgres"))
+	must(t, err)
+	_, err = conn.Exec(t.Context(), "CREATE SCHEMA "+schema)
+	must(t, err)
+	must(t, conn.Close(t.Context()))
+	return postgres.Config{ConnectionURI: s.uri("postgres") + "&pool_max_conns=8", Table: schema + ".sessions"}
 }
 
 // postgresPrograms returns the folder of initdb and postgres. Debian has them outside of
