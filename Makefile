@@ -4,8 +4,8 @@ NODETEST    := internal/nodetest
 STATICCHECK := v0.6.1
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...
-# Examples with dependencies of their own are separate modules. They run only without PKG.
-NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod)))
+# Examples and tests with dependencies of their own are separate modules. They run only without PKG.
+NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod internal/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
 COUNT       ?= 5
@@ -27,7 +27,7 @@ again := --rerun-fails=1 --rerun-fails-max-failures=4
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
-## deps: install what the tests need (redis-server and chromium by apt-get as root, npm packages)
+## deps: install what the tests need (redis-server, postgresql, chromium … by apt-get as root, npm packages)
 deps: $(NODETEST)/node_modules/.package-lock.json
 	@.ci/deps
 

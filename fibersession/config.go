@@ -20,7 +20,7 @@ type Config struct {
 	Expiration time.Duration
 
 	// Storage keeps the sessions. A fiber.Storage that is no storage.Storage is wrapped
-	// with storage.From, which is safe on one node only.
+	// with storage.From, which is safe on one node only (see docs/storages.md).
 	// Optional. Default: memory.New()
 	Storage fiber.Storage
 
@@ -102,7 +102,8 @@ type Config struct {
 
 	// Prefix begins every key in the storage, so that several apps can share one. End it
 	// with a separator: if one app's prefix begins with another app's, the shorter one
-	// includes the other app's keys, also in Reset.
+	// includes the other app's keys, also in Reset. It must be printable ASCII. A store that
+	// limits keys to 64 characters, such as postgres, takes a prefix of at most 19.
 	// Optional. Default: "fiberbridge:"
 	Prefix string
 

@@ -22,6 +22,9 @@ import (
 func (s *Store) configure() {
 	c := &s.Config
 	setDefault(&c.Prefix, ConfigDefault.Prefix)
+	if !only(c.Prefix, isPrintable) {
+		refuse("Prefix", fmt.Sprintf("is %q: it must be printable ASCII, because some stores take no other keys", c.Prefix))
+	}
 	s.configureLimits()
 	s.configureSources()
 	s.configureExpress()
@@ -296,6 +299,9 @@ func setDefault(s *string, def string) {
 func isTokenByte(b byte) bool {
 	return isBase64URL(b) || strings.IndexByte("!#$%&'*+.^`|~", b) >= 0
 }
+
+// isPrintable reports whether b is printable ASCII, and no space.
+func isPrintable(b byte) bool { return b > ' ' && b < 0x7f }
 
 // isAttributeByte reports whether b may be in a cookie's attribute: any character but
 // controls and ";" (RFC 6265, section 4.1.1). It also excludes space and ",".

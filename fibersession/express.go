@@ -79,6 +79,9 @@ func (s *Store) configureExpress() {
 		}
 	}
 	setDefault(&e.Prefix, expressPrefix)
+	if !only(e.Prefix, isPrintable) {
+		refuse("Express.Prefix", fmt.Sprintf("is %q: it must be printable ASCII, because some stores take no other keys", e.Prefix))
+	}
 	if c.UserKey == passportKey {
 		s.userField = passportUser
 	}

@@ -176,9 +176,11 @@ func (s *Store) Delete(id string) error {
 	return h.Destroy(context.Background())
 }
 
-// Reset ends all sessions under the prefix. With Config.Builtin, which has no prefix, it
-// empties the storage. Handles notice when they next ask the storage. The storage must
-// support removal by prefix (storage.PrefixResetter).
+// Reset ends all sessions under the prefix and changes nothing else in the storage. With
+// Config.Builtin, which has no prefix, it empties the storage, as Fiber's does. Sockets and
+// other watchers are told through the storage's feed; other handles notice when they next ask
+// the storage. The storage must support removal by prefix (storage.PrefixResetter), which
+// storage.From gives to every fiber.Storage.
 func (s *Store) Reset() error {
 	s.start()
 	for _, prefix := range s.layout.resetPrefixes() {

@@ -52,6 +52,7 @@ var testOnly = map[string]bool{
 	"internal/faulty":    true,
 	"internal/nodetest":  true,
 	"internal/doccheck":  true,
+	"internal/drivers":   true,
 	"internal/redistest": true,
 	"internal/testlog":   true,
 }

@@ -14,7 +14,8 @@ import (
 // s itself. It panics if s is nil.
 //
 // Reset of the view removes only its own keys. It needs a base that implements
-// PrefixResetter; otherwise it returns errors.ErrUnsupported and removes nothing.
+// PrefixResetter, as From's results do; otherwise it returns errors.ErrUnsupported and
+// removes nothing.
 // Close of the view does nothing: the code that opened the base closes it. No
 // prefix may begin with another one, so end each with a separator ("shop:").
 func Prefix(s Storage, prefix string) Storage {

@@ -48,6 +48,9 @@ type Item struct {
 // the connection breaks, after a write was sent and before the store answered, the
 // error wraps ErrUnknownOutcome.
 //
+// Keys of up to 64 printable ASCII characters, and no spaces, can be stored. A storage may
+// refuse other keys with an error; keys that differ never mean the same value.
+//
 // Neither side keeps the other's slices: the storage copies the values it is given,
 // and the caller owns the values it gets. An empty value cannot be stored, and an
 // empty value that another program stored counts as absent. A negative ttl is
@@ -163,8 +166,8 @@ type Index interface {
 // keys.
 type PrefixResetter interface {
 	// ResetPrefix removes every key and every set whose name begins with prefix.
-	// It is not atomic: keys written concurrently may remain. It returns ErrInvalid
-	// if prefix is empty.
+	// It need not be atomic: keys written concurrently may remain. It returns
+	// ErrInvalid if prefix is empty.
 	ResetPrefix(ctx context.Context, prefix string) error
 }
 
