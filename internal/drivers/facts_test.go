@@ -201,7 +201,7 @@ func TestF7_BboltLendsItsMemory(t *testing.T) {
 			}
 		})
 	}
-	for i := range 3000 {
+	for i := range 1000 {
 		if err := s.Set(fmt.Sprint("k", i%keys), value(i), 0); err != nil {
 			t.Error(err)
 		}
