@@ -5,6 +5,8 @@
 //	import _ "github.com/fiberbridge/fiberbridge/storage/redis"
 //
 //	s, err := storage.Open("redis://user:password@localhost:6379/0?prefix=shop:")
+//	s, err := storage.Open("unix:///run/redis.sock?db=1&prefix=shop:")
+//	s, err := storage.Open("rediss://shop:password@db:6379/0?tls_ca_file=/etc/redis/ca.pem")
 //
 // or [New] with a [Config]. [ParseURL] documents the forms and options of the URL.
 // The package builds on gofiber's Redis storage and on go-redis.
@@ -22,6 +24,10 @@
 //   - Each key has its own channel for changes, the key's name + ":changes", so that
 //     a node receives only the changes of the keys it watches. A [storage.Gap]
 //     follows each loss of the connection.
+//   - When a server refuses requests because it is, or may be, a demoted master, all
+//     connections to it are replaced, also those of Conn, and the watches report a
+//     Gap. While it goes on refusing, writes fail without being sent, for pauses of
+//     up to 1 s.
 //
 // The minimal rights of an ACL user, for the prefix "shop:":
 //
