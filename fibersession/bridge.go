@@ -95,11 +95,15 @@ func (s *Store) TolerateFailure(c *fiber.Ctx) {
 // the session a new ID.
 func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 	s.start()
-	id, ended := s.presentedIDOf(c).id, h.Err()
-	if !s.validID(id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
+	p, ended := s.presentedIDOf(c), h.Err()
+	if !s.validID(p.id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
 		return false
 	}
-	at, mine := s.layout.place(id), h.state.resolve().place()
+	ours, _ := h.state.resolve().current()
+	if !s.accepts(&p, ours.meta) {
+		return false
+	}
+	at, mine := s.layout.place(p.id), h.state.resolve().place()
 	if subtle.ConstantTimeCompare(at.owner[:], mine.owner[:]) == 1 {
 		return true
 	}
@@ -107,14 +111,13 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 		return false
 	}
 	ctx := context.Background()
-	st, err := s.acquire(ctx, id)
+	st, err := s.acquire(ctx, p.id)
 	if err != nil {
 		return false
 	}
 	defer s.table.release(st)
 	theirs, _ := st.resolve().current()
-	ours, _ := h.state.resolve().current()
-	if theirs.lineage != ours.lineage {
+	if ours, _ = h.state.resolve().current(); theirs.lineage != ours.lineage {
 		return false
 	}
 	// The reload tells h's state its new ID, or that the session has ended.

@@ -40,8 +40,9 @@ type Config struct {
 	// Optional. Default: "/"
 	CookiePath string
 
-	// CookieSecure makes cookies Secure also over plain http to a loopback address.
-	// Everywhere else they are Secure anyway, unless Cookie.Insecure is set.
+	// CookieSecure makes all cookies Secure, and gives them the names of https. Without
+	// it, a cookie is Secure if Fiber takes its request for https, because of TLS or of a
+	// proxy that it trusts. Set it behind a proxy that terminates TLS without saying so.
 	// Optional. Default: false
 	CookieSecure bool
 
@@ -72,7 +73,7 @@ type Config struct {
 	Extractor Extractor
 
 	// Cookie has the settings of the cookie that Fiber's fields do not cover: signing,
-	// another format, plain http.
+	// another format.
 	// Optional. Default: Cookie{}
 	Cookie Cookie
 
@@ -154,11 +155,6 @@ type Cookie struct {
 	// shares the sessions. It cannot be combined with Secrets.
 	// Optional. Default: nil, the ID, signed if there are Secrets
 	Format CookieFormat
-
-	// Insecure is for sites on plain http: the cookie is named "session" and is not
-	// Secure. Anyone on the network path can then read it.
-	// Optional. Default: false
-	Insecure bool
 }
 
 // Timeouts is the part of Config about time limits. New rejects negative values, except of

@@ -200,29 +200,21 @@ func (s *Store) configureCookie() {
 		s.sameSite = int(fasthttp.CookieSameSiteStrictMode)
 	case "none":
 		s.sameSite = int(fasthttp.CookieSameSiteNoneMode)
-		if c.Cookie.Insecure {
-			refuse("CookieSameSite", "is None with Cookie.Insecure: browsers drop such cookies")
-		}
 	default:
 		refuse("CookieSameSite", fmt.Sprintf("is %q: it must be Lax, Strict or None", c.CookieSameSite))
 	}
 	switch {
-	case c.Cookie.Insecure && c.CookieSecure:
-		refuse("CookieSecure", "with Cookie.Insecure: set one of them")
 	case !only(c.CookieDomain, isAttributeByte):
 		refuse("CookieDomain", "has a character that cookie attributes cannot have")
 	case !only(c.CookiePath, isAttributeByte) || c.CookiePath[0] != '/':
 		refuse("CookiePath", fmt.Sprintf("is %q: it must be a path that begins with a slash", c.CookiePath))
 	}
 	for _, src := range s.sources {
-		switch {
-		case src.kind != SourceCookie:
-		case strings.HasPrefix(src.name, "__Host-") && (c.Cookie.Insecure || c.CookieDomain != "" || c.CookiePath != "/"):
-			refuse("KeyLookup", "names a __Host- cookie with Cookie.Insecure, CookieDomain or CookiePath: browsers drop such cookies")
-		case strings.HasPrefix(src.name, "__Secure-") && c.Cookie.Insecure:
-			refuse("KeyLookup", "names a __Secure- cookie with Cookie.Insecure: browsers drop such cookies")
+		if src.kind == SourceCookie && hasPrefixFold(src.name, hostPrefix) && (c.CookieDomain != "" || c.CookiePath != "/") {
+			refuse("KeyLookup", "names a __Host- cookie with CookieDomain or CookiePath: browsers drop such cookies")
 		}
 	}
+	s.configureSecure()
 }
 
 func (s *Store) configureCodec() {
@@ -255,7 +247,6 @@ func (s *Store) newLayout() layout {
 // warnOfWeakness logs each setting that is weaker than the default.
 func (s *Store) warnOfWeakness() {
 	for warning, on := range map[string]bool{
-		"Cookie.Insecure: session cookies go over plain http":                                     s.Config.Cookie.Insecure,
 		"session IDs come in a header, where scripts and logs can see them":                       s.readsFrom(SourceHeader),
 		"session IDs come in the URL, where logs and other sites can see them":                    s.readsFrom(SourceURLQuery),
 		"Extractor: session IDs are only as safe as the place that the custom function reads":     s.readsFrom(SourceCustom),

@@ -22,7 +22,6 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 		"CookieName":           "Fiber's deprecated form of KeyLookup",
 		"Extractor.sources":    "KeyLookup, or the default cookie",
 		"Cookie.Secrets":       "cookies are not signed, or Cookie.Format has them",
-		"Cookie.Insecure":      "off",
 		"UserKey":              "sessions have no users",
 		"Tracking.OutageGrace": "reads fail while the storage does not answer",
 		"Next":                 "Handler skips no request",

@@ -24,15 +24,14 @@ func TestNew_WarnsOfWeakSettings(t *testing.T) {
 		cfg  fibersession.Config
 		want string // a word of the warning; "" if there is none
 	}{
-		"the default":             {fibersession.Config{}, ""},
-		"signed cookies":          {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}}}, ""},
-		"a cookie domain":         {fibersession.Config{CookieDomain: "example.com"}, ""},
-		"a cookie for plain http": {fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, "Insecure"},
-		"a header":                {fibersession.Config{Extractor: fibersession.FromHeader("X")}, "header"},
-		"a query parameter":       {fibersession.Config{Extractor: fibersession.FromQuery("q")}, "URL"},
-		"a custom extractor":      {fibersession.Config{Extractor: fibersession.FromCustom(func(*fiber.Ctx) (string, error) { return "", nil })}, "Extractor"},
-		"a custom ID generator":   {fibersession.Config{KeyGenerator: func() string { return strings.Repeat("a", 43) }}, "KeyGenerator"},
-		"the form of Fiber":       {fibersession.Config{Builtin: true}, "Builtin"},
+		"the default":           {fibersession.Config{}, ""},
+		"signed cookies":        {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{bytes.Repeat([]byte{1}, 32)}}}, ""},
+		"a cookie domain":       {fibersession.Config{CookieDomain: "example.com"}, ""},
+		"a header":              {fibersession.Config{Extractor: fibersession.FromHeader("X")}, "header"},
+		"a query parameter":     {fibersession.Config{Extractor: fibersession.FromQuery("q")}, "URL"},
+		"a custom extractor":    {fibersession.Config{Extractor: fibersession.FromCustom(func(*fiber.Ctx) (string, error) { return "", nil })}, "Extractor"},
+		"a custom ID generator": {fibersession.Config{KeyGenerator: func() string { return strings.Repeat("a", 43) }}, "KeyGenerator"},
+		"the form of Fiber":     {fibersession.Config{Builtin: true}, "Builtin"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -77,13 +76,10 @@ func TestNew_RefusesContradictions(t *testing.T) {
 		"no source in KeyLookup":        {fibersession.Config{KeyLookup: "session"}, "KeyLookup"},
 		"unknown source in KeyLookup":   {fibersession.Config{KeyLookup: "form:session"}, "source"},
 		"unknown SameSite":              {fibersession.Config{CookieSameSite: "maybe"}, "CookieSameSite"},
-		"None without Secure":           {fibersession.Config{CookieSameSite: "None", Cookie: fibersession.Cookie{Insecure: true}}, "CookieSameSite"},
-		"Secure and Insecure":           {fibersession.Config{CookieSecure: true, Cookie: fibersession.Cookie{Insecure: true}}, "CookieSecure"},
 		"two cookie names":              {fibersession.Config{CookieName: "a", KeyLookup: "cookie:b"}, "CookieName"},
 		"__Host- and a domain":          {fibersession.Config{KeyLookup: "cookie:__Host-a", CookieDomain: "a.b"}, "__Host-"},
 		"__Host- and a path":            {fibersession.Config{KeyLookup: "cookie:__Host-a", CookiePath: "/a"}, "__Host-"},
-		"__Host- and insecure":          {fibersession.Config{KeyLookup: "cookie:__Host-a", Cookie: fibersession.Cookie{Insecure: true}}, "__Host-"},
-		"__Secure- and insecure":        {fibersession.Config{KeyLookup: "cookie:__Secure-a", Cookie: fibersession.Cookie{Insecure: true}}, "__Secure-"},
+		"__host- and a path":            {fibersession.Config{KeyLookup: "cookie:__host-a", CookiePath: "/a"}, "__Host-"},
 		"Builtin and a codec":           {fibersession.Config{Builtin: true, Codec: fibersession.JSON{}}, "Codec"},
 		"Builtin and an absolute limit": {fibersession.Config{Builtin: true, Timeouts: fibersession.Timeouts{Absolute: 1}}, "Timeouts.Absolute"},
 		"negative TouchInterval":        {fibersession.Config{Timeouts: fibersession.Timeouts{TouchInterval: -1}}, "Timeouts.TouchInterval is -1ns: it must be positive (0 means the default, 1m0s)"},
@@ -120,7 +116,7 @@ func TestExtractor_Contradictions(t *testing.T) {
 		"header without a name":         {fibersession.Config{Extractor: fibersession.FromHeader("")}, "Extractor"},
 		"CRLF in a cookie":              {fibersession.Config{Extractor: fibersession.FromCookie("a\r\nb")}, "Extractor"},
 		"FromCustom without a function": {fibersession.Config{Extractor: fibersession.FromCustom(nil)}, "FromCustom"},
-		"__Host- in a chain":            {fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(fibersession.FromHeader("a"), fibersession.FromCookie("__Host-a"))}, "__Host-"},
+		"__Host- in a chain":            {fibersession.Config{CookiePath: "/a", Extractor: fibersession.Chain(fibersession.FromHeader("a"), fibersession.FromCookie("__Host-a"))}, "__Host-"},
 		"secrets without a cookie":      {fibersession.Config{Extractor: fibersession.FromHeader("a"), Cookie: fibersession.Cookie{Secrets: [][]byte{secret}}}, "Secrets"},
 		"a short secret":                {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret, secret[:31]}}}, "has 31 bytes in number 2"},
 		"secrets and a cookie format":   {fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret}, Format: reversedFormat{}}}, "Cookie.Format"},

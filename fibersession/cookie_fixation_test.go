@@ -64,6 +64,7 @@ func TestFixation(t *testing.T) {
 			if tt.header[0] != "" {
 				req.Header.Set(tt.header[0], tt.header[1])
 			}
+			req.Header.Set("X-Forwarded-Proto", "https")
 			before := s.Stats().Loads
 			res, err := app.Test(req, -1)
 			must(t, err)
@@ -85,6 +86,7 @@ func TestFixation(t *testing.T) {
 	// The same cookie twice counts as one.
 	req := httptest.NewRequest("GET", "/", nil)
 	req.Header.Set("Cookie", "__Host-session="+evil+"; __Host-session="+evil)
+	req.Header.Set("X-Forwarded-Proto", "https")
 	if _, err := app.Test(req, -1); err != nil {
 		t.Error(err)
 	}

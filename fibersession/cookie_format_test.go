@@ -30,11 +30,11 @@ func reverse(s string) string {
 // C7: Config.Cookie.Format replaces the form of the cookie's value.
 func TestC7_CookieFormat(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Format: reversedFormat{}}})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Format: reversedFormat{}}})
 	app := userApp(s)
 	b := newBrowser(t, app)
 	b.get("/in")
-	value := b.cookies["session"]
+	value := b.cookies["__Host-session"]
 	if value[0] != 'b' {
 		t.Fatalf("got the cookie %q, want it to start with \"b\"", value)
 	}
@@ -42,12 +42,12 @@ func TestC7_CookieFormat(t *testing.T) {
 		t.Errorf("got user %q and the cookies %v, want \"ada\" and none", got.body, got.set)
 	}
 	old := newBrowser(t, app)
-	old.cookies["session"] = "a" + value[1:]
-	if got := old.get("/"); got.body != "ada" || len(got.set) != 1 || old.cookies["session"] != value {
+	old.cookies["__Host-session"] = "a" + value[1:]
+	if got := old.get("/"); got.body != "ada" || len(got.set) != 1 || old.cookies["__Host-session"] != value {
 		t.Errorf("a value of the old form: got user %q and the cookies %v, want \"ada\" and the value of the new form", got.body, got.set)
 	}
 	bad := newBrowser(t, app)
-	bad.cookies["session"] = "c" + value[1:] // neither form
+	bad.cookies["__Host-session"] = "c" + value[1:] // neither form
 	if got := bad.get("/"); got.body != "" || s.Stats().Forged != 1 {
 		t.Errorf("a value of neither form: got user %q and Forged %d, want none and 1", got.body, s.Stats().Forged)
 	}

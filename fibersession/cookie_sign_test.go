@@ -20,12 +20,12 @@ func TestA5_SecretsRotate(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	store := func(secrets ...[]byte) *fibersession.Store {
-		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: secrets}, Storage: st})
+		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Secrets: secrets}, Storage: st})
 	}
 	first := store(secret(1))
 	b := newBrowser(t, userApp(first))
 	b.get("/in")
-	before := b.cookies["session"]
+	before := b.cookies["__Host-session"]
 	id, _, _ := strings.Cut(before, ".")
 	if len(before) != 43+1+43 {
 		t.Fatalf("got the cookie %q, want an ID and a signature of 43 characters each", before)
@@ -38,7 +38,7 @@ func TestA5_SecretsRotate(t *testing.T) {
 	if res := b.get("/"); res.body != "ada" || len(res.set) != 1 || res.set[0].MaxAge != 604800 || !res.set[0].HttpOnly {
 		t.Errorf("signed by the second secret: got user %q and the cookies %v, want \"ada\" and a replacement", res.body, res.set)
 	}
-	after := b.cookies["session"]
+	after := b.cookies["__Host-session"]
 	if after == before || !strings.HasPrefix(after, id+".") {
 		t.Errorf("got the replacement %q for %q, want the same ID with another signature", after, before)
 	}
@@ -51,7 +51,7 @@ func TestA5_SecretsRotate(t *testing.T) {
 		t.Errorf("without the old secret: got user %q, want \"ada\"", got)
 	}
 	late := newBrowser(t, b.app)
-	late.cookies["session"] = before
+	late.cookies["__Host-session"] = before
 	if got := late.get("/").body; got != "" {
 		t.Errorf("a cookie signed by a removed secret: got user %q, want none", got)
 	}
@@ -62,11 +62,11 @@ func TestA5_SecretsRotate(t *testing.T) {
 func TestA5_ForgedIsNone(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1), secret(2)}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1), secret(2)}}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	app := userApp(s)
 	b := newBrowser(t, app)
 	b.get("/in")
-	good := b.cookies["session"]
+	good := b.cookies["__Host-session"]
 	id, sig, _ := strings.Cut(good, ".")
 
 	other := newStore(t, fibersession.Config{KeyLookup: "cookie:other", Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, KeyGenerator: func() string { return id }})
@@ -96,7 +96,7 @@ func TestA5_ForgedIsNone(t *testing.T) {
 	}
 	for name, value := range forged {
 		b := newBrowser(t, app)
-		b.cookies["session"] = value
+		b.cookies["__Host-session"] = value
 		if got := b.get("/").body; got != "" {
 			t.Errorf("%s: got user %q, want none", name, got)
 		}
@@ -119,7 +119,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 	st := memory.New()
 	defer func() { _ = st.Close() }()
 	store := func(secrets ...[]byte) *fibersession.Store {
-		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: secrets}, Storage: st})
+		return newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Secrets: secrets}, Storage: st})
 	}
 	phases := [][][]byte{
 		{secret(1)}, {secret(1), secret(2)}, {secret(2), secret(1)}, {secret(2)},
@@ -144,7 +144,7 @@ func TestA5_RotationUnderLoad(t *testing.T) {
 }
 
 func FuzzSignedCookie(f *testing.F) {
-	s := fibersession.New(fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}, Logger: discardLogger})
+	s := fibersession.New(fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}, Logger: discardLogger})
 	f.Cleanup(func() { _ = s.Close() })
 	good := s.CookieValue("session", strings.Repeat("a", 43))
 	f.Add(good)

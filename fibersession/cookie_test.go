@@ -13,33 +13,30 @@ func TestCookie_Attributes(t *testing.T) {
 	t.Parallel()
 	const week = "; max-age=604800"
 	tests := map[string]struct {
-		cfg     fibersession.Config
-		host    string
-		headers map[string]string
-		want    string // ID stands for the session's ID
+		cfg   fibersession.Config
+		host  string
+		plain bool
+		want  string // ID stands for the session's ID
 	}{
-		"default":                           {want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"insecure":                          {cfg: fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}}, want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"localhost with a port":             {host: "localhost:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"localhost in mixed case":           {host: "LocalHost", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"a subdomain of localhost":          {host: "app.localhost:80", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"127.0.0.1":                         {host: "127.0.0.1:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"127.1.2.3":                         {host: "127.1.2.3", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"::1":                               {host: "[::1]:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"::1 without a port":                {host: "[::1]", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
-		"a name that starts with localhost": {host: "localhost.example.com", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"a name that ends with localhost":   {host: "notlocalhost", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"a proxy on localhost":              {host: "localhost:3000", headers: map[string]string{"X-Forwarded-For": "1.2.3.4"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"secure on localhost":               {cfg: fibersession.Config{CookieSecure: true}, host: "localhost", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"domain":                            {cfg: fibersession.Config{CookieDomain: "example.com"}, want: "__Secure-session=ID" + week + "; domain=example.com; path=/; HttpOnly; secure; SameSite=Lax"},
-		"path":                              {cfg: fibersession.Config{CookiePath: "/app"}, want: "__Secure-session=ID" + week + "; path=/app; HttpOnly; secure; SameSite=Lax"},
-		"SameSite strict":                   {cfg: fibersession.Config{CookieSameSite: "strict"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Strict"},
-		"SameSite none":                     {cfg: fibersession.Config{CookieSameSite: "None"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=None"},
-		"until the browser closes":          {cfg: fibersession.Config{CookieSessionOnly: true}, want: "__Host-session=ID; path=/; HttpOnly; secure; SameSite=Lax"},
-		"not HttpOnly":                      {cfg: fibersession.Config{CookieHTTPOnly: false}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"a name by KeyLookup":               {cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"a name by CookieName":              {cfg: fibersession.Config{CookieName: "sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
-		"no absolute limit":                 {cfg: fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: -1}}, want: "__Host-session=ID; max-age=34560000; path=/; HttpOnly; secure; SameSite=Lax"},
+		"default":                         {want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"plain http":                      {plain: true, want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"plain http, with a domain":       {plain: true, cfg: fibersession.Config{CookieDomain: "example.com"}, want: "session=ID" + week + "; domain=example.com; path=/; HttpOnly; SameSite=Lax"},
+		"plain http, a name by KeyLookup": {plain: true, cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"plain http, a __Host- name":      {plain: true, cfg: fibersession.Config{KeyLookup: "cookie:__Host-a"}, want: "__Host-a=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"plain http, a __Secure- name":    {plain: true, cfg: fibersession.Config{KeyLookup: "cookie:__secure-a"}, want: "__secure-a=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"plain http, SameSite none":       {plain: true, cfg: fibersession.Config{CookieSameSite: "None"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=None"},
+		"plain http, CookieSecure":        {plain: true, cfg: fibersession.Config{CookieSecure: true}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"localhost on plain http":         {plain: true, host: "localhost:3000", want: "session=ID" + week + "; path=/; HttpOnly; SameSite=Lax"},
+		"localhost on https":              {host: "localhost:3000", want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"domain":                          {cfg: fibersession.Config{CookieDomain: "example.com"}, want: "__Secure-session=ID" + week + "; domain=example.com; path=/; HttpOnly; secure; SameSite=Lax"},
+		"path":                            {cfg: fibersession.Config{CookiePath: "/app"}, want: "__Secure-session=ID" + week + "; path=/app; HttpOnly; secure; SameSite=Lax"},
+		"SameSite strict":                 {cfg: fibersession.Config{CookieSameSite: "strict"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Strict"},
+		"SameSite none":                   {cfg: fibersession.Config{CookieSameSite: "None"}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=None"},
+		"until the browser closes":        {cfg: fibersession.Config{CookieSessionOnly: true}, want: "__Host-session=ID; path=/; HttpOnly; secure; SameSite=Lax"},
+		"not HttpOnly":                    {cfg: fibersession.Config{CookieHTTPOnly: false}, want: "__Host-session=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"a name by KeyLookup":             {cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"a name by CookieName":            {cfg: fibersession.Config{CookieName: "sid"}, want: "sid=ID" + week + "; path=/; HttpOnly; secure; SameSite=Lax"},
+		"no absolute limit":               {cfg: fibersession.Config{Timeouts: fibersession.Timeouts{Absolute: -1}}, want: "__Host-session=ID; max-age=34560000; path=/; HttpOnly; secure; SameSite=Lax"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +55,7 @@ func TestCookie_Attributes(t *testing.T) {
 			if tt.host != "" {
 				b.host = tt.host
 			}
-			b.headers = tt.headers
+			b.plain = tt.plain
 			res := b.get("/")
 			if len(res.set) != 1 {
 				t.Fatalf("got %d cookies, want 1", len(res.set))

@@ -23,10 +23,9 @@ import (
 // without rewriting the value.
 type expressLayout struct {
 	prefix  string
-	idle    time.Duration                     // for sessions whose cookie has no maxAge
-	begin   [2]originalValue                  // of sessions that begin here on http, and on https
-	secure  func(r *fasthttp.RequestCtx) bool // reports whether the request's cookies are Secure
-	ttl     storage.TTLReader                 // nil if the storage cannot tell TTLs
+	idle    time.Duration     // for sessions whose cookie has no maxAge
+	begin   [2]originalValue  // of sessions that begin here on http, and on https
+	ttl     storage.TTLReader // nil if the storage cannot tell TTLs
 	maxSize int
 }
 
@@ -48,7 +47,7 @@ var expressReserved = map[string]bool{
 
 func (s *Store) newExpressLayout() *expressLayout {
 	c := &s.Config
-	l := &expressLayout{prefix: c.Express.Prefix, idle: c.Expiration, secure: s.secure, maxSize: c.Limits.MaxSize}
+	l := &expressLayout{prefix: c.Express.Prefix, idle: c.Expiration, maxSize: c.Limits.MaxSize}
 	l.ttl, _ = s.base.(storage.TTLReader)
 	for i := range l.begin {
 		l.begin[i].cookie = s.newExpressCookie(i == 1)
@@ -56,8 +55,8 @@ func (s *Store) newExpressLayout() *expressLayout {
 	return l
 }
 
-func (l *expressLayout) newOriginal(r *fasthttp.RequestCtx) *originalValue {
-	if l.secure(r) {
+func (l *expressLayout) newOriginal(secure bool) *originalValue {
+	if secure {
 		return &l.begin[1]
 	}
 	return &l.begin[0]
@@ -89,6 +88,8 @@ func (s *Store) newExpressCookie(secure bool) map[string]json.RawMessage {
 	}
 	return raw
 }
+
+func (l *expressLayout) keepsCookieFlags() bool { return false }
 
 func (l *expressLayout) place(id string) place {
 	return place{key: l.prefix + id, owner: fingerprintOf(id), id: id}

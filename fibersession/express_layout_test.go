@@ -77,6 +77,7 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 		config  func(c *fibersession.Config)
 		cookie  string // "": the session begins here
 		expiry  time.Duration
+		plain   bool
 		want    fields
 		wantTTL time.Duration
 	}{
@@ -95,11 +96,12 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 		},
 		"new session with cookie settings": {
 			config: func(c *fibersession.Config) {
-				c.CookieSessionOnly, c.Cookie.Insecure, c.CookiePath, c.CookieDomain, c.CookieSameSite = true, true, "/a", "example.com", "Strict"
+				c.CookieSessionOnly, c.CookiePath, c.CookieDomain, c.CookieSameSite = true, "/a", "example.com", "Strict"
 			},
-			want:    fields{"originalMaxAge": "null", "expires": "null", "path": `"/a"`, "httpOnly": "true", "secure": "false", "sameSite": `"strict"`, "domain": `"example.com"`},
+			want:    fields{"originalMaxAge": "null", "expires": "null", "path": `"/a"`, "httpOnly": "true", "secure": "true", "sameSite": `"strict"`, "domain": `"example.com"`},
 			wantTTL: 24 * time.Hour,
 		},
+		"new session on plain http": {plain: true, want: fields{"path": `"/"`, "secure": "false"}, wantTTL: 24 * time.Hour},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -123,6 +125,7 @@ func TestN7_ExpressCookieObject(t *testing.T) {
 				}})
 				if b == nil {
 					b = newBrowser(t, app)
+					b.plain = tt.plain
 					if tt.cookie != "" {
 						must(t, st.Set("sess:"+expressID, []byte(`{"cookie":`+tt.cookie+`}`), time.Hour))
 						b.cookies["connect.sid"] = s.CookieValue("connect.sid", expressID)

@@ -1,6 +1,7 @@
 package fibersession
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,19 +71,21 @@ type presentedID struct {
 	id        string    // "" if there is none
 	present   bool      // the request carries a value, valid or not
 	oldFormat bool      // in a cookie whose format is outdated
+	inCookie  bool      // the ID came in a cookie
+	secure    bool      // of a request whose cookies are Secure
 	source    *idSource // where the response carries an ID; nil if nowhere
 	err       error     // of a custom function
 }
 
 // readPresentedID reads the ID that a request presents. The result does not alias the
 // request. c may be nil if the store has no custom functions.
-func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx) presentedID {
-	p := presentedID{source: s.responseSource}
+func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx, secure bool) presentedID {
+	p := presentedID{source: s.responseSource, secure: secure}
 	for i := range s.sources {
 		src := &s.sources[i]
-		value, err := s.readSource(src, r, c)
+		value, err := s.readSource(src, r, c, secure)
 		if err != nil {
-			return presentedID{present: true, err: fmt.Errorf("fibersession: Extractor: %w", err)}
+			return presentedID{present: true, secure: secure, err: fmt.Errorf("fibersession: Extractor: %w", err)}
 		}
 		if value == "" {
 			continue
@@ -90,18 +93,32 @@ func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx) presentedI
 		p.present = true
 		if src.kind == SourceCookie && s.Config.Cookie.Format != nil {
 			var ok bool
-			if value, p.oldFormat, ok = s.Config.Cookie.Format.ID(s.sourceName(src, r), value); !ok {
+			if value, p.oldFormat, ok = s.Config.Cookie.Format.ID(s.sourceName(src, secure), value); !ok {
 				s.reportForged()
 				continue
 			}
 		}
-		p.id = value
+		p.id, p.inCookie = value, src.kind == SourceCookie
 		if src.inResponses() {
 			p.source = src
 		}
 		return p
 	}
 	return p
+}
+
+// acquirePresented is acquire for the ID that a request presents.
+func (s *Store) acquirePresented(ctx context.Context, p *presentedID) (*state, error) {
+	st, err := s.acquire(ctx, p.id)
+	if err != nil {
+		return nil, err
+	}
+	if cur, _ := st.resolve().current(); !s.accepts(p, cur.meta) {
+		s.table.release(st)
+		s.reportCrossed(p)
+		return nil, ErrNotFound
+	}
+	return st, nil
 }
 
 // presentedIDOf is readPresentedID, but reads the request only once.
@@ -111,11 +128,11 @@ func (s *Store) presentedIDOf(c *fiber.Ctx) presentedID {
 			return *p
 		}
 	}
-	return s.readPresentedID(c.Context(), c)
+	return s.readPresentedID(c.Context(), c, s.isSecure(c))
 }
 
 // readSource returns a copy of the value that a request carries in a source, or "".
-func (s *Store) readSource(src *idSource, r *fasthttp.RequestCtx, c *fiber.Ctx) (string, error) {
+func (s *Store) readSource(src *idSource, r *fasthttp.RequestCtx, c *fiber.Ctx, secure bool) (string, error) {
 	switch src.kind {
 	case SourceHeader:
 		return string(r.Request.Header.Peek(src.name)), nil
@@ -128,7 +145,7 @@ func (s *Store) readSource(src *idSource, r *fasthttp.RequestCtx, c *fiber.Ctx) 
 		}
 		return string([]byte(id)), err // id may alias the request's memory
 	}
-	return uniqueCookie(r, s.sourceName(src, r)), nil
+	return uniqueCookie(r, s.sourceName(src, secure)), nil
 }
 
 // uniqueCookie returns a cookie's value. If there are two with different values, it returns
@@ -154,10 +171,11 @@ func (src *idSource) inResponses() bool {
 	return src.kind == SourceCookie || src.kind == SourceHeader
 }
 
-// sourceName returns the name of the cookie, header or parameter for a request.
-func (s *Store) sourceName(src *idSource, r *fasthttp.RequestCtx) string {
+// sourceName returns the name of the cookie, header or parameter for a request whose cookies
+// are Secure or not.
+func (s *Store) sourceName(src *idSource, secure bool) string {
 	if src.name == "" && src.kind == SourceCookie {
-		return s.defaultCookieName(r)
+		return s.defaultCookieName(secure)
 	}
 	return src.name
 }

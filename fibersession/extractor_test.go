@@ -26,7 +26,7 @@ func TestC8_Extractor(t *testing.T) {
 		}
 		return "", fibersession.ErrNotFound
 	})
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: fibersession.Chain(
+	s := newStore(t, fibersession.Config{Extractor: fibersession.Chain(
 		byKey, fibersession.FromHeader("X-Session"), fibersession.FromCookie("sid"), fibersession.FromQuery("s"))})
 	ada := storedSession(t, s, map[string]any{"user": "ada"}).ID()
 	bob := storedSession(t, s, map[string]any{"user": "bob"}).ID()
@@ -73,7 +73,7 @@ func TestC8_Extractor(t *testing.T) {
 func TestExtractor_ResponseUsesTheRequestsSource(t *testing.T) {
 	t.Parallel()
 	e := fibersession.Chain(fibersession.FromQuery("s"), fibersession.FromCookie("sid"), fibersession.FromHeader("X-Session"))
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Extractor: e})
+	s := newStore(t, fibersession.Config{Extractor: e})
 	tests := map[string]struct{ header, cookie, inHeader bool }{
 		"no ID in the request: the first that can be written": {cookie: true},
 		"header": {header: true, inHeader: true},

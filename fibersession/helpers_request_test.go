@@ -13,13 +13,15 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
 
-// browser is a client that keeps cookies. It ignores their path and domain.
+// browser is a client that keeps cookies. It ignores their path and domain. Its requests come
+// over https, through a proxy, unless plain is set.
 type browser struct {
 	t       testing.TB
 	app     *fiber.App
 	cookies map[string]string
 	host    string
 	headers map[string]string
+	plain   bool
 }
 
 func newBrowser(t testing.TB, app *fiber.App) *browser {
@@ -41,6 +43,9 @@ func (b *browser) do(method, path string) response {
 	req.Host = b.host
 	for name, value := range b.cookies {
 		req.Header.Add("Cookie", name+"="+value)
+	}
+	if !b.plain {
+		req.Header.Set("X-Forwarded-Proto", "https")
 	}
 	for name, value := range b.headers {
 		req.Header.Set(name, value)
@@ -100,6 +105,12 @@ func serve(t *testing.T, app *fiber.App) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
+	return serveOn(t, app, ln)
+}
+
+// serveOn is serve on a given listener.
+func serveOn(t *testing.T, app *fiber.App, ln net.Listener) string {
+	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- app.Listener(ln) }() // the cleanup waits for it
 	t.Cleanup(func() {

@@ -35,8 +35,9 @@ type layout interface {
 
 	// lineageOf returns the lineage of a new session at p; random is a random one.
 	lineageOf(p place, random lineage) lineage
-	// newOriginal returns meta.original for a session that begins in this request.
-	newOriginal(r *fasthttp.RequestCtx) *originalValue
+	// newOriginal returns meta.original for a session that begins in a request whose
+	// cookies are Secure or not.
+	newOriginal(secure bool) *originalValue
 	// reservesKey reports whether applications must not use a key.
 	reservesKey(key string) bool
 
@@ -59,6 +60,8 @@ type layout interface {
 	// cookieEndsWhenIdle reports whether the cookie ends with the idle limit, so that it
 	// must be sent again when that limit moves.
 	cookieEndsWhenIdle(m meta) bool
+	// keepsCookieFlags reports whether a stored value contains meta.cookie.
+	keepsCookieFlags() bool
 	// setCookieAttributes changes the attributes of a cookie to those that the session's
 	// cookie was first set with.
 	setCookieAttributes(c *fasthttp.Cookie, original *originalValue)
@@ -88,6 +91,7 @@ type meta struct {
 	idle        time.Duration
 	lineage     lineage
 	client      clientInfo     // zero without Config.UserKey
+	cookie      cookieFlags    // about the session's cookie
 	newerFields string         // encoded fields of a newer version of this package
 	original    *originalValue // nil in layouts that are this package's own
 }
@@ -142,6 +146,6 @@ func (ownCookie) cookieEndsWhenIdle(meta) bool { return false }
 
 func (ownCookie) setCookieAttributes(*fasthttp.Cookie, *originalValue) {}
 
-func (ownCookie) newOriginal(*fasthttp.RequestCtx) *originalValue { return nil }
+func (ownCookie) newOriginal(bool) *originalValue { return nil }
 
 func (ownCookie) reservesKey(string) bool { return false }

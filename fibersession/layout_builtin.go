@@ -64,6 +64,8 @@ func (l *builtinLayout) expiryWhenRead(m meta, now time.Time) time.Time { return
 
 func (l *builtinLayout) timeLeft(context.Context, place) (time.Duration, bool) { return 0, false }
 
+func (l *builtinLayout) keepsCookieFlags() bool { return false }
+
 func (l *builtinLayout) hasUserIndex() bool { return false }
 
 func (l *builtinLayout) resetPrefixes() []string { return []string{""} }

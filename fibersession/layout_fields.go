@@ -14,20 +14,23 @@ type fieldTag byte
 const (
 	fieldAddress   fieldTag = 1 // clientInfo.address
 	fieldUserAgent fieldTag = 2 // clientInfo.userAgent
-	fieldNewest             = fieldUserAgent
+	fieldCookie    fieldTag = 3 // cookieFlags, in one byte
+	fieldNewest             = fieldCookie
 )
 
 const fieldHeader = 3
 
 // encodeFields encodes the optional fields of m.
 func (m *meta) encodeFields() []byte {
-	size := len(m.client.address) + len(m.client.userAgent) + len(m.newerFields)
+	cookie := m.cookie.encode()
+	size := len(m.client.address) + len(m.client.userAgent) + len(cookie) + len(m.newerFields)
 	if size == 0 {
 		return nil
 	}
-	b := make([]byte, 0, 2*fieldHeader+size)
+	b := make([]byte, 0, int(fieldNewest)*fieldHeader+size)
 	b = appendField(b, fieldAddress, m.client.address)
 	b = appendField(b, fieldUserAgent, m.client.userAgent)
+	b = appendField(b, fieldCookie, cookie)
 	return append(b, m.newerFields...)
 }
 
@@ -73,6 +76,9 @@ func (m *meta) setField(tag fieldTag, content string) bool {
 	case fieldUserAgent:
 		m.client.userAgent = content
 		return len(content) <= maxUserAgent
+	case fieldCookie:
+		m.cookie = cookieFlags(content[0])
+		return len(content) == 1
 	}
 	return false
 }

@@ -70,7 +70,7 @@ func (l *sealedLayout) decode(p place, data []byte) (meta, map[string]any, error
 }
 
 func (l *sealedLayout) encodeMoved(from, to place, m meta) []byte {
-	m.client, m.newerFields = clientInfo{}, ""
+	m.client, m.cookie, m.newerFields = clientInfo{}, 0, ""
 	return envelope{meta: m, kind: kindMoved, codec: l.mark, owner: from.owner, payload: to.owner[:]}.encode()
 }
 
@@ -83,6 +83,8 @@ func (l *sealedLayout) carriesExpiry() bool { return true }
 func (l *sealedLayout) expiryWhenRead(m meta, _ time.Time) time.Time { return m.expiry }
 
 func (l *sealedLayout) timeLeft(context.Context, place) (time.Duration, bool) { return 0, false }
+
+func (l *sealedLayout) keepsCookieFlags() bool { return true }
 
 func (l *sealedLayout) hasUserIndex() bool { return true }
 

@@ -101,7 +101,7 @@ func (s *Store) sessionOf(r *fasthttp.RequestCtx) *Session {
 // newRequestSession returns a Session for the request. Nothing is loaded yet.
 func (s *Store) newRequestSession(c *fiber.Ctx) *Session {
 	r := c.Context()
-	sess := &Session{store: s, request: r}
+	sess := &Session{store: s, request: r, secure: s.isSecure(c)}
 	if s.readsFrom(SourceCustom) { // now, because only this call has the *fiber.Ctx
 		p := s.presentedIDOf(c)
 		sess.presented.Store(&p)
@@ -109,7 +109,7 @@ func (s *Store) newRequestSession(c *fiber.Ctx) *Session {
 	if s.Config.UserKey != "" {
 		sess.client = clientOf(c)
 	}
-	sess.original = s.layout.newOriginal(r)
+	sess.original = s.layout.newOriginal(sess.secure)
 	r.SetUserValue(sessionKey{s}, (*requestCloser)(sess))
 	return sess
 }

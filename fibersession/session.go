@@ -26,6 +26,7 @@ type Session struct {
 	store     *Store
 	client    clientInfo                  // of the request; zero without Config.UserKey
 	original  *originalValue              // of a session that begins in the request
+	secure    bool                        // the request's cookies are Secure
 	presented atomic.Pointer[presentedID] // nil until it is read
 
 	mu      sync.Mutex           // guards the fields below; never held during I/O. Cookie.Format is called under it
@@ -138,7 +139,7 @@ func (s *Session) load() (*Handle, error) {
 		return s.h, s.err
 	}
 	if s.presented.Load() == nil {
-		p := s.store.readPresentedID(s.request, nil)
+		p := s.store.readPresentedID(s.request, nil, s.secure)
 		s.presented.Store(&p)
 	}
 	p := s.presented.Load()
@@ -148,11 +149,11 @@ func (s *Session) load() (*Handle, error) {
 	known, err := true, p.err
 	var st *state
 	if err == nil {
-		st, err = s.store.acquire(context.Background(), p.id)
+		st, err = s.store.acquirePresented(context.Background(), p)
 	}
 	if errors.Is(err, ErrNotFound) {
 		known = false
-		st, err = s.store.create(s.client, s.original)
+		st, err = s.begin()
 	}
 
 	s.mu.Lock()
@@ -171,10 +172,15 @@ func (s *Session) load() (*Handle, error) {
 	s.attach(st, &s.first, known)
 	if known && p.oldFormat && s.phase == phaseOpen {
 		if cur, _ := st.current(); cur != nil {
-			s.store.writeID(s.request, p.source, p.id, cur.meta)
+			s.writeID(p.source, p.id, cur.meta)
 		}
 	}
 	return s.h, nil
+}
+
+// begin returns the state of a new session, with a reference. The session is not stored.
+func (s *Session) begin() (*state, error) {
+	return s.store.create(s.client, s.original, s.store.begunPlain(s.secure))
 }
 
 // attach makes st the state of this Session, with h as its handle. known means that the
@@ -236,7 +242,7 @@ func (s *Session) isDestroyed() bool {
 
 // beginNew attaches a new, empty session.
 func (s *Session) beginNew() (*Handle, error) {
-	st, err := s.store.create(s.client, s.original)
+	st, err := s.begin()
 	if err != nil {
 		return nil, err
 	}
@@ -488,7 +494,7 @@ func (s *Session) Destroy() error {
 	}
 	s.destroyed, s.cookieDue, s.abandoned, s.nextExpiry, s.lent = true, false, false, 0, nil
 	cur, _ := h.state.resolve().current()
-	s.store.removeID(s.request, s.responseSource(), cur.meta)
+	s.removeID(s.responseSource(), cur.meta)
 	return nil
 }
 
@@ -517,7 +523,7 @@ func (s *Session) replace(st *state, id string, src *idSource) error {
 	s.err, s.destroyed, s.abandoned = nil, false, false
 	if id != "" {
 		cur, _ := st.current()
-		s.store.writeID(s.request, src, id, cur.meta)
+		s.writeID(src, id, cur.meta)
 	}
 	s.mu.Unlock()
 	if old != nil {
@@ -574,7 +580,7 @@ func (s *Session) sendID(again bool) error {
 		return nil
 	}
 	cur, _ := st.current()
-	s.store.writeID(s.request, s.responseSource(), at.id, cur.meta)
+	s.writeID(s.responseSource(), at.id, cur.meta)
 	s.cookieDue, s.abandoned, s.browserKey = false, false, at.key
 	return nil
 }

@@ -24,6 +24,7 @@ type Stats struct {
 	Unknown   uint64 // values in decoded sessions that could not be decoded, and are kept as they are
 	Failures  uint64 // failed calls of the store
 	Forged    uint64 // session cookies with an invalid signature or format
+	Crossed   uint64 // session cookies refused because the session began on the other of https and plain http
 
 	Notifications uint64 // changes by other nodes that arrived through the storage's feed
 	Gaps          uint64 // gaps in the feed, after which changes may have been missed
@@ -36,6 +37,7 @@ type counters struct {
 	unknown                                                                       atomic.Uint64
 	handles                                                                       atomic.Int64
 	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
+	crossed                                                                       atomic.Uint64
 	notifications, gaps, rereads, skippedReads, staleReads                        atomic.Uint64
 }
 
@@ -57,6 +59,7 @@ func (s *Store) Stats() Stats {
 		Unknown:       s.stats.unknown.Load(),
 		Failures:      s.stats.failures.Load(),
 		Forged:        s.stats.forged.Load(),
+		Crossed:       s.stats.crossed.Load(),
 		Notifications: s.stats.notifications.Load(),
 		Gaps:          s.stats.gaps.Load(),
 		Rereads:       s.stats.rereads.Load(),

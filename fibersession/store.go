@@ -29,6 +29,8 @@ type Store struct {
 	sources        []idSource             // where requests carry IDs
 	responseSource *idSource              // where responses carry IDs by default; nil if nowhere
 	sameSite       int                    // fasthttp.CookieSameSite
+	alwaysSecure   bool                   // cookies are Secure on plain http too
+	secureReason   string                 // the setting that makes them so, other than CookieSecure
 	hardLimit      bool                   // Timeouts.Absolute was set, so SetExpiry does not extend it
 	foreignIDs     bool                   // IDs may have another form than those of this package
 	ownIDs         bool                   // this package makes the IDs
@@ -51,13 +53,16 @@ type Store struct {
 	stats       counters
 	warnCorrupt sync.Once
 	warnPlain   sync.Once
-	warnLost    sync.Once
+	warnLocal   sync.Once
 	warnForged  throttle.Throttle
 	warnStorage throttle.Throttle
 	warnUnknown reported
+	warnCrossed throttle.Throttle
 	warnUser    sync.Once
 	warnOther   sync.Once
 	warnIndex   sync.Once
+
+	warnedProxy, warnedDropped atomic.Bool
 }
 
 // New returns a Store. It panics if the configuration contradicts itself; the panic says
@@ -142,14 +147,14 @@ func (s *state) confirmID(at place) error {
 }
 
 // create returns the state of a new session, with a reference. The session is not stored.
-func (s *Store) create(client clientInfo, original *originalValue) (*state, error) {
+func (s *Store) create(client clientInfo, original *originalValue, flags cookieFlags) (*state, error) {
 	id, l, err := s.newIdentity()
 	if err != nil {
 		return nil, err
 	}
 	at := s.layout.place(id)
 	cur := &snapshot{}
-	cur.client, cur.original = client, original
+	cur.client, cur.original, cur.cookie = client, original, flags
 	cur.lineage = s.layout.lineageOf(at, l)
 	st := &state{store: s, at: at, cur: cur}
 	if !s.table.insert(st) {

@@ -115,6 +115,10 @@ func (s *Store) RedeemCookie(c *fiber.Ctx, ticket string) error {
 	if err != nil {
 		return err
 	}
+	if cur, _ := st.resolve().current(); !s.accepts(&p, cur.meta) {
+		s.table.release(st)
+		return ErrTicketBrowser
+	}
 	sess := s.sessionOf(c.Context())
 	if sess == nil {
 		sess = s.newRequestSession(c)

@@ -237,7 +237,7 @@ func TestTicket_IsIssued(t *testing.T) {
 // redeemed.
 func TestTicket_SavesFirst(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}})
+	s := newStore(t, fibersession.Config{})
 	var ticket string
 	b := newBrowser(t, newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) (err error) {
 		fibersession.FromContext(c).Set("user", "ada")
@@ -247,7 +247,7 @@ func TestTicket_SavesFirst(t *testing.T) {
 	if res := b.get("/"); res.status != 200 || len(res.set) != 1 {
 		t.Fatalf("got status %d and the cookies %v, want 200 and one", res.status, res.set)
 	}
-	h, err := s.Redeem(ctx, ticket, "http://example.com") // the request has no Origin header, so the ticket is for its own host
+	h, err := s.Redeem(ctx, ticket, "https://example.com") // the request has no Origin header, so the ticket is for its own host
 	must(t, err)
 	defer h.Release()
 	if h.Get("user") != "ada" {
@@ -341,8 +341,8 @@ func TestTicket_WhenTheStoreFails(t *testing.T) {
 func TestN5_RedeemCookie(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
-		s := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}})
-		node := newStore(t, fibersession.Config{Storage: st, Cookie: fibersession.Cookie{Insecure: true}}) // the browser's request may reach another node
+		s := newStore(t, fibersession.Config{Storage: st})
+		node := newStore(t, fibersession.Config{Storage: st}) // the browser's request may reach another node
 		apps := map[string]*fiber.App{}
 		for name, s := range map[string]*fibersession.Store{"this": s, "another": node} {
 			apps[name] = newApp(s, map[string]fiber.Handler{
@@ -412,25 +412,25 @@ func TestN5_RedeemCookie(t *testing.T) {
 // RedeemCookie verifies the signature of the browser's cookie.
 func TestN5_RedeemCookieSigned(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true, Secrets: [][]byte{secret(1)}}})
+	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Secrets: [][]byte{secret(1)}}})
 	app := newApp(s, map[string]fiber.Handler{
 		"/in":     func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", "ada"); return nil },
 		"/cookie": func(c *fiber.Ctx) error { return s.RedeemCookie(c, c.Query("ticket")) },
 	})
 	b := newBrowser(t, app)
 	b.get("/in")
-	id, _, _ := strings.Cut(b.cookies["session"], ".")
+	id, _, _ := strings.Cut(b.cookies["__Host-session"], ".")
 	h := handleOf(t, s, id)
 	must(t, h.Regenerate(ctx))
-	for value, status := range map[string]int{id: 500, id + "." + strings.Repeat("A", 43): 500, b.cookies["session"]: 200} {
+	for value, status := range map[string]int{id: 500, id + "." + strings.Repeat("A", 43): 500, b.cookies["__Host-session"]: 200} {
 		ticket, err := h.CookieTicket(ctx)
 		must(t, err)
 		other := newBrowser(t, app)
-		other.cookies["session"] = value
+		other.cookies["__Host-session"] = value
 		if res := other.get("/cookie?ticket=" + ticket); res.status != status {
 			t.Errorf("with the cookie %q: got status %d, want %d", value, res.status, status)
-		} else if status == 200 && !strings.HasPrefix(other.cookies["session"], h.ID()+".") {
-			t.Errorf("got the new cookie %q, want the new ID with a signature", other.cookies["session"])
+		} else if status == 200 && !strings.HasPrefix(other.cookies["__Host-session"], h.ID()+".") {
+			t.Errorf("got the new cookie %q, want the new ID with a signature", other.cookies["__Host-session"])
 		}
 	}
 }

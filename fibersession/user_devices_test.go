@@ -204,7 +204,7 @@ func TestEndAll_UndecodableValue(t *testing.T) {
 // in. The user agent is cut to 256 bytes and has no control characters.
 func TestN14_DeviceOfARequest(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, UserKey: "user"})
+	s := newStore(t, fibersession.Config{UserKey: "user"})
 	app := fiber.New(fiber.Config{ProxyHeader: "X-Real-Ip"})
 	app.Use(s.Handler())
 	app.Get("/visit", func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("seen", true); return nil })

@@ -104,7 +104,7 @@ func TestUser_WithoutUserKey(t *testing.T) {
 // other keys stays.
 func TestLogin_OverHTTP(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, UserKey: "user"})
+	s := newStore(t, fibersession.Config{UserKey: "user"})
 	handle := func(do func(f *fibersession.Session) error) fiber.Handler {
 		return func(c *fiber.Ctx) error { return do(fibersession.FromContext(c)) }
 	}

@@ -67,7 +67,7 @@ func New(config ...Config) *Server {
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	var hooks engineio.Hooks
 	if cfg.Sessions != nil {
-		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted, SessionCookie: cfg.Sessions.CookieNameOf}
+		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted, SessionCookie: cfg.Sessions.IsSessionCookie}
 	}
 	if cfg.Adapter != nil {
 		s.cluster = newCluster(s, cfg.Adapter)

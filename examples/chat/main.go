@@ -47,20 +47,15 @@ type nodeConfig struct {
 	// Proxy is PROXY: the address of the reverse proxy whose X-Forwarded-… headers are
 	// trusted. Such headers from other addresses are ignored.
 	Proxy string
-
-	// Insecure is INSECURE=1: it allows plain HTTP from other machines, to try the chat
-	// from a phone on the same network. Anyone on that network can read the traffic.
-	Insecure bool
 }
 
 func nodeConfigFromEnv() nodeConfig {
 	port := env("PORT", "3000")
 	return nodeConfig{
-		Name:     env("NODE", "n"+port),
-		Addr:     net.JoinHostPort(env("HOST", "127.0.0.1"), port),
-		Storage:  env("STORAGE", "memory://"),
-		Proxy:    env("PROXY", ""),
-		Insecure: env("INSECURE", "") == "1",
+		Name:    env("NODE", "n"+port),
+		Addr:    net.JoinHostPort(env("HOST", "127.0.0.1"), port),
+		Storage: env("STORAGE", "memory://"),
+		Proxy:   env("PROXY", ""),
 	}
 }
 

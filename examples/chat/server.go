@@ -38,7 +38,6 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 		Storage:    store,
 		UserKey:    "user", // the session value that holds the user's ID
 		Expiration: 24 * time.Hour,
-		Cookie:     fibersession.Cookie{Insecure: cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{
 		Sessions: s.sessions,

@@ -15,10 +15,6 @@ type Config struct {
 	// trusted. If a proxy is in front and Proxy is empty, all visitors share its address
 	// and its rate limits.
 	Proxy string
-
-	// Insecure is INSECURE=1: it allows plain HTTP from other machines, to try the site
-	// from a phone on the same network. Anyone on that network can read the traffic.
-	Insecure bool
 }
 
 func configFromEnv() Config {
@@ -27,7 +23,6 @@ func configFromEnv() Config {
 		Storage:  env("STORAGE", "memory://"),
 		Database: env("DATABASE", "dashboard.db"),
 		Proxy:    env("PROXY", ""),
-		Insecure: env("INSECURE", "") == "1",
 	}
 }
 

@@ -50,7 +50,6 @@ func newServer(cfg Config, store storage.Storage, db *sql.DB) (*server, error) {
 		UserKey:    "user", // the session value that holds the user's ID
 		Expiration: userIdle,
 		Timeouts:   fibersession.Timeouts{Absolute: userLifetime},
-		Cookie:     fibersession.Cookie{Insecure: cfg.Insecure},
 	})
 	s.io = socketbridge.New(socketbridge.Config{Sessions: s.sessions})
 

@@ -10,6 +10,7 @@ const flags = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  "--host-resolver-rules=MAP *.test 127.0.0.1", // a site that is neither localhost nor an address
 ];
 
 let browser;

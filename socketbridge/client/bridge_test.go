@@ -59,7 +59,7 @@ func TestAgainstTheBridge(t *testing.T) {
 func bridge(t *testing.T) string {
 	t.Helper()
 	silent := slog.New(slog.DiscardHandler)
-	sessions := fibersession.New(fibersession.Config{Cookie: fibersession.Cookie{Insecure: true}, Logger: silent})
+	sessions := fibersession.New(fibersession.Config{Logger: silent})
 	io := socketbridge.New(socketbridge.Config{Sessions: sessions, Logger: silent})
 	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
 	app.Use(sessions.Handler())

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -61,12 +62,9 @@ func (s *Server) newSnapshot(c *fiber.Ctx) snapshot {
 	for k, v := range c.Context().QueryArgs().All() {
 		add(queryEntry, k, v)
 	}
-	session := ""
-	if s.hooks.SessionCookie != nil {
-		session = s.hooks.SessionCookie(c)
-	}
+	secret := s.hooks.SessionCookie
 	for k, v := range c.Request().Header.Cookies() {
-		if string(k) != session {
+		if secret == nil || !secret(utils.UnsafeString(k)) {
 			add(cookieEntry, k, v)
 		}
 	}

@@ -24,7 +24,7 @@ const browserHeaders = "Host: app.example.com\r\nConnection: Upgrade\r\nPragma: 
 // a snapshot, and as the transport.Handshake that a snapshot replaces.
 func BenchmarkHandshakeKept(b *testing.B) {
 	s := New(&transporttest.Recorder{}, Config{Logger: slog.New(slog.DiscardHandler)},
-		Hooks{SessionCookie: func(*fiber.Ctx) string { return "session" }})
+		Hooks{SessionCookie: func(name string) bool { return name == "session" }})
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetMethod(fiber.MethodGet)

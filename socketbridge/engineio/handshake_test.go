@@ -99,7 +99,7 @@ func TestHandshake_Snapshot(t *testing.T) {
 	for _, opener := range openers {
 		t.Run(opener.name, func(t *testing.T) {
 			s := open(t, &transporttest.Recorder{}, engineio.Config{}, siteOptions{hooks: engineio.Hooks{
-				SessionCookie: func(*fiber.Ctx) string { return "session" },
+				SessionCookie: func(name string) bool { return strings.HasSuffix(name, "session") },
 			}, before: func(app *fiber.App) {
 				app.Use(func(c *fiber.Ctx) error {
 					c.Locals("text", c.Get("X-Test"))
@@ -110,7 +110,7 @@ func TestHandshake_Snapshot(t *testing.T) {
 					return c.Next()
 				})
 			}})
-			opener.open(s, "X-Test", "one", "Cookie", "session=secret; theme=dark; lang=de")
+			opener.open(s, "X-Test", "one", "Cookie", "session=secret; theme=dark; __Host-session=secret; lang=de")
 			hs := s.nextConn().Conn.Handshake()
 			if hs.Method != "GET" || hs.Path != "/socket.io/" || hs.Host != s.addr || hs.RemoteIP != "127.0.0.1" || hs.Secure || hs.Time.IsZero() {
 				t.Errorf("the request is %+v", hs)

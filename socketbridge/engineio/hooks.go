@@ -28,9 +28,9 @@ type Hooks struct {
 	// Optional. Default: nil
 	Release func(lifted any)
 
-	// SessionCookie returns the name of the cookie that carries the request's session.
-	// That cookie is left out of the Handshake.
+	// SessionCookie reports whether a cookie of that name can carry a session. Such
+	// cookies are left out of the Handshake.
 	//
 	// Optional. Default: nil, the Handshake has all cookies
-	SessionCookie func(c *fiber.Ctx) string
+	SessionCookie func(name string) bool
 }
