@@ -1,10 +1,12 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -35,6 +37,7 @@ var bundled = map[string]string{
 	"rediss-sentinel": "redis",
 	"redis-cluster":   "redis",
 	"rediss-cluster":  "redis",
+	"unix":            "redis",
 }
 
 // Register makes a driver available to Open, for all of its schemes. It is meant for
@@ -70,8 +73,9 @@ func Schemes() []string {
 // "memory://", "redis://user:password@host:6379/0". The driver's package must be
 // imported (import _ "…/storage/redis"); otherwise Open returns ErrUnknownScheme,
 // with the missing import line for a driver of this module. Other errors wrap
-// ErrBadURL or ErrUnavailable. No error contains the URL's password. Open never
-// panics, and returns within the driver's documented time limit.
+// ErrBadURL or ErrUnavailable. No error contains the URL's password: a driver's text
+// that repeats a piece of a password which is not percent-encoded is withheld. Open
+// never panics, and returns within the driver's documented time limit.
 func Open(rawURL string) (s Storage, err error) {
 	scheme, _, ok := strings.Cut(rawURL, "://")
 	if !ok || !isScheme(scheme) {
@@ -99,9 +103,20 @@ func Open(rawURL string) (s Storage, err error) {
 	}()
 	s, err = driver.Open(rawURL)
 	if err != nil {
-		return nil, &openError{err: err, text: redact(err.Error(), rawURL)}
+		return nil, &openError{err: err, text: category(err) + redact(strings.TrimPrefix(err.Error(), category(err)), rawURL)}
 	}
 	return s, nil
+}
+
+// category returns how the text of a driver's error begins, if the rest of it can be
+// withheld: with the text of an error of this package.
+func category(err error) string {
+	for _, known := range []error{ErrBadURL, ErrUnavailable} {
+		if prefix := known.Error() + ": "; errors.Is(err, known) && strings.HasPrefix(err.Error(), prefix) {
+			return prefix
+		}
+	}
+	return ""
 }
 
 // MustOpen is Open for program start-up: it panics with the text of Open's error.
@@ -136,41 +151,119 @@ func (e *openError) Unwrap() error { return e.err }
 
 const redacted = "xxxxx"
 
-// secretInQuery matches the values of options whose name suggests a secret.
-var secretInQuery = regexp.MustCompile(`(?i)[?&][^=&#]*(?:pass|secret|token|key)[^=&#]*=([^&#]*)`)
+// withheld replaces the text of a driver's error that repeats a piece of the password.
+const withheld = `the driver's reason is withheld, because it repeats a part of the URL that may be a password. ` +
+	`Percent-encode these characters of user and password: "@" as %40, ":" as %3A, "/" as %2F, "?" as %3F, "#" as %23, ` +
+	`"%" as %25, and all others but letters, digits and - . _ ~`
 
-// redact replaces the secrets of rawURL in text: the password, both as written and
-// percent-decoded, and the values that secretInQuery finds. It is the second line of
-// defence: a driver must not put secrets into errors in the first place.
+// minPiece is the length of the shortest piece of a password that no error contains.
+const minPiece = 3
+
+// redact removes the secrets of rawURL from text: the password, both as written and
+// percent-decoded, and the values of options whose name suggests a secret. It is the
+// second line of defence: a driver must not put secrets into errors in the first place.
 func redact(text, rawURL string) string {
-	var secrets []string
 	_, rest, _ := strings.Cut(rawURL, "://")
-	// An unescaped password may contain any of "/?#@", so the text before each "@"
-	// counts as user and password.
-	for at, c := range []byte(rest) {
-		if c != '@' {
-			continue
-		}
+	var secrets []string
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
 		user, password, ok := strings.Cut(rest[:at], ":")
 		if !ok {
 			password = user // possibly a token
 		}
-		secrets = append(secrets, password)
-	}
-	for _, m := range secretInQuery.FindAllStringSubmatch(rawURL, -1) {
-		secrets = append(secrets, m[1])
-	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // longest first, so that no secret is cut by a part of itself
-	for _, secret := range secrets {
-		if secret == "" {
-			continue
-		}
-		text = strings.ReplaceAll(text, secret, redacted)
-		for _, unescape := range []func(string) (string, error){url.PathUnescape, url.QueryUnescape} {
-			if plain, err := unescape(secret); err == nil {
-				text = strings.ReplaceAll(text, plain, redacted)
+		if encoded(rest[:at]) {
+			secrets = append(secrets, password)
+		} else {
+			// A driver may have taken any part of it for a host, a path or an option.
+			if !encoded(user) {
+				password = rest[:at]
+			}
+			for _, form := range forms(password) {
+				if sharesPiece(text, form) {
+					return withheld
+				}
 			}
 		}
 	}
+	secrets = append(secrets, secretOptions(rest)...)
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // longest first, so that no secret is cut by a part of itself
+	for _, secret := range secrets {
+		for _, form := range forms(secret) {
+			text = strings.ReplaceAll(text, form, redacted)
+		}
+	}
 	return text
+}
+
+// encoded reports whether s is user and password as RFC 3986, section 3.2.1, defines
+// them: nothing in it can be taken for another part of the URL.
+func encoded(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=:", c) >= 0:
+		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			i += 2
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// forms returns a secret as written, percent-decoded, and quoted as url.Error does.
+func forms(secret string) []string {
+	if secret == "" {
+		return nil
+	}
+	all := []string{secret}
+	for _, unescape := range []func(string) (string, error){url.PathUnescape, url.QueryUnescape} {
+		if plain, err := unescape(secret); err == nil && plain != "" {
+			all = append(all, plain)
+		}
+	}
+	for _, plain := range all {
+		quoted := strconv.Quote(plain)
+		all = append(all, quoted[1:len(quoted)-1])
+	}
+	return slices.Compact(all)
+}
+
+// sharesPiece reports whether text contains a piece of secret, or all of a short one.
+func sharesPiece(text, secret string) bool {
+	n := min(minPiece, len(secret))
+	for i := 0; i+n <= len(secret); i++ {
+		if strings.Contains(text, secret[i:i+n]) {
+			return true
+		}
+	}
+	return false
+}
+
+// secretName matches the names of options that suggest a secret.
+var secretName = regexp.MustCompile(`(?i)pass|secret|token|key`)
+
+// secretOptions returns the values of the options that secretName matches. The name of
+// a file is no secret.
+func secretOptions(rest string) []string {
+	_, query, _ := strings.Cut(rest, "?")
+	query, fragment, _ := strings.Cut(query, "#")
+	var secrets []string
+	inSecret := false
+	for part := range strings.SplitSeq(query, "&") {
+		name, value, ok := strings.Cut(part, "=")
+		if !ok {
+			if inSecret { // the rest of a value with an "&" that is not encoded
+				secrets = append(secrets, part)
+			}
+			continue
+		}
+		if inSecret = secretName.MatchString(name) && !strings.HasSuffix(strings.ToLower(name), "file"); inSecret {
+			secrets = append(secrets, value)
+		}
+	}
+	if inSecret { // the rest of a value with a "#" that is not encoded
+		secrets = append(secrets, fragment)
+	}
+	return secrets
 }

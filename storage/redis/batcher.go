@@ -46,6 +46,7 @@ const (
 // cancelled; go-redis itself only supports deadlines.
 type batcher struct {
 	client *goredis.Client
+	server *server
 	queue  chan *request
 	stop   chan struct{}
 	done   chan struct{} // closed when all workers have ended
@@ -55,6 +56,7 @@ type batcher struct {
 func newBatcher(client *goredis.Client) *batcher {
 	b := &batcher{
 		client: client,
+		server: serverOf(client),
 		queue:  make(chan *request, maxQueued),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
@@ -77,8 +79,37 @@ func (b *batcher) close() {
 	<-b.done
 }
 
-// do sends a command and waits for its reply, the end of ctx, or close.
-func (b *batcher) do(ctx context.Context, cmd goredis.Cmder, asking bool) error {
+// do sends a command and waits for its reply, the end of ctx, or close. A write is not
+// sent while the server refuses all writes.
+func (b *batcher) do(ctx context.Context, cmd goredis.Cmder, write, asking bool) error {
+	if !write {
+		return b.exchange(ctx, cmd, asking)
+	}
+	if err := b.server.paused(); err != nil {
+		return err
+	}
+	generation := b.server.generation.Load()
+	err := b.exchange(ctx, cmd, asking)
+	if err == nil && changed(cmd) {
+		b.server.wrote(generation)
+	}
+	return err
+}
+
+// changed reports whether a write has changed something: each one returns how much. A
+// replica accepts one that finds nothing to change.
+func changed(cmd goredis.Cmder) bool {
+	var n int64
+	switch c := cmd.(type) {
+	case *goredis.Cmd:
+		n, _ = c.Val().(int64)
+	case *goredis.IntCmd:
+		n = c.Val()
+	}
+	return n > 0
+}
+
+func (b *batcher) exchange(ctx context.Context, cmd goredis.Cmder, asking bool) error {
 	r := &request{cmd: cmd, asking: asking, ctx: ctx, done: make(chan struct{})}
 	select {
 	case b.queue <- r:

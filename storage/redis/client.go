@@ -8,21 +8,22 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// newClient returns the client for cfg, which has its defaults.
-func newClient(cfg Config) goredis.UniversalClient {
+// newClient returns the client for cfg, which has its defaults. Each server that the
+// client connects to gets a hook from hook.
+func newClient(cfg Config, hook func(addr string) *server) goredis.UniversalClient {
 	options := clientOptions(cfg)
 	switch {
 	case cfg.Cluster:
 		client := goredis.NewClusterClient(options.Cluster())
-		client.OnNewNode(func(node *goredis.Client) { node.AddHook(dialHook{}) })
+		client.OnNewNode(func(node *goredis.Client) { node.AddHook(hook(node.Options().Addr)) })
 		return client
 	case cfg.Master != "":
 		client := goredis.NewFailoverClient(options.Failover())
-		client.AddHook(dialHook{})
+		client.AddHook(hook("the master " + cfg.Master))
 		return client
 	default:
 		client := goredis.NewClient(options.Simple())
-		client.AddHook(dialHook{})
+		client.AddHook(hook(cfg.Addrs[0]))
 		return client
 	}
 }

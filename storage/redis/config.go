@@ -3,10 +3,9 @@ package redis
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ type Config struct {
 	// Optional. Default: 0
 	Database int
 
-	// TLSConfig enables TLS.
+	// TLSConfig enables TLS. With InsecureSkipVerify, New logs a warning.
 	// Optional. Default: nil
 	TLSConfig *tls.Config
 
@@ -85,6 +84,11 @@ type Config struct {
 	// ClientName is the name of the connections in Redis' CLIENT LIST.
 	// Optional. Default: ""
 	ClientName string
+
+	// Logger receives warnings: a server that refuses requests, as after a failover,
+	// and TLS without verification. They never contain a secret.
+	// Optional. Default: slog.Default()
+	Logger *slog.Logger
 }
 
 // ConfigDefault has the default values of Config.
@@ -112,6 +116,9 @@ func configDefault(config ...Config) (Config, error) {
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = ConfigDefault.ConnectTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
 	}
 	return cfg, cfg.validate()
 }
@@ -151,142 +158,3 @@ func (cfg *Config) validate() error {
 func badConfig(format string, args ...any) error {
 	return fmt.Errorf("%w: redis: Config."+format, append([]any{storage.ErrBadURL}, args...)...)
 }
-
-// ParseURL parses the URLs that storage.Open accepts:
-//
-//	redis://[[user]:password@]host[:port][/database][?options]
-//	redis-sentinel://[[user]:password@]host[:port],host[:port]…[/database]?master=name[&options]
-//	redis-cluster://[[user]:password@]host[:port],host[:port]…[?options]
-//
-// with rediss instead of redis for TLS. The default port is 6379, and 26379 for
-// Sentinels. User and password are percent-encoded. The options are named after the
-// fields of Config: prefix, allow_flush, timeout and connect_timeout (Go durations),
-// pool_size, client_name, master, sentinel_username and sentinel_password. Errors
-// wrap storage.ErrBadURL and never repeat the URL. Fields that the URL does not set
-// stay zero, for New to default.
-func ParseURL(rawURL string) (Config, error) {
-	var cfg Config
-	scheme, rest, ok := strings.Cut(rawURL, "://")
-	if !ok {
-		return cfg, badURL("it has no scheme, such as redis://")
-	}
-	kind, secure := strings.ToLower(scheme), false
-	if tail, ok := strings.CutPrefix(kind, "rediss"); ok {
-		kind, secure = "redis"+tail, true
-	}
-	if !slices.Contains([]string{"redis", "redis-sentinel", "redis-cluster"}, kind) {
-		return cfg, badURL("its scheme must be redis, redis-sentinel or redis-cluster (with rediss for TLS)")
-	}
-
-	// net/url supports only one host, so the authority is parsed here.
-	authority, tail := rest, ""
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		authority, tail = rest[:end], rest[end:]
-	}
-	hosts := authority
-	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-		hosts = authority[at+1:]
-		user, password, _ := strings.Cut(authority[:at], ":")
-		var err1, err2 error
-		cfg.Username, err1 = url.PathUnescape(user)
-		cfg.Password, err2 = url.PathUnescape(password)
-		if err1 != nil || err2 != nil {
-			return cfg, badURL("user or password has an invalid percent-encoding")
-		}
-	}
-	port := "6379"
-	if kind == "redis-sentinel" {
-		port = "26379"
-	}
-	var err error
-	if cfg.Addrs, err = addrs(hosts, port); err != nil {
-		return cfg, err
-	}
-	if secure {
-		cfg.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	cfg.Cluster = kind == "redis-cluster"
-
-	u, err := url.Parse(tail)
-	if err != nil || u.Fragment != "" || u.Host != "" {
-		return cfg, badURL("the part after the host is invalid (is a character of the password not percent-encoded?)")
-	}
-	if path := strings.Trim(u.Path, "/"); path != "" {
-		if cfg.Database, err = strconv.Atoi(path); err != nil {
-			return cfg, badURL("the path must be a database number")
-		}
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return cfg, badURL("its options have an invalid encoding")
-	}
-	for name, values := range query {
-		if err := cfg.option(name, values[len(values)-1]); err != nil {
-			return cfg, err
-		}
-	}
-	if kind == "redis-sentinel" && cfg.Master == "" {
-		return cfg, badURL("redis-sentinel needs the option master=name")
-	}
-	if kind != "redis-sentinel" && cfg.Master != "" {
-		return cfg, badURL("the option master needs the scheme redis-sentinel")
-	}
-	_, err = configDefault(cfg)
-	return cfg, err
-}
-
-// addrs parses "host[:port],host[:port]" with a default port.
-func addrs(hosts, port string) ([]string, error) {
-	var all []string
-	for host := range strings.SplitSeq(hosts, ",") {
-		if host == "" && hosts == "" {
-			host = "127.0.0.1"
-		}
-		addr := host
-		if !hasPort(host) {
-			addr = net.JoinHostPort(strings.Trim(host, "[]"), port)
-		}
-		name, number, err := net.SplitHostPort(addr)
-		n, err2 := strconv.ParseUint(number, 10, 16)
-		if err != nil || err2 != nil || n == 0 || name == "" || strings.ContainsAny(name, " \t\r\n%@") {
-			return nil, badURL("a host must be name, name:port, or [IPv6]:port")
-		}
-		all = append(all, addr)
-	}
-	return all, nil
-}
-
-func hasPort(host string) bool {
-	return strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']')
-}
-
-func (cfg *Config) option(name, value string) (err error) {
-	switch name {
-	case "prefix":
-		cfg.Prefix = value
-	case "master":
-		cfg.Master = value
-	case "client_name":
-		cfg.ClientName = value
-	case "sentinel_username":
-		cfg.SentinelUsername = value
-	case "sentinel_password":
-		cfg.SentinelPassword = value
-	case "allow_flush":
-		cfg.AllowFlush, err = strconv.ParseBool(value)
-	case "pool_size":
-		cfg.PoolSize, err = strconv.Atoi(value)
-	case "timeout":
-		cfg.Timeout, err = time.ParseDuration(value)
-	case "connect_timeout":
-		cfg.ConnectTimeout, err = time.ParseDuration(value)
-	default:
-		return badURL(fmt.Sprintf("unknown option %q", name))
-	}
-	if err != nil {
-		return badURL(fmt.Sprintf("the value of the option %s is invalid", name))
-	}
-	return nil
-}
-
-func badURL(problem string) error { return fmt.Errorf("%w: redis: %s", storage.ErrBadURL, problem) }

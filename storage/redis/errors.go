@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -77,4 +78,56 @@ func isConnectionError(err error) bool {
 
 func unavailable(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", storage.ErrUnavailable, ctx.Err())
+}
+
+// refusal says whether a server refuses a request because it may not be the one to
+// send it to.
+type refusal uint8
+
+const (
+	notRefused refusal = iota
+	// refusedForNow means that another server may be the right one by now.
+	refusedForNow
+	// refusedAsReplica means that this server refuses every write.
+	refusedAsReplica
+)
+
+// refusalKind classifies a reply. These replies come from a server that is, or may be,
+// a demoted master:
+//
+//   - READONLY: it is a replica.
+//   - MASTERDOWN: it is a replica that has lost its master, and may not serve old data.
+//   - LOADING: it loads its data, as a demoted master does when it synchronizes with
+//     its new master. Scripts get this reply before READONLY. A master that was just
+//     started sends it too.
+//   - NOREPLICAS: it is a master that reaches too few replicas to accept a write
+//     (min-replicas-to-write), as an isolated one does whose successor was elected.
+//   - UNBLOCKED: it became a replica while the command was blocked.
+//
+// Not among them are OOM and MISCONF, which are troubles of the right server, and
+// MOVED, ASK, CLUSTERDOWN and TRYAGAIN, which the router of a cluster handles.
+func refusalKind(err error) refusal {
+	if err == nil || err == goredis.Nil {
+		return notRefused // before errors.As, which allocates
+	}
+	var reply goredis.Error
+	if !errors.As(err, &reply) {
+		return notRefused
+	}
+	text := strings.TrimPrefix(reply.Error(), "ERR ") // KVRocks adds it
+	switch code, _, _ := strings.Cut(text, " "); code {
+	case "READONLY":
+		return refusedAsReplica
+	case "LOADING", "MASTERDOWN", "NOREPLICAS":
+		return refusedForNow
+	case "UNBLOCKED":
+		if strings.HasPrefix(text, "UNBLOCKED force") { // not by CLIENT UNBLOCK
+			return refusedForNow
+		}
+	case "Error": // Redis before 7: "ERR Error running script (…): …: -READONLY You can't write …"
+		if strings.HasPrefix(text, "Error running script") && strings.Contains(text, "-READONLY ") {
+			return refusedAsReplica
+		}
+	}
+	return notRefused
 }

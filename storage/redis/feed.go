@@ -48,6 +48,7 @@ func (s *Storage) Watch(fn func(storage.Change)) (storage.Watch, error) {
 		cancel:        cancel,
 		subscriptions: map[string]*subscription{},
 		dirty:         map[string]struct{}{},
+		unconfirmed:   map[string]int{},
 		wake:          make(chan struct{}, 1),
 	}
 	s.mu.Lock()
@@ -88,11 +89,14 @@ type watch struct {
 	running  sync.WaitGroup
 	wake     chan struct{}
 	received atomic.Bool // a message arrived since the last tick
+	reading  atomic.Bool // receive waits for a message, and does not handle one
 
 	mu            sync.Mutex // guards the fields below; no callback runs under it
 	ps            *goredis.PubSub
 	subscriptions map[string]*subscription // wanted, by channel
 	dirty         map[string]struct{}      // channels that send must subscribe to or unsubscribe from
+	unconfirmed   map[string]int           // SUBSCRIBE commands on this connection without a confirmation yet, by channel
+	stale         *goredis.PubSub          // a connection that send must replace
 	probe         probe
 }
 
@@ -177,6 +181,15 @@ func (w *watch) Close() error {
 	return nil
 }
 
+// renew replaces the connection, if it is still the present one when send gets to it.
+func (w *watch) renew() {
+	w.mu.Lock()
+	w.stale = w.ps
+	w.probe = probe{id: w.probe.id} // Lag is unknown from now on
+	w.mu.Unlock()
+	w.wakeSend()
+}
+
 func (w *watch) wakeSend() {
 	select {
 	case w.wake <- struct{}{}:
@@ -192,7 +205,9 @@ func (w *watch) receive() {
 		w.mu.Lock()
 		ps := w.ps
 		w.mu.Unlock()
+		w.reading.Store(true)
 		msg, err := ps.Receive(w.ctx)
+		w.reading.Store(false)
 		if err == nil {
 			w.received.Store(true)
 			backoff = minBackoff
@@ -202,17 +217,22 @@ func (w *watch) receive() {
 		w.reconnect(ps)
 		select {
 		case <-w.ctx.Done():
-		case <-time.After(backoff/2 + rand.N(backoff/2)): // jitter, so that nodes do not reconnect in step
+		case <-time.After(jittered(backoff)):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
 }
+
+// jittered returns a random duration between half of a pause and all of it, so that
+// nodes do not reconnect in step.
+func jittered(pause time.Duration) time.Duration { return pause/2 + rand.N(pause/2) }
 
 // reconnect replaces a broken connection, unless the watch is closed.
 func (w *watch) reconnect(broken *goredis.PubSub) {
 	_ = broken.Close()
 	w.mu.Lock()
 	w.probe = probe{id: w.probe.id}
+	clear(w.unconfirmed)
 	if w.ctx.Err() == nil {
 		w.ps = w.s.client.Subscribe(w.ctx)
 		for channel := range w.subscriptions {
@@ -265,6 +285,17 @@ func (w *watch) Lag() (time.Duration, bool) {
 func (w *watch) confirm(channel string) (missed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	n := w.unconfirmed[channel]
+	if n > 1 {
+		w.unconfirmed[channel] = n - 1
+	} else {
+		delete(w.unconfirmed, channel)
+	}
+	if _, later := w.dirty[channel]; later || n > 1 {
+		// The key was removed and added again. This confirmation is of an earlier
+		// SUBSCRIBE, perhaps followed by an UNSUBSCRIBE, so it does not count.
+		return false
+	}
 	sub := w.subscriptions[channel]
 	if sub == nil {
 		return false
@@ -343,11 +374,11 @@ func (w *watch) ping() {
 	switch {
 	case len(w.subscriptions) == 0:
 		*p = probe{id: p.id} // nothing is watched, so the lag does not matter
-	case len(w.dirty) > 0: // flush must come first: the reply must come after the subscriptions
+	case len(w.dirty) > 0, w.stale != nil: // flush must come first: the reply must come after the subscriptions
 	case p.sentAt.IsZero():
 		p.id, p.sentAt, p.silentTicks = p.id+1, time.Now(), 0
 		payload = strconv.FormatUint(p.id, 10)
-	case received:
+	case received, !w.reading.Load(): // while a message is handled, the reply waits behind it
 		p.silentTicks = 0
 	default:
 		p.silentTicks++
@@ -363,11 +394,18 @@ func (w *watch) ping() {
 // closes the connection: receive then reconnects, and all channels become dirty.
 func (w *watch) flush() {
 	w.mu.Lock()
-	ps := w.ps
+	ps, stale := w.ps, w.stale
+	w.stale = nil
+	if stale == ps {
+		w.mu.Unlock()
+		_ = ps.Close() // receive reconnects, and all channels become dirty
+		return
+	}
 	var add, drop []string
 	for channel := range w.dirty {
 		if w.subscriptions[channel] != nil {
 			add = append(add, channel)
+			w.unconfirmed[channel]++
 		} else {
 			drop = append(drop, channel)
 		}

@@ -36,7 +36,7 @@ func (s *Storage) RemoveMember(ctx context.Context, set, member string) error {
 		return err
 	}
 	name := s.name(set) + setSuffix
-	return wrap(s.router.do(ctx, name, goredis.NewIntCmd(ctx, "zrem", name, strings.Clone(member))), true)
+	return wrap(s.router.do(ctx, name, goredis.NewIntCmd(ctx, "zrem", name, strings.Clone(member)), true), true)
 }
 
 // Members implements storage.Index. It reads the set in pages. A member that is

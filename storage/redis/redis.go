@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +14,7 @@ import (
 	gofiber "github.com/gofiber/storage/redis/v3"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -19,7 +23,7 @@ func init() { storage.Register(driver{}) }
 type driver struct{}
 
 func (driver) Schemes() []string {
-	return []string{"redis", "rediss", "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster"}
+	return []string{"redis", "rediss", "redis-sentinel", "rediss-sentinel", "redis-cluster", "rediss-cluster", "unix"}
 }
 
 func (driver) Open(url string) (storage.Storage, error) {
@@ -46,6 +50,9 @@ type Storage struct {
 	allowFlush bool
 	timeout    time.Duration // of calls without a context
 	maxSilence time.Duration // of a watch's connection; tests shorten it
+	timers     timers
+	logger     *slog.Logger
+	logged     throttle.Throttle
 	closed     chan struct{}
 	close      func() error
 	mu         sync.Mutex // guards watches
@@ -68,25 +75,33 @@ func New(config ...Config) (*Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := newClient(cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), cfg.ConnectTimeout)
-	defer cancel()
-	if err := ping(ctx, client); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: redis at %v: %w", storage.ErrUnavailable, cfg.Addrs, err), client.Close())
+	if cfg.TLSConfig != nil && cfg.TLSConfig.InsecureSkipVerify {
+		cfg.Logger.Warn("redis: TLS does not verify the server's certificate: anyone on the path to it can read and change sessions. "+
+			"Set tls_ca_file instead of tls_skip_verify (TLSConfig.RootCAs instead of InsecureSkipVerify)", "addrs", cfg.Addrs)
 	}
-
 	s := &Storage{
-		base:       gofiber.NewFromConnection(client), // that package's New panics if the server is down
-		client:     client,
-		router:     newRouter(client),
 		prefix:     cfg.Prefix,
 		suffix:     ":changes",
 		allowFlush: cfg.AllowFlush,
 		timeout:    cfg.Timeout,
 		maxSilence: defaultMaxSilence,
+		logger:     cfg.Logger,
 		closed:     make(chan struct{}),
 		watches:    map[*watch]struct{}{},
 	}
+	client := newClient(cfg, func(addr string) *server {
+		return newServer(addr, cfg.Timeout+lateReply, &s.timers, s.renew)
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.ConnectTimeout)
+	defer cancel()
+	if err := ping(ctx, client); err != nil {
+		s.timers.close()
+		return nil, errors.Join(fmt.Errorf("%w: redis at %v: %w", storage.ErrUnavailable, cfg.Addrs, err), client.Close())
+	}
+
+	s.base = gofiber.NewFromConnection(client) // that package's New panics if the server is down
+	s.client = client
+	s.router = newRouter(client)
 	if cfg.Database != 0 {
 		s.suffix += fmt.Sprintf("@%d", cfg.Database) // all databases of a server share its channels
 	}
@@ -137,12 +152,12 @@ func (s *Storage) Load(ctx context.Context, key string) (storage.Item, error) {
 	}
 	name := s.name(key)
 	cmd := goredis.NewStringCmd(ctx, "get", name)
-	err := s.router.do(ctx, name, cmd)
+	err := s.router.do(ctx, name, cmd, false)
 	if isConnectionError(err) {
 		// A read may be sent again. The server may have restarted since the connection
 		// was last used.
 		cmd = goredis.NewStringCmd(ctx, "get", name)
-		err = s.router.do(ctx, name, cmd)
+		err = s.router.do(ctx, name, cmd, false)
 	}
 	if errors.Is(err, goredis.Nil) {
 		return storage.Item{}, storage.ErrNotFound
@@ -275,7 +290,27 @@ func (s *Storage) shutdown() error {
 	close(s.closed)
 	s.closeWatches()
 	s.router.close()
+	s.timers.close()
 	return s.base.Close()
+}
+
+// renew makes all watches connect anew and report a Gap. It is called after a server
+// has refused a request with err, and when it accepts writes again (nil).
+func (s *Storage) renew(addr string, err error) {
+	s.mu.Lock()
+	all := slices.Collect(maps.Keys(s.watches))
+	s.mu.Unlock()
+	for _, w := range all {
+		w.renew()
+	}
+	if err == nil {
+		return
+	}
+	if suppressed, ok := s.logged.Allow(""); ok {
+		s.logger.Warn("redis: the server refuses requests, as after a failover: all connections to it are replaced, and watched keys are "+
+			"loaded again. If this repeats, the address does not lead to the master: check Config.Addrs",
+			"addr", addr, "reply", err, "suppressed", suppressed)
+	}
 }
 
 func errNegativeTTL(ttl time.Duration) error {

@@ -42,10 +42,11 @@ func newRouter(client goredis.UniversalClient) *router {
 	return r
 }
 
-// do sends cmd to the node that serves key, and follows redirects.
-func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
+// do sends cmd to the node that serves key, and follows redirects. Write says whether
+// the command changes something.
+func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder, write bool) error {
 	if r.single != nil {
-		err := r.batchers[r.single].do(ctx, cmd, false) // the map never changes: no lock
+		err := r.batchers[r.single].do(ctx, cmd, write, false) // the map never changes: no lock
 		if err == errBatcherClosed {
 			return goredis.ErrClosed
 		}
@@ -60,7 +61,7 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 		sent := time.Now()
 		b, err := r.batcher(ctx, node)
 		if err == nil {
-			err = b.do(ctx, cmd, asking)
+			err = b.do(ctx, cmd, write, asking)
 		}
 		if err == nil || redirects == maxRedirects {
 			return err
@@ -86,7 +87,7 @@ func (r *router) do(ctx context.Context, key string, cmd goredis.Cmder) error {
 			}
 			asking = true
 		default:
-			if isConnectionError(err) {
+			if isConnectionError(err) || refusalKind(err) != notRefused {
 				r.cluster.ReloadState(ctx) // another node may have been promoted
 			}
 			return err

@@ -60,10 +60,10 @@ func (s *Storage) run(ctx context.Context, sc script, write bool, key string, ar
 		return nil, err
 	}
 	cmd := sc.command(ctx, false, key, args)
-	err := s.router.do(ctx, key, cmd)
+	err := s.router.do(ctx, key, cmd, write)
 	if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
 		cmd = sc.command(ctx, true, key, args)
-		err = s.router.do(ctx, key, cmd)
+		err = s.router.do(ctx, key, cmd, write)
 	}
 	return cmd, wrap(err, write)
 }

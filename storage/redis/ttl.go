@@ -21,7 +21,7 @@ func (s *Storage) TTL(ctx context.Context, key string) (time.Duration, error) {
 	}
 	name := s.name(key)
 	cmd := goredis.NewIntCmd(ctx, "pttl", name)
-	if err := s.router.do(ctx, name, cmd); err != nil {
+	if err := s.router.do(ctx, name, cmd, false); err != nil {
 		return 0, wrap(err, false)
 	}
 	switch ms := cmd.Val(); {
