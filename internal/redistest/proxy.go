@@ -12,12 +12,12 @@ import (
 // them. With one Proxy for each node of a test, a fault hits one node while the
 // others still reach the server. It is safe for concurrent use.
 type Proxy struct {
-	target   string
 	l        net.Listener
 	wg       sync.WaitGroup
 	requests chan struct{}
 
 	mu          sync.Mutex // guards the fields below
+	target      string
 	conns       map[net.Conn]struct{}
 	refuse      bool
 	paused      chan struct{} // closed by Resume; nil while the proxy forwards
@@ -49,6 +49,14 @@ func (p *Proxy) Addr() string { return p.l.Addr().String() }
 
 // URL returns the URL for storage.Open of database 0 of the Redis behind the proxy.
 func (p *Proxy) URL() string { return "redis://" + p.Addr() + "/0" }
+
+// Retarget makes new connections lead to another server, like a DNS name or a virtual
+// IP address after a failover. Open connections stay with their server.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
 
 // Disconnect closes all connections. Requests in flight may or may not have reached
 // the server.
@@ -121,7 +129,10 @@ func (p *Proxy) accept() {
 		}
 		p.wg.Go(func() { // ends with the connection
 			defer p.unregister(client)
-			server, err := net.Dial("tcp", p.target)
+			p.mu.Lock()
+			target := p.target
+			p.mu.Unlock()
+			server, err := net.Dial("tcp", target)
 			if err != nil || !p.register(server) {
 				return
 			}
