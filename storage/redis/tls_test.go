@@ -9,11 +9,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +58,97 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// certificate creates a self-signed certificate for 127.0.0.1.
+// The TLS options of a URL, on a server that wants a certificate of its clients.
+func TestTLSByURL(t *testing.T) {
+	t.Parallel()
+	cert, key, _ := certificate(t)
+	_, strangeKey, _ := certificate(t)
+	otherCA, _, _ := certificate(t)
+	port := strconv.Itoa(redistest.FreePort(t))
+	redistest.Start(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert,
+		"--tls-auth-clients", "yes", "--tls-protocols", "TLSv1.2")
+	base := "rediss://127.0.0.1:" + port + "/0?connect_timeout=5s"
+	client := "&tls_cert_file=" + cert + "&tls_key_file=" + key
+	for name, tt := range map[string]struct {
+		options string
+		want    error
+		text    string
+	}{
+		"all":                   {"&tls_ca_file=" + cert + client, nil, ""},
+		"name":                  {"&tls_server_name=redis.example&tls_ca_file=" + cert + client, nil, ""},
+		"skip_verify":           {"&tls_skip_verify=true" + client, nil, ""},
+		"skip_verify=false":     {"&tls_skip_verify=false" + client, storage.ErrUnavailable, "certificate"},
+		"another name":          {"&tls_server_name=other.example&tls_ca_file=" + cert + client, storage.ErrUnavailable, "other.example"},
+		"another authority":     {"&tls_ca_file=" + otherCA + client, storage.ErrUnavailable, "unknown authority"},
+		"the system's":          {client, storage.ErrUnavailable, "unknown authority"},
+		"no client certificate": {"&tls_ca_file=" + cert, storage.ErrUnavailable, ""},
+		"minimum version":       {"&tls_min_version=1.3&tls_ca_file=" + cert + client, storage.ErrUnavailable, "version"},
+		"missing file":          {"&tls_ca_file=/nowhere/ca.pem", storage.ErrBadURL, "/nowhere/ca.pem"},
+		"missing key":           {"&tls_cert_file=" + cert + "&tls_key_file=/nowhere/key.pem", storage.ErrBadURL, "/nowhere/key.pem"},
+		"key of another":        {"&tls_cert_file=" + cert + "&tls_key_file=" + strangeKey, storage.ErrBadURL, "private key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := redis.ParseURL(base + tt.options)
+			var log lockedBuffer
+			if err == nil {
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				var s *redis.Storage
+				if s, err = redis.New(cfg); err == nil {
+					err = errors.Join(s.Set("k", []byte("v"), 0), s.Close())
+				}
+			}
+			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("error %v, want %v with %q", err, tt.want, tt.text)
+			}
+			warned := strings.Contains(strings.Join(log.lines(), ""), "tls_skip_verify")
+			if want := strings.Contains(tt.options, "skip_verify=true"); warned != want {
+				t.Errorf("warned of skipped verification: %t, want %t: %q", warned, want, log.lines())
+			}
+		})
+	}
+}
+
+// Users and passwords of the Sentinels and of the server differ, and both speak TLS.
+func TestSentinelWithUsersAndTLS(t *testing.T) {
+	t.Parallel()
+	cert, key, _ := certificate(t)
+	secured := func() (port string, args []string) {
+		port = strconv.Itoa(redistest.FreePort(t))
+		return port, []string{"--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-replication", "yes"}
+	}
+	port, args := secured()
+	master := redistest.Start(t, args...)
+	master.Do("acl", "setuser", "shop", "on", ">"+secret+"-m", "~*", "&*", "+@all")
+	master.Do("acl", "setuser", "default", "off")
+	sentinelPort := strconv.Itoa(redistest.FreePort(t))
+	conf := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := "tls-port " + sentinelPort + "\ntls-cert-file " + cert + "\ntls-key-file " + key + "\ntls-ca-cert-file " + cert + "\ntls-replication yes\n" +
+		"sentinel monitor m 127.0.0.1 " + port + " 1\nsentinel auth-user m shop\nsentinel auth-pass m " + secret + "-m\n" +
+		"user watcher on >" + secret + "-s ~* &* +@all\nuser default off\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	redistest.StartSentinel(t, conf)
+
+	options := "?master=m&tls_ca_file=" + cert + "&tls_cert_file=" + cert + "&tls_key_file=" + key
+	users := "&sentinel_username=watcher&sentinel_password=" + secret + "-s"
+	s := open(t, "rediss-sentinel://shop:"+secret+"-m@127.0.0.1:"+sentinelPort+"/0"+options+users)
+	if err := s.Set("k", []byte("v"), 0); err != nil {
+		t.Error(err)
+	}
+	for name, wrong := range map[string]string{
+		"no user of the Sentinel":  "rediss-sentinel://shop:" + secret + "-m@127.0.0.1:" + sentinelPort + "/0" + options,
+		"wrong user of the server": "rediss-sentinel://watcher:" + secret + "-s@127.0.0.1:" + sentinelPort + "/0" + options + users,
+		"no TLS":                   "redis-sentinel://shop:" + secret + "-m@127.0.0.1:" + sentinelPort + "/0?master=m" + users,
+	} {
+		if _, err := storage.Open(wrong + "&connect_timeout=2s"); !errors.Is(err, storage.ErrUnavailable) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: error %v, want ErrUnavailable without a password", name, err)
+		}
+	}
+}
+
+// certificate creates a self-signed certificate for 127.0.0.1 and redis.example.
 func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -69,6 +161,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(time.Hour),
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:              []string{"redis.example"},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 	}
