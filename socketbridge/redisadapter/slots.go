@@ -33,7 +33,7 @@ func slotOwner(ctx context.Context, client goredis.UniversalClient, key string) 
 func sendOnce(ctx context.Context, client goredis.UniversalClient, key string, command func(goredis.Cmdable) goredis.Cmder) error {
 	cluster, ok := client.(*goredis.ClusterClient)
 	if !ok {
-		return command(client).Err()
+		return sendToMaster(client, func() error { return command(client).Err() })
 	}
 	node, err := slotOwner(ctx, client, key)
 	if err != nil {
@@ -64,6 +64,19 @@ func sendOnce(ctx context.Context, client goredis.UniversalClient, key string, c
 			if reply := goredis.Error(nil); !errors.As(err, &reply) {
 				cluster.ReloadState(ctx) // a replica may have been promoted
 			}
+			return err
+		}
+	}
+}
+
+// sendToMaster sends a command. After a failover behind one address, the idle connections
+// of the pool lead to a server that is a replica now, and refuses to execute the command.
+// go-redis then closes that connection only. So the command is sent again until it gets a
+// new connection: once more than there are idle ones, at most.
+func sendToMaster(client goredis.UniversalClient, send func() error) error {
+	for attempts := client.PoolStats().IdleConns; ; attempts-- {
+		err := send()
+		if attempts == 0 || err == nil || !goredis.HasErrorPrefix(err, "READONLY") {
 			return err
 		}
 	}

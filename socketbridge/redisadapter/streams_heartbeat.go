@@ -92,13 +92,15 @@ func (l *streamLink) flushHeartbeats(ctx context.Context) {
 func (l *streamLink) addAll(ctx context.Context, entries []streamEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
 	defer cancel()
-	_, err := l.a.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		for i := range entries {
-			p.XAdd(ctx, l.addArgs(&entries[i]))
-		}
-		return nil
+	return sendToMaster(l.a.client, func() error {
+		_, err := l.a.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+			for i := range entries {
+				p.XAdd(ctx, l.addArgs(&entries[i]))
+			}
+			return nil
+		})
+		return err
 	})
-	return err
 }
 
 // announceClose tells the other nodes that this one closes. The added entries also end the
