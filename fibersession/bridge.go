@@ -92,11 +92,20 @@ func (s *Store) TolerateFailure(c *fiber.Ctx) {
 // Owns reports whether a request carries the ID of h's session. For a session that has
 // ended, this is the last ID that it had. Owns asks the storage only if the request
 // carries another ID than the one this node knows, because another node may have given
-// the session a new ID.
+// the session a new ID. The old ID of a session that was taken over counts as its ID while
+// the session keeps the one that it got then (see OldLogins).
 func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 	s.start()
-	p, ended := s.presentedIDOf(c), h.Err()
-	if !s.validID(p.id) || ended != nil && !errors.Is(ended, ErrSessionGone) {
+	ended := h.Err()
+	if ended != nil && !errors.Is(ended, ErrSessionGone) {
+		return false
+	}
+	return s.ownsByID(s.presentedIDOf(c), h, ended) || s.ownsByOldID(c, h)
+}
+
+// ownsByID is Owns for an ID of this package. ended is why h's session has ended, or nil.
+func (s *Store) ownsByID(p presentedID, h *Handle, ended error) bool {
+	if !s.validID(p.id) {
 		return false
 	}
 	ours, _ := h.state.resolve().current()
@@ -172,7 +181,8 @@ func (h *Handle) Epoch() uint64 {
 }
 
 // Backend returns the storage that holds the sessions, for other parts of the same app.
-// The store itself uses the keys that begin with Config.Prefix and "s:", "u:", "t:" or "c:".
+// The store itself uses the keys that begin with Config.Prefix and "s:", "u:", "t:", "c:" or
+// "o:".
 func (s *Store) Backend() storage.Storage {
 	s.start()
 	return s.base

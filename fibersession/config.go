@@ -126,6 +126,11 @@ type Config struct {
 	// Optional. Default: nil
 	Express *Express
 
+	// OldLogins says whether sessions that Fiber's middleware/session stored are taken over.
+	// They are by default: a change of the import line logs nobody out.
+	// Optional. Default: OldLogins{}
+	OldLogins OldLogins
+
 	// Logger receives warnings. They never contain a session ID.
 	// Optional. Default: slog.Default()
 	Logger *slog.Logger

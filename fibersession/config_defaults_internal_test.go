@@ -25,6 +25,8 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 		"UserKey":              "sessions have no users",
 		"Tracking.OutageGrace": "reads fail while the storage does not answer",
 		"Next":                 "Handler skips no request",
+		"OldLogins.Off":        "old logins are taken over",
+		"OldLogins.Until":      "without an end",
 	}
 	tests := map[string]struct {
 		cfg  Config
@@ -75,7 +77,7 @@ func zeroFields(v reflect.Value, prefix string, names *[]string) {
 			f = f.Elem()
 		}
 		switch {
-		case f.Kind() == reflect.Struct:
+		case f.Kind() == reflect.Struct && f.Type().PkgPath() == v.Type().PkgPath():
 			zeroFields(f, name+".", names)
 		case f.IsZero():
 			*names = append(*names, name)

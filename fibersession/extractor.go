@@ -93,8 +93,11 @@ func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx, secure boo
 		p.present = true
 		if src.kind == SourceCookie && s.Config.Cookie.Format != nil {
 			var ok bool
+			old := s.takeovers.isOldID(value)
 			if value, p.oldFormat, ok = s.Config.Cookie.Format.ID(s.sourceName(src, secure), value); !ok {
-				s.reportForged()
+				if !old {
+					s.reportForged()
+				}
 				continue
 			}
 		}

@@ -151,6 +151,12 @@ func (s *Session) load() (*Handle, error) {
 	if err == nil {
 		st, err = s.store.acquirePresented(context.Background(), p)
 	}
+	var old *oldLogin
+	if errors.Is(err, ErrNotFound) {
+		if old, err = s.takeOver(); err == nil {
+			st = old.st
+		}
+	}
 	if errors.Is(err, ErrNotFound) {
 		known = false
 		st, err = s.begin()
@@ -170,7 +176,10 @@ func (s *Session) load() (*Handle, error) {
 		return s.h, nil
 	}
 	s.attach(st, &s.first, known)
-	if known && p.oldFormat && s.phase == phaseOpen {
+	switch {
+	case old != nil:
+		s.answerTakeover(old)
+	case known && p.oldFormat && s.phase == phaseOpen:
 		if cur, _ := st.current(); cur != nil {
 			s.writeID(p.source, p.id, cur.meta)
 		}

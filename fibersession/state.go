@@ -34,6 +34,7 @@ type state struct {
 	ended     error         // why the session is gone: the cause of the Ended event
 	stale     bool          // the store may hold another revision than cur
 	formerIDs []fingerprint // the latest IDs that the session had before, on this node
+	usedOldID *usedOldID    // nil if the session was not taken over on this node
 	queue
 	updates
 	watch watchers

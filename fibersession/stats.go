@@ -25,6 +25,7 @@ type Stats struct {
 	Failures  uint64 // failed calls of the store
 	Forged    uint64 // session cookies with an invalid signature or format
 	Crossed   uint64 // session cookies refused because the session began on the other of https and plain http
+	TakenOver uint64 // sessions of Fiber's middleware/session that became sessions of this package (see OldLogins)
 
 	Notifications uint64 // changes by other nodes that arrived through the storage's feed
 	Gaps          uint64 // gaps in the feed, after which changes may have been missed
@@ -37,7 +38,7 @@ type counters struct {
 	unknown                                                                       atomic.Uint64
 	handles                                                                       atomic.Int64
 	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
-	crossed                                                                       atomic.Uint64
+	crossed, takenOver                                                            atomic.Uint64
 	notifications, gaps, rereads, skippedReads, staleReads                        atomic.Uint64
 }
 
@@ -60,6 +61,7 @@ func (s *Store) Stats() Stats {
 		Failures:      s.stats.failures.Load(),
 		Forged:        s.stats.forged.Load(),
 		Crossed:       s.stats.crossed.Load(),
+		TakenOver:     s.stats.takenOver.Load(),
 		Notifications: s.stats.notifications.Load(),
 		Gaps:          s.stats.gaps.Load(),
 		Rereads:       s.stats.rereads.Load(),

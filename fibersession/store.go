@@ -44,6 +44,7 @@ type Store struct {
 	ownsStorage bool            // New made base, so Close closes it
 	layout      layout
 	index       storage.Index // nil without users, or if the storage has none
+	takeovers   *takeovers    // nil if no old logins are taken over
 	random      io.Reader
 	log         *slog.Logger
 
@@ -87,6 +88,7 @@ func (s *Store) configureAndOpen() {
 	s.checker, _ = s.base.(storage.Checker)
 	s.layout = s.newLayout()
 	s.index = s.newIndex()
+	s.takeovers = s.newTakeovers()
 	s.tracker = newTracker(s)
 	s.warnOfWeakness()
 }
@@ -164,13 +166,21 @@ func (s *Store) create(client clientInfo, original *originalValue, flags cookieF
 }
 
 // Delete ends the session with this ID. It returns nil if there is none, and
-// ErrEmptySessionID if id is empty.
+// ErrEmptySessionID if id is empty. It also ends a session of Fiber's middleware/session that
+// had this ID and would be taken over, or was (see OldLogins).
 func (s *Store) Delete(id string) error {
 	s.start()
 	if id == "" {
 		return ErrEmptySessionID
 	}
-	h, err := s.GetByID(context.Background(), id)
+	if err := s.deleteSession(context.Background(), id); err != nil {
+		return err
+	}
+	return s.takeovers.end(context.Background(), id)
+}
+
+func (s *Store) deleteSession(ctx context.Context, id string) error {
+	h, err := s.GetByID(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -178,16 +188,20 @@ func (s *Store) Delete(id string) error {
 		return err
 	}
 	defer h.Release()
-	return h.Destroy(context.Background())
+	return h.Destroy(ctx)
 }
 
-// Reset ends all sessions under the prefix and changes nothing else in the storage. With
+// Reset ends all sessions under the prefix and changes nothing else in the storage. No old
+// session is taken over later (see OldLogins), and an old session stays until its TTL has passed. With
 // Config.Builtin, which has no prefix, it empties the storage, as Fiber's does. Sockets and
 // other watchers are told through the storage's feed; other handles notice when they next ask
 // the storage. The storage must support removal by prefix (storage.PrefixResetter), which
 // storage.From gives to every fiber.Storage.
 func (s *Store) Reset() error {
 	s.start()
+	if err := s.takeovers.revoke(context.Background(), ""); err != nil {
+		return err
+	}
 	for _, prefix := range s.layout.resetPrefixes() {
 		part := s.base
 		if prefix != "" {

@@ -84,9 +84,13 @@ func (s *Store) EndDevice(ctx context.Context, user, id string) error {
 // EndAll logs the user out everywhere: it ends all of the user's sessions and returns how
 // many it ended. Their sockets on this node are disconnected before it returns. It also
 // removes sessions of the user that cannot be decoded, such as those of another version or
-// codec. If it fails, some sessions may still exist: call it again.
+// codec, and makes sure that no old session of the user is taken over later (see OldLogins;
+// they are not counted). If it fails, some sessions may still exist: call it again.
 func (s *Store) EndAll(ctx context.Context, user string) (int, error) {
 	s.start()
+	if err := s.revokeOldLogins(ctx, user); err != nil {
+		return 0, err
+	}
 	return s.endWhere(ctx, user, func(*Handle) bool { return true })
 }
 
@@ -100,7 +104,11 @@ func (h *Handle) EndOthers(ctx context.Context) (int, error) {
 	if mine == "" {
 		return 0, ErrReleased // by a concurrent call
 	}
-	return h.store.endWhere(ctx, h.store.userOf(h.values()), func(other *Handle) bool {
+	user := h.store.userOf(h.values())
+	if err := h.store.revokeOldLogins(ctx, user); err != nil {
+		return 0, err
+	}
+	return h.store.endWhere(ctx, user, func(other *Handle) bool {
 		return other == nil || other.Pseudonym(deviceLabel) != mine
 	})
 }

@@ -21,7 +21,7 @@ var configs = []struct {
 	dir     string
 	structs []string
 }{
-	{"fibersession", []string{"Config", "Cookie", "Timeouts", "Tracking", "Limits", "Express"}},
+	{"fibersession", []string{"Config", "Cookie", "Timeouts", "Tracking", "Limits", "OldLogins", "Express"}},
 	{"socketbridge", []string{"Config", "Limits", "Timeouts", "Presence", "Recovery", "Trace"}},
 	{"socketbridge/engineio", []string{"Config", "Limits", "Timeouts"}},
 	{"socketbridge/redisadapter", []string{"Config"}},
