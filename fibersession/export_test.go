@@ -55,3 +55,12 @@ func (s *Store) Entries(user string) iter.Seq2[string, error] {
 
 // ResolveWatch finds the current state of h and returns its Watch, to be called later.
 func ResolveWatch(h *Handle) func(fn func(Event)) (stop func()) { return h.state.resolve().addWatcher }
+
+// IsOldIDNote reports whether value is the note of a used old ID.
+func IsOldIDNote(oldID string, value []byte) bool {
+	_, ok := openOldIDNote(oldID, value)
+	return ok
+}
+
+// TakesOver reports whether s looks for old logins.
+func TakesOver(s *Store) bool { return !s.takeovers.isOver() }

@@ -157,8 +157,11 @@ func (t *takeovers) run(old presentedOldID, client clientInfo) (got *oldLogin, e
 		case err != nil:
 			return nil, t.failed("load", old.id, err)
 		}
-		if newID, ok := t.store.openOldIDNote(old.id, item.Value); ok {
-			return t.follow(ctx, old, newID)
+		if note, ok := openOldIDNote(old.id, item.Value); ok {
+			if !note.ends.IsZero() && !time.Now().Before(note.ends) {
+				return nil, ErrNotFound
+			}
+			return t.follow(ctx, old, note.newID)
 		}
 		got, err := t.move(ctx, old, item, client)
 		if !isConflict(err) {
@@ -178,24 +181,19 @@ func (t *takeovers) follow(ctx context.Context, old presentedOldID, newID string
 		return nil, err
 	}
 	st.resolve().rememberOldID(old.id)
-	if now := time.Now(); old.source.kind == SourceHeader {
-		if cur, ended := st.resolve().current(); ended == nil && s.touchDue(cur.meta, now) {
-			// An error does not matter: the client has the new ID too.
-			_ = s.storage.Touch(ctx, old.id, t.noteTTL(old, s.slideLimits(cur.meta, now, 0), now))
-		}
+	now := time.Now()
+	cur, ended := st.resolve().current()
+	if old.keepsID() && ended == nil && s.touchDue(cur.meta, now) { // this request will move the session's limit too
+		// An error does not matter: the client has the new ID too.
+		_ = s.storage.Touch(ctx, old.id, s.ttl(s.slideLimits(cur.meta, now, 0), now))
 	}
 	return &oldLogin{old, st, newID}, nil
 }
 
-// noteTTL returns how long the note of a used old ID is kept. Browsers replace a cookie by
+// keepsID reports whether the client may go on with the old ID. Browsers replace a cookie by
 // themselves. A client that sends a header may keep the ID that it got at the login, so its
 // old ID works as long as the session and its new ID do.
-func (t *takeovers) noteTTL(old presentedOldID, m meta, now time.Time) time.Duration {
-	if old.source.kind == SourceHeader {
-		return t.store.ttl(m, now)
-	}
-	return oldIDNoteTTL
-}
+func (p presentedOldID) keepsID() bool { return p.source.kind == SourceHeader }
 
 // failed counts a failed call of the storage and returns its error.
 func (t *takeovers) failed(what, key string, err error) error {
@@ -260,12 +258,17 @@ func (t *takeovers) move(ctx context.Context, old presentedOldID, item storage.I
 
 // writeNote replaces an old session by the note that leads to the new one.
 func (t *takeovers) writeNote(ctx context.Context, old presentedOldID, rev storage.Revision, st *state, newID string) error {
-	note, err := t.store.sealOldIDNote(old.id, newID)
+	now := time.Now()
+	note, ttl := oldIDNote{newID: newID, ends: now.Add(oldIDNoteTTL)}, oldIDNoteTTL
+	if old.keepsID() {
+		cur, _ := st.current()
+		note.ends, ttl = time.Time{}, t.store.ttl(cur.meta, now)
+	}
+	value, err := t.store.sealOldIDNote(old.id, note)
 	if err != nil {
 		return err
 	}
-	cur, _ := st.current()
-	_, err = t.store.storage.CompareAndSwap(ctx, old.id, rev, note, t.noteTTL(old, cur.meta, time.Now()))
+	_, err = t.store.storage.CompareAndSwap(ctx, old.id, rev, value, ttl)
 	if err != nil && !isConflict(err) {
 		return t.failed("take over", old.id, err)
 	}

@@ -95,8 +95,8 @@ func (t *takeovers) end(ctx context.Context, oldID string) error {
 		if err != nil {
 			return t.failed("load", oldID, err)
 		}
-		if newID, ok := t.store.openOldIDNote(oldID, item.Value); ok {
-			return t.store.deleteSession(ctx, newID) // the note's TTL removes it
+		if note, ok := openOldIDNote(oldID, item.Value); ok {
+			return t.store.deleteSession(ctx, note.newID) // the note's TTL removes it
 		}
 		err = t.store.storage.CompareAndDelete(ctx, oldID, item.Revision)
 		switch {

@@ -7,39 +7,48 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"time"
 )
 
-// The note under a used old ID is a magic, a nonce, and the new ID, encrypted with a key that
-// is derived from the old ID. So it can be opened only with the old ID, and no other value in
-// the storage is taken for one. It begins with a byte that no session of Fiber's begins with:
-// a gob of 102 bytes would be a message of its own, and a map needs two.
+// The note under a used old ID is a magic, a nonce, and, encrypted with a key that is derived
+// from the old ID, when it ends in Unix nanoseconds (0: with the session) and the new ID. So it
+// can be opened only with the old ID, and no other value in the storage is taken for one. To
+// Fiber's middleware it is no session.
 const (
 	oldIDNoteMagic = "fbo\x01"
-	oldIDNoteNonce = 12
+	oldIDNoteHead  = len(oldIDNoteMagic) + 12
 )
 
-// sealOldIDNote returns the note that leads from an old ID to the new one.
-func (s *Store) sealOldIDNote(oldID, newID string) ([]byte, error) {
-	head := make([]byte, len(oldIDNoteMagic)+oldIDNoteNonce)
+// oldIDNote leads from an old ID to the new one.
+type oldIDNote struct {
+	newID string
+	ends  time.Time // zero: with the session
+}
+
+// sealOldIDNote encodes the note of an old ID.
+func (s *Store) sealOldIDNote(oldID string, n oldIDNote) ([]byte, error) {
+	head := make([]byte, oldIDNoteHead)
 	copy(head, oldIDNoteMagic)
 	nonce := head[len(oldIDNoteMagic):]
 	if _, err := io.ReadFull(s.random, nonce); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRandom, err)
 	}
-	return oldIDCipher(oldID).Seal(head, nonce, []byte(newID), []byte(oldIDNoteMagic)), nil
+	plain := make([]byte, 8, 8+len(n.newID))
+	putTime(plain, n.ends)
+	return oldIDCipher(oldID).Seal(head, nonce, append(plain, n.newID...), []byte(oldIDNoteMagic)), nil
 }
 
-// openOldIDNote returns the new ID in a note. ok is false if value is no note of this old ID.
-func (s *Store) openOldIDNote(oldID string, value []byte) (newID string, ok bool) {
-	const head = len(oldIDNoteMagic) + oldIDNoteNonce
-	if len(value) < head || string(value[:len(oldIDNoteMagic)]) != oldIDNoteMagic {
-		return "", false
+// openOldIDNote decodes the note of an old ID. ok is false if value is none.
+func openOldIDNote(oldID string, value []byte) (n oldIDNote, ok bool) {
+	if len(value) < oldIDNoteHead || string(value[:len(oldIDNoteMagic)]) != oldIDNoteMagic {
+		return n, false
 	}
-	plain, err := oldIDCipher(oldID).Open(nil, value[len(oldIDNoteMagic):head], value[head:], []byte(oldIDNoteMagic))
-	if err != nil || !s.validID(string(plain)) {
-		return "", false
+	nonce, sealed := value[len(oldIDNoteMagic):oldIDNoteHead], value[oldIDNoteHead:]
+	plain, err := oldIDCipher(oldID).Open(nil, nonce, sealed, []byte(oldIDNoteMagic))
+	if err != nil || len(plain) < 8 {
+		return n, false
 	}
-	return string(plain), true
+	return oldIDNote{newID: string(plain[8:]), ends: getTime(plain)}, true
 }
 
 func oldIDCipher(oldID string) cipher.AEAD {
