@@ -143,7 +143,7 @@ func (t *takeovers) take(old presentedOldID, client clientInfo) (*oldLogin, erro
 func (t *takeovers) run(old presentedOldID, client clientInfo) (got *oldLogin, err error) {
 	defer func() {
 		if p := recover(); p != nil { // a driver panicked
-			got, err = nil, fmt.Errorf("%w: the storage panicked: %v", ErrUnknownOutcome, p)
+			got, err = nil, t.failed("take over", old.id, fmt.Errorf("%w: panic: %v", storage.ErrUnknownOutcome, p))
 		}
 	}()
 	ctx, cancel := t.store.withTimeout(context.Background())
@@ -198,7 +198,7 @@ func (p presentedOldID) keepsID() bool { return p.source.kind == SourceHeader }
 // failed counts a failed call of the storage and returns its error.
 func (t *takeovers) failed(what, key string, err error) error {
 	t.store.stats.failures.Add(1)
-	return storeError(what, key, err)
+	return t.store.storeError(what, key, err)
 }
 
 // move makes a new session of an old one. It returns a conflict if the old value has changed.

@@ -76,7 +76,7 @@ func (t *takeovers) isOldID(id string) bool {
 	switch {
 	case t == nil:
 		return false
-	case t.store.Config.KeyGenerator == nil:
+	case t.store.ownIDs:
 		return isUUIDv4(id)
 	}
 	return t.store.validID(id) && !strings.HasPrefix(id, t.store.Config.Prefix)

@@ -102,6 +102,7 @@ func TestF3_OldLoginIsFoundWhereFiberLooks(t *testing.T) {
 	tests := map[string]struct {
 		old     session.Config
 		cfg     fibersession.Config
+		path    string // before the ID
 		send    func(b *browser, id string)
 		receive func(b *browser, res response) (newID string)
 	}{
@@ -144,6 +145,19 @@ func TestF3_OldLoginIsFoundWhereFiberLooks(t *testing.T) {
 			send:    func(b *browser, id string) { b.headers = map[string]string{"X-Session": id} },
 			receive: func(_ *browser, res response) string { return res.header.Get("X-Session") },
 		},
+		"query": {
+			old:     session.Config{KeyLookup: "query:sid"},
+			cfg:     fibersession.Config{KeyLookup: "query:sid"},
+			path:    "/?sid=",
+			send:    func(*browser, string) {},
+			receive: func(b *browser, _ response) string { return b.cookies["sid"] },
+		},
+		"query, by the cookie that Fiber sets": {
+			old:     session.Config{KeyLookup: "query:sid"},
+			cfg:     fibersession.Config{KeyLookup: "query:sid"},
+			send:    func(b *browser, id string) { b.cookies["sid"] = id },
+			receive: func(b *browser, _ response) string { return b.cookies["sid"] },
+		},
 		"custom IDs": {
 			old:     session.Config{KeyGenerator: generator},
 			cfg:     fibersession.Config{KeyGenerator: generator},
@@ -159,9 +173,12 @@ func TestF3_OldLoginIsFoundWhereFiberLooks(t *testing.T) {
 			id := oldLogin(t, st, tt.old, map[string]any{"user": "ada"})
 			tt.cfg.Storage = st
 			s := newStore(t, tt.cfg)
-			b := newBrowser(t, newAppOf(s))
+			b, path := newBrowser(t, newAppOf(s)), "/"
 			tt.send(b, id)
-			res := wantUser(t, b, "/", "ada")
+			if tt.path != "" {
+				path = tt.path + id
+			}
+			res := wantUser(t, b, path, "ada")
 			newID := tt.receive(b, res)
 			if newID == id || !sessionIsStored(t, st, s, newID) {
 				t.Errorf("the response carries the ID %q, the old one was %q; want the ID of a stored session", newID, id)
