@@ -255,3 +255,34 @@ func TestF3_DeleteByOldID(t *testing.T) {
 		t.Errorf("with Off, Delete changed a value to %q", v)
 	}
 }
+
+// A request that comes with an old ID while another one logs the user in does not learn the ID
+// that the login made.
+func TestF3_LoginMeanwhile(t *testing.T) {
+	t.Parallel()
+	base := memoryUntil(t)
+	id := oldLogin(t, base, session.Config{KeyLookup: "header:X-Session"}, map[string]any{"user": "ada"})
+	var b *browser
+	logIn := false
+	st := faulty.New(base, func(c faulty.Call) faulty.Fault {
+		if logIn && c.Method == "Touch" {
+			logIn = false // all on the test's goroutines, one after the other
+			b.get("/new")
+		}
+		return faulty.Fault{}
+	})
+	s := newStore(t, fibersession.Config{Storage: st, KeyLookup: "header:X-Session", Timeouts: fibersession.Timeouts{TouchInterval: 1}})
+	app := newAppOf(s)
+	late := newBrowser(t, app)
+	late.headers = map[string]string{"X-Session": id}
+	b = newBrowser(t, app)
+	b.headers = map[string]string{"X-Session": wantUser(t, late, "/", "ada").header.Get("X-Session")}
+	logIn = true
+	res := late.get("/")
+	if logIn {
+		t.Fatal("the login did not happen")
+	}
+	if got := res.header.Get("X-Session"); got != "" {
+		t.Errorf("the response carries an ID that the login made, or the one from before: %q", got)
+	}
+}

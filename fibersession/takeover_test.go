@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/session"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
@@ -250,6 +252,43 @@ func TestF3_ParallelRequests(t *testing.T) {
 			if devices, err := here.Devices(ctx, user); err != nil || len(devices) != 1 {
 				t.Errorf("got %d devices and error %v, want 1", len(devices), err)
 			}
+		}
+	})
+}
+
+// Requests of one node that come at once cost one read of the old session and two writes.
+func TestF3_OneNodeTakesOverOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base := memory.New()
+		defer func() { _ = base.Close() }()
+		id := oldLogin(t, base, session.Config{}, map[string]any{"user": "ada"})
+		gate := make(chan struct{})
+		var reads, writes atomic.Int32
+		st := faulty.New(base, func(c faulty.Call) faulty.Fault {
+			switch {
+			case c.Method == "CompareAndSwap":
+				writes.Add(1)
+			case c.Method == "Load" && c.Key == id:
+				reads.Add(1)
+				<-gate
+			}
+			return faulty.Fault{}
+		})
+		app := newAppOf(fibersession.New(fibersession.Config{Storage: st, Logger: discardLogger}))
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() { // waited for below
+				if res := comesWith(t, app, id).get("/"); res.body != "ada" {
+					t.Errorf("got status %d and user %q, want ada", res.status, res.body)
+				}
+			})
+		}
+		synctest.Wait()
+		close(gate)
+		wg.Wait()
+		if r, w := reads.Load(), writes.Load(); r != 1 || w != 2 {
+			t.Errorf("%d reads of the old session and %d writes, want 1 and 2", r, w)
 		}
 	})
 }
