@@ -104,19 +104,18 @@ func oldRead(t testing.TB, st storage.Storage, id string, keys []string) map[str
 	return values
 }
 
-// newAppOf returns the app after the change. "/" responds with the user, "/in" logs ada in,
-// "/out" out, and "/new" gives the session a new ID.
+// newAppOf returns the app after the change. "/" responds with the user, "/keys" with the
+// keys, "/out" ends the session, "/new" gives it a new ID, and "/write" changes it.
 func newAppOf(s *fibersession.Store) *fiber.App {
 	return newApp(s, map[string]fiber.Handler{
 		"/": func(c *fiber.Ctx) error {
-			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+			return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 		},
-		"/fresh": func(c *fiber.Ctx) error {
-			return c.SendString(fmt.Sprint(fibersession.FromContext(c).Fresh()))
+		"/keys": func(c *fiber.Ctx) error {
+			return c.SendString(fmt.Sprint(fibersession.FromContext(c).Keys()))
 		},
-		"/out":    func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() },
-		"/new":    func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() },
-		"/others": func(c *fiber.Ctx) error { _, err := fibersession.FromContext(c).EndOthers(); return err },
+		"/out": func(c *fiber.Ctx) error { return fibersession.FromContext(c).Destroy() },
+		"/new": func(c *fiber.Ctx) error { return fibersession.FromContext(c).Regenerate() },
 		"/write": func(c *fiber.Ctx) error {
 			fibersession.FromContext(c).Set("seen", true)
 			return nil

@@ -31,9 +31,6 @@ func TestF3_OldLoginIsTakenOver(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {
 		s := newStore(t, fibersession.Config{Storage: st, UserKey: "user"})
-		for _, v := range []any{oldAccount{}, &oldPointer{}, []int{}, map[string]int{}} {
-			s.RegisterType(v)
-		}
 		keys := slices.Collect(maps.Keys(oldValues()))
 		id := oldLogin(t, st, session.Config{}, oldValues())
 		want := oldRead(t, st, id, keys)
@@ -422,6 +419,26 @@ func TestF3_ValueThatCannotBeStored(t *testing.T) {
 	}
 	if text := log.String(); strings.Count(text, "key=wave") != 1 || !strings.Contains(text, "complex128") || strings.Count(text, "old session was left out") != 1 || strings.Count(text, "was taken over; others") != 1 {
 		t.Errorf("the log does not name key and type once, beside the first takeover:\n%s", text)
+	}
+}
+
+// A value whose type this build does not know costs that value alone.
+func TestF3_ValueOfAnUnknownType(t *testing.T) {
+	t.Parallel()
+	st := memoryUntil(t)
+	var log testlog.Log
+	app := newAppOf(newStore(t, fibersession.Config{Storage: st, Logger: slog.New(slog.NewTextHandler(&log, nil))}))
+	login := gobOf(t, map[string]any{"user": "ada", "n": 1, "account": oldAccount{"Ada", nil}})
+	gone := bytes.ReplaceAll(login, []byte("oldAccount"), []byte("oldRemoved"))
+	if bytes.Equal(gone, login) {
+		t.Fatal("the session does not name the type")
+	}
+	must(t, st.Set(someUUID, gone, 0))
+	b := comesWith(t, app, someUUID)
+	wantUser(t, b, "/", "ada")
+	wantUser(t, b, "/keys", "[n user]")
+	if !log.Has("key=account") {
+		t.Errorf("the log does not name the key:\n%s", log.String())
 	}
 }
 

@@ -70,10 +70,13 @@ func (b Builtin) Decode(data []byte) (map[string]any, error) {
 
 // DecodeBuiltin decodes a session that Fiber's middleware/session stored. Values that this
 // build cannot decode, because their types are not registered with gob or have changed, are left
-// out; skipped has their keys in ascending order. It returns an error only if data is not such a
-// session.
+// out; skipped has their keys in ascending order. It returns an error only if data is not exactly
+// such a session: also for data after it, which Decode ignores as Fiber does.
 func DecodeBuiltin(data []byte) (values map[string]any, skipped []string, err error) {
 	defer ContainPanic("decoded", &err)
+	if err := checkGob(data); err != nil {
+		return nil, nil, err
+	}
 	all, err := Builtin{}.decode(data)
 	if err != nil {
 		return nil, nil, err
