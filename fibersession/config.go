@@ -127,7 +127,7 @@ type Config struct {
 	Express *Express
 
 	// OldLogins says whether sessions that Fiber's middleware/session stored are taken over.
-	// They are by default: a change of the import line logs nobody out.
+	// They are by default, so that users stay logged in when the import line changes.
 	// Optional. Default: OldLogins{}
 	OldLogins OldLogins
 

@@ -191,12 +191,12 @@ func (s *Store) deleteSession(ctx context.Context, id string) error {
 	return h.Destroy(ctx)
 }
 
-// Reset ends all sessions under the prefix and changes nothing else in the storage. No old
-// session is taken over later (see OldLogins), and an old session stays until its TTL has passed. With
-// Config.Builtin, which has no prefix, it empties the storage, as Fiber's does. Sockets and
-// other watchers are told through the storage's feed; other handles notice when they next ask
-// the storage. The storage must support removal by prefix (storage.PrefixResetter), which
-// storage.From gives to every fiber.Storage.
+// Reset ends all sessions under the prefix and changes nothing else in the storage. Old
+// sessions (see OldLogins) stay there until their TTL has passed, but none is taken over any
+// more. With Config.Builtin, which has no prefix, it empties the storage, as Fiber's does.
+// Sockets and other watchers are told through the storage's feed; other handles notice when
+// they next ask the storage. The storage must support removal by prefix
+// (storage.PrefixResetter), which storage.From gives to every fiber.Storage.
 func (s *Store) Reset() error {
 	s.start()
 	if err := s.takeovers.revoke(context.Background(), ""); err != nil {

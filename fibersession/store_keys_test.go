@@ -107,7 +107,7 @@ func TestF7_KeysFitEveryStorage(t *testing.T) {
 			t.Errorf("the key %q has %d bytes, want at most 64 printable characters that begin with the prefix", key, len(key))
 		}
 	}
-	if len(kinds) != 4 {
-		t.Errorf("the test has seen the kinds of keys %v, want all four", kinds)
+	if len(kinds) != 5 {
+		t.Errorf("the test has seen the kinds of keys %v, want all five", kinds)
 	}
 }

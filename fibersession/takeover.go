@@ -15,21 +15,31 @@ import (
 )
 
 // OldLogins is the part of Config about sessions that Fiber's middleware/session stored in the
-// same storage before the app changed to this package. They are taken over, so that the change
-// logs nobody out: a request that presents the old ID, and no session of this package, gets a
-// new session with the old values and a new ID. The response carries the new ID and removes the
-// old cookie. The old session is gone from the storage.
+// same storage before the app changed to this package. They are taken over, so that users stay
+// logged in: a request that presents the old ID, and no session of this package, gets a new
+// session with the old values and a new ID. The response carries the new ID and removes the old
+// cookie. The old session is gone from the storage. For a minute, its ID leads to the new
+// session, for requests that were under way. With KeyLookup "header:<name>", it does as long as
+// the session keeps its new ID.
 //
 // The old cookie is "session_id", or the one that KeyLookup or Extractor names. An old ID is a
-// random UUID, or with KeyGenerator any ID of its syntax. So for the change, keep KeyLookup and
-// KeyGenerator as they were.
+// random UUID, or with KeyGenerator any ID of its syntax. So keep KeyLookup and KeyGenerator as
+// they were. To leave the old name of the cookie, set Extractor to
+// Chain(FromCookie(""), FromCookie("<old name>")).
+//
+// The new session's idle limit is Expiration, or what is left of the old session's if that is
+// longer and the storage is a storage.TTLReader. A value that cannot be decoded or stored is
+// left out, and its key is logged. A session beyond Limits is not taken over.
+//
+// On several nodes, the storage must be atomic itself, such as storage/redis. With storage.From,
+// two nodes that take over the same session at the same moment make two sessions.
 //
 // Nothing is taken over with Builtin, which stores sessions in Fiber's form, with Express, or
 // without Storage, because a new storage in memory is empty.
 //
-// Whoever can write a value of their choice into the storage, under a key that is a UUID, can
-// make a session. If another program shares the storage and lets its clients do that, give the
-// sessions a storage of their own, or set Off.
+// An attacker who can store a value of their choice under a key of their choice can make a
+// session. If another program, or another part of the app, lets clients do that in the same
+// storage, give the sessions a storage of their own, or set Off.
 type OldLogins struct {
 	// Off turns it off: an old ID is then no session, and an old session stays in the storage
 	// until its TTL has passed.
@@ -49,7 +59,7 @@ type OldLogins struct {
 // back from its old value.
 //
 //  1. Read the old value.
-//  2. Store the new session under a new ID, which nobody knows yet.
+//  2. Store the new session under a new ID, which no client knows yet.
 //  3. Replace the old value by the note. If another request was faster, delete the new
 //     session again and follow that request's note.
 //
@@ -161,7 +171,11 @@ func (t *takeovers) run(old presentedOldID, client clientInfo) (got *oldLogin, e
 			if !note.ends.IsZero() && !time.Now().Before(note.ends) {
 				return nil, ErrNotFound
 			}
-			return t.follow(ctx, old, note.newID)
+			got, err := t.follow(ctx, old, note.newID)
+			if errors.Is(err, ErrNotFound) {
+				_ = t.store.storage.CompareAndDelete(ctx, old.id, item.Revision) // otherwise its TTL removes it
+			}
+			return got, err
 		}
 		got, err := t.move(ctx, old, item, client)
 		if !isConflict(err) {

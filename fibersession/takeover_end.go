@@ -5,21 +5,20 @@ package fibersession
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
 // Sessions that were not taken over yet are in no index, so EndAll and Reset cannot find them.
 // They leave a mark instead, and a takeover of a session that a mark revokes is refused. A mark
-// is a key of the storage with one byte. It is kept until Config.OldLogins.Until or else for
-// revokedFor, longer than browsers keep a cookie.
+// is a key of the storage with one byte. It is kept for as long as browsers keep a cookie, also
+// with Config.OldLogins.Until, which may be moved.
 const revokedFor = maxCookieAge
 
-func (t *takeovers) keyOfAll() string { return t.store.Config.Prefix + "old:reset" }
+func (t *takeovers) keyOfAll() string { return t.store.Config.Prefix + "o:all" }
 
 func (t *takeovers) keyOfUser(user string) string {
-	return t.store.Config.Prefix + "old:u:" + t.store.UserPseudonym(user, "old logins")
+	return t.store.Config.Prefix + "o:u:" + t.store.UserPseudonym(user, "old logins")
 }
 
 // revoke ends all old logins that were not taken over yet: those of a user, or of everybody if
@@ -28,20 +27,17 @@ func (t *takeovers) revoke(ctx context.Context, user string) error {
 	if t.isOver() {
 		return nil
 	}
-	key, ttl := t.keyOfAll(), time.Duration(revokedFor)
+	key := t.keyOfAll()
 	if user != "" {
 		key = t.keyOfUser(user)
 	}
-	if !t.until.IsZero() {
-		ttl = time.Until(t.until) + ttlMargin
-	}
 	ctx, cancel := t.store.withTimeout(ctx)
 	defer cancel()
-	_, err := t.store.storage.CompareAndSwap(ctx, key, storage.Absent, []byte{1}, ttl)
+	_, err := t.store.storage.CompareAndSwap(ctx, key, storage.Absent, []byte{1}, revokedFor)
 	if isConflict(err) {
-		err = t.store.storage.Touch(ctx, key, ttl)
+		err = t.store.storage.Touch(ctx, key, revokedFor)
 		if errors.Is(err, storage.ErrNotFound) {
-			_, err = t.store.storage.CompareAndSwap(ctx, key, storage.Absent, []byte{1}, ttl)
+			_, err = t.store.storage.CompareAndSwap(ctx, key, storage.Absent, []byte{1}, revokedFor)
 		}
 	}
 	if err != nil && !isConflict(err) {
