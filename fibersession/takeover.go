@@ -226,7 +226,7 @@ func (t *takeovers) move(ctx context.Context, old presentedOldID, item storage.I
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.create(client, nil)
+	st, err := s.create(client, nil, s.begunPlain(old.secure))
 	if err != nil {
 		return nil, err
 	}

@@ -56,15 +56,16 @@ func (s *Store) answerTo(old *idSource) *idSource {
 type presentedOldID struct {
 	id     string
 	source *idSource // where the request carried it
+	secure bool      // the request came over https: see Session.secure
 }
 
 // read returns the old ID that a request presents; its id is "" if there is none. It does
 // not alias the request.
-func (t *takeovers) read(r *fasthttp.RequestCtx) presentedOldID {
+func (t *takeovers) read(r *fasthttp.RequestCtx, secure bool) presentedOldID {
 	for i := range t.sources {
 		src := &t.sources[i]
-		if id, err := t.store.readSource(src, r, nil); err == nil && t.isOldID(id) {
-			return presentedOldID{id, src}
+		if id, err := t.store.readSource(src, r, nil, secure); err == nil && t.isOldID(id) {
+			return presentedOldID{id, src, secure}
 		}
 	}
 	return presentedOldID{}
@@ -107,13 +108,24 @@ func (s *Session) takeOver() (*oldLogin, error) {
 	s.mu.Lock()
 	var old presentedOldID
 	if s.phase == phaseOpen && !s.upgraded() {
-		old = t.read(s.request)
+		old = t.read(s.request, s.secure)
 	}
 	s.mu.Unlock()
 	if old.id == "" {
 		return nil, ErrNotFound
 	}
-	return t.take(old, s.client)
+	got, err := t.take(old, s.client)
+	if err != nil {
+		return nil, err
+	}
+	// Another request may have taken the login over, on the other of https and plain http.
+	p := presentedID{inCookie: old.source.kind == SourceCookie, secure: old.secure}
+	if cur, _ := got.st.resolve().current(); cur != nil && !s.store.accepts(&p, cur.meta) {
+		s.store.reportCrossed(&p)
+		s.store.table.release(got.st)
+		return nil, ErrNotFound
+	}
+	return got, nil
 }
 
 // answerTakeover makes the response carry the new ID and remove the old cookie. Every request
@@ -130,9 +142,9 @@ func (s *Session) answerTakeover(old *oldLogin) {
 	p := *s.presented.Load()
 	p.source = to // for what else this response says about the ID
 	s.presented.Store(&p)
-	s.store.writeID(s.request, to, old.newID, cur.meta)
-	if old.source.kind == SourceCookie && s.store.sourceName(to, s.request) != old.source.name {
-		s.store.setCookie(s.request, old.source.name, "", nil, removeCookie)
+	s.writeID(to, old.newID, cur.meta)
+	if old.source.kind == SourceCookie && s.store.sourceName(to, s.secure) != old.source.name {
+		s.setCookie(old.source.name, "", nil, removeCookie)
 	}
 }
 
@@ -156,10 +168,13 @@ func (s *Store) ownsByOldID(c *fiber.Ctx, h *Handle) bool {
 	if s.takeovers.isOver() {
 		return false
 	}
-	old := s.takeovers.read(c.Context())
+	old := s.takeovers.read(c.Context(), s.isSecure(c))
 	st := h.state.resolve()
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if old.id == "" || !s.accepts(&presentedID{inCookie: old.source.kind == SourceCookie, secure: old.secure}, st.cur.meta) {
+		return false
+	}
 	used := st.usedOldID
-	return old.id != "" && used != nil && used.as == st.at.owner && used.old == fingerprintOf(old.id)
+	return used != nil && used.as == st.at.owner && used.old == fingerprintOf(old.id)
 }
