@@ -180,8 +180,9 @@ func (h *Handle) Epoch() uint64 {
 	return cur.epoch
 }
 
-// Backend returns the storage that holds the sessions, for other parts of the same app.
-// The store itself uses the keys that begin with Config.Prefix and "s:", "u:", "t:", "c:" or
+// Backend returns the storage that holds the sessions, for other parts of the same app, and
+// for type assertions: Store.Storage is another value (see Config.Storage). The store and its
+// sockets use the keys that begin with Config.Prefix and "s:", "u:", "p:", "t:", "c:" or
 // "o:".
 func (s *Store) Backend() storage.Storage {
 	s.start()

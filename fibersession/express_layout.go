@@ -125,6 +125,8 @@ func (l *expressLayout) timeLeft(ctx context.Context, p place) (time.Duration, b
 	return left, err == nil && left != 0
 }
 
+func (l *expressLayout) hashesID() bool { return false }
+
 func (l *expressLayout) encode(p place, m meta, values map[string]any) ([]byte, error) {
 	original := m.original
 	out := make(map[string]json.RawMessage, len(values)+2)

@@ -24,6 +24,10 @@ type layout interface {
 	// The key is "" in layouts that need the ID itself.
 	placeByFingerprint(f fingerprint) place
 
+	// hashesID reports whether the key is a hash of the ID, so that programs cannot find
+	// a session in the storage by its ID.
+	hashesID() bool
+
 	// encode encodes a session. Its values have been checked to be encodable.
 	encode(p place, m meta, values map[string]any) ([]byte, error)
 	// decode decodes the value stored at p. It returns a *movedError if the session has

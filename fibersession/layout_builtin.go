@@ -28,6 +28,8 @@ func (l *builtinLayout) place(id string) place {
 
 func (l *builtinLayout) placeByFingerprint(f fingerprint) place { return place{owner: f} }
 
+func (l *builtinLayout) hashesID() bool { return false }
+
 func (l *builtinLayout) encode(_ place, _ meta, values map[string]any) ([]byte, error) {
 	data, err := codec.Encode(l.codec, values)
 	if err == nil && len(data) > l.maxSize {

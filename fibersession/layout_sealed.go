@@ -40,6 +40,8 @@ func (l *sealedLayout) placeByFingerprint(f fingerprint) place {
 	return place{key: l.prefix + base64.RawURLEncoding.EncodeToString(f[:]), owner: f}
 }
 
+func (l *sealedLayout) hashesID() bool { return true }
+
 func (l *sealedLayout) encode(p place, m meta, values map[string]any) ([]byte, error) {
 	data, err := codec.Encode(l.codec, values)
 	if err != nil {

@@ -45,6 +45,10 @@ func (s *Store) Handler() fiber.Handler {
 		r.SetUserValue(contextKey{}, sess)
 		defer sess.closeResponse()
 
+		if f := s.fiber.Load(); f != nil {
+			defer f.open(c).close()
+		}
+
 		err := c.Next()
 		if failed := sess.saveAtEnd(); failed != nil {
 			if sess.toleratesFailure() {

@@ -62,6 +62,10 @@ type Store struct {
 	warnUser    sync.Once
 	warnOther   sync.Once
 	warnIndex   sync.Once
+	warnHidden  sync.Once
+
+	fiberOnce sync.Once
+	fiber     atomic.Pointer[fiberStore] // nil until Fiber is called
 
 	warnedProxy, warnedDropped atomic.Bool
 }
@@ -87,6 +91,9 @@ func (s *Store) configureAndOpen() {
 	s.storage = s.base
 	s.checker, _ = s.base.(storage.Checker)
 	s.layout = s.newLayout()
+	if s.layout.hashesID() {
+		s.Config.Storage = newSealedStorage(s, s.Config.Storage)
+	}
 	s.index = s.newIndex()
 	s.takeovers = s.newTakeovers()
 	s.tracker = newTracker(s)

@@ -12,7 +12,8 @@ import (
 )
 
 // From turns any fiber.Storage into a Storage. It returns b itself if b already is
-// a Storage.
+// a Storage. If b has a method Backend that returns a Storage, it returns that one:
+// the Storage of a fibersession.Store is such a b.
 //
 // From adds atomicity with locks of this process: calls are atomic among the
 // callers of the returned Storage, and its feed reports their changes. Other
@@ -51,8 +52,11 @@ func From(b Basic) Storage {
 	if b == nil {
 		panic("storage: From(nil)")
 	}
-	if s, ok := b.(Storage); ok {
-		return s
+	switch b := b.(type) {
+	case Storage:
+		return b
+	case interface{ Backend() Storage }:
+		return b.Backend()
 	}
 	return newLocal(b)
 }

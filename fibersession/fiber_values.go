@@ -1,0 +1,70 @@
+package fibersession
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+
+	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
+)
+
+// encodeForFiber encodes values as Fiber's middleware/session does: as a gob map. It leaves out
+// those that gob cannot encode, and logs the first one.
+func (s *Store) encodeForFiber(keys []string, get func(key string) any) ([]byte, error) {
+	values := make(map[string]any, len(keys))
+	for _, key := range keys {
+		if v := get(key); v != nil { // gob has no nil
+			values[key] = v
+		}
+	}
+	encoded, err := encodeGobMap(values)
+	if err == nil {
+		return encoded, nil
+	}
+	for key, v := range values {
+		if _, err := encodeGobMap(map[string]any{key: v}); err != nil {
+			delete(values, key)
+			s.warnHidden.Do(func() {
+				s.log.Warn("fibersession: a value cannot be read through Store.Fiber() or Store.Storage, because gob cannot encode it: "+
+					"pass a value of its type to Store.RegisterType", "key", key, "type", fmt.Sprintf("%T", v))
+			})
+		}
+	}
+	return encodeGobMap(values)
+}
+
+func encodeGobMap(values map[string]any) (encoded []byte, err error) {
+	defer codec.ContainPanic("encoded", &err)
+	var b bytes.Buffer
+	err = gob.NewEncoder(&b).Encode(&values)
+	return b.Bytes(), err
+}
+
+// decodeFromFiber decodes the values of a session of Fiber. No bytes are no values.
+func decodeFromFiber(encoded []byte) (map[string]any, error) {
+	if len(encoded) == 0 {
+		return map[string]any{}, nil
+	}
+	return codec.Decode(codec.Builtin{}, encoded)
+}
+
+// fiberChanges returns what turns the values before into those after, both encoded.
+func fiberChanges(before, after []byte) (changes, error) {
+	old, err := decodeFromFiber(before)
+	if err != nil {
+		return nil, err
+	}
+	now, err := decodeFromFiber(after)
+	if err != nil {
+		return nil, err
+	}
+	ch := make(changes)
+	for _, key := range changedKeys(old, now) {
+		if v, ok := now[key]; ok {
+			ch[key] = change{kind: changeSet, value: v}
+		} else {
+			ch[key] = change{kind: changeDelete}
+		}
+	}
+	return ch, nil
+}
