@@ -84,7 +84,7 @@ func (r *fiberRequest) givenTo(number string) (n int, g givenValues, err error) 
 	return n, g, nil
 }
 
-// session returns the request's Session: a new one after Destroy.
+// session returns the request's Session.
 func (r *fiberRequest) session() (*Session, error) {
 	r.mu.Lock()
 	c := r.c
@@ -178,7 +178,7 @@ func (r *fiberRequest) remove(number, method string) error {
 		r.f.expectNewID(r, g)
 		return nil
 	}
-	if err := sess.Destroy(); err != nil {
+	if err := sess.Reset(); err != nil { // not Destroy: the app may log in next, as after goth's own logout
 		return err
 	}
 	r.mu.Lock()
