@@ -23,8 +23,6 @@ type fiberRequest struct {
 	c     *fiber.Ctx // nil when the request is over
 	given []givenValues
 	ended int // counts the sessions that ended in the request
-	// unconfirmed is set by Regenerate until Save: in Fiber, Regenerate alone ends the session.
-	unconfirmed bool
 }
 
 // givenValues are the values that a session of Fiber's store began with.
@@ -84,7 +82,7 @@ func (r *fiberRequest) givenTo(number string) (n int, g givenValues, err error) 
 	return n, g, nil
 }
 
-// session returns the request's Session.
+// session returns the request's Session. After Destroy it begins a new session.
 func (r *fiberRequest) session() (*Session, error) {
 	r.mu.Lock()
 	c := r.c
@@ -110,6 +108,7 @@ func (r *fiberRequest) read(number string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	sess.collectLent(h)
 	encoded, err := r.f.store.encodeForFiber(h.Keys(), h.Get)
 	if err != nil {
 		return nil, err
@@ -152,9 +151,6 @@ func (r *fiberRequest) write(number string, values []byte, exp time.Duration) er
 		return err
 	}
 	r.gave(n, values)
-	r.mu.Lock()
-	r.unconfirmed = false
-	r.mu.Unlock()
 	return nil
 }
 
@@ -169,16 +165,13 @@ func (r *fiberRequest) remove(number, method string) error {
 		return err
 	}
 	if method == "Regenerate" {
-		if err := sess.Regenerate(); err != nil {
+		if err := sess.regenerateUntilSave(); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		r.unconfirmed = true
-		r.mu.Unlock()
 		r.f.expectNewID(r, g)
 		return nil
 	}
-	if err := sess.Reset(); err != nil { // not Destroy: the app may log in next, as after goth's own logout
+	if err := sess.Destroy(); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -190,19 +183,16 @@ func (r *fiberRequest) remove(number, method string) error {
 	return nil
 }
 
-// finish ends a session that got a new ID and was not saved, as Fiber's Regenerate does.
-func (r *fiberRequest) finish() error {
-	r.mu.Lock()
-	unconfirmed := r.unconfirmed
-	r.mu.Unlock()
-	if !unconfirmed {
-		return nil
-	}
-	sess, err := r.session()
-	if err != nil {
+// regenerateUntilSave gives the session a new ID. Without a save by the end of the request, the
+// session ends.
+func (s *Session) regenerateUntilSave() error {
+	if _, err := s.regenerate(); err != nil {
 		return err
 	}
-	return sess.Destroy()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandoned = true
+	return nil
 }
 
 // saveChanges stores changes apart from the request's own unsaved ones, which stay unsaved,
@@ -234,6 +224,9 @@ func (s *Session) saveChanges(ch changes, idle time.Duration) error {
 		return err
 	}
 	h.discardKeys(ch)
+	for key := range ch {
+		s.forgetLent(key)
+	}
 	return s.sendID(false)
 }
 

@@ -2,7 +2,6 @@ package fibersession
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -80,7 +79,7 @@ func newFiberStore(s *Store) *fiberStore {
 }
 
 // errStrayID says why the genuine store used an ID that Handler did not give it.
-var errStrayID = errors.New("fibersession: Store.Fiber() was used in a request that did not pass Store.Handler, or after another session.Store")
+var errStrayID = fmt.Errorf("%w; or another session.Store of Fiber put its own ID into the request before Store.Fiber() was used", ErrNoHandler)
 
 // stray logs the first use of an ID that Handler did not give to the genuine store, because
 // middlewares drop the error.
