@@ -23,6 +23,10 @@ type fiberRequest struct {
 	c     *fiber.Ctx // nil when the request is over
 	given []givenValues
 	ended int // counts the sessions that ended in the request
+	last  struct {
+		of      *snapshot
+		encoded []byte // immutable
+	}
 }
 
 // givenValues are the values that a session of Fiber's store began with.
@@ -109,7 +113,7 @@ func (r *fiberRequest) read(number string) ([]byte, error) {
 		return nil, err
 	}
 	sess.collectLent(h)
-	encoded, err := r.f.store.encodeForFiber(h.Keys(), h.Get)
+	encoded, err := r.encode(h)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +125,29 @@ func (r *fiberRequest) read(number string) ([]byte, error) {
 		r.c.Context().Request.Header.SetCookie(r.f.name, next)
 	}
 	return encoded, nil
+}
+
+// encode returns h's values, encoded. Middlewares call Get several times in a request, so it
+// keeps the result for as long as the values are the same.
+func (r *fiberRequest) encode(h *Handle) ([]byte, error) {
+	cur, err := h.current()
+	if err != nil {
+		return nil, err
+	}
+	unsaved := h.Changed()
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	if !unsaved && last.of == cur {
+		return last.encoded, nil
+	}
+	encoded, err := r.f.store.encodeForFiber(h.Keys(), h.peek)
+	if err == nil && !unsaved {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.last.of, r.last.encoded = cur, encoded
+	}
+	return encoded, err
 }
 
 // gave records the values of the session with the nth ID.

@@ -45,7 +45,7 @@ func (p sealedStorage) Get(key string) ([]byte, error) {
 		return p.app.Get(key)
 	}
 	defer h.Release()
-	return p.store.encodeForFiber(h.Keys(), h.Get)
+	return p.store.encodeForFiber(h.Keys(), h.peek)
 }
 
 // Set replaces a session's values by those that Fiber encoded, in one update of its newest

@@ -41,11 +41,12 @@ func encodeGobMap(values map[string]any) (encoded []byte, err error) {
 }
 
 // decodeFromFiber decodes the values of a session of Fiber. No bytes are no values.
-func decodeFromFiber(encoded []byte) (map[string]any, error) {
+func decodeFromFiber(encoded []byte) (values map[string]any, err error) {
 	if len(encoded) == 0 {
-		return map[string]any{}, nil
+		return nil, nil
 	}
-	return codec.Decode(codec.Builtin{}, encoded)
+	defer codec.ContainPanic("decoded", &err)
+	return codec.Builtin{}.Decode(encoded) // codec.Decode may return values in another form
 }
 
 // fiberChanges returns what turns the values before into those after, both encoded.
