@@ -21,7 +21,6 @@ import (
 func csrfApp(s *fibersession.Store, cfg csrf.Config) *fiber.App {
 	cfg.KeyLookup, cfg.ContextKey = "form:token", "token"
 	app := fiber.New()
-	s.RegisterType(csrf.Token{}) // XXX
 	app.Use(s.Handler(), csrf.New(cfg))
 	app.Get("/", func(c *fiber.Ctx) error { return c.SendString(c.Locals("token").(string)) })
 	app.Get("/user", func(c *fiber.Ctx) error { return c.SendString(fibersession.FromContext(c).User()) })

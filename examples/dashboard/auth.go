@@ -101,7 +101,7 @@ func (s *server) rejectForm(c *fiber.Ctx, v view, err error) error {
 }
 
 // startSession logs the user in. The session gets a new ID, so a client that knows the
-// old one is not logged in, and its forms get a new CSRF token.
+// old one is not logged in, and with it its forms get a new CSRF token.
 func (s *server) startSession(c *fiber.Ctx, user User) error {
 	sess := fibersession.FromContext(c)
 	if sess.User() != "" { // another user was logged in: end that session and its tabs
@@ -113,7 +113,6 @@ func (s *server) startSession(c *fiber.Ctx, user User) error {
 		return err
 	}
 	sess.SetExpiry(userIdle)
-	sess.Delete(csrfKey)
 	return c.Redirect("/", fiber.StatusSeeOther)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/fibersession/csrf"
 )
 
 var (
@@ -40,9 +41,17 @@ type view struct {
 	CSRF    string // set by renderForm
 }
 
-// renderForm renders a template and gives its forms their CSRF token.
+// renderForm renders a template and gives its forms their CSRF token. A visitor who has no
+// session gets one for it, which ends early.
 func (s *server) renderForm(c *fiber.Ctx, name string, v view) error {
-	v.CSRF = csrfToken(fibersession.FromContext(c))
+	if sess := fibersession.FromContext(c); sess.Fresh() {
+		sess.SetExpiry(anonymousIdle)
+	}
+	token, err := csrf.Token(c)
+	if err != nil {
+		return err
+	}
+	v.CSRF = token
 	return render(c, name, v)
 }
 

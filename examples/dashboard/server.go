@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/fibersession/csrf"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -82,10 +83,11 @@ func (s *server) addPages() {
 	s.app.Get("/", s.dashboard)
 	s.app.Get("/login", s.loginPage)
 	s.app.Get("/signup", s.signUpPage)
-	s.app.Post("/login", s.checkCSRF, s.logIn)
-	s.app.Post("/signup", s.checkCSRF, s.signUp)
-	s.app.Post("/logout", s.checkCSRF, s.logOut)
-	s.app.Post("/logout/everywhere", s.checkCSRF, s.logOutEverywhere)
+	checkCSRF := csrf.New(csrf.Config{ErrorHandler: s.rejectToken})
+	s.app.Post("/login", checkCSRF, s.logIn)
+	s.app.Post("/signup", checkCSRF, s.signUp)
+	s.app.Post("/logout", checkCSRF, s.logOut)
+	s.app.Post("/logout/everywhere", checkCSRF, s.logOutEverywhere)
 }
 
 // Shutdown closes the sockets and then the app.
