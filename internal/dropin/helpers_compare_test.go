@@ -12,8 +12,9 @@ type difference struct {
 	fiber, ours   string // the aspects that differ, as "name value"
 }
 
-func (d difference) String() string {
-	return fmt.Sprintf("| `%s` | `%s` | %s | %s |", d.pattern, d.step, d.fiber, d.ours)
+// row returns the first cells of the table of docs/from-fiber.md.
+func (d difference) row(variants string) string {
+	return fmt.Sprintf("| `%s`%s | `%s` | %s | %s |", d.pattern, variants, d.step, d.fiber, d.ours)
 }
 
 // compare returns the steps that differ.

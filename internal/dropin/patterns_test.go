@@ -3,7 +3,6 @@ package dropin_test
 import (
 	"os"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 
@@ -40,7 +39,8 @@ func TestF2_PatternsAnswerAlike(t *testing.T) {
 		}
 		return swap(name, source)
 	})
-	var report []string
+	found := map[difference][]string{} // the variants that have it
+	var order []difference
 	for _, v := range variants {
 		fiberArgs, ourArgs := []string{"-storage", v.fiberStorage}, []string{"-storage", v.ourStorage}
 		if v.fiberStorage != "default" {
@@ -52,14 +52,24 @@ func TestF2_PatternsAnswerAlike(t *testing.T) {
 			for i := range a {
 				f, o := play(t, a[i], v.scheme), play(t, b[i], v.scheme)
 				for _, d := range compare(a[i].Name, f.results, o.results) {
-					report = append(report, v.name+" "+d.String())
+					if found[d] == nil {
+						order = append(order, d)
+					}
+					found[d] = append(found[d], v.name)
 				}
 			}
 		}
 	}
-	sort.Strings(report)
-	t.Log("\n" + strings.Join(report, "\n"))
-	must(t, os.WriteFile("/tmp/patterns-differences.txt", []byte(strings.Join(report, "\n")+"\n"), 0o600))
+	slices.SortStableFunc(order, func(a, b difference) int { return strings.Compare(a.pattern, b.pattern) })
+	var report strings.Builder
+	for _, d := range order {
+		where := ""
+		if len(found[d]) < len(variants) {
+			where = " (" + strings.Join(found[d], ", ") + ")"
+		}
+		report.WriteString(d.row(where) + "\n")
+	}
+	must(t, os.WriteFile("/tmp/patterns-differences.txt", []byte(report.String()), 0o600))
 }
 
 // groups returns the patterns that one process serves.

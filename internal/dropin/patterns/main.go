@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	recovery "github.com/gofiber/fiber/v2/middleware/recover"
 	"github.com/gofiber/fiber/v2/middleware/session"
 )
 
@@ -85,6 +86,7 @@ func serve(s *served, p pattern, e env) {
 		EnableTrustedProxyCheck: true,
 		TrustedProxies:          []string{"127.0.0.1"},
 	})
+	app.Use(recovery.New())
 	var store *session.Store
 	app.Get("/dump", func(c *fiber.Ctx) error { return dump(c, store) })
 	if s.Refused = try(func() { store = p.build(app, e) }); s.Refused != "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/recover"
 	"github.com/gofiber/fiber/v2/middleware/session"
 )
 
@@ -28,7 +27,6 @@ func init() {
 	// In Fiber, the second Save panics and keeps a lock, so nothing more is asked of the app.
 	addAlone("save-twice-at-once", "last POST /", func(app *fiber.App, e env) *session.Store {
 		store := session.New(session.Config{Storage: e.storage()})
-		app.Use(recover.New())
 		app.Post("/", func(c *fiber.Ctx) error {
 			sess, err := store.Get(c)
 			if err != nil {
