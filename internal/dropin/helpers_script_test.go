@@ -147,7 +147,10 @@ func (s *script) expand(text string) string {
 // hide replaces the values of variables, which are random, with their names.
 func (s *script) hide(text string) string {
 	for name, value := range s.vars {
-		if len(value) >= 4 {
+		switch {
+		case text == value:
+			return "$" + name
+		case len(value) >= 16:
 			text = strings.ReplaceAll(text, value, "$"+name)
 			text = strings.ReplaceAll(text, url.QueryEscape(value), "$"+name)
 		}
