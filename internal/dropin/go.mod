@@ -3,6 +3,7 @@ module github.com/fiberbridge/fiberbridge/internal/dropin
 go 1.25.0
 
 require (
+	github.com/coder/websocket v1.8.14
 	github.com/fiberbridge/fiberbridge v0.0.0
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/gofiber/storage/redis/v3 v3.4.3
@@ -31,6 +32,7 @@ require (
 	github.com/tinylib/msgp v1.2.5 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasthttp v1.73.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/oauth2 v0.27.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 )
