@@ -4,7 +4,7 @@ NODETEST    := internal/nodetest
 STATICCHECK := v0.6.1
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...
-# Examples and tests with dependencies of their own are separate modules. They run only without PKG.
+# Examples with dependencies of their own are separate modules. They run only without PKG.
 NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod internal/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
