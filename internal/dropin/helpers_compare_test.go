@@ -2,13 +2,13 @@ package dropin_test
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 )
 
 // difference is a step after which the two programs differ.
 type difference struct {
 	pattern, step string
+	index         int    // of the step
 	fiber, ours   string // the aspects that differ, as "name value"
 }
 
@@ -29,7 +29,7 @@ func compare(pattern string, fiber, ours []seen) []difference {
 			o = ours[i]
 		}
 		if f.step != o.step { // one of them did not start
-			return append(all, difference{pattern, "the start", cell(map[string]string{"start": "ok"}, []string{"start"}), cell(o.aspects, []string{"start"})})
+			return append(all, difference{pattern, "the start", i, cell(map[string]string{"start": "ok"}, []string{"start"}), cell(o.aspects, []string{"start"})})
 		}
 		var names []string
 		for _, name := range aspectNames {
@@ -38,7 +38,7 @@ func compare(pattern string, fiber, ours []seen) []difference {
 			}
 		}
 		if names != nil {
-			all = append(all, difference{pattern, stepName(fiber, i), cell(f.aspects, names), cell(o.aspects, names)})
+			all = append(all, difference{pattern, stepName(fiber, i), i, cell(f.aspects, names), cell(o.aspects, names)})
 		}
 	}
 	return all
@@ -76,30 +76,4 @@ func cell(aspects map[string]string, names []string) string {
 		parts = append(parts, "`"+name+" "+value+"`")
 	}
 	return strings.Join(parts, " ")
-}
-
-// attributes returns a cookie's name and attributes without its lifetime.
-func attributes(c *http.Cookie) string {
-	parts := []string{c.Name}
-	if c.Path != "" {
-		parts = append(parts, "Path="+c.Path)
-	}
-	if c.Domain != "" {
-		parts = append(parts, "Domain="+c.Domain)
-	}
-	if c.HttpOnly {
-		parts = append(parts, "HttpOnly")
-	}
-	if c.Secure {
-		parts = append(parts, "Secure")
-	}
-	switch c.SameSite {
-	case http.SameSiteLaxMode:
-		parts = append(parts, "SameSite=Lax")
-	case http.SameSiteStrictMode:
-		parts = append(parts, "SameSite=Strict")
-	case http.SameSiteNoneMode:
-		parts = append(parts, "SameSite=None")
-	}
-	return strings.Join(parts, "; ")
 }

@@ -9,7 +9,7 @@ import (
 // page is what tells users of Fiber what changes for them.
 const page = "../../docs/from-fiber.md"
 
-// rows returns the rows of a table of the page: the one whose first header cell is name.
+// rows returns the rows of the page's tables whose first header cell is name.
 func rows(t *testing.T, name string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile(page)

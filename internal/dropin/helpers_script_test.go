@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // seen is what a visitor, and the app, know after a step: an aspect's name and its value.
@@ -29,6 +28,7 @@ type script struct {
 	vars     map[string]string
 	idHeader string      // the header that carries the ID, or ""
 	running  chan answer // of "begin"
+	cookies  []string    // the session cookies that were sent
 	results  []seen
 }
 
@@ -179,16 +179,18 @@ func (s *script) record(line, before string, r response, err error, query string
 	s.results = append(s.results, seen{line, a})
 }
 
-// sent returns whether r carries the session cookie or removes it.
+// sent returns whether r carries the session cookie or removes it. An app that removes a
+// cookie of another name as well makes no difference.
 func (s *script) sent(r response) string {
 	var all []string
 	for _, c := range r.cookies {
 		switch {
 		case !isSessionCookie(c.Name):
-		case c.MaxAge < 0, c.Value == "", !c.Expires.IsZero() && c.Expires.Before(time.Now()):
-			all = append(all, "removal")
-		default:
+		case !removes(c):
 			all = append(all, "cookie")
+			s.cookies = append(s.cookies, describe(c))
+		case !slices.Contains(all, "removal"):
+			all = append(all, "removal")
 		}
 	}
 	return strings.Join(all, ", ")
