@@ -16,11 +16,12 @@ const (
 )
 
 // storeEdits are the other edits that docs/from-fiber.md asks for: middlewares that take a
-// *session.Store get one.
+// *session.Store get one, and the app uses Handler before them.
 var storeEdits = [][2]string{
+	{"app.Use(csrf.New(csrf.Config{\n\t\t\tSession:", "app.Use(store.Handler())\n\t\tapp.Use(csrf.New(csrf.Config{\n\t\t\tSession:"},
 	{"Session:    store,", "Session:    store.Fiber(),"},
 	{"Session:        store,", "Session:        store.Fiber(),"},
-	{"goth_fiber.SessionStore = store", "goth_fiber.SessionStore = store.Fiber()"},
+	{"goth_fiber.SessionStore = store", "app.Use(store.Handler())\n\t\tgoth_fiber.SessionStore = store.Fiber()"},
 }
 
 // build builds the program in a folder of this module and returns its path. With edits, the

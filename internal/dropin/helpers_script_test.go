@@ -218,7 +218,7 @@ func (s *script) look(a map[string]string, query string) {
 	delete(d.Data, "user")
 	var data []string
 	for key, value := range d.Data {
-		if key == "fiber.csrf.token" {
+		if key == "fiber.csrf.token" || key == "faux" { // csrf's and goth_fiber's
 			value, _, _ = strings.Cut(value, " ") // the rest is random
 		}
 		data = append(data, key+"="+s.hide(value))
