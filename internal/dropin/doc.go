@@ -11,7 +11,7 @@
 //	GET /path, POST /path name=value   a request. What it changed is compared.
 //	POST /path > name                  the same; the body (or the state in Location) is $name
 //	follow GET /path                   the same; redirects are followed
-//	last POST /path                    the same; the session is not looked at afterwards
+//	unseen POST /path                    the same; the session is not looked at afterwards
 //	begin POST /path, end              a request that runs while the next steps do
 //	use name                           continue as another visitor, who may be new
 //	keep name                          save the visitor's cookies as those of another visitor

@@ -99,7 +99,7 @@ func (s *script) request(line string, words []string) {
 	switch words[0] {
 	case "follow":
 		follow, words = true, words[1:]
-	case "last":
+	case "unseen":
 		look, words = false, words[1:]
 	}
 	if i := slices.Index(words, ">"); i > 0 {

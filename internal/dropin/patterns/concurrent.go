@@ -59,7 +59,7 @@ func init() {
 		begin POST /slow
 		GET /entered
 		POST /logout
-		POST /go-on
+		unseen POST /go-on
 		end
 		use before
 		GET /me`, setA)
@@ -68,7 +68,7 @@ func init() {
 		begin POST /slow
 		GET /entered
 		POST /set-b
-		POST /go-on
+		unseen POST /go-on
 		end
 		GET /me`, setA)
 	addOverlap("slow-read", `
@@ -76,7 +76,7 @@ func init() {
 		begin POST /slow
 		GET /entered
 		POST /logout
-		POST /go-on
+		unseen POST /go-on
 		end
 		GET /me`, func(sess *session.Session) error { return nil })
 }

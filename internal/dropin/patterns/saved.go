@@ -25,7 +25,7 @@ func init() {
 		return store
 	})
 	// In Fiber, the second Save panics and keeps a lock, so nothing more is asked of the app.
-	addAlone("save-twice-at-once", "last POST /", func(app *fiber.App, e env) *session.Store {
+	addAlone("save-twice-at-once", "unseen POST /", func(app *fiber.App, e env) *session.Store {
 		store := session.New(session.Config{Storage: e.storage()})
 		app.Post("/", func(c *fiber.Ctx) error {
 			sess, err := store.Get(c)

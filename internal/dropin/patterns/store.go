@@ -99,7 +99,7 @@ func init() {
 	add("storage-close", `
 		POST /login
 		GET /me
-		last POST /shutdown`, func(app *fiber.App, e env) *session.Store {
+		unseen POST /shutdown`, func(app *fiber.App, e env) *session.Store {
 		store := session.New(session.Config{Storage: e.storage()})
 		addSimpleLogin(app, store)
 		app.Post("/shutdown", func(c *fiber.Ctx) error {
