@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,13 +25,16 @@ var storeEdits = [][2]string{
 	{"goth_fiber.SessionStore = store", "app.Use(store.Handler())\n\t\tgoth_fiber.SessionStore = store.Fiber()"},
 }
 
+// buildArgs are arguments of go build.
+var buildArgs []string
+
 // build builds the program in a folder of this module and returns its path. With edits, the
 // compiler reads the files as edit returns them.
 func build(t *testing.T, folder string, edit func(name, source string) string, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "program")
-	args = append([]string{"build", "-o", out}, args...)
+	args = slices.Concat([]string{"build", "-o", out}, buildArgs, args)
 	if edit != nil {
 		args = append(args, "-overlay", overlay(t, folder, edit))
 	}
