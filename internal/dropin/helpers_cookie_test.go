@@ -44,4 +44,7 @@ func describe(c *http.Cookie) string {
 	return strings.Join(parts, "; ")
 }
 
-func age(d time.Duration) string { return strings.TrimSuffix(d.Round(time.Minute).String(), "0s") }
+// age returns a duration as hours or minutes.
+func age(d time.Duration) string {
+	return strings.Replace(strings.TrimSuffix(d.Round(time.Minute).String(), "0s"), "h0m", "h", 1)
+}
