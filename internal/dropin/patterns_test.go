@@ -168,7 +168,9 @@ func checkPage(t *testing.T, order []difference, found map[difference][]string) 
 type cookieCase struct{ pattern, scheme string }
 
 // allCookies returns the session cookies that a program sent, without repetitions.
-func allCookies(s *script) string { return strings.Join(slices.Compact(slices.Clone(s.cookies)), ", then ") }
+func allCookies(s *script) string {
+	return strings.Join(slices.Compact(slices.Clone(s.cookies)), ", then ")
+}
 
 // checkCookies compares the page's table of cookies with those that were sent.
 func checkCookies(t *testing.T, sent map[cookieCase][2]string) {
