@@ -31,7 +31,7 @@ func TestForFollowsADemotion(t *testing.T) {
 			t.Parallel()
 			before, after := redistest.Start(t), redistest.Start(t)
 			network := redistest.NewProxy(t, before.Addr())
-			s, err := storage.Open(network.URL() + "?timeout=300ms")
+			s, err := storage.Open(network.URL() + "?timeout=2s")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -236,7 +236,7 @@ func infoField(t *testing.T, info, name string) string {
 // not stay with the old server.
 func TestFailoverClosesRetiredConnections(t *testing.T) {
 	t.Parallel()
-	f := newFailover(t, "timeout=300ms")
+	f := newFailover(t, "timeout=2s")
 	ps := f.s.Conn().Subscribe(t.Context(), "other")
 	defer ps.Close()
 	if _, err := ps.Receive(t.Context()); err != nil {
