@@ -22,6 +22,7 @@ var configs = []struct {
 	structs []string
 }{
 	{"fibersession", []string{"Config", "Cookie", "Timeouts", "Tracking", "Limits", "OldLogins", "Express"}},
+	{"fibersession/csrf", []string{"Config"}},
 	{"socketbridge", []string{"Config", "Limits", "Timeouts", "Presence", "Recovery", "Trace"}},
 	{"socketbridge/engineio", []string{"Config", "Limits", "Timeouts"}},
 	{"socketbridge/redisadapter", []string{"Config"}},

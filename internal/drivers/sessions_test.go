@@ -132,8 +132,8 @@ func regenerate(t *testing.T, newPlace func(*testing.T) place) {
 		t.Errorf("Regenerate: the ID is %q and was %q; the handle has %q", id, old, h.ID())
 	}
 	ada.want("/count", "2")
-	if got := fibersession.Value[int](h, "n"); got != 2 {
-		t.Errorf("the handle has %d, want 2", got)
+	if got, err := fibersession.Value[int](h, "n"); got != 2 || err != nil {
+		t.Errorf("the handle has %d, %v, want 2", got, err)
 	}
 	if _, err := s.GetByID(t.Context(), old); !errors.Is(err, fibersession.ErrNotFound) {
 		t.Errorf("the old ID: %v, want ErrNotFound", err)
@@ -361,7 +361,7 @@ func largest(t *testing.T, newPlace func(*testing.T) place) {
 	h.Set("text", text)
 	must(t, h.Save(t.Context()))
 	must(t, h.Reload(t.Context()))
-	if got := fibersession.Value[string](h, "text"); got != text {
-		t.Errorf("got %d bytes, want %d", len(got), len(text))
+	if got, err := fibersession.Value[string](h, "text"); got != text || err != nil {
+		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(text))
 	}
 }

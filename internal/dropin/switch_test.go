@@ -79,8 +79,8 @@ func switchApp(t *testing.T, before, after *site, redis func(args ...string) str
 	if now := redis("get", id); now == stored || strings.Contains(now, "user") { // the key of the value
 		t.Errorf("the old key still holds the session: %q", now)
 	}
-	if ttl, err := strconv.Atoi(redis("ttl", id)); err != nil || ttl == -1 || ttl > 60 {
-		t.Errorf("the old key stays for %d s, want at most 60: %v", ttl, err)
+	if ttl, err := strconv.Atoi(redis("ttl", id)); err != nil || ttl == -1 || ttl > 61 { // a storage may round up to the next second
+		t.Errorf("the old key stays for %d s, want at most 61: %v", ttl, err)
 	}
 
 	// A node that still runs on Fiber's middleware does not know the new session, and leaves it.
