@@ -29,7 +29,7 @@ import (
 //   - For each socket and each packet, Handle.Fork gives a handle with its own unsaved
 //     changes. Handle.QueuedSince tells it how long the packet has already waited, and
 //     Handle.Epoch whether the session got a new ID in the meantime. Handle.Refresh,
-//     Touch and Save do the rest.
+//     KeepAlive and Save do the rest.
 //   - For rooms and presence, Config.UserKey names the key to watch, Store.UserPseudonym
 //     names a user's room, and Store.Backend and Config.Prefix say where presence records
 //     are kept.

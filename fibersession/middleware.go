@@ -143,7 +143,7 @@ func (s *Session) saveAtEnd() error {
 		}
 	case h.needsTouch():
 		// A session that ended during the request is no error: what was read was valid then.
-		if err := h.Touch(context.Background()); err != nil && !errors.Is(err, ErrSessionGone) {
+		if err := h.KeepAlive(context.Background()); err != nil && !errors.Is(err, ErrSessionGone) {
 			return err
 		}
 	}

@@ -379,11 +379,10 @@ func (s *Session) Save() error {
 		return err
 	}
 	s.collectLent(h)
-	switch {
-	case h.Changed(), h.Fresh(), !s.store.layout.carriesExpiry():
+	if !h.Changed() && !h.Fresh() {
+		err = h.saveUnchanged(context.Background())
+	} else {
 		err = h.save(context.Background(), true)
-	default:
-		err = h.Touch(context.Background())
 	}
 	if errors.Is(err, ErrSessionGone) && !h.Changed() {
 		return nil

@@ -40,6 +40,8 @@ type state struct {
 	watch watchers
 	track tracking
 
+	notExtendedAt time.Time // when KeepAlive last failed
+
 	scheduled bool // the state may have an entry in Store.timers
 
 	timerAt   time.Time // when that entry is due; guarded by expiryTimers.mu

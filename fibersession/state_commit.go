@@ -24,6 +24,7 @@ type commit struct {
 
 	now       time.Time // when the commit began or, if later, when it last loaded
 	confirmed bool      // the store answered since the commit began: state.cur is what it holds
+	loadErr   error     // of the last load, if that failed
 	timedOut  bool      // the store did not answer within Config.Timeouts.Storage
 
 	rejected []rejection      // ops that merge failed; their results become final when the rest is stored
@@ -53,6 +54,10 @@ func (c *commit) run(ctx context.Context) {
 			c.s.store.stats.failures.Add(1)
 			c.s.markStale()
 			c.timedOut = c.ctx.Err() != nil
+			if !c.timedOut && c.loadErr == nil && c.has(opReload) {
+				c.finishWrites(err) // a refused write must not fail the reads that share the batch with it
+				continue
+			}
 			c.finishAll(err)
 			return
 		}
@@ -151,6 +156,15 @@ func (c *commit) finishKind(k opKind) {
 	}
 }
 
+// finishWrites completes all unfinished ops but reloads with err.
+func (c *commit) finishWrites(err error) {
+	for _, o := range c.batch {
+		if o.kind != opReload {
+			c.finish(o, err)
+		}
+	}
+}
+
 // finishAll completes all unfinished ops with err.
 func (c *commit) finishAll(err error) {
 	for _, o := range c.batch {
@@ -187,7 +201,8 @@ func (c *commit) load() error {
 			c.keyMissing(cur)
 			return nil
 		case err != nil:
-			return s.store.storeError("load", at.key, err)
+			c.loadErr = s.store.storeError("load", at.key, err)
+			return c.loadErr
 		}
 		var moved *movedError
 		err = s.applyItem(at, item)
@@ -288,6 +303,12 @@ func (c *commit) write() error {
 	c.finishRejected()
 	cur, _ := s.current()
 	added, err := c.indexBeforeWrite(at, cur, next, now)
+	if err != nil && !touchOnly && c.entryStands(at, cur, next) {
+		// Store the changes without extending the session, so that its entry still outlives it.
+		s.store.logNotExtended(err)
+		next.expiry = cur.expiry
+		data, err = s.store.layout.encode(at, next.meta, next.values)
+	}
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ type Store struct {
 	warnCrossed throttle.Throttle
 	warnUser    sync.Once
 	warnOther   sync.Once
+	warnExtend  throttle.Throttle
 	warnIndex   sync.Once
 	warnHidden  sync.Once
 

@@ -89,9 +89,7 @@ func (c *commit) indexBeforeWrite(at place, cur, next *snapshot, now time.Time) 
 			ErrType, s.Config.UserKey)
 	}
 	user := s.userOf(next.values)
-	known := !cur.fresh() && user == s.userOf(cur.values) && at.key == c.s.place().key &&
-		next.absolute.Equal(cur.absolute) && next.idle == cur.idle && next.period() == cur.period()
-	if user == "" || known {
+	if user == "" || c.entryStands(at, cur, next) && next.period() == cur.period() {
 		return false, nil
 	}
 	err = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
@@ -103,6 +101,14 @@ func (c *commit) indexBeforeWrite(at place, cur, next *snapshot, now time.Time) 
 		return false, s.storeError("index", at.key, err)
 	}
 	return true, nil
+}
+
+// entryStands reports whether the session's entry in its user's index is there and lasts as
+// long as the period of cur's last use (see meta.period).
+func (c *commit) entryStands(at place, cur, next *snapshot) bool {
+	s := c.s.store
+	return !cur.fresh() && s.userOf(next.values) == s.userOf(cur.values) && at.key == c.s.place().key &&
+		next.absolute.Equal(cur.absolute) && next.idle == cur.idle
 }
 
 // indexAfterWrite adds the entry again after a successful write, if added is set, and

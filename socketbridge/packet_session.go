@@ -3,7 +3,6 @@ package socketbridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -107,21 +106,14 @@ func (p *Packet) loadSession(f fibersession.Freshness) error {
 }
 
 // touchSession extends the session's idle timeout. It writes to the store at most once
-// per fibersession.Config.Timeouts.TouchInterval for all sockets of the session together.
+// per fibersession.Config.Timeouts.TouchInterval for all sockets of the session together. A
+// failed write is logged and does not fail the event.
 func (p *Packet) touchSession() error {
 	s := p.socket
 	if s.server().cfg.DisableTouch {
 		return nil
 	}
-	err := p.Session().Touch(s.Context())
-	if err == nil || errors.Is(err, fibersession.ErrSessionGone) {
-		return err
-	}
-	// The error is always ErrUnavailable, even if the outcome of the touch is unknown:
-	// no handler has run, so the client can safely send the event again.
-	err = fmt.Errorf("%w: the idle timeout was not extended: %v", fibersession.ErrUnavailable, err)
-	s.notifyStoreFailed(err)
-	return err
+	return p.Session().KeepAlive(s.Context())
 }
 
 // saveSession saves what the packet's handlers changed, through Packet.Session or

@@ -25,7 +25,7 @@ import (
 // broadcasts skip the socket. The handlers do not wait for an event that is still being
 // handled.
 //
-// When the store fails to load or touch the session for an event, the handlers run
+// When the store fails to load the session for an event, the handlers run
 // before the event ends with the error, for every such event. The socket stays
 // connected. OnInvalidSession returns n.
 func (n *Namespace) OnInvalidSession(fn func(s *Socket, err error)) *Namespace {
