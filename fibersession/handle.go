@@ -405,7 +405,7 @@ func (h *Handle) Destroy(ctx context.Context) error {
 	if err == nil {
 		ctx, cancel := h.store.withTimeout(context.WithoutCancel(detachRequest(ctx)))
 		defer cancel()
-		h.store.removeFromIndex(ctx, h.state.resolve())
+		h.store.removeTraces(ctx, h.state.resolve())
 	}
 	return err
 }

@@ -31,10 +31,11 @@ type layout interface {
 	// encode encodes a session. Its values have been checked to be encodable.
 	encode(p place, m meta, values map[string]any) ([]byte, error)
 	// decode decodes the value stored at p. It returns a *movedError if the session has
-	// another ID now.
+	// another ID now. With other errors it returns as much of meta as it can decode.
 	decode(p place, data []byte) (meta, map[string]any, error)
 	// encodeMoved encodes the record that leads other nodes from a session's old place
-	// to its new one. It returns nil in layouts without such a record.
+	// to its new one. m.notes are the notes that it carries. It returns nil in layouts
+	// without such a record.
 	encodeMoved(from, to place, m meta) []byte
 
 	// lineageOf returns the lineage of a new session at p; random is a random one.
@@ -81,6 +82,7 @@ type layout interface {
 type movedError struct {
 	lineage lineage
 	to      fingerprint
+	notes   noteList // older ones: see noteList
 }
 
 func (*movedError) Error() string { return "fibersession: the session has another ID" }
@@ -96,6 +98,7 @@ type meta struct {
 	lineage     lineage
 	client      clientInfo     // zero without Config.UserKey
 	cookie      cookieFlags    // about the session's cookie
+	notes       noteList       // of former IDs, in layouts that leave notes
 	newerFields string         // encoded fields of a newer version of this package
 	original    *originalValue // nil in layouts that are this package's own
 }

@@ -15,7 +15,8 @@ const (
 	fieldAddress   fieldTag = 1 // clientInfo.address
 	fieldUserAgent fieldTag = 2 // clientInfo.userAgent
 	fieldCookie    fieldTag = 3 // cookieFlags, in one byte
-	fieldNewest             = fieldCookie
+	fieldNotes     fieldTag = 4 // meta.notes
+	fieldNewest             = fieldNotes
 )
 
 const fieldHeader = 3
@@ -23,7 +24,7 @@ const fieldHeader = 3
 // encodeFields encodes the optional fields of m.
 func (m *meta) encodeFields() []byte {
 	cookie := m.cookie.encode()
-	size := len(m.client.address) + len(m.client.userAgent) + len(cookie) + len(m.newerFields)
+	size := len(m.client.address) + len(m.client.userAgent) + len(cookie) + len(m.notes) + len(m.newerFields)
 	if size == 0 {
 		return nil
 	}
@@ -31,6 +32,7 @@ func (m *meta) encodeFields() []byte {
 	b = appendField(b, fieldAddress, m.client.address)
 	b = appendField(b, fieldUserAgent, m.client.userAgent)
 	b = appendField(b, fieldCookie, cookie)
+	b = appendField(b, fieldNotes, string(m.notes))
 	return append(b, m.newerFields...)
 }
 
@@ -79,6 +81,9 @@ func (m *meta) setField(tag fieldTag, content string) bool {
 	case fieldCookie:
 		m.cookie = cookieFlags(content[0])
 		return len(content) == 1
+	case fieldNotes:
+		m.notes = noteList(content)
+		return len(content)%noteEntry == 0
 	}
 	return false
 }

@@ -61,11 +61,11 @@ func (l *sealedLayout) decode(p place, data []byte) (meta, map[string]any, error
 	case e.owner != p.owner:
 		return meta{}, nil, fmt.Errorf("%w of this ID", errEnvelope)
 	case e.kind == kindMoved:
-		return meta{}, nil, &movedError{lineage: e.lineage, to: fingerprint(e.payload)}
+		return meta{}, nil, &movedError{lineage: e.lineage, to: fingerprint(e.payload), notes: e.notes}
 	case e.codec != l.mark:
-		return meta{}, nil, fmt.Errorf("%w of this codec", errEnvelope)
+		return e.meta, nil, fmt.Errorf("%w of this codec", errEnvelope)
 	case len(e.payload) > l.maxSize:
-		return meta{}, nil, fmt.Errorf("%w of a size within the limit", errEnvelope)
+		return e.meta, nil, fmt.Errorf("%w of a size within the limit", errEnvelope)
 	}
 	values, err := codec.Decode(l.codec, e.payload)
 	return e.meta, values, err

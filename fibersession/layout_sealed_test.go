@@ -30,11 +30,14 @@ func TestEnvelope_RoundTrip(t *testing.T) {
 	unlimited.absolute, unlimited.payload = time.Time{}, []byte{}
 	fields := sampleEnvelope()
 	fields.client, fields.newerFields = clientInfo{address: "192.0.2.1", userAgent: "a browser"}, "\xff\x00\x03new"
+	notes := sampleEnvelope()
+	notes.notes, _ = noteList("").add(fingerprintOf("old"), time.Unix(1_700_000_000, 0), time.Time{})
 	newer := sampleEnvelope()
 	newer.newerFields = fields.newerFields
 	for name, e := range map[string]envelope{
 		"live": sampleEnvelope(), "moved": moved, "no absolute limit, empty": unlimited,
 		"F6 with fields of this and a newer version": fields, "F6 with a newer version's fields alone": newer,
+		"N5 with notes of former IDs": notes,
 	} {
 		got, err := decodeEnvelope(e.encode())
 		if err != nil || !reflect.DeepEqual(got, e) {
@@ -76,6 +79,7 @@ func TestEnvelope_Refuses(t *testing.T) {
 		"a cut field":                 "\x01\x00\x02a",
 		"a field twice":               "\x01\x00\x01a\x01\x00\x01a",
 		"fields in descending order":  "\x02\x00\x01a\x01\x00\x01a",
+		"N5 a cut note":               "\x04\x00\x01a",
 		"an address that is too long": "\x01\x00\x41" + strings.Repeat("1", maxAddress+1),
 	} {
 		e := sampleEnvelope()

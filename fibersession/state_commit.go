@@ -257,7 +257,7 @@ func (c *commit) endIfExpired(at place) {
 	c.s.end(ErrExpired)
 	// An error does not matter: the value's TTL ends soon.
 	_ = c.s.store.storage.CompareAndDelete(c.ctx, at.key, cur.rev)
-	c.s.store.removeFromIndex(c.ctx, c.s)
+	c.s.store.removeTraces(c.ctx, c.s)
 }
 
 // extendExpired corrects the expiry of a session that was read past it, if only the storage

@@ -31,6 +31,7 @@ func (c *commit) regenerate() error {
 		}
 	}
 	next.epoch++
+	note, noteTTL := c.noteOf(from, to, next, now)
 	if cur.fresh() {
 		unsaved := *cur
 		unsaved.epoch++
@@ -63,7 +64,7 @@ func (c *commit) regenerate() error {
 		return c.s.store.storeError("regenerate", to.key, err)
 	}
 	c.newRev = next.rev
-	if err = c.forwardOldKey(from, to, cur, now); err != nil {
+	if err = c.forwardOldKey(from, cur, note, noteTTL); err != nil {
 		if !errors.Is(err, storage.ErrUnknownOutcome) { // after an unknown outcome, the old key may already point to the new one
 			c.keepOrDiscardNewKey(from, err)
 		}
@@ -100,11 +101,28 @@ func (c *commit) target() place {
 	panic(fmt.Sprintf("fibersession: no new place among %d ops", len(c.batch)))
 }
 
-// forwardOldKey replaces the old key's value by a forward to the new key. The forward
-// lives as long as any node may believe that the session exists.
-func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) error {
+// noteOf returns the note that leads from the old key to the new one, and its TTL: it lives
+// as long as any node may believe that the session exists. noteOf adds the note to those of
+// the session. The note is nil in layouts without notes.
+func (c *commit) noteOf(from, to place, next *snapshot, now time.Time) (note []byte, ttl time.Duration) {
 	s := c.s
-	note := s.store.layout.encodeMoved(from, to, cur.meta)
+	cur, _ := s.current()
+	if cur.fresh() {
+		return nil, 0
+	}
+	ttl = s.store.ttl(cur.meta, now) + s.store.Config.Timeouts.TouchInterval
+	m := cur.meta
+	list, carried := m.notes.add(from.owner, now.Add(ttl), now)
+	m.notes = carried
+	if note = s.store.layout.encodeMoved(from, to, m); note != nil {
+		next.notes = list
+	}
+	return note, ttl
+}
+
+// forwardOldKey replaces the old key's value by a note, or deletes it if there is none.
+func (c *commit) forwardOldKey(from place, cur *snapshot, note []byte, ttl time.Duration) error {
+	s := c.s
 	var err error
 	if note == nil {
 		err = s.store.storage.CompareAndDelete(c.ctx, from.key, cur.rev)
@@ -112,7 +130,7 @@ func (c *commit) forwardOldKey(from, to place, cur *snapshot, now time.Time) err
 			err = storage.ErrConflict // the next attempt loads and finds out why
 		}
 	} else {
-		_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, s.store.ttl(cur.meta, now)+s.store.Config.Timeouts.TouchInterval)
+		_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, ttl)
 	}
 	if err != nil {
 		return c.writeError("regenerate", from, err)

@@ -128,6 +128,15 @@ func (c *commit) indexAfterWrite(from, at place, cur, next *snapshot, added bool
 	}
 }
 
+// removeTraces removes what the storage still holds of a session that has ended: its entry
+// in its user's index, and the notes of its former IDs.
+func (s *Store) removeTraces(ctx context.Context, st *state) {
+	s.removeFromIndex(ctx, st)
+	if cur, _ := st.current(); cur != nil {
+		s.removeNotes(ctx, cur.meta)
+	}
+}
+
 // removeFromIndex removes a session that has ended from its user's index. It ignores errors:
 // listing the user's sessions removes stale entries.
 func (s *Store) removeFromIndex(ctx context.Context, st *state) {
@@ -235,13 +244,19 @@ func (s *Store) removeEntry(ctx context.Context, user string, at place) error {
 	return nil
 }
 
-// deleteUndecodable deletes a value that cannot be decoded, and its entry in the index.
+// deleteUndecodable deletes a value that cannot be decoded, its entry in the index, and
+// its notes as far as they are known.
 func (s *Store) deleteUndecodable(ctx context.Context, user string, at place) error {
 	timeout, cancel := s.withTimeout(ctx)
 	defer cancel()
+	var m meta
+	if item, err := s.storage.Load(timeout, at.key); err == nil {
+		m, _, _ = s.layout.decode(at, item.Value) // the values are what cannot be decoded
+	}
 	err := s.storage.CompareAndDelete(timeout, at.key, storage.Any)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return s.storeError("destroy", at.key, err)
 	}
+	s.removeNotes(timeout, m)
 	return s.removeEntry(ctx, user, at)
 }
