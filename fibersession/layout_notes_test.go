@@ -125,21 +125,22 @@ func TestN5_NotesOfAnExpiredSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := memory.New()
 		id := func(c string) string { return "an-ID-of-forty-three-characters-number-" + c }
-		next := id("nil")
+		next := id("one") // New takes the first one
 		s := fibersession.New(fibersession.Config{Storage: st, Expiration: time.Hour, Logger: discardLogger, KeyGenerator: func() string { return next }})
-		next = id("one")
 		h := storedSession(t, s, nil)
 		next = id("two")
 		must(t, h.Regenerate(ctx))
-		for range 3 { // until the first note has ended
+		time.Sleep(50 * time.Minute)
+		must(t, h.Touch(ctx))
+		next = id("six")
+		must(t, h.Regenerate(ctx))
+		for range 2 {
 			time.Sleep(50 * time.Minute)
 			must(t, h.Touch(ctx))
 		}
-		must(t, st.Delete(s.StoreKey(id("one")))) // as its TTL does, which has no fake clock
+		must(t, st.Delete(s.StoreKey(id("one")))) // as its TTL did, which has no fake clock
 		next = id("one")
 		other := storedSession(t, s, nil)
-		next = id("six")
-		must(t, h.Regenerate(ctx))
 		second := s.StoreKey(id("two"))
 		if v, _ := st.Get(second); v == nil {
 			t.Fatal("there is no note under the second ID")
