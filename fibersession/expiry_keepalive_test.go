@@ -24,14 +24,14 @@ var everyUseTouches = fibersession.Timeouts{TouchInterval: 1, Storage: waitLimit
 func keepAliveApp(s *fibersession.Store) *fiber.App {
 	return newApp(s, map[string]fiber.Handler{
 		"/read": func(c *fiber.Ctx) error {
-			return c.SendString(fibersession.Value[string](fibersession.FromContext(c), "user"))
+			return c.SendString(valueOf[string](fibersession.FromContext(c), "user"))
 		},
 		"/save": func(c *fiber.Ctx) error {
 			sess := fibersession.FromContext(c)
 			if err := sess.Save(); err != nil {
 				return err
 			}
-			return c.SendString(fibersession.Value[string](sess, "user"))
+			return c.SendString(valueOf[string](sess, "user"))
 		},
 		"/write": func(c *fiber.Ctx) error { fibersession.FromContext(c).Set("user", c.Query("user")); return nil },
 		"/touch": func(c *fiber.Ctx) error { return fibersession.FromContext(c).Touch() },
