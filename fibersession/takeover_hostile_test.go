@@ -219,3 +219,27 @@ func FuzzOldLogin(f *testing.F) {
 		wantUser(t, comesWith(t, app, someUUID), "/", "")
 	})
 }
+
+// An old login that was taken over on https is not there on plain http, where its old cookie
+// could have been read on the way, and the other way round. The note stays for the one that it
+// was made for.
+func TestF3_OldIDOverHTTPAndHTTPS(t *testing.T) {
+	t.Parallel()
+	for _, plainFirst := range []bool{false, true} {
+		st := memoryUntil(t)
+		s := newStore(t, fibersession.Config{Storage: st})
+		app := newAppOf(s)
+		id := oldLogin(t, st, session.Config{}, map[string]any{"user": "ada"})
+		first, second, again := comesWith(t, app, id), comesWith(t, app, id), comesWith(t, app, id)
+		first.plain, second.plain, again.plain = plainFirst, !plainFirst, plainFirst
+		wantUser(t, first, "/", "ada")
+		if res := wantUser(t, second, "/", ""); len(res.set) != 0 {
+			t.Errorf("plain http first: %v: the other one sets the cookies %v, want none", plainFirst, res.set)
+		}
+		wantUser(t, again, "/", "ada")
+		wantUser(t, first, "/", "ada")
+		if n := s.Stats().Crossed; n != 1 {
+			t.Errorf("plain http first: %v: Stats.Crossed is %d, want 1", plainFirst, n)
+		}
+	}
+}
