@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -33,7 +34,7 @@ import (
 //   - For rooms and presence, Config.UserKey names the key to watch, Store.UserPseudonym
 //     names a user's room, and Store.Backend and Config.Prefix say where presence records
 //     are kept.
-//   - At the end of the connection, Handle.Release frees the lifted handle, and with it
+//   - At the end of the connection, Handle.Retire frees the lifted handle, and with it
 //     all of its forks.
 
 // Lift returns a handle of the request's session for work that outlives the request,
@@ -158,6 +159,10 @@ func (h *Handle) Fork() *Handle {
 	}
 	return &Handle{store: h.store, state: h.state, closed: h.closedErr(), root: root}
 }
+
+// Retire is Release for the owner of a handle that other code has forks of. Their calls then
+// return ErrReleased with this reason in its text, which says what ended.
+func (h *Handle) Retire(reason string) { h.release(fmt.Errorf("%w: %s", ErrReleased, reason)) }
 
 // QueuedSince records when the caller's work was queued. If the storage hangs, calls
 // that were queued behind the hung call fail with it instead of each waiting for

@@ -45,8 +45,12 @@ var (
 	// a request that passed no Handler.
 	ErrNoHandler = errors.New("fibersession: the request passed no Handler: add app.Use(sessions.Handler()) before its route")
 
-	// ErrReleased is returned when a Handle is used after Release.
+	// ErrReleased is returned when a Handle is used after Release, or after the socket that
+	// it belongs to has ended. The text says which. For work that goes on, call
+	// Handle.Detach before.
 	ErrReleased = errors.New("fibersession: handle was released")
+
+	errReleaseCalled = fmt.Errorf("%w: Release was called", ErrReleased)
 
 	// ErrNested is returned when the function of an Update changes the same session other
 	// than through its Tx, with Update, Incr or Save. The nested change is not stored.

@@ -233,7 +233,7 @@ func (s *Session) saveChanges(ch changes, idle time.Duration) error {
 	if err := s.store.checkKept(ch); err != nil {
 		return err
 	}
-	own := h.clone()
+	own := h.Detach()
 	defer own.Release()
 	own.client = s.client
 	own.QueuedSince(h.queuedSince())

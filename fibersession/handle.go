@@ -66,11 +66,14 @@ func (h *Handle) closedErr() error {
 
 // Release gives h up and discards its unsaved changes. Once no handle and no request uses
 // a session, it leaves this node's memory. Further calls do nothing.
-func (h *Handle) Release() {
+func (h *Handle) Release() { h.release(errReleaseCalled) }
+
+// release implements Release. cause is why h cannot be used from now on.
+func (h *Handle) release(cause error) {
 	h.mu.Lock()
 	again := h.closed != nil
 	if !again {
-		h.closed, h.ch = ErrReleased, nil
+		h.closed, h.ch = cause, nil
 	}
 	h.mu.Unlock()
 	if again || h.root != nil {
@@ -82,14 +85,27 @@ func (h *Handle) Release() {
 	h.store.table.release(h.state)
 }
 
-// clone returns another handle of the same session, with a reference of its own.
-func (h *Handle) clone() *Handle {
+// Detach returns another handle of the same session, for work that outlives the request or
+// socket that h belongs to, such as a job that an event starts. It does not have h's unsaved
+// changes. Release it when the work is done: until then the session stays in this node's
+// memory. If h cannot be used, all calls of the returned handle return the reason. Detach
+// does not keep the session alive: the session can still end, and the handle then returns
+// ErrSessionGone.
+func (h *Handle) Detach() *Handle {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.closedErr(); err != nil {
-		return h.store.failedHandle(err)
+	owner := h
+	if h.root != nil {
+		owner = h.root
+		owner.mu.Lock()
+		defer owner.mu.Unlock()
 	}
-	h.state.refs.Add(1) // never from 0: h holds a reference
+	for _, err := range [...]error{h.closed, owner.closed} {
+		if err != nil {
+			return h.store.failedHandle(err)
+		}
+	}
+	h.state.refs.Add(1) // never from 0: owner holds a reference until it is closed
 	return h.store.newHandle(h.state)
 }
 

@@ -3,6 +3,7 @@ package fibersession_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -100,6 +101,41 @@ func TestHandle_AfterRelease(t *testing.T) {
 	}
 	if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrReleased) {
 		t.Errorf("Incr: got %v, want ErrReleased", err)
+	}
+}
+
+// A detached handle outlives the handle, or the fork, that it was made from.
+func TestHandle_Detach(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	for _, name := range []string{"of a handle", "of a fork", "of a fork of a fork"} {
+		h := storedSession(t, s, map[string]any{"n": 1})
+		id := h.ID()
+		from := h
+		for range strings.Count(name, "fork") {
+			from = from.Fork()
+		}
+		from.Set("unsaved", 1)
+		job := from.Detach()
+		h.Retire("its socket has disconnected")
+		if err := from.Save(ctx); !errors.Is(err, fibersession.ErrReleased) || !strings.Contains(err.Error(), "its socket has disconnected") {
+			t.Errorf("%s: Save of the retired handle: got %v, want ErrReleased with the reason", name, err)
+		}
+		if err := from.Detach().Err(); !errors.Is(err, fibersession.ErrReleased) {
+			t.Errorf("%s: Detach of the retired handle: got Err %v, want ErrReleased", name, err)
+		}
+		if job.Get("unsaved") != nil {
+			t.Errorf("%s: the detached handle has the unsaved changes", name)
+		}
+		job.Set("n", 2)
+		must(t, job.Save(ctx))
+		if got := handleOf(t, s, id).Get("n"); got != 2 {
+			t.Errorf("%s: got n = %v, want 2", name, got)
+		}
+		job.Release()
+		if err := job.Err(); !errors.Is(err, fibersession.ErrReleased) || !strings.Contains(err.Error(), "Release was called") {
+			t.Errorf("%s: after Release: got Err %v, want ErrReleased with the reason", name, err)
+		}
 	}
 }
 

@@ -552,7 +552,7 @@ func (s *Session) Detach() *Handle {
 	if err != nil {
 		return s.store.failedHandle(err)
 	}
-	return h.clone()
+	return h.Detach()
 }
 
 // Pseudonym returns a name for the session that does not reveal its ID, as Handle.Pseudonym

@@ -93,7 +93,7 @@ func (s *Server) releaseLifted(v any) {
 	if l.name != "" {
 		s.perSession.remove(l.name)
 	}
-	l.handle.Release()
+	l.handle.Retire("its socket has disconnected; for work that goes on, call Handle.Detach while the event is handled")
 }
 
 // sessionCounts counts connections per session. The zero value is ready to use.
