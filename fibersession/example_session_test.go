@@ -104,6 +104,25 @@ func ExampleStore_EndAll() {
 	_ = changePassword
 }
 
+// After a change of role, all sessions of the user and their open sockets have the new one,
+// on every node. No one has to log in again.
+func ExampleStore_UpdateUser() {
+	sessions := fibersession.New(fibersession.Config{UserKey: "user"})
+	setRole := func(ctx context.Context, user, role string) error {
+		// ... store the new role where logins read it, then:
+		changed, err := sessions.UpdateUser(ctx, user, func(tx *fibersession.Tx) error {
+			tx.Set("role", role)
+			return nil
+		})
+		if err != nil {
+			return err // some sessions still have the old role: try again
+		}
+		fmt.Println("changed sessions:", changed)
+		return nil
+	}
+	_ = setRole
+}
+
 // A page on another site gets a ticket and connects with it instead of a cookie.
 func ExampleStore_Ticket() {
 	sessions := fibersession.New()

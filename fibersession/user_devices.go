@@ -222,12 +222,12 @@ func (s *Store) visitSessions(ctx context.Context, user string, visit func(*Hand
 		return 0, err
 	}
 	for _, at := range all {
-		h, err := s.loadIndexed(ctx, user, at)
-		if err == nil && h == nil {
+		h, old, err := s.openIndexed(ctx, user, at)
+		if old {
 			stale++
-			if h, err = s.removeStale(ctx, user, at); err == nil && h == nil {
-				continue
-			}
+		}
+		if err == nil && h == nil {
+			continue
 		}
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			return stale, err

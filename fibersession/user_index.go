@@ -201,6 +201,16 @@ func (s *Store) loadIndexed(ctx context.Context, user string, at place) (*Handle
 	return nil, nil
 }
 
+// openIndexed is loadIndexed, and removes an entry that has no session of the user. It
+// reports whether the entry was stale.
+func (s *Store) openIndexed(ctx context.Context, user string, at place) (h *Handle, stale bool, err error) {
+	if h, err = s.loadIndexed(ctx, user, at); err != nil || h != nil {
+		return h, false, err
+	}
+	h, err = s.removeStale(ctx, user, at)
+	return h, true, err
+}
+
 // values returns the stored values.
 func (h *Handle) values() map[string]any {
 	cur, err := h.current()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
@@ -106,4 +107,35 @@ func TestN1_NoLostUpdate(t *testing.T) {
 		all(1, set)
 		equal(t, "sum and keys", a.get("/sum"), fmt.Sprint(writers*steps, " ", writers))
 	})
+}
+
+// N2, N14: Store.UpdateUser on one node reaches the open sockets of the user on another, in
+// all of the user's sessions, and no one else's.
+func TestN2_UpdateUserReachesSocketsOnOtherNodes(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	server := redistest.Start(t)
+	near := newSite(t, withUsers(server.URL())).users().serve()
+	far := newSite(t, withUsers(server.URL())).users()
+	far.io.OnSessionChange(func(sock *socketbridge.Socket, keys []string) {
+		_ = sock.Emit("changed", keys, sock.Session().Get("role"))
+	})
+	far.serve()
+	var hers []*nodetest.Client
+	for range 2 {
+		hers = append(hers, far.loggedIn("ann").connect(n, "/", nodetest.Options{}))
+	}
+	his := far.loggedIn("bob").connect(n, "/", nodetest.Options{})
+	far.waitForTracking()
+	changed, err := near.sessions.UpdateUser(t.Context(), "ann", func(tx *fibersession.Tx) error { tx.Set("role", "admin"); return nil })
+	if err != nil || changed != 2 {
+		t.Fatalf("UpdateUser: got %d and %v, want 2", changed, err)
+	}
+	for i, c := range hers {
+		equal(t, fmt.Sprint("change at socket ", i), c.MustNext("changed").String(), `[["role"],"admin"]`)
+	}
+	equal(t, "user of the other socket", call(t, his, "whoami"), `"bob"`)
+	if got := his.Waiting("changed"); got != 0 {
+		t.Errorf("the socket of another user got %d changes, want 0", got)
+	}
 }
