@@ -9,8 +9,9 @@ import (
 )
 
 // A visitor logs in while the app runs on Fiber's middleware. Then the app runs on ours, over
-// the same Redis: the visitor is still logged in, with the same value, and the old key is gone.
-// The old cookie, which somebody may have copied, is worth nothing afterwards.
+// the same Redis: the visitor is still logged in, with the same value. The old session is gone:
+// its key holds only a note for requests that are under way, for about a minute. After a logout,
+// the old cookie, which somebody may have copied, is worth nothing.
 func TestF3_SwitchLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -113,9 +113,10 @@ func init() {
 	add("promoted-fields", "GET /", func(app *fiber.App, e env) *session.Store {
 		store := session.New(session.Config{Storage: e.storage(), Expiration: time.Hour, CookieSameSite: "Strict", CookieHTTPOnly: true})
 		app.Get("/", func(c *fiber.Ctx) error {
+			one, two := store.KeyGenerator(), store.KeyGenerator()
 			return c.JSON([]any{
 				store.Expiration, store.CookieSameSite, store.CookieHTTPOnly, store.CookieSessionOnly, store.CookieDomain,
-				store.Storage != nil, len(store.KeyGenerator()) >= 16, store.KeyGenerator() != store.KeyGenerator(),
+				store.Storage != nil, len(one) >= 16, one != two,
 			})
 		})
 		return store
