@@ -77,6 +77,13 @@ type Config struct {
 	// Optional. Default: Cookie{}
 	Cookie Cookie
 
+	// CookiePartitioned adds Partitioned to the cookie: a page of another site that embeds
+	// this one then has a cookie of its own there, also in browsers that block third-party
+	// cookies. Such cookies are always Secure, so browsers drop them on plain http. Use it
+	// with CookieSameSite "None".
+	// Optional. Default: false
+	CookiePartitioned bool
+
 	// UserKey names the key whose value is the ID of the session's user: a non-empty
 	// string or a non-zero integer. Login sets it and User returns it. Sockets join and
 	// leave their user's room when it changes. The storage keeps an index of each user's

@@ -36,13 +36,14 @@ func (s *Store) CookieNameOf(c *fiber.Ctx) string {
 }
 
 // IsSessionCookie reports whether a cookie of this name can carry a session's ID to this
-// store, on https or on plain http. Code that copies a request's cookies leaves such cookies
-// out.
+// store, on https or on plain http, or the old ID of a session that is taken over (see
+// OldLogins). Code that copies a request's cookies leaves such cookies out.
 func (s *Store) IsSessionCookie(name string) bool {
 	s.start()
-	return slices.ContainsFunc(s.sources, func(src idSource) bool {
+	carries := func(src idSource) bool {
 		return src.kind == SourceCookie && (name == s.sourceName(&src, true) || !s.alwaysSecure && name == s.sourceName(&src, false))
-	})
+	}
+	return slices.ContainsFunc(s.sources, carries) || !s.takeovers.isOver() && slices.ContainsFunc(s.takeovers.sources, carries)
 }
 
 // defaultCookieName returns the name of the cookie if no setting names it.

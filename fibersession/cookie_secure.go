@@ -29,12 +29,14 @@ func (s *Store) isSecure(c *fiber.Ctx) bool {
 }
 
 // configureSecure settles whether all cookies are Secure. Browsers drop a cookie that is not
-// Secure if it has SameSite=None, Partitioned or a prefix in its name. Such a cookie is
+// Secure if it has Partitioned, SameSite=None or a prefix in its name. Such a cookie is
 // therefore Secure on plain http too, which keeps it only if a proxy terminates TLS without
 // saying so.
 func (s *Store) configureSecure() {
 	switch c := &s.Config; {
 	case c.CookieSecure:
+	case c.CookiePartitioned:
+		s.secureReason = "CookiePartitioned is set"
 	case s.sameSite == int(fasthttp.CookieSameSiteNoneMode):
 		s.secureReason = "CookieSameSite is None"
 	default:

@@ -123,6 +123,7 @@ func TestF5_PlainHTTPIsLoggedOnce(t *testing.T) {
 		"a __Host- name":                    {cfg: fibersession.Config{KeyLookup: "cookie:__Host-a"}, host: "shop.example", want: drops, part: "KeyLookup names the cookie __Host-a"},
 		"a __Secure- name":                  {cfg: fibersession.Config{KeyLookup: "cookie:__Secure-a"}, host: "localhost", want: drops, part: "__Secure-a"},
 		"SameSite None":                     {cfg: fibersession.Config{CookieSameSite: "None"}, host: "shop.example", want: drops, part: "CookieSameSite"},
+		"Partitioned":                       {cfg: fibersession.Config{CookiePartitioned: true}, host: "shop.example", want: drops, part: "CookiePartitioned"},
 		"CookieSecure":                      {cfg: fibersession.Config{CookieSecure: true}, host: "shop.example"},
 		"CookieSecure and None":             {cfg: fibersession.Config{CookieSecure: true, CookieSameSite: "None"}, host: "shop.example"},
 		"https":                             {host: "shop.example", tls: true},
@@ -376,20 +377,20 @@ func TestF5_TheMarkStays(t *testing.T) {
 	}
 }
 
-// IsSessionCookie knows the names of both sides.
+// IsSessionCookie knows the names of both sides, and of old logins.
 func TestIsSessionCookie(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		cfg  fibersession.Config
 		want []string
 	}{
-		"default":       {want: []string{"__Host-session", "session"}},
-		"a domain":      {cfg: fibersession.Config{CookieDomain: "example.com"}, want: []string{"__Secure-session", "session"}},
+		"default":       {want: []string{"__Host-session", "session", "session_id"}},
+		"a domain":      {cfg: fibersession.Config{CookieDomain: "example.com"}, want: []string{"__Secure-session", "session", "session_id"}},
 		"KeyLookup":     {cfg: fibersession.Config{KeyLookup: "cookie:sid"}, want: []string{"sid"}},
 		"Builtin":       {cfg: fibersession.Config{Builtin: true}, want: []string{"session_id"}},
 		"a header":      {cfg: fibersession.Config{KeyLookup: "header:sid"}},
-		"a chain":       {cfg: fibersession.Config{Extractor: fibersession.Chain(fibersession.FromCookie("a"), fibersession.FromHeader("sid"), fibersession.FromCookie(""))}, want: []string{"a", "__Host-session", "session"}},
-		"Secure always": {cfg: fibersession.Config{CookieSecure: true}, want: []string{"__Host-session"}},
+		"a chain":       {cfg: fibersession.Config{Extractor: fibersession.Chain(fibersession.FromCookie("a"), fibersession.FromHeader("sid"), fibersession.FromCookie(""))}, want: []string{"a", "__Host-session", "session", "session_id"}},
+		"Secure always": {cfg: fibersession.Config{CookieSecure: true}, want: []string{"__Host-session", "session_id"}},
 	} {
 		s := newStore(t, tt.cfg)
 		for _, cookie := range []string{"__Host-session", "__Secure-session", "session", "session_id", "sid", "a", ""} {

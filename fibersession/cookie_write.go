@@ -49,16 +49,8 @@ func (s *Session) removeID(src *idSource, m meta) {
 }
 
 func (s *Session) setCookie(name, value string, original *originalValue, age time.Duration) {
-	config := &s.store.Config
-	c := fasthttp.AcquireCookie()
+	c := s.newCookie(name, value)
 	defer fasthttp.ReleaseCookie(c)
-	c.SetKey(name)
-	c.SetValue(value)
-	c.SetPath(config.CookiePath)
-	c.SetDomain(config.CookieDomain)
-	c.SetHTTPOnly(true)
-	c.SetSecure(s.secure)
-	c.SetSameSite(fasthttp.CookieSameSite(s.store.sameSite))
 	s.store.layout.setCookieAttributes(c, original)
 	switch {
 	case age == removeCookie:
@@ -66,8 +58,23 @@ func (s *Session) setCookie(name, value string, original *originalValue, age tim
 	case age > 0:
 		c.SetMaxAge(int((age + time.Second - 1) / time.Second))
 	}
-	s.request.Response.Header.SetCookie(c)
+	addSetCookie(&s.request.Response.Header, c)
 	s.store.warnOfPlainCookie(s.request, c)
+}
+
+// newCookie returns a cookie with the configured attributes, to be released.
+func (s *Session) newCookie(name, value string) *fasthttp.Cookie {
+	config := &s.store.Config
+	c := fasthttp.AcquireCookie()
+	c.SetKey(name)
+	c.SetValue(value)
+	c.SetPartitioned(config.CookiePartitioned) // before SetPath, because it also sets the path
+	c.SetPath(config.CookiePath)
+	c.SetDomain(config.CookieDomain)
+	c.SetHTTPOnly(true)
+	c.SetSecure(s.secure)
+	c.SetSameSite(fasthttp.CookieSameSite(s.store.sameSite))
+	return c
 }
 
 // addVary says that the response depends on the session cookie.

@@ -75,6 +75,9 @@ func (s *Store) newExpressCookie(secure bool) map[string]json.RawMessage {
 	if c.CookieSessionOnly {
 		cookie["originalMaxAge"] = nil
 	}
+	if c.CookiePartitioned {
+		cookie["partitioned"] = true
+	}
 	if c.CookieDomain != "" {
 		cookie["domain"] = c.CookieDomain
 	}

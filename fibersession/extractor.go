@@ -75,6 +75,8 @@ type presentedID struct {
 	secure    bool      // of a request whose cookies are Secure
 	source    *idSource // where the response carries an ID; nil if nowhere
 	err       error     // of a custom function
+
+	duplicates []*idSource // cookies that came twice with different values
 }
 
 // readPresentedID reads the ID that a request presents. The result does not alias the
@@ -83,9 +85,12 @@ func (s *Store) readPresentedID(r *fasthttp.RequestCtx, c *fiber.Ctx, secure boo
 	p := presentedID{source: s.responseSource, secure: secure}
 	for i := range s.sources {
 		src := &s.sources[i]
-		value, err := s.readSource(src, r, c, secure)
+		value, twice, err := s.readSource(src, r, c, secure)
 		if err != nil {
 			return presentedID{present: true, secure: secure, err: fmt.Errorf("fibersession: Extractor: %w", err)}
+		}
+		if twice {
+			p.duplicates = append(p.duplicates, src)
 		}
 		if value == "" {
 			continue
@@ -134,26 +139,28 @@ func (s *Store) presentedIDOf(c *fiber.Ctx) presentedID {
 	return s.readPresentedID(c.Context(), c, s.isSecure(c))
 }
 
-// readSource returns a copy of the value that a request carries in a source, or "".
-func (s *Store) readSource(src *idSource, r *fasthttp.RequestCtx, c *fiber.Ctx, secure bool) (string, error) {
+// readSource returns a copy of the value that a request carries in a source, or "". twice
+// reports whether it carries two different cookies.
+func (s *Store) readSource(src *idSource, r *fasthttp.RequestCtx, c *fiber.Ctx, secure bool) (value string, twice bool, err error) {
 	switch src.kind {
 	case SourceHeader:
-		return string(r.Request.Header.Peek(src.name)), nil
+		return string(r.Request.Header.Peek(src.name)), false, nil
 	case SourceURLQuery:
-		return string(r.QueryArgs().Peek(src.name)), nil
+		return string(r.QueryArgs().Peek(src.name)), false, nil
 	case SourceCustom:
 		id, err := src.custom(c)
 		if errors.Is(err, ErrNotFound) {
-			return "", nil
+			return "", false, nil
 		}
-		return string([]byte(id)), err // id may alias the request's memory
+		return string([]byte(id)), false, err // id may alias the request's memory
 	}
-	return uniqueCookie(r, s.sourceName(src, secure)), nil
+	value, twice = uniqueCookie(r, s.sourceName(src, secure))
+	return value, twice, nil
 }
 
 // uniqueCookie returns a cookie's value. If there are two with different values, it returns
-// "": one of them is not ours, and nothing says which.
-func uniqueCookie(r *fasthttp.RequestCtx, name string) string {
+// "" and true: one of them is not ours, and nothing says which.
+func uniqueCookie(r *fasthttp.RequestCtx, name string) (value string, twice bool) {
 	var found string
 	var seen, ambiguous bool
 	for key, value := range r.Request.Header.Cookies() {
@@ -164,9 +171,9 @@ func uniqueCookie(r *fasthttp.RequestCtx, name string) string {
 		found, seen = string(value), true
 	}
 	if ambiguous {
-		return ""
+		return "", true
 	}
-	return found
+	return found, false
 }
 
 // inResponses reports whether a response can carry an ID in the same place.

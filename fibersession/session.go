@@ -176,6 +176,11 @@ func (s *Session) load() (*Handle, error) {
 		return s.h, nil
 	}
 	s.attach(st, &s.first, known)
+	if s.phase == phaseOpen {
+		for _, src := range p.duplicates {
+			s.removeDuplicates(src)
+		}
+	}
 	switch {
 	case old != nil:
 		s.answerTakeover(old)

@@ -26,6 +26,9 @@ type Stats struct {
 	Forged    uint64 // session cookies with an invalid signature or format
 	Crossed   uint64 // session cookies refused because the session began on the other of https and plain http
 	TakenOver uint64 // sessions of Fiber's middleware/session that became sessions of this package (see OldLogins)
+	// Duplicates counts requests with two session cookies of one name and different values,
+	// which the response removed.
+	Duplicates uint64
 
 	Notifications uint64 // changes by other nodes that arrived through the storage's feed
 	Gaps          uint64 // gaps in the feed, after which changes may have been missed
@@ -38,7 +41,7 @@ type counters struct {
 	unknown                                                                       atomic.Uint64
 	handles                                                                       atomic.Int64
 	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
-	crossed, takenOver                                                            atomic.Uint64
+	crossed, takenOver, duplicates                                                atomic.Uint64
 	notifications, gaps, rereads, skippedReads, staleReads                        atomic.Uint64
 }
 
@@ -60,6 +63,7 @@ func (s *Store) Stats() Stats {
 		Unknown:       s.stats.unknown.Load(),
 		Failures:      s.stats.failures.Load(),
 		Forged:        s.stats.forged.Load(),
+		Duplicates:    s.stats.duplicates.Load(),
 		Crossed:       s.stats.crossed.Load(),
 		TakenOver:     s.stats.takenOver.Load(),
 		Notifications: s.stats.notifications.Load(),

@@ -48,22 +48,23 @@ type Store struct {
 	random      io.Reader
 	log         *slog.Logger
 
-	table       table
-	timers      *expiryTimers
-	tracker     *tracker
-	stats       counters
-	warnCorrupt sync.Once
-	warnPlain   sync.Once
-	warnLocal   sync.Once
-	warnForged  throttle.Throttle
-	warnStorage throttle.Throttle
-	warnUnknown reported
-	warnCrossed throttle.Throttle
-	warnUser    sync.Once
-	warnOther   sync.Once
-	warnExtend  throttle.Throttle
-	warnIndex   sync.Once
-	warnHidden  sync.Once
+	table          table
+	timers         *expiryTimers
+	tracker        *tracker
+	stats          counters
+	warnCorrupt    sync.Once
+	warnPlain      sync.Once
+	warnLocal      sync.Once
+	warnForged     throttle.Throttle
+	warnStorage    throttle.Throttle
+	warnUnknown    reported
+	warnCrossed    throttle.Throttle
+	warnDuplicates throttle.Throttle
+	warnUser       sync.Once
+	warnOther      sync.Once
+	warnExtend     throttle.Throttle
+	warnIndex      sync.Once
+	warnHidden     sync.Once
 
 	fiberOnce sync.Once
 	fiber     atomic.Pointer[fiberStore] // nil until Fiber is called

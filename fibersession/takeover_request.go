@@ -64,7 +64,7 @@ type presentedOldID struct {
 func (t *takeovers) read(r *fasthttp.RequestCtx, secure bool) presentedOldID {
 	for i := range t.sources {
 		src := &t.sources[i]
-		if id, err := t.store.readSource(src, r, nil, secure); err == nil && t.isOldID(id) {
+		if id, _, err := t.store.readSource(src, r, nil, secure); err == nil && t.isOldID(id) {
 			return presentedOldID{id, src, secure}
 		}
 	}
