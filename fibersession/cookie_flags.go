@@ -4,8 +4,22 @@ package fibersession
 // know are kept.
 type cookieFlags byte
 
-// cookiePlain marks a session that began on plain http.
-const cookiePlain cookieFlags = 1 << 0
+const (
+	// cookiePlain marks a session that began on plain http.
+	cookiePlain cookieFlags = 1 << 0
+	// cookieKept and cookieDropped record Session.Remember: the browser keeps the cookie, or
+	// drops it when it closes. Without either, Config.CookieSessionOnly decides.
+	cookieKept    cookieFlags = 1 << 1
+	cookieDropped cookieFlags = 1 << 2
+)
+
+// remembering returns flags with the choice of Session.Remember.
+func (f cookieFlags) remembering(choice cookieFlags) cookieFlags {
+	if choice == 0 {
+		return f
+	}
+	return f&^(cookieKept|cookieDropped) | choice
+}
 
 func (f cookieFlags) has(flag cookieFlags) bool { return f&flag != 0 }
 

@@ -30,6 +30,7 @@ type Handle struct {
 	mu       sync.Mutex // guards the fields below; never held during I/O or user code
 	ch       changes    // unsaved changes
 	idle     time.Duration
+	remember cookieFlags // unsaved choice of Session.Remember, or 0
 	seq      uint32
 	queuedAt time.Time // when the caller's work was queued: see QueuedSince
 	closed   error     // why h cannot be used; nil while it can
@@ -220,6 +221,15 @@ func (h *Handle) change(key string, c change) {
 	h.ch[strings.Clone(key)] = c // key may alias a request's memory
 }
 
+// setRemember sets what the browser does with the cookie, with the next save.
+func (h *Handle) setRemember(choice cookieFlags) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closedErr() == nil {
+		h.remember = choice
+	}
+}
+
 // setExpiry sets the session's own idle limit, with the next save.
 func (h *Handle) setExpiry(d time.Duration) {
 	h.mu.Lock()
@@ -259,7 +269,7 @@ func keysOf(values map[string]any, ch changes) []string {
 func (h *Handle) Changed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.ch) > 0 || h.idle > 0
+	return len(h.ch) > 0 || h.idle > 0 || h.remember != 0
 }
 
 // Reload discards h's unsaved changes and reads the session from the store. All handles of
@@ -284,27 +294,27 @@ func (h *Handle) Save(ctx context.Context) error { return h.save(ctx, false) }
 func (h *Handle) save(ctx context.Context, always bool) error {
 	h.mu.Lock()
 	cur, err := h.currentLocked()
-	ch, idle := maps.Clone(h.ch), h.idle
+	ch, idle, remember := maps.Clone(h.ch), h.idle, h.remember
 	h.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if len(ch) == 0 && idle == 0 && !(always && (cur.fresh() || !h.store.layout.carriesExpiry())) {
+	if len(ch) == 0 && idle == 0 && remember == 0 && !(always && (cur.fresh() || !h.store.layout.carriesExpiry())) {
 		return nil
 	}
 	ready, err := h.store.prepare(ch)
 	if err != nil {
 		return err
 	}
-	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle, client: h.loginClient(ch)}); err != nil {
+	if err := h.do(ctx, &op{kind: opChange, ch: ready, idle: idle, remember: remember, client: h.loginClient(ch)}); err != nil {
 		return err
 	}
-	h.clearSaved(ch, idle)
+	h.clearSaved(ch, idle, remember)
 	return nil
 }
 
 // clearSaved removes the changes that were stored, but not later ones of the same keys.
-func (h *Handle) clearSaved(ch changes, idle time.Duration) {
+func (h *Handle) clearSaved(ch changes, idle time.Duration, remember cookieFlags) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for key, c := range ch {
@@ -314,6 +324,9 @@ func (h *Handle) clearSaved(ch changes, idle time.Duration) {
 	}
 	if h.idle == idle {
 		h.idle = 0
+	}
+	if h.remember == remember {
+		h.remember = 0
 	}
 }
 
@@ -395,7 +408,7 @@ func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 		return 0, err
 	}
 	if unsaved {
-		h.clearSaved(changes{key: c}, -1)
+		h.clearSaved(changes{key: c}, -1, 0)
 	}
 	return toInt(codec.Value(o.values[key]))
 }
@@ -473,5 +486,5 @@ func (l lineage) pseudonym(label string) string {
 func (h *Handle) discardChanges() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ch, h.idle = nil, 0
+	h.ch, h.idle, h.remember = nil, 0, 0
 }

@@ -138,7 +138,7 @@ func newOwnCookie(c *Config) ownCookie {
 // a socket can move that limit but cannot send a cookie.
 func (o ownCookie) cookieAge(m meta, now time.Time) time.Duration {
 	switch {
-	case o.sessionOnly:
+	case m.cookie.has(cookieDropped), o.sessionOnly && !m.cookie.has(cookieKept):
 		return 0
 	case !m.absolute.IsZero():
 		return min(m.absolute.Sub(now), maxCookieAge)

@@ -121,7 +121,7 @@ func (s *Store) newRequestSession(c *fiber.Ctx) *Session {
 // saveAtEnd saves the session at the end of its request.
 func (s *Session) saveAtEnd() error {
 	s.mu.Lock()
-	h, err, destroyed := s.h, s.err, s.destroyed
+	h, err, destroyed, resend := s.h, s.err, s.destroyed, s.resend
 	if h != nil && s.request != nil {
 		s.store.addVary(s.request) // again, because a handler may have replaced the header
 	}
@@ -138,7 +138,7 @@ func (s *Session) saveAtEnd() error {
 		if err := h.Save(context.Background()); err != nil {
 			return err
 		}
-		if err := s.sendID(false); err != nil {
+		if err := s.sendID(resend); err != nil {
 			return err
 		}
 	case h.needsTouch():

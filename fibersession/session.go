@@ -40,6 +40,7 @@ type Session struct {
 	cookieDue       bool          // the browser must be sent an ID that this Session made
 	newID           bool          // this request made the session's ID
 	abandoned       bool          // end destroys the session: see Regenerate
+	resend          bool          // Remember was called: the cookie's attributes may change
 	handled         bool          // Handler saves the session
 	tolerateFailure bool          // see Store.TolerateFailure
 	destroyed       bool          // by this Session, which has not begun a new one yet
@@ -353,6 +354,35 @@ func (s *Session) SetExpiry(exp time.Duration) {
 	if !destroyed {
 		h.setExpiry(exp)
 	}
+}
+
+// Remember sets whether the browser keeps the session's cookie when it closes, as for a
+// "remember me" box at a login. It overrides Config.CookieSessionOnly for this session.
+// Handler or Save stores the choice, which holds for later cookies of the session too. How
+// long a remembered session can stay unused is Config.Expiration, or SetExpiry:
+//
+//	if form.RememberMe {
+//		sess.Remember(true)
+//		sess.SetExpiry(30 * 24 * time.Hour)
+//	}
+//
+// The cookie's Max-Age is the longest time that the session can live: Timeouts.Absolute, or
+// SetExpiry if that is longer. With Config.Builtin, which has no place for the choice, it holds
+// for the cookies of this request. It has no effect with Config.Express, whose cookie is
+// express-session's.
+func (s *Session) Remember(on bool) {
+	h, err := s.loadToSet()
+	if err != nil {
+		return
+	}
+	choice := cookieDropped
+	if on {
+		choice = cookieKept
+	}
+	h.setRemember(choice)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resend = true
 }
 
 // Changed reports whether there are unsaved changes.

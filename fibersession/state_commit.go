@@ -417,6 +417,7 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 			}
 			values, o.values, needed = merged, merged, true
 			idle = max(idle, o.idle)
+			m.cookie = m.cookie.remembering(o.remember)
 			if o.client != (clientInfo{}) {
 				m.client = o.client
 			}

@@ -43,6 +43,7 @@ type op struct {
 	kind        opKind
 	ch          changes
 	idle        time.Duration // a new idle limit; 0 keeps the current one
+	remember    cookieFlags   // the choice of Session.Remember; 0 keeps the current one
 	tx          *Tx           // the Update that computed ch; nil if no Update did
 	to          place         // the new ID, for opRegenerate
 	client      clientInfo    // the browser that logs in; zero keeps the current one
@@ -219,7 +220,7 @@ func (s *state) do(ctx context.Context, o *op) error {
 		if err != errForwarded {
 			return err
 		}
-		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, tx: o.tx, to: o.to, client: o.client, queuedSince: o.queuedSince}
+		*o = op{kind: o.kind, ch: o.ch, idle: o.idle, remember: o.remember, tx: o.tx, to: o.to, client: o.client, queuedSince: o.queuedSince}
 	}
 }
 
