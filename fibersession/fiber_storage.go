@@ -30,7 +30,7 @@ func newSealedStorage(s *Store, app fiber.Storage) sealedStorage {
 }
 
 // ownKeys begin the keys of stores and their sockets, after Config.Prefix.
-var ownKeys = [...]string{"s:", "u:", "p:", string(ticketToken), string(cookieToken)}
+var ownKeys = [...]string{"s:", "u:", "p:", "o:", string(ticketToken), string(cookieToken)}
 
 // Backend makes storage.From return the storage itself.
 func (p sealedStorage) Backend() storage.Storage { return p.store.base }
@@ -85,7 +85,7 @@ func (p sealedStorage) Delete(key string) error {
 	if err := p.check(key); err != nil {
 		return err
 	}
-	if p.store.validID(key) {
+	if key != "" {
 		if err := p.store.Delete(key); err != nil {
 			return err
 		}
@@ -101,12 +101,28 @@ func (p sealedStorage) Close() error {
 	return errors.Join(p.store.Close(), p.store.base.Close())
 }
 
-// session returns a handle of the session whose ID is key. It is nil if key is another one.
+// session returns a handle of the session that has or had this ID: the ID of an old login leads
+// to the session that took it over. It returns nil if key is another one.
 func (p sealedStorage) session(key string) (*Handle, error) {
-	if err := p.check(key); err != nil || !p.store.validID(key) {
+	if err := p.check(key); err != nil {
 		return nil, err
 	}
 	h, err := p.store.GetByID(context.Background(), key)
+	if !errors.Is(err, ErrNotFound) {
+		return h, err
+	}
+	if t := p.store.takeovers; t.isOver() || !t.isOldID(key) {
+		return nil, nil
+	}
+	value, err := p.app.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	note, ok := openOldIDNote(key, value)
+	if !ok {
+		return nil, nil
+	}
+	h, err = p.store.GetByID(context.Background(), note.newID)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
@@ -122,6 +123,41 @@ func TestF1_StorageOfOtherKeys(t *testing.T) {
 			}
 			if hasEnded(h) {
 				t.Error("the session has ended")
+			}
+		})
+	}
+}
+
+// F1: the ID of an old login finds the session that took it over.
+func TestF1_StorageOfOldLogins(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Storage: st})
+	for name, ended := range map[string]bool{"before the takeover": false, "after the takeover": true} {
+		t.Run(name, func(t *testing.T) {
+			id := utils.UUIDv4()
+			must(t, st.Set(id, fiberValues(t, map[string]any{"user": "ann"}), time.Hour))
+			b := newBrowser(t, userApp(s))
+			if ended {
+				b.cookies["session_id"] = id
+				if got := b.get("/").body; got != "ann" {
+					t.Fatalf("got the user %q, want ann", got)
+				}
+			}
+			data, err := s.Storage.Get(id)
+			must(t, err)
+			if got := decodeFiberValues(t, data); got["user"] != "ann" {
+				t.Errorf("Get: got %v, want the values", got)
+			}
+			must(t, s.Storage.Set(id, fiberValues(t, map[string]any{"user": "bob"}), time.Hour))
+			b.cookies["session_id"] = id
+			if got := b.get("/").body; got != "bob" {
+				t.Errorf("after Set: got the user %q, want bob", got)
+			}
+			must(t, s.Storage.Delete(id))
+			if got := b.get("/").body; got != "" {
+				t.Errorf("after Delete: got the user %q, want none", got)
 			}
 		})
 	}
