@@ -21,6 +21,13 @@ type Config struct {
 
 	// Storage keeps the sessions. A fiber.Storage that is no storage.Storage is wrapped
 	// with storage.From, which is safe on one node only (see docs/storages.md).
+	//
+	// In the sealed layout, which is the default, New replaces the field, because the keys of
+	// sessions are not their IDs. Store.Storage then gives access to sessions by ID: Get
+	// returns a session's values as Fiber encodes them, Set replaces them, and Delete ends the
+	// session. For other keys, it is the app's own storage. Its Close also closes the Store.
+	// Store.Backend returns the storage itself.
+	//
 	// Optional. Default: memory.New()
 	Storage fiber.Storage
 
@@ -121,8 +128,8 @@ type Config struct {
 
 	// Builtin stores sessions exactly as Fiber's middleware/session does: the ID is the
 	// key, without Prefix, and a gob map is the value. A session.Store over the same
-	// storage, such as that of the csrf middleware, then shares the sessions. It is
-	// weaker: IDs can be read in the storage, nothing ties a value to its key, there is no
+	// storage, as in another program, then shares the sessions. Middlewares of the same
+	// program do not need it: see Store.Fiber. It is weaker: IDs can be read in the storage, nothing ties a value to its key, there is no
 	// absolute limit, and the other store saves whole sessions, which can overwrite
 	// changes made here.
 	// Optional. Default: false

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/csrf"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 )
@@ -179,4 +180,12 @@ func ExampleExtractor() {
 	})
 	app := fiber.New()
 	app.Use(sessions.Handler())
+}
+
+// A middleware that takes a session.Store of Fiber uses the same sessions.
+func ExampleStore_Fiber() {
+	sessions := fibersession.New()
+	app := fiber.New()
+	app.Use(sessions.Handler())
+	app.Use(csrf.New(csrf.Config{Session: sessions.Fiber(), KeyLookup: "form:csrf"}))
 }

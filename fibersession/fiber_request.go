@@ -204,9 +204,7 @@ func (r *fiberRequest) remove(number, method string) error {
 	r.mu.Lock()
 	r.ended++
 	r.mu.Unlock()
-	if method == "Reset" {
-		r.f.expectNewID(r, givenValues{})
-	}
+	r.f.expectNewID(r, givenValues{}) // after Reset
 	return nil
 }
 
