@@ -1,7 +1,6 @@
 package fibersession_test
 
 import (
-	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -251,7 +250,7 @@ func TestF3_DeleteByOldID(t *testing.T) {
 	must(t, st.Set("0b2c0f9e-6c35-4bd5-8a86-000000000000", []byte("x"), 0))
 	off := newStore(t, fibersession.Config{Storage: st, OldLogins: fibersession.OldLogins{Off: true}})
 	must(t, off.Delete("0b2c0f9e-6c35-4bd5-8a86-000000000000"))
-	if v := storedValue(t, st, "0b2c0f9e-6c35-4bd5-8a86-000000000000"); fmt.Sprintf("%s", v) != "x" {
+	if v := storedValue(t, st, "0b2c0f9e-6c35-4bd5-8a86-000000000000"); string(v) != "x" {
 		t.Errorf("with Off, Delete changed a value to %q", v)
 	}
 }
