@@ -16,9 +16,10 @@ func TestConfig_DefaultsAreAppliedOnce(t *testing.T) {
 	t.Parallel()
 	zero := map[string]string{
 		"CookieDomain":         "cookies of this host only",
-		"CookieSecure":         "kept for compatibility; cookies are Secure anyway",
+		"CookieSecure":         "cookies are Secure on https",
 		"CookieHTTPOnly":       "kept for compatibility; cookies are always HttpOnly",
 		"CookieSessionOnly":    "off",
+		"CookiePartitioned":    "off",
 		"CookieName":           "Fiber's deprecated form of KeyLookup",
 		"Extractor.sources":    "KeyLookup, or the default cookie",
 		"Cookie.Secrets":       "cookies are not signed, or Cookie.Format has them",

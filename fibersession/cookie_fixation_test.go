@@ -1,7 +1,9 @@
 package fibersession_test
 
 import (
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +76,7 @@ func TestFixation(t *testing.T) {
 			if loads := s.Stats().Loads - before; loads > 0 && !tt.asked {
 				t.Errorf("got %d loads, want none", loads)
 			}
-			set := res.Cookies()
+			set := slices.DeleteFunc(res.Cookies(), func(c *http.Cookie) bool { return c.Value == "" }) // which removes one of two cookies
 			if len(set) != 1 || set[0].Value == good || set[0].Value == evil || len(set[0].Value) != 43 {
 				t.Fatalf("got %d cookies, want 1 with a new ID: %v", len(set), set)
 			}

@@ -18,15 +18,15 @@ func TestF8_Remember(t *testing.T) {
 		return func(s *fibersession.Session) { s.Remember(on) }
 	}
 	tests := map[string]struct {
-		cfg    fibersession.Config
-		do     func(*fibersession.Session)
-		age    time.Duration // of the cookie; 0: until the browser closes
-		choice bool          // Remember was called
+		cfg  fibersession.Config
+		do   func(*fibersession.Session)
+		age  time.Duration // of the cookie; 0: until the browser closes
+		sent bool          // the choice changes the age, so that the cookie is sent again
 	}{
 		"the default":                   {fibersession.Config{}, func(*fibersession.Session) {}, week, false},
 		"Remember(false)":               {fibersession.Config{}, remember(false), 0, true},
-		"Remember(true)":                {fibersession.Config{}, remember(true), week, true},
-		"SetExpiry":                     {fibersession.Config{}, func(s *fibersession.Session) { s.SetExpiry(month) }, month, false},
+		"Remember(true)":                {fibersession.Config{}, remember(true), week, false},
+		"SetExpiry":                     {fibersession.Config{}, func(s *fibersession.Session) { s.SetExpiry(month) }, month, true},
 		"Remember(true) and SetExpiry":  {fibersession.Config{CookieSessionOnly: true}, func(s *fibersession.Session) { s.Remember(true); s.SetExpiry(month) }, month, true},
 		"CookieSessionOnly":             {fibersession.Config{CookieSessionOnly: true}, func(*fibersession.Session) {}, 0, false},
 		"CookieSessionOnly, remembered": {fibersession.Config{CookieSessionOnly: true}, remember(true), week, true},
@@ -71,7 +71,7 @@ func TestF8_Remember(t *testing.T) {
 				}
 				b.get("/begin")
 				res := b.get("/login")
-				if sent := !handler || tt.choice; sent {
+				if sent := !handler || tt.sent; sent {
 					check("/login", res)
 				} else if len(res.set) > 0 {
 					t.Errorf("/login: got the cookies %v, want none: the browser has it", res.set)

@@ -38,11 +38,14 @@ func (l *expressLayout) setCookieAttributes(c *fasthttp.Cookie, original *origin
 
 // cookieAge is the session's maxAge, or 0 if it has none.
 func (l *expressLayout) cookieAge(m meta, _ time.Time) time.Duration {
+	if m.cookie.has(cookieDropped) {
+		return 0
+	}
 	idle := m.idle
 	if idle == 0 { // not stored yet
 		idle = l.idleOf(m.original)
 	}
-	if _, ok := maxAge(m.original.cookie); !ok && idle == l.idle {
+	if _, ok := maxAge(m.original.cookie); !ok && idle == l.idle && !m.cookie.has(cookieKept) {
 		return 0
 	}
 	return min(idle, maxCookieAge)

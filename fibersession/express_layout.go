@@ -174,7 +174,10 @@ func encodeJSON(v any) ([]byte, error) {
 // does, and leaves the other attributes unchanged.
 func (l *expressLayout) encodeCookie(original *originalValue, m meta) json.RawMessage {
 	cookie := maps.Clone(original.cookie)
-	if m.idle != l.idleOf(original) { // SetExpiry
+	switch {
+	case m.cookie.has(cookieDropped):
+		cookie["originalMaxAge"] = json.RawMessage("null")
+	case m.cookie.has(cookieKept), m.idle != l.idleOf(original): // SetExpiry
 		cookie["originalMaxAge"] = fmt.Appendf(nil, "%d", max(m.idle.Milliseconds(), 1))
 	}
 	cookie["expires"] = json.RawMessage("null")

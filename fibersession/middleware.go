@@ -121,7 +121,7 @@ func (s *Store) newRequestSession(c *fiber.Ctx) *Session {
 // saveAtEnd saves the session at the end of its request.
 func (s *Session) saveAtEnd() error {
 	s.mu.Lock()
-	h, err, destroyed, resend := s.h, s.err, s.destroyed, s.resend
+	h, err, destroyed := s.h, s.err, s.destroyed
 	if h != nil && s.request != nil {
 		s.store.addVary(s.request) // again, because a handler may have replaced the header
 	}
@@ -138,7 +138,7 @@ func (s *Session) saveAtEnd() error {
 		if err := h.Save(context.Background()); err != nil {
 			return err
 		}
-		if err := s.sendID(resend); err != nil {
+		if err := s.sendID(false); err != nil {
 			return err
 		}
 	case h.needsTouch():
@@ -148,22 +148,6 @@ func (s *Session) saveAtEnd() error {
 		}
 	}
 	return s.renewCookie(h)
-}
-
-// renewCookie sends the cookie again if it ends with the idle limit and this request moved
-// that limit.
-func (s *Session) renewCookie(h *Handle) error {
-	cur, err := h.current()
-	if err != nil || cur.fresh() || !s.store.layout.cookieEndsWhenIdle(cur.meta) {
-		return nil
-	}
-	s.mu.Lock()
-	moved := s.phase == phaseOpen && cur.expiry.After(s.loadedExpiry)
-	s.mu.Unlock()
-	if !moved {
-		return nil
-	}
-	return s.sendID(true)
 }
 
 func (s *Session) toleratesFailure() bool {

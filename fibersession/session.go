@@ -40,12 +40,11 @@ type Session struct {
 	cookieDue       bool          // the browser must be sent an ID that this Session made
 	newID           bool          // this request made the session's ID
 	abandoned       bool          // end destroys the session: see Regenerate
-	resend          bool          // Remember was called: the cookie's attributes may change
 	handled         bool          // Handler saves the session
 	tolerateFailure bool          // see Store.TolerateFailure
 	destroyed       bool          // by this Session, which has not begun a new one yet
 	nextExpiry      time.Duration // of the session that begins after destroyed
-	loadedExpiry    time.Time     // the idle limit when the session was attached
+	sent            *snapshot     // the session when this request began, or sent its cookie; nil if the browser has none
 	lent            map[string]lentValue
 }
 
@@ -202,14 +201,14 @@ func (s *Session) begin() (*state, error) {
 // browser has its ID. The caller holds s.mu.
 func (s *Session) attach(st *state, h *Handle, known bool) {
 	h.store, h.state, h.client = s.store, st, s.client
-	s.h, s.cookieDue, s.newID, s.browserKey, s.lent = h, !known, !known, "", nil
+	s.h, s.cookieDue, s.newID, s.browserKey, s.sent, s.lent = h, !known, !known, "", nil, nil
 	if s.request != nil {
 		h.queuedAt = s.request.Time()
 	}
 	if known {
 		s.browserKey = st.place().key
 		if cur, _ := st.current(); cur != nil {
-			s.loadedExpiry = cur.expiry
+			s.sent = cur
 		}
 	}
 }
@@ -338,7 +337,8 @@ func (s *Session) Keys() []string {
 }
 
 // SetExpiry sets the session's own idle limit, which replaces Config.Expiration. At most
-// 100 years. Handler or Save stores it. After Destroy, it applies to the session that the
+// 100 years. Handler or Save stores it, and sends the cookie again if it must live longer. After
+// Destroy, it applies to the session that the
 // next Set begins.
 func (s *Session) SetExpiry(exp time.Duration) {
 	h, err := s.load()
@@ -368,8 +368,8 @@ func (s *Session) SetExpiry(exp time.Duration) {
 //
 // The cookie's Max-Age is the longest time that the session can live: Timeouts.Absolute, or
 // SetExpiry if that is longer. With Config.Builtin, which has no place for the choice, it holds
-// for the cookies of this request. It has no effect with Config.Express, whose cookie is
-// express-session's.
+// for the cookies of this request. With Config.Express, the choice is express-session's
+// cookie.maxAge: a session that is not remembered has none, and lives for Config.Expiration.
 func (s *Session) Remember(on bool) {
 	h, err := s.loadToSet()
 	if err != nil {
@@ -380,9 +380,6 @@ func (s *Session) Remember(on bool) {
 		choice = cookieKept
 	}
 	h.setRemember(choice)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resend = true
 }
 
 // Changed reports whether there are unsaved changes.
@@ -624,6 +621,8 @@ func (s *Session) sendID(again bool) error {
 	}
 	cur, _ := st.current()
 	s.writeID(s.responseSource(), at.id, cur.meta)
+	s.sent = cur
+	st.sentCookie(cur.expiry)
 	s.cookieDue, s.abandoned, s.browserKey = false, false, at.key
 	return nil
 }

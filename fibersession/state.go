@@ -28,13 +28,16 @@ type state struct {
 	// the session's new ID was used here before this state learned of the change.
 	forward atomic.Pointer[state]
 
-	mu        sync.Mutex // guards the fields below
-	at        place
-	cur       *snapshot     // the newest known revision; nil before the first load
-	ended     error         // why the session is gone: the cause of the Ended event
-	stale     bool          // the store may hold another revision than cur
-	formerIDs []fingerprint // the latest IDs that the session had before, on this node
-	usedOldID *usedOldID    // nil if the session was not taken over on this node
+	mu    sync.Mutex // guards the fields below
+	at    place
+	cur   *snapshot // the newest known revision; nil before the first load
+	ended error     // why the session is gone: the cause of the Ended event
+	stale bool      // the store may hold another revision than cur
+	// cookieExpiry is the idle limit when the browser was last sent its cookie, as far as this
+	// node knows: if this node did not send it, when the session was first read here.
+	cookieExpiry time.Time
+	formerIDs    []fingerprint // the latest IDs that the session had before, on this node
+	usedOldID    *usedOldID    // nil if the session was not taken over on this node
 	queue
 	updates
 	watch watchers
@@ -103,6 +106,9 @@ func (s *state) publish(next *snapshot, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cur, s.stale = next, false
+	if s.cookieExpiry.IsZero() {
+		s.cookieExpiry = next.expiry
+	}
 	s.schedule()
 	s.invalidate(keys)
 	if len(keys) > 0 {
