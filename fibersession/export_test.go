@@ -64,3 +64,11 @@ func IsOldIDNote(oldID string, value []byte) bool {
 
 // TakesOver reports whether s looks for old logins.
 func TakesOver(s *Store) bool { return !s.takeovers.isOver() }
+
+// ExpectedFiberIDs returns how many calls of the KeyGenerator of Store.Fiber are expected.
+func (s *Store) ExpectedFiberIDs() int {
+	f := s.fiber.Load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.newIDs)
+}

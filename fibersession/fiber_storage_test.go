@@ -206,6 +206,11 @@ func TestF1_StorageIsUnwrapped(t *testing.T) {
 	if data, err := second.Storage.Get(h.ID()); err != nil || decodeFiberValues(t, data)["n"] != 1 {
 		t.Errorf("got %q, %v; want the session's values", data, err)
 	}
+	cfg := first.Config
+	cfg.Prefix = "other:"
+	if data, err := newStore(t, cfg).Storage.Get(h.ID()); err != nil || data != nil {
+		t.Errorf("a store with another prefix: got %q, %v; want nil", data, err)
+	}
 	builtin := newStore(t, fibersession.Config{Storage: st, Builtin: true})
 	if builtin.Storage != fiber.Storage(st) {
 		t.Error("with Builtin: got another storage than the app's")

@@ -106,6 +106,11 @@ func TestF4_Methods(t *testing.T) {
 			sess.Set("user", "bob")
 			noError(t, sess.Save())
 		}, outcome{false, true, "bob", true}},
+		"Destroy, Set of the same value, Save": {func(t *testing.T, _ *fibersession.Store, _ *fiber.Ctx, sess *session.Session) {
+			noError(t, sess.Destroy())
+			sess.Set("user", "ann")
+			noError(t, sess.Save())
+		}, outcome{false, true, "ann", true}},
 		"Destroy, Get, Set, Save": {func(t *testing.T, s *fibersession.Store, c *fiber.Ctx, sess *session.Session) {
 			noError(t, sess.Destroy())
 			next := fiberSession(t, s, c)
@@ -143,6 +148,9 @@ func TestF4_Methods(t *testing.T) {
 				got.lives = !hasEnded(h)
 				if got != test.want {
 					t.Errorf("got %+v, want %+v", got, test.want)
+				}
+				if n := s.ExpectedFiberIDs(); n != 0 {
+					t.Errorf("after the request: %d new IDs are still expected, want none", n)
 				}
 				if test.want.moved && sessionIsStored(t, st, s, before) && handleFound(s, before) {
 					t.Error("the old ID is still valid")
@@ -221,6 +229,32 @@ func TestF4_SaveMerges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// F4: changes that the app makes in place are seen, and the value that was saved later stays.
+func TestF4_ChangesInPlace(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{})
+	h := storedSession(t, s, map[string]any{"list": []string{"old"}})
+	s.Fiber()
+	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+		list := fibersession.FromContext(c).Get("list").([]string)
+		list[0] = "app"
+		sess := fiberSession(t, s, c)
+		if got := sess.Get("list").([]string)[0]; got != "app" {
+			t.Errorf("got %q in the session of Fiber, want app", got)
+		}
+		list[0] = "app again"
+		sess.Set("list", []string{"fiber"})
+		return sess.Save()
+	}})
+	b := newBrowser(t, app)
+	b.cookies["__Host-session"] = h.ID()
+	b.get("/")
+	must(t, h.Reload(ctx))
+	if got := h.Get("list").([]string)[0]; got != "fiber" {
+		t.Errorf("got %q, want fiber", got)
 	}
 }
 
