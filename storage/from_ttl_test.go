@@ -1,40 +1,46 @@
-package storage
+package storage_test
 
 import (
-	"math"
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/fiberbridge/fiberbridge/storage"
 )
 
-// A driver may truncate the ttl or the time of expiry to whole seconds: neither makes a
-// key expire early, and neither makes it permanent.
-func TestF7_RoundUp(t *testing.T) {
+// ttlSpy records the ttl that a driver gets.
+type ttlSpy struct {
+	unlisted
+	got time.Duration
+}
+
+func (s *ttlSpy) Set(key string, val []byte, exp time.Duration) error {
+	s.got = exp
+	return s.unlisted.Set(key, val, exp)
+}
+
+// A driver never gets a ttl that it could cut short; see TestF7_RoundUp.
+func TestF7_FromRoundsEveryTTLUp(t *testing.T) {
 	t.Parallel()
-	for ttl, want := range map[time.Duration]time.Duration{
-		0:                                     0, // no expiration
-		1:                                     2 * time.Second,
-		time.Second - 1:                       2 * time.Second,
-		time.Second:                           2 * time.Second,
-		1500 * time.Millisecond:               3 * time.Second,
-		time.Hour:                             time.Hour + time.Second,
-		math.MaxInt64:                         math.MaxInt64,
-		math.MaxInt64 - 1500*time.Millisecond: math.MaxInt64 - 1500*time.Millisecond,
-	} {
-		got := roundUp(ttl)
-		if got != want {
-			t.Errorf("roundUp(%v) = %v, want %v", ttl, got, want)
-		}
-		if ttl == 0 || ttl > math.MaxInt64-time.Hour {
-			continue
-		}
-		if got.Truncate(time.Second) < ttl {
-			t.Errorf("%v: a driver that truncates the ttl keeps the key for %v", ttl, got.Truncate(time.Second))
-		}
-		for _, ns := range []int64{0, 1, 5e8, 1e9 - 1} {
-			set := time.Unix(1e9, ns)
-			if end := time.Unix(set.Add(got).Unix(), 0); end.Before(set.Add(ttl)) {
-				t.Errorf("%v: a driver that truncates the time of expiry removes the key %v early", ttl, set.Add(ttl).Sub(end))
+	spy := &ttlSpy{unlisted: unlisted{&naive{}}}
+	s := open(t, spy)
+	for name, write := range map[string]func(ttl time.Duration) error{
+		"Set": func(ttl time.Duration) error { return s.Set("k", []byte("v"), ttl) },
+		"CompareAndSwap": func(ttl time.Duration) error {
+			item, err := s.Load(t.Context(), "k")
+			if err == nil || errors.Is(err, storage.ErrNotFound) {
+				_, err = s.CompareAndSwap(t.Context(), "k", item.Revision, []byte("v"), ttl)
 			}
+			return err
+		},
+		"Touch":     func(ttl time.Duration) error { put(t, s, "k"); return s.Touch(t.Context(), "k", ttl) },
+		"AddMember": func(ttl time.Duration) error { return s.(storage.Index).AddMember(t.Context(), "set", "m", ttl) },
+	} {
+		if err := write(300 * time.Millisecond); err != nil || spy.got != 2*time.Second {
+			t.Errorf("%s: the driver got the ttl %v, %v, want 2s", name, spy.got, err)
+		}
+		if err := write(0); err != nil || spy.got != 0 {
+			t.Errorf("%s: the driver got the ttl %v, %v, want 0", name, spy.got, err)
 		}
 	}
 }

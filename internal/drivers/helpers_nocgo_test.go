@@ -1,0 +1,5 @@
+//go:build !cgo
+
+package drivers_test
+
+const hasCgo = false
