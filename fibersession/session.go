@@ -337,9 +337,8 @@ func (s *Session) Keys() []string {
 }
 
 // SetExpiry sets the session's own idle limit, which replaces Config.Expiration. At most
-// 100 years. Handler or Save stores it, and sends the cookie again if it must live longer. After
-// Destroy, it applies to the session that the
-// next Set begins.
+// 100 years. Handler or Save stores it, and sends the cookie again if it must live longer.
+// After Destroy, it applies to the session that the next Set begins.
 func (s *Session) SetExpiry(exp time.Duration) {
 	h, err := s.load()
 	if err != nil {
