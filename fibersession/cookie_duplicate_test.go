@@ -122,6 +122,9 @@ func duplicateSites(t *testing.T, before, after fibersession.Config, secure bool
 func TestF5_DuplicateCookiesAreRemoved(t *testing.T) {
 	t.Parallel()
 	for name, tt := range duplicated {
+		if tt.path == "" {
+			tt.path = "/"
+		}
 		for _, step := range []struct {
 			do         string
 			want, next string
@@ -134,9 +137,6 @@ func TestF5_DuplicateCookiesAreRemoved(t *testing.T) {
 				t.Parallel()
 				var log bytes.Buffer
 				stores, urls, client := duplicateSites(t, tt.old, tt.new, tt.secure, &log)
-				if tt.path == "" {
-					tt.path = "/"
-				}
 				visit := func(site, query, want string) []string {
 					t.Helper()
 					res, err := client.Get(site + tt.path + query)
