@@ -139,7 +139,7 @@ var (
 // sentinels are the errors that every other exported error of this package matches.
 var sentinels = []error{
 	ErrSessionGone, ErrNotFound, ErrEmptySessionID, ErrRequestOver, ErrNoHandler, ErrReleased, ErrNested,
-	ErrTooLarge, ErrTooManyKeys, ErrUnsupportedType, ErrReservedKey, ErrNotInteger,
+	ErrTooLarge, ErrTooManyKeys, ErrUnsupportedType, ErrType, ErrReservedKey, ErrNotInteger,
 	ErrUnavailable, ErrUnknownOutcome, ErrUserKey, ErrUserID, ErrNoIndex, ErrTicket, ErrRandom,
 }
 
