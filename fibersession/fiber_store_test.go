@@ -523,6 +523,36 @@ func TestF4_HiddenValues(t *testing.T) {
 	}
 }
 
+// ring is a registered type that can contain itself.
+type ring map[string]any
+
+// F4: gob would follow an unsaved value that contains itself until the stack is full, which no
+// recover catches. It is not visible, and the request's own save says why it is not stored.
+func TestF4_ValueThatContainsItself(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, fibersession.Config{Logger: discardLogger})
+	s.RegisterType(ring{})
+	s.Fiber()
+	app := newApp(s, map[string]fiber.Handler{"/": func(c *fiber.Ctx) error {
+		loop := ring{}
+		loop["loop"] = loop
+		own := fibersession.FromContext(c)
+		own.Set("loop", loop)
+		own.Set("n", 1)
+		if got := fiberSession(t, s, c).Keys(); len(got) != 1 || got[0] != "n" {
+			t.Errorf("got the keys %q, want n alone", got)
+		}
+		if err := own.Save(); !errors.Is(err, fibersession.ErrTooLarge) {
+			t.Errorf("Save: got %v, want ErrTooLarge", err)
+		}
+		own.Delete("loop")
+		return nil
+	}})
+	if res := newBrowser(t, app).get("/"); res.status != 200 {
+		t.Errorf("got status %d, want 200", res.status)
+	}
+}
+
 // F4: with a codec that does not keep a value's type, Save fails instead of storing a value that
 // the middleware cannot find again.
 func TestF4_OtherCodec(t *testing.T) {

@@ -1,8 +1,6 @@
 package fibersession
 
 import (
-	"bytes"
-	"encoding/gob"
 	"fmt"
 
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
@@ -17,12 +15,12 @@ func (s *Store) encodeForFiber(keys []string, get func(key string) any) ([]byte,
 			values[key] = v
 		}
 	}
-	encoded, err := encodeGobMap(values)
+	encoded, err := codec.Encode(codec.Builtin{}, values)
 	if err == nil {
 		return encoded, nil
 	}
 	for key, v := range values {
-		if _, err := encodeGobMap(map[string]any{key: v}); err != nil {
+		if _, err := codec.Encode(codec.Builtin{}, map[string]any{key: v}); err != nil {
 			delete(values, key)
 			s.warnHidden.Do(func() {
 				s.log.Warn("fibersession: a value cannot be read through Store.Fiber() or Store.Storage, because gob cannot encode it: "+
@@ -30,14 +28,7 @@ func (s *Store) encodeForFiber(keys []string, get func(key string) any) ([]byte,
 			})
 		}
 	}
-	return encodeGobMap(values)
-}
-
-func encodeGobMap(values map[string]any) (encoded []byte, err error) {
-	defer codec.ContainPanic("encoded", &err)
-	var b bytes.Buffer
-	err = gob.NewEncoder(&b).Encode(&values)
-	return b.Bytes(), err
+	return codec.Encode(codec.Builtin{}, values)
 }
 
 // decodeFromFiber decodes the values of a session of Fiber. No bytes are no values.
