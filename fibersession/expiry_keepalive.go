@@ -29,13 +29,17 @@ func (h *Handle) KeepAlive(ctx context.Context) error {
 	return h.tolerate(ctx, h.Touch(ctx))
 }
 
-// saveUnchanged extends the life of a stored session that the caller asked to save although
-// nothing has changed.
-func (h *Handle) saveUnchanged(ctx context.Context) error {
-	if h.store.layout.carriesExpiry() {
+// saveOrExtend is Save for a caller that asked for it by hand: it also stores a new session
+// that is empty, and extends the life of a stored one without changes.
+func (h *Handle) saveOrExtend(ctx context.Context) error {
+	switch {
+	case h.Changed(), h.Fresh():
+		return h.save(ctx, true)
+	case h.store.layout.carriesExpiry():
 		return h.KeepAlive(ctx)
+	default:
+		return h.tolerate(ctx, h.save(ctx, true))
 	}
-	return h.tolerate(ctx, h.save(ctx, true))
 }
 
 // tolerate logs an error of a write that only extends the session's life. It returns the

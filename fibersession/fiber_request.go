@@ -172,7 +172,7 @@ func (r *fiberRequest) write(number string, values []byte, exp time.Duration) er
 		return err
 	}
 	if exp == r.f.genuine.Expiration {
-		exp = 0 // nobody called SetExpiry
+		exp = 0 // SetExpiry was not called
 	}
 	if err := sess.saveChanges(ch, exp); err != nil {
 		return err
@@ -208,18 +208,6 @@ func (r *fiberRequest) remove(number, method string) error {
 	return nil
 }
 
-// regenerateUntilSave gives the session a new ID. Without a save by the end of the request, the
-// session ends.
-func (s *Session) regenerateUntilSave() error {
-	if _, err := s.regenerate(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.abandoned = true
-	return nil
-}
-
 // saveChanges stores changes apart from the request's own unsaved ones, which stay unsaved,
 // except for the keys that ch changes. It writes the cookie if one is due. A positive idle is a
 // new idle limit.
@@ -239,13 +227,7 @@ func (s *Session) saveChanges(ch changes, idle time.Duration) error {
 		own.change(key, c)
 	}
 	own.setExpiry(idle)
-	ctx := context.Background()
-	if !own.Changed() && !h.Fresh() && s.store.layout.carriesExpiry() {
-		err = own.Touch(ctx)
-	} else {
-		err = own.save(ctx, true)
-	}
-	if err != nil {
+	if err := own.saveOrExtend(context.Background()); err != nil {
 		return err
 	}
 	h.discardKeys(ch)

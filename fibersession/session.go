@@ -297,7 +297,7 @@ func (s *Session) Get(key string) any {
 	if err != nil {
 		return nil
 	}
-	return s.lend(h, key, h.Get(key))
+	return s.lend(h, key)
 }
 
 // lookup is Get without the copy, and returns why the session cannot be read.
@@ -410,11 +410,7 @@ func (s *Session) Save() error {
 		return err
 	}
 	s.collectLent(h)
-	if !h.Changed() && !h.Fresh() {
-		err = h.saveUnchanged(context.Background())
-	} else {
-		err = h.save(context.Background(), true)
-	}
+	err = h.saveOrExtend(context.Background())
 	if errors.Is(err, ErrSessionGone) && !h.Changed() {
 		return nil
 	}
@@ -485,18 +481,32 @@ func (s *Session) Incr(key string, delta int) (int, error) {
 // them succeeds by the end of the request, the session ends, as in Fiber: its browser has
 // only the old ID.
 func (s *Session) Regenerate() error {
+	if s == nil {
+		return reportNoHandler()
+	}
+	s.mu.Lock()
+	handled := s.handled
+	s.mu.Unlock()
+	if !handled {
+		return s.regenerateUntilSave()
+	}
 	h, err := s.regenerate()
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	handled := s.handled
-	s.abandoned = !handled
-	s.mu.Unlock()
-	if !handled {
-		return nil
-	}
 	return s.sendStored(h)
+}
+
+// regenerateUntilSave gives the session a new ID. Without a save by the end of the request, the
+// session ends.
+func (s *Session) regenerateUntilSave() error {
+	if _, err := s.regenerate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandoned = true
+	return nil
 }
 
 // regenerate gives the session a new ID, which sendID sends.

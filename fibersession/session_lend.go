@@ -17,18 +17,19 @@ type lentValue struct {
 	base   any // the session's own copy of it, immutable
 }
 
-// lend returns what the app gets for v, a copy of the value of key. A second call returns
-// the same references, so that the app finds its changes again.
-func (s *Session) lend(h *Handle, key string, v any) any {
-	if !codec.HasReferences(v) {
-		return v
-	}
+// lend returns what the app gets for the value of key. A second call returns the same
+// references, so that the app finds its changes again.
+func (s *Session) lend(h *Handle, key string) any {
 	base := h.peek(key)
+	if !codec.HasReferences(base) {
+		return base
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l, ok := s.lent[key]; ok && reflect.DeepEqual(l.base, base) {
 		return l.shared
 	}
+	v := codec.CopyOut(base)
 	s.recordLent(key, lentValue{shared: v, base: base})
 	return v
 }
@@ -45,6 +46,7 @@ func (s *Session) borrow(h *Handle, key string, v any) {
 	s.recordLent(key, lentValue{shared: v, base: base})
 }
 
+// recordLent remembers a value that the app has. The caller holds s.mu.
 func (s *Session) recordLent(key string, l lentValue) {
 	if s.lent == nil {
 		s.lent = make(map[string]lentValue)

@@ -36,7 +36,7 @@ type Store struct {
 	ownIDs         bool                   // this package makes the IDs
 	firstID        atomic.Pointer[string] // of KeyGenerator, until it is used
 	userField      string                 // field of UserKey's value that holds the user; "" if the value does
-	typed          *Typed                 // cfg.Codec if it is a *Typed, else nil
+	typed          *Typed                 // Config.Codec if it is a *Typed, else nil
 
 	base        storage.Storage // Config.Storage
 	storage     storage.Storage // base as this store's calls see it

@@ -1,10 +1,7 @@
 package fibersession
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"time"
@@ -52,15 +49,5 @@ func openOldIDNote(oldID string, value []byte) (n oldIDNote, ok bool) {
 }
 
 func oldIDCipher(oldID string) cipher.AEAD {
-	mac := hmac.New(sha256.New, []byte(oldID))
-	mac.Write([]byte("fiberbridge old login")) // part of the stored form
-	block, err := aes.NewCipher(mac.Sum(nil))
-	if err != nil {
-		panic(err) // unreachable: the key has 32 bytes
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // unreachable: AES blocks have 16 bytes
-	}
-	return aead
+	return derivedCipher(oldID, "fiberbridge old login") // part of the stored form
 }

@@ -59,6 +59,11 @@ type presentedOldID struct {
 	secure bool      // the request came over https: see Session.secure
 }
 
+// side returns what Store.accepts asks of an ID.
+func (p presentedOldID) side() *presentedID {
+	return &presentedID{inCookie: p.source.kind == SourceCookie, secure: p.secure}
+}
+
 // read returns the old ID that a request presents; its id is "" if there is none. It does
 // not alias the request.
 func (t *takeovers) read(r *fasthttp.RequestCtx, secure bool) presentedOldID {
@@ -119,9 +124,8 @@ func (s *Session) takeOver() (*oldLogin, error) {
 		return nil, err
 	}
 	// Another request may have taken the login over, on the other of https and plain http.
-	p := presentedID{inCookie: old.source.kind == SourceCookie, secure: old.secure}
-	if cur, _ := got.st.resolve().current(); cur != nil && !s.store.accepts(&p, cur.meta) {
-		s.store.reportCrossed(&p)
+	if cur, _ := got.st.resolve().current(); cur != nil && !s.store.accepts(old.side(), cur.meta) {
+		s.store.reportCrossed(old.side())
 		s.store.table.release(got.st)
 		return nil, ErrNotFound
 	}
@@ -172,7 +176,7 @@ func (s *Store) ownsByOldID(c *fiber.Ctx, h *Handle) bool {
 	st := h.state.resolve()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if old.id == "" || !s.accepts(&presentedID{inCookie: old.source.kind == SourceCookie, secure: old.secure}, st.cur.meta) {
+	if old.id == "" || !s.accepts(old.side(), st.cur.meta) {
 		return false
 	}
 	used := st.usedOldID

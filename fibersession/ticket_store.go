@@ -2,10 +2,7 @@ package fibersession
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -136,15 +133,5 @@ func (s *Store) tokenKey(kind tokenKind, secret string) string {
 // tokenCipher returns a cipher for one value. A zero nonce is safe, because the key is
 // derived from the token's secret and never encrypts a second value.
 func tokenCipher(kind tokenKind, secret string) cipher.AEAD {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("fiberbridge voucher " + string(kind))) // part of the stored form
-	block, err := aes.NewCipher(mac.Sum(nil))
-	if err != nil {
-		panic(err) // unreachable: the key has 32 bytes
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err) // unreachable: AES blocks have 16 bytes
-	}
-	return aead
+	return derivedCipher(secret, "fiberbridge voucher "+string(kind)) // part of the stored form
 }
