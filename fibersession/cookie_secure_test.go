@@ -167,8 +167,8 @@ func TestF5_PlainHTTPIsLoggedOnce(t *testing.T) {
 }
 
 // F5: a session that began on https is not accepted from a cookie that came over plain http,
-// and the other way round, whatever the cookies are called and whoever makes the IDs. What
-// the session is used for before changes nothing: a new ID, another node, a former ID.
+// and the other way round, with every cookie name and every generator of IDs. Neither a new
+// ID, another node nor a former ID changes that.
 func TestF5_PlainAndHTTPSNeverMix(t *testing.T) {
 	t.Parallel()
 	made := 0

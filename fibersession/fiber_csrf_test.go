@@ -40,7 +40,7 @@ func csrfConfigs(s *fibersession.Store) map[string]csrf.Config {
 	}
 }
 
-// F4: the first form of a new visitor is accepted, and nobody else's token is.
+// F4: the first form of a new visitor is accepted, and a token of another visitor is not.
 func TestF4_CSRFFirstForm(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {

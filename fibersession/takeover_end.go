@@ -21,8 +21,8 @@ func (t *takeovers) keyOfUser(user string) string {
 	return t.store.Config.Prefix + "o:u:" + t.store.UserPseudonym(user, "old logins")
 }
 
-// revoke ends all old logins that were not taken over yet: those of a user, or of everybody if
-// user is "".
+// revoke ends all old logins that were not taken over yet: those of a user, or of all users
+// if user is "".
 func (t *takeovers) revoke(ctx context.Context, user string) error {
 	if t.isOver() {
 		return nil

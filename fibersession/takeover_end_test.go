@@ -77,8 +77,8 @@ var endings = map[string]func(t *testing.T, s *fibersession.Store, app *fiber.Ap
 	},
 }
 
-// Old logins that were not taken over yet are in no index. What ends all sessions of a user, or
-// all of the store, ends them too, and nobody else's.
+// Old logins that were not taken over yet are in no index. A call that ends all sessions of a
+// user, or of the store, ends them too. It ends no old login of another user.
 func TestF3_EndsBeforeTheTakeover(t *testing.T) {
 	t.Parallel()
 	for name, end := range endings {
@@ -110,7 +110,7 @@ func TestF3_EndsBeforeTheTakeover(t *testing.T) {
 }
 
 // While a node takes an old login over, another node ends it, before each single call of the
-// storage in turn. Nothing is left of it, whoever was first.
+// storage in turn. No session is left, in either order.
 func TestF3_N12_EndsDuringTheTakeover(t *testing.T) {
 	t.Parallel()
 	for name, end := range endings {

@@ -25,8 +25,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// A visitor who comes with the cookie of Fiber's middleware is logged in, with the values that
-// Fiber would have read, gets a new cookie and loses the old one. The old session is gone.
+// A visitor with the cookie of Fiber's middleware stays logged in, with the values that Fiber
+// would have read. The response sets the new cookie and removes the old one. The old session is
+// gone.
 func TestF3_OldLoginIsTakenOver(t *testing.T) {
 	t.Parallel()
 	overStorages(t, func(t *testing.T, st storage.Storage) {

@@ -131,7 +131,7 @@ func TestStoreFaults_Touch(t *testing.T) {
 }
 
 // Redis is at maxmemory: events that read are handled, events that write get an error, and
-// nobody is disconnected.
+// all sockets stay connected.
 func TestStoreFaults_RedisAtMaxmemory(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)

@@ -41,8 +41,8 @@ type view struct {
 	CSRF    string // set by renderForm
 }
 
-// renderForm renders a template and gives its forms their CSRF token. A visitor who has no
-// session gets one for it, which ends early.
+// renderForm renders a template and gives its forms their CSRF token. It begins a session for
+// a visitor without one. That session ends early.
 func (s *server) renderForm(c *fiber.Ctx, name string, v view) error {
 	if sess := fibersession.FromContext(c); sess.Fresh() {
 		sess.SetExpiry(anonymousIdle)

@@ -11,7 +11,7 @@ import (
 // A visitor logs in while the app runs on Fiber's middleware. Then the app runs on ours, over
 // the same Redis: the visitor is still logged in, with the same value. The old session is gone:
 // its key holds only a note for requests that are under way, for about a minute. After a logout,
-// the old cookie, which somebody may have copied, is worth nothing.
+// a copy of the old cookie is worth nothing.
 func TestF3_SwitchLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -90,7 +90,7 @@ func switchApp(t *testing.T, before, after *site, redis func(args ...string) str
 	v.site = after
 	send("GET", "/me", 200)
 
-	// The one who logs out ends the session for the copied cookie too.
+	// A logout ends the session for the copied cookie too.
 	send("POST", "/logout", 303)
 	v, copied.site = copied, after
 	send("GET", "/me", 401)

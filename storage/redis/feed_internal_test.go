@@ -71,7 +71,7 @@ func TestSlowHandlerIsNotADeadConnection(t *testing.T) {
 		w := &watch{s: s, ctx: t.Context(), wake: make(chan struct{}, 1), subscriptions: map[string]*subscription{"c": {live: make(chan struct{})}}}
 		w.ps = s.client.Subscribe(t.Context(), "c")
 		w.reading.Store(!handling)
-		for range 2 * ticksPerSilence { // nobody reads the replies
+		for range 2 * ticksPerSilence { // the replies stay unread
 			w.ping()
 		}
 		if dead := w.ps.Ping(t.Context()) != nil; dead == handling {

@@ -16,7 +16,7 @@ import (
 // TestFeed tests storage.Feed.
 func TestFeed(t *testing.T, open Open) {
 	if !hasFeed(open(t)) {
-		skip(t, "storage.Feed", "a change would be pushed to those who watch its key")
+		skip(t, "storage.Feed", "a change would be pushed to the watches of its key")
 	}
 	runCases(t, open, feedCases)
 }

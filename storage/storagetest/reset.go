@@ -128,7 +128,7 @@ var resetCases = []testCase{
 	}, ""},
 	{"a reset by prefix is reported", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		if !hasFeed(s) {
-			skip(t, "storage.Feed", "a reset would be pushed to those who watch a removed key")
+			skip(t, "storage.Feed", "a reset would be pushed to the watches of a removed key")
 		}
 		view := storage.Prefix(s, "one:")
 		r := watch(t, view)

@@ -82,7 +82,7 @@ func addLogin(name string, register func(*session.Store), value any) {
 	})
 }
 
-// addMe adds the page that says who is logged in.
+// addMe adds the page that shows the logged-in user.
 func addMe(app *fiber.App, store *session.Store) {
 	app.Get("/me", func(c *fiber.Ctx) error {
 		sess, err := store.Get(c)
