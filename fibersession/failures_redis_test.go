@@ -120,9 +120,9 @@ func waitForWatchedCopies(t testing.TB, watching []*fibersession.Handle, read *f
 }
 
 // Redis is killed and restarted under load. No acknowledged increment is lost, and the
-// nodes recover without help, their subscriptions included.
+// nodes recover without help, their subscriptions included. The test is not parallel, because
+// it counts the goroutines of the process.
 func TestFault_RedisKilledUnderLoad(t *testing.T) {
-	t.Parallel()
 	policy := "always" // with everysec the disk decides: see `make faults` and docs/scaling.md
 	if p := os.Getenv("FAULTS_APPENDFSYNC"); p != "" {
 		policy = p

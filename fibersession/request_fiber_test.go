@@ -269,7 +269,7 @@ func TestF1_PromotedFields(t *testing.T) {
 
 // Without Handler, FromContext returns nil. No method of a nil Session may crash the
 // process; those that can return an error say which line is missing.
-func TestF2_NilSession(t *testing.T) { //nolint:paralleltest // it replaces the default logger
+func TestF2_NilSession(t *testing.T) { // not parallel: it replaces the default logger
 	var log bytes.Buffer
 	old := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
