@@ -1,0 +1,95 @@
+package matrix_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/internal/matrix"
+)
+
+func TestCell_FillsTheTableOfAPage(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("MATRIX", dir)
+	t.Run("good", func(t *testing.T) { matrix.Cell(t, "clients", "client 4.0", "connect") })
+	t.Run("skipped", func(t *testing.T) {
+		matrix.Cell(t, "clients", "client 4.8", "connect")
+		t.Skip("a skipped test is no proof")
+	})
+	t.Run("skipped and good", func(t *testing.T) {
+		matrix.Cell(t, "clients", "client 4.8", "connect")
+		matrix.Cell(t, "clients", "client 4.8", "ack")
+	})
+	t.Run("no such thing", func(t *testing.T) {
+		matrix.Nothing(t, "clients", "client 4.0", "ack", "It has none.")
+	})
+	tables, err := matrix.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tables.Fill("before\n\n<!-- matrix: clients | connect -->\nold\n<!-- /matrix -->\nafter\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `before
+
+<!-- matrix: clients | connect -->
+
+| | connect | ack |
+|---|---|---|
+| client 4.0 | yes | — (1) |
+| client 4.8 | not run | yes |
+
+1. It has none.
+
+<!-- /matrix -->
+after
+`
+	if got != want {
+		t.Errorf("the page is:\n%s\nwant:\n%s", got, want)
+	}
+	if failed := tables["clients"].Failed(); len(failed) != 0 {
+		t.Errorf("failed cells: %q", failed)
+	}
+}
+
+func TestFill_AFailureWinsTheCell(t *testing.T) {
+	dir := t.TempDir()
+	results := `{"table":"a","row":"r","column":"c","outcome":"passed"}
+{"table":"a","row":"r","column":"c","outcome":"failed"}
+{"table":"a","row":"r","column":"c","outcome":"passed"}
+`
+	writeFile(t, dir, "1.jsonl", results)
+	tables, err := matrix.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tables["a"].Failed(); len(got) != 1 || got[0] != "r: c" {
+		t.Errorf("failed cells: %q", got)
+	}
+	page, err := tables.Fill("<!-- matrix: a --><!-- /matrix -->")
+	if err != nil || !strings.Contains(page, "| r | **no** |") {
+		t.Errorf("the page is %q, %v", page, err)
+	}
+}
+
+func TestFill_Refuses(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "1.jsonl", `{"table":"a","row":"r","column":"c","outcome":"passed"}`+"\n")
+	tables, err := matrix.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, page := range map[string]string{
+		"a table without marks":  "text",
+		"marks without a table":  "<!-- matrix: a --><!-- /matrix --><!-- matrix: b --><!-- /matrix -->",
+		"marks that do not end":  "<!-- matrix: a -->",
+		"a mark that is not one": "<!-- matrix: a",
+	} {
+		if got, err := tables.Fill(page); err == nil {
+			t.Errorf("%s: no error, and the page %q", name, got)
+		}
+	}
+	if _, err := matrix.Read(t.TempDir()); err == nil {
+		t.Error("Read of an empty directory returned no error")
+	}
+}
