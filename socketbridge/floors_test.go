@@ -18,6 +18,7 @@ const module = "github.com/fiberbridge/fiberbridge/"
 var floors = map[string]int{
 	"internal/setting":                     0,
 	"internal/throttle":                    0,
+	"internal/notice":                      0,
 	"storage":                              0,
 	"socketbridge/transport":               0,
 	"socketbridge/adapter":                 0,
@@ -45,6 +46,7 @@ var floors = map[string]int{
 
 var arrows = map[string][]string{
 	"fibersession":              {"storage/memory"},
+	"internal/notice":           {"internal/throttle"},
 	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
 }
 
