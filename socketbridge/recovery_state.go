@@ -38,12 +38,22 @@ type owner struct {
 	user    string
 }
 
-// noSession is the session of an owner in a namespace that shares no session.
-const noSession = "none"
+// Sessions of owners that have none.
+const (
+	noSession = "none" // the namespace shares none
+
+	// nothingStored is the session of clients whose session was never stored. Such a client
+	// may keep no cookie, and comes back with another session of the same kind. The private
+	// ID alone says that it is the same client.
+	nothingStored = "nothing stored"
+)
 
 func (s *Socket) owner() owner {
-	if s.session == nil {
+	switch {
+	case s.session == nil:
 		return owner{session: noSession}
+	case s.session.Fresh():
+		return owner{session: nothingStored, user: s.session.User()}
 	}
 	return owner{session: s.session.Pseudonym("recovery"), user: s.session.User()}
 }
