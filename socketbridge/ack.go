@@ -102,7 +102,8 @@ func (s *Socket) receiveAck(p siopacket.Packet) error {
 // ErrAckTimeout if ctx's deadline passes (or Config.Timeouts.Ack, if ctx has none),
 // ctx.Err() if ctx is canceled, ErrDisconnected if the socket disconnects first, and
 // ErrTooManyAcks if 1024 answers of this socket are already pending. Handlers can call
-// it: answers are received while handlers run.
+// it: answers are received while handlers run. If the client is behind (see Emit), the event
+// is queued once it has caught up; if ctx ends before, it is not sent.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
 	id := s.ns.acks.Add(1)
 	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
@@ -111,11 +112,17 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (An
 	}
 	ctx, cancel := ackContext(ctx, 0, s.server().cfg.Timeouts.Ack)
 	defer cancel()
+	if err := s.waitUntilDrained(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = ackTimeoutError(ctx)
+		}
+		return Answer{}, err
+	}
 	ch := make(chan ackResult, 1)
 	if err := s.acks.register(id, maxPendingAcks, ch); err != nil {
 		return Answer{}, err
 	}
-	if err := s.send(0, msgs); err != nil {
+	if err := s.send(transport.Paced, msgs); err != nil {
 		s.acks.remove(id)
 		return Answer{}, err
 	}

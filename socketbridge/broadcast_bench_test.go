@@ -16,6 +16,7 @@ func (discardConn) Transport() string                                { return "w
 func (discardConn) Handshake() *transport.Handshake                  { return &transport.Handshake{} }
 func (discardConn) Lifted() any                                      { return nil }
 func (discardConn) Send(transport.Flags, ...transport.Message) error { return nil }
+func (discardConn) Drained() (<-chan struct{}, error)                { return nil, nil }
 func (discardConn) Close(transport.Reason)                           {}
 
 // BenchmarkBroadcast measures a broadcast to many sockets without the transport.

@@ -27,7 +27,7 @@ type serverSide struct {
 }
 
 func (s *serverSide) start(n *Namespace) {
-	s.queue.MaxItems = maxServerEvents
+	s.queue.Max = maxServerEvents
 	s.queue.Start(func(batch []func()) { // Server.Shutdown waits for it: running counts each item
 		for _, fn := range batch {
 			n.server.guard("OnServerSideEmit", fn)

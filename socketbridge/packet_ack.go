@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
 // packetAck is the one answer to a packet.
@@ -22,7 +23,7 @@ func (p *Packet) WantsAck() bool { return p.in.HasID }
 // Ack answers the client. During the handler, the answer is held back until the session
 // is saved, so that the client never hears of a change that was not stored. If saving
 // fails, the client gets the error instead. After the handler, the answer is sent at
-// once.
+// once, and Ack may wait as Socket.Emit does.
 //
 // Ack does nothing if the client did not request an acknowledgement. It returns ErrAcked
 // if the packet was already answered, and an error if args cannot be encoded.
@@ -36,24 +37,33 @@ func (p *Packet) Ack(args ...any) error {
 // respond encodes the answer. It sends it if the packet was handled, and stores it for
 // finishAck otherwise.
 func (p *Packet) respond(args ...any) error {
+	sent, err := p.queueResponse(args)
+	if sent && err == nil {
+		err = p.socket.waitUntilDrained(nil)
+	}
+	return err
+}
+
+// queueResponse is respond without waiting. It reports whether it sent the answer.
+func (p *Packet) queueResponse(args []any) (sent bool, err error) {
 	a := &p.ack
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.given {
-		return ErrAcked
+		return false, ErrAcked
 	}
 	text, binary, err := siopacket.Append(nil, siopacket.Header{
 		Type: siopacket.Ack, Namespace: p.socket.ns.name, ID: p.in.ID, HasID: true,
 	}, args...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	a.given = true
 	if !a.done {
 		a.text, a.binary = text, binary
-		return nil
+		return false, nil
 	}
-	return p.socket.send(0, messages(text, binary))
+	return true, p.socket.send(transport.Paced, messages(text, binary))
 }
 
 // finishAck sends the answer of a handled packet. If the session was not saved, or if no
@@ -74,7 +84,7 @@ func (p *Packet) finishAck(err error, saved bool) {
 	given := a.given
 	a.mu.Unlock()
 	if text != nil {
-		_ = p.socket.send(0, messages(text, binary)) // fails only if the client has disconnected
+		_ = p.socket.sendAndWait(messages(text, binary)) // fails only if the client has disconnected
 		return
 	}
 	if err == nil || given {

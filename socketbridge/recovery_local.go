@@ -63,10 +63,13 @@ func newLocalLog(n *Namespace) *localLog {
 	}
 }
 
-// emit implements eventLog.
+// emit implements eventLog. The event has its position before emit waits for the client.
 func (l *localLog) emit(s *Socket, msgs []transport.Message) error {
 	e := &loggedEvent{to: []string{s.id}, quota: s.recovery.quota, msgs: msgs}
-	return l.append(e, nil, 0, func() []*Socket { return []*Socket{s} })
+	if err := l.append(e, nil, transport.Paced, func() []*Socket { return []*Socket{s} }); err != nil {
+		return err
+	}
+	return s.waitUntilDrained(nil)
 }
 
 // broadcast implements eventLog.

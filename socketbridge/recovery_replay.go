@@ -97,7 +97,7 @@ type replay struct {
 	upTo   uint64          // position up to which the log was read
 	events []replayEvent
 
-	size, maxSize, maxEvents int
+	size, maxSize int
 }
 
 // replayEvent is an event with its offset, encoded.
@@ -109,10 +109,7 @@ type replayEvent struct {
 func (e replayEvent) compare(position uint64) int { return cmp.Compare(e.position, position) }
 
 func newReplay(s *Server, rooms map[string]bool, after uint64) *replay {
-	return &replay{
-		rooms: rooms, upTo: after,
-		maxSize: s.recovery.cfg.MaxBytesPerSession, maxEvents: s.cfg.Engine.Limits.MaxQueueMessages / 2,
-	}
+	return &replay{rooms: rooms, upTo: after, maxSize: s.recovery.cfg.MaxBytesPerSession}
 }
 
 // addressed reports whether an event was addressed to the socket.
@@ -121,9 +118,9 @@ func (r *replay) addressed(to, except []string) bool {
 	return (len(to) == 0 || slices.ContainsFunc(to, in)) && !slices.ContainsFunc(except, in)
 }
 
-// add adds an event. It returns errReplayTooLong above the limits.
+// add adds an event. It returns errReplayTooLong above the limit.
 func (r *replay) add(position uint64, size int, msgs []transport.Message) error {
-	if r.size += size; r.size > r.maxSize || len(r.events) == r.maxEvents {
+	if r.size += size; r.size > r.maxSize {
 		return errReplayTooLong
 	}
 	r.events = append(r.events, replayEvent{position, msgs})

@@ -41,7 +41,7 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	switch {
 	case s.refused:
 		s.mu.Unlock()
-		return s.send(0, msgs) // it is in no room, so the log cannot reach it
+		return s.sendAndWait(msgs) // it is in no room, so the log cannot reach it
 	case !s.entered && s.state == connecting:
 		s.held = append(s.held, msgs)
 		s.mu.Unlock()
@@ -59,7 +59,10 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	if disconnected {
 		return errors.Join(ErrDisconnected, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.waitUntilDrained(nil) // the log has delivered the event, so it is queued
 }
 
 // emitHeld emits the events that were emitted to the socket before it was in its

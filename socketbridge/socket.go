@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -190,14 +189,23 @@ func (s *Socket) OnDisconnect(fn func(reason Reason)) {
 	s.updateHooks(func(h *hooks) { h.disconnect = with(h.disconnect, fn) })
 }
 
-// Emit sends an event to the client. A []byte anywhere in args is sent as binary. Emit
-// does not block. It returns ErrDisconnected if the client has disconnected,
-// transport.ErrQueueFull if the client reads too slowly (its connection is then being
-// closed), and another error if args cannot be encoded.
+// Emit sends an event to the client. A []byte anywhere in args is sent as binary.
 //
-// With Config.Recovery, an event that failed with one of the first two errors is sent
-// when the client reconnects in time. If the nodes also share a log (adapter.Log), Emit
-// appends the event to it first, so it blocks and returns errors like Broadcast.Emit.
+// Emit may wait: while the client is behind with more than Engine.Limits.MaxQueueBytes or
+// MaxQueueMessages, it returns only once the client has caught up, so that a handler can
+// emit any number of events in a loop. It waits no longer than the connection lasts, and a
+// client that takes nothing for Engine.Timeouts.Write is disconnected. Code that must not
+// wait for this client can use a broadcast to the room of its ID, which never waits:
+// ns.To(s.ID()).Emit(…), with Volatile if the event may be dropped.
+//
+// Emit returns ErrDisconnected if the client has disconnected, and another error if args
+// cannot be encoded. Events of one socket arrive in the order in which Emit, EmitWithAck,
+// Packet.Ack and broadcasts queued them, no matter which of them waited. A call that returns
+// before another begins comes first.
+//
+// With Config.Recovery, an event that failed with ErrDisconnected is sent when the client
+// reconnects in time. If the nodes also share a log (adapter.Log), Emit appends the event to
+// it first, and returns errors like Broadcast.Emit.
 func (s *Socket) Emit(event string, args ...any) error {
 	msgs, err := encodeEvent(s.ns.name, event, 0, false, args)
 	if err != nil {
@@ -249,32 +257,6 @@ func (s *Socket) Close() {
 		other.Disconnect()
 	}
 	s.client.conn.Close(transport.ForcedClose)
-}
-
-// send queues messages to the client. While the socket is connecting, they are kept
-// until the client's CONNECT is confirmed.
-func (s *Socket) send(f transport.Flags, msgs []transport.Message) error {
-	return s.queue(f, msgs, 0)
-}
-
-// queue is send for an event at a position of the recovery log; 0 for none.
-func (s *Socket) queue(f transport.Flags, msgs []transport.Message, position uint64) error {
-	s.mu.Lock()
-	state := s.state
-	if state == connecting {
-		s.early = append(s.early, early{f, msgs, position})
-	}
-	s.mu.Unlock()
-	switch state {
-	case connecting:
-		return nil
-	case ended:
-		return ErrDisconnected
-	}
-	if err := s.client.conn.Send(f, msgs...); !errors.Is(err, transport.ErrClosed) {
-		return err
-	}
-	return ErrDisconnected
 }
 
 // receiveEvent queues an event of the client. It runs on the reader goroutine, and blocks

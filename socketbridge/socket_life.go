@@ -118,11 +118,12 @@ func (s *Socket) announce() error {
 	// Sent under the lock, so that no other packet is queued first. Send never blocks.
 	_ = s.client.conn.Send(0, msgs...) // if it fails, Closed is about to be called
 	missed, later := s.mergeEarly(missed)
+	// All of it is in memory already, so the limits of the connection do not apply: Paced.
 	for _, e := range missed {
-		_ = s.client.conn.Send(0, e.msgs...)
+		_ = s.client.conn.Send(transport.Paced, e.msgs...)
 	}
 	for _, e := range later {
-		_ = s.client.conn.Send(e.flags, e.msgs...)
+		_ = s.client.conn.Send(e.flags|transport.Paced, e.msgs...)
 	}
 	s.early = nil
 	return nil

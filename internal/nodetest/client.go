@@ -55,6 +55,11 @@ type Options struct {
 	//
 	// Optional. Default: nil
 	Extra map[string]any
+	// Count names events that are counted in the Node process instead of being reported:
+	// see Client.Counted.
+	//
+	// Optional. Default: nil
+	Count []string
 }
 
 func (o Options) encode() map[string]any {
@@ -103,7 +108,7 @@ func (n *Node) Dial(t testing.TB, url string, o Options) *Client {
 	if o.Version == "" {
 		o.Version = "4.8"
 	}
-	n.must(t, "connect", c.command("version", o.Version, "url", url, "options", o.encode()), nil)
+	n.must(t, "connect", c.command("version", o.Version, "url", url, "options", o.encode(), "count", o.Count), nil)
 	return c
 }
 
@@ -211,6 +216,22 @@ func (c *Client) State() State {
 	var s State
 	c.n.must(c.t, "state", c.command(), &s)
 	return s
+}
+
+// Counted describes the occurrences of an event in Options.Count so far.
+type Counted struct {
+	N        int
+	Size     int // of the second arguments together
+	Disorder int // how often the first argument was not the number of occurrences before
+}
+
+// Counted returns the count of an event in Options.Count. To know that no more will come,
+// first wait for an event that the server emits after them.
+func (c *Client) Counted(event string) Counted {
+	c.t.Helper()
+	var counted Counted
+	c.n.must(c.t, "counted", c.command("event", event), &counted)
+	return counted
 }
 
 // SetAuth sets the auth of the next CONNECT.

@@ -12,12 +12,14 @@ function get({ client }) {
   return found;
 }
 
-// watch reports all events of a socket.
-function watch(number, socket, write) {
+// watch reports all events of a socket. Events in counted are only counted: their first
+// argument must be the number of those before, and the size of the second one is added up.
+function watch(number, socket, write, counted) {
   const answers = new Map();
+  const counts = new Map((counted ?? []).map((event) => [event, { n: 0, size: 0, disorder: 0 }]));
   const report = (event, ...args) => write({ client: number, event, args });
   const transport = () => socket.io.engine?.transport?.name ?? "";
-  clients.set(number, { socket, answers });
+  clients.set(number, { socket, answers, counts });
   // Each connection has its own engine, which may upgrade before CONNECT is answered.
   socket.io.on("open", () => socket.io.engine.on("upgrade", (t) => report("upgrade", t.name)));
   socket.on("connect", () =>
@@ -35,6 +37,12 @@ function watch(number, socket, write) {
   socket.on("disconnect", (reason) => report("disconnect", reason));
   socket.io.on("reconnect_attempt", (n) => report("reconnect_attempt", n));
   socket.onAny((event, ...args) => {
+    const count = counts.get(event);
+    if (count) {
+      if (args[0] !== count.n++) count.disorder++;
+      count.size += args[1].length;
+      return;
+    }
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
     report(event, ...args);
     if (ack && answers.has(event)) ack(...answers.get(event));
@@ -54,7 +62,7 @@ export const ops = {
     const io = versions[command.version];
     if (!io) throw new Error(`no socket.io-client of version ${command.version}`);
     const socket = io(command.url, { ...command.options, autoConnect: false, forceNew: true });
-    watch(command.client, socket, write);
+    watch(command.client, socket, write, command.count);
     socket.connect();
   },
   of(command, write) {
@@ -67,6 +75,7 @@ export const ops = {
   header: (command) => void (get(command).socket.io.opts.extraHeaders[command.name] = command.value),
   auth: (command) => void (get(command).socket.auth = command.auth),
   state: (command) => describe(get(command)),
+  counted: (command) => get(command).counts.get(command.event),
   emit(command) {
     get(command).socket.emit(command.event, ...command.args);
   },

@@ -19,6 +19,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contribws"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
 // TestE4_SetAttributeNeverWaits: SetAttribute returns at once while the client is silent, and
@@ -236,7 +237,8 @@ func TestE4_SlowClientsAndListenersDelayNoOther(t *testing.T) {
 	handled := make(events, 16)
 	hang := make(chan struct{})
 	s := newSite(t, options{
-		route: contribws.Config{MaxBehind: 4, EndTimeout: 10 * time.Millisecond},
+		route:  contribws.Config{MaxBehind: 4, EndTimeout: 10 * time.Millisecond},
+		bridge: socketbridge.Config{Engine: engineio.Config{Limits: engineio.Limits{MaxBacklogBytes: 16 << 20}}},
 		listeners: listeners{
 			socketio.EventConnect: sendKws(opened),
 			socketio.EventMessage: func(ep *socketio.EventPayload) {

@@ -138,18 +138,31 @@ type Limits struct {
 	// Optional. Default: 10_000
 	MaxPollPackets int
 
-	// MaxQueueBytes bounds the size of the messages that wait to be sent on one
-	// connection. A client whose queue would exceed it is disconnected. A single larger
-	// message is still sent if the queue is empty.
+	// MaxQueueBytes is the size of the messages that wait to be sent on one connection from
+	// which on senders wait, if they can (transport.Conn.Drained). Other senders queue more,
+	// up to MaxBacklogBytes. While a connection is above this size and its client takes
+	// nothing for Timeouts.Write, it is closed.
 	//
 	// Optional. Default: 1 << 20
 	MaxQueueBytes int
 
-	// MaxQueueMessages bounds the number of messages that wait to be sent on one
-	// connection. A client whose queue would exceed it is disconnected.
+	// MaxQueueMessages is as MaxQueueBytes, but a number of messages. A message counts once
+	// with all its attachments.
 	//
 	// Optional. Default: 1024
 	MaxQueueMessages int
+
+	// MaxBacklogBytes bounds what senders that do not wait, such as broadcasts, may queue
+	// on connections that are above MaxQueueBytes or MaxQueueMessages, on all connections
+	// together. Data that connections share counts once, and each message adds 64 bytes for
+	// each connection. When it is exceeded, the connections above their limits whose
+	// clients have taken nothing for longest are closed.
+	//
+	// One connection may use a quarter of it, where shared data counts in full. A
+	// connection that would exceed this is closed. A single larger message is still sent.
+	//
+	// Optional. Default: 256 << 20
+	MaxBacklogBytes int
 }
 
 // Timeouts bound the steps of a connection that depend on the client. Each must be at
@@ -161,7 +174,10 @@ type Timeouts struct {
 	// Optional. Default: 10 * time.Second
 	Upgrade time.Duration
 
-	// Write is how long one write to a WebSocket may take.
+	// Write is how long a client may take nothing of what is sent to it before its
+	// connection is closed. A client that takes a few bytes meanwhile has the time again. On
+	// polling, it applies while the queue is above Limits.MaxQueueBytes or
+	// MaxQueueMessages, and PingTimeout applies instead if it is longer.
 	//
 	// Optional. Default: 10 * time.Second
 	Write time.Duration
@@ -185,6 +201,7 @@ var ConfigDefault = Config{
 		MaxPollPackets:   10_000,
 		MaxQueueBytes:    1 << 20,
 		MaxQueueMessages: 1024,
+		MaxBacklogBytes:  256 << 20,
 	},
 	Timeouts: Timeouts{
 		Upgrade: 10 * time.Second,

@@ -33,6 +33,7 @@ func (c Config) WithDefaults() Config {
 	setting.Default("engineio: Config.Limits.MaxPollPackets", &c.Limits.MaxPollPackets, def.Limits.MaxPollPackets)
 	setting.Default("engineio: Config.Limits.MaxQueueBytes", &c.Limits.MaxQueueBytes, def.Limits.MaxQueueBytes)
 	setting.Default("engineio: Config.Limits.MaxQueueMessages", &c.Limits.MaxQueueMessages, def.Limits.MaxQueueMessages)
+	setting.Default("engineio: Config.Limits.MaxBacklogBytes", &c.Limits.MaxBacklogBytes, def.Limits.MaxBacklogBytes)
 
 	setting.AtLeast("engineio: Config.Timeouts.Upgrade", &c.Timeouts.Upgrade, minDuration, def.Timeouts.Upgrade)
 	setting.AtLeast("engineio: Config.Timeouts.Write", &c.Timeouts.Write, minDuration, def.Timeouts.Write)

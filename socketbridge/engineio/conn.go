@@ -45,6 +45,8 @@ type conn struct {
 	wake        chan struct{} // makes the waiting poll check again; nil if opened on a WebSocket
 	state       atomic.Int32  // written under mu
 	stall       stall
+	hasBacklog  atomic.Bool // some of its packets were counted in Server.backlog
+	pingQueued  atomic.Bool // the ping has not been taken yet; written under mu
 
 	mu            sync.Mutex // guards the fields below
 	reason        transport.Reason
@@ -62,6 +64,10 @@ type conn struct {
 	timerTask     timerTask
 	timerDue      time.Duration // by Server.now; the timer can still fire for an earlier task
 	pingSent      time.Duration // by Server.now
+	polled        time.Duration // when a poll last took something, by Server.now
+	watch         *time.Timer   // see watchProgress; nil until it is needed
+	watching      bool          // watch runs
+	watchedSince  time.Duration // by Server.now
 }
 
 // newConn returns a connection in state opening. Only its timer runs.
@@ -78,7 +84,8 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
 	}
-	c.out.MaxItems, c.out.MaxSize, c.out.Size = s.cfg.Limits.MaxQueueMessages, s.cfg.Limits.MaxQueueBytes, packetSize
+	c.out.HighItems, c.out.HighSize = s.cfg.Limits.MaxQueueMessages, s.cfg.Limits.MaxQueueBytes
+	c.out.Max, c.out.Measure, c.out.Release = max(1, s.cfg.Limits.MaxBacklogBytes/backlogShare), measurePacket, c.released
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)
@@ -106,48 +113,6 @@ func (c *conn) Transport() string {
 		return WebSocket
 	}
 	return Polling
-}
-
-// Send queues messages.
-func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
-	var small [4]packet // saves an allocation
-	packets := small[:0]
-	for _, m := range msgs {
-		k := textMessage
-		switch {
-		case m.Binary:
-			k = binaryMessage
-		case c.plain:
-			k = plainText
-		}
-		packets = append(packets, packet{kind: k, data: m.Data})
-	}
-	var err error
-	if f&transport.Volatile == 0 {
-		err = c.out.Push(packets...)
-	} else if err = serial.ErrFull; c.canSendNow() {
-		err = c.out.PushIdle(packets...)
-	}
-	switch err {
-	case nil:
-		c.wakePoll()
-		return nil
-	case serial.ErrClosed:
-		return transport.ErrClosed
-	}
-	if f&transport.Volatile == 0 {
-		c.server.log.Info("engineio: connection closed: the client reads too slowly and its queue is full "+
-			"(Config.Limits.MaxQueueBytes, MaxQueueMessages)", "messages", c.out.Len())
-		c.terminate(transport.TransportError, transport.ErrQueueFull)
-	}
-	return transport.ErrQueueFull
-}
-
-// canSendNow reports whether a message would be sent at once if the queue is empty.
-func (c *conn) canSendNow() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ws != nil || c.pollWaiting || c.state.Load() >= closing
 }
 
 // Close ends the connection after its queue has been sent.
@@ -178,18 +143,23 @@ func (c *conn) close(r transport.Reason, cause error, code uint16) {
 }
 
 // terminate ends the connection at once. If close was called before, its reason and cause
-// stand. terminate does not wait for the end; done reports it.
-func (c *conn) terminate(r transport.Reason, cause error) {
+// stand. It drops the queue. terminate does not wait for the end; done reports it. It
+// returns false if the connection has been ended before.
+func (c *conn) terminate(r transport.Reason, cause error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch c.state.Load() {
 	case closed:
-		return
+		return false
 	case opening, open:
 		c.reason, c.cause = r, cause
 	}
 	c.state.Store(closed)
 	c.timer.Stop()
+	if c.watch != nil {
+		c.watch.Stop()
+	}
+	c.out.Discard()
 	for _, ws := range []*wsWriter{c.ws, c.probe} {
 		if ws != nil {
 			ws.interrupt()
@@ -197,6 +167,7 @@ func (c *conn) terminate(r transport.Reason, cause error) {
 	}
 	c.wakePoll()
 	go c.finish() // Done, and Server.Shutdown, wait for it
+	return true
 }
 
 // finish runs once, after terminate.
@@ -235,9 +206,10 @@ func (c *conn) accept() error {
 
 // failure is an error that ends the connection.
 type failure struct {
-	reason transport.Reason
-	code   uint16 // of the close frame
-	cause  error
+	reason  transport.Reason
+	code    uint16 // of the close frame
+	cause   error
+	refused bool // by the receiver
 }
 
 // handlePacket handles one packet from the client. The caller has receiverSem. After a
@@ -249,11 +221,11 @@ func (c *conn) handlePacket(p eiopacket.Packet) *failure {
 	case eiopacket.Pong:
 		c.pongReceived()
 	case eiopacket.Close:
-		return &failure{transport.TransportClose, wsframe.NormalClosure, nil}
+		return &failure{reason: transport.TransportClose, code: wsframe.NormalClosure}
 	case eiopacket.Ping:
-		return &failure{transport.TransportError, wsframe.PolicyViolation, ErrPing}
+		return &failure{reason: transport.TransportError, code: wsframe.PolicyViolation, cause: ErrPing}
 	case eiopacket.Open:
-		return &failure{transport.ParseError, wsframe.PolicyViolation, eiopacket.ErrPacket}
+		return &failure{reason: transport.ParseError, code: wsframe.PolicyViolation, cause: eiopacket.ErrPacket}
 	case eiopacket.Upgrade, eiopacket.Noop: // ignored, as the reference server does
 	}
 	return nil
@@ -269,9 +241,9 @@ func (c *conn) receive(m transport.Message) *failure {
 	err := c.callReceive(m, &panicked)
 	switch {
 	case panicked:
-		return &failure{transport.TransportError, wsframe.InternalError, err}
+		return &failure{reason: transport.TransportError, code: wsframe.InternalError, cause: err}
 	case err != nil:
-		return &failure{transport.ParseError, wsframe.PolicyViolation, err}
+		return &failure{reason: transport.ParseError, code: wsframe.PolicyViolation, cause: err, refused: true}
 	}
 	return nil
 }

@@ -1,10 +1,15 @@
 package engineio
 
+import "github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
+
 // packet is a packet or control frame that waits to be sent.
 type packet struct {
-	kind packetKind
-	code uint16 // of a closePacket
-	data []byte
+	kind    packetKind
+	part    bool   // an attachment: it does not count as a message of its own
+	paced   bool   // its sender waits, or it is the server's own
+	counted bool   // in Server.backlog
+	code    uint16 // of a closePacket
+	data    []byte
 }
 
 type packetKind uint8
@@ -21,4 +26,14 @@ const (
 	closePacket // always the last: a close packet on polling, a close frame on a WebSocket
 )
 
-func packetSize(p packet) int { return len(p.data) }
+// measurePacket returns what a packet adds to the load of its queue.
+func measurePacket(p packet) serial.Load {
+	l := serial.Load{Items: 1, Size: len(p.data)}
+	if p.part {
+		l.Items = 0
+	}
+	if !p.paced {
+		l.Bound = len(p.data) + packetOverhead
+	}
+	return l
+}

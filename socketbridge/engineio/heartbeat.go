@@ -35,16 +35,21 @@ func (c *conn) onTimer() {
 	case giveUpOpening:
 		cause = errNotOpened
 	case sendPing:
-		if cause = c.ping(); cause == nil {
-			c.mu.Unlock()
-			return
-		}
+		c.ping()
+		c.mu.Unlock()
+		return
 	case giveUpPong:
 		if left := c.pongTimeLeft(); left > 0 {
 			c.setTimer(giveUpPong, left)
 			c.releasePoll = c.pollWaiting // a poll must not wait as long as the receiver does
 			c.wakePoll()
 			c.mu.Unlock()
+			return
+		}
+		if c.pingQueued.Load() && c.out.High() {
+			idle := c.server.now() - max(c.pingSent, c.progress())
+			c.mu.Unlock()
+			c.closeSlow("Config.PingTimeout", idle) // the ping has not reached it
 			return
 		}
 		reason, cause = transport.PingTimeout, errNoPong
@@ -56,19 +61,30 @@ func (c *conn) onTimer() {
 }
 
 // ping queues a ping and starts waiting for the pong. The caller holds mu.
-func (c *conn) ping() error {
+func (c *conn) ping() {
 	k := pingPacket
 	if c.plain {
 		k = wsPing
 	}
-	if err := c.out.Push(packet{kind: k}); err != nil {
-		return transport.ErrQueueFull
-	}
+	c.pingQueued.Store(true) // before the push: the writer can be faster
+	_ = c.out.Push(packet{kind: k, paced: true})
 	c.pingSent = c.server.now()
 	c.stall.reset()
 	c.setTimer(giveUpPong, c.server.cfg.PingTimeout)
 	c.wakePoll()
-	return nil
+}
+
+// pingTaken restarts the wait for the pong if the ping is among the packets that the client
+// has just taken: it may have been queued behind much else. The caller holds mu.
+func (c *conn) pingTaken(batch []packet) {
+	for i := range batch {
+		if k := batch[i].kind; k == pingPacket || k == wsPing {
+			c.pingQueued.Store(false)
+			c.pingSent = c.server.now()
+			c.stall.reset()
+			return
+		}
+	}
 }
 
 // pongReceived schedules the next ping. A pong that answers no ping is ignored.
@@ -81,13 +97,18 @@ func (c *conn) pongReceived() {
 }
 
 // pongTimeLeft returns how long the client still has to answer the ping. The time during
-// which the receiver kept the server from reading does not count. The caller holds mu.
+// which the receiver kept the server from reading does not count, nor does the time in which
+// the client takes what was queued before the ping. The caller holds mu.
 func (c *conn) pongTimeLeft() time.Duration {
 	stalled, now := c.stall.total()
 	if now {
 		return c.server.cfg.PingTimeout
 	}
-	return c.pingSent + c.server.cfg.PingTimeout + stalled - c.server.now()
+	from := c.pingSent
+	if c.pingQueued.Load() {
+		from = max(from, c.progress())
+	}
+	return from + c.server.cfg.PingTimeout + stalled - c.server.now()
 }
 
 // stall measures the time that the reader spends handling messages instead of reading.

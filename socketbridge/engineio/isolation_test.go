@@ -85,7 +85,7 @@ func TestLogsDoNotTellIDs(t *testing.T) {
 		}
 		return errors.New("refused")
 	}}
-	s := open(t, recorder, engineio.Config{Limits: engineio.Limits{MaxQueueMessages: 2}})
+	s := open(t, recorder, engineio.Config{Limits: engineio.Limits{MaxBacklogBytes: 1}})
 	var sids []string
 	for _, body := range []string{"4panic", "4x", "nonsense", "1"} {
 		p := s.openPoll()

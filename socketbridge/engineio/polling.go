@@ -13,9 +13,19 @@ import (
 // client keeps polling as fast as it is answered, so the poll must not end at once either.
 const upgradePollTimeout = 100 * time.Millisecond
 
+// pollSize is how much a poll takes from the queue, unless its first packet is larger. The
+// next poll shows that the client has received all of it. A response without a bound could
+// take longer than the time in which the client has to show progress.
+const pollSize = 256 << 10
+
 // poll waits until there is something to send and appends it, encoded, to body. It returns
 // an error if the connection cannot be polled. A second poll at the same time ends the
 // connection, and with it the first poll.
+//
+// When the WebSocket takes over, a poll that was waiting before the probe was answered gets
+// a noop. A later one is refused, like those that arrive after the upgrade packet: a client
+// ends its polling before it sends that packet, so this poll has only overtaken it on
+// another network connection.
 func (c *conn) poll(body []byte) ([]byte, *Error) {
 	c.mu.Lock()
 	if err := c.checkOnPolling(); err != nil {
@@ -28,6 +38,7 @@ func (c *conn) poll(body []byte) ([]byte, *Error) {
 		return body, ErrBadRequest
 	}
 	c.pollWaiting = true
+	late := c.probeAnswered
 	c.mu.Unlock()
 
 	var timer *time.Timer
@@ -42,6 +53,12 @@ func (c *conn) poll(body []byte) ([]byte, *Error) {
 				c.terminate(transport.ForcedClose, nil) // close has recorded the reason
 			}
 			return body, nil
+		}
+		if only == eiopacket.Upgrade {
+			if late {
+				return body, ErrBadRequest
+			}
+			only = eiopacket.Noop
 		}
 		if only != 0 {
 			return append(body, byte(only)), nil
@@ -74,23 +91,28 @@ func (c *conn) checkOnPolling() *Error {
 }
 
 // dequeuePoll returns the packets that answer the waiting poll, or the type of the only
-// packet that does. If it returns neither, the poll goes on waiting, but only for
-// upgradePollTimeout if upgrading is true.
+// packet that does: Upgrade if the connection has moved to a WebSocket. If it returns
+// neither, the poll goes on waiting, but only for upgradePollTimeout if upgrading is true.
 func (c *conn) dequeuePoll() (batch []packet, only eiopacket.Type, upgrading bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.ws != nil: // the queue now belongs to the WebSocket
-		only = eiopacket.Noop
+		only = eiopacket.Upgrade
 	case c.state.Load() == closed:
 		only = c.finalPoll
 	default:
-		if batch = c.out.Drain(nil); len(batch) == 0 && c.releasePoll {
+		if batch = c.out.Drain(nil, pollSize); len(batch) == 0 && c.releasePoll {
 			only = eiopacket.Noop
 		}
 	}
 	if len(batch) > 0 || only != 0 {
 		c.pollWaiting, c.releasePoll = false, false
+	}
+	if len(batch) > 0 {
+		c.polled = c.server.now()
+		c.pingTaken(batch)
+		c.released(batch)
 	}
 	return batch, only, c.probeAnswered
 }
@@ -113,23 +135,35 @@ func appendPolling(body []byte, p packet) []byte {
 
 // post handles a polling request body on the request's goroutine. A second post at the same
 // time ends the connection.
+//
+// If the body violates the protocol, the connection ends after the client's polls have
+// fetched what is queued, as on a WebSocket. The post is answered with an error if the body
+// is malformed, but not if the receiver refused a message: a client that sees its post fail
+// stops polling.
 func (c *conn) post(body []byte) *Error {
 	if err := c.acquirePost(); err != nil {
 		return err
 	}
 	defer c.releaseReceiver()
-	if fail := c.handlePost(body); fail != nil {
-		if fail.cause == nil { // the client has closed the connection
-			c.mu.Lock()
-			c.finalPoll = eiopacket.Noop
-			c.mu.Unlock()
-			c.terminate(fail.reason, nil)
-			return nil
-		}
+	fail := c.handlePost(body)
+	switch {
+	case fail == nil:
+		return nil
+	case fail.cause == nil: // the client has closed the connection
+		c.mu.Lock()
+		c.finalPoll = eiopacket.Noop
+		c.mu.Unlock()
+		c.terminate(fail.reason, nil)
+		return nil
+	case c.out.Load().Items == 0:
 		c.terminate(fail.reason, fail.cause)
-		return ErrBadRequest
+	default:
+		c.close(fail.reason, fail.cause, fail.code)
 	}
-	return nil
+	if fail.refused {
+		return nil
+	}
+	return ErrBadRequest
 }
 
 // acquirePost acquires receiverSem without waiting. It returns an error if another post or

@@ -36,8 +36,11 @@ type Server struct {
 
 	originLog      throttle.Throttle
 	connLog        throttle.Throttle
+	slowLog        throttle.Throttle
 	timeoutWarning sync.Once
 	stats          counters
+	backlog        backlog
+	shedding       sync.Mutex // held during shedBacklog
 
 	mu      sync.RWMutex // guards the fields below
 	conns   map[string]*conn
@@ -51,6 +54,8 @@ type counters struct {
 	polls      atomic.Int64
 	posts      atomic.Int64
 	webSockets atomic.Int64
+	waits      atomic.Int64
+	slow       atomic.Int64
 }
 
 // New returns a server that passes its connections to a. hooks is optional; only the first
@@ -67,6 +72,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		random:   rand.Reader,
 		started:  time.Now(),
 		conns:    make(map[string]*conn),
+		backlog:  backlog{max: cfg.Limits.MaxBacklogBytes},
 		ended:    make(chan struct{}),
 	}
 	if len(hooks) > 0 {
@@ -96,23 +102,31 @@ func (s *Server) Path() string { return s.cfg.Path }
 // not c itself or its route.
 func (s *Server) Use(handlers ...fiber.Handler) { s.middlewares.add(handlers) }
 
-// Stats holds the current counts of a server.
+// Stats holds the counts of a server: those of the moment, and below them those since the
+// server was created.
 type Stats struct {
 	Connections int // opening, open and closing connections
 	Polls       int // polling requests that wait
 	Posts       int // polling requests whose body is being handled
 	WebSockets  int // open WebSockets, including those of upgrades in progress
 	Addresses   int // addresses that are counted for Limits.MaxConnsPerIP and ConnRatePerIP
+	Backlog     int // bytes that count for Limits.MaxBacklogBytes
+
+	Waits      int64 // calls of Conn.Drained that told a sender to wait
+	SlowClosed int64 // connections that were closed because the client read too slowly
 }
 
-// Stats returns the current counts. All but Addresses return to 0 shortly after the last
-// client has left. Addresses can keep some that had a recent connection until other
+// Stats returns the counts. All counts of the moment but Addresses return to 0 shortly after
+// the last client has left. Addresses can keep some that had a recent connection until other
 // connections arrive.
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Polls:      int(s.stats.polls.Load()),
 		Posts:      int(s.stats.posts.Load()),
 		WebSockets: int(s.stats.webSockets.Load()),
+		Backlog:    s.backlog.size(),
+		Waits:      s.stats.waits.Load(),
+		SlowClosed: s.stats.slow.Load(),
 	}
 	s.mu.RLock()
 	st.Connections = len(s.conns)

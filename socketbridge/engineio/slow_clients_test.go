@@ -16,7 +16,7 @@ import (
 // D14: a client that does not read is disconnected; the others get all messages.
 func TestD14_ASlowClientDelaysNobody(t *testing.T) {
 	t.Parallel()
-	s := open(t, &transporttest.Recorder{}, engineio.Config{Limits: engineio.Limits{MaxQueueBytes: 100_000}})
+	s := open(t, &transporttest.Recorder{}, engineio.Config{Limits: engineio.Limits{MaxQueueBytes: 100_000, MaxBacklogBytes: 4_000_000}})
 	s.openWS() // never reads
 	slow := s.nextConn()
 	c := s.openWS()

@@ -2,10 +2,8 @@ package engineio
 
 import (
 	"errors"
-	"net"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -26,7 +24,7 @@ func (c *conn) serveWebSocket(r *reader) {
 	c.ws = w
 	c.mu.Unlock()
 	if !c.plain {
-		_ = c.out.Push(packet{kind: openPacket, data: c.server.openPacketJSON(c.id, WebSocket)})
+		_ = c.out.Push(packet{kind: openPacket, paced: true, data: c.server.openPacketJSON(c.id, WebSocket)})
 	}
 	if err := c.accept(); err != nil {
 		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})
@@ -87,7 +85,7 @@ func (c *conn) finishReading(r *reader) {
 func (c *conn) readFailed(r *reader, err error) {
 	var bad *wsframe.Error
 	if errors.As(err, &bad) {
-		c.closeAndDrain(r, &failure{transport.TransportError, bad.Code, err})
+		c.closeAndDrain(r, &failure{reason: transport.TransportError, code: bad.Code, cause: err})
 		return
 	}
 	c.terminate(transport.TransportClose, err)
@@ -97,7 +95,7 @@ func (c *conn) readFailed(r *reader, err error) {
 func (c *conn) closeFrameReceived(r *reader, m wsframe.Message) {
 	code, err := wsframe.ParseClose(m.Data)
 	if err != nil {
-		c.closeAndDrain(r, &failure{transport.TransportError, wsframe.CodeOf(err), err})
+		c.closeAndDrain(r, &failure{reason: transport.TransportError, code: wsframe.CodeOf(err), cause: err})
 		return
 	}
 	c.mu.Lock()
@@ -108,7 +106,7 @@ func (c *conn) closeFrameReceived(r *reader, m wsframe.Message) {
 		c.terminate(transport.TransportClose, nil)
 		return
 	}
-	c.closeAndDrain(r, &failure{transport.TransportClose, code, nil})
+	c.closeAndDrain(r, &failure{reason: transport.TransportClose, code: code})
 }
 
 // closeAndDrain sends a close frame, and discards what the client sends until the client
@@ -130,7 +128,7 @@ func (c *conn) handleFrame(m wsframe.Message) *failure {
 		}
 		p, err := eiopacket.Decode(m.Data)
 		if err != nil {
-			return &failure{transport.ParseError, wsframe.PolicyViolation, err}
+			return &failure{reason: transport.ParseError, code: wsframe.PolicyViolation, cause: err}
 		}
 		return c.handlePacket(p)
 	case wsframe.Binary:
@@ -140,8 +138,8 @@ func (c *conn) handleFrame(m wsframe.Message) *failure {
 			c.pongReceived()
 		}
 	case wsframe.Ping:
-		if err := c.out.Push(packet{kind: wsPong, data: append([]byte(nil), m.Data...)}); err == serial.ErrFull {
-			return &failure{transport.TransportError, wsframe.PolicyViolation, transport.ErrQueueFull}
+		if !c.out.High() { // a pong that would come late is left out, so that a flood of pings queues nothing
+			_ = c.out.Push(packet{kind: wsPong, paced: true, data: append([]byte(nil), m.Data...)})
 		}
 	}
 	return nil
@@ -150,12 +148,17 @@ func (c *conn) handleFrame(m wsframe.Message) *failure {
 // writeBatch is the worker function of the connection's queue.
 func (c *conn) writeBatch(batch []packet) {
 	if err := c.ws.write(batch); err != nil {
-		reason := transport.TransportClose
-		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
-			reason = transport.TransportError
+		if isTimeout(err) {
+			c.closeSlow("Config.Timeouts.Write", c.sinceProgress())
+		} else {
+			c.terminate(transport.TransportClose, err)
 		}
-		c.terminate(reason, err)
 		return
+	}
+	if c.pingQueued.Load() {
+		c.mu.Lock()
+		c.pingTaken(batch)
+		c.mu.Unlock()
 	}
 	if batch[len(batch)-1].kind != closePacket {
 		return

@@ -13,6 +13,7 @@ import (
 const (
 	flushSize  = 64 << 10 // a batch is written whenever it reaches this size
 	noCopySize = 16 << 10 // the data of a packet of this size is written without a copy
+	chunkSize  = 64 << 10 // at most this is written with one deadline
 )
 
 // writeBuffers are used only within one call of wsWriter.write.
@@ -64,15 +65,38 @@ func (w *wsWriter) extendDeadline() error {
 	return nil
 }
 
+// progress returns when a write last began, which is when the network had taken all before
+// it. It can be a quarter of the timeout too early. Before the first write it is the zero
+// time.
+func (w *wsWriter) progress() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.deadline.IsZero() {
+		return time.Time{}
+	}
+	return w.deadline.Add(-w.timeout)
+}
+
+// writeBytes writes b in chunks, each with a deadline of its own, so that a slow client that
+// takes some bytes within the timeout is not cut off.
 func (w *wsWriter) writeBytes(b []byte) error {
-	if len(b) == 0 {
-		return nil
+	for len(b) > 0 {
+		if err := w.extendDeadline(); err != nil {
+			return err
+		}
+		n, err := w.nc.Write(b[:min(len(b), chunkSize)])
+		b = b[n:]
+		if err != nil && (n == 0 || !isTimeout(err)) {
+			return err
+		}
 	}
-	if err := w.extendDeadline(); err != nil {
-		return err
-	}
-	_, err := w.nc.Write(b)
-	return err
+	return nil
+}
+
+// isTimeout reports whether err is that of an expired deadline.
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // write writes packets, several with one system call.

@@ -13,7 +13,8 @@
 //  2. Read messages and pass each to the returned Receiver's Receive, one at a time.
 //     The core never reads from the network, so a Receive that blocks slows the client
 //     down.
-//  3. Queue the messages of Conn.Send without blocking, and write them in order.
+//  3. Queue the messages of Conn.Send without blocking, write them in order, and tell
+//     senders by Conn.Drained when to wait.
 //  4. Detect the end of the connection, call Receiver.Closed once, and then close the
 //     channel of Conn.Done.
 //
@@ -33,9 +34,9 @@ var (
 	// ErrClosed means that the connection is closed or closing. Send queued nothing.
 	ErrClosed = errors.New("transport: connection is closed")
 
-	// ErrQueueFull means that the peer reads too slowly and its outbound queue is at its
-	// limit. Send queued nothing. The transport closes the connection, except after a
-	// volatile message, which is only dropped.
+	// ErrQueueFull means that the peer reads too slowly and more cannot be queued for it.
+	// Send queued nothing. The transport closes the connection, except after a volatile
+	// message, which is only dropped.
 	ErrQueueFull = errors.New("transport: outbound queue is full")
 )
 
@@ -55,6 +56,11 @@ const (
 	// Volatile drops the messages if they would have to wait: if the connection cannot
 	// write at once, or if its queue is not empty.
 	Volatile Flags = 1 << iota
+
+	// Paced says that the sender waits for Conn.Drained before or after each call. Such
+	// messages are always queued, because the number of such senders bounds how much they
+	// queue.
+	Paced
 )
 
 // Reason is the reason why a connection or a socket ended, as Socket.IO names it.
@@ -109,10 +115,15 @@ type Conn interface {
 	// Lifted returns Handshake().Lifted without allocating.
 	Lifted() any
 	// Send appends msgs to the outbound queue as one group, in order. It queues all of
-	// them, or none and returns ErrClosed or ErrQueueFull. The transport retains each
-	// Data until it has been written, so the caller must not modify it after the call.
+	// them, or none and returns ErrClosed or ErrQueueFull. It never waits: a sender that can
+	// wait calls Drained, and sets Paced. The transport retains each Data until it has been written, so the caller must not modify it after the call.
 	// The same Data may be sent on many connections.
 	Send(f Flags, msgs ...Message) error
+	// Drained returns nil if a sender need not wait. If more is queued than the peer should
+	// be behind, it returns a channel that is closed as soon as the peer has taken enough,
+	// or when the connection is closing. It returns ErrClosed if the connection is closed or
+	// closing. The goroutine that calls Receive must not wait for the channel.
+	Drained() (<-chan struct{}, error)
 	// Close closes the connection once the queued messages have been written or a short
 	// timeout has expired. It returns immediately. Calls after the first do nothing.
 	Close(r Reason)

@@ -23,8 +23,9 @@ type Conn struct {
 	mu        sync.Mutex
 	transport string
 	receiver  transport.Receiver
-	limit     int  // maximum number of messages not yet returned by Next; 0 means none
-	ready     bool // volatile messages are accepted
+	limit     int           // maximum number of messages not yet returned by Next; 0 means none
+	ready     bool          // volatile messages are accepted
+	drained   chan struct{} // see Drained; nil without a waiter
 	closed    bool
 	notified  bool // the receiver's Closed has been called
 	reason    transport.Reason
@@ -108,9 +109,10 @@ func (c *Conn) SetTransport(name string) {
 	c.transport = name
 }
 
-// Limit simulates a slow peer: if more than n messages wait for Next, Send returns
-// ErrQueueFull and closes the connection with TransportError. Volatile messages are
-// dropped when more than n/2 messages would wait. The default, 0, means no limit.
+// Limit simulates a slow peer. While more than n messages wait for Next, Drained tells
+// senders to wait. If a sender does not set transport.Paced, Send returns ErrQueueFull then,
+// and closes the connection with TransportError. Volatile messages are dropped when more
+// than n/2 messages would wait. The default, 0, means no limit.
 func (c *Conn) Limit(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +140,7 @@ func (c *Conn) Send(f transport.Flags, msgs ...transport.Message) error {
 			c.mu.Unlock()
 			return transport.ErrQueueFull
 		}
-	} else if c.limit > 0 && waiting > c.limit {
+	} else if f&transport.Paced == 0 && c.limit > 0 && waiting > c.limit {
 		c.mu.Unlock()
 		c.end(transport.TransportError, transport.ErrQueueFull)
 		return transport.ErrQueueFull
@@ -146,6 +148,30 @@ func (c *Conn) Send(f transport.Flags, msgs ...transport.Message) error {
 	c.sent.add(msgs...)
 	c.mu.Unlock()
 	return nil
+}
+
+// Drained returns a channel while more messages wait for Next than Limit allows.
+func (c *Conn) Drained() (<-chan struct{}, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, transport.ErrClosed
+	case c.limit == 0 || c.sent.waiting() <= c.limit:
+		return nil, nil
+	case c.drained == nil:
+		c.drained = make(chan struct{})
+	}
+	return c.drained, nil
+}
+
+// releaseSenders closes the channel of Drained, if senders need not wait any more. c.mu must
+// be held.
+func (c *Conn) releaseSenders() {
+	if c.drained != nil && (c.closed || c.sent.waiting() <= c.limit) {
+		close(c.drained)
+		c.drained = nil
+	}
 }
 
 // Close closes the connection from the core's side.
@@ -194,7 +220,13 @@ func (c *Conn) Deliver(m transport.Message) error {
 // Next returns the next message that the core sent, in order. It waits for a message
 // until ctx ends. It returns ErrClosed if the connection is closed and Next has returned
 // all messages.
-func (c *Conn) Next(ctx context.Context) (transport.Message, error) { return c.sent.dequeue(ctx) }
+func (c *Conn) Next(ctx context.Context) (transport.Message, error) {
+	m, err := c.sent.dequeue(ctx)
+	c.mu.Lock()
+	c.releaseSenders()
+	c.mu.Unlock()
+	return m, err
+}
 
 // Sent returns all messages sent so far, including those that Next has returned.
 func (c *Conn) Sent() []transport.Message { return c.sent.all() }
@@ -216,6 +248,7 @@ func (c *Conn) end(reason transport.Reason, cause error) {
 	}
 	c.closed, c.reason, c.cause = true, reason, cause
 	c.sent.end()
+	c.releaseSenders()
 	go func() { // closes done
 		<-c.token
 		c.mu.Lock()

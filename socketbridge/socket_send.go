@@ -1,0 +1,76 @@
+package socketbridge
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+// There are two kinds of senders. A sender that can wait (Emit, EmitWithAck, an answer to
+// the client) sends with transport.Paced and calls waitUntilDrained, with no lock held and
+// never on the reader goroutine. Its event has its place in the queue before it waits, so
+// nothing overtakes it. All others (broadcasts, CONNECT, CONNECT_ERROR and DISCONNECT
+// packets) only send.
+
+// send queues messages to the client and does not wait. While the socket is connecting, they
+// are kept until the client's CONNECT is confirmed.
+func (s *Socket) send(f transport.Flags, msgs []transport.Message) error {
+	return s.queue(f, msgs, 0)
+}
+
+// sendAndWait queues messages, and waits if the client is behind.
+func (s *Socket) sendAndWait(msgs []transport.Message) error {
+	if err := s.send(transport.Paced, msgs); err != nil {
+		return err
+	}
+	return s.waitUntilDrained(nil)
+}
+
+// waitUntilDrained waits while the client is behind with what was sent to it. It returns
+// ErrDisconnected if the socket or its connection ends first, or the error of ctx, which may
+// be nil. The transport ends the connection of a client that takes nothing.
+func (s *Socket) waitUntilDrained(ctx context.Context) error {
+	drained, err := s.client.conn.Drained()
+	if drained == nil {
+		return disconnectedError(err)
+	}
+	var canceled <-chan struct{}
+	if ctx != nil {
+		canceled = ctx.Done()
+	}
+	select {
+	case <-drained:
+		_, err = s.client.conn.Drained() // the connection may have ended
+		return disconnectedError(err)
+	case <-s.Done():
+		return ErrDisconnected
+	case <-canceled:
+		return ctx.Err()
+	}
+}
+
+// queue is send for an event at a position of the recovery log; 0 for none.
+func (s *Socket) queue(f transport.Flags, msgs []transport.Message, position uint64) error {
+	s.mu.Lock()
+	state := s.state
+	if state == connecting {
+		s.early = append(s.early, early{f, msgs, position})
+	}
+	s.mu.Unlock()
+	switch state {
+	case connecting:
+		return nil
+	case ended:
+		return ErrDisconnected
+	}
+	return disconnectedError(s.client.conn.Send(f, msgs...))
+}
+
+// disconnectedError returns ErrDisconnected in place of transport.ErrClosed.
+func disconnectedError(err error) error {
+	if errors.Is(err, transport.ErrClosed) {
+		return ErrDisconnected
+	}
+	return err
+}
