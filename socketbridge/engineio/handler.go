@@ -203,7 +203,11 @@ func sendError(c *fiber.Ctx, err *Error) error {
 	case fiber.StatusUpgradeRequired:
 		c.Set("Sec-WebSocket-Version", "13")
 	}
-	return c.Status(err.Status()).JSON(err)
+	c.Status(err.Status())
+	if err == errTooLarge {
+		return nil // the reference server sends no body, and its client's tests expect none
+	}
+	return c.JSON(err)
 }
 
 // toError returns the *Error to answer with if err comes from the application. The text of

@@ -1,9 +1,12 @@
 package engineio_test
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
@@ -164,4 +167,80 @@ func TestRefuse_Overlap(t *testing.T) {
 			t.Errorf("the receiver got %d messages, want only the first", n)
 		}
 	})
+}
+
+// A violation of the protocol ends the connection after what was queued, as on a WebSocket.
+// Only if the body itself is malformed, the post is answered with an error.
+func TestPolling_ViolationAfterMessages(t *testing.T) {
+	t.Parallel()
+	refuse := errors.New("refused")
+	recorder := &transporttest.Recorder{OnReceive: func(a *transporttest.Accepted, m transport.Message) error {
+		switch string(m.Data) {
+		case "refuse":
+			return refuse
+		case "panic":
+			panic("of the receiver")
+		}
+		return a.Conn.Send(0, transport.Message{Data: bytes.Clone(m.Data)})
+	}}
+	s := open(t, recorder, engineio.Config{})
+	tests := []struct {
+		name, bad string
+		status    int
+		reason    transport.Reason
+	}{
+		{"refused by the receiver", "4refuse", 200, transport.ParseError},
+		{"unknown type", "9", 400, transport.ParseError},
+		{"broken base64", "bA?", 400, transport.ParseError},
+		{"an open packet", "0{}", 400, transport.ParseError},
+		{"a ping", "2", 400, transport.TransportError},
+		{"a panic", "4panic", 400, transport.TransportError},
+	}
+	for _, tt := range tests {
+		for _, after := range []string{"in one post", "in a second post"} {
+			t.Run(tt.name+" "+after, func(t *testing.T) {
+				p := s.openPoll()
+				a := s.nextConn()
+				body := "4one\x1e4two\x1e" + tt.bad + "\x1e4dropped"
+				if after == "in a second post" {
+					p.post("4one\x1e4two")
+					body = tt.bad
+				}
+				if got := p.post(body); got.status != tt.status {
+					t.Errorf("the post was answered with %d %s, want %d", got.status, got.body, tt.status)
+				}
+				if got := p.post("4after"); got.status != 200 {
+					t.Errorf("a post to a closing connection: %d %s", got.status, got.body)
+				}
+				if got := p.get(); got.body != "4one\x1e4two\x1e1" {
+					t.Errorf("the poll was answered with %d %q", got.status, got.body)
+				}
+				s.waitForEnd(a, tt.reason)
+				if got := p.get(); got.status != 400 {
+					t.Errorf("a poll after the end: %d %s", got.status, got.body)
+				}
+			})
+		}
+	}
+}
+
+// The same on a WebSocket.
+func TestWebSocket_ViolationAfterMessages(t *testing.T) {
+	t.Parallel()
+	s := open(t, echoRecorder(), engineio.Config{})
+	for _, bad := range []string{"9", "bA?", "0{}", "2"} {
+		c := s.openWS()
+		a := s.nextConn()
+		c.sendText("4one")
+		c.sendText(bad)
+		c.sendText("4dropped")
+		if got := c.readText(); got != "4one" {
+			t.Errorf("after %q: got %q", bad, got)
+		}
+		if code := c.readClose(); code != wsframe.PolicyViolation {
+			t.Errorf("after %q: close code %d", bad, code)
+		}
+		c.nc.Close()
+		<-a.Conn.Done()
+	}
 }

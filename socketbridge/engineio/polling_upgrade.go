@@ -88,13 +88,13 @@ func (c *conn) awaitUpgrade(w *wsWriter, r *reader) bool {
 		case err != nil || p.Binary:
 			return false
 		case p.Type == eiopacket.Ping && string(p.Data) == "probe":
+			c.mu.Lock()
+			c.probeAnswered = true // before the client can act on the answer: see poll
+			c.wakePoll()
+			c.mu.Unlock()
 			if w.write([]packet{{kind: probePong}}) != nil {
 				return false
 			}
-			c.mu.Lock()
-			c.probeAnswered = true
-			c.wakePoll()
-			c.mu.Unlock()
 		case p.Type == eiopacket.Upgrade:
 			return true
 		default:

@@ -153,3 +153,79 @@ func TestTime_EndDuringAnUpgrade(t *testing.T) {
 		<-p.served
 	})
 }
+
+// A poll that arrives while the WebSocket takes over: the client's own, which was waiting when
+// the upgrade began, gets a noop. One that has overtaken the upgrade packet on another network
+// connection is refused, as if it had come after it.
+func TestTime_PollsAndTheUpgradePacket(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		late bool
+		want *Error
+		body string
+	}{
+		{"a poll that was waiting", false, nil, "6"},
+		{"a poll that has overtaken it", true, ErrBadRequest, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newPipeServer(t, &transporttest.Recorder{}, Config{})
+				c, a := b.openPolling()
+				type result struct {
+					body string
+					err  *Error
+				}
+				polled := make(chan result, 1)
+				poll := func() {
+					go func() { // received below
+						body, err := c.poll(nil)
+						polled <- result{string(body), err}
+					}()
+					synctest.Wait()
+				}
+				if !tt.late {
+					poll()
+				}
+				p := b.serve(c.serveUpgrade)
+				p.sendText("2probe")
+				<-p.frames
+				if tt.late {
+					poll()
+				}
+				p.sendText("5")
+				if got := <-polled; got.body != tt.body || got.err != tt.want {
+					t.Errorf("the poll got %q, %v, want %q, %v", got.body, got.err, tt.body, tt.want)
+				}
+				if body, err := c.poll(nil); len(body) > 0 || err != ErrBadRequest {
+					t.Errorf("a poll after the upgrade got %q, %v", body, err)
+				}
+				_ = c.Send(0, transport.Message{Data: []byte("on the WebSocket")})
+				if f := <-p.frames; f != "1:4on the WebSocket" {
+					t.Errorf("got %q", f)
+				}
+				p.nc.Close()
+				<-a.Conn.Done()
+				<-p.served
+			})
+		})
+	}
+}
+
+// During the upgrade, queued messages are for the poll that asks for them, late or not.
+func TestTime_PollDuringTheUpgradeGetsMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPipeServer(t, &transporttest.Recorder{}, Config{})
+		c, a := b.openPolling()
+		p := b.serve(c.serveUpgrade)
+		p.sendText("2probe")
+		<-p.frames
+		_ = c.Send(0, transport.Message{Data: []byte("a")})
+		if body, err := c.poll(nil); string(body) != "4a" || err != nil {
+			t.Errorf("the poll got %q, %v", body, err)
+		}
+		p.nc.Close()
+		<-p.served
+		c.terminate(transport.ForcedClose, nil)
+		<-a.Conn.Done()
+	})
+}
