@@ -243,18 +243,18 @@ func (n *recordingNode) Deliver(m *adapter.Message) {
 	n.Node.Deliver(m)
 }
 
-func (l *recordingLog) Position() uint64 {
+func (l *recordingLog) Position(namespace string) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.backlog != nil {
 		return l.backlog.position
 	}
-	return l.Log.Position()
+	return l.Log.Position(namespace)
 }
 
 // hold holds back all messages to the node.
 func (l *recordingLog) hold() {
-	at := l.Log.Position()
+	at := l.Log.Position("/")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.backlog = &backlog{position: at}

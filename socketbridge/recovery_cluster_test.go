@@ -473,7 +473,7 @@ func TestRecoveryNodes_NodeThatIsBehind(t *testing.T) {
 			}
 		}
 		p := connectRecovering(t, nodes[0], "", "")
-		waitFor(t, "both nodes to be at the same position", func() bool { return logs[1].Position() == logs[0].Position() })
+		waitFor(t, "both nodes to be at the same position", func() bool { return logs[1].Position("/") == logs[0].Position("/") })
 		logs[1].hold()
 		emit(1)
 		_, p.offset = p.event()

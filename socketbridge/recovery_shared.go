@@ -30,7 +30,7 @@ type sharedLog struct {
 
 var _ recoveryLog = (*sharedLog)(nil)
 
-func (l *sharedLog) position() uint64                         { return l.log.Position() }
+func (l *sharedLog) position() uint64                         { return l.log.Position(l.ns.name) }
 func (l *sharedLog) parseOffset(offset string) (uint64, bool) { return l.log.ParseOffset(offset) }
 func (*sharedLog) close()                                     {}
 

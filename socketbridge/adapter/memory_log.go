@@ -75,8 +75,8 @@ func (l *memoryLink) Append(ctx context.Context, m *Message) error {
 	return nil
 }
 
-// Position implements Log.
-func (l *memoryLink) Position() uint64 { return l.read.Load() }
+// Position implements Log. All namespaces share one order.
+func (l *memoryLink) Position(string) uint64 { return l.read.Load() }
 
 // ParseOffset implements Log.
 func (l *memoryLink) ParseOffset(offset string) (uint64, bool) {

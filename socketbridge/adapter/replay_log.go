@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Log is an optional interface of an Adapter. A Log stores broadcasts for a while, in one
-// order for all nodes, and the state of sockets whose connection was lost. Connection
+// Log is an optional interface of an Adapter. A Log stores broadcasts for a while, those of
+// a namespace in one order for all nodes, and the state of sockets whose connection was lost. Connection
 // state recovery across nodes requires it.
 //
-// The position of a message is its number in the order. Positions increase; 0 is before the
+// The position of a message is its number in the order of its namespace. Positions increase; 0 is before the
 // first message. An offset is a position as a string, for clients.
 type Log interface {
 	Adapter
@@ -22,9 +22,9 @@ type Log interface {
 	// delivered.
 	Append(ctx context.Context, m *Message) error
 
-	// Position returns the position up to which all messages have been delivered to this
-	// node, or 0 before Run.
-	Position() uint64
+	// Position returns the position up to which all messages of a namespace have been
+	// delivered to this node, or 0 before Run.
+	Position(namespace string) uint64
 
 	// ParseOffset parses an offset. It reports whether the offset is valid.
 	ParseOffset(offset string) (position uint64, ok bool)

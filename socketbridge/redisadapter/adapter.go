@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -23,6 +24,8 @@ type Adapter struct {
 	localRooms  roomCounts
 	answerSlots chan struct{}  // holds one element for each request that is being answered
 	answering   sync.WaitGroup // goroutines that answer requests
+	dropped     dropped
+	warnings    throttle.Throttle
 
 	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	node       adapter.Node
@@ -48,11 +51,11 @@ func New(client goredis.UniversalClient, config ...Config) *Adapter {
 
 func newPubSub(client goredis.UniversalClient, cfg Config) *Adapter {
 	a := newAdapter(client, cfg)
-	switch cfg.Mode {
-	case Classic:
+	switch {
+	case cfg.Mode == Classic:
 		a.link = newClassicLink(a)
-	case Streams:
-		panic("redisadapter: Config.Mode is Streams: New supports the pub/sub modes only; use NewStreams")
+	case cfg.Mode.isStreams():
+		panic(fmt.Sprintf("redisadapter: Config.Mode is %s: New supports the pub/sub modes only; use NewStreams", modeNames[cfg.Mode]))
 	default:
 		a.link = newShardedLink(a)
 	}
@@ -78,8 +81,8 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 // storage.Prefix. For any other storage it returns nil, and the server runs without other
 // nodes. Close the storage after the server's Shutdown.
 //
-// With Config.Mode Streams, For returns a *StreamsAdapter, otherwise an *Adapter. It
-// panics if the configuration is invalid.
+// With Config.Mode Streams or StreamsSharded, For returns a *StreamsAdapter, otherwise an
+// *Adapter. It panics if the configuration is invalid.
 func For(s storage.Basic, config ...Config) adapter.Adapter {
 	prefix := ""
 	for s != nil {
@@ -90,7 +93,7 @@ func For(s storage.Basic, config ...Config) adapter.Adapter {
 			Conn() goredis.UniversalClient
 		}); ok {
 			cfg := newConfig(prefix, config...)
-			if cfg.Mode == Streams {
+			if cfg.Mode.isStreams() {
 				return newStreams(onRedis.Conn(), cfg)
 			}
 			return newPubSub(onRedis.Conn(), cfg)
@@ -190,9 +193,10 @@ func (a *Adapter) publish(ctx context.Context, namespace, channel string, data [
 	return publishError(a.link.publish(ctx, namespace, channel, data))
 }
 
-// Nodes implements adapter.Adapter. With pub/sub, it counts subscribed nodes: a node that
-// died without closing its connection counts until Redis notices. With Streams, it counts
-// the nodes that sent something within Config.HeartbeatTimeout.
+// Nodes implements adapter.Adapter. It counts the subscribed nodes: a node that died without
+// closing its connection counts until Redis notices. With Streams, it also counts the nodes of
+// @socket.io/redis-streams-adapter 0.2, which do not subscribe to anything: those that sent
+// something within Config.HeartbeatTimeout.
 func (a *Adapter) Nodes(ctx context.Context, namespace string) (int, error) {
 	if err := a.checkRunning(ctx); err != nil {
 		return 0, err
@@ -247,14 +251,6 @@ func (a *Adapter) receive(data []byte, decode func() (*frame, error)) {
 	default:
 		a.handleReply(f)
 	}
-}
-
-func (a *Adapter) logTooLarge(size int) {
-	a.cfg.Logger.Warn("redisadapter: dropped a message that is larger than Config.MaxMessage", "bytes", size, "limit", a.cfg.MaxMessage)
-}
-
-func (a *Adapter) logMalformed(err error) {
-	a.cfg.Logger.Warn("redisadapter: dropped a malformed message", "error", err)
 }
 
 // roomCounts tracks the rooms in which this node has sockets. It counts, because a room

@@ -5,29 +5,23 @@ import (
 	"strings"
 	"sync"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
 // classicLink carries the classic format over plain pub/sub.
 type classicLink struct {
 	classicFormat
-	a          *Adapter
-	subscriber *subscriber
-	routing    routingTable
+	a       *Adapter
+	pubSub  *plainPubSub
+	routing routingTable
 
 	mu   sync.Mutex
 	uids map[string]string // this node's uid, by subscribed namespace
 }
 
 func newClassicLink(a *Adapter) *classicLink {
-	l := &classicLink{classicFormat: classicFormat{key: a.cfg.Key, sharedResponses: a.cfg.SharedResponses}, a: a, subscriber: newSubscriber(), uids: make(map[string]string)}
-	l.subscriber.connect = func(ctx context.Context) *goredis.PubSub {
-		reloadSlots(ctx, a.client) // the Redis node of the last connection may have been replaced
-		return a.client.Subscribe(ctx)
-	}
-	l.subscriber.onMessage = l.routing.dispatch
+	l := &classicLink{classicFormat: classicFormat{key: a.cfg.Key, sharedResponses: a.cfg.SharedResponses}, a: a, uids: make(map[string]string)}
+	l.pubSub = newPlainPubSub(a, l.routing.dispatch)
 	return l
 }
 
@@ -44,19 +38,19 @@ func (l *classicLink) subscribe(namespace, uid string) {
 	l.mu.Lock()
 	l.uids[namespace] = uid
 	l.mu.Unlock()
-	l.subscriber.set(true, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
+	l.pubSub.subscriber.set(true, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
 }
 
 func (l *classicLink) receivesReplies(namespace string) bool {
 	l.mu.Lock()
 	uid := l.uids[namespace]
 	l.mu.Unlock()
-	return l.subscriber.isConfirmed(l.nodeResponseChannel(namespace, uid)) && l.subscriber.isConfirmed(l.responseChannel(namespace))
+	return l.pubSub.isConfirmed(l.nodeResponseChannel(namespace, uid)) && l.pubSub.isConfirmed(l.responseChannel(namespace))
 }
 
 func (l *classicLink) roomChanged(string, string, bool, bool) {} // the pattern matches the channels of all rooms
 
-func (l *classicLink) run(ctx context.Context) { l.subscriber.run(ctx) }
+func (l *classicLink) run(ctx context.Context) { l.pubSub.run(ctx) }
 
 func (l *classicLink) handleBroadcast(namespace, channel string, data []byte) {
 	room := strings.TrimPrefix(channel, l.broadcastChannel(namespace))
@@ -79,31 +73,10 @@ func (l *classicLink) encodeReply(f *frame, _ string, r *adapter.Reply) (string,
 }
 
 // publish publishes all messages of a namespace at the same node of a Redis Cluster.
-// Published at different nodes, they could overtake each other on their way to a
-// subscriber.
 func (l *classicLink) publish(ctx context.Context, namespace, channel string, data []byte) error {
-	return sendOnce(ctx, l.a.client, l.broadcastChannel(namespace), func(c goredis.Cmdable) goredis.Cmder {
-		return c.Publish(ctx, channel, data)
-	})
+	return publishPlain(ctx, l.a.client, l.broadcastChannel(namespace), channel, data)
 }
 
-// countNodes sums the subscribers over all nodes of a Redis Cluster, because each of them
-// knows only its own.
 func (l *classicLink) countNodes(ctx context.Context, namespace string) (int, error) {
-	requests := l.requestChannel(namespace)
-	cluster, ok := l.a.client.(*goredis.ClusterClient)
-	if !ok {
-		counts, err := l.a.client.PubSubNumSub(ctx, requests).Result()
-		return int(counts[requests]), err
-	}
-	var mu sync.Mutex
-	var sum int64
-	err := cluster.ForEachShard(ctx, func(ctx context.Context, node *goredis.Client) error {
-		counts, err := node.PubSubNumSub(ctx, requests).Result()
-		mu.Lock()
-		defer mu.Unlock()
-		sum += counts[requests]
-		return err
-	})
-	return int(sum), err
+	return l.pubSub.count(ctx, l.requestChannel(namespace))
 }

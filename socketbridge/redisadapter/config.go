@@ -26,12 +26,21 @@ const (
 	// ShardedPrivate is Sharded with a channel for each room, including the rooms of
 	// the sockets' own IDs (subscriptionMode "dynamic-private").
 	ShardedPrivate
-	// Streams is the format of @socket.io/redis-streams-adapter. For returns a
-	// *StreamsAdapter in this mode; New does not support it.
+	// Streams is the format of @socket.io/redis-streams-adapter: broadcasts go through a
+	// stream, and requests, such as FetchSockets, over plain pub/sub, as in version 0.3.
+	// Servers with version 0.2, which sends requests through the stream too, are noticed
+	// by their heartbeats and included. For returns a *StreamsAdapter in this mode; New
+	// does not support it.
 	Streams
+	// StreamsSharded is Streams with sharded pub/sub (Redis 7): the option
+	// useShardedPubSub.
+	StreamsSharded
 )
 
-var modeNames = [...]string{Classic: "Classic", Sharded: "Sharded", ShardedStatic: "ShardedStatic", ShardedPrivate: "ShardedPrivate", Streams: "Streams"}
+// isStreams reports whether broadcasts go through a stream.
+func (m Mode) isStreams() bool { return m == Streams || m == StreamsSharded }
+
+var modeNames = [...]string{Classic: "Classic", Sharded: "Sharded", ShardedStatic: "ShardedStatic", ShardedPrivate: "ShardedPrivate", Streams: "Streams", StreamsSharded: "StreamsSharded"}
 
 // Config configures an Adapter. All nodes of a cluster need the same Mode and Key. A zero
 // field means its default. New, NewStreams and For panic if a field is out of range or
@@ -43,7 +52,7 @@ type Config struct {
 	Mode Mode
 
 	// Key is the prefix of all channel names: the option key (channelPrefix when
-	// sharded) of Node's adapters. With Streams it is the name of the stream
+	// sharded) of Node's adapters. With streams it is the name of the stream
 	// (streamName). Channels are shared by all databases of a Redis, so two apps on
 	// one Redis need different keys.
 	//
@@ -81,9 +90,25 @@ type Config struct {
 	// Optional. Default: false
 	SharedResponses bool
 
-	// MaxLen is the approximate number of entries that the stream keeps: the option
-	// maxLen of Node's adapter. The events of all namespaces count. So do heartbeats:
-	// each node adds two per namespace in 10 seconds. Streams only.
+	// ChannelPrefix is the prefix of the channels for requests: the option channelPrefix
+	// of @socket.io/redis-streams-adapter. There it does not follow the name of the
+	// stream: a server for Node with a streamName and no channelPrefix needs
+	// "socket.io" here. Streams modes only.
+	//
+	// Optional. Default: Key
+	ChannelPrefix string
+
+	// StreamCount is the number of streams over which namespaces are distributed: the
+	// option streamCount. Each takes a connection to Redis while it has a namespace. With
+	// more than one, the names of the streams are Key, a hyphen and a number. Streams modes
+	// only.
+	//
+	// Optional. Default: 1
+	StreamCount int
+
+	// MaxLen is the approximate number of entries that each stream keeps: the option
+	// maxLen of Node's adapter. The events of all namespaces of the stream count. Streams modes
+	// only.
 	//
 	// Optional. Default: 10_000
 	MaxLen int64
@@ -91,19 +116,20 @@ type Config struct {
 	// SessionKey is the prefix of the keys that hold the state of disconnected
 	// sockets which may resume on any server: the option sessionKeyPrefix. Sockets
 	// that belong to a session are stored under Key and ":recovery:" instead, where
-	// servers for Node do not look. Streams only.
+	// servers for Node do not look. Streams modes only.
 	//
 	// Optional. Default: "sio:session:"; For puts the storage's prefix before it
 	SessionKey string
 
-	// Heartbeat is the interval of a node's heartbeats: the option heartbeatInterval.
-	// Streams only.
+	// Heartbeat is the interval of a node's heartbeats: the option heartbeatInterval of
+	// @socket.io/redis-streams-adapter 0.2. Heartbeats are sent only while a server with
+	// that version is in the cluster. Streams modes only.
 	//
 	// Optional. Default: 5 * time.Second
 	Heartbeat time.Duration
 
-	// HeartbeatTimeout is how long a node is counted after its last message. It must
-	// be longer than Heartbeat. Streams only.
+	// HeartbeatTimeout is how long a server with that version is counted after its last
+	// message. It must be longer than Heartbeat. Streams modes only.
 	//
 	// Optional. Default: 10 * time.Second
 	HeartbeatTimeout time.Duration
@@ -123,6 +149,7 @@ var ConfigDefault = Config{
 	MaxAnswers:    1024,
 	MaxMessage:    16 << 20,
 
+	StreamCount:      1,
 	MaxLen:           10_000,
 	SessionKey:       "sio:session:",
 	Heartbeat:        5 * time.Second,
@@ -138,7 +165,7 @@ func newConfig(prefix string, config ...Config) Config {
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	if cfg.Mode > Streams {
+	if int(cfg.Mode) >= len(modeNames) {
 		setting.Refuse(field("Mode"), fmt.Sprintf("is %d: it must be one of the Mode constants (0 means the default, %s)", cfg.Mode, modeNames[ConfigDefault.Mode]))
 	}
 	if cfg.Mode == 0 {
@@ -147,6 +174,9 @@ func newConfig(prefix string, config ...Config) Config {
 	if cfg.Key == "" {
 		cfg.Key = prefix + ConfigDefault.Key
 	}
+	if cfg.ChannelPrefix == "" {
+		cfg.ChannelPrefix = cfg.Key
+	}
 	if cfg.SessionKey == "" {
 		cfg.SessionKey = prefix + ConfigDefault.SessionKey
 	}
@@ -154,6 +184,7 @@ func newConfig(prefix string, config ...Config) Config {
 	setting.Default(field("AnswerTimeout"), &cfg.AnswerTimeout, ConfigDefault.AnswerTimeout)
 	setting.Default(field("MaxAnswers"), &cfg.MaxAnswers, ConfigDefault.MaxAnswers)
 	setting.Default(field("MaxMessage"), &cfg.MaxMessage, ConfigDefault.MaxMessage)
+	setting.Default(field("StreamCount"), &cfg.StreamCount, ConfigDefault.StreamCount)
 	setting.Default(field("MaxLen"), &cfg.MaxLen, ConfigDefault.MaxLen)
 	setting.Default(field("Heartbeat"), &cfg.Heartbeat, ConfigDefault.Heartbeat)
 	setting.Default(field("HeartbeatTimeout"), &cfg.HeartbeatTimeout, ConfigDefault.HeartbeatTimeout)

@@ -29,7 +29,7 @@ func (a *Adapter) respond(ctx context.Context, f *frame, do func(ctx context.Con
 	select {
 	case a.answerSlots <- struct{}{}:
 	default:
-		a.cfg.Logger.Warn("redisadapter: did not answer a request of another node: Config.MaxAnswers requests are being answered already", "limit", a.cfg.MaxAnswers)
+		a.logUnanswered()
 		return
 	}
 	a.answering.Go(func() { // ends with ctx or after AnswerTimeout; Run waits for it

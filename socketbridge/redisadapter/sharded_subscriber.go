@@ -15,6 +15,7 @@ import (
 type shardedSubscriber struct {
 	client    goredis.UniversalClient
 	onMessage func(m *goredis.Message)
+	onRefused func(error)
 
 	wake    chan struct{}  // has an element when a channel must be routed
 	running sync.WaitGroup // the nodes' subscribers
@@ -27,10 +28,11 @@ type shardedSubscriber struct {
 	nodes  map[*goredis.Client]*subscriber // one for each Redis node
 }
 
-func newShardedSubscriber(client goredis.UniversalClient, onMessage func(*goredis.Message)) *shardedSubscriber {
+func newShardedSubscriber(a *Adapter, onMessage func(*goredis.Message)) *shardedSubscriber {
 	return &shardedSubscriber{
-		client:    client,
+		client:    a.client,
 		onMessage: onMessage,
+		onRefused: a.logRefused,
 		wake:      make(chan struct{}, 1),
 		wanted:    make(map[string]bool),
 		dirty:     make(map[string]struct{}),
@@ -71,6 +73,23 @@ func (s *shardedSubscriber) isConfirmed(name string) bool {
 	sub := s.placed[name]
 	s.mu.Unlock()
 	return sub != nil && sub.isConfirmed(name)
+}
+
+// publish publishes at the Redis node that has the channel's slot.
+func (s *shardedSubscriber) publish(ctx context.Context, channel string, data []byte) error {
+	return sendOnce(ctx, s.client, channel, func(c goredis.Cmdable) goredis.Cmder {
+		return c.SPublish(ctx, channel, data)
+	})
+}
+
+// count returns the number of subscribers at the Redis node that has the channel's slot.
+func (s *shardedSubscriber) count(ctx context.Context, channel string) (int, error) {
+	node, err := slotOwner(ctx, s.client, channel)
+	if err != nil {
+		return 0, err
+	}
+	counts, err := node.PubSubShardNumSub(ctx, channel).Result()
+	return int(counts[channel]), err
 }
 
 // run receives until ctx ends.
@@ -166,7 +185,7 @@ func (s *shardedSubscriber) startNode(ctx context.Context, node *goredis.Client)
 	_, cluster := s.client.(*goredis.ClusterClient)
 	sub := newSubscriber()
 	sub.connect = func(ctx context.Context) *goredis.PubSub { return node.SSubscribe(ctx) }
-	sub.onMessage, sub.onMoved, sub.perChannel, sub.singleUse = s.onMessage, s.reroute, cluster, true
+	sub.onMessage, sub.onRefused, sub.onMoved, sub.perChannel, sub.singleUse = s.onMessage, s.onRefused, s.reroute, cluster, true
 	s.nodes[node] = sub
 	s.running.Go(func() { // ends with ctx or its connection; run waits for it
 		sub.run(ctx)

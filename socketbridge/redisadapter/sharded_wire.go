@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/msgpack"
 )
 
 // socketIDLength is the length of a socket's ID on Node's servers. In the mode "dynamic",
@@ -14,8 +15,9 @@ const socketIDLength = 20
 // shardedFormat is the format of createShardedAdapter: its channel names, and cluster
 // messages in JSON or MessagePack.
 type shardedFormat struct {
-	key  string
-	mode Mode
+	key    string
+	mode   Mode
+	packed bool // MessagePack only, as for the requests of @socket.io/redis-streams-adapter
 }
 
 // mainChannel is the channel of a namespace that all nodes subscribe to.
@@ -41,7 +43,7 @@ func (s shardedFormat) encodeMessage(m *adapter.Message, uid, requestID string) 
 	if err != nil {
 		return "", nil, err
 	}
-	data, err = encode(envelope(uid, m.Namespace, kind, text), m.Payload.Attachments)
+	data, err = s.encode(envelope(uid, m.Namespace, kind, text), m.Payload.Attachments)
 	return channel, data, err
 }
 
@@ -52,12 +54,22 @@ func (s shardedFormat) encodeReply(f *frame, uid string, r *adapter.Reply) (chan
 		return "", nil, err
 	}
 	namespace := f.message.Namespace
-	data, err = encode(envelope(uid, namespace, kind, text), attachments)
+	data, err = s.encode(envelope(uid, namespace, kind, text), attachments)
 	return s.subChannel(namespace, f.uid), data, err
+}
+
+func (s shardedFormat) encode(text []byte, attachments [][]byte) ([]byte, error) {
+	if s.packed {
+		return msgpack.Append(nil, text, attachments)
+	}
+	return encode(text, attachments)
 }
 
 // decode decodes what arrived on any channel of a namespace.
 func (s shardedFormat) decode(namespace string, data []byte) (*frame, error) {
+	if s.packed && len(data) > 0 && data[0] == '{' {
+		return nil, fmt.Errorf("%w: JSON, want MessagePack", errMalformed)
+	}
 	text, attachments, err := decode(data)
 	if err != nil {
 		return nil, err

@@ -9,11 +9,11 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// StreamsAdapter is an Adapter that uses a Redis stream, in the format of
-// @socket.io/redis-streams-adapter 0.2. The stream is a replay log, so a StreamsAdapter
-// implements adapter.Log as well: a client can resume its connection on any node
-// (socketbridge.Config.Recovery), and a node that loses its connection to Redis for a
-// moment misses nothing.
+// StreamsAdapter is an Adapter that uses a Redis stream, in the formats of
+// @socket.io/redis-streams-adapter 0.2 and 0.3. The stream is a replay log, so a
+// StreamsAdapter implements adapter.Log as well: a client can resume its connection on any
+// node (socketbridge.Config.Recovery), and a node that loses its connection to Redis for a
+// moment misses no broadcast. Requests, such as FetchSockets, need the connection.
 type StreamsAdapter struct {
 	*Adapter
 	stream *streamLink
@@ -24,9 +24,11 @@ var (
 	_ adapter.RoomWatcher = (*StreamsAdapter)(nil)
 )
 
-// NewStreams returns an adapter that uses a Redis stream. It needs Redis 5 or newer.
-// Config.Mode is Streams or 0. While it runs, the adapter occupies one connection of the
-// client's pool. It neither changes nor closes the client. The client should not retry
+// NewStreams returns an adapter that uses a Redis stream. It needs Redis 5 or newer, and
+// StreamsSharded needs Redis 7 and a *redis.Client or a *redis.ClusterClient. Config.Mode is
+// Streams, StreamsSharded or 0. While it runs, the adapter occupies one connection of the
+// client's pool for each stream that has a namespace, and a connection of its own for its
+// subscriptions (StreamsSharded on a Redis Cluster: one per master). It neither changes nor closes the client. The client should not retry
 // (MaxRetries: -1), because a retried command can add an event twice.
 //
 // NewStreams panics if the client is nil or the configuration is invalid.
@@ -39,8 +41,8 @@ func NewStreams(client goredis.UniversalClient, config ...Config) *StreamsAdapte
 		cfg.Mode = Streams
 	}
 	cfg = newConfig("", cfg)
-	if cfg.Mode != Streams {
-		panic(fmt.Sprintf("redisadapter: Config.Mode is %s: NewStreams supports Streams only (0 means Streams); use New", modeNames[cfg.Mode]))
+	if !cfg.Mode.isStreams() {
+		panic(fmt.Sprintf("redisadapter: Config.Mode is %s: NewStreams supports Streams and StreamsSharded only (0 means Streams); use New", modeNames[cfg.Mode]))
 	}
 	return newStreams(client, cfg)
 }
@@ -57,7 +59,11 @@ func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
 	if err := s.checkRunning(ctx); err != nil {
 		return err
 	}
-	kind, data, err := s.stream.encodeMessage(m, "", "")
+	kind, text, err := encodeClusterMessage(m, "")
+	if err != nil {
+		return err
+	}
+	data, err := encodeBase64(text, m.Payload.Attachments)
 	if err != nil {
 		return err
 	}
@@ -71,16 +77,19 @@ func (s *StreamsAdapter) Append(ctx context.Context, m *adapter.Message) error {
 		return publishError(err)
 	}
 	if position, ok := parseEntryID(id); ok {
-		s.stream.waitForPosition(ctx, position)
+		if stream := s.stream.streamOf(m.Namespace); stream != nil {
+			stream.waitForPosition(ctx, position)
+		}
 	}
 	return nil
 }
 
 // Position implements adapter.Log.
-func (s *StreamsAdapter) Position() uint64 {
-	s.stream.mu.Lock()
-	defer s.stream.mu.Unlock()
-	return s.stream.lastPosition
+func (s *StreamsAdapter) Position(namespace string) uint64 {
+	if stream := s.stream.streamOf(namespace); stream != nil {
+		return stream.position()
+	}
+	return 0
 }
 
 // ParseOffset implements adapter.Log.
@@ -90,7 +99,7 @@ func (s *StreamsAdapter) ParseOffset(offset string) (uint64, bool) { return pars
 // the entry at the given position. A stream is trimmed from its beginning, so that entry
 // proves that all later ones are there too.
 func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint64, yield func(*adapter.Message) bool) (uint64, error) {
-	key := s.cfg.Key
+	key := s.stream.keyOf(namespace)
 	var start, newest *goredis.XMessageSliceCmd
 	_, err := s.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		start = p.XRangeN(ctx, key, formatEntryID(after), formatEntryID(after), 1)

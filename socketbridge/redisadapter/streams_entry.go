@@ -16,7 +16,8 @@ const (
 	fieldNamespace = "nsp"
 	fieldType      = "type"
 	fieldData      = "data"
-	fieldLoopback  = "own" // not in Node's format: the entry is delivered to its sender as well
+	fieldLoopback  = "own"  // not in Node's format: the entry is delivered to its sender as well
+	fieldBoth      = "both" // not in Node's format: a heartbeat of a node that also takes part in pub/sub
 )
 
 // streamEntry is an entry of the stream in the format of @socket.io/redis-streams-adapter:
@@ -26,6 +27,7 @@ type streamEntry struct {
 	kind           int
 	data           []byte // JSON, or MessagePack in base64, or empty
 	loopback       bool   // the entry is delivered to its sender as well
+	both           bool   // a heartbeat of a node that also takes part in pub/sub
 }
 
 // values returns the fields as arguments of XADD.
@@ -37,12 +39,15 @@ func (e *streamEntry) values() []any {
 	if e.loopback {
 		v = append(v, fieldLoopback, "1")
 	}
+	if e.both {
+		v = append(v, fieldBoth, "1")
+	}
 	return v
 }
 
 func decodeEntry(values map[string]any) (*streamEntry, error) {
 	text := func(name string) string { s, _ := values[name].(string); return s }
-	e := &streamEntry{uid: text(fieldUID), namespace: text(fieldNamespace), data: []byte(text(fieldData)), loopback: text(fieldLoopback) != ""}
+	e := &streamEntry{uid: text(fieldUID), namespace: text(fieldNamespace), data: []byte(text(fieldData)), loopback: text(fieldLoopback) != "", both: text(fieldBoth) != ""}
 	var err error
 	if e.kind, err = strconv.Atoi(text(fieldType)); err != nil {
 		return nil, fmt.Errorf("%w: message type %q", errMalformed, text(fieldType))
@@ -60,7 +65,12 @@ func (e *streamEntry) frame() (*frame, error) {
 	if err := unmarshal(text, &d); err != nil {
 		return nil, err
 	}
-	return d.frame(e.uid, e.namespace, e.kind, attachments)
+	f, err := d.frame(e.uid, e.namespace, e.kind, attachments)
+	if err != nil {
+		return nil, err
+	}
+	f.entry = true
+	return f, nil
 }
 
 // isReplayable reports whether a frame is an event that clients receive when they resume.

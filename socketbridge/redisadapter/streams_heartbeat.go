@@ -3,13 +3,13 @@ package redisadapter
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// The cluster message types with which nodes count each other.
+// The cluster message types with which nodes of @socket.io/redis-streams-adapter 0.2 count
+// each other.
 const (
 	clusterInitialHeartbeat = 1 // asks all other nodes for a heartbeat
 	clusterHeartbeat        = 2
@@ -18,26 +18,71 @@ const (
 
 var errNotReading = errors.New("redisadapter: this node cannot read the stream at present")
 
-// countNodes counts this node and the nodes that sent something within
-// Config.HeartbeatTimeout. It returns an error while the stream cannot be read, because
+// streamPeer is another node that added an entry to the stream.
+type streamPeer struct {
+	lastSeen   time.Time
+	streamOnly bool // it sends heartbeats, and takes no part in pub/sub
+	both       bool // it sends heartbeats, and takes part in pub/sub: a node with this package
+	sent       bool // it added an entry since the last check
+}
+
+// countNodes counts the nodes that are subscribed to the channel for requests, and those that
+// read the stream only. It returns an error while the stream cannot be read, because
 // heartbeats do not arrive then.
-func (l *streamLink) countNodes(_ context.Context, namespace string) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.reading {
+func (l *streamLink) countNodes(ctx context.Context, namespace string) (int, error) {
+	if s := l.streamOf(namespace); s == nil || !s.isReading() {
 		return 0, errNotReading
 	}
-	l.removeExpired(l.peers[namespace])
-	return 1 + len(l.peers[namespace]), nil
+	n, err := l.requests.countNodes(ctx, namespace)
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ns := l.namespaces[namespace]
+	ns.removeExpired(l.a.cfg.HeartbeatTimeout)
+	return n + ns.count(func(p *streamPeer) bool { return p.streamOnly }), nil
 }
 
-// removeExpired removes the nodes that sent nothing within Config.HeartbeatTimeout. The
-// caller holds l.mu.
-func (l *streamLink) removeExpired(peers map[string]time.Time) {
-	maps.DeleteFunc(peers, func(_ string, at time.Time) bool { return time.Since(at) > l.a.cfg.HeartbeatTimeout })
+// hasStreamOnlyPeers reports whether there are nodes that take no part in pub/sub.
+func (l *streamLink) hasStreamOnlyPeers(namespace string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ns := l.namespaces[namespace]
+	if ns == nil {
+		return false
+	}
+	for _, p := range ns.peers {
+		if p.streamOnly && time.Since(p.lastSeen) <= l.a.cfg.HeartbeatTimeout {
+			return true
+		}
+	}
+	return false
 }
 
-// sendHeartbeats adds heartbeats to the stream until ctx ends.
+// removeExpired removes the nodes that sent nothing for the given time. The caller holds the
+// link's mu.
+func (ns *streamNamespace) removeExpired(after time.Duration) {
+	for uid, p := range ns.peers {
+		if time.Since(p.lastSeen) > after {
+			delete(ns.peers, uid)
+		}
+	}
+}
+
+// count counts peers. The caller holds the link's mu.
+func (ns *streamNamespace) count(match func(*streamPeer) bool) (n int) {
+	for _, p := range ns.peers {
+		if match(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// sendHeartbeats adds heartbeats to the streams until ctx ends: one when this node starts, so
+// that stream-only nodes count it and make themselves known, and one per interval while there
+// are such nodes.
 func (l *streamLink) sendHeartbeats(ctx context.Context) {
 	tick := time.NewTicker(l.a.cfg.Heartbeat)
 	defer tick.Stop()
@@ -48,30 +93,34 @@ func (l *streamLink) sendHeartbeats(ctx context.Context) {
 		case <-l.wake:
 		case <-tick.C:
 			l.mu.Lock()
-			for namespace, peers := range l.peers {
-				l.removeExpired(peers)
+			for name, ns := range l.namespaces {
+				ns.removeExpired(l.a.cfg.HeartbeatTimeout)
 				// Heartbeats that pile up during an outage would all be added
 				// after it, and trim entries that other nodes have not read yet.
-				if l.reading {
-					l.due = append(l.due, streamEntry{uid: l.uid, namespace: namespace, kind: clusterHeartbeat})
+				if ns.isReading() && ns.count(func(p *streamPeer) bool { return p.streamOnly }) > 0 {
+					l.due = append(l.due, streamEntry{uid: l.uid, namespace: name, kind: clusterHeartbeat, both: true})
 				}
 			}
 			l.mu.Unlock()
+			l.checkPeers(ctx)
 		}
 		l.flushHeartbeats(ctx)
 	}
 }
 
-// flushHeartbeats adds the due heartbeats, unless this node could not read the replies. If
-// that fails, only initial heartbeats stay due.
+// flushHeartbeats adds the due heartbeats of the streams that this node can read: it could not
+// read the replies of the others. If that fails, only initial heartbeats stay due.
 func (l *streamLink) flushHeartbeats(ctx context.Context) {
 	l.mu.Lock()
-	due := l.due
-	if !l.reading {
-		due = nil
-	} else {
-		l.due = nil
+	var due, later []streamEntry
+	for _, e := range l.due {
+		if l.namespaces[e.namespace].isReading() {
+			due = append(due, e)
+		} else {
+			later = append(later, e)
+		}
 	}
+	l.due = later
 	l.mu.Unlock()
 	if len(due) == 0 {
 		return
@@ -103,20 +152,20 @@ func (l *streamLink) addAll(ctx context.Context, entries []streamEntry) error {
 	})
 }
 
-// announceClose tells the other nodes that this one closes. The added entries also end the
-// reader's blocking call.
+// announceClose tells stream-only nodes that this one closes. The added entries also end the
+// readers' blocking calls.
 func (l *streamLink) announceClose(ctx context.Context) {
 	l.mu.Lock()
 	var entries []streamEntry
-	if l.reading {
-		for namespace := range l.peers {
-			entries = append(entries, streamEntry{uid: l.uid, namespace: namespace, kind: clusterAdapterClose})
+	for name, ns := range l.namespaces {
+		if ns.isReading() {
+			entries = append(entries, streamEntry{uid: l.uid, namespace: name, kind: clusterAdapterClose, both: true})
 		}
 	}
 	l.mu.Unlock()
 	if len(entries) > 0 {
 		if err := l.addAll(ctx, entries); err != nil {
-			l.a.cfg.Logger.Info("redisadapter: could not tell other nodes that this node closes; they count it until Config.HeartbeatTimeout", "error", err)
+			l.a.cfg.Logger.Info("redisadapter: could not tell other nodes that this node closes; servers with @socket.io/redis-streams-adapter 0.2 count it until their heartbeatTimeout", "error", err)
 		}
 	}
 }
@@ -126,21 +175,38 @@ func (l *streamLink) announceClose(ctx context.Context) {
 func (l *streamLink) noteSender(e *streamEntry) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	peers := l.peers[e.namespace]
+	ns := l.namespaces[e.namespace]
 	switch {
-	case peers == nil: // this node does not serve the namespace
+	case ns == nil: // this node does not serve the namespace
 		return false
 	case e.uid == l.uid:
 		return e.loopback
 	case e.kind == clusterAdapterClose:
-		delete(peers, e.uid)
+		delete(ns.peers, e.uid)
 		return false
 	case e.uid != "" && e.uid != "emitter":
-		peers[e.uid] = time.Now()
-	}
-	if e.kind == clusterInitialHeartbeat {
-		l.due = append(l.due, streamEntry{uid: l.uid, namespace: e.namespace, kind: clusterHeartbeat})
-		l.notify()
+		l.notePeer(ns, e)
 	}
 	return e.kind != clusterInitialHeartbeat && e.kind != clusterHeartbeat
+}
+
+// notePeer updates what is known about the sender of an entry. The caller holds l.mu.
+func (l *streamLink) notePeer(ns *streamNamespace, e *streamEntry) {
+	p := ns.peers[e.uid]
+	if p == nil {
+		p = new(streamPeer)
+		ns.peers[e.uid] = p
+	}
+	p.lastSeen, p.sent = time.Now(), true
+	switch {
+	case e.kind != clusterInitialHeartbeat && e.kind != clusterHeartbeat:
+	case e.both:
+		p.both = true
+	default:
+		p.streamOnly = true
+		if e.kind == clusterInitialHeartbeat {
+			l.due = append(l.due, streamEntry{uid: l.uid, namespace: e.namespace, kind: clusterHeartbeat, both: true})
+			l.notify()
+		}
+	}
 }

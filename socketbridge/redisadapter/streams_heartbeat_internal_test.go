@@ -24,8 +24,8 @@ func TestStreamLink_NothingPilesUp(t *testing.T) {
 		time.Sleep(time.Hour)
 		stop()
 		synctest.Wait()
-		if len(l.due) > 1 || len(l.peers["/"]) > 0 {
-			t.Errorf("after an hour, %d entries are due (want at most 1) and %d nodes are remembered (want 0)", len(l.due), len(l.peers["/"]))
+		if len(l.due) > 1 || len(l.namespaces["/"].peers) > 0 {
+			t.Errorf("after an hour, %d entries are due (want at most 1) and %d nodes are remembered (want 0)", len(l.due), len(l.namespaces["/"].peers))
 		}
 	})
 }

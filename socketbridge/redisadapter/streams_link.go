@@ -4,44 +4,108 @@ import (
 	"context"
 	"strconv"
 	"sync"
-	"time"
+	"unicode/utf16"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
-// streamLink carries cluster messages through one stream. Each node reads all entries and
-// remembers the last one, so it receives everything that was added while it could not
-// reach Redis.
+// streamLink carries cluster messages through streams, as @socket.io/redis-streams-adapter
+// does. Requests and their replies go over pub/sub, as since its version 0.3, unless there are
+// nodes that read the stream only, as with version 0.2. Such nodes would not receive a request
+// over pub/sub, but all others receive one through the stream. A reply goes the way of its
+// request.
 type streamLink struct {
-	a *Adapter
+	a        *Adapter
+	requests *shardedLink
 
-	mu           sync.Mutex // guards the fields below; nothing is called while it is held
-	uid          string
-	peers        map[string]map[string]time.Time // when each other node last sent something, by namespace and uid
-	due          []streamEntry                   // heartbeats to add
-	reading      bool                            // the reader follows the stream
-	lastID       string                          // the last entry that was delivered; "" before the reader's first start
-	lastPosition uint64                          // the position of lastID
-	waiters      int                             // calls of waitForPosition
-	advanced     chan struct{}                   // closed when lastPosition grows and there are waiters
+	mu         sync.Mutex // guards the fields below; nothing is called while it is held
+	uid        string
+	namespaces map[string]*streamNamespace
+	streams    map[string]*stream // by key
+	due        []streamEntry      // heartbeats to add
+	warned     bool               // that Node's adapter does not read the stream of some namespaces
+	reading    context.Context    // of the streams' readers; nil before run
+	stopped    bool               // no further reader may start
 
-	wake       chan struct{} // has an element when a heartbeat is due
-	catchingUp bool          // there may be more than one page to read; used by the reader goroutine only
+	readers sync.WaitGroup
+	wake    chan struct{} // has an element when a heartbeat is due
+}
+
+// streamNamespace is what a streamLink knows about a namespace.
+type streamNamespace struct {
+	*stream
+	peers map[string]*streamPeer // by uid
+
+	// unreachable and mixed count the checks in a row that found a problem: see checkPeers.
+	unreachable, mixed int
 }
 
 func newStreamLink(a *Adapter) *streamLink {
-	return &streamLink{a: a, peers: make(map[string]map[string]time.Time), advanced: make(chan struct{}), wake: make(chan struct{}, 1)}
+	l := &streamLink{a: a, namespaces: make(map[string]*streamNamespace), streams: make(map[string]*stream), wake: make(chan struct{}, 1)}
+	l.requests = &shardedLink{
+		shardedFormat: shardedFormat{key: a.cfg.ChannelPrefix, mode: ShardedStatic, packed: true},
+		a:             a, uids: make(map[string]string),
+	}
+	if a.cfg.Mode == StreamsSharded {
+		l.requests.pubSub = newShardedSubscriber(a, l.requests.routing.dispatch)
+	} else {
+		l.requests.pubSub = newPlainPubSub(a, l.requests.routing.dispatch)
+	}
+	return l
+}
+
+// streamKey returns the name of a namespace's stream. isRead reports whether Node's adapter
+// reads it: if a namespace's hash is negative, it adds to a stream with a negative number and
+// reads those from 0 on. Nodes with this package read it.
+func streamKey(key string, count int, namespace string) (name string, isRead bool) {
+	if count == 1 {
+		return key, true
+	}
+	var hash int32
+	for _, unit := range utf16.Encode([]rune(namespace)) {
+		hash = hash*31 + int32(unit)
+	}
+	n := int(hash) % count
+	return key + "-" + strconv.Itoa(n), n >= 0
+}
+
+func (l *streamLink) keyOf(namespace string) string {
+	name, _ := streamKey(l.a.cfg.Key, l.a.cfg.StreamCount, namespace)
+	return name
 }
 
 func (l *streamLink) subscribe(namespace, uid string) {
+	l.requests.subscribe(namespace, uid)
+	key, isRead := streamKey(l.a.cfg.Key, l.a.cfg.StreamCount, namespace)
 	l.mu.Lock()
 	l.uid = uid
-	l.peers[namespace] = make(map[string]time.Time)
-	l.due = append(l.due, streamEntry{uid: uid, namespace: namespace, kind: clusterInitialHeartbeat})
+	s := l.streams[key]
+	if s == nil {
+		s = newStream(l, key)
+		l.streams[key] = s
+		l.start(s)
+	}
+	l.namespaces[namespace] = &streamNamespace{stream: s, peers: make(map[string]*streamPeer)}
+	l.due = append(l.due, streamEntry{uid: uid, namespace: namespace, kind: clusterInitialHeartbeat, both: true})
+	warn := !isRead && !l.warned
+	l.warned = l.warned || warn
 	l.mu.Unlock()
 	l.notify()
+	if warn {
+		l.a.cfg.Logger.Warn("redisadapter: servers for Node do not read the stream of this namespace, neither their own broadcasts nor this node's: with streamCount, their adapter reads no stream with a negative number; use another name or Config.StreamCount 1 if there are such servers",
+			"namespace", namespace, "stream", key)
+	}
+}
+
+// start starts the reader of a stream, if run has begun. The caller holds l.mu.
+func (l *streamLink) start(s *stream) {
+	if l.reading == nil || l.stopped {
+		return
+	}
+	ctx := l.reading
+	l.readers.Go(func() { s.readLoop(ctx) }) // ends with ctx; run waits for it
 }
 
 // notify makes the heartbeat goroutine flush.
@@ -52,16 +116,28 @@ func (l *streamLink) notify() {
 	}
 }
 
-func (l *streamLink) receivesReplies(string) bool {
+// streamOf returns the stream of a namespace, or nil if this node does not serve it.
+func (l *streamLink) streamOf(namespace string) *stream {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.reading
+	if ns := l.namespaces[namespace]; ns != nil {
+		return ns.stream
+	}
+	return nil
+}
+
+func (l *streamLink) receivesReplies(namespace string) bool {
+	s := l.streamOf(namespace)
+	return s != nil && s.isReading() && l.requests.receivesReplies(namespace)
 }
 
 func (l *streamLink) roomChanged(string, string, bool, bool) {} // the stream carries the messages of all rooms
 
-// encodeMessage encodes a message. The channel of a stream's message is its type.
-func (l *streamLink) encodeMessage(m *adapter.Message, _, requestID string) (string, []byte, error) {
+// encodeMessage encodes a message. The channel of a stream's message is its type, a number.
+func (l *streamLink) encodeMessage(m *adapter.Message, uid, requestID string) (string, []byte, error) {
+	if (requestID != "" || m.Kind == adapter.ServerSide) && !l.hasStreamOnlyPeers(m.Namespace) {
+		return l.requests.encodeMessage(m, uid, requestID)
+	}
 	kind, text, err := encodeClusterMessage(m, requestID)
 	if err != nil {
 		return "", nil, err
@@ -70,7 +146,10 @@ func (l *streamLink) encodeMessage(m *adapter.Message, _, requestID string) (str
 	return strconv.Itoa(kind), data, err
 }
 
-func (l *streamLink) encodeReply(f *frame, _ string, r *adapter.Reply) (string, []byte, error) {
+func (l *streamLink) encodeReply(f *frame, uid string, r *adapter.Reply) (string, []byte, error) {
+	if !f.entry {
+		return l.requests.encodeReply(f, uid, r)
+	}
 	kind, text, attachments, err := encodeClusterReply(f, r)
 	if err != nil {
 		return "", nil, err
@@ -80,23 +159,24 @@ func (l *streamLink) encodeReply(f *frame, _ string, r *adapter.Reply) (string, 
 }
 
 func (l *streamLink) publish(ctx context.Context, namespace, channel string, data []byte) error {
-	_, err := l.add(ctx, namespace, channel, data, false)
+	kind, err := strconv.Atoi(channel)
+	if err != nil { // the name of a channel contains #
+		return l.requests.publish(ctx, namespace, channel, data)
+	}
+	_, err = l.add(ctx, namespace, kind, data, false)
 	return err
 }
 
 // add adds an entry and returns its ID. With loopback, the entry is delivered to this node
 // as well.
-func (l *streamLink) add(ctx context.Context, namespace, channel string, data []byte, loopback bool) (id string, err error) {
-	kind, err := strconv.Atoi(channel)
-	if err != nil {
-		return "", err
-	}
+func (l *streamLink) add(ctx context.Context, namespace string, kind int, data []byte, loopback bool) (id string, err error) {
 	l.mu.Lock()
 	e := streamEntry{uid: l.uid, namespace: namespace, kind: kind, data: data, loopback: loopback}
 	l.mu.Unlock()
+	args := l.addArgs(&e)
 	var added *goredis.StringCmd
-	err = sendOnce(ctx, l.a.client, l.a.cfg.Key, func(c goredis.Cmdable) goredis.Cmder {
-		added = c.XAdd(ctx, l.addArgs(&e))
+	err = sendOnce(ctx, l.a.client, args.Stream, func(c goredis.Cmdable) goredis.Cmder {
+		added = c.XAdd(ctx, args)
 		return added
 	})
 	if err != nil {
@@ -106,43 +186,34 @@ func (l *streamLink) add(ctx context.Context, namespace, channel string, data []
 }
 
 func (l *streamLink) addArgs(e *streamEntry) *goredis.XAddArgs {
-	return &goredis.XAddArgs{Stream: l.a.cfg.Key, MaxLen: l.a.cfg.MaxLen, Approx: true, Values: e.values()}
+	return &goredis.XAddArgs{Stream: l.keyOf(e.namespace), MaxLen: l.a.cfg.MaxLen, Approx: true, Values: e.values()}
 }
 
-// run reads the stream and adds heartbeats until ctx ends. The reader ends last, because
-// the stream is still read while the node announces that it closes.
+// run reads the streams and the channels and adds heartbeats until ctx ends. The readers end
+// last, because the streams are still read while the node announces that it closes.
 func (l *streamLink) run(ctx context.Context) {
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var heartbeats sync.WaitGroup
-	heartbeats.Go(func() { // ends with ctx; waited for below
-		l.sendHeartbeats(ctx)
-		l.announceClose(reading)
-		stop()
-	})
-	l.readLoop(reading)
-	heartbeats.Wait()
+	defer stop()
+	l.mu.Lock()
+	l.reading = reading
+	for _, s := range l.streams {
+		l.start(s)
+	}
+	l.mu.Unlock()
+	var others sync.WaitGroup
+	others.Go(func() { l.requests.run(ctx) }) // ends with ctx; waited for below
+	l.sendHeartbeats(ctx)
+	l.announceClose(reading)
+	stop()
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
+	l.readers.Wait()
+	others.Wait()
 }
 
 func (l *streamLink) node() adapter.Node {
 	l.a.mu.Lock()
 	defer l.a.mu.Unlock()
 	return l.a.node
-}
-
-// waitForPosition waits until all messages up to a position were delivered to this node,
-// or until ctx ends.
-func (l *streamLink) waitForPosition(ctx context.Context, position uint64) {
-	l.mu.Lock()
-	l.waiters++
-	for l.lastPosition < position && ctx.Err() == nil {
-		advanced := l.advanced
-		l.mu.Unlock()
-		select {
-		case <-advanced:
-		case <-ctx.Done():
-		}
-		l.mu.Lock()
-	}
-	l.waiters--
-	l.mu.Unlock()
 }

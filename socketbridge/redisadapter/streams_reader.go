@@ -3,6 +3,7 @@ package redisadapter
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -14,21 +15,72 @@ const (
 	zeroEntryID = "0-0"                  // is before all entries
 )
 
+// stream is one stream and its reader. The reader delivers all entries in order and remembers
+// the last one, so the node receives everything that was added while it could not reach Redis.
+type stream struct {
+	l   *streamLink
+	key string
+
+	mu           sync.Mutex    // guards the fields below; nothing is called while it is held. A streamLink's mu may be held.
+	reading      bool          // the reader follows the stream
+	lastID       string        // the last entry that was delivered; "" before the reader's first start
+	lastPosition uint64        // the position of lastID
+	waiters      int           // calls of waitForPosition
+	advanced     chan struct{} // closed when lastPosition grows and there are waiters
+
+	catchingUp bool // there may be more than one page to read; used by the reader goroutine only
+}
+
+func newStream(l *streamLink, key string) *stream {
+	return &stream{l: l, key: key, advanced: make(chan struct{})}
+}
+
+func (s *stream) isReading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reading
+}
+
+// position returns the position of the last entry that was delivered.
+func (s *stream) position() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastPosition
+}
+
+// waitForPosition waits until all messages up to a position were delivered to this node,
+// or until ctx ends.
+func (s *stream) waitForPosition(ctx context.Context, position uint64) {
+	s.mu.Lock()
+	s.waiters++
+	for s.lastPosition < position && ctx.Err() == nil {
+		advanced := s.advanced
+		s.mu.Unlock()
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+	}
+	s.waiters--
+	s.mu.Unlock()
+}
+
 // readLoop delivers the stream's entries until ctx ends.
-func (l *streamLink) readLoop(ctx context.Context) {
+func (s *stream) readLoop(ctx context.Context) {
 	backoff := minBackoff
 	for ctx.Err() == nil {
-		err := l.readPage(ctx)
+		err := s.readPage(ctx)
 		if err == nil {
 			backoff = minBackoff
 			continue
 		}
-		l.mu.Lock()
-		wasReading := l.reading
-		l.reading = false
-		l.mu.Unlock()
+		s.mu.Lock()
+		wasReading := s.reading
+		s.reading = false
+		s.mu.Unlock()
 		if wasReading && ctx.Err() == nil {
-			l.a.cfg.Logger.Warn("redisadapter: the stream cannot be read; messages of other nodes are delayed until it can", "error", err)
+			s.l.a.cfg.Logger.Warn("redisadapter: the stream cannot be read; messages of other nodes are delayed until it can", "stream", s.key, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -40,40 +92,40 @@ func (l *streamLink) readLoop(ctx context.Context) {
 
 // readPage delivers the next entries, if any. After an error it determines first where to
 // continue.
-func (l *streamLink) readPage(ctx context.Context) error {
-	l.mu.Lock()
-	reading, from := l.reading, l.lastID
-	l.mu.Unlock()
+func (s *stream) readPage(ctx context.Context) error {
+	s.mu.Lock()
+	reading, from := s.reading, s.lastID
+	s.mu.Unlock()
 	if !reading {
-		return l.resume(ctx)
+		return s.resume(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, readBlock+l.a.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, readBlock+s.l.a.cfg.Timeout)
 	defer cancel()
-	read := l.readNew
-	if l.catchingUp {
-		read = l.readBacklog
+	read := s.readNew
+	if s.catchingUp {
+		read = s.readBacklog
 	}
 	entries, err := read(ctx, from)
 	if err != nil {
 		return err
 	}
-	wasCatchingUp := l.catchingUp
-	l.catchingUp = len(entries) >= pageSize
-	if l.catchingUp && !wasCatchingUp {
+	wasCatchingUp := s.catchingUp
+	s.catchingUp = len(entries) >= pageSize
+	if s.catchingUp && !wasCatchingUp {
 		// Read the page again with readBacklog: XREAD does not show whether entries
 		// before the page were trimmed.
 		return nil
 	}
 	for _, raw := range entries {
-		l.deliver(raw)
+		s.deliver(raw)
 	}
 	return nil
 }
 
 // readNew returns the entries after the entry that was the newest at the last read. It
 // waits up to readBlock for the first one.
-func (l *streamLink) readNew(ctx context.Context, from string) ([]goredis.XMessage, error) {
-	streams, err := l.a.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{l.a.cfg.Key, from}, Count: pageSize, Block: readBlock}).Result()
+func (s *stream) readNew(ctx context.Context, from string) ([]goredis.XMessage, error) {
+	streams, err := s.l.a.client.XRead(ctx, &goredis.XReadArgs{Streams: []string{s.key, from}, Count: pageSize, Block: readBlock}).Result()
 	if errors.Is(err, goredis.Nil) || err == nil && len(streams) == 0 {
 		return nil, nil
 	}
@@ -86,8 +138,8 @@ func (l *streamLink) readNew(ctx context.Context, from string) ([]goredis.XMessa
 // readBacklog returns the entries after an entry that may be far behind the newest one. A
 // stream is trimmed from its beginning: if it still has this entry, no later one is
 // missing. Otherwise messages are lost, which is logged.
-func (l *streamLink) readBacklog(ctx context.Context, from string) ([]goredis.XMessage, error) {
-	entries, err := l.a.client.XRangeN(ctx, l.a.cfg.Key, from, "+", pageSize+1).Result()
+func (s *stream) readBacklog(ctx context.Context, from string) ([]goredis.XMessage, error) {
+	entries, err := s.l.a.client.XRangeN(ctx, s.key, from, "+", pageSize+1).Result()
 	switch {
 	case err != nil:
 		return nil, err
@@ -95,20 +147,20 @@ func (l *streamLink) readBacklog(ctx context.Context, from string) ([]goredis.XM
 	case len(entries) > 0 && entries[0].ID == from:
 		entries = entries[1:]
 	default:
-		l.a.cfg.Logger.Error("redisadapter: messages are lost: this node was disconnected or slow for longer than the stream keeps entries (Config.MaxLen), or Redis lost data", "max_len", l.a.cfg.MaxLen)
+		s.l.a.cfg.Logger.Error("redisadapter: messages are lost: this node was disconnected or slow for longer than the stream keeps entries (Config.MaxLen), or Redis lost data", "max_len", s.l.a.cfg.MaxLen)
 	}
 	return entries, nil
 }
 
 // resume determines where to read: at the end of the stream when the node starts, and
 // after the last delivered entry when it reconnects.
-func (l *streamLink) resume(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
+func (s *stream) resume(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.l.a.cfg.Timeout)
 	defer cancel()
-	l.mu.Lock()
-	from, position := l.lastID, l.lastPosition
-	l.mu.Unlock()
-	newest, err := l.a.client.XRevRangeN(ctx, l.a.cfg.Key, "+", "-", 1).Result()
+	s.mu.Lock()
+	from, position := s.lastID, s.lastPosition
+	s.mu.Unlock()
+	newest, err := s.l.a.client.XRevRangeN(ctx, s.key, "+", "-", 1).Result()
 	if err != nil {
 		return err
 	}
@@ -121,38 +173,38 @@ func (l *streamLink) resume(ctx context.Context) error {
 	case from == "":
 		from, position = endID, endPosition
 	case endPosition < position:
-		l.a.cfg.Logger.Error("redisadapter: Redis has lost entries of the stream that this node has read already; it continues at the end of the stream")
+		s.l.a.cfg.Logger.Error("redisadapter: Redis has lost entries of the stream that this node has read already; it continues at the end of the stream")
 		from, position = endID, endPosition
 	}
-	l.catchingUp = true
-	l.mu.Lock()
-	l.lastID, l.lastPosition, l.reading = from, position, true
-	l.mu.Unlock()
-	l.notify()
+	s.catchingUp = true
+	s.mu.Lock()
+	s.lastID, s.lastPosition, s.reading = from, position, true
+	s.mu.Unlock()
+	s.l.notify()
 	return nil
 }
 
 // deliver dispatches one entry and advances the reader's position.
-func (l *streamLink) deliver(raw goredis.XMessage) {
+func (s *stream) deliver(raw goredis.XMessage) {
 	position, ok := parseEntryID(raw.ID)
 	if e, err := decodeEntry(raw.Values); err != nil {
-		l.a.logMalformed(err)
-	} else if l.noteSender(e) {
+		s.l.a.logMalformed(err)
+	} else if s.l.noteSender(e) {
 		offset := raw.ID
 		if !ok {
 			offset = ""
 		}
-		l.dispatch(e, offset, position)
+		s.l.dispatch(e, offset, position)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lastID = raw.ID
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastID = raw.ID
 	if ok {
-		l.lastPosition = position
+		s.lastPosition = position
 	}
-	if l.waiters > 0 {
-		close(l.advanced)
-		l.advanced = make(chan struct{})
+	if s.waiters > 0 {
+		close(s.advanced)
+		s.advanced = make(chan struct{})
 	}
 }
 

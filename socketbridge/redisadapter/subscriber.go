@@ -2,6 +2,7 @@ package redisadapter
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,7 @@ type subscription struct {
 type subscriber struct {
 	connect    func(ctx context.Context) *goredis.PubSub
 	onMessage  func(m *goredis.Message)
+	onRefused  func(error)       // called when Redis refuses a command, for example for lack of permission; may be nil
 	onMoved    func(name string) // called for a sharded channel whose slot left the connection's Redis node; may be nil
 	perChannel bool              // send one command for each channel, because their slots differ
 	singleUse  bool              // run returns when its first connection ends
@@ -146,6 +148,9 @@ func (s *subscriber) runConnection(ctx context.Context) (worked bool) {
 			continue
 		}
 		if err != nil {
+			if reply := goredis.Error(nil); errors.As(err, &reply) && s.onRefused != nil {
+				s.onRefused(err)
+			}
 			break
 		}
 		worked = true

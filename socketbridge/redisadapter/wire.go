@@ -20,6 +20,7 @@ type frame struct {
 	requestID string // "" for a message without replies
 	message   *adapter.Message
 	reply     *adapter.Reply
+	entry     bool // it arrived in a stream, so a reply goes there too
 
 	// The fields below are used by the classic format only.
 	idsOnly bool   // the request wants only the IDs of the sockets

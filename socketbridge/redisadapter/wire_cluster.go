@@ -118,6 +118,9 @@ func (d *clusterData) frame(uid, namespace string, kind int, attachments [][]byt
 		if err := unmarshalOptional(d.Packet, &p); err != nil {
 			return nil, err
 		}
+		if p != nil && p.NSP == nil { // Node's adapters forward the packet before they set its namespace
+			p.NSP = &namespace
+		}
 		if err := p.setPayload(m, attachments); err != nil {
 			return nil, err
 		}

@@ -102,11 +102,11 @@ func (n *node) waitForPosition(position uint64) {
 	deadline := time.After(testTimeout)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.log().Position() < position {
+	for n.log().Position("/") < position {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			n.t.Fatalf("Position is %d, want %d", n.log().Position(), position)
+			n.t.Fatalf("Position is %d, want %d", n.log().Position("/"), position)
 		}
 	}
 }
@@ -267,7 +267,7 @@ func testLogEnd(t *testing.T, join func() adapter.Adapter) {
 	if err := notRunning.Append(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
 		t.Errorf("Append before Run returned %v, want ErrClosed", err)
 	}
-	if position := notRunning.Position(); position != 0 {
+	if position := notRunning.Position("/"); position != 0 {
 		t.Errorf("Position before Run is %d, want 0", position)
 	}
 	n := start(t, join, 1)[0]
