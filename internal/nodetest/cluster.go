@@ -1,11 +1,18 @@
 package nodetest
 
-import "testing"
+import (
+	"cmp"
+	"testing"
+)
 
 // ClusterOptions configure a Socket.IO server in a cluster.
 type ClusterOptions struct {
-	// Redis is the URL of the Redis server. Required.
+	// Redis is the URL of the Redis server. Required, unless there are Nodes.
 	Redis string
+	// Nodes are the addresses ("host:port") of nodes of a Redis Cluster.
+	//
+	// Optional. Default: nil, a single Redis
+	Nodes []string
 	// Sharded selects createShardedAdapter instead of createAdapter.
 	//
 	// Optional. Default: false
@@ -14,6 +21,16 @@ type ClusterOptions struct {
 	//
 	// Optional. Default: false
 	Streams bool
+	// Package is the name in package.json of the version of the adapter.
+	//
+	// Optional. Default: @socket.io/redis-adapter, or @socket.io/redis-streams-adapter
+	// with Streams
+	Package string
+	// Client is the name in package.json of the version of the Redis client: of ioredis or
+	// of redis.
+	//
+	// Optional. Default: redis, or ioredis with Streams
+	Client string
 	// Options contains the options of the server.
 	//
 	// Optional. Default: nil
@@ -24,7 +41,16 @@ type ClusterOptions struct {
 	Adapter map[string]any
 }
 
-// ClusterServer is a Socket.IO server with @socket.io/redis-adapter, on its own port. It has
+// Defaults returns the names of the adapter's and the client's package.
+func (o ClusterOptions) Defaults() (pkg, client string) {
+	pkg, client = "@socket.io/redis-adapter", "redis"
+	if o.Streams {
+		pkg, client = "@socket.io/redis-streams-adapter", "ioredis" // version 0.2 does not work with redis 5
+	}
+	return cmp.Or(o.Package, pkg), cmp.Or(o.Client, client)
+}
+
+// ClusterServer is a Socket.IO server with an adapter over Redis, on its own port. It has
 // the namespaces / and /chat. A client joins the rooms of its auth option
 // ({"rooms":[…],"data":{…}}) and then receives the event "ready".
 type ClusterServer struct {
@@ -40,7 +66,11 @@ func (n *Node) Cluster(t testing.TB, o ClusterOptions) *ClusterServer {
 	t.Helper()
 	c := &ClusterServer{n: n}
 	c.number, _ = n.number()
-	n.must(t, "cluster", map[string]any{"server": c.number, "redis": o.Redis, "sharded": o.Sharded, "streams": o.Streams, "options": o.Options, "adapter": o.Adapter}, &c.URL)
+	pkg, client := o.Defaults()
+	n.must(t, "cluster", map[string]any{
+		"server": c.number, "redis": o.Redis, "nodes": o.Nodes, "sharded": o.Sharded, "streams": o.Streams,
+		"adapterPackage": pkg, "clientPackage": client, "options": o.Options, "adapter": o.Adapter,
+	}, &c.URL)
 	return c
 }
 
@@ -65,12 +95,13 @@ type Emitter struct {
 	number int
 }
 
-// Emitter creates an emitter. options are those of its constructor.
-func (n *Node) Emitter(t testing.TB, redis string, options map[string]any) *Emitter {
+// Emitter creates an emitter over the client of a version of redis or ioredis, by its name in
+// package.json. options are those of its constructor.
+func (n *Node) Emitter(t testing.TB, redis, client string, options map[string]any) *Emitter {
 	t.Helper()
 	e := &Emitter{n: n}
 	e.number, _ = n.number()
-	n.must(t, "emitter", map[string]any{"server": e.number, "redis": redis, "options": options}, nil)
+	n.must(t, "emitter", map[string]any{"server": e.number, "redis": redis, "clientPackage": client, "options": options}, nil)
 	return e
 }
 

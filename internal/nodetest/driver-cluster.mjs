@@ -1,6 +1,5 @@
-// Socket.IO servers in a cluster with @socket.io/redis-adapter or
-// @socket.io/redis-streams-adapter, and emitters of @socket.io/redis-emitter. The packages
-// are imported on first use.
+// Socket.IO servers in a cluster with an adapter over Redis, and emitters of
+// @socket.io/redis-emitter. The packages are imported on first use.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
@@ -8,34 +7,56 @@ const servers = new Map(); // number -> { io, close }
 const emitters = new Map(); // number -> { emitter, close }
 const AsyncFunction = (async () => {}).constructor;
 
-async function connect(url, ...more) {
-  const { createClient } = await import("redis");
-  const clients = [createClient({ url })];
-  for (let i = 0; i < more.length; i++) clients.push(clients[0].duplicate());
-  for (const client of clients) client.on("error", (error) => console.error(`redis: ${error.message}`));
-  await Promise.all(clients.map((client) => client.connect()));
-  return clients;
+// Connects a client of a version of redis or ioredis to a Redis, or to the nodes of a Redis
+// Cluster.
+async function connect(name, url, nodes) {
+  const { createClient, createCluster, Redis, Cluster } = await import(name);
+  let client;
+  if (Redis) {
+    const addresses = nodes?.map((node) => ({ host: node.split(":")[0], port: Number(node.split(":")[1]) }));
+    client = addresses ? new Cluster(addresses, { shardedSubscribers: true }) : new Redis(url);
+  } else {
+    client = nodes ? createCluster({ rootNodes: nodes.map((node) => ({ url: `redis://${node}` })) }) : createClient({ url });
+  }
+  watch(client);
+  await client.connect().catch((error) => {
+    if (!Redis) throw error; // ioredis has begun to connect already
+  });
+  return client;
 }
 
-// The streams adapter 0.2 does not work with clients of redis 5, so use ioredis.
-async function openStream(url, options) {
-  const { createAdapter } = await import("@socket.io/redis-streams-adapter");
-  const { Redis } = await import("ioredis");
-  const client = new Redis(url);
+function watch(client) {
   client.on("error", (error) => console.error(`redis: ${error.message}`));
-  return { client, adapter: createAdapter(client, options ?? {}) };
+}
+
+async function duplicate(client) {
+  const copy = client.duplicate();
+  watch(copy);
+  if (copy.destroy) await copy.connect();
+  return copy;
+}
+
+const disconnect = (client) => (client?.destroy ? client.destroy() : client?.disconnect());
+
+// Creates an adapter: sharded or classic over a pair of clients, streams over one.
+async function open({ sharded, streams, adapterPackage, clientPackage, redis, nodes, adapter }) {
+  const client = await connect(clientPackage, redis, nodes);
+  const { createAdapter, createShardedAdapter } = await import(adapterPackage);
+  if (streams) return { adapter: createAdapter(client, adapter ?? {}), close: () => disconnect(client) };
+  const sub = await duplicate(client);
+  return {
+    adapter: (sharded ? createShardedAdapter : createAdapter)(client, sub, adapter ?? {}),
+    close: () => [client, sub].forEach(disconnect),
+  };
 }
 
 export const ops = {
   // Starts a server with the namespaces / and /chat. Each socket joins the rooms of its
   // auth option and stores its data.
-  async cluster({ server, redis, sharded, streams, adapter, options }) {
-    const { createAdapter, createShardedAdapter } = await import("@socket.io/redis-adapter");
-    const [pub, sub] = await connect(redis, "sub");
+  async cluster({ server, options, ...how }) {
+    const { adapter, close: closeAdapter } = await open(how);
     const http = createServer();
-    const make = sharded ? createShardedAdapter : createAdapter;
-    const stream = streams && (await openStream(redis, adapter));
-    const io = new Server(http, { ...options, adapter: stream ? stream.adapter : make(pub, sub, adapter ?? {}) });
+    const io = new Server(http, { ...options, adapter });
     for (const name of ["/", "/chat"]) {
       io.of(name).on("connection", (socket) => {
         socket.join(socket.handshake.auth.rooms ?? []);
@@ -49,9 +70,7 @@ export const ops = {
       heard: [],
       close: async () => {
         await io.close();
-        stream?.client.disconnect();
-        pub.destroy();
-        sub.destroy();
+        await closeAdapter();
       },
     });
     return `http://127.0.0.1:${http.address().port}`;
@@ -66,10 +85,10 @@ export const ops = {
     await servers.get(server).close();
     servers.delete(server);
   },
-  async emitter({ server, redis, options }) {
+  async emitter({ server, redis, clientPackage, options }) {
     const { Emitter } = await import("@socket.io/redis-emitter");
-    const [client] = await connect(redis);
-    emitters.set(server, { emitter: new Emitter(client, options ?? {}), close: () => client.destroy() });
+    const client = await connect(clientPackage, redis);
+    emitters.set(server, { emitter: new Emitter(client, options ?? {}), close: () => disconnect(client) });
   },
   async emitterRun({ server, script, args }) {
     return await new AsyncFunction("emitter", "args", script)(emitters.get(server).emitter, args);

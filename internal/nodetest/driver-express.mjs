@@ -2,11 +2,11 @@
 // cookies. The packages are imported on first use.
 const apps = new Map(); // number -> close
 
-async function start({ server, redis, secrets, session, store, passport: withPassport }) {
+async function start({ server, redis, storePackage, clientPackage, secrets, session, store, passport: withPassport }) {
   const { default: express } = await import("express");
   const { default: expressSession } = await import("express-session");
-  const { RedisStore } = await import("connect-redis");
-  const { createClient } = await import("redis");
+  const { RedisStore } = await import(storePackage);
+  const { createClient } = await import(clientPackage);
 
   const client = createClient({ url: redis });
   client.on("error", (error) => console.error(`redis: ${error.message}`));

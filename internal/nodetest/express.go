@@ -1,11 +1,19 @@
 package nodetest
 
-import "testing"
+import (
+	"cmp"
+	"testing"
+)
 
 // ExpressOptions configure the sessions of an Express app.
 type ExpressOptions struct {
 	// Redis is the URL of the Redis server. Required.
 	Redis string
+	// Package and Client are the names in package.json of the versions of connect-redis
+	// and redis.
+	//
+	// Optional. Default: connect-redis, redis
+	Package, Client string
 	// Secrets are the secrets of express-session. Required.
 	Secrets []string
 	// Session contains additional options of express-session.
@@ -31,7 +39,8 @@ func (n *Node) Express(t testing.TB, o ExpressOptions) string {
 	number, _ := n.number()
 	var url string
 	n.must(t, "express", map[string]any{
-		"server": number, "redis": o.Redis, "secrets": o.Secrets, "session": o.Session, "store": o.Store, "passport": o.Passport,
+		"server": number, "redis": o.Redis, "storePackage": cmp.Or(o.Package, "connect-redis"), "clientPackage": cmp.Or(o.Client, "redis"),
+		"secrets": o.Secrets, "session": o.Session, "store": o.Store, "passport": o.Passport,
 	}, &url)
 	return url
 }

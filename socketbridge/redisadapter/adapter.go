@@ -9,7 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -24,8 +24,7 @@ type Adapter struct {
 	localRooms  roomCounts
 	answerSlots chan struct{}  // holds one element for each request that is being answered
 	answering   sync.WaitGroup // goroutines that answer requests
-	dropped     dropped
-	warnings    throttle.Throttle
+	notices     *notice.Board
 
 	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	node       adapter.Node
@@ -71,6 +70,7 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 		cfg:         cfg,
 		client:      client,
 		answerSlots: make(chan struct{}, cfg.MaxAnswers),
+		notices:     newNotices(cfg.Logger),
 		namespaces:  make(map[string]bool),
 		requests:    make(map[string]*pendingRequest),
 	}
@@ -81,8 +81,8 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 // storage.Prefix. For any other storage it returns nil, and the server runs without other
 // nodes. Close the storage after the server's Shutdown.
 //
-// With Config.Mode Streams or StreamsSharded, For returns a *StreamsAdapter, otherwise an
-// *Adapter. It panics if the configuration is invalid.
+// With one of the streams modes, For returns a *StreamsAdapter, otherwise an *Adapter. It
+// panics if the configuration is invalid.
 func For(s storage.Basic, config ...Config) adapter.Adapter {
 	prefix := ""
 	for s != nil {
@@ -194,8 +194,8 @@ func (a *Adapter) publish(ctx context.Context, namespace, channel string, data [
 }
 
 // Nodes implements adapter.Adapter. It counts the subscribed nodes: a node that died without
-// closing its connection counts until Redis notices. With Streams, it also counts the nodes of
-// @socket.io/redis-streams-adapter 0.2, which do not subscribe to anything: those that sent
+// closing its connection counts until Redis notices. With a stream, it also counts the nodes
+// that use no pub/sub (StreamsOnly, and @socket.io/redis-streams-adapter 0.2): those that sent
 // something within Config.HeartbeatTimeout.
 func (a *Adapter) Nodes(ctx context.Context, namespace string) (int, error) {
 	if err := a.checkRunning(ctx); err != nil {
@@ -239,13 +239,13 @@ func publishError(err error) error {
 // receive decodes what arrived from Redis and dispatches it.
 func (a *Adapter) receive(data []byte, decode func() (*frame, error)) {
 	if len(data) > a.cfg.MaxMessage {
-		a.logTooLarge(len(data))
+		a.reportTooLarge(len(data))
 		return
 	}
 	f, err := decode()
 	switch {
 	case err != nil:
-		a.logMalformed(err)
+		a.reportMalformed(err)
 	case f.message != nil:
 		a.handleMessage(f)
 	default:

@@ -50,6 +50,8 @@ func (l *classicLink) receivesReplies(namespace string) bool {
 
 func (l *classicLink) roomChanged(string, string, bool, bool) {} // the pattern matches the channels of all rooms
 
+func (l *classicLink) catchUp(context.Context, *frame) {} // one connection delivers everything in order
+
 func (l *classicLink) run(ctx context.Context) { l.pubSub.run(ctx) }
 
 func (l *classicLink) handleBroadcast(namespace, channel string, data []byte) {

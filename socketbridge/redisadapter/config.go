@@ -35,12 +35,16 @@ const (
 	// StreamsSharded is Streams with sharded pub/sub (Redis 7): the option
 	// useShardedPubSub.
 	StreamsSharded
+	// StreamsOnly sends requests through the stream too, as version 0.2 does, and uses no
+	// pub/sub: for a Redis that offers none. It does not exchange requests with servers
+	// that have version 0.3.
+	StreamsOnly
 )
 
 // isStreams reports whether broadcasts go through a stream.
-func (m Mode) isStreams() bool { return m == Streams || m == StreamsSharded }
+func (m Mode) isStreams() bool { return m >= Streams && m <= StreamsOnly }
 
-var modeNames = [...]string{Classic: "Classic", Sharded: "Sharded", ShardedStatic: "ShardedStatic", ShardedPrivate: "ShardedPrivate", Streams: "Streams", StreamsSharded: "StreamsSharded"}
+var modeNames = [...]string{Classic: "Classic", Sharded: "Sharded", ShardedStatic: "ShardedStatic", ShardedPrivate: "ShardedPrivate", Streams: "Streams", StreamsSharded: "StreamsSharded", StreamsOnly: "StreamsOnly"}
 
 // Config configures an Adapter. All nodes of a cluster need the same Mode and Key. A zero
 // field means its default. New, NewStreams and For panic if a field is out of range or
@@ -122,14 +126,14 @@ type Config struct {
 	SessionKey string
 
 	// Heartbeat is the interval of a node's heartbeats: the option heartbeatInterval of
-	// @socket.io/redis-streams-adapter 0.2. Heartbeats are sent only while a server with
-	// that version is in the cluster. Streams modes only.
+	// @socket.io/redis-streams-adapter 0.2. Without StreamsOnly, heartbeats are sent only
+	// while a server with that version is in the cluster. Streams modes only.
 	//
 	// Optional. Default: 5 * time.Second
 	Heartbeat time.Duration
 
-	// HeartbeatTimeout is how long a server with that version is counted after its last
-	// message. It must be longer than Heartbeat. Streams modes only.
+	// HeartbeatTimeout is how long a server that sends heartbeats is counted after its
+	// last message. It must be longer than Heartbeat. Streams modes only.
 	//
 	// Optional. Default: 10 * time.Second
 	HeartbeatTimeout time.Duration

@@ -24,7 +24,7 @@ func TestConfig_Refused(t *testing.T) {
 	}{
 		{"unknown mode", pubSub, Config{Mode: 9}, "redisadapter: Config.Mode is 9: it must be one of the Mode constants (0 means the default, Classic)"},
 		{"New for streams", pubSub, Config{Mode: Streams}, "redisadapter: Config.Mode is Streams: New supports the pub/sub modes only; use NewStreams"},
-		{"NewStreams for pub/sub", streams, Config{Mode: Sharded}, "redisadapter: Config.Mode is Sharded: NewStreams supports Streams and StreamsSharded only (0 means Streams); use New"},
+		{"NewStreams for pub/sub", streams, Config{Mode: Sharded}, "redisadapter: Config.Mode is Sharded: NewStreams supports the streams modes only (0 means Streams); use New"},
 		{"NewStreams with an unknown mode", streams, Config{Mode: 9}, "redisadapter: Config.Mode is 9: it must be one of the Mode constants (0 means the default, Classic)"},
 		{"Timeout", pubSub, Config{Timeout: -time.Second}, "redisadapter: Config.Timeout is -1s: it must be positive (0 means the default, 3s)"},
 		{"AnswerTimeout", pubSub, Config{AnswerTimeout: -1}, "redisadapter: Config.AnswerTimeout is -1ns: it must be positive (0 means the default, 1m0s)"},

@@ -49,12 +49,60 @@ func TestAdapterOnCluster(t *testing.T) {
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	cluster := func(t *testing.T) func() adapter.Adapter {
-		client := newClient(t, server.Addr())
-		cfg := quietConfig(redisadapter.Streams)
-		cfg.Key, cfg.SessionKey = t.Name(), t.Name()+":session:" // the tests share one Redis
-		return func() adapter.Adapter { return redisadapter.NewStreams(client, cfg) }
+	for name, change := range map[string]func(*redisadapter.Config){
+		"plain":           func(*redisadapter.Config) {},
+		"sharded":         func(cfg *redisadapter.Config) { cfg.Mode = redisadapter.StreamsSharded },
+		"several streams": func(cfg *redisadapter.Config) { cfg.StreamCount, cfg.ChannelPrefix = 3, cfg.Key+":requests" },
+	} {
+		cluster := func(t *testing.T) func() adapter.Adapter {
+			client := newClient(t, server.Addr())
+			cfg := streamsConfig(t)
+			change(&cfg)
+			return func() adapter.Adapter { return redisadapter.NewStreams(client, cfg) }
+		}
+		t.Run(name+", adapter", func(t *testing.T) { t.Parallel(); adaptertest.Run(t, cluster) })
+		t.Run(name+", log", func(t *testing.T) { t.Parallel(); adaptertest.RunLog(t, cluster) })
 	}
-	t.Run("adapter", func(t *testing.T) { t.Parallel(); adaptertest.Run(t, cluster) })
-	t.Run("log", func(t *testing.T) { t.Parallel(); adaptertest.RunLog(t, cluster) })
+	// Nodes that use no pub/sub, as with version 0.2, alone and beside others.
+	for name, modes := range map[string][]redisadapter.Mode{
+		"stream only":             {redisadapter.StreamsOnly},
+		"stream only and plain":   {redisadapter.StreamsOnly, redisadapter.Streams},
+		"sharded and stream only": {redisadapter.StreamsSharded, redisadapter.StreamsOnly},
+	} {
+		cluster := func(t *testing.T) func() adapter.Adapter {
+			client := newClient(t, server.Addr())
+			cfg := streamsConfig(t)
+			i := 0
+			return func() adapter.Adapter {
+				cfg.Mode = modes[i%len(modes)]
+				i++
+				return redisadapter.NewStreams(client, cfg)
+			}
+		}
+		t.Run(name+", adapter", func(t *testing.T) { t.Parallel(); adaptertest.Run(t, cluster) })
+		t.Run(name+", log", func(t *testing.T) { t.Parallel(); adaptertest.RunLog(t, cluster) })
+	}
+}
+
+// streamsConfig returns a configuration for a test that shares its Redis with others.
+func streamsConfig(t *testing.T) redisadapter.Config {
+	cfg := quietConfig(redisadapter.Streams)
+	cfg.Key, cfg.SessionKey = t.Name(), t.Name()+":session:"
+	return cfg
+}
+
+// The conformance suites on a Redis Cluster.
+func TestStreamsOnCluster(t *testing.T) {
+	t.Parallel()
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: redistest.StartCluster(t).Addrs(), MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	for name, mode := range map[string]redisadapter.Mode{"plain": redisadapter.Streams, "sharded": redisadapter.StreamsSharded} {
+		cluster := func(t *testing.T) func() adapter.Adapter {
+			cfg := streamsConfig(t)
+			cfg.Mode, cfg.StreamCount = mode, 4
+			return func() adapter.Adapter { return redisadapter.NewStreams(client, cfg) }
+		}
+		t.Run(name+", adapter", func(t *testing.T) { adaptertest.Run(t, cluster) })
+		t.Run(name+", log", func(t *testing.T) { adaptertest.RunLog(t, cluster) })
+	}
 }

@@ -5,14 +5,13 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 )
 
 // @socket.io/redis-emitter reaches our sockets.
 func TestEmitter(t *testing.T) {
 	t.Parallel()
-	m, n, redis := newMixedCluster(t, redisadapter.Config{}, nodetest.ClusterOptions{})
-	e := n.Emitter(t, redis, nil)
+	m, n, redis := newMixedCluster(t, variant{})
+	e := n.Emitter(t, redis, "redis", nil)
 	for _, tt := range []struct{ name, emit, want string }{
 		{"all sockets", `emitter.emit("news", ...args)`, "abc"},
 		{"a room", `emitter.to("a").emit("news", ...args)`, "a"},

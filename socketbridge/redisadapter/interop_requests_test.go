@@ -12,7 +12,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-func (m *mixedCluster) fetchSockets() {
+func (m *mixedCluster) fetchSocketsOfOurs() {
 	all, err := m.a.FetchSockets(m.t.Context())
 	if err != nil || len(all) != 3 {
 		m.t.Fatalf("fetched %d sockets, %v, want 3", len(all), err)
@@ -38,6 +38,15 @@ func (m *mixedCluster) fetchSockets() {
 	if err != nil || string(answer.Args()[0]) != `"2"` {
 		m.t.Errorf("client c answered %s, %v, want 2", answer.Args(), err)
 	}
+	rooms, err := m.a.Of("/").AllRooms(m.t.Context())
+	for _, want := range append([]string{"all", "a", "b", "c"}, m.ids...) {
+		if !slices.Contains(rooms, want) {
+			m.t.Errorf("rooms are %q, %v: %s is missing", rooms, err, want)
+		}
+	}
+}
+
+func (m *mixedCluster) fetchSocketsOfNodes() {
 	var got []struct {
 		ID        string
 		Rooms     []string
@@ -57,15 +66,9 @@ func (m *mixedCluster) fetchSockets() {
 			m.t.Errorf("Node fetched the socket %+v, which lacks something", s)
 		}
 	}
-	rooms, err := m.a.Of("/").AllRooms(m.t.Context())
-	for _, want := range append([]string{"all", "a", "b", "c"}, m.ids...) {
-		if !slices.Contains(rooms, want) {
-			m.t.Errorf("rooms are %q, %v: %s is missing", rooms, err, want)
-		}
-	}
 }
 
-func (m *mixedCluster) acks() {
+func (m *mixedCluster) acksOfOurs() {
 	answers := func(all []socketbridge.Answer, err error) string {
 		if err != nil {
 			m.t.Fatal(err)
@@ -120,6 +123,9 @@ func (m *mixedCluster) acks() {
 		}
 		return ""
 	})
+}
+
+func (m *mixedCluster) acksOfNodes() {
 	var got []string
 	m.c.Run(m.t, "/", `return await nsp.timeout(20000).emitWithAck("ask", 1)`, &got)
 	slices.Sort(got)
@@ -137,24 +143,23 @@ func (m *mixedCluster) acks() {
 	}
 }
 
-func (m *mixedCluster) serverSideEmit() {
+// listen makes all servers listen for "tell", which they report, and "who", which they answer.
+// Node's server reports in heard.
+func (m *mixedCluster) listen() (next func() string) {
 	events := make(chan string, 10)
 	for name, io := range map[string]*socketbridge.Server{"a": m.a, "b": m.b} {
-		io.OnServerSideEmit("tell", func(e *socketbridge.ServerEvent) {
+		io.OnServerSideEmit("tell "+m.t.Name(), func(e *socketbridge.ServerEvent) {
 			args, _ := json.Marshal(e.Args())
 			events <- fmt.Sprintf("%s %s %v", name, args, e.WantsAck())
 		})
-		io.OnServerSideEmit("who", func(e *socketbridge.ServerEvent) {
+		io.OnServerSideEmit("who "+m.t.Name(), func(e *socketbridge.ServerEvent) {
 			if err := e.Ack(name); err != nil {
 				m.t.Error(err)
 			}
 		})
 	}
-	m.c.Run(m.t, "/", `nsp.on("tell", (...args) => heard.push(args)); nsp.on("who", (...args) => args.pop()("c"))`, nil)
-	if err := m.a.ServerSideEmit("tell", map[string]int{"x": 1}, "y"); err != nil {
-		m.t.Fatal(err)
-	}
-	next := func() string {
+	m.c.Run(m.t, "/", `nsp.on("tell " + args[0], (...args) => heard.push(args)); nsp.on("who " + args[0], (...args) => args.pop()("c"))`, nil, m.t.Name())
+	return func() string {
 		select {
 		case text := <-events:
 			return text
@@ -162,6 +167,13 @@ func (m *mixedCluster) serverSideEmit() {
 			m.t.Fatal("no server-side event arrived")
 			return ""
 		}
+	}
+}
+
+func (m *mixedCluster) serverSideEmitOfOurs() {
+	next := m.listen()
+	if err := m.a.ServerSideEmit("tell "+m.t.Name(), map[string]int{"x": 1}, "y"); err != nil {
+		m.t.Fatal(err)
 	}
 	if got, want := next(), `b [{"x":1},"y"] false`; got != want {
 		m.t.Errorf("the event is %s, want %s", got, want)
@@ -174,13 +186,7 @@ func (m *mixedCluster) serverSideEmit() {
 		}
 		return ""
 	})
-	m.c.Run(m.t, "/", `nsp.serverSideEmit("tell", 1, "é")`, nil)
-	got := []string{next(), next()}
-	slices.Sort(got)
-	if !slices.Equal(got, []string{`a [1,"é"] false`, `b [1,"é"] false`}) {
-		m.t.Errorf("the events are %q, want [1,\"é\"] on a and b", got)
-	}
-	answers, err := m.a.ServerSideEmitWithAck(m.t.Context(), "who")
+	answers, err := m.a.ServerSideEmitWithAck(m.t.Context(), "who "+m.t.Name())
 	var names []string
 	for _, a := range answers {
 		var name string
@@ -193,7 +199,18 @@ func (m *mixedCluster) serverSideEmit() {
 	if err != nil || strings.Join(names, "") != "bc" {
 		m.t.Errorf("servers %q answered, %v, want b and c", names, err)
 	}
-	m.c.Run(m.t, "/", `return (await nsp.serverSideEmitWithAck("who")).sort()`, &names)
+}
+
+func (m *mixedCluster) serverSideEmitOfNodes() {
+	next := m.listen()
+	m.c.Run(m.t, "/", `nsp.serverSideEmit("tell " + args[0], 1, "é")`, nil, m.t.Name())
+	got := []string{next(), next()}
+	slices.Sort(got)
+	if !slices.Equal(got, []string{`a [1,"é"] false`, `b [1,"é"] false`}) {
+		m.t.Errorf("the events are %q, want [1,\"é\"] on a and b", got)
+	}
+	var names []string
+	m.c.Run(m.t, "/", `return (await nsp.serverSideEmitWithAck("who " + args[0])).sort()`, &names, m.t.Name())
 	if strings.Join(names, "") != "ab" {
 		m.t.Errorf("Node got the answers of servers %q, want a and b", names)
 	}

@@ -7,47 +7,49 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/matrix"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
-	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 )
 
-// variants returns the formats and options that both sides support.
-func variants() map[string]struct {
-	ours redisadapter.Config
-	node nodetest.ClusterOptions
-} {
-	type v = struct {
-		ours redisadapter.Config
-		node nodetest.ClusterOptions
-	}
-	mode := func(name string) map[string]any { return map[string]any{"subscriptionMode": name} }
-	return map[string]v{
-		"classic": {},
-		"classic with other options": {redisadapter.Config{Key: "other", SharedResponses: true},
-			nodetest.ClusterOptions{Adapter: map[string]any{"key": "other", "publishOnSpecificResponseChannel": true}}},
-		"sharded":         {redisadapter.Config{Mode: redisadapter.Sharded}, nodetest.ClusterOptions{Sharded: true}},
-		"sharded static":  {redisadapter.Config{Mode: redisadapter.ShardedStatic}, nodetest.ClusterOptions{Sharded: true, Adapter: mode("static")}},
-		"streams":         {redisadapter.Config{Mode: redisadapter.Streams}, nodetest.ClusterOptions{Streams: true}},
-		"sharded private": {redisadapter.Config{Mode: redisadapter.ShardedPrivate}, nodetest.ClusterOptions{Sharded: true, Adapter: mode("dynamic-private")}},
-	}
-}
-
-// Servers of ours and of Node's form one cluster, in every format and in both directions.
+// Servers of ours and of Node's form one cluster, in every format, with every version and in
+// both directions.
 func TestMixedCluster(t *testing.T) {
 	t.Parallel()
-	for name, v := range variants() {
-		t.Run(name, func(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			m, _, _ := newMixedCluster(t, v.ours, v.node)
-			m.t.Run("broadcasts of ours", func(t *testing.T) { m.with(t).broadcastsOfOurs() })
-			m.t.Run("broadcasts of Node's", func(t *testing.T) { m.with(t).broadcastsOfNodes() })
-			m.t.Run("fetchSockets", func(t *testing.T) { m.with(t).fetchSockets() })
-			m.t.Run("acknowledgements", func(t *testing.T) { m.with(t).acks() })
-			m.t.Run("serverSideEmit", func(t *testing.T) { m.with(t).serverSideEmit() })
-			m.t.Run("socketsJoin and Leave", func(t *testing.T) { m.with(t).joinLeave() })
-			m.t.Run("disconnectSockets", func(t *testing.T) { m.with(t).disconnect() })
+			matrix.Cell(t, "adapters", v.row(t), "cluster") // also if the servers do not find each other
+			m, _, _ := newMixedCluster(t, v)
+			for _, tt := range []struct {
+				column string
+				test   func(*mixedCluster)
+			}{
+				{"broadcast →", (*mixedCluster).broadcastsOfOurs},
+				{"broadcast ←", (*mixedCluster).broadcastsOfNodes},
+				{"to a socket's ID ←", func(m *mixedCluster) { m.toSocketOfNodes(v) }},
+				{"fetchSockets →", (*mixedCluster).fetchSocketsOfOurs},
+				{"fetchSockets ←", (*mixedCluster).fetchSocketsOfNodes},
+				{"ack →", (*mixedCluster).acksOfOurs},
+				{"ack ←", (*mixedCluster).acksOfNodes},
+				{"serverSideEmit →", (*mixedCluster).serverSideEmitOfOurs},
+				{"serverSideEmit ←", (*mixedCluster).serverSideEmitOfNodes},
+				{"join, leave →", (*mixedCluster).joinLeaveOfOurs},
+				{"join, leave ←", (*mixedCluster).joinLeaveOfNodes},
+				{"disconnect →", (*mixedCluster).disconnectOfOurs},
+				{"disconnect ←", (*mixedCluster).disconnectOfNodes},
+			} {
+				t.Run(tt.column, func(t *testing.T) {
+					matrix.Cell(t, "adapters", v.row(t), tt.column)
+					tt.test(m.with(t))
+				})
+			}
+			if !v.node.Streams {
+				for _, column := range []string{"recovery →", "recovery ←"} {
+					matrix.Nothing(t, "adapters", v.row(t), column, "Pub/sub keeps nothing to recover from; only streams do.")
+				}
+			}
 		})
 	}
 }
@@ -97,6 +99,47 @@ func (m *mixedCluster) broadcastsOfOurs() {
 		m.t.Fatal(err)
 	}
 	m.expect("", "other", "", func() { m.emitEnd(0) })
+	m.expectChat(func() {
+		if err := errors.Join(m.a.Of("/chat").Emit("chat", 1, []byte{1, 2, 255}), m.a.Of("/chat").To("all").Emit("chat", 2)); err != nil {
+			m.t.Fatal(err)
+		}
+	})
+}
+
+// expectChat checks that events in the namespace /chat arrive at a client of each server.
+func (m *mixedCluster) expectChat(emit func()) {
+	m.t.Helper()
+	var clients []*nodetest.Client
+	for _, url := range m.urls {
+		c := m.n.Connect(m.t, url+"/chat", nodetest.Options{Auth: map[string]any{"rooms": []string{"all"}}})
+		c.MustNext("ready")
+		clients = append(clients, c)
+	}
+	waitFor(m.t, "the servers listen to the room in /chat", func() string {
+		missing := ""
+		m.c.Run(m.t, "/chat", `nsp.to("all").emit("listening")`, nil)
+		if err := m.a.Of("/chat").To("all").Emit("listening"); err != nil {
+			m.t.Fatal(err)
+		}
+		for i, c := range clients {
+			ctx, cancel := context.WithTimeout(m.t.Context(), 100*time.Millisecond)
+			for range 2 {
+				if _, err := c.Next(ctx, "listening"); err != nil {
+					missing += fmt.Sprint(i, ": ", err)
+				}
+			}
+			cancel()
+		}
+		return missing
+	})
+	emit()
+	for i, c := range clients {
+		for _, want := range []string{`[1,` + binaryJSON + `]`, `[2]`} {
+			if got := c.MustNext("chat").String(); got != want {
+				m.t.Errorf("client %d in /chat received %s, want %s", i, got, want)
+			}
+		}
+	}
 }
 
 func (m *mixedCluster) broadcastsOfNodes() {
@@ -106,7 +149,6 @@ func (m *mixedCluster) broadcastsOfNodes() {
 		{"two rooms", `nsp.to(["b", "c"]).emit("news", ...args)`, "bc"},
 		{"a room except", `nsp.to("all").except("b").emit("news", ...args)`, "ac"},
 		{"except", `nsp.except(["b", "c"]).emit("news", ...args)`, "a"},
-		{"a socket", `nsp.to("` + m.ids[1] + `").emit("news", ...args)`, "b"},
 		{"volatile", `nsp.volatile.emit("news", ...args)`, "abc"},
 		{"uncompressed", `nsp.compress(false).emit("news", ...args)`, "abc"},
 		{"local", `nsp.local.emit("news", ...args)`, "c"},
@@ -118,9 +160,21 @@ func (m *mixedCluster) broadcastsOfNodes() {
 			m.expect(tt.want, "news", `[{"n":[1,9007199254740991,null],"text":"é😀"},`+binaryJSON+`]`, func() { m.emitEnd(2) })
 		})
 	}
+	m.expectChat(func() {
+		m.c.Run(m.t, "/chat", `nsp.emit("chat", 1, args[0]); nsp.to("all").emit("chat", 2)`, nil, []byte{1, 2, 255})
+	})
 }
 
-func (m *mixedCluster) joinLeave() {
+func (m *mixedCluster) toSocketOfNodes(v variant) {
+	if v.lost != "" {
+		matrix.Nothing(m.t, "adapters", v.row(m.t), "to a socket's ID ←", v.lost)
+		return
+	}
+	m.c.Run(m.t, "/", `nsp.to(args[0]).emit("news")`, nil, m.ids[1])
+	m.expect("b", "news", "[]", func() { m.emitEnd(2) })
+}
+
+func (m *mixedCluster) joinLeaveOfOurs() {
 	if err := m.a.Of("/").Broadcast().Join("by a", "too"); err != nil {
 		m.t.Fatal(err)
 	}
@@ -132,19 +186,33 @@ func (m *mixedCluster) joinLeave() {
 	}
 	m.waitForSocketRooms(2, "c", "all", "too")
 	m.waitForSocketRooms(1, "b", "all", "by a", "too")
-	m.c.Run(m.t, "/", `nsp.in(["a", "b"]).except("b").socketsJoin(["by c"]); nsp.socketsLeave("too")`, nil)
-	m.waitForSocketRooms(0, "a", "all", "by a", "by c")
-	m.waitForSocketRooms(1, "b", "all", "by a")
-	m.waitForSocketRooms(2, "c", "all")
+	if err := m.a.Of("/").Broadcast().Leave("by a", "too"); err != nil {
+		m.t.Fatal(err)
+	}
+	for i, own := range []string{"a", "b", "c"} {
+		m.waitForSocketRooms(i, own, "all")
+	}
 }
 
-func (m *mixedCluster) disconnect() {
+func (m *mixedCluster) joinLeaveOfNodes() {
+	m.c.Run(m.t, "/", `nsp.in(["a", "b"]).except("b").socketsJoin(["by c"])`, nil)
+	m.waitForSocketRooms(0, "a", "all", "by c")
+	m.waitForSocketRooms(1, "b", "all")
+	m.waitForSocketRooms(2, "c", "all")
+	m.c.Run(m.t, "/", `nsp.socketsLeave(["by c", "elsewhere"])`, nil)
+	m.waitForSocketRooms(0, "a", "all")
+}
+
+func (m *mixedCluster) disconnectOfOurs() {
 	if err := m.a.To("c").Disconnect(false); err != nil {
 		m.t.Fatal(err)
 	}
 	if got := m.clients[2].MustNext(nodetest.Disconnected).String(); got != `["io server disconnect"]` {
 		m.t.Errorf("client c was disconnected with %s, want the reason io server disconnect", got)
 	}
+}
+
+func (m *mixedCluster) disconnectOfNodes() {
 	m.c.Run(m.t, "/", `nsp.in("b").disconnectSockets(true)`, nil)
 	m.clients[1].MustNext(nodetest.Disconnected)
 	m.c.Run(m.t, "/", `nsp.in("all").disconnectSockets()`, nil)
@@ -161,7 +229,7 @@ func (m *mixedCluster) disconnect() {
 // The other nodes do not count a server of ours after its shutdown.
 func TestMixedCluster_NodeLeaves(t *testing.T) {
 	t.Parallel()
-	m, _, _ := newMixedCluster(t, redisadapter.Config{}, nodetest.ClusterOptions{})
+	m, _, _ := newMixedCluster(t, variant{})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := m.b.Shutdown(ctx); err != nil {

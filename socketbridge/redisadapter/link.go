@@ -23,6 +23,10 @@ type link interface {
 	// countNodes returns the number of nodes that serve a namespace.
 	countNodes(ctx context.Context, namespace string) (int, error)
 
+	// catchUp waits until what a node published before its request f was delivered to this
+	// node, or until ctx ends.
+	catchUp(ctx context.Context, f *frame)
+
 	encodeMessage(m *adapter.Message, uid, requestID string) (channel string, data []byte, err error)
 	encodeReply(f *frame, uid string, r *adapter.Reply) (channel string, data []byte, err error)
 	publish(ctx context.Context, namespace, channel string, data []byte) error

@@ -39,7 +39,7 @@ func newPlainPubSub(a *Adapter, onMessage func(*goredis.Message)) *plainPubSub {
 		reloadSlots(ctx, a.client) // the Redis node of the last connection may have been replaced
 		return a.client.Subscribe(ctx)
 	}
-	s.onMessage, s.onRefused = onMessage, a.logRefused
+	s.onMessage, s.onRefused = onMessage, a.reportRefused
 	return &plainPubSub{subscriber: s, client: a.client}
 }
 

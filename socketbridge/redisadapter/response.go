@@ -29,7 +29,7 @@ func (a *Adapter) respond(ctx context.Context, f *frame, do func(ctx context.Con
 	select {
 	case a.answerSlots <- struct{}{}:
 	default:
-		a.logUnanswered()
+		a.notices.Report(&unanswered, "", "limit", a.cfg.MaxAnswers)
 		return
 	}
 	a.answering.Go(func() { // ends with ctx or after AnswerTimeout; Run waits for it
@@ -45,6 +45,7 @@ func (a *Adapter) answer(ctx context.Context, f *frame) {
 	a.mu.Lock()
 	node := a.node
 	a.mu.Unlock()
+	a.link.catchUp(ctx, f)
 	for r := range node.Answer(ctx, f.message) {
 		channel, data, err := a.link.encodeReply(f, node.ID(), r)
 		if err == nil {

@@ -63,6 +63,8 @@ func (l *shardedLink) roomChanged(namespace, room string, private, isOpen bool) 
 	}
 }
 
+func (l *shardedLink) catchUp(context.Context, *frame) {} // on a Redis Cluster, channels have no common order
+
 func (l *shardedLink) run(ctx context.Context) { l.pubSub.run(ctx) }
 
 func (l *shardedLink) handle(namespace, _ string, data []byte) {

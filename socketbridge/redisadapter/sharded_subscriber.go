@@ -32,7 +32,7 @@ func newShardedSubscriber(a *Adapter, onMessage func(*goredis.Message)) *sharded
 	return &shardedSubscriber{
 		client:    a.client,
 		onMessage: onMessage,
-		onRefused: a.logRefused,
+		onRefused: a.reportRefused,
 		wake:      make(chan struct{}, 1),
 		wanted:    make(map[string]bool),
 		dirty:     make(map[string]struct{}),

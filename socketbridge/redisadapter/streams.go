@@ -26,9 +26,10 @@ var (
 
 // NewStreams returns an adapter that uses a Redis stream. It needs Redis 5 or newer, and
 // StreamsSharded needs Redis 7 and a *redis.Client or a *redis.ClusterClient. Config.Mode is
-// Streams, StreamsSharded or 0. While it runs, the adapter occupies one connection of the
+// Streams, StreamsSharded, StreamsOnly or 0. While it runs, the adapter occupies one connection of the
 // client's pool for each stream that has a namespace, and a connection of its own for its
-// subscriptions (StreamsSharded on a Redis Cluster: one per master). It neither changes nor closes the client. The client should not retry
+// subscriptions (StreamsSharded on a Redis Cluster: one per master; StreamsOnly: none). It
+// neither changes nor closes the client. The client should not retry
 // (MaxRetries: -1), because a retried command can add an event twice.
 //
 // NewStreams panics if the client is nil or the configuration is invalid.
@@ -42,7 +43,7 @@ func NewStreams(client goredis.UniversalClient, config ...Config) *StreamsAdapte
 	}
 	cfg = newConfig("", cfg)
 	if !cfg.Mode.isStreams() {
-		panic(fmt.Sprintf("redisadapter: Config.Mode is %s: NewStreams supports Streams and StreamsSharded only (0 means Streams); use New", modeNames[cfg.Mode]))
+		panic(fmt.Sprintf("redisadapter: Config.Mode is %s: NewStreams supports the streams modes only (0 means Streams); use New", modeNames[cfg.Mode]))
 	}
 	return newStreams(client, cfg)
 }

@@ -7,8 +7,8 @@ import "context"
 // it, because nodes come and go while they are counted.
 func (l *streamLink) checkPeers(ctx context.Context) {
 	type suspect struct {
-		namespace            string
-		active, only, common int
+		namespace                    string
+		active, silent, only, common int
 	}
 	var suspects []suspect
 	l.mu.Lock()
@@ -23,6 +23,9 @@ func (l *streamLink) checkPeers(ctx context.Context) {
 			}
 			if p.sent && !p.streamOnly {
 				s.active++
+				if !p.both {
+					s.silent++
+				}
 			}
 			p.sent = false
 		}
@@ -38,30 +41,37 @@ func (l *streamLink) checkPeers(ctx context.Context) {
 	}
 	l.mu.Unlock()
 	for _, s := range suspects {
-		if !l.receivesReplies(s.namespace) {
+		others, ok := l.countListening(ctx, s.namespace)
+		if !ok {
 			continue
 		}
-		counting, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
-		n, err := l.requests.countNodes(counting, s.namespace)
-		cancel()
-		if err != nil {
-			continue
-		}
-		others := n - 1
 		l.mu.Lock()
 		ns := l.namespaces[s.namespace]
-		unreachable := again(&ns.unreachable, s.active > others)
-		mixed := again(&ns.mixed, s.only > 0 && others > s.common)
+		isUnreachable := again(&ns.unreachable, l.requests != nil && s.active > others || l.requests == nil && s.silent > 0)
+		isMixed := again(&ns.mixed, l.requests != nil && s.only > 0 && others > s.common)
 		l.mu.Unlock()
-		if unreachable {
-			l.a.warn("redisadapter: a node adds to the stream but does not listen for requests (FetchSockets, ServerSideEmit, acknowledgements): its channelPrefix differs from Config.ChannelPrefix, or its useShardedPubSub from Config.Mode",
-				"namespace", s.namespace, "channel", l.requests.mainChannel(s.namespace), "mode", modeNames[l.a.cfg.Mode])
+		if isUnreachable {
+			l.a.notices.Report(&unreachable, s.namespace, "namespace", s.namespace, "mode", modeNames[l.a.cfg.Mode])
 		}
-		if mixed {
-			l.a.warn("redisadapter: servers with @socket.io/redis-streams-adapter 0.2 and 0.3 are in one cluster: this node works with both, but they do not answer each other's requests (fetchSockets, serverSideEmit, acknowledgements); give all the same version",
-				"namespace", s.namespace)
+		if isMixed {
+			l.a.notices.Report(&mixed, "", "namespace", s.namespace)
 		}
 	}
+}
+
+// countListening returns the number of other nodes that listen for requests. It reports false
+// if that is unknown at present.
+func (l *streamLink) countListening(ctx context.Context, namespace string) (others int, ok bool) {
+	if !l.receivesReplies(namespace) {
+		return 0, false
+	}
+	if l.requests == nil {
+		return 0, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
+	defer cancel()
+	n, err := l.requests.countNodes(ctx, namespace)
+	return n - 1, err == nil
 }
 
 // again counts the checks in a row that found a problem. It reports whether there are two.

@@ -33,15 +33,23 @@ func (l *streamLink) countNodes(ctx context.Context, namespace string) (int, err
 	if s := l.streamOf(namespace); s == nil || !s.isReading() {
 		return 0, errNotReading
 	}
-	n, err := l.requests.countNodes(ctx, namespace)
-	if err != nil {
-		return 0, err
+	n := 1
+	if l.requests != nil {
+		var err error
+		if n, err = l.requests.countNodes(ctx, namespace); err != nil {
+			return 0, err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ns := l.namespaces[namespace]
 	ns.removeExpired(l.a.cfg.HeartbeatTimeout)
-	return n + ns.count(func(p *streamPeer) bool { return p.streamOnly }), nil
+	return n + ns.count(func(p *streamPeer) bool { return p.streamOnly || p.both && l.requests == nil }), nil
+}
+
+// heartbeat returns an entry for the other nodes. The caller holds l.mu.
+func (l *streamLink) heartbeat(namespace string, kind int) streamEntry {
+	return streamEntry{uid: l.uid, namespace: namespace, kind: kind, both: l.requests != nil}
 }
 
 // hasStreamOnlyPeers reports whether there are nodes that take no part in pub/sub.
@@ -82,7 +90,7 @@ func (ns *streamNamespace) count(match func(*streamPeer) bool) (n int) {
 
 // sendHeartbeats adds heartbeats to the streams until ctx ends: one when this node starts, so
 // that stream-only nodes count it and make themselves known, and one per interval while there
-// are such nodes.
+// are such nodes, or if this is one.
 func (l *streamLink) sendHeartbeats(ctx context.Context) {
 	tick := time.NewTicker(l.a.cfg.Heartbeat)
 	defer tick.Stop()
@@ -97,8 +105,8 @@ func (l *streamLink) sendHeartbeats(ctx context.Context) {
 				ns.removeExpired(l.a.cfg.HeartbeatTimeout)
 				// Heartbeats that pile up during an outage would all be added
 				// after it, and trim entries that other nodes have not read yet.
-				if ns.isReading() && ns.count(func(p *streamPeer) bool { return p.streamOnly }) > 0 {
-					l.due = append(l.due, streamEntry{uid: l.uid, namespace: name, kind: clusterHeartbeat, both: true})
+				if ns.isReading() && (l.requests == nil || ns.count(func(p *streamPeer) bool { return p.streamOnly }) > 0) {
+					l.due = append(l.due, l.heartbeat(name, clusterHeartbeat))
 				}
 			}
 			l.mu.Unlock()
@@ -159,7 +167,7 @@ func (l *streamLink) announceClose(ctx context.Context) {
 	var entries []streamEntry
 	for name, ns := range l.namespaces {
 		if ns.isReading() {
-			entries = append(entries, streamEntry{uid: l.uid, namespace: name, kind: clusterAdapterClose, both: true})
+			entries = append(entries, l.heartbeat(name, clusterAdapterClose))
 		}
 	}
 	l.mu.Unlock()
@@ -200,13 +208,14 @@ func (l *streamLink) notePeer(ns *streamNamespace, e *streamEntry) {
 	p.lastSeen, p.sent = time.Now(), true
 	switch {
 	case e.kind != clusterInitialHeartbeat && e.kind != clusterHeartbeat:
+		return
 	case e.both:
 		p.both = true
 	default:
 		p.streamOnly = true
-		if e.kind == clusterInitialHeartbeat {
-			l.due = append(l.due, streamEntry{uid: l.uid, namespace: e.namespace, kind: clusterHeartbeat, both: true})
-			l.notify()
-		}
+	}
+	if e.kind == clusterInitialHeartbeat && (p.streamOnly || l.requests == nil) {
+		l.due = append(l.due, l.heartbeat(e.namespace, clusterHeartbeat))
+		l.notify()
 	}
 }

@@ -18,14 +18,13 @@ import (
 // request.
 type streamLink struct {
 	a        *Adapter
-	requests *shardedLink
+	requests *shardedLink // nil with StreamsOnly
 
 	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	uid        string
 	namespaces map[string]*streamNamespace
 	streams    map[string]*stream // by key
 	due        []streamEntry      // heartbeats to add
-	warned     bool               // that Node's adapter does not read the stream of some namespaces
 	reading    context.Context    // of the streams' readers; nil before run
 	stopped    bool               // no further reader may start
 
@@ -44,6 +43,9 @@ type streamNamespace struct {
 
 func newStreamLink(a *Adapter) *streamLink {
 	l := &streamLink{a: a, namespaces: make(map[string]*streamNamespace), streams: make(map[string]*stream), wake: make(chan struct{}, 1)}
+	if a.cfg.Mode == StreamsOnly {
+		return l
+	}
 	l.requests = &shardedLink{
 		shardedFormat: shardedFormat{key: a.cfg.ChannelPrefix, mode: ShardedStatic, packed: true},
 		a:             a, uids: make(map[string]string),
@@ -77,7 +79,9 @@ func (l *streamLink) keyOf(namespace string) string {
 }
 
 func (l *streamLink) subscribe(namespace, uid string) {
-	l.requests.subscribe(namespace, uid)
+	if l.requests != nil {
+		l.requests.subscribe(namespace, uid)
+	}
 	key, isRead := streamKey(l.a.cfg.Key, l.a.cfg.StreamCount, namespace)
 	l.mu.Lock()
 	l.uid = uid
@@ -88,14 +92,11 @@ func (l *streamLink) subscribe(namespace, uid string) {
 		l.start(s)
 	}
 	l.namespaces[namespace] = &streamNamespace{stream: s, peers: make(map[string]*streamPeer)}
-	l.due = append(l.due, streamEntry{uid: uid, namespace: namespace, kind: clusterInitialHeartbeat, both: true})
-	warn := !isRead && !l.warned
-	l.warned = l.warned || warn
+	l.due = append(l.due, l.heartbeat(namespace, clusterInitialHeartbeat))
 	l.mu.Unlock()
 	l.notify()
-	if warn {
-		l.a.cfg.Logger.Warn("redisadapter: servers for Node do not read the stream of this namespace, neither their own broadcasts nor this node's: with streamCount, their adapter reads no stream with a negative number; use another name or Config.StreamCount 1 if there are such servers",
-			"namespace", namespace, "stream", key)
+	if !isRead {
+		l.a.notices.Report(&unread, namespace, "namespace", namespace, "stream", key)
 	}
 }
 
@@ -128,14 +129,32 @@ func (l *streamLink) streamOf(namespace string) *stream {
 
 func (l *streamLink) receivesReplies(namespace string) bool {
 	s := l.streamOf(namespace)
-	return s != nil && s.isReading() && l.requests.receivesReplies(namespace)
+	return s != nil && s.isReading() && (l.requests == nil || l.requests.receivesReplies(namespace))
+}
+
+// catchUp reads the stream up to its end before a request that arrived over pub/sub is
+// answered. The requests of a node would otherwise overtake its broadcasts, joins and leaves.
+func (l *streamLink) catchUp(ctx context.Context, f *frame) {
+	s := l.streamOf(f.message.Namespace)
+	if f.entry || s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
+	defer cancel()
+	newest, err := l.a.client.XRevRangeN(ctx, s.key, "+", "-", 1).Result()
+	if err != nil || len(newest) == 0 {
+		return
+	}
+	if position, ok := parseEntryID(newest[0].ID); ok {
+		s.waitForPosition(ctx, position)
+	}
 }
 
 func (l *streamLink) roomChanged(string, string, bool, bool) {} // the stream carries the messages of all rooms
 
 // encodeMessage encodes a message. The channel of a stream's message is its type, a number.
 func (l *streamLink) encodeMessage(m *adapter.Message, uid, requestID string) (string, []byte, error) {
-	if (requestID != "" || m.Kind == adapter.ServerSide) && !l.hasStreamOnlyPeers(m.Namespace) {
+	if (requestID != "" || m.Kind == adapter.ServerSide) && l.requests != nil && !l.hasStreamOnlyPeers(m.Namespace) {
 		return l.requests.encodeMessage(m, uid, requestID)
 	}
 	kind, text, err := encodeClusterMessage(m, requestID)
@@ -160,7 +179,7 @@ func (l *streamLink) encodeReply(f *frame, uid string, r *adapter.Reply) (string
 
 func (l *streamLink) publish(ctx context.Context, namespace, channel string, data []byte) error {
 	kind, err := strconv.Atoi(channel)
-	if err != nil { // the name of a channel contains #
+	if err != nil { // the name of a channel, which contains #
 		return l.requests.publish(ctx, namespace, channel, data)
 	}
 	_, err = l.add(ctx, namespace, kind, data, false)
@@ -201,7 +220,9 @@ func (l *streamLink) run(ctx context.Context) {
 	}
 	l.mu.Unlock()
 	var others sync.WaitGroup
-	others.Go(func() { l.requests.run(ctx) }) // ends with ctx; waited for below
+	if l.requests != nil {
+		others.Go(func() { l.requests.run(ctx) }) // ends with ctx; waited for below
+	}
 	l.sendHeartbeats(ctx)
 	l.announceClose(reading)
 	stop()

@@ -188,7 +188,7 @@ func (s *stream) resume(ctx context.Context) error {
 func (s *stream) deliver(raw goredis.XMessage) {
 	position, ok := parseEntryID(raw.ID)
 	if e, err := decodeEntry(raw.Values); err != nil {
-		s.l.a.logMalformed(err)
+		s.l.a.reportMalformed(err)
 	} else if s.l.noteSender(e) {
 		offset := raw.ID
 		if !ok {
@@ -212,12 +212,12 @@ func (s *stream) deliver(raw goredis.XMessage) {
 // entry's ID has no position.
 func (l *streamLink) dispatch(e *streamEntry, offset string, position uint64) {
 	if len(e.data) > 2*l.a.cfg.MaxMessage { // base64 makes a message a third larger
-		l.a.logTooLarge(len(e.data))
+		l.a.reportTooLarge(len(e.data))
 		return
 	}
 	f, err := e.frame()
 	if err != nil {
-		l.a.logMalformed(err)
+		l.a.reportMalformed(err)
 		return
 	}
 	if f.isReplayable() && offset != "" {

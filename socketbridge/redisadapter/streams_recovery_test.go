@@ -11,10 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/matrix"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
-	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
-	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 )
 
 // switchingProxy forwards connections to a server that the test can switch.
@@ -90,12 +89,22 @@ func isStateOf(value, id string) bool {
 // both servers sent meanwhile, once and in order.
 func TestStreams_RecoveryWithNode(t *testing.T) {
 	t.Parallel()
+	for _, v := range variants {
+		if v.node.Streams {
+			t.Run(v.name, func(t *testing.T) {
+				t.Parallel()
+				testRecoveryWithNode(t, v)
+			})
+		}
+	}
+}
+
+func testRecoveryWithNode(t *testing.T, v variant) {
+	redis, options := v.start(t) // before Node, whose redis clients fail when it ends
 	n := nodetest.Start(t)
-	redis := redistest.Start(t)
-	node := n.Cluster(t, nodetest.ClusterOptions{Redis: redis.URL(), Streams: true, Options: map[string]any{
-		"connectionStateRecovery": map[string]any{"maxDisconnectionDuration": 60_000},
-	}})
-	ours, url := startServerWithRecovery(t, redis.URL(), redisadapter.Config{Mode: redisadapter.Streams}, socketbridge.Recovery{Window: time.Minute})
+	options.Options = map[string]any{"connectionStateRecovery": map[string]any{"maxDisconnectionDuration": 60_000}}
+	node := n.Cluster(t, options)
+	ours, url := startServerWithRecovery(t, redis, v.ours, socketbridge.Recovery{Window: time.Minute})
 	waitFor(t, "the two nodes find each other", func() string {
 		got, err := ours.Nodes(t.Context())
 		var theirs int
@@ -105,10 +114,11 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 		}
 		return ""
 	})
-	client := newClient(t, redis.Addr())
-	for name, urls := range map[string][2]string{"from Node": {node.URL, url}, "to Node": {url, node.URL}} {
+	client := v.client(t, options)
+	keys := v.keys()
+	for name, urls := range map[string][2]string{"recovery ←": {node.URL, url}, "recovery →": {url, node.URL}} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			matrix.Cell(t, "adapters", v.row(t), name)
 			proxy := newSwitchingProxy(t)
 			proxy.switchTo(urls[0])
 			room := "room " + name
@@ -130,20 +140,17 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 			proxy.switchTo(urls[1])
 			c.MustNext(nodetest.Disconnected)
 			waitFor(t, "the state of the socket is stored", func() string {
-				keys, err := client.Keys(t.Context(), "sio:session:*").Result()
-				for _, key := range keys {
-					if v, err := client.Get(t.Context(), key).Result(); err == nil && isStateOf(v, id) {
-						return ""
-					}
+				if client.holds(t, keys.states, func(state string) bool { return isStateOf(state, id) }) {
+					return ""
 				}
-				return fmt.Sprint("stored keys: ", keys, err)
+				return "no key has it"
 			})
 			if err := ours.To(room).Emit("note", 2, []byte{1, 2}); err != nil {
 				t.Fatal(err)
 			}
 			node.Run(t, "/", `nsp.to(args[0]).emit("note", 3); nsp.to("elsewhere").emit("note", 0)`, nil, room)
 			waitFor(t, "Node's events are in the stream", func() string {
-				all, err := client.XRevRangeN(t.Context(), "socket.io", "+", "-", 20).Result()
+				all, err := client.XRevRangeN(t.Context(), keys.stream, "+", "-", 20).Result()
 				for _, e := range all {
 					if data, _ := e.Values["data"].(string); strings.Contains(data, "elsewhere") && strings.Contains(data, `"note",0`) {
 						return ""
