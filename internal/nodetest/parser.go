@@ -21,6 +21,7 @@ type ParsedPacket struct {
 	Namespace string          `json:"nsp"`
 	ID        *float64        `json:"id"`
 	Data      json.RawMessage `json:"data"` // nil if there is none
+	Name      string          `json:"name"` // the key of an event's listeners, or ""
 }
 
 // Parse passes each sequence of messages, strings as text and Binary as binary, to a new

@@ -97,7 +97,6 @@ func TestText(t *testing.T) {
 // implementations that mishandled similar packets.
 func TestTextRefused(t *testing.T) {
 	t.Parallel()
-	nest := func(open, close string, n int) string { return strings.Repeat(open, n) + strings.Repeat(close, n) }
 	for _, tt := range []struct {
 		name, text string
 		want       error
@@ -122,12 +121,10 @@ func TestTextRefused(t *testing.T) {
 		{"event without payload, with id", `212`, ErrSyntax},
 		{"event with an object", `2{}`, ErrSyntax},
 		{"event with an empty array", `2[]`, ErrSyntax},
-		{"event with an empty name", `2[""]`, ErrSyntax},
 		{"CVE-2023-32695: name is an object", `2[{"toString":"a"}]`, ErrSyntax},
 		{"CVE-2023-32695: name is an array", `2[["a"]]`, ErrSyntax},
 		{"CVE-2023-32695: name is null", `2[null]`, ErrSyntax},
 		{"CVE-2023-32695: name is true", `2[true]`, ErrSyntax},
-		{"name is a number", `2[1,"a"]`, ErrSyntax},
 		{"reserved name", `2["disconnect"]`, ErrSyntax},
 		{"reserved name, escaped", `2["\u0063onnect_error"]`, ErrSyntax},
 		{"ack without id", `3["a"]`, ErrSyntax},
@@ -169,8 +166,9 @@ func TestTextRefused(t *testing.T) {
 		{"surrogate in UTF-8", "2[\"e\",\"\xed\xa0\x80\"]", ErrSyntax},
 
 		{"CVE-2026-33151: many attachments", `511-["e"]`, ErrLimit},
-		{"CVE-2026-33151: a billion attachments", `5999999999999-["e"]`, ErrLimit},
-		{"CVE-2026-33151: a count beyond 64 bits", `5` + strings.Repeat("9", 40) + `-["e"]`, ErrLimit},
+		{"CVE-2026-33151: a billion attachments", `5999999999999-["e"]`, ErrSyntax},
+		{"CVE-2026-33151: a count beyond 64 bits", `5` + strings.Repeat("9", 40) + `-["e"]`, ErrSyntax},
+		{"CVE-2026-33151: more attachments than are skipped", `51001-["e"]`, ErrSyntax},
 		{"CVE-2026-33151: fraction", `51.5-["e",{"_placeholder":true,"num":0}]`, ErrSyntax},
 		{"CVE-2026-33151: negative", `5-1-["e"]`, ErrSyntax},
 		{"CVE-2026-69185: no attachment", `50-["e"]`, ErrSyntax},
@@ -198,11 +196,16 @@ func TestTextRefused(t *testing.T) {
 		{"placeholder as the name", `51-[{"_placeholder":true,"num":0}]`, ErrSyntax},
 
 		{"namespace over the limit", `0/` + strings.Repeat("n", 256) + `,`, ErrLimit},
-		{"namespace over the limit, no comma", `0/` + strings.Repeat("n", 1<<16), ErrLimit},
+		{"namespace over the limit, no comma", `0/` + strings.Repeat("n", 4095), ErrLimit},
+		{"namespace too long to refuse", `0/` + strings.Repeat("n", 4096), ErrSyntax},
+		{"namespace too long to refuse, with a comma", `0/` + strings.Repeat("n", 4096) + `,`, ErrSyntax},
 		{"event name over the limit", `2["` + strings.Repeat("n", 257) + `"]`, ErrLimit},
 		{"event name over the limit, escaped", `2["` + strings.Repeat(`\u0041`, 257) + `"]`, ErrLimit},
 		{"event with too many arguments", `2["e"` + strings.Repeat(",1", 65) + `]`, ErrLimit},
 		{"ack with too many arguments", `31[1` + strings.Repeat(",1", 64) + `]`, ErrLimit},
+		{"event name is a long number", `2[` + strings.Repeat("1", 257) + `]`, ErrLimit},
+		{"reserved name and too many arguments", `2["connect"` + strings.Repeat(",1", 65) + `]`, ErrSyntax},
+		{"no name and too deep", `2` + nest("[", "]", 129), ErrSyntax},
 		{"arrays too deep", `2["e",` + nest("[", "]", 128) + `]`, ErrLimit},
 		{"objects too deep", `2["e",` + nest(`{"a":`, "", 128) + `1` + nest("", "}", 128) + `]`, ErrLimit},
 		{"arrays very deep", `2["e",` + nest("[", "]", 100_000) + `]`, ErrLimit},
@@ -212,7 +215,8 @@ func TestTextRefused(t *testing.T) {
 			t.Parallel()
 			var d Decoder
 			p, ok, err := d.Text([]byte(tt.text))
-			if !errors.Is(err, tt.want) || ok || !reflect.DeepEqual(p, Packet{}) || d.Pending() {
+			refused := tt.want == ErrLimit
+			if !errors.Is(err, tt.want) || ok || refused != !reflect.DeepEqual(p, Packet{}) || p.Data != nil || d.Pending() != strings.HasPrefix(tt.text, "511-") {
 				t.Errorf("got %+v, ok %v, error %v, pending %v; want error %v", p, ok, err, d.Pending(), tt.want)
 			}
 			if err != nil && len(err.Error()) > 100 {
@@ -261,7 +265,7 @@ func TestLimitsAreExact(t *testing.T) {
 			for n := tt.at - 1; n <= tt.at+1; n++ {
 				d := Decoder{Limits: tt.limits}
 				_, ok, err := d.Text([]byte(tt.text(n)))
-				if accepted := ok || d.Pending(); accepted != (n <= tt.at) || errors.Is(err, ErrLimit) != (n > tt.at) {
+				if accepted := err == nil && (ok || d.Pending()); accepted != (n <= tt.at) || errors.Is(err, ErrLimit) != (n > tt.at) {
 					t.Errorf("%d: accepted %v, error %v", n, accepted, err)
 				}
 			}
@@ -374,4 +378,104 @@ func TestReserved(t *testing.T) {
 			t.Errorf("%q is reserved", name)
 		}
 	}
+}
+
+// A number is the name that JavaScript makes of it. differential_test.go compares more of
+// them with the reference.
+func TestS2_EventNamesOfTheReference(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`2[""]`: "", `2["","a"]`: "", `2["1"]`: "1",
+		`2[1]`: "1", `2[ 1 , "a"]`: "1", `2[0]`: "0", `2[-0]`: "0", `2[0.0]`: "0", `2[-7]`: "-7", `2[1.50]`: "1.5", `2[1e3]`: "1000",
+		`2[123456789012345]`: "123456789012345", `2[12345678901234567890]`: "12345678901234567000",
+		`2[1e21]`: "1e+21", `2[1e-7]`: "1e-7", `2[0.000001]`: "0.000001", `2[1e999]`: "Infinity", `2[-1e999]`: "-Infinity",
+	} {
+		var d Decoder
+		p, ok, err := d.Text([]byte(text))
+		if !ok || err != nil || string(p.Name) != want || p.Name == nil || string(p.Data) != text[1:] {
+			t.Errorf("%s: name %q, data %s, ok %v, error %v; want %q", text, p.Name, p.Data, ok, err, want)
+		}
+	}
+}
+
+// A packet over a limit is refused with what is needed to answer it. Its attachments are
+// skipped, and the next packet is decoded.
+func TestS2_DecoderGoesOnAfterALimit(t *testing.T) {
+	t.Parallel()
+	event := Header{Type: Event, Namespace: "/a", ID: 7, HasID: true}
+	ack := Header{Type: Ack, Namespace: "/", ID: 7, HasID: true}
+	for _, tt := range []struct {
+		name     string
+		messages []any
+		skipped  int // of the messages, after the error
+		header   Header
+		event    string
+		explain  string
+	}{
+		{"arguments", []any{`2/a,7["e"` + strings.Repeat(",1", 65) + `]`}, 0, event, "e", "more than 64 arguments"},
+		{"arguments of a number", []any{`2/a,7[1` + strings.Repeat(",1", 65) + `]`}, 0, event, "1", "more than 64 arguments"},
+		{"depth", []any{`2/a,7["\u0065",` + nest("[", "]", 128) + `]`}, 0, event, "e", "values nested deeper than 128"},
+		{"long name", []any{`2/a,7["` + strings.Repeat("n", 300) + `"]`}, 0, event, strings.Repeat("n", 256), "an event name longer than 256 bytes"},
+		{"answer", []any{`37[1` + strings.Repeat(",1", 64) + `]`}, 0, ack, "", "more than 64 arguments"},
+		{"count of attachments", []any{`512-/a,7["e"]`, []byte("1"), []byte("2")}, 12, event, "e", "more than 10 binary attachments"},
+		{"attachments and depth", []any{`52-/a,7["e",` + nest("[", "]", 128) + `]`}, 2, event, "e", "values nested deeper than 128"},
+		{"size of attachments", []any{`53-/a,7["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},{"_placeholder":true,"num":2}]`,
+			[]byte("1"), make([]byte, 1_000_000)}, 1, event, "e", "more than 1000000 bytes of binary attachments"},
+		{"size of the only attachment", []any{`51-/a,7["e",{"_placeholder":true,"num":0}]`, make([]byte, 1_000_001)}, 0, event, "e", "more than 1000000 bytes of binary attachments"},
+		{"namespace", []any{`0/` + strings.Repeat("n", 300) + `,`}, 0, Header{Type: Connect, Namespace: "/" + strings.Repeat("n", 300)}, "", "a namespace longer than 256 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var d Decoder
+			errs := 0
+			send := func(m any) (p Packet, ok bool) {
+				p, ok, err := decode(&d, m)
+				if err != nil {
+					errs++
+					if !errors.Is(err, ErrLimit) || p.Header != tt.header || string(p.Name) != tt.event || p.Data != nil || p.Attachments != nil {
+						t.Errorf("got %+v, error %v", p, err)
+					}
+					if why := d.Limits.Explain(err); why != tt.explain {
+						t.Errorf("the reason is %q, want %q", why, tt.explain)
+					}
+				}
+				return p, ok
+			}
+			for _, m := range tt.messages {
+				if _, ok := send(m); ok {
+					t.Fatal("the packet was accepted")
+				}
+			}
+			skipped := tt.skipped
+			if len(tt.messages) > 2 && tt.name == "count of attachments" {
+				skipped -= 2
+			}
+			for range skipped {
+				if !d.Pending() {
+					t.Fatal("the attachments of the refused packet are not waited for")
+				}
+				send([]byte("more"))
+			}
+			if errs != 1 || d.Pending() {
+				t.Errorf("%d errors, pending %v", errs, d.Pending())
+			}
+			if p, ok := send(`2["next"]`); !ok || string(p.Name) != "next" {
+				t.Errorf("the next packet is %+v, ok %v", p, ok)
+			}
+		})
+	}
+	t.Run("text instead of an attachment", func(t *testing.T) {
+		t.Parallel()
+		var d Decoder
+		if _, _, err := d.Text([]byte(`511-["e"]`)); !errors.Is(err, ErrLimit) {
+			t.Fatal(err)
+		}
+		if _, _, err := d.Text([]byte(`2["e"]`)); !errors.Is(err, ErrSequence) {
+			t.Errorf("error %v, want ErrSequence", err)
+		}
+	})
+}
+
+func nest(open, close string, n int) string {
+	return strings.Repeat(open, n) + strings.Repeat(close, n)
 }

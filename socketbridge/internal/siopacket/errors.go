@@ -12,7 +12,8 @@ var (
 	ErrSyntax = errors.New("siopacket: malformed packet")
 
 	// ErrLimit is wrapped by errors about packets that exceed one of the Limits, and
-	// about values that are too large or too deeply nested to encode.
+	// about values that are too large or too deeply nested to encode. Decoding can
+	// continue after it.
 	ErrLimit = errors.New("siopacket: over a limit")
 
 	// ErrSequence is wrapped by errors about messages in the wrong order: text where
@@ -29,6 +30,7 @@ var (
 var (
 	errType        = fmt.Errorf("%w: unknown type", ErrSyntax)
 	errAttachments = fmt.Errorf("%w: invalid attachment count", ErrSyntax)
+	errNamespace   = fmt.Errorf("%w: invalid namespace", ErrSyntax)
 	errID          = fmt.Errorf("%w: invalid acknowledgement id", ErrSyntax)
 	errPayload     = fmt.Errorf("%w: wrong kind of payload for the packet type", ErrSyntax)
 	errJSON        = fmt.Errorf("%w: invalid JSON", ErrSyntax)
@@ -37,13 +39,36 @@ var (
 	errReserved    = fmt.Errorf("%w: reserved event name", ErrSyntax)
 	errPlaceholder = fmt.Errorf("%w: placeholders do not match the attachments", ErrSyntax)
 
-	errManyAttachments  = fmt.Errorf("%w: too many attachments", ErrLimit)
-	errLargeAttachments = fmt.Errorf("%w: attachments too large", ErrLimit)
-	errLongNamespace    = fmt.Errorf("%w: namespace too long", ErrLimit)
-	errLongEventName    = fmt.Errorf("%w: event name too long", ErrLimit)
-	errManyArgs         = fmt.Errorf("%w: too many arguments", ErrLimit)
-	errDeep             = fmt.Errorf("%w: JSON nested too deeply", ErrLimit)
+	errManyAttachments      = fmt.Errorf("%w: too many attachments", ErrLimit)
+	errLargeAttachments     = fmt.Errorf("%w: attachments too large", ErrLimit)
+	errLongNamespace        = fmt.Errorf("%w: namespace too long", ErrLimit)
+	errLongEventName        = fmt.Errorf("%w: event name too long", ErrLimit)
+	errManyArgs             = fmt.Errorf("%w: too many arguments", ErrLimit)
+	errDeep                 = fmt.Errorf("%w: JSON nested too deeply", ErrLimit)
+	errLooksLikePlaceholder = fmt.Errorf("%w: a value looks like an attachment placeholder", ErrLimit)
 
 	errTextBeforeAttachments = fmt.Errorf("%w: text message before the pending packet's attachments", ErrSequence)
 	errUnexpectedAttachment  = fmt.Errorf("%w: binary message without a pending packet", ErrSequence)
 )
+
+// Explain returns what a packet that was refused with err has too much of, such as "more
+// than 64 arguments", or "" if err does not wrap ErrLimit.
+func (l *Limits) Explain(err error) string {
+	switch {
+	case errors.Is(err, errManyAttachments):
+		return fmt.Sprintf("more than %d binary attachments", l.attachments())
+	case errors.Is(err, errLargeAttachments):
+		return fmt.Sprintf("more than %d bytes of binary attachments", l.attachmentBytes())
+	case errors.Is(err, errLongNamespace):
+		return fmt.Sprintf("a namespace longer than %d bytes", l.namespace())
+	case errors.Is(err, errLongEventName):
+		return fmt.Sprintf("an event name longer than %d bytes", l.eventName())
+	case errors.Is(err, errManyArgs):
+		return fmt.Sprintf("more than %d arguments", l.args())
+	case errors.Is(err, errDeep):
+		return fmt.Sprintf("values nested deeper than %d", l.depth())
+	case errors.Is(err, errLooksLikePlaceholder):
+		return "an object that looks like the placeholder of a binary attachment"
+	}
+	return ""
+}

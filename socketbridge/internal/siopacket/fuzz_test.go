@@ -3,6 +3,7 @@ package siopacket
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"reflect"
 	"strings"
@@ -15,7 +16,7 @@ var textSeeds = []string{
 	`2["e"]`, `2/chat,12["e",1,"two",{"a":[null,true]}]`, "2[ \"\\u0065\\n\" , -1.5e+3 ]", `312["ok"]`, `30[]`,
 	`51-["e",{"_placeholder":true,"num":0}]`, `62-/a,7[{"num":1,"_placeholder":true},[{"_placeholder":true,"num":0}]]`,
 	`50-["e"]`, `511-["e"]`, `5-1-["e"]`, `51.5-["e"]`, `2["disconnect"]`, `2[["e"]]`, `2["e"`, `2["e"]]`,
-	"2[\"\xff\"]", `2["\ud800"]`, strings.Repeat("[", 200), `2["e",` + strings.Repeat("[", 130) + strings.Repeat("]", 130) + `]`,
+	`2[1]`, `2[-1.5e-7,2]`, `2["",1]`, "2[\"\xff\"]", `2["\ud800"]`, strings.Repeat("[", 200), `2["e",` + strings.Repeat("[", 130) + strings.Repeat("]", 130) + `]`,
 }
 
 // FuzzDecodeText checks that nothing panics, that every accepted packet satisfies the
@@ -27,8 +28,12 @@ func FuzzDecodeText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, attachment []byte) {
 		var d Decoder
 		p, ok, err := d.Text(text)
-		if err != nil && (ok || d.Pending()) {
+		if err != nil && (ok || d.Pending() && !errors.Is(err, ErrLimit)) {
 			t.Fatalf("error %v with ok %v, pending %v", err, ok, d.Pending())
+		}
+		if errors.Is(err, ErrLimit) {
+			checkRefused(t, &d, p, err)
+			return
 		}
 		for n := 0; d.Pending(); n++ {
 			if n == 10 {
@@ -61,6 +66,26 @@ func FuzzDecodeText(f *testing.F) {
 			t.Fatalf("the arguments of %s changed to those of %s", p.Data, q.Data)
 		}
 	})
+}
+
+// checkRefused checks a packet that was refused because of a limit: it can be answered, its
+// attachments are skipped, and the decoder goes on.
+func checkRefused(t *testing.T, d *Decoder, p Packet, err error) {
+	t.Helper()
+	if p.Type > ConnectError || !strings.HasPrefix(p.Namespace, "/") || len(p.Namespace) > 4096 || len(p.Name) > 256 || p.Data != nil || p.Attachments != nil {
+		t.Fatalf("refused %+v", p)
+	}
+	if d.Limits.Explain(err) == "" {
+		t.Fatalf("%v has no explanation", err)
+	}
+	for n := 0; d.Pending(); n++ {
+		if _, ok, err := d.Binary([]byte("x")); ok || err != nil || n == 1000 {
+			t.Fatalf("skipped attachment %d: ok %v, error %v", n, ok, err)
+		}
+	}
+	if p, ok, err := d.Text([]byte(`2["next"]`)); !ok || err != nil || string(p.Name) != "next" {
+		t.Fatalf("the next packet is %+v, ok %v, error %v", p, ok, err)
+	}
 }
 
 // elements returns the elements of a packet's array, including the name of an event.
@@ -97,7 +122,8 @@ func checkPacket(t *testing.T, p Packet) {
 	}
 	if p.Type == Event {
 		var name string
-		if err := json.Unmarshal(want[0], &name); err != nil || name != string(p.Name) || name == "" || len(name) > 256 || Reserved(name) {
+		number := want[0][0] != '"'
+		if err := json.Unmarshal(want[0], &name); (err == nil) == number || !number && name != string(p.Name) || len(p.Name) > 256 || Reserved(string(p.Name)) {
 			t.Fatalf("name %q of %s, %v", p.Name, p.Data, err)
 		}
 		want = want[1:]
