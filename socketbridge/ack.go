@@ -37,10 +37,11 @@ func (a Answer) Bind(ptrs ...any) error {
 	return nil
 }
 
-// ackResult is an answer. If ok is false, the socket disconnected without answering.
+// ackResult is an answer, or the error that the caller gets instead: ErrDisconnected if the
+// socket disconnected without answering, ErrBadAnswer if its answer was refused.
 type ackResult struct {
 	answer Answer
-	ok     bool
+	err    error
 }
 
 // pendingAcks holds the acknowledgements that one socket still owes, by ID. The zero
@@ -84,7 +85,7 @@ func (a *pendingAcks) close() {
 	defer a.mu.Unlock()
 	a.closed = true
 	for id, ch := range a.waiting {
-		ch <- ackResult{}
+		ch <- ackResult{err: ErrDisconnected}
 		delete(a.waiting, id)
 	}
 }
@@ -93,17 +94,18 @@ func (a *pendingAcks) close() {
 // the protocol demands, an unknown ID is ignored.
 func (s *Socket) receiveAck(p siopacket.Packet) error {
 	if ch := s.acks.remove(p.ID); ch != nil {
-		ch <- ackResult{Answer{args: p.AppendArgs(nil), attachments: p.Attachments}, true}
+		ch <- ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}}
 	}
 	return nil
 }
 
 // EmitWithAck sends an event and waits for the client's answer. It returns
 // ErrAckTimeout if ctx's deadline passes (or Config.Timeouts.Ack, if ctx has none),
-// ctx.Err() if ctx is canceled, ErrDisconnected if the socket disconnects first, and
-// ErrTooManyAcks if 1024 answers of this socket are already pending. Handlers can call
-// it: answers are received while handlers run. If the client is behind (see Emit), the event
-// is queued once it has caught up; if ctx ends before, it is not sent.
+// ctx.Err() if ctx is canceled, ErrDisconnected if the socket disconnects first,
+// ErrBadAnswer if the answer exceeds a limit, and ErrTooManyAcks if 1024 answers of this
+// socket are already pending. Handlers can call it: answers are received while handlers
+// run. If the client is behind (see Emit), the event is queued once it has caught up; if ctx
+// ends before, it is not sent.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
 	id := s.ns.acks.Add(1)
 	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
@@ -144,22 +146,14 @@ func ackContext(ctx context.Context, timeout, def time.Duration) (context.Contex
 func (s *Socket) awaitAck(ctx context.Context, id uint64, ch <-chan ackResult) (Answer, error) {
 	select {
 	case r := <-ch:
-		return r.answer, ackError(r.ok)
+		return r.answer, r.err
 	case <-ctx.Done():
 	}
 	if s.acks.remove(id) == nil { // the answer arrived just after the timeout
 		r := <-ch
-		return r.answer, ackError(r.ok)
+		return r.answer, r.err
 	}
 	return Answer{}, ackTimeoutError(ctx)
-}
-
-// ackError returns the error of an ackResult.
-func ackError(ok bool) error {
-	if !ok {
-		return ErrDisconnected
-	}
-	return nil
 }
 
 // ackTimeoutError returns the error for a wait that ctx has ended.
@@ -207,7 +201,7 @@ func (c *ackCollector) each(ctx context.Context, fn func(Answer) bool) error {
 				return c.drain(n, fn, ackTimeoutError(ctx))
 			}
 		}
-		if r.ok && !fn(r.answer) {
+		if r.err == nil && !fn(r.answer) {
 			c.cancel()
 			return nil
 		}
@@ -221,7 +215,7 @@ func (c *ackCollector) drain(n int, fn func(Answer) bool, err error) error {
 	for ; n < len(c.asked); n++ {
 		select {
 		case r := <-c.results:
-			if r.ok && !fn(r.answer) {
+			if r.err == nil && !fn(r.answer) {
 				return nil
 			}
 		default:

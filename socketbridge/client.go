@@ -47,6 +47,7 @@ func newClient(s *Server, conn transport.Conn) *client {
 	c.plain, _ = conn.(*plainConn)
 	c.lifted, _ = conn.Lifted().(*lifted)
 	c.rate.init(s.rateLimits)
+	c.decoder.Limits.MaxAttachmentBytes = s.cfg.Engine.MaxPayload
 	c.idleTimer = time.AfterFunc(s.cfg.Timeouts.Connect, c.connectTimeout)
 	s.clientsMu.Lock()
 	s.clients[c] = struct{}{}
@@ -77,11 +78,13 @@ func (c *client) Receive(m transport.Message) error {
 	} else {
 		p, done, err = c.decoder.Text(m.Data)
 	}
-	if err != nil {
+	c.awaitAttachments(c.decoder.Pending())
+	switch {
+	case errors.Is(err, siopacket.ErrLimit):
+		return c.refusePacket(p, err)
+	case err != nil:
 		return err
-	}
-	c.awaitAttachments(!done)
-	if !done {
+	case !done:
 		return nil
 	}
 	return c.handlePacket(p)
@@ -116,14 +119,9 @@ func (c *client) handlePacket(p siopacket.Packet) error {
 	if p.Type == siopacket.Connect {
 		return c.connect(p)
 	}
-	c.mu.Lock()
-	s, kicked := c.socketIn(p.Namespace), c.kicked[p.Namespace]
-	c.mu.Unlock()
-	if s == nil && (kicked || c.plain != nil) {
-		return nil // sent before the client learned that the server disconnected it
-	}
+	s, err := c.recipient(p)
 	if s == nil {
-		return fmt.Errorf("%w: packet for a namespace that was not joined", errProtocol)
+		return err
 	}
 	switch p.Type {
 	case siopacket.Event:
@@ -136,6 +134,22 @@ func (c *client) handlePacket(p siopacket.Packet) error {
 		return nil
 	default:
 		return fmt.Errorf("%w: packet type %d from a client", errProtocol, p.Type)
+	}
+}
+
+// recipient returns the socket in the packet's namespace. It returns nil if the server has
+// disconnected the client from it, and an error if the client never joined it.
+func (c *client) recipient(p siopacket.Packet) (*Socket, error) {
+	c.mu.Lock()
+	s, kicked := c.socketIn(p.Namespace), c.kicked[p.Namespace]
+	c.mu.Unlock()
+	switch {
+	case s != nil:
+		return s, nil
+	case kicked || c.plain != nil:
+		return nil, nil // sent before the client learned that the server disconnected it
+	default:
+		return nil, fmt.Errorf("%w: packet for a namespace that was not joined", errProtocol)
 	}
 }
 

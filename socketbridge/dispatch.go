@@ -2,6 +2,7 @@ package socketbridge
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 )
 
@@ -11,6 +12,9 @@ func (s *Socket) handle(p *Packet) {
 	err := s.run(p)
 	if err == errDropped {
 		return
+	}
+	if err == nil {
+		err = p.ackError()
 	}
 	saved := true
 	if !errors.Is(err, errPanic) {
@@ -94,9 +98,23 @@ func (s *Socket) reportError(p *Packet, err error) {
 		s.guard("OnError", func() { fn(p, err) })
 	}
 	if len(handlers) == 0 {
-		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err)
+		s.logError(p, err)
 	}
 	if s.session != nil && s.session.Err() != nil {
 		s.sessionEnded(s.session.Err())
+	}
+}
+
+// logError logs a handler's error. What a client can cause with arguments of its choice is
+// logged once per minute, event, position and kind.
+func (s *Socket) logError(p *Packet, err error) {
+	var bad *ArgumentError
+	if !errors.As(err, &bad) {
+		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err)
+		return
+	}
+	key := fmt.Sprintf("%d %t %s", bad.Position, errors.Is(bad.Err, ErrMissingArg), bad.Event)
+	if suppressed, ok := s.server().refusedLog.Allow(key); ok {
+		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err, "suppressed", suppressed)
 	}
 }

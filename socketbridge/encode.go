@@ -2,6 +2,9 @@ package socketbridge
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -27,7 +30,33 @@ func encodeEvent(namespace, event string, id uint64, hasID bool, args []any) ([]
 		return nil, ErrReservedEvent
 	}
 	all := make([]any, 0, len(args)+1)
-	return encode(siopacket.Event, namespace, id, hasID, append(append(all, event), args...)...)
+	msgs, err := encode(siopacket.Event, namespace, id, hasID, append(append(all, event), args...)...)
+	if err != nil {
+		return nil, encodeError("event", event, err)
+	}
+	return msgs, nil
+}
+
+// encodeError names the event that cannot be sent or answered, and what to change.
+func encodeError(what, event string, err error) error {
+	return fmt.Errorf("socketbridge: %s %q was not sent: %w%s", what, event, err, encodeHint(err))
+}
+
+func encodeHint(err error) string {
+	var (
+		method *json.MarshalerError
+		value  *json.UnsupportedValueError
+		kind   *json.UnsupportedTypeError
+	)
+	switch {
+	case errors.As(err, &method):
+		return " (the method must return JSON for every value that is sent)"
+	case errors.As(err, &value):
+		return " (JSON has no NaN, infinity or cycle: send another value, such as nil)"
+	case errors.As(err, &kind):
+		return " (JSON has no channels, functions or complex numbers: send another type, or give it a MarshalJSON method)"
+	}
+	return ""
 }
 
 func messages(text []byte, binary [][]byte) []transport.Message {

@@ -20,6 +20,10 @@ var (
 	// Nothing was sent.
 	ErrTooManyAcks = errors.New("socketbridge: too many pending answers")
 
+	// ErrBadAnswer is returned if the client's answer has more than 64 arguments, 10 binary
+	// attachments, engineio.Config.MaxPayload bytes in them, or 128 levels of nesting.
+	ErrBadAnswer = errors.New("socketbridge: answer is over a limit")
+
 	// ErrNoAcks is returned if a client of Namespace.WebSocket did not enable
 	// acknowledgements (PlainAcks). Nothing was sent.
 	ErrNoAcks = errors.New("socketbridge: client does not support acknowledgements")
@@ -46,7 +50,7 @@ var (
 	ErrRoomName = errors.New("socketbridge: invalid room name")
 
 	// ErrMissingArg is returned by Bind if it is given more pointers than there are
-	// arguments.
+	// arguments. Packet.Bind wraps it in an ArgumentError.
 	ErrMissingArg = errors.New("socketbridge: argument is missing")
 
 	// ErrFlood is logged when a connection is closed because its client kept exceeding
@@ -83,11 +87,46 @@ const (
 	CodeSessionUnavailable = "session_unavailable" // the store failed: try again later
 	CodeUnknownOutcome     = "unknown_outcome"     // the store did not confirm a save: it may have happened
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
+	CodeBadArguments       = "bad_arguments"       // the event's arguments are missing, do not fit the handler or exceed a limit
 	CodeInternal           = "internal_error"      // the handler failed or panicked, or its change cannot be stored
 	CodeTicketInvalid      = "ticket_invalid"      // the ticket is malformed, used or expired: fetch a new one
 	CodeForbidden          = "forbidden"           // a connect middleware refused the client without a reason
 	CodeTooMany            = "too_many"            // a limit of the server was reached
 )
+
+// ArgumentError is the error of Packet.Bind. If a handler returns it and the client
+// requested an acknowledgement, the client gets CodeBadArguments, the position in the
+// message, and {"argument":…} with the position as data. What is wrong with the argument
+// stays on the server, because it can name the handler's Go types.
+type ArgumentError struct {
+	// Event is the event's name.
+	Event string
+	// Position of the argument, from 0.
+	Position int
+	// Err is ErrMissingArg, or the reason why the argument cannot be decoded.
+	Err error
+}
+
+// Error returns the event, the position and the reason.
+func (e *ArgumentError) Error() string {
+	return fmt.Sprintf("socketbridge: argument %d of %q: %v", e.Position, e.Event, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *ArgumentError) Unwrap() error { return e.Err }
+
+// clientError returns the client's view of e.
+func (e *ArgumentError) clientError() *EventError {
+	what := "does not have the expected type"
+	if errors.Is(e.Err, ErrMissingArg) {
+		what = "is missing"
+	}
+	return &EventError{
+		Code:    CodeBadArguments,
+		Message: fmt.Sprintf("argument %d %s", e.Position, what),
+		Data:    map[string]any{"argument": e.Position},
+	}
+}
 
 // ConnectError refuses a client in a connect middleware. The client gets Message and Data
 // in its connect_error event. Any other error refuses the client too, but its text stays
@@ -119,12 +158,17 @@ func (e *EventError) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Mes
 
 // clientError returns the client's view of err, or nil if err has none.
 func clientError(err error) *EventError {
-	var ee *EventError
+	var (
+		ee *EventError
+		ae *ArgumentError
+	)
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &ee):
 		return ee
+	case errors.As(err, &ae):
+		return ae.clientError()
 	case errors.Is(err, fibersession.ErrTicket):
 		return &EventError{Code: CodeTicketInvalid, Message: "the ticket is not valid"}
 	case errors.Is(err, ErrSessionMissing):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,19 +67,22 @@ func (p *Packet) Args() []json.RawMessage {
 
 // Bind decodes the arguments, in order, into the values that ptrs point to. A nil
 // pointer skips an argument; arguments beyond ptrs are ignored. Binary arguments are
-// decoded into a []byte. Bind returns ErrMissingArg if there are fewer arguments than
-// ptrs.
+// decoded into a []byte. Its errors are *ArgumentError: a handler that returns one answers
+// the client with CodeBadArguments and the argument's position.
 func (p *Packet) Bind(ptrs ...any) error {
 	args := p.Args()
 	if len(args) < len(ptrs) {
-		return fmt.Errorf("%w: %q has %d arguments, Bind wants %d", ErrMissingArg, p.event, len(args), len(ptrs))
+		return &ArgumentError{Event: p.event, Position: len(args), Err: ErrMissingArg}
 	}
 	for i, ptr := range ptrs {
 		if ptr == nil {
 			continue
 		}
 		if err := siopacket.Unmarshal(args[i], p.in.Attachments, ptr); err != nil {
-			return fmt.Errorf("socketbridge: argument %d of %q: %w", i, p.event, err)
+			if invalid := (*json.InvalidUnmarshalError)(nil); errors.As(err, &invalid) {
+				return fmt.Errorf("socketbridge: Bind of %q: pointer %d: %w", p.event, i, err) // a fault of the handler
+			}
+			return &ArgumentError{Event: p.event, Position: i, Err: err}
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 type packetAck struct {
 	mu     sync.Mutex
 	given  bool   // Ack was called, or an error was sent
+	failed error  // the last answer could not be encoded
 	done   bool   // the packet was handled: an answer is sent at once
 	text   []byte // the encoded answer, until the session is saved
 	binary [][]byte
@@ -26,7 +27,9 @@ func (p *Packet) WantsAck() bool { return p.in.HasID }
 // once, and Ack may wait as Socket.Emit does.
 //
 // Ack does nothing if the client did not request an acknowledgement. It returns ErrAcked
-// if the packet was already answered, and an error if args cannot be encoded.
+// if the packet was already answered, and an error if args cannot be encoded. If no other
+// answer follows during the handler, that error is reported like one that the handler
+// returned, so the client gets CodeInternal.
 func (p *Packet) Ack(args ...any) error {
 	if !p.in.HasID {
 		return nil
@@ -56,7 +59,8 @@ func (p *Packet) queueResponse(args []any) (sent bool, err error) {
 		Type: siopacket.Ack, Namespace: p.socket.ns.name, ID: p.in.ID, HasID: true,
 	}, args...)
 	if err != nil {
-		return false, err
+		a.failed = encodeError("the answer to", p.event, err)
+		return false, a.failed
 	}
 	a.given = true
 	if !a.done {
@@ -64,6 +68,17 @@ func (p *Packet) queueResponse(args []any) (sent bool, err error) {
 		return false, nil
 	}
 	return true, p.socket.send(transport.Paced, messages(text, binary))
+}
+
+// ackError returns the error of an answer that could not be encoded, unless another was
+// given.
+func (p *Packet) ackError() error {
+	p.ack.mu.Lock()
+	defer p.ack.mu.Unlock()
+	if p.ack.given {
+		return nil
+	}
+	return p.ack.failed
 }
 
 // finishAck sends the answer of a handled packet. If the session was not saved, or if no

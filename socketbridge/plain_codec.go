@@ -43,7 +43,8 @@ func (p plainCodec) decode(d *siopacket.Decoder, m transport.Message) siopacket.
 	}
 }
 
-// packetText returns the Socket.IO packet of a frame, or nil if the frame is no array.
+// packetText returns the Socket.IO packet of a frame, or nil if the frame is no array that
+// begins with an event's name.
 func (p plainCodec) packetText(frame []byte) []byte {
 	if len(frame) == 0 || frame[0] != '[' {
 		return nil
@@ -51,6 +52,9 @@ func (p plainCodec) packetText(frame []byte) []byte {
 	t, id, rest := byte('2'), "", frame[1:]
 	if p.acks {
 		t, id, rest = splitAck(rest)
+	}
+	if t == '2' && !bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte{'"'}) {
+		return nil // a list of numbers is data: only Socket.IO clients name events by numbers
 	}
 	text := make([]byte, 0, len(frame)+len(p.namespace)+2)
 	text = append(text, t)

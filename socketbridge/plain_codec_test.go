@@ -29,6 +29,8 @@ func TestPlainCodec_Decode(t *testing.T) {
 		{name: "empty", frame: "", want: "message 2 " + raw, attachment: true},
 		{name: "binary that looks like an event", binary: true, frame: `["chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "no name", frame: `[]`, want: "message 2 " + raw, attachment: true},
+		{name: "an empty name", frame: `["",1]`, want: ` 2 ["",1]`},
+		{name: "numbers", frame: `[ 1,2]`, want: "message 2 " + raw, attachment: true},
 		{name: "a number first", frame: `[1,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "cut off", frame: `["chat"`, want: "message 2 " + raw, attachment: true},
 		{name: "data after the event", frame: `["chat"]["x"]`, want: "message 2 " + raw, attachment: true},
@@ -46,6 +48,8 @@ func TestPlainCodec_Decode(t *testing.T) {
 		{name: "number zero", acks: true, frame: `[0,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "number too long", acks: true, frame: `[1234567890123456,"chat"]`, want: "message 2 " + raw, attachment: true},
 		{name: "fraction", acks: true, frame: `[1.5,"chat"]`, want: "message 2 " + raw, attachment: true},
+		{name: "number and an array", acks: true, frame: `[1,[2]]`, want: "message 2 " + raw, attachment: true},
+		{name: "number and an empty name", acks: true, frame: `[1,""]`, want: ` 2 #1 [""]`},
 		{name: "number and no name", acks: true, frame: `[1,2]`, want: "message 2 " + raw, attachment: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

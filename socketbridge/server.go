@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
@@ -39,6 +40,7 @@ type Server struct {
 	namespaces map[string]*Namespace
 
 	rateLimits *rateLimits // nil without limits
+	refusedLog throttle.Throttle
 	perSession sessionCounts
 	users      userTable
 	cluster    *cluster           // nil without an adapter

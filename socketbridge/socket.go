@@ -262,16 +262,25 @@ func (s *Socket) Close() {
 // receiveEvent queues an event of the client. It runs on the reader goroutine, and blocks
 // it while the inbox is full.
 func (s *Socket) receiveEvent(in siopacket.Packet) error {
+	if err := s.checkConnected(); err != nil {
+		return err
+	}
+	if s.server().closing.Load() {
+		return nil // only events that arrived before the shutdown are handled
+	}
+	s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in}, &s.client.stop)
+	return nil
+}
+
+// checkConnected returns an error if the client sends an event before its CONNECT was
+// confirmed.
+func (s *Socket) checkConnected() error {
 	s.mu.Lock()
 	state := s.state
 	s.mu.Unlock()
 	if state == connecting && s.client.plain == nil {
 		return fmt.Errorf("%w: event before the CONNECT was confirmed", errProtocol)
 	}
-	if s.server().closing.Load() {
-		return nil // only events that arrived before the shutdown are handled
-	}
-	s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in}, &s.client.stop)
 	return nil
 }
 

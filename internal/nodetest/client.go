@@ -51,7 +51,8 @@ type Options struct {
 	//
 	// Optional. Default: false
 	Reconnect bool
-	// Extra contains additional options of the client. They override the others.
+	// Extra contains additional options of the client. They override the others. The
+	// parser "msgpack" is socket.io-msgpack-parser.
 	//
 	// Optional. Default: nil
 	Extra map[string]any
@@ -174,14 +175,14 @@ func (c *Client) MustNext(event string) Args {
 // check that an event did not occur, first wait for an event that would have followed it.
 func (c *Client) Waiting(event string) int { return c.queue.count(event) }
 
-// Emit emits an event without an acknowledgement.
-func (c *Client) Emit(event string, args ...any) {
+// Emit emits an event without an acknowledgement. Its name is a string or a number.
+func (c *Client) Emit(event any, args ...any) {
 	c.t.Helper()
 	c.n.must(c.t, "emit", c.command("event", event, "args", outgoing(args)), nil)
 }
 
 // Call emits an event and waits for its acknowledgement.
-func (c *Client) Call(ctx context.Context, event string, args ...any) (Args, error) {
+func (c *Client) Call(ctx context.Context, event any, args ...any) (Args, error) {
 	command := c.command("event", event, "args", outgoing(args))
 	if deadline, ok := ctx.Deadline(); ok {
 		command["timeout"] = max(1, time.Until(deadline).Milliseconds())
@@ -192,7 +193,7 @@ func (c *Client) Call(ctx context.Context, event string, args ...any) (Args, err
 }
 
 // MustCall is like Call, but ends the test if there is no answer within Timeout.
-func (c *Client) MustCall(event string, args ...any) Args {
+func (c *Client) MustCall(event any, args ...any) Args {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()

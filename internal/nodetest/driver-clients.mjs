@@ -1,6 +1,7 @@
 // Instances of both versions of socket.io-client, and of this repository's client.
 import { io as io48 } from "socket.io-client";
 import { io as io40 } from "socket.io-client-40";
+import msgpack from "socket.io-msgpack-parser";
 import { io as own } from "./driver-fiberbridge.mjs";
 
 const versions = { 4.8: io48, "4.0": io40, own };
@@ -44,7 +45,7 @@ function watch(number, socket, write, counted) {
       return;
     }
     const ack = typeof args.at(-1) === "function" ? args.pop() : null;
-    report(event, ...args);
+    report(String(event), ...args);
     if (ack && answers.has(event)) ack(...answers.get(event));
   });
 }
@@ -61,7 +62,9 @@ export const ops = {
   connect(command, write) {
     const io = versions[command.version];
     if (!io) throw new Error(`no socket.io-client of version ${command.version}`);
-    const socket = io(command.url, { ...command.options, autoConnect: false, forceNew: true });
+    const options = { ...command.options };
+    if (options.parser === "msgpack") options.parser = msgpack;
+    const socket = io(command.url, { ...options, autoConnect: false, forceNew: true });
     watch(command.client, socket, write, command.count);
     socket.connect();
   },

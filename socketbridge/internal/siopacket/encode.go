@@ -33,15 +33,17 @@ const maxEncodeDepth = 1000
 // method, and behind an embedded pointer to an unexported struct. A json.RawMessage
 // is validated and then copied unchanged.
 //
-// The attachments share memory with args. Errors wrap ErrUnsupported or ErrLimit;
-// Append then returns dst unchanged.
+// The attachments share memory with args. Errors wrap ErrUnsupported or ErrLimit, and name
+// the argument; Append then returns dst unchanged.
 func Append(dst []byte, h Header, args ...any) (text []byte, attachments [][]byte, err error) {
 	start := len(dst)
 	e := encoder{buf: appendHeader(grow(dst, sizeHint(h, args)), h)}
 	payload := len(e.buf)
 	switch h.Type {
-	case Event, Ack, BinaryEvent, BinaryAck:
-		err = e.array(args, 1)
+	case Event, BinaryEvent:
+		err = e.arguments(args, 1)
+	case Ack, BinaryAck:
+		err = e.arguments(args, 0)
 	case Connect, ConnectError:
 		if len(args) > 1 {
 			return dst, nil, fmt.Errorf("%w: packet of this type has at most one payload, not %d", ErrUnsupported, len(args))
@@ -256,6 +258,22 @@ func (e *encoder) value(v any, depth int) error {
 	default:
 		return e.reflect(v)
 	}
+	return nil
+}
+
+// arguments encodes the array of an event or ack. Errors name the position of an argument,
+// which is counted without the name of the event.
+func (e *encoder) arguments(args []any, names int) error {
+	e.buf = append(e.buf, '[')
+	for i, v := range args {
+		if i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		if err := e.value(v, 2); err != nil {
+			return fmt.Errorf("argument %d (%T): %w", i-names, v, err)
+		}
+	}
+	e.buf = append(e.buf, ']')
 	return nil
 }
 
