@@ -18,7 +18,10 @@ type Answer struct {
 	attachments [][]byte
 }
 
-// Args returns the answer's arguments as raw JSON.
+// Values returns the answer's arguments as they came. See Packet.Values.
+func (a Answer) Values() []any { return valuesOf(a.args, a.attachments) }
+
+// Args returns the answer's arguments as raw JSON, in which binary data is a placeholder.
 func (a Answer) Args() []json.RawMessage { return a.args }
 
 // Bind decodes the answer's arguments like Packet.Bind.

@@ -49,7 +49,10 @@ type ServerEvent struct {
 // Event returns the event's name.
 func (e *ServerEvent) Event() string { return string(e.packet.Name) }
 
-// Args returns the arguments as raw JSON.
+// Values returns the arguments as they came. See Packet.Values.
+func (e *ServerEvent) Values() []any { return valuesOf(e.args, e.packet.Attachments) }
+
+// Args returns the arguments as raw JSON, in which binary data is a placeholder.
 func (e *ServerEvent) Args() []json.RawMessage { return e.args }
 
 // Bind decodes the arguments as Packet.Bind does.

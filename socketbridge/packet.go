@@ -55,8 +55,13 @@ func (p *Packet) Context() context.Context { return p.socket.Context() }
 // Event returns the event's name.
 func (p *Packet) Event() string { return p.event }
 
+// Values returns the arguments as they came, each as a Value, to send them on with their
+// binary data: Emit(event, p.Values()...).
+func (p *Packet) Values() []any { return valuesOf(p.Args(), p.in.Attachments) }
+
 // Args returns the arguments as raw JSON. Binary data is represented by a placeholder
-// object with "_placeholder":true; Bind resolves it. The caller may keep the slice.
+// object with "_placeholder":true; Bind and Values resolve it. The caller may keep the
+// slice, and must not modify its elements.
 func (p *Packet) Args() []json.RawMessage {
 	if !p.split {
 		p.args = p.in.AppendArgs(nil)

@@ -75,12 +75,32 @@ func (s *markers) replacePlaceholders(raw []byte, found []placeholder) []byte {
 	text := make([]byte, 0, len(raw)+len(found)*s.quotedLen())
 	from := 0
 	for _, p := range found {
-		text = append(append(text, raw[from:p.start]...), '"')
-		text = base64.StdEncoding.AppendEncode(text, s.marker(p.num))
-		text = append(text, '"')
+		text = s.appendMarker(append(text, raw[from:p.start]...), p.num)
 		from = p.end
 	}
 	return append(text, raw[from:]...)
+}
+
+// appendMarker appends the quoted marker of attachment num.
+func (s *markers) appendMarker(dst []byte, num int) []byte {
+	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), s.marker(num)), '"')
+}
+
+// restoreText returns text with each quoted marker replaced by its placeholder, and whether
+// there was one.
+func (s *markers) restoreText(text []byte) (out []byte, changed bool) {
+	if !s.generated || !bytes.Contains(text, []byte(s.prefix)) {
+		return text, false
+	}
+	for {
+		at, num, ok := s.findMarker(text)
+		if !ok {
+			break
+		}
+		out = appendPlaceholder(append(out, text[:at]...), num)
+		text = text[at+s.quotedLen():]
+	}
+	return append(out, text...), true
 }
 
 // replaceBytes returns the marker to encode instead of the []byte v.
@@ -96,20 +116,11 @@ func (s *markers) replaceBytes(v reflect.Value) (reflect.Value, bool) {
 func (s *markers) restoreBytes(v reflect.Value) (reflect.Value, bool) {
 	switch {
 	case v.Type() == rawMessageType:
-		raw := v.Bytes()
-		if !bytes.Contains(raw, []byte(s.prefix)) {
+		text, changed := s.restoreText(v.Bytes())
+		if !changed {
 			return v, false
 		}
-		var out []byte
-		for {
-			at, num, ok := s.findMarker(raw)
-			if !ok {
-				break
-			}
-			out = appendPlaceholder(append(out, raw[:at]...), num)
-			raw = raw[at+s.quotedLen():]
-		}
-		return reflect.ValueOf(json.RawMessage(append(out, raw...))), true
+		return reflect.ValueOf(json.RawMessage(text)), true
 	case isBytes(v.Type()):
 		if b := v.Bytes(); len(b) == markerLen && bytes.HasPrefix(b, s.secret[:]) {
 			if num, ok := s.number(base64.StdEncoding.EncodeToString(b)); ok {

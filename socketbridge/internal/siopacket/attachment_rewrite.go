@@ -20,6 +20,8 @@ var (
 type rewriter struct {
 	// leaf returns the replacement of a value, if there is one.
 	leaf func(reflect.Value) (reflect.Value, bool)
+	// encoded does the same for a Value.
+	encoded func(reflect.Value) (reflect.Value, bool)
 	// decoding selects the mode. When set, the walk covers a decoded value and
 	// modifies the targets of pointers, slices and maps in place. Otherwise the
 	// value is about to be encoded and must not change, so the walk clones whatever
@@ -41,6 +43,9 @@ func (w *rewriter) value(v reflect.Value, depth int) (_ reflect.Value, changed b
 		return v, false
 	}
 	if w.hasCustomJSON(v.Type()) {
+		if isValue(v.Type()) {
+			return w.encoded(v)
+		}
 		return v, false
 	}
 	if to, ok := w.leaf(v); ok {

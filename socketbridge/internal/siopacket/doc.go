@@ -18,7 +18,9 @@
 //   - Decoder.Text (decode.go) decodes the text of a packet.
 //   - Decoder.Binary (decode.go) joins the binary messages that follow, the
 //     attachments, to their packet.
+//   - Decoder.Payload makes a packet of a payload that arrived in another encoding.
 //   - Unmarshal (unmarshal.go) stores one argument, with its attachments, in a Go value.
+//   - Value (value.go) is an argument that is sent on as it came.
 //   - Append, AppendRaw and AppendPayload (encode.go) encode a packet.
 //   - attachment_markers.go and attachment_rewrite.go carry attachments through
 //     encoding/json, in both directions.
@@ -36,10 +38,12 @@
 //     the argument is unmarshaled into.
 //
 // The decoder is stricter than the JavaScript parser where that parser's leniency
-// has caused security bugs: an event name must be a string and not a number, an
-// Ack must have an ID, events and acks must have an array, no bytes may follow the
-// payload, each attachment must have exactly one placeholder, and every length and
-// count has a limit. differential_test.go lists all differences.
+// has caused security bugs: an Ack must have an ID, events and acks must have an array, no
+// bytes may follow the payload, each attachment must have exactly one placeholder, and
+// every length and count has a limit. differential_test.go lists all differences.
+//
+// Malformed packets end the decoding. A packet over a limit is refused alone: the boundaries
+// of messages are known, so the next packet can be decoded.
 //
 // The package does not decide how to handle a packet. The socketbridge package
 // knows which namespaces exist and which acks are pending, and times out packets

@@ -31,7 +31,7 @@ const maxEncodeDepth = 1000
 // becomes an attachment, like a Buffer in JavaScript. A nil []byte is null. A []byte
 // stays base64 in two cases: inside a type with its own MarshalJSON or MarshalText
 // method, and behind an embedded pointer to an unexported struct. A json.RawMessage
-// is validated and then copied unchanged.
+// is validated and then copied unchanged. A Value is copied with its attachments.
 //
 // The attachments share memory with args. Errors wrap ErrUnsupported or ErrLimit, and name
 // the argument; Append then returns dst unchanged.
@@ -255,6 +255,11 @@ func (e *encoder) value(v any, depth int) error {
 			return nil
 		}
 		return e.object(v, depth)
+	case json.Marshaler:
+		if rv := reflect.ValueOf(v); isValue(rv.Type()) {
+			return e.encoded(rv.Convert(valueType).Interface().(Value))
+		}
+		return e.reflect(v)
 	default:
 		return e.reflect(v)
 	}
@@ -338,7 +343,7 @@ func appendPlaceholder(dst []byte, num int) []byte {
 // marker, which is then replaced by its placeholder.
 func (e *encoder) reflect(v any) error {
 	var s markers
-	w := rewriter{leaf: s.replaceBytes}
+	w := rewriter{leaf: s.replaceBytes, encoded: s.replaceValue}
 	rv, changed := w.value(reflect.ValueOf(v), 0)
 	if w.err != nil {
 		return w.err

@@ -10,7 +10,8 @@ import (
 // Unmarshal stores one argument of a packet, as returned by AppendArgs, in the value
 // that v points to, like json.Unmarshal. An attachment is stored where its
 // placeholder is: in a []byte, including struct fields and elements, or as a []byte
-// in an any. In a json.RawMessage the placeholder is kept. A type with its own
+// in an any. A Value keeps the text with its attachments. In a json.RawMessage the
+// placeholder is kept. A type with its own
 // UnmarshalJSON method receives a meaningless string in place of the placeholder.
 //
 // Attachments are not copied. If attachments is empty, objects that look like
@@ -37,7 +38,7 @@ func Unmarshal(raw []byte, attachments [][]byte, v any) error {
 	s := markers{bytes: attachments}
 	err := json.Unmarshal(s.replacePlaceholders(raw, scan.found), v)
 	if to := reflect.ValueOf(v); to.Kind() == reflect.Pointer && !to.IsNil() {
-		w := rewriter{leaf: s.restoreBytes, decoding: true}
+		w := rewriter{leaf: s.restoreBytes, encoded: s.restoreValue, decoding: true}
 		if w.value(to, 0); err == nil {
 			err = w.err
 		}
