@@ -46,6 +46,22 @@ func (s *Store) IsSessionCookie(name string) bool {
 	return slices.ContainsFunc(s.sources, carries) || !s.takeovers.isOver() && slices.ContainsFunc(s.takeovers.sources, carries)
 }
 
+// IsSessionHeader reports whether a request header of this name can carry a session's ID to
+// this store. Code that copies a request's headers leaves it out.
+func (s *Store) IsSessionHeader(name string) bool { return s.carries(SourceHeader, name) }
+
+// IsSessionQuery reports whether a URL parameter of this name can carry a session's ID to
+// this store. Code that copies a request's URL leaves it out.
+func (s *Store) IsSessionQuery(name string) bool { return s.carries(SourceURLQuery, name) }
+
+func (s *Store) carries(kind Source, name string) bool {
+	s.start()
+	named := func(src idSource) bool {
+		return src.kind == kind && (name == src.name || kind == SourceHeader && strings.EqualFold(name, src.name))
+	}
+	return slices.ContainsFunc(s.sources, named) || !s.takeovers.isOver() && slices.ContainsFunc(s.takeovers.sources, named)
+}
+
 // defaultCookieName returns the name of the cookie if no setting names it.
 func (s *Store) defaultCookieName(secure bool) string {
 	switch {

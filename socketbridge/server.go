@@ -69,7 +69,12 @@ func New(config ...Config) *Server {
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	var hooks engineio.Hooks
 	if cfg.Sessions != nil {
-		hooks = engineio.Hooks{Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted, SessionCookie: cfg.Sessions.IsSessionCookie}
+		hooks = engineio.Hooks{
+			Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted,
+			SessionCookie: cfg.Sessions.IsSessionCookie,
+			SessionHeader: cfg.Sessions.IsSessionHeader,
+			SessionQuery:  cfg.Sessions.IsSessionQuery,
+		}
 	}
 	if cfg.Adapter != nil {
 		s.cluster = newCluster(s, cfg.Adapter)

@@ -110,9 +110,14 @@ func (s *Socket) ID() string { return s.id }
 // Namespace returns the namespace that the socket is in.
 func (s *Socket) Namespace() *Namespace { return s.ns }
 
-// Handshake returns the HTTP request that opened the connection. Each call builds a new
-// value, so keep the result if you need it often.
-func (s *Socket) Handshake() *transport.Handshake { return s.client.conn.Handshake() }
+// Handshake returns the HTTP request that opened the connection, and the client's auth. Each
+// call builds a new value, so keep the result if you need it often. As JSON, it has the
+// fields of Socket.IO for Node without secrets; see transport.Handshake.MarshalJSON.
+func (s *Socket) Handshake() *transport.Handshake {
+	h := *s.client.conn.Handshake()
+	h.Auth = s.auth
+	return &h
+}
 
 // Transport returns the connection's current transport: "polling" or "websocket".
 func (s *Socket) Transport() string { return s.client.conn.Transport() }

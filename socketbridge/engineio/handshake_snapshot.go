@@ -54,17 +54,19 @@ func (s *Server) newSnapshot(c *fiber.Ctx) snapshot {
 		text = appendText(text, t)
 	}
 	add := func(kind byte, k, v []byte) { text = appendText(appendText(append(text, kind), k), v) }
+	isSecret := func(is func(string) bool, name []byte) bool { return is != nil && is(utils.UnsafeString(name)) }
 	for k, v := range c.Request().Header.All() {
-		if !bytes.EqualFold(k, []byte(fiber.HeaderCookie)) {
+		if !bytes.EqualFold(k, []byte(fiber.HeaderCookie)) && !isSecret(s.hooks.SessionHeader, k) {
 			add(headerEntry, k, v)
 		}
 	}
 	for k, v := range c.Context().QueryArgs().All() {
-		add(queryEntry, k, v)
+		if !isSecret(s.hooks.SessionQuery, k) {
+			add(queryEntry, k, v)
+		}
 	}
-	secret := s.hooks.SessionCookie
 	for k, v := range c.Request().Header.Cookies() {
-		if secret == nil || !secret(utils.UnsafeString(k)) {
+		if !isSecret(s.hooks.SessionCookie, k) {
 			add(cookieEntry, k, v)
 		}
 	}

@@ -33,4 +33,9 @@ type Hooks struct {
 	//
 	// Optional. Default: nil, the Handshake has all cookies
 	SessionCookie func(name string) bool
+
+	// SessionHeader and SessionQuery do the same for headers and URL parameters.
+	//
+	// Optional. Default: nil, the Handshake has all of them
+	SessionHeader, SessionQuery func(name string) bool
 }

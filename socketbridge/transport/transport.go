@@ -24,6 +24,7 @@
 package transport
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -79,7 +80,8 @@ const (
 
 // Handshake is a copy of the HTTP request that opened a connection. It shares no memory
 // with the request and never changes. The Cookie header is omitted: its values are in
-// Cookies, without the session cookie.
+// Cookies, without the session cookie. A header or URL parameter that carries the session's
+// ID is omitted too.
 type Handshake struct {
 	Time   time.Time
 	Method string
@@ -96,6 +98,9 @@ type Handshake struct {
 	// Locals are the request's locals with string keys, as set by the app's
 	// middlewares. Strings and byte slices are copied.
 	Locals map[string]any
+	// Auth is the auth option of the client's CONNECT as JSON, or nil if it sent none. The
+	// core sets it; transports leave it nil.
+	Auth json.RawMessage
 	// Lifted is the value that the core extracted from the request: the session.
 	// Transports do not interpret it.
 	Lifted any
