@@ -72,15 +72,19 @@ func (f *script) serve(c *fiber.Ctx, hash string) error {
 		c.Set(fiber.HeaderCacheControl, "no-store")
 		return c.SendStatus(fiber.StatusNotFound)
 	}
-	// The content is public, so pages of every origin may load it.
-	c.Set(fiber.HeaderAccessControlAllowOrigin, "*")
-	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	allowEveryOrigin(c)
 	c.Set(fiber.HeaderETag, f.etag)
 	if etagMatches(c.Get(fiber.HeaderIfNoneMatch), f.etag) {
 		return c.SendStatus(fiber.StatusNotModified)
 	}
 	c.Set(fiber.HeaderContentType, "text/javascript; charset=utf-8")
 	return c.Send(f.body)
+}
+
+// allowEveryOrigin lets pages of every origin load the response, which is public.
+func allowEveryOrigin(c *fiber.Ctx) {
+	c.Set(fiber.HeaderAccessControlAllowOrigin, "*")
+	c.Set("Cross-Origin-Resource-Policy", "cross-origin")
 }
 
 // etagMatches reports whether an If-None-Match header matches an ETag (RFC 9110, section

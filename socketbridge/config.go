@@ -72,6 +72,13 @@ type Config struct {
 	// Optional. Default: false
 	DisableTouch bool
 
+	// DisableServeClient stops Handler from serving the official client below the engine's
+	// path (/socket.io/socket.io.js and its other builds), as serveClient: false does in
+	// Socket.IO for Node. The bridge's own client is still served.
+	//
+	// Optional. Default: false
+	DisableServeClient bool
+
 	// Concurrency is the number of events of one socket that are handled at the same time.
 	// With 1, they are handled in the order in which they arrived.
 	//

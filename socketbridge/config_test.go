@@ -24,6 +24,7 @@ var meaningfulZeros = []string{
 	"Engine.Limits.MaxConns",
 	"Engine.DisableUpgrades",
 	"Engine.AllowOrigins", "Engine.AllowOriginFunc", "Engine.AllowAnyOrigin", "Engine.RequireOrigin",
+	"DisableServeClient",
 	"Trace.Connected", "Trace.Disconnected", "Trace.Handled",
 }
 

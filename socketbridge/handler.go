@@ -8,8 +8,10 @@ import (
 
 // Handler returns the server's HTTP handler. Mount it with app.Use, after the session
 // middleware and any other middleware that must run for the handshake. It serves the
-// engine's path ("/socket.io/") and, below it, the browser client (see ScriptURL),
-// tickets (see TicketHandler) and cookie renewal (see CookieURL). It passes all other
+// engine's path ("/socket.io/") and, below it, the official client (socket.io.js,
+// socket.io.min.js, socket.io.esm.min.js and socket.io.msgpack.min.js; see
+// Config.DisableServeClient), the bridge's own client (see ScriptURL), tickets (see
+// TicketHandler) and cookie renewal (see CookieURL). It passes all other
 // requests to the next handler.
 func (s *Server) Handler() fiber.Handler {
 	engine, ticket, cookie := s.engine.Handler(), s.TicketHandler(), s.cookieHandler()
@@ -18,6 +20,11 @@ func (s *Server) Handler() fiber.Handler {
 		if below {
 			if served, err := serveScript(c, name); served {
 				return err
+			}
+			if !s.cfg.DisableServeClient {
+				if served, err := serveOfficial(c, name); served {
+					return err
+				}
 			}
 		}
 		if below && s.closing.Load() && len(c.Context().QueryArgs().Peek("sid")) == 0 {
