@@ -20,8 +20,9 @@ import (
 type client struct {
 	server *Server
 	conn   transport.Conn
-	lifted *lifted    // nil without a session store
-	plain  *plainConn // conn, if the client speaks plain messages; otherwise nil
+	lifted *lifted      // nil without a session store
+	plain  *plainConn   // conn, if the client speaks plain messages; otherwise nil
+	packed *msgpackConn // conn, if Config.Parser is MsgpackParser and plain is nil; otherwise nil
 
 	// Only the reader goroutine uses these.
 	decoder         siopacket.Decoder
@@ -44,7 +45,10 @@ func newClient(s *Server, conn transport.Conn) *client {
 		conn:   conn,
 		refs:   1,
 	}
-	c.plain, _ = conn.(*plainConn)
+	if c.plain, _ = conn.(*plainConn); c.plain == nil && s.cfg.Parser == MsgpackParser {
+		c.packed = &msgpackConn{conn, &s.lastPacked}
+		c.conn = c.packed
+	}
 	c.lifted, _ = conn.Lifted().(*lifted)
 	c.rate.init(s.rateLimits)
 	c.decoder.Limits.MaxAttachmentBytes = s.cfg.Engine.MaxPayload
@@ -68,16 +72,10 @@ func (c *client) Receive(m transport.Message) error {
 	if c.plain != nil {
 		return c.handlePacket(c.plain.decode(&c.decoder, m))
 	}
-	var (
-		p    siopacket.Packet
-		done bool
-		err  error
-	)
-	if m.Binary {
-		p, done, err = c.decoder.Binary(m.Data)
-	} else {
-		p, done, err = c.decoder.Text(m.Data)
+	if c.usesOtherParser(m) {
+		return c.refuseParser(m)
 	}
+	p, done, err := c.decode(m)
 	c.awaitAttachments(c.decoder.Pending())
 	switch {
 	case errors.Is(err, siopacket.ErrLimit):
@@ -203,6 +201,10 @@ func authPayload(data []byte) (json.RawMessage, error) {
 
 // sendConnectError refuses a CONNECT. It returns an error if e cannot be encoded.
 func (c *client) sendConnectError(namespace string, e *ConnectError) error {
+	return sendConnectError(c.conn, namespace, e)
+}
+
+func sendConnectError(conn transport.Conn, namespace string, e *ConnectError) error {
 	payload := map[string]any{"message": e.Message}
 	if e.Data != nil {
 		payload["data"] = e.Data
@@ -211,7 +213,7 @@ func (c *client) sendConnectError(namespace string, e *ConnectError) error {
 	if err != nil {
 		return errors.Join(errProtocol, err)
 	}
-	_ = c.conn.Send(0, msgs...) // fails only if the client has disconnected
+	_ = conn.Send(0, msgs...) // fails only if the client has disconnected
 	return nil
 }
 

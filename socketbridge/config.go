@@ -72,6 +72,12 @@ type Config struct {
 	// Optional. Default: false
 	DisableTouch bool
 
+	// Parser is the encoding of packets. A client with another parser is refused with
+	// CodeWrongParser. Clients of Namespace.WebSocket are not concerned.
+	//
+	// Optional. Default: JSONParser
+	Parser Parser
+
 	// DisableServeClient stops Handler from serving the official client below the engine's
 	// path (/socket.io/socket.io.js and its other builds), as serveClient: false does in
 	// Socket.IO for Node. The bridge's own client is still served.
@@ -234,6 +240,7 @@ type Trace struct {
 // ConfigDefault holds the defaults, except of Logger. New without an argument uses it.
 var ConfigDefault = Config{
 	Mode:        SessionPerPacket,
+	Parser:      JSONParser,
 	Concurrency: 1,
 	Limits: Limits{
 		EventsPerSecond:    200,
@@ -275,6 +282,12 @@ func configDefault(config ...Config) Config {
 	}
 	if cfg.Mode == 0 {
 		cfg.Mode = ConfigDefault.Mode
+	}
+	if cfg.Parser > MsgpackParser {
+		refuseSetting("Parser", fmt.Sprintf("is %d: it must be JSONParser or MsgpackParser", cfg.Parser))
+	}
+	if cfg.Parser == 0 {
+		cfg.Parser = ConfigDefault.Parser
 	}
 	setting.Default(field("Concurrency"), &cfg.Concurrency, ConfigDefault.Concurrency)
 

@@ -82,6 +82,7 @@ func TestConfig_RefusesInvalidValues(t *testing.T) {
 		"a tiny Request":     {timeouts(socketbridge.Timeouts{Request: 1}), []string{"socketbridge: Config.Timeouts.Request", "1ns", "at least 1ms", "5s"}},
 		"Presence.TTL":       {socketbridge.Config{Presence: socketbridge.Presence{TTL: -time.Second}}, []string{"socketbridge: Config.Presence.TTL", "-1s", "at least 1ms", "15s"}},
 		"Concurrency":        {socketbridge.Config{Concurrency: -1}, []string{"socketbridge: Config.Concurrency", "-1", "must be positive", "default, 1"}},
+		"Parser":             {socketbridge.Config{Parser: socketbridge.MsgpackParser + 1}, []string{"socketbridge: Config.Parser", "3", "JSONParser or MsgpackParser"}},
 		"Mode":               {socketbridge.Config{Mode: socketbridge.SessionNone + 1}, []string{"socketbridge: Config.Mode", "5", "one of the SessionMode constants"}},
 		"Freshness":          {socketbridge.Config{Freshness: fibersession.Tracked + 1}, []string{"socketbridge: Config.Freshness", "3", "Strict or Tracked"}},
 		"Window":             {recovery(socketbridge.Recovery{Window: -time.Second}), []string{"socketbridge: Config.Recovery.Window", "-1s", "must not be negative"}},

@@ -91,6 +91,7 @@ const (
 	CodeInternal           = "internal_error"      // the handler failed or panicked, or its change cannot be stored
 	CodeTicketInvalid      = "ticket_invalid"      // the ticket is malformed, used or expired: fetch a new one
 	CodeForbidden          = "forbidden"           // a connect middleware refused the client without a reason
+	CodeWrongParser        = "wrong_parser"        // the client's parser option is not that of the server (Config.Parser)
 	CodeTooMany            = "too_many"            // a limit of the server was reached
 )
 

@@ -125,6 +125,24 @@ func (p plainCodec) encode(msgs []transport.Message) (siopacket.Type, transport.
 
 // splitPacket reads the header of a packet that this package encoded.
 func splitPacket(text []byte) (t siopacket.Type, id, payload []byte) {
+	t, _, id, payload = cutHeader(text)
+	return t, id, payload
+}
+
+// splitHeader is splitPacket for the whole header.
+func splitHeader(text []byte) (h siopacket.Header, payload []byte) {
+	t, namespace, id, payload := cutHeader(text)
+	h = siopacket.Header{Type: t, Namespace: "/", HasID: id != nil}
+	if namespace != nil {
+		h.Namespace = string(namespace)
+	}
+	for _, c := range id {
+		h.ID = h.ID*10 + uint64(c-'0')
+	}
+	return h, payload
+}
+
+func cutHeader(text []byte) (t siopacket.Type, namespace, id, payload []byte) {
 	t, text = siopacket.Type(text[0]-'0'), text[1:]
 	switch t {
 	case siopacket.BinaryEvent:
@@ -135,7 +153,8 @@ func splitPacket(text []byte) (t siopacket.Type, id, payload []byte) {
 		text = text[bytes.IndexByte(text, '-')+1:]
 	}
 	if len(text) > 0 && text[0] == '/' {
-		text = text[bytes.IndexByte(text, ',')+1:]
+		comma := bytes.IndexByte(text, ',')
+		namespace, text = text[:comma], text[comma+1:]
 	}
 	n := 0
 	for n < len(text) && text[n] >= '0' && text[n] <= '9' {
@@ -144,7 +163,7 @@ func splitPacket(text []byte) (t siopacket.Type, id, payload []byte) {
 	if n > 0 {
 		id = text[:n:n]
 	}
-	return t, id, text[n:]
+	return t, namespace, id, text[n:]
 }
 
 // placeholder returns the JSON that represents attachment i in a packet's text.

@@ -41,6 +41,7 @@ type Server struct {
 
 	rateLimits *rateLimits // nil without limits
 	refusedLog throttle.Throttle
+	lastPacked lastPacked // with MsgpackParser
 	perSession sessionCounts
 	users      userTable
 	cluster    *cluster           // nil without an adapter

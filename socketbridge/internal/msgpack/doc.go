@@ -6,6 +6,8 @@
 //	text, attachments, err := msgpack.JSON(data, msgpack.Limits{})
 //
 // Append (append.go) converts JSON to MessagePack, JSON (json.go) converts back.
+// DecodePacket and AppendPacket (packet.go) do the same for whole packets of
+// socket.io-msgpack-parser, whose clients send each packet as one binary message.
 //
 // The conversion does not decode into Go values, so keys keep their order and numbers
 // their precision. Append writes the same bytes as notepack.io for the same value, and

@@ -20,6 +20,10 @@ type Limits struct {
 	//
 	// Optional. Default: 1000
 	MaxAttachments int
+	// MaxText is the maximum size of the JSON text, in bytes.
+	//
+	// Optional. Default: no limit
+	MaxText int
 }
 
 // JSON converts a MessagePack value to JSON text and its binary values, each of which
@@ -77,7 +81,10 @@ func (r *reader) number(size int) (uint64, error) {
 
 func (r *reader) value(depth int) error {
 	if depth > r.limits.MaxDepth {
-		return fmt.Errorf("%w: nested deeper than %d", ErrLimit, r.limits.MaxDepth)
+		return errDeep
+	}
+	if r.limits.MaxText > 0 && len(r.out) > r.limits.MaxText {
+		return errLargeText
 	}
 	code, err := r.number(1)
 	if err != nil {
@@ -138,7 +145,14 @@ func (r *reader) long(code byte, depth int) error {
 		r.out = strconv.AppendInt(r.out, int64(int32(n)), 10)
 	case 0xd3:
 		r.out = strconv.AppendInt(r.out, int64(n), 10)
-	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8:
+	case 0xd4:
+		if r.pos+2 <= len(r.data) && r.data[r.pos] == 0 {
+			r.pos += 2 // undefined, as older versions of notepack.io write it
+			r.out = append(r.out, "null"...)
+			return nil
+		}
+		return r.extension(1)
+	case 0xd5, 0xd6, 0xd7, 0xd8:
 		return r.extension(1 << (code - 0xd4))
 	case 0xd9, 0xda, 0xdb:
 		return r.string(n)
@@ -230,7 +244,7 @@ func (r *reader) binary(n uint64) error {
 		return err
 	}
 	if len(r.attachments) == r.limits.MaxAttachments {
-		return fmt.Errorf("%w: more than %d binary values", ErrLimit, r.limits.MaxAttachments)
+		return errManyBinary
 	}
 	r.out = append(r.out, `{"_placeholder":true,"num":`...)
 	r.out = append(strconv.AppendInt(r.out, int64(len(r.attachments)), 10), '}')

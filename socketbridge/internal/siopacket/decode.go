@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -145,7 +146,7 @@ func (d *Decoder) Binary(data []byte) (p Packet, ok bool, err error) {
 func (d *Decoder) Payload(h Header, payload []byte, attachments [][]byte) (p Packet, err error) {
 	p.Header = h
 	switch {
-	case h.Namespace == "" || h.Namespace[0] != '/':
+	case h.Namespace == "" || h.Namespace[0] != '/' || strings.Contains(h.Namespace, ","):
 		return Packet{}, errNamespace
 	case h.Type == Ack && !h.HasID || h.ID >= 1e15:
 		return Packet{}, errID
@@ -160,7 +161,7 @@ func (d *Decoder) Payload(h Header, payload []byte, attachments [][]byte) (p Pac
 	case len(h.Namespace) > d.Limits.namespace():
 		err = errLongNamespace
 	case len(attachments) > d.Limits.attachments():
-		err = errManyAttachments
+		err = ErrManyAttachments
 	case size > d.Limits.attachmentBytes():
 		err = errLargeAttachments
 	default:
@@ -201,7 +202,7 @@ func (d *Decoder) text(data []byte) (p Packet, attachments int, err error) {
 		}
 	}
 	if attachments > d.Limits.attachments() {
-		return p, attachments, d.refuse(&p, rest, errManyAttachments)
+		return p, attachments, d.refuse(&p, rest, ErrManyAttachments)
 	}
 	return p, attachments, d.payload(&p, rest, attachments, true)
 }
@@ -314,8 +315,8 @@ func (d *Decoder) payload(p *Packet, data []byte, attachments int, shared bool) 
 	} else {
 		end, err = s.value(0, 0)
 	}
-	if err == errDeep {
-		return d.refuse(p, data, errDeep)
+	if err == ErrDeep {
+		return d.refuse(p, data, ErrDeep)
 	}
 	if err != nil {
 		return err

@@ -39,23 +39,31 @@ var (
 	errReserved    = fmt.Errorf("%w: reserved event name", ErrSyntax)
 	errPlaceholder = fmt.Errorf("%w: placeholders do not match the attachments", ErrSyntax)
 
-	errManyAttachments      = fmt.Errorf("%w: too many attachments", ErrLimit)
 	errLargeAttachments     = fmt.Errorf("%w: attachments too large", ErrLimit)
 	errLongNamespace        = fmt.Errorf("%w: namespace too long", ErrLimit)
 	errLongEventName        = fmt.Errorf("%w: event name too long", ErrLimit)
 	errManyArgs             = fmt.Errorf("%w: too many arguments", ErrLimit)
-	errDeep                 = fmt.Errorf("%w: JSON nested too deeply", ErrLimit)
 	errLooksLikePlaceholder = fmt.Errorf("%w: a value looks like an attachment placeholder", ErrLimit)
 
 	errTextBeforeAttachments = fmt.Errorf("%w: text message before the pending packet's attachments", ErrSequence)
 	errUnexpectedAttachment  = fmt.Errorf("%w: binary message without a pending packet", ErrSequence)
 )
 
+// Errors that decoders of other encodings return too.
+var (
+	// ErrDeep is returned for a payload deeper than Limits.MaxDepth.
+	ErrDeep = fmt.Errorf("%w: JSON nested too deeply", ErrLimit)
+	// ErrManyAttachments is returned for more than Limits.MaxAttachments.
+	ErrManyAttachments = fmt.Errorf("%w: too many attachments", ErrLimit)
+	// ErrLargeText is returned for a payload that is too large as JSON.
+	ErrLargeText = fmt.Errorf("%w: payload too large as JSON", ErrLimit)
+)
+
 // Explain returns what a packet that was refused with err has too much of, such as "more
 // than 64 arguments", or "" if err does not wrap ErrLimit.
 func (l *Limits) Explain(err error) string {
 	switch {
-	case errors.Is(err, errManyAttachments):
+	case errors.Is(err, ErrManyAttachments):
 		return fmt.Sprintf("more than %d binary attachments", l.attachments())
 	case errors.Is(err, errLargeAttachments):
 		return fmt.Sprintf("more than %d bytes of binary attachments", l.attachmentBytes())
@@ -65,8 +73,10 @@ func (l *Limits) Explain(err error) string {
 		return fmt.Sprintf("an event name longer than %d bytes", l.eventName())
 	case errors.Is(err, errManyArgs):
 		return fmt.Sprintf("more than %d arguments", l.args())
-	case errors.Is(err, errDeep):
+	case errors.Is(err, ErrDeep):
 		return fmt.Sprintf("values nested deeper than %d", l.depth())
+	case errors.Is(err, ErrLargeText):
+		return "more data than it may have as JSON"
 	case errors.Is(err, errLooksLikePlaceholder):
 		return "an object that looks like the placeholder of a binary attachment"
 	}

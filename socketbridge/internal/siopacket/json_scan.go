@@ -44,7 +44,7 @@ func (s *scanner) value(i, depth int) (int, error) {
 // array checks the array that begins at i and returns its number of elements.
 func (s *scanner) array(i, depth int) (end, n int, err error) {
 	if depth > s.maxDepth {
-		return i, 0, errDeep
+		return i, 0, ErrDeep
 	}
 	if i = skipSpace(s.data, i+1); i < len(s.data) && s.data[i] == ']' {
 		return i + 1, 0, nil
@@ -71,7 +71,7 @@ func (s *scanner) array(i, depth int) (end, n int, err error) {
 
 func (s *scanner) object(i, depth int) (int, error) {
 	if depth > s.maxDepth {
-		return i, errDeep
+		return i, ErrDeep
 	}
 	start := i
 	var ph placeholderFields
