@@ -34,6 +34,9 @@ func (s *Server) serve(c *fiber.Ctx) error {
 		return s.cors.preflight(c, access)
 	}
 	if _, err := s.parseQuery(c); err != nil {
+		if err == ErrUnsupportedProtocol {
+			s.warnOldProtocol(c)
+		}
 		return sendError(c, err)
 	}
 	return s.middlewares.run(c, s.dispatch)
@@ -231,6 +234,19 @@ func (s *Server) warnMissingTimeouts(c *fiber.Ctx) {
 			s.log.Warn("engineio: fiber.Config.IdleTimeout is not set: idle keep-alive connections are never closed; 60s is a good value")
 		}
 	})
+}
+
+// warnOldProtocol logs, at most once a minute, that a client of another protocol version is
+// refused. Socket.IO 2 speaks Engine.IO 3; all later versions speak Engine.IO 4.
+func (s *Server) warnOldProtocol(c *fiber.Ctx) {
+	what := "its request does not name a version of Engine.IO that this server speaks (EIO=4)"
+	if c.Query("EIO") == "3" {
+		what = "it speaks Engine.IO 3, as clients of Socket.IO 2 do, and this server speaks Engine.IO 4; " +
+			"upgrade the client to Socket.IO 3 or 4"
+	}
+	if suppressed, ok := s.versionLog.Allow(what); ok {
+		s.log.Warn("engineio: a client was refused: "+what, "remote", c.IP(), "others", suppressed)
+	}
 }
 
 // warnTooManyConns logs, at most once a minute, that connections are refused.

@@ -36,6 +36,7 @@ type Server struct {
 
 	originLog      throttle.Throttle
 	connLog        throttle.Throttle
+	versionLog     throttle.Throttle
 	slowLog        throttle.Throttle
 	timeoutWarning sync.Once
 	stats          counters
