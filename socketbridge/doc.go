@@ -24,7 +24,8 @@
 // # What you can do
 //
 //   - Handle events: Server.On for all sockets, Socket.On for one, Socket.Use for packet
-//     middlewares, Packet.Bind to decode arguments, Packet.Ack to answer.
+//     middlewares, Packet.Bind to decode arguments, Packet.Values to send them on,
+//     Packet.Ack to answer.
 //   - Decide who may connect: Server.Use for connect middlewares, Server.RequireSession
 //     for visitors with a stored session only, Server.Ticket for clients that cannot send
 //     the cookie.
