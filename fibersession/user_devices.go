@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/internal/clientaddr"
 )
 
 // Device describes one of a user's sessions, for a list that is shown to the user.
@@ -18,9 +21,10 @@ type Device struct {
 	// ID identifies the session in lists and for EndDevice. It is a pseudonym: it gives
 	// no access, and it stays the same when the session gets a new ID.
 	ID string
-	// UserAgent is the request's User-Agent header and Address its IP address (Fiber's
-	// c.IP()) when the session began or its user logged in. UserAgent has at most 256
-	// bytes and no control characters. It is input: escape it.
+	// UserAgent is the request's User-Agent header and Address the client's IP address
+	// when the session began or its user logged in. Behind trusted proxies that is the
+	// rightmost address in fiber.Config.ProxyHeader that is not a proxy's. UserAgent has
+	// at most 256 bytes and no control characters. It is input: escape it.
 	UserAgent string
 	Address   string
 	// Created is when the session was first stored. LastSeen is when it was last used,
@@ -260,8 +264,29 @@ type clientInfo struct {
 func clientOf(c *fiber.Ctx) clientInfo {
 	return clientInfo{
 		userAgent: printable(c.Get(fiber.HeaderUserAgent), maxUserAgent),
-		address:   printable(c.IP(), maxAddress),
+		address:   clientAddress(c),
 	}
+}
+
+// clientAddress returns the address of a request's client. It reads a trusted proxy's header
+// from the right, because the client can forge the left end, which fiber.Ctx.IP returns.
+func clientAddress(c *fiber.Ctx) string {
+	peer, _ := netip.AddrFromSlice(c.Context().RemoteIP())
+	peer = clientaddr.Plain(peer)
+	cfg := c.App().Config()
+	if cfg.ProxyHeader == "" || !c.IsProxyTrusted() {
+		return peer.String()
+	}
+	var header []string
+	for _, value := range c.Request().Header.PeekAll(cfg.ProxyHeader) {
+		header = append(header, string(value))
+	}
+	var trusted []string
+	if cfg.EnableTrustedProxyCheck {
+		trusted = cfg.TrustedProxies
+	}
+	addr, _ := clientaddr.Find(peer, header, trusted)
+	return addr.String()
 }
 
 // printable returns a copy of the printable characters in the first n bytes of s. It drops

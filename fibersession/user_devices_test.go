@@ -241,6 +241,21 @@ func TestN14_DeviceOfARequest(t *testing.T) {
 			t.Errorf("%s: got %+v, want Firefox on Linux at 192.0.2.7", way, d)
 		}
 	}
+	for xff, want := range map[string]string{
+		"192.0.2.7:1024":      "192.0.2.7",
+		"[2001:db8::7]:1024":  "2001:db8::7",
+		"6.6.6.6, 192.0.2.7":  "192.0.2.7",
+		"<script>":            "0.0.0.0", // the peer's, as app.Test has it
+		"192.0.2.7, 6.6.6.6!": "0.0.0.0",
+	} {
+		b := newBrowser(t, app)
+		b.headers = map[string]string{"X-Real-Ip": xff}
+		b.get("/login")
+		b.headers = nil
+		if d := device(b); d.Address != want {
+			t.Errorf("%q: got the address %q, want %q", xff, d.Address, want)
+		}
+	}
 	tests := map[string]struct{ agent, want string }{
 		"unchanged":          {"Mözilla/5.0 (日本)", "Mözilla/5.0 (日本)"},
 		"empty":              {"", ""},

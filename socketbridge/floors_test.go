@@ -16,6 +16,7 @@ const module = "github.com/fiberbridge/fiberbridge/"
 // floors is the layering of packages: a package may import only packages of lower floors,
 // and on its own floor only those listed in arrows.
 var floors = map[string]int{
+	"internal/clientaddr":                  0,
 	"internal/setting":                     0,
 	"internal/throttle":                    0,
 	"internal/notice":                      0,

@@ -107,7 +107,7 @@ func (s *Server) cookieHandler() fiber.Handler {
 
 // answerTicketError answers with a stable code and logs err.
 func (s *Server) answerTicketError(c *fiber.Ctx, msg string, err error) error {
-	s.log.Info("socketbridge: "+msg, "error", err, "remote", c.IP())
+	s.log.Info("socketbridge: "+msg, "error", err, "remote", s.engine.RemoteIP(c))
 	status, e := fiber.StatusForbidden, clientError(err)
 	switch {
 	case errors.Is(err, ErrNoSession):

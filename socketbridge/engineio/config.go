@@ -117,11 +117,12 @@ type Limits struct {
 	// Optional. Default: 0
 	MaxConns int
 
-	// MaxConnsPerIP bounds the connections of one address (for IPv6: of one /64 network),
-	// as reported by fiber.Ctx.IP. A further handshake is answered with 429. Loopback
-	// addresses are not counted, since they belong to a proxy on the same machine. Behind
-	// any other proxy, set ProxyHeader and TrustedProxies in fiber.Config. A negative
-	// value means no limit.
+	// MaxConnsPerIP bounds the connections of one address (for IPv6: of one /64 network).
+	// A further handshake is answered with 429. Behind a proxy, set ProxyHeader and
+	// TrustedProxies in fiber.Config; Server.RemoteIP says which address then counts.
+	// Clients whose proxy names no readable address are counted together. A peer on this
+	// machine is not counted, unless it sends the ProxyHeader. A negative value means no
+	// limit.
 	//
 	// Optional. Default: 256
 	MaxConnsPerIP int

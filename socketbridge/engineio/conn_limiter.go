@@ -2,13 +2,12 @@ package engineio
 
 import (
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 )
 
 // connLimiter counts connections, in total and per network, before anything is allocated
-// for them.
+// for them. A network is given by its first address; see limitedNetwork.
 type connLimiter struct {
 	maxConns int // 0: no limit
 	maxPerIP int // negative: no limit
@@ -16,7 +15,8 @@ type connLimiter struct {
 
 	mu       sync.Mutex
 	conns    int
-	networks map[netip.Prefix]*networkUsage
+	networks map[netip.Addr]*networkUsage
+	peak     int // the most networks since the map was made
 }
 
 // networkUsage is the usage of one network. It is deleted when the network has no
@@ -26,15 +26,16 @@ type networkUsage struct {
 	next  time.Time // when the recent connections would be due at the allowed rate
 }
 
-// acquire counts a connection from addr. If it returns nil, the caller must call release
-// once, when the connection has ended or could not be created.
-func (l *connLimiter) acquire(addr netip.Addr, now time.Time) *Error {
+// acquire counts a connection from a network; the zero Addr counts in total only. If it
+// returns nil, the caller must call release once, when the connection has ended or could not
+// be created.
+func (l *connLimiter) acquire(network netip.Addr, now time.Time) *Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.maxConns > 0 && l.conns >= l.maxConns {
 		return errFull
 	}
-	if network, ok := limitedNetwork(addr); ok && (l.maxPerIP >= 0 || l.rate > 0) {
+	if network.IsValid() && (l.maxPerIP >= 0 || l.rate > 0) {
 		l.evictIdle(now)
 		u := l.networks[network]
 		if u == nil {
@@ -55,24 +56,24 @@ func (l *connLimiter) acquire(addr netip.Addr, now time.Time) *Error {
 		}
 		u.conns++
 		if l.networks == nil {
-			l.networks = make(map[netip.Prefix]*networkUsage)
+			l.networks = make(map[netip.Addr]*networkUsage)
 		}
 		l.networks[network] = u
+		l.peak = max(l.peak, len(l.networks))
 	}
 	l.conns++
 	return nil
 }
 
 // release undoes one acquire.
-func (l *connLimiter) release(addr netip.Addr, now time.Time) {
+func (l *connLimiter) release(network netip.Addr, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conns--
-	network, ok := limitedNetwork(addr)
-	if u := l.networks[network]; ok && u != nil {
+	if u := l.networks[network]; u != nil {
 		u.conns--
 		if u.conns == 0 && !u.next.After(now) {
-			delete(l.networks, network)
+			l.remove(network)
 		}
 	}
 }
@@ -83,7 +84,7 @@ func (l *connLimiter) evictIdle(now time.Time) {
 	n := 0
 	for network, u := range l.networks {
 		if u.conns == 0 && !u.next.After(now) {
-			delete(l.networks, network)
+			l.remove(network)
 		}
 		if n++; n == 2 {
 			return
@@ -91,25 +92,29 @@ func (l *connLimiter) evictIdle(now time.Time) {
 	}
 }
 
-// limitedNetwork returns the network that addr is counted under. It returns false for an
-// address that is not counted: loopback addresses belong to a proxy on the same machine.
-func limitedNetwork(addr netip.Addr) (netip.Prefix, bool) {
-	addr = addr.Unmap().WithZone("")
-	if !addr.IsValid() || addr.IsLoopback() || addr.IsUnspecified() {
-		return netip.Prefix{}, false
+// minShrink is the size from which a map of networks is replaced when it is nearly empty.
+const minShrink = 1024
+
+// remove deletes a network. A map keeps the memory of its largest size, and going through it
+// takes as long as then. So a map that was large and is nearly empty is replaced.
+func (l *connLimiter) remove(network netip.Addr) {
+	delete(l.networks, network)
+	if l.peak < minShrink || len(l.networks) > l.peak/8 {
+		return
 	}
-	bits := 64
-	if addr.Is4() {
-		bits = 32
+	smaller := make(map[netip.Addr]*networkUsage, len(l.networks))
+	for network, u := range l.networks {
+		smaller[network] = u
 	}
-	network, err := addr.Prefix(bits)
-	return network, err == nil
+	l.networks, l.peak = smaller, len(smaller)
 }
 
-// parseAddr parses the result of fiber.Ctx.IP, which can be the whole list of a proxy's
-// header.
-func parseAddr(ip string) netip.Addr {
-	first, _, _ := strings.Cut(ip, ",")
-	addr, _ := netip.ParseAddr(strings.TrimSpace(first))
-	return addr
+// limitedNetwork returns the first address of the network that addr is counted under: the
+// address itself, or for IPv6 its /64.
+func limitedNetwork(addr netip.Addr) netip.Addr {
+	if addr.Is4() {
+		return addr
+	}
+	network, _ := addr.Prefix(64)
+	return network.Addr()
 }

@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/fiberbridge/fiberbridge/internal/clientaddr"
 )
 
 func TestConnLimiter(t *testing.T) {
-	ip := netip.MustParseAddr
+	ip := func(s string) netip.Addr { return limitedNetwork(clientaddr.Plain(netip.MustParseAddr(s))) }
 	now := time.Unix(1000, 0)
 	admitN := func(a *connLimiter, addr string, n int) (admitted int, last *Error) {
 		for range n {
@@ -28,13 +30,9 @@ func TestConnLimiter(t *testing.T) {
 	}{
 		{"no limits", &connLimiter{maxPerIP: -1, rate: -1}, "192.0.2.1", 100, nil},
 		{"in total", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "192.0.2.1", 10, errFull},
-		{"in total, loopback included", &connLimiter{maxConns: 10, maxPerIP: -1, rate: -1}, "127.0.0.1", 10, errFull},
 		{"of an address", &connLimiter{maxPerIP: 7, rate: -1}, "192.0.2.1", 7, errTooMany},
 		{"of an IPv6 network", &connLimiter{maxPerIP: 7, rate: -1}, "2001:db8::1", 7, errTooMany},
 		{"in a second", &connLimiter{maxPerIP: -1, rate: 5}, "192.0.2.1", 5, errTooMany},
-		{"loopback is not limited", &connLimiter{maxPerIP: 7, rate: 5}, "127.0.0.1", 100, nil},
-		{"loopback in IPv6", &connLimiter{maxPerIP: 7, rate: 5}, "::1", 100, nil},
-		{"loopback as IPv4 in IPv6", &connLimiter{maxPerIP: 7, rate: 5}, "::ffff:127.0.0.1", 100, nil},
 		{"no connections at all", &connLimiter{maxPerIP: 0, rate: -1}, "192.0.2.1", 0, errTooMany},
 	}
 	for _, tt := range tests {
@@ -51,6 +49,20 @@ func TestConnLimiter(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a peer on this machine counts in total only", func(t *testing.T) {
+		a := connLimiter{maxConns: 10, maxPerIP: 7, rate: 5}
+		for i := range 11 {
+			if err := a.acquire(netip.Addr{}, now); (err == nil) != (i < 10) {
+				t.Errorf("connection %d: %v", i+1, err)
+			}
+		}
+		for range 10 {
+			a.release(netip.Addr{}, now)
+		}
+		if a.conns != 0 || len(a.networks) != 0 {
+			t.Errorf("%d connections and %d networks are left", a.conns, len(a.networks))
+		}
+	})
 	t.Run("a /64 is one network, and its neighbor another", func(t *testing.T) {
 		a := connLimiter{maxPerIP: 1, rate: -1}
 		if a.acquire(ip("2001:db8:0:1::1"), now) != nil || a.acquire(ip("2001:db8:0:1:ffff::2"), now) == nil || a.acquire(ip("2001:db8:0:2::1"), now) != nil {
@@ -129,16 +141,31 @@ func TestConnLimiter_CountsAreExact(t *testing.T) {
 	})
 }
 
-func TestParseAddr(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.1":              "192.0.2.1",
-		"192.0.2.1, 198.51.100.": "192.0.2.1",
-		" 2001:db8::1 ":          "2001:db8::1",
-		"nonsense":               "invalid IP",
-		"":                       "invalid IP",
-	} {
-		if got := parseAddr(in).String(); got != want {
-			t.Errorf("%q is %s, want %s", in, got, want)
+// After a flood of addresses, the limiter does not keep a map of the flood's size: going
+// through one takes as long as it once was large, under the lock of all handshakes.
+func TestS5_ConnLimiterShrinks(t *testing.T) {
+	a := connLimiter{maxPerIP: 10, rate: 10}
+	now := time.Unix(1000, 0)
+	addr := netip.MustParseAddr("10.0.0.0")
+	for range 1 << 16 {
+		addr = addr.Next()
+		if err := a.acquire(addr, now); err != nil {
+			t.Fatal(err)
 		}
+		a.release(addr, now)
+	}
+	if len(a.networks) != 1<<16 {
+		t.Fatalf("%d networks within one moment, want all", len(a.networks))
+	}
+	now = now.Add(time.Minute)
+	for range 1 << 16 {
+		if err := a.acquire(addr, now); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+		a.release(addr, now)
+	}
+	if len(a.networks) > 2 || a.peak > minShrink {
+		t.Errorf("%d networks are left, in a map made for %d", len(a.networks), a.peak)
 	}
 }

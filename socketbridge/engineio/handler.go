@@ -250,10 +250,10 @@ func (s *Server) warnOldProtocol(c *fiber.Ctx) {
 }
 
 // warnTooManyConns logs, at most once a minute, that connections are refused.
-func (s *Server) warnTooManyConns(err *Error) {
+func (s *Server) warnTooManyConns(err *Error, from remote) {
 	if suppressed, ok := s.connLog.Allow(""); ok {
 		s.log.Warn("engineio: connections are refused: there are too many in total, or from one address "+
-			"(Config.Limits); behind a proxy, set ProxyHeader and TrustedProxies in fiber.Config",
-			"status", err.Status(), "others", suppressed)
+			"(Config.Limits); if it is a proxy's address, set ProxyHeader and TrustedProxies in fiber.Config",
+			"status", err.Status(), "remote", from.addr.String(), "others", suppressed)
 	}
 }

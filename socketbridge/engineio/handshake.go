@@ -47,17 +47,17 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 // openConn counts a connection against the limits, calls Hooks.Lift and creates the
 // connection. If it fails, or if Lift panics, everything is undone.
 func (s *Server) openConn(c *fiber.Ctx, transportName string) (conn *conn, err error) {
-	addr := parseAddr(c.IP())
-	if err := s.limiter.acquire(addr, time.Now()); err != nil {
-		s.warnTooManyConns(err)
+	from := s.remoteOf(c)
+	if err := s.limiter.acquire(from.network, time.Now()); err != nil {
+		s.warnTooManyConns(err, from)
 		return nil, err
 	}
-	request := s.newSnapshot(c)
+	request := s.newSnapshot(c, from.addr)
 	defer func() {
 		if conn != nil {
 			return
 		}
-		s.limiter.release(addr, time.Now())
+		s.limiter.release(from.network, time.Now())
 		if request.lifted != nil && s.hooks.Release != nil {
 			s.hooks.Release(request.lifted)
 		}
@@ -69,7 +69,7 @@ func (s *Server) openConn(c *fiber.Ctx, transportName string) (conn *conn, err e
 		}
 		request.lifted = lifted
 	}
-	return s.addConn(request, addr, transportName)
+	return s.addConn(request, from.network, transportName)
 }
 
 // notOpened ends a connection whose client did not get the WebSocket's 101.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -46,11 +47,11 @@ func cutText(text string) (first, rest string) {
 
 // newSnapshot copies a request. It shares no memory with the request, which fasthttp reuses
 // (D19).
-func (s *Server) newSnapshot(c *fiber.Ctx) snapshot {
+func (s *Server) newSnapshot(c *fiber.Ctx, client netip.Addr) snapshot {
 	snap := snapshot{time: time.Now(), secure: c.Secure()}
 	var buf [1 << 10]byte
 	text := buf[:0]
-	for _, t := range []string{c.Method(), c.Path(), c.Hostname(), c.IP()} {
+	for _, t := range []string{c.Method(), c.Path(), c.Hostname(), client.String()} {
 		text = appendText(text, t)
 	}
 	add := func(kind byte, k, v []byte) { text = appendText(appendText(append(text, kind), k), v) }

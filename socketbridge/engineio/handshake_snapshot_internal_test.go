@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func BenchmarkHandshakeKept(b *testing.B) {
 		before := heap()
 		b.ResetTimer()
 		for i := range kept {
-			snap := s.newSnapshot(c)
+			snap := s.newSnapshot(c, netip.MustParseAddr("192.0.2.1"))
 			kept[i] = &snap
 		}
 		b.StopTimer()
@@ -62,7 +63,7 @@ func BenchmarkHandshakeKept(b *testing.B) {
 		before := heap()
 		b.ResetTimer()
 		for i := range kept {
-			snap := s.newSnapshot(c)
+			snap := s.newSnapshot(c, netip.MustParseAddr("192.0.2.1"))
 			kept[i] = snap.handshake()
 		}
 		b.StopTimer()

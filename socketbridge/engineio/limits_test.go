@@ -53,6 +53,64 @@ func TestLimit_Connections(t *testing.T) {
 	})
 }
 
+// A client's address is limited however its proxy writes it, and one that cannot be read is
+// limited too: all of them together.
+func TestS5_LimitBehindProxies(t *testing.T) {
+	t.Parallel()
+	behind := fiber.Config{ProxyHeader: fiber.HeaderXForwardedFor, EnableTrustedProxyCheck: true, TrustedProxies: []string{"127.0.0.1", "10.0.0.0/8"}}
+	anyProxy := fiber.Config{ProxyHeader: fiber.HeaderXForwardedFor}
+	validating := behind
+	validating.EnableIPValidation = true
+	tests := []struct {
+		name  string
+		fiber fiber.Config
+		xff   []string // of clients of one address
+		other string   // of a client of another address
+		warns bool
+	}{
+		{"ports", behind, []string{"192.0.2.1:1001", "192.0.2.1:1002", "192.0.2.1"}, "192.0.2.2:1001", false},
+		{"ports, with Fiber's validation", validating, []string{"192.0.2.1:1001", "192.0.2.1:1002", "192.0.2.1"}, "192.0.2.2:1001", false},
+		{"IPv6 and ports", behind, []string{"[2001:db8::1]:1", "[2001:db8::2]:2", "2001:db8::3"}, "[2001:db8:0:1::1]:1", false},
+		{"forged left ends", behind, []string{"1.1.1.1, 192.0.2.1", "2.2.2.2, 192.0.2.1", "junk, 192.0.2.1"}, "192.0.2.1, 192.0.2.2", false},
+		{"forged left ends, with Fiber's validation", validating, []string{"1.1.1.1, 192.0.2.1", "2.2.2.2, 192.0.2.1", "3.3.3.3, 192.0.2.1"}, "192.0.2.2", false},
+		{"forged left ends, every proxy trusted", anyProxy, []string{"1.1.1.1, 192.0.2.1", "2.2.2.2, 192.0.2.1", "192.0.2.1"}, "192.0.2.1, 192.0.2.2", false},
+		{"two proxies", behind, []string{"192.0.2.1, 10.0.0.1", "192.0.2.1, 10.0.0.2", "1.1.1.1, 192.0.2.1, 10.0.0.3"}, "192.0.2.2, 10.0.0.1", false},
+		{"loopback in the header", behind, []string{"127.0.0.1", "127.0.0.1", "::ffff:127.0.0.1"}, "127.0.0.2", false},
+		{"unreadable", behind, []string{"unknown", "192.0.2.1, junk", ", ,"}, "192.0.2.2", true},
+		{"unreadable, every proxy trusted", anyProxy, []string{"unknown", "a.example", "_hidden"}, "192.0.2.2", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			limit := len(tt.xff) - 1
+			s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: limit}}, siteOptions{fiber: tt.fiber})
+			for _, xff := range tt.xff[:limit] {
+				s.openPoll("X-Forwarded-For", xff)
+			}
+			for _, opener := range openers {
+				if a := opener.open(s, "X-Forwarded-For", tt.xff[limit]); a.status != http.StatusTooManyRequests {
+					t.Errorf("%s: %q got %d %s, want 429", opener.name, tt.xff[limit], a.status, a.body)
+				}
+			}
+			s.openPoll("X-Forwarded-For", tt.other)
+			want := 0
+			if tt.warns {
+				want = 1
+			}
+			if n := strings.Count(s.log.String(), "does not tell the client's address"); n != want {
+				t.Errorf("logged %d times, want %d:\n%s", n, want, s.log)
+			}
+		})
+	}
+	t.Run("a peer on this machine that is no proxy", func(t *testing.T) {
+		t.Parallel()
+		s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 1}}, siteOptions{fiber: behind})
+		for range 3 {
+			s.openPoll()
+		}
+	})
+}
+
 // Row 28: a warning names each missing timeout of the HTTP server, once.
 func TestWarnings(t *testing.T) {
 	t.Parallel()

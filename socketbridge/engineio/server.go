@@ -38,6 +38,7 @@ type Server struct {
 	connLog        throttle.Throttle
 	versionLog     throttle.Throttle
 	slowLog        throttle.Throttle
+	addrLog        throttle.Throttle
 	timeoutWarning sync.Once
 	stats          counters
 	backlog        backlog
@@ -177,7 +178,7 @@ func (s *Server) allConns() []*conn {
 
 // addConn creates a connection and counts it. From then on the connection ends itself: the
 // caller has nothing to undo.
-func (s *Server) addConn(request snapshot, addr netip.Addr, transportName string) (*conn, error) {
+func (s *Server) addConn(request snapshot, network netip.Addr, transportName string) (*conn, error) {
 	id, err := s.newID()
 	if err != nil {
 		return nil, err
@@ -188,7 +189,7 @@ func (s *Server) addConn(request snapshot, addr netip.Addr, transportName string
 		return nil, errShuttingDown
 	}
 	s.running++
-	c := newConn(s, id, request, addr, transportName)
+	c := newConn(s, id, request, network, transportName)
 	s.conns[id] = c
 	return c, nil
 }

@@ -87,8 +87,8 @@ type Handshake struct {
 	Method string
 	Path   string
 	Host   string
-	// RemoteIP is the peer's address according to Fiber, which applies its settings
-	// for trusted proxies.
+	// RemoteIP is the client's address: the peer's or, if Fiber trusts the peer as a
+	// proxy, the one that the proxy names.
 	RemoteIP string
 	// Secure reports whether the request used TLS, according to Fiber.
 	Secure  bool
