@@ -65,6 +65,37 @@ func (s *Store) Lift(c *fiber.Ctx) (*Handle, error) {
 	return h, nil
 }
 
+// LiftWithoutCookies is Lift for a request whose cookies must not be trusted, because any page
+// could have sent it. The caller has removed them from the request; what a Handler made of
+// them earlier does not count. It never begins a session: it returns ErrNotFound if the
+// request names none in a header, in its URL or to a custom function, which runs once more.
+func (s *Store) LiftWithoutCookies(c *fiber.Ctx) (*Handle, error) {
+	s.start()
+	p := s.readPresentedID(c.Context(), c, s.isSecure(c))
+	if p.err != nil {
+		return nil, p.err
+	}
+	if p.id == "" {
+		return nil, ErrNotFound
+	}
+	st, err := s.acquirePresented(c.UserContext(), &p)
+	if err != nil {
+		return nil, err
+	}
+	return s.newHandle(st), nil
+}
+
+// OwnsWithoutCookies is Owns for a handle from LiftWithoutCookies.
+func (s *Store) OwnsWithoutCookies(c *fiber.Ctx, h *Handle) bool {
+	s.start()
+	ended := h.Err()
+	if ended != nil && !errors.Is(ended, ErrSessionGone) {
+		return false
+	}
+	p := s.readPresentedID(c.Context(), c, s.isSecure(c))
+	return p.err == nil && s.ownsByID(p, h, ended)
+}
+
 // checkHandler warns if the request passed the Handler of another store alone. The request
 // and the lifted handle then have two different sessions.
 func (s *Store) checkHandler(c *fiber.Ctx) {

@@ -41,6 +41,23 @@ func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	}
 	h := sess.Detach()
 	defer h.Release()
+	return h.ticket(c.UserContext(), from)
+}
+
+// Ticket returns a ticket for the session, as Store.Ticket does for a request's. origin is the
+// origin of the page that will use it, such as "https://app.example.com", or "null" for pages
+// without one. It returns ErrTicketOrigin if that is not an origin, and ErrTicketSession if the
+// session was never saved.
+func (h *Handle) Ticket(ctx context.Context, origin string) (string, error) {
+	from, ok := canonicalOrigin(origin)
+	if !ok {
+		return "", ErrTicketOrigin
+	}
+	return h.ticket(ctx, from)
+}
+
+// ticket is Ticket for an origin in canonical form.
+func (h *Handle) ticket(ctx context.Context, origin string) (string, error) {
 	if err := h.Err(); err != nil {
 		return "", err
 	}
@@ -48,7 +65,7 @@ func (s *Store) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
 	if h.Fresh() || id == "" {
 		return "", ErrTicketSession
 	}
-	return s.issueToken(c.UserContext(), ticketToken, oneTimeToken{id: id, bound: []byte(from)})
+	return h.store.issueToken(ctx, ticketToken, oneTimeToken{id: id, bound: []byte(origin)})
 }
 
 // Redeem uses up a ticket and returns a handle of its session. origin is the origin of the
@@ -158,8 +175,12 @@ func OriginOf(c *fiber.Ctx) string {
 }
 
 // canonicalOrigin returns an origin (RFC 6454, section 6.2) in lower case and without its
-// scheme's default port. ok is false if s is not an origin. "null" is none.
+// scheme's default port. ok is false if s is not an origin. The origin of a file is "null",
+// for which some browsers send "file://" with WebSockets.
 func canonicalOrigin(s string) (origin string, ok bool) {
+	if s == "null" || s == "file://" {
+		return "null", true
+	}
 	u, err := url.Parse(strings.ToLower(s))
 	if err != nil || len(s) > 512 || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != strings.ToLower(s) {
 		return "", false

@@ -1,6 +1,7 @@
 package socketbridge
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -27,16 +28,37 @@ var (
 // script that defines the global variable fiberbridge. ScriptURL panics for any other
 // kind.
 //
+// With the request of the page that loads the script, the path is relative to that page, such
+// as "../socket.io/fiberbridge.<hash>.mjs". It then also holds behind a proxy that strips a
+// prefix of the path, and the script finds the server next to itself.
+//
 // The path without the hash ("/socket.io/fiberbridge.mjs") also works, but then browsers
 // revalidate the file on every load.
-func (s *Server) ScriptURL(kind string) string {
+func (s *Server) ScriptURL(kind string, page ...*fiber.Ctx) string {
+	path := s.engine.Path()
+	if len(page) > 0 {
+		path = siteRoot(page[0]) + path[1:]
+	}
 	switch kind {
 	case "module":
-		return s.engine.Path() + moduleScript.hashed()
+		return path + moduleScript.hashed()
 	case "classic":
-		return s.engine.Path() + classicScript.hashed()
+		return path + classicScript.hashed()
 	}
 	panic(`socketbridge: ScriptURL takes "module" or "classic"`)
+}
+
+// siteRoot returns the root of the site, relative to the page that c is the request of: "./"
+// or "../../". A proxy in front may have stripped a prefix of the page's path, but not its end.
+func siteRoot(c *fiber.Ctx) string {
+	path, _, _ := bytes.Cut(c.Request().Header.RequestURI(), []byte("?"))
+	if !bytes.HasPrefix(path, []byte("/")) { // an absolute URI
+		path = c.Context().URI().PathOriginal()
+	}
+	if folders := bytes.Count(path, []byte("/")) - 1; folders > 0 {
+		return strings.Repeat("../", folders)
+	}
+	return "./"
 }
 
 func (f *script) hashed() string { return f.start + "." + f.hash + f.end }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -71,6 +72,25 @@ func TestC10_ScriptsAreNeverStale(t *testing.T) {
 	other := newSite(t, options{bridge: socketbridge.Config{Engine: engineAt("/live/")}}).serve()
 	if res, _ := other.agent().ask("GET", other.io.ScriptURL("module")); res.StatusCode != 200 || !strings.HasPrefix(res.Request.URL.Path, "/live/fiberbridge.") {
 		t.Errorf("on another path: got status %d for %s, want 200", res.StatusCode, res.Request.URL.Path)
+	}
+	for page, want := range map[string]string{
+		"/":                "./socket.io/fiberbridge.",
+		"/?a=/b/c/":        "./socket.io/fiberbridge.",
+		"/index.html":      "./socket.io/fiberbridge.",
+		"/rooms/":          "../socket.io/fiberbridge.",
+		"/rooms/1?x=/y":    "../socket.io/fiberbridge.",
+		"/a%2Fb":           "./socket.io/fiberbridge.",
+		"http://x.test/a/": "../socket.io/fiberbridge.",
+		"/a//b":            "../../socket.io/fiberbridge.",
+		"//evil.test/":     "../../socket.io/fiberbridge.",
+	} {
+		var c fasthttp.RequestCtx
+		c.Request.SetRequestURI(page)
+		fc := s.app.AcquireCtx(&c)
+		if got := s.io.ScriptURL("module", fc); !strings.HasPrefix(got, want) || strings.TrimPrefix(got, want) != hash+".mjs" {
+			t.Errorf("for the page %s: got %s, want %s<hash>.mjs", page, got, want)
+		}
+		s.app.ReleaseCtx(fc)
 	}
 	defer func() {
 		if recover() == nil {

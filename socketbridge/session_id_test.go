@@ -138,6 +138,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 	call(t, c, "login")
 	var path string
 	c.MustNext(socketbridge.CookieEvent).Bind(t, &path)
+	path = "/socket.io/" + path
 	res, _ := a.ask("POST", path)
 	if res.StatusCode != 204 {
 		t.Errorf("fetching the cookie: got status %d, want 204", res.StatusCode)

@@ -27,16 +27,25 @@ type lifted struct {
 	epoch  uint64 // of the session's ID at the handshake
 	new    bool   // the handshake presented no existing session: the client may not keep cookies
 	idHash string // of the session ID that the handshake presented, if new
+
+	noCookies bool // the session was named otherwise, and the request's cookies are ignored
 }
 
 // lift detaches the session from the handshake request. It implements
 // engineio.Hooks.Lift. An error of the store does not refuse the connection, because the
 // client may only use namespaces without a session.
 func (s *Server) lift(c *fiber.Ctx) (any, error) {
-	if engineio.CookiesIgnored(c) {
-		return &lifted{err: ErrSessionMissing}, nil // any page may have sent this request
+	noCookies := engineio.CookiesIgnored(c)
+	var h *fibersession.Handle
+	var err error
+	if noCookies { // any page may have sent this request
+		h, err = s.cfg.Sessions.LiftWithoutCookies(c)
+		if errors.Is(err, fibersession.ErrNotFound) {
+			return &lifted{err: ErrSessionMissing}, nil
+		}
+	} else {
+		h, err = s.cfg.Sessions.Lift(c)
 	}
-	h, err := s.cfg.Sessions.Lift(c)
 	if err != nil {
 		s.cfg.Sessions.TolerateFailure(c) // the client gets the error when it joins a namespace that needs the session
 		s.log.Warn("socketbridge: the session of a handshake could not be loaded; namespaces that share it refuse the client", "error", err)
@@ -47,7 +56,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		s.log.Warn("socketbridge: a handshake was refused: the user has too many connections (Config.Limits.MaxConnsPerUser)", "limit", s.cfg.Limits.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
-	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh()}
+	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), noCookies: noCookies}
 	if l.new {
 		l.idHash = s.cfg.Sessions.PresentedIDHash(c)
 	}
@@ -71,6 +80,9 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
 	if l == nil || l.handle == nil {
 		return true
+	}
+	if l.noCookies {
+		return s.cfg.Sessions.OwnsWithoutCookies(c, l.handle)
 	}
 	if l.new {
 		if hash := s.cfg.Sessions.PresentedIDHash(c); hash == "" || hash == l.idHash {

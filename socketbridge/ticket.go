@@ -26,12 +26,27 @@ const CookieEvent = "fiberbridge:cookie"
 // Ticket returns a ticket for the session of a request. A page or an app that cannot send
 // the cookie presents it, as {ticket: "…"} in Socket.IO's auth option, to join one
 // namespace once. fibersession.Store.Ticket describes what the ticket is bound to, its
-// lifetime and its errors. Ticket returns ErrNoSession without Config.Sessions.
+// lifetime and its errors. Ticket returns ErrNoSession without Config.Sessions, and for a
+// request that names its session only in cookies that are ignored (engineio.CookiesIgnored).
 func (s *Server) Ticket(c *fiber.Ctx, origin ...string) (string, error) {
-	if s.cfg.Sessions == nil || engineio.CookiesIgnored(c) {
+	if s.cfg.Sessions == nil {
 		return "", ErrNoSession
 	}
-	return s.cfg.Sessions.Ticket(c, origin...)
+	if !engineio.CookiesIgnored(c) {
+		return s.cfg.Sessions.Ticket(c, origin...)
+	}
+	h, err := s.cfg.Sessions.LiftWithoutCookies(c)
+	if errors.Is(err, fibersession.ErrNotFound) {
+		return "", ErrNoSession
+	}
+	if err != nil {
+		return "", err
+	}
+	defer h.Release()
+	if len(origin) == 0 {
+		origin = []string{fibersession.OriginOf(c)}
+	}
+	return h.Ticket(c.UserContext(), origin[0])
 }
 
 // TicketHandler returns a handler that answers a page's POST with {"ticket":"…"}. The
@@ -56,9 +71,10 @@ func (s *Server) TicketHandler() fiber.Handler {
 	})
 }
 
-// CookieURL returns a path of this site from which a browser fetches its new cookie after
-// fibersession.Handle.Regenerate has changed the session's ID. The browser sends a POST
-// with its old cookie. The URL works once and expires after
+// CookieURL returns a URL from which a browser fetches its new cookie after
+// fibersession.Handle.Regenerate has changed the session's ID. It is relative to the engine's
+// path, "cookie/…", because only the page knows that path if a proxy changes it. The browser
+// sends a POST with its old cookie. The URL works once and expires after
 // fibersession.Config.Timeouts.Ticket. Send it only over the browser's own socket, as
 // Socket.SendCookie does. CookieURL returns ErrNoSession without Config.Sessions.
 func (s *Server) CookieURL(ctx context.Context, h *fibersession.Handle) (string, error) {
@@ -69,7 +85,7 @@ func (s *Server) CookieURL(ctx context.Context, h *fibersession.Handle) (string,
 	if err != nil {
 		return "", err
 	}
-	return s.engine.Path() + cookiePath + ticket, nil
+	return cookiePath + ticket, nil
 }
 
 // SendCookie makes the socket's page fetch its new cookie after

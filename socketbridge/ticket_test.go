@@ -359,8 +359,8 @@ func TestN5_CookieThroughAOneTimeURL(t *testing.T) {
 				await socket.emitWithAck("login");
 				let after = "";
 				while (after !== "ann") after = await (await fetch("/who")).text();
-				const again = (await fetch(urls[0], { method: "POST" })).status;
-				const get = (await fetch(urls[0])).status;
+				const again = (await fetch("/socket.io/" + urls[0], { method: "POST" })).status;
+				const get = (await fetch("/socket.io/" + urls[0])).status;
 				const onAgain = await socket.emitWithAck("whoami");
 				return { urls, before, after, again, get, onAgain, same: socket.connected && socket.id === id };`,
 				client, &got)
@@ -395,7 +395,7 @@ func TestN5_CookieURLForNobodyElse(t *testing.T) {
 			call(t, c, "login")
 			var path string
 			c.MustNext(socketbridge.CookieEvent).Bind(t, &path)
-			res, body := who.ask("POST", path, "Origin", origin)
+			res, body := who.ask("POST", "/socket.io/"+path, "Origin", origin)
 			return res.StatusCode, body
 		}
 		old := a.sessionID()

@@ -71,6 +71,7 @@ func classic(module []byte) []byte {
 		names = append(names, string(match[2]))
 	}
 	body := exported.ReplaceAll(module, []byte("$1"))
+	body = bytes.ReplaceAll(body, []byte("import.meta.url"), []byte("globalThis.document?.currentScript?.src"))
 	return append(append([]byte("var fiberbridge = (() => {\n\"use strict\";\n"), body...),
 		"return { "+strings.Join(names, ", ")+" };\n})();\n"...)
 }

@@ -12,7 +12,7 @@
 
 /**
  * @typedef {object} Options
- * @property {string} [path] the path of the server. Default: "/socket.io/"
+ * @property {string} [path] the path of the server. Default: see defaultPath
  * @property {("websocket"|"polling")[]} [transports] tried in this order. Default: both
  * @property {object|(() => object|Promise<object>)} [auth] sent with each connect. Default: none
  * @property {Record<string,string>} [query] added to the URL of each request. Default: none
@@ -29,13 +29,29 @@
  */
 
 const defaults = {
-  path: "/socket.io/", transports: ["websocket", "polling"], timeout: 20000,
+  transports: ["websocket", "polling"], timeout: 20000,
   reconnection: true, reconnectionAttempts: Infinity,
   reconnectionDelay: 1000, reconnectionDelayMax: 5000, randomizationFactor: 0.5,
 };
 
+const scriptURL = import.meta.url;
+
 /**
- * Connects to the namespace that is the path of the URL.
+ * Returns the path of the server on an origin. If this script came from there, the server is
+ * where the script is, such as "/app/socket.io/" behind a proxy that strips "/app". Otherwise,
+ * and for a copy in another folder, it is "/socket.io/".
+ * @param {string|undefined} origin
+ * @returns {string}
+ */
+export function defaultPath(origin) {
+  const script = scriptURL ? new URL(scriptURL) : {};
+  const served = /^(.*\/)fiberbridge\.[\w-]{16}\.m?js$|^(.*\/socket\.io\/)fiberbridge\.m?js$/.exec(script.pathname ?? "");
+  return script.origin === origin && served ? served[1] ?? served[2] : "/socket.io/";
+}
+
+/**
+ * Connects to the namespace that is the path of the URL, as it is written there: its characters
+ * are not percent-encoded.
  * @param {string|Options} [url] "/chat", "https://example.com/chat"; or the options. Default: the page's origin, namespace "/"
  * @param {Options} [options]
  * @returns {Socket}
@@ -43,8 +59,20 @@ const defaults = {
 export function connect(url = "/", options = {}) {
   if (typeof url === "object" && !(url instanceof URL)) return connect("/", url);
   const target = new URL(url, globalThis.location?.href);
-  const connection = new Connection(target.origin, { ...defaults, ...options });
-  return new Socket(connection, target.pathname, options);
+  const path = options.path ?? defaultPath(target.origin);
+  const connection = new Connection(target.origin, { ...defaults, ...options, path });
+  return new Socket(connection, namespaceOf(url, target), options);
+}
+
+/** Returns the path of a URL as the page wrote it. A parsed URL has it percent-encoded. */
+function namespaceOf(url, parsed) {
+  const written = typeof url === "string" && /^\s*(?:(?:[a-z][a-z\d+.-]*:)?\/\/[^/?#]*)?(\/[^?#]*)?(?:[?#]|$)/i.exec(url);
+  if (written) return written[1] ?? "/";
+  try {
+    return decodeURIComponent(parsed.pathname);
+  } catch {
+    return parsed.pathname; // a percent sign that encodes nothing
+  }
 }
 
 // ---- Socket.IO packets ----

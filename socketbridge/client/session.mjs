@@ -3,11 +3,11 @@
 //
 //   const socket = connectWithSession();                       // this file's client
 //   const socket = io({ auth: fiberbridge.sessionAuth() });    // the official client
-import { connect } from "./fiberbridge.mjs";
+import { connect, defaultPath } from "./fiberbridge.mjs";
 
 /**
  * @typedef {object} TicketOptions
- * @property {string} [ticketURL] where the server issues tickets. Default: "/socket.io/ticket", of the page's origin
+ * @property {string} [ticketURL] where the server issues tickets. Default: "ticket" below the server's path on the page's origin
  * @property {Record<string,string>} [ticketHeaders] headers for the ticket request, such as a bearer token. Default: none
  * @property {string} [ticketField] the field of auth that carries the ticket; must match the server. Default: "ticket"
  * @property {object|(() => object|Promise<object>)} [auth] more fields for auth. Default: none
@@ -24,8 +24,8 @@ import { connect } from "./fiberbridge.mjs";
 export function connectWithSession(url = "/", options = {}) {
   if (typeof url === "object" && !(url instanceof URL)) return connectWithSession("/", url);
   const server = new URL(url, globalThis.location?.href).origin;
-  const path = folder(options.path);
-  const auth = sessionAuth({ ticketURL: `${path}ticket`, ...options });
+  const auth = sessionAuth(options.path ? { ticketURL: `${folder(options.path)}ticket`, ...options } : options);
+  const path = options.path ?? defaultPath(server);
   return followCookie(connect(url, { ...options, auth }), { server, path, fetch: options.fetch });
 }
 
@@ -38,7 +38,8 @@ export function connectWithSession(url = "/", options = {}) {
  * @returns {(done?: (auth: object) => void) => Promise<object>|void}
  */
 export function sessionAuth(options = {}) {
-  const { ticketURL = "/socket.io/ticket", ticketField = "ticket", auth } = options;
+  const { ticketField = "ticket", auth } = options;
+  const ticketURL = options.ticketURL ?? `${defaultPath(globalThis.location?.origin)}ticket`;
   async function withTicket(isLatest) {
     const ticket = await fetchTicket(ticketURL, options, isLatest);
     const more = typeof auth === "function" ? await auth() : auth;
@@ -64,11 +65,15 @@ async function fetchTicket(url, options, isLatest) {
   const fetch = options.fetch ?? globalThis.fetch;
   for (let attempt = 1; ; attempt++) {
     let response = null;
-    try {
-      response = await fetch(new URL(url, globalThis.location?.href), {
-        method: "POST", credentials: "include", cache: "no-store", headers: options.ticketHeaders ?? {},
-      });
-    } catch {} // the network failed; the socket will notice too
+    // A server that ignores cookies lets pages read only answers to requests without them.
+    for (const credentials of options.ticketHeaders ? ["include", "omit"] : ["include"]) {
+      try {
+        response = await fetch(new URL(url, globalThis.location?.href), {
+          method: "POST", credentials, cache: "no-store", headers: options.ticketHeaders ?? {},
+        });
+        break;
+      } catch {} // the network failed; the socket will notice too
+    }
     if (response?.ok) return (await response.json()).ticket;
     if (response?.status === 401) return null;
     const transient = !response || response.status === 429 || response.status >= 500;
@@ -85,12 +90,12 @@ async function fetchTicket(url, options, isLatest) {
  */
 export function followCookie(socket, options = {}) {
   const server = options.server ?? socket.io?.uri ?? globalThis.location?.href;
-  const start = `${folder(options.path ?? socket.io?.opts?.path)}cookie/`;
+  const path = folder(options.path ?? socket.io?.opts?.path);
   socket.on("fiberbridge:cookie", (url) => {
     // An app may let other users choose event names, so accept only URLs of this form.
-    if (typeof url !== "string" || !url.startsWith(start) || !/^[\w-]{43}$/.test(url.slice(start.length))) return;
+    if (typeof url !== "string" || !/^cookie\/[\w-]{43}$/.test(url)) return;
     const fetch = options.fetch ?? globalThis.fetch;
-    fetch(new URL(url, server), { method: "POST", credentials: "include", cache: "no-store" }).catch(() => {});
+    fetch(new URL(path + url, server), { method: "POST", credentials: "include", cache: "no-store" }).catch(() => {});
   });
   return socket;
 }

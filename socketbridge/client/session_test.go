@@ -94,8 +94,8 @@ func TestSessionAuth(t *testing.T) {
 		const socket = { on: (event, fn) => { listener = fn; }, io: { uri: "https://live.example", opts: { path: "/socket.io" } } };
 		followCookie(socket, { fetch: fetch(answer(204)) });
 		const token = "A".repeat(43);
-		for (const url of ["/socket.io/cookie/" + token, "/socket.io/cookie/" + token + "/../x", "/socket.io/cookie/short", "//evil.example/socket.io/cookie/" + token,
-			"https://evil.example/", "/logout", "/socket.io/cookie/" + "%".repeat(43), 7, null, undefined, { toString: () => "/logout" }, ["/logout"]]) listener(url);
+		for (const url of ["cookie/" + token, "cookie/" + token + "/../x", "cookie/short", "//evil.example/cookie/" + token, "/cookie/" + token, "../cookie/" + token,
+			"https://evil.example/", "/logout", "cookie/" + "%".repeat(43), "cookie/" + token + "\n", 7, null, undefined, { toString: () => "/logout" }, ["/logout"]]) listener(url);
 		return asked.map(({ url }) => url);`, nil, &fetched)
 	if len(fetched) != 1 || fetched[0] != "https://live.example/socket.io/cookie/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" {
 		t.Errorf("followCookie fetched %q, want only the cookie URL", fetched)

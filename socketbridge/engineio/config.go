@@ -73,6 +73,10 @@ type Config struct {
 	// visitor. A wildcard directly below a public suffix (publicsuffix.org) is therefore
 	// refused, and so is "*"; see AllowAnyOrigin.
 	//
+	// "null" stands for pages without an origin: files, sandboxed frames, some webviews
+	// (which send "null" or "file://"). Any page can open such a frame, so cookies are
+	// ignored with it; see CookiesIgnored. The session comes from a ticket or a header.
+	//
 	// Optional. Default: nil, only the server's own origin
 	AllowOrigins []string
 
@@ -97,7 +101,8 @@ type Config struct {
 	RequireOrigin bool
 
 	// AllowAnyOrigin lets pages of every origin connect. Cookies are then ignored, so that
-	// no page can act on behalf of its visitor; see CookiesIgnored. It cannot be combined
+	// no page can act on behalf of its visitor; see CookiesIgnored. A session that the
+	// request names otherwise, such as in a header, counts. It cannot be combined
 	// with AllowOrigins or AllowOriginFunc.
 	//
 	// Optional. Default: false

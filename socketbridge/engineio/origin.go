@@ -16,6 +16,7 @@ type originPolicy struct {
 	patterns  []originPattern
 	allowFunc func(origin string, c *fiber.Ctx) bool
 	any       bool
+	opaque    bool // "null" is allowed
 	require   bool
 }
 
@@ -23,7 +24,9 @@ type originPolicy struct {
 func newOriginPolicy(cfg Config) originPolicy {
 	p := originPolicy{any: cfg.AllowAnyOrigin, require: cfg.RequireOrigin, allowFunc: cfg.AllowOriginFunc, allowed: make(map[string]struct{})}
 	for _, o := range cfg.AllowOrigins {
-		if pattern, ok := parseOriginPattern(o); ok {
+		if o == nullOrigin {
+			p.opaque = true
+		} else if pattern, ok := parseOriginPattern(o); ok {
 			p.patterns = append(p.patterns, pattern)
 		} else if canonical, ok := parseOrigin(o); ok {
 			p.allowed[canonical] = struct{}{}
@@ -71,7 +74,7 @@ const (
 	refused     originAccess = iota
 	sameOrigin               // one of the site's own pages, or not a browser
 	crossOrigin              // a page of an allowed origin: it may read the response
-	anyOrigin                // any page: cookies are ignored
+	anyOrigin                // any page could have sent it: cookies are ignored
 )
 
 // refusalReason is why the policy refused a request.
@@ -80,7 +83,8 @@ type refusalReason uint8
 const (
 	notRefused      refusalReason = iota
 	notAllowed                    // no setting allows the origin
-	invalidOrigin                 // "null", or a value that browsers never send
+	opaqueOrigin                  // "null", which is not allowed
+	invalidOrigin                 // a value that browsers never send
 	duplicateHeader               // two Origin or two Sec-Fetch-Site headers
 	crossSiteFetch                // no Origin, and a Sec-Fetch-Site of another site
 	originMissing                 // neither header, and Config.RequireOrigin is set
@@ -114,6 +118,11 @@ func (p *originPolicy) check(r originRequest) (originAccess, refusalReason) {
 		return anyOrigin, notRefused
 	case len(r.Origins) > 1, len(r.FetchSite) > 1:
 		return refused, duplicateHeader
+	case len(r.Origins) == 1 && isOpaqueOrigin(r.Origins[0]):
+		if p.opaque {
+			return anyOrigin, notRefused
+		}
+		return refused, opaqueOrigin
 	case len(r.Origins) == 1:
 		origin, ok := parseOrigin(r.Origins[0])
 		if !ok {
@@ -146,6 +155,14 @@ func (p *originPolicy) allows(origin string, c *fiber.Ctx) bool {
 	}
 	return p.allowFunc != nil && p.allowFunc(serializeOrigin(origin), c)
 }
+
+// nullOrigin is what browsers send for a page whose origin is opaque: a file, a sandboxed
+// frame, a data: URL, or a redirect from another origin.
+const nullOrigin = "null"
+
+// isOpaqueOrigin reports whether an Origin header stands for an opaque origin. Chromium and
+// Android's WebView send "file://" with the WebSockets of a file, and "null" with all else.
+func isOpaqueOrigin(origin string) bool { return origin == nullOrigin || origin == "file://" }
 
 // parseOrigin parses a serialized origin (RFC 6454, section 6.2) and returns it in canonical
 // form: in lower case, and always with a port for http and https. It accepts neither "null",

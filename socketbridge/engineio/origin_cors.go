@@ -50,8 +50,9 @@ func ignoreCookies(c *fiber.Ctx) {
 }
 
 // CookiesIgnored reports whether the cookies of a request to this server must not be
-// trusted, because Config.AllowAnyOrigin lets any page send it. The server has then removed
-// them from the request, but a middleware that ran earlier may have read them.
+// trusted, because any page could have sent it: Config.AllowAnyOrigin is set, or the origin
+// is "null" and Config.AllowOrigins lists that. The server has then removed the cookies from
+// the request, but a middleware that ran earlier may have read them.
 func CookiesIgnored(c *fiber.Ctx) bool {
 	ignored, _ := c.Locals(cookiesIgnored{}).(bool)
 	return ignored

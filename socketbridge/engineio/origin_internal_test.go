@@ -65,6 +65,7 @@ func TestParseOrigin(t *testing.T) {
 func TestOriginPolicy(t *testing.T) {
 	closed := Config{}
 	listed := Config{AllowOrigins: []string{"https://app.example.com", "http://localhost:5173", "capacitor://localhost"}}
+	opaque := Config{AllowOrigins: []string{"null", "https://app.example.com"}}
 	required := Config{RequireOrigin: true}
 	anyone := Config{AllowAnyOrigin: true}
 	wildcard := Config{AllowOrigins: []string{"https://*.example.org", "https://*.example.net:8443", "http://*.localhost:3000"}}
@@ -125,6 +126,15 @@ func TestOriginPolicy(t *testing.T) {
 		{"not listed", listed, https("https://evil.com"), refused},
 		{"the site's own beside a list", listed, https("https://example.com"), sameOrigin},
 		{"null beside a list", listed, https("null"), refused},
+		{"null, listed", opaque, https("null"), anyOrigin},
+		{"a file's WebSocket, listed as null", opaque, https("file://"), anyOrigin},
+		{"a file's WebSocket", closed, https("file://"), refused},
+		{"a file with a path", opaque, https("file:///etc"), refused},
+		{"null twice", opaque, https("null", "null"), refused},
+		{"null in capitals", opaque, https("NULL"), refused},
+		{"the site's own beside null", opaque, https("https://example.com"), sameOrigin},
+		{"listed beside null", opaque, https("https://app.example.com"), crossOrigin},
+		{"another beside null", opaque, https("https://evil.com"), refused},
 
 		{"required, and there", required, https("https://example.com"), sameOrigin},
 		{"required, and Sec-Fetch-Site instead", required, fetch("same-origin"), sameOrigin},

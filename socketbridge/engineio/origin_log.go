@@ -35,9 +35,11 @@ func (s *Server) originAdvice(reason refusalReason, r originRequest) (setting, a
 		return "", "it has two headers where a browser sends one; check the proxy in front of this server"
 	case crossSiteFetch:
 		return "", "it comes from a link, an image or a form on another site and has no Origin; no setting allows that"
+	case opaqueOrigin:
+		return "AllowOrigins", "its page is a file, a sandboxed frame or a webview without an origin; " +
+			`list "null" in AllowOrigins to let such pages connect: cookies are then ignored, so that they need a ticket or a header`
 	case invalidOrigin:
-		return "", "its Origin is not that of a website, for example because its page is a sandboxed frame or a file; " +
-			"no setting allows that with cookies"
+		return "", "its Origin is not one that browsers send; no setting allows that"
 	}
 	origin, _ := parseOrigin(r.Origins[0])
 	if host := strings.TrimPrefix(origin, "https://"); host != origin && r.Scheme == "http" && host == r.Host+":443" {

@@ -43,7 +43,7 @@ var (
 	errStarOrigin = errors.New(`"*" with cookies would let every page act on behalf of its visitors: ` +
 		"list the origins, or set AllowAnyOrigin, which ignores cookies")
 	errInvalidEntry = errors.New(`an entry must be an origin such as "https://app.example.com", with a scheme and without a path, ` +
-		`or "https://*.example.com", where the wildcard matches one label`)
+		`or "https://*.example.com", where the wildcard matches one label, or "null"`)
 	errWildcardAddress = errors.New("a wildcard stands for a label of a name, but this is an address")
 	errPublicSuffix    = errors.New("anyone can register a name below that (publicsuffix.org): " +
 		"list the origins one by one, or set AllowOriginFunc")
@@ -51,8 +51,11 @@ var (
 
 // validateOriginEntry returns an error if entry is not valid in Config.AllowOrigins.
 func validateOriginEntry(entry string) error {
-	if entry == "*" {
+	switch entry {
+	case "*":
 		return errStarOrigin
+	case nullOrigin:
+		return nil
 	}
 	pattern, ok := parseOriginPattern(entry)
 	if !ok {

@@ -83,6 +83,9 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 	if cfg.AllowAnyOrigin {
 		s.log.Warn("engineio: AllowAnyOrigin is set: pages of every origin can connect, and cookies are ignored")
 	}
+	if s.origins.opaque {
+		s.log.Warn(`engineio: AllowOrigins has "null": every page can send this origin, from a sandboxed frame, so cookies are ignored with it`)
+	}
 	return s
 }
 
