@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -156,7 +157,11 @@ func (c *client) recipient(p siopacket.Packet) (*Socket, error) {
 func (c *client) connect(p siopacket.Packet) error {
 	ns := c.server.namespace(p.Namespace)
 	if ns == nil {
-		c.warn("a client was refused: its namespace does not exist (see Server.Of)")
+		msg := "a client was refused: its namespace does not exist (see Server.Of)"
+		if name, err := url.PathUnescape(p.Namespace); err == nil && c.server.namespace(name) != nil {
+			msg = "a client was refused: it sends the name of its namespace percent-encoded, and must send it as Server.Of has it"
+		}
+		c.warn(msg)
 		return c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace"})
 	}
 	auth, err := authPayload(p.Data)

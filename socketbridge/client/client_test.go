@@ -434,3 +434,37 @@ func TestETag(t *testing.T) {
 		t.Errorf("ETag is %s, Script has %d bytes", client.ETag, len(client.Script))
 	}
 }
+
+// A client on polling that disconnects tells the server at once: its last request still has
+// the connection's ID.
+func TestPolling_DisconnectReachesTheServer(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	page := n.Browser(t).Open(bridge(t) + "/")
+	var got struct {
+		Statuses []int
+		Bodies   []string
+	}
+	page.Eval(`
+		const { connect } = await import("/socket.io/fiberbridge.mjs");
+		const statuses = [], bodies = [], all = [];
+		const recorded = (url, init) => {
+			const response = fetch(url, init);
+			if (init.method === "POST") all.push(response.then((r) => { statuses.push(r.status); bodies.push(init.body); }));
+			return response;
+		};
+		const socket = connect("/", { transports: ["polling"], fetch: recorded });
+		await socket.emitWithAck("incr");
+		socket.disconnect();
+		await new Promise((done) => setTimeout(done)); // the last request begins after this turn of the event loop
+		await Promise.all(all);
+		return { statuses, bodies };`, nil, &got)
+	if len(got.Bodies) == 0 || got.Bodies[len(got.Bodies)-1] != "41\x1e1" {
+		t.Fatalf("the page sent %q, want a disconnect and a close at the end", got.Bodies)
+	}
+	for i, status := range got.Statuses {
+		if status != 200 {
+			t.Errorf("the post %q got status %d, want 200", got.Bodies[i], status)
+		}
+	}
+}

@@ -164,10 +164,10 @@ function polling(url, options, on) {
   const fetch = options.fetch ?? globalThis.fetch;
   const credentials = options.withCredentials ? "include" : "same-origin";
   const queue = [];
-  let posting = false, closed = false;
+  let posting = false, closed = false, last; // last: the URL of requests after close()
 
   async function request(more) {
-    const response = await fetch(url("polling"), { credentials, cache: "no-store", ...more });
+    const response = await fetch(last ?? url("polling"), { credentials, cache: "no-store", ...more });
     if (!response.ok) throw Object.assign(new Error(`polling request failed with status ${response.status}`), { status: response.status });
     return response.text();
   }
@@ -201,6 +201,7 @@ function polling(url, options, on) {
     },
     close(graceful) {
       closed = true;
+      last = url("polling"); // now, while the connection has its ID
       if (graceful) return transport.send(["1"]); // the server then ends the pending poll too
       queue.length = 0;
       reading.abort();
