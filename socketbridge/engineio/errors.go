@@ -32,6 +32,7 @@ var (
 	errEncoding     = &Error{Code: 3, Message: "Content-Encoding is not supported", status: http.StatusUnsupportedMediaType}
 	errTooLarge     = &Error{Code: 3, Message: "Payload too large", status: http.StatusRequestEntityTooLarge}
 	errNoUpgrade    = &Error{Code: 3, Message: "A WebSocket upgrade is required", status: http.StatusUpgradeRequired}
+	errNoHijack     = &Error{Code: 3, Message: "WebSocket is not available"}
 	errVersion      = &Error{Code: 3, Message: "WebSocket version 13 is required", status: http.StatusUpgradeRequired}
 	errTooMany      = &Error{Code: 4, Message: "Too many connections", status: http.StatusTooManyRequests}
 	errFull         = &Error{Code: 4, Message: "Too many connections", status: http.StatusServiceUnavailable}

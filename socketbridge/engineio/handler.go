@@ -92,6 +92,10 @@ func (s *Server) parseQuery(c *fiber.Ctx) (query, *Error) {
 
 // dispatch routes a request.
 func (s *Server) dispatch(c *fiber.Ctx) error {
+	if isWebSocketRequest(c) && !canHijack(c) {
+		s.warnNoHijack()
+		return sendError(c, errNoHijack)
+	}
 	if a, ok := c.Locals(plainKey{}).(transport.Acceptor); ok {
 		return s.openPlain(c, a)
 	}

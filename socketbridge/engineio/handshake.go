@@ -40,7 +40,7 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 		conn.terminate(transport.ForcedClose, err)
 		return sendError(c, toError(err))
 	}
-	packet := eiopacket.Packet{Type: eiopacket.Open, Data: s.openPacketJSON(conn.id, Polling)}
+	packet := eiopacket.Packet{Type: eiopacket.Open, Data: s.openPacketJSON(conn.id, s.upgrades(c))}
 	return sendPayload(c, eiopacket.Append(nil, packet))
 }
 

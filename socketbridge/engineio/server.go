@@ -40,6 +40,7 @@ type Server struct {
 	slowLog        throttle.Throttle
 	addrLog        throttle.Throttle
 	timeoutWarning sync.Once
+	hijackWarning  sync.Once
 	stats          counters
 	backlog        backlog
 	shedding       sync.Mutex // held during shedBacklog
@@ -251,11 +252,18 @@ func (s *Server) newID() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
+// upgrades returns the transports to which a polling connection may be upgraded.
+func (s *Server) upgrades(c *fiber.Ctx) []string {
+	if s.cfg.DisableUpgrades || !s.offers(WebSocket) || !canHijack(c) {
+		return nil
+	}
+	return []string{WebSocket}
+}
+
 // openPacketJSON returns the content of the open packet.
-func (s *Server) openPacketJSON(id, transportName string) []byte {
-	upgrades := []string{}
-	if transportName == Polling && !s.cfg.DisableUpgrades && s.offers(WebSocket) {
-		upgrades = append(upgrades, WebSocket)
+func (s *Server) openPacketJSON(id string, upgrades []string) []byte {
+	if upgrades == nil {
+		upgrades = []string{} // not null
 	}
 	b, _ := json.Marshal(struct { // a value of this type cannot fail to marshal
 		SID          string   `json:"sid"`

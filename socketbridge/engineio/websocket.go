@@ -24,7 +24,7 @@ func (c *conn) serveWebSocket(r *reader) {
 	c.ws = w
 	c.mu.Unlock()
 	if !c.plain {
-		_ = c.out.Push(packet{kind: openPacket, paced: true, data: c.server.openPacketJSON(c.id, WebSocket)})
+		_ = c.out.Push(packet{kind: openPacket, paced: true, data: c.server.openPacketJSON(c.id, nil)})
 	}
 	if err := c.accept(); err != nil {
 		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})

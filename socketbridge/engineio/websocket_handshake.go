@@ -18,6 +18,26 @@ func isWebSocketRequest(c *fiber.Ctx) bool {
 	return hasToken(headerValues(c, fiber.HeaderUpgrade), "websocket")
 }
 
+// canHijack reports whether a request came over a network connection that fasthttp's server
+// can hand over. Fiber's adaptor for net/http and app.Test have none: they would answer with
+// 101, and the client could not use it. The server counts the requests of a connection from 1,
+// and the connection of app.Test has no port.
+func canHijack(c *fiber.Ctx) bool {
+	if c.Context().ConnRequestNum() == 0 {
+		return false
+	}
+	tcp, ok := c.Context().RemoteAddr().(*net.TCPAddr)
+	return !ok || tcp.Port != 0
+}
+
+// warnNoHijack logs, once, that WebSockets are refused.
+func (s *Server) warnNoHijack() {
+	s.hijackWarning.Do(func() {
+		s.log.Warn("engineio: WebSockets are refused with 400, and clients stay on polling: this app is served by net/http through an adaptor " +
+			"or by app.Test, which have no connection to hand over; serve it with Fiber's Listen to have WebSockets")
+	})
+}
+
 // checkWebSocketRequest checks the remaining requirements of RFC 6455, section 4.2.1, and
 // returns the Sec-WebSocket-Key.
 func checkWebSocketRequest(c *fiber.Ctx) (string, *Error) {
