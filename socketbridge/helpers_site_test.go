@@ -40,6 +40,7 @@ type options struct {
 	bridge   socketbridge.Config
 	before   func(app *fiber.App) // adds handlers that run before the session handler
 	log      *slog.Logger         // default: none
+	fiber    fiber.Config         // default: none
 	listener net.Listener         // for a site that needs its URL before serve; default: serve opens one
 }
 
@@ -60,7 +61,8 @@ func newSite(t testing.TB, o options) *site {
 		o.log = silent
 	}
 	o.sessions.Logger, o.bridge.Logger = o.log, o.log
-	s := &site{t: t, listener: o.listener, app: fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})}
+	o.fiber.DisableStartupMessage, o.fiber.ReadTimeout = true, time.Minute
+	s := &site{t: t, listener: o.listener, app: fiber.New(o.fiber)}
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that idle workers do not disturb counts of goroutines
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions

@@ -48,6 +48,8 @@ type Server struct {
 	presence   *presence.Registry // nil if OnPresence covers this node only
 	recovery   *recoveryBase
 
+	visitorLog throttle.Throttle // of warnOtherVisitor
+
 	closing atomic.Bool
 	running serial.Group // goroutines that run user code
 

@@ -2,7 +2,9 @@ package socketbridge
 
 import (
 	"errors"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -29,6 +31,11 @@ type lifted struct {
 	idHash string // of the session ID that the handshake presented, if new
 
 	noCookies bool // the session was named otherwise, and the request's cookies are ignored
+
+	// cookieless is the program that opened the connection, if it may be one that sends
+	// its session with the handshake alone. See cookieless.
+	cookieless string
+	sendsID    atomic.Bool // a later request presented the session: from then on, each has to
 }
 
 // lift detaches the session from the handshake request. It implements
@@ -56,7 +63,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		s.log.Warn("socketbridge: a handshake was refused: the user has too many connections (Config.Limits.MaxConnsPerUser)", "limit", s.cfg.Limits.MaxConnsPerUser)
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
-	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), noCookies: noCookies}
+	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), noCookies: noCookies, cookieless: s.cookieless(c)}
 	if l.new {
 		l.idHash = s.cfg.Sessions.PresentedIDHash(c)
 	}
@@ -75,14 +82,12 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 // the same one: the connection's ID, which only the client knows, is then the only proof
 // of its identity. A client whose session has ended can continue without a cookie, which
 // the logout removed: the only thing left to deliver is the disconnect packet, which it
-// would otherwise miss.
+// would otherwise miss. A program that sends its session with the handshake alone can
+// continue without: see cookieless.
 func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	l, _ := v.(*lifted)
 	if l == nil || l.handle == nil {
 		return true
-	}
-	if l.noCookies {
-		return s.cfg.Sessions.OwnsWithoutCookies(c, l.handle)
 	}
 	if l.new {
 		if hash := s.cfg.Sessions.PresentedIDHash(c); hash == "" || hash == l.idHash {
@@ -92,7 +97,56 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	if errors.Is(l.handle.Err(), fibersession.ErrSessionGone) && s.cfg.Sessions.PresentedIDHash(c) == "" {
 		return true
 	}
-	return s.cfg.Sessions.Owns(c, l.handle)
+	owns := s.cfg.Sessions.Owns
+	if l.noCookies {
+		owns = s.cfg.Sessions.OwnsWithoutCookies
+	}
+	if owns(c, l.handle) {
+		if l.cookieless != "" && !l.sendsID.Load() {
+			l.sendsID.Store(true)
+		}
+		return true
+	}
+	presents := s.cfg.Sessions.PresentedIDHash(c) != ""
+	if !presents && l.cookieless != "" && !l.sendsID.Load() && s.cookieless(c) == l.cookieless {
+		return true
+	}
+	s.warnOtherVisitor(presents)
+	return false
+}
+
+// cookieless returns what identifies the program that sends a polling request: its address
+// and its User-Agent. It returns "" for a browser, and behind a proxy that is not configured.
+//
+// Clients such as Python's send the headers of their user, and so the cookie, with the
+// handshake alone. Their further requests are admitted by the connection's ID, if they come
+// from the same program at the same address, and until one of them presents a session. The
+// ID is a secret of 144 bits, but it is part of URLs, which end up in logs. So browsers, and
+// programs that do send their session, must present it each time.
+func (s *Server) cookieless(c *fiber.Ctx) string {
+	agent := c.Get(fiber.HeaderUserAgent)
+	switch {
+	case string(c.Context().QueryArgs().Peek("transport")) == engineio.WebSocket && len(c.Context().QueryArgs().Peek("sid")) == 0,
+		c.Get(fiber.HeaderOrigin) != "", c.Get("Sec-Fetch-Site") != "",
+		strings.HasPrefix(agent, "Mozilla/"): // all browsers
+		return ""
+	case c.App().Config().ProxyHeader == "" && (c.Get(fiber.HeaderXForwardedFor) != "" || c.Get(fiber.HeaderForwarded) != ""):
+		return "" // all clients seem to have the proxy's address
+	}
+	return s.engine.RemoteIP(c) + " " + agent
+}
+
+// warnOtherVisitor logs, at most once a minute for each case, that a request of a connection
+// was refused because it does not carry the connection's session.
+func (s *Server) warnOtherVisitor(presents bool) {
+	msg := "it carries no session, but the handshake did: the client must send the cookie, or whatever names the session, with every request"
+	if presents {
+		msg = "it carries another session than the handshake: the session has a new ID, or someone uses another's connection ID"
+	}
+	if suppressed, ok := s.visitorLog.Allow(msg); ok {
+		s.log.Warn("socketbridge: a polling request or upgrade was refused (400, Session ID unknown): "+msg+
+			"; see docs/session-id.md", "others", suppressed)
+	}
 }
 
 // releaseLifted releases the result of lift. It implements engineio.Hooks.Release and
