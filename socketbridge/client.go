@@ -268,6 +268,11 @@ func (c *client) connectTimeout() {
 	idle := len(c.sockets) == 0 && !c.ended
 	c.mu.Unlock()
 	if idle {
+		if suppressed, ok := c.server.connectLog.Allow(""); ok {
+			c.warn("a client is closed, because it is in no namespace since Config.Timeouts.Connect; "+
+				"if it polls, something in front of io.Handler() may refuse its POST requests, such as csrf or a limiter (docs/middleware.md)",
+				"others", suppressed)
+		}
 		c.conn.Close(transport.ForcedClose)
 	}
 }

@@ -38,10 +38,11 @@ type options struct {
 	storage  string // default: memory://
 	sessions fibersession.Config
 	bridge   socketbridge.Config
-	before   func(app *fiber.App) // adds handlers that run before the session handler
-	log      *slog.Logger         // default: none
-	fiber    fiber.Config         // default: none
-	listener net.Listener         // for a site that needs its URL before serve; default: serve opens one
+	before   func(app *fiber.App)                                  // adds handlers that run before the session handler
+	log      *slog.Logger                                          // default: none
+	fiber    fiber.Config                                          // default: none
+	mount    func(app *fiber.App, sessions, sockets fiber.Handler) // default: both with app.Use
+	listener net.Listener                                          // for a site that needs its URL before serve; default: serve opens one
 }
 
 // newSite creates a site. It listens after serve.
@@ -79,8 +80,11 @@ func newSite(t testing.TB, o options) *site {
 	if o.before != nil {
 		o.before(s.app)
 	}
-	s.app.Use(s.sessions.Handler())
-	s.app.Use(s.io.Handler())
+	if o.mount != nil {
+		o.mount(s.app, s.sessions.Handler(), s.io.Handler())
+	} else {
+		s.app.Use(s.sessions.Handler(), s.io.Handler())
+	}
 	t.Cleanup(func() {
 		shutdown(t, s.io)
 		// Longer than ReadTimeout: a browser may hold an unused connection open.

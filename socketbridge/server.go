@@ -49,6 +49,7 @@ type Server struct {
 	recovery   *recoveryBase
 
 	visitorLog throttle.Throttle // of warnOtherVisitor
+	connectLog throttle.Throttle // of client.connectTimeout
 
 	closing atomic.Bool
 	running serial.Group // goroutines that run user code

@@ -17,6 +17,7 @@ func (s *Server) Handler() fiber.Handler {
 	path := s.cfg.Path
 	return func(c *fiber.Ctx) error {
 		if p := c.Path(); p != path && p != path[:len(path)-1] {
+			s.checkPath(c)
 			return c.Next()
 		}
 		s.warnMissingTimeouts(c)
@@ -227,9 +228,11 @@ func toError(err error) *Error {
 }
 
 // warnMissingTimeouts warns once if the app's configuration lacks the timeouts that end slow
-// requests. Only the HTTP server can enforce them (D20).
+// requests. Only the HTTP server can enforce them (D20). It also checks how the handler is
+// mounted.
 func (s *Server) warnMissingTimeouts(c *fiber.Ctx) {
 	s.timeoutWarning.Do(func() {
+		s.checkMount()
 		cfg := c.App().Config()
 		if cfg.ReadTimeout <= 0 {
 			s.log.Warn("engineio: fiber.Config.ReadTimeout is not set: clients can hold connections with requests that they never finish; 10s is a good value")

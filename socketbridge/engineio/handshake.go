@@ -47,6 +47,7 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 // openConn counts a connection against the limits, calls Hooks.Lift and creates the
 // connection. If it fails, or if Lift panics, everything is undone.
 func (s *Server) openConn(c *fiber.Ctx, transportName string) (conn *conn, err error) {
+	s.checkHeaderSize(c)
 	from := s.remoteOf(c)
 	if err := s.limiter.acquire(from.network, time.Now()); err != nil {
 		s.warnTooManyConns(err, from)

@@ -41,6 +41,8 @@ type Server struct {
 	addrLog        throttle.Throttle
 	timeoutWarning sync.Once
 	hijackWarning  sync.Once
+	pathWarning    sync.Once
+	headerWarning  sync.Once
 	stats          counters
 	backlog        backlog
 	shedding       sync.Mutex // held during shedBacklog
