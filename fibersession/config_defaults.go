@@ -261,6 +261,15 @@ func (s *Store) warnOfWeakness() {
 	}
 }
 
+// warnOfPrefork logs, in a worker of Fiber's Prefork, that the workers do not share sessions.
+func (s *Store) warnOfPrefork() {
+	if _, one := s.base.(interface{ OneProcess() }); !one || !fiber.IsChild() {
+		return
+	}
+	s.log.Warn("fibersession: Prefork runs several processes, and Config.Storage works within one: in memory, a visitor loses the session when another worker answers; " +
+		`in a database, workers overwrite each other's changes. Set Storage to one for several processes, such as storage.Open("redis://..."), or remove Prefork from fiber.Config`)
+}
+
 // defaultErrorHandler answers with a status and no part of the error's text.
 func defaultErrorHandler(_ *fiber.Ctx, err error) error {
 	code := fiber.StatusInternalServerError

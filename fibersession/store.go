@@ -100,6 +100,7 @@ func (s *Store) configureAndOpen() {
 	s.takeovers = s.newTakeovers()
 	s.tracker = newTracker(s)
 	s.warnOfWeakness()
+	s.warnOfPrefork()
 }
 
 // NewWithStore returns a Store's Handler and the Store.

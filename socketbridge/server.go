@@ -87,6 +87,7 @@ func New(config ...Config) *Server {
 	s.root = s.Of("/")
 	s.engine = engineio.New(s, cfg.Engine, hooks)
 	s.cluster.start()
+	s.warnOfPrefork()
 	return s
 }
 

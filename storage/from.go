@@ -77,6 +77,10 @@ type local struct {
 	close  func() error
 }
 
+// OneProcess says that the storage's locks and its feed reach this process only. It does
+// nothing. A fibersession.Store warns of such a storage in a worker of Fiber's Prefork.
+func (*local) OneProcess() {}
+
 // contextual has the methods that newer gofiber storages add to fiber.Storage.
 type contextual interface {
 	GetWithContext(ctx context.Context, key string) ([]byte, error)
