@@ -36,7 +36,8 @@ async function duplicate(client) {
   return copy;
 }
 
-const disconnect = (client) => (client?.destroy ? client.destroy() : client?.disconnect());
+// Commands in flight may still end: an adapter's commands have no handlers for errors.
+const disconnect = (client) => (client.destroy ? client.close() : client.disconnect());
 
 // Creates an adapter: sharded or classic over a pair of clients, streams over one.
 async function open({ sharded, streams, adapterPackage, clientPackage, redis, nodes, adapter }) {
@@ -46,7 +47,7 @@ async function open({ sharded, streams, adapterPackage, clientPackage, redis, no
   const sub = await duplicate(client);
   return {
     adapter: (sharded ? createShardedAdapter : createAdapter)(client, sub, adapter ?? {}),
-    close: () => [client, sub].forEach(disconnect),
+    close: () => Promise.allSettled([client, sub].map(disconnect)),
   };
 }
 

@@ -30,6 +30,7 @@ func TestConfig_Refused(t *testing.T) {
 		{"AnswerTimeout", pubSub, Config{AnswerTimeout: -1}, "redisadapter: Config.AnswerTimeout is -1ns: it must be positive (0 means the default, 1m0s)"},
 		{"MaxAnswers", pubSub, Config{MaxAnswers: -1}, "redisadapter: Config.MaxAnswers is -1: it must be positive (0 means the default, 1024)"},
 		{"MaxMessage", pubSub, Config{MaxMessage: -1}, "redisadapter: Config.MaxMessage is -1: it must be positive (0 means the default, 16777216)"},
+		{"StreamCount", streams, Config{StreamCount: -1}, "redisadapter: Config.StreamCount is -1: it must be positive (0 means the default, 1)"},
 		{"MaxLen", streams, Config{MaxLen: -1}, "redisadapter: Config.MaxLen is -1: it must be positive (0 means the default, 10000)"},
 		{"Heartbeat", streams, Config{Heartbeat: -time.Second}, "redisadapter: Config.Heartbeat is -1s: it must be positive (0 means the default, 5s)"},
 		{"HeartbeatTimeout", streams, Config{HeartbeatTimeout: -time.Second}, "redisadapter: Config.HeartbeatTimeout is -1s: it must be positive (0 means the default, 10s)"},
@@ -74,10 +75,10 @@ func TestConfig_Defaults(t *testing.T) {
 			t.Errorf("Config.%s has no default", field.Name)
 		}
 	}
-	if cfg := newConfig("shop:"); cfg.Key != "shop:socket.io" || cfg.SessionKey != "shop:sio:session:" {
-		t.Errorf("default keys with a prefix: %q, %q", cfg.Key, cfg.SessionKey)
+	if cfg := newConfig("shop:"); cfg.Key != "shop:socket.io" || cfg.ChannelPrefix != cfg.Key || cfg.SessionKey != "shop:sio:session:" {
+		t.Errorf("default keys with a prefix: %q, %q, %q", cfg.Key, cfg.ChannelPrefix, cfg.SessionKey)
 	}
-	if cfg := newConfig("shop:", Config{Key: "a", SessionKey: "b:"}); cfg.Key != "a" || cfg.SessionKey != "b:" {
+	if cfg := newConfig("shop:", Config{Key: "a", SessionKey: "b:"}); cfg.Key != "a" || cfg.ChannelPrefix != "a" || cfg.SessionKey != "b:" {
 		t.Errorf("explicit keys with a prefix: %q, %q", cfg.Key, cfg.SessionKey)
 	}
 }

@@ -28,10 +28,12 @@ var pubSubModes = map[string]redisadapter.Mode{
 	"sharded private": redisadapter.ShardedPrivate,
 }
 
-// allModes returns pubSubModes and Streams.
+// allModes returns pubSubModes and the streams modes.
 func allModes() map[string]redisadapter.Mode {
 	all := maps.Clone(pubSubModes)
 	all["streams"] = redisadapter.Streams
+	all["streams sharded"] = redisadapter.StreamsSharded
+	all["stream only"] = redisadapter.StreamsOnly
 	return all
 }
 
@@ -49,7 +51,7 @@ func quietConfig(mode redisadapter.Mode) redisadapter.Config {
 
 // newAdapter returns an adapter for any mode.
 func newAdapter(client goredis.UniversalClient, cfg redisadapter.Config) adapter.Adapter {
-	if cfg.Mode == redisadapter.Streams {
+	if cfg.Mode >= redisadapter.Streams {
 		return redisadapter.NewStreams(client, cfg)
 	}
 	return redisadapter.New(client, cfg)

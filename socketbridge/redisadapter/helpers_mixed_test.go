@@ -152,11 +152,10 @@ func (m *mixedCluster) emit(i int, room, event string) {
 }
 
 // expect checks that an event reaches the given clients, some of "abc", exactly once each, and
-// no others. sendEnd sends the event "end" to each client from the same node, so that it
-// arrives after the event: on a Redis Cluster, over the same channels only.
+// no others. sendEnd sends the event "end" to each client from the same node and, if the
+// event went to one room, over the same channel, so that it arrives after the event.
 func (m *mixedCluster) expect(receivers, event string, args string, sendEnd func()) {
 	m.t.Helper()
-	sendEnd()
 	for i, c := range m.clients {
 		if strings.Contains(receivers, string(rune('a'+i))) {
 			if got := c.MustNext(event).String(); got != args {
@@ -164,6 +163,7 @@ func (m *mixedCluster) expect(receivers, event string, args string, sendEnd func
 			}
 		}
 	}
+	sendEnd()
 	for i, c := range m.clients {
 		c.MustNext("end")
 		if n := c.Waiting(event); n > 0 {

@@ -52,7 +52,7 @@ var variants = []variant{
 	{name: "sharded 8.2", note: "sharded", lost: "Version 8.2 publishes it on a channel that no server subscribes to, except in the mode static.", ours: mode(redisadapter.Sharded), node: nodetest.ClusterOptions{Sharded: true, Package: adapter82}},
 	{name: "sharded redis 6", note: "sharded", ours: mode(redisadapter.Sharded), node: nodetest.ClusterOptions{Sharded: true, Client: "redis-6"}},
 	{name: "sharded ioredis 6", note: "sharded", ours: mode(redisadapter.Sharded), node: nodetest.ClusterOptions{Sharded: true, Client: "ioredis-6"}},
-	{name: "sharded on a cluster", note: "sharded", cluster: true, ours: mode(redisadapter.Sharded), node: nodetest.ClusterOptions{Sharded: true}},
+	{name: "sharded on a cluster", note: "sharded", cluster: true, ours: mode(redisadapter.Sharded), node: nodetest.ClusterOptions{Sharded: true, Client: "ioredis-6"}},
 
 	// @socket.io/redis-streams-adapter.
 	{name: "streams 0.2", ours: mode(redisadapter.Streams), node: nodetest.ClusterOptions{Streams: true}},

@@ -1,6 +1,11 @@
 package redisadapter
 
-import "testing"
+import (
+	"log/slog"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+)
 
 // Streams have the names that Node's adapter computes (checked against version 0.3.1 by
 // TestMixedCluster). It adds to streams with a negative number, but reads those from 0 on.
@@ -24,5 +29,21 @@ func TestStreamKey(t *testing.T) {
 		if got, isRead := streamKey("key", tt.count, tt.namespace); got != tt.want || isRead != tt.isRead {
 			t.Errorf("%s with %d streams: %s, %v, want %s, %v", tt.namespace, tt.count, got, isRead, tt.want, tt.isRead)
 		}
+	}
+}
+
+// A namespace whose stream Node's adapter does not read is reported when it is opened.
+func TestStreamKey_Unread(t *testing.T) {
+	t.Parallel()
+	client := goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:1"}) // connects on use only
+	defer client.Close()
+	a := NewStreams(client, Config{StreamCount: 4, Logger: slog.New(slog.DiscardHandler)})
+	a.link.subscribe("/", "me")
+	if got := a.Counts()["unread_stream"]; got != 0 {
+		t.Errorf("a stream that Node reads was reported %d times", got)
+	}
+	a.link.subscribe("/notifications", "me")
+	if got := a.Counts()["unread_stream"]; got != 1 {
+		t.Errorf("a stream that Node does not read was reported %d times, want 1", got)
 	}
 }
