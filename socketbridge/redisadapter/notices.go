@@ -38,7 +38,7 @@ var (
 		Text: "redisadapter: servers with @socket.io/redis-streams-adapter 0.2 and 0.3 are in one cluster: this node works with both, but they do not answer each other's requests (fetchSockets, serverSideEmit, acknowledgements); give all the same version",
 	}
 	unread = notice.Kind{
-		Name: "unread_stream", Level: slog.LevelWarn,
+		Name: "unread_stream", Level: slog.LevelInfo, // without servers for Node it is no problem
 		Text:    "redisadapter: servers for Node do not read the stream of this namespace, neither their own broadcasts nor those of this node: with a streamCount, their adapter reads no stream with a negative number; if there are such servers, give the namespace another name",
 		Setting: "Config.StreamCount",
 	}
