@@ -228,7 +228,19 @@ func (n *Node) do(ctx context.Context, op string, command map[string]any, result
 // must is like do with Timeout, but ends the test on an error.
 func (n *Node) must(t testing.TB, op string, command map[string]any, result any) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
+	n.mustWithin(t, Timeout, op, command, result)
+}
+
+// mustStart is like must for an operation that imports packages for the first time, which takes
+// long on a busy machine.
+func (n *Node) mustStart(t testing.TB, op string, command map[string]any, result any) {
+	t.Helper()
+	n.mustWithin(t, time.Minute, op, command, result)
+}
+
+func (n *Node) mustWithin(t testing.TB, timeout time.Duration, op string, command map[string]any, result any) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if err := n.do(ctx, op, command, result); err != nil {
 		t.Fatal(err)
