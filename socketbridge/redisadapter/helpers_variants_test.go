@@ -89,6 +89,14 @@ func (v variant) row(t testing.TB) string {
 	return strings.Join(parts, ", ")
 }
 
+// skipIfShort skips variants that differ from another one in a version only.
+func (v variant) skipIfShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() && (v.node.Client != "" || v.node.Package == adapter82) {
+		t.Skip("another version of a format that is tested")
+	}
+}
+
 // start starts a Redis or a Redis Cluster. It returns its URL and the options of Node's server.
 func (v variant) start(t testing.TB) (url string, node nodetest.ClusterOptions) {
 	t.Helper()

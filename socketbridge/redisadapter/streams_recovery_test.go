@@ -93,6 +93,7 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 		if v.node.Streams {
 			t.Run(v.name, func(t *testing.T) {
 				t.Parallel()
+				v.skipIfShort(t)
 				testRecoveryWithNode(t, v)
 			})
 		}
