@@ -22,14 +22,14 @@ type Packet struct {
 	event    string
 	in       siopacket.Packet
 	args     []json.RawMessage
-	split    bool // args is filled
 	locals   map[string]any
 
 	session   *fibersession.Handle
+	split     bool                   // args is filled
 	loaded    bool                   // the session was loaded for this packet
 	freshness fibersession.Freshness // with which it was loaded
+	stage     stage
 
-	stage stage
 	chain chain // what Next runs
 	next  int
 

@@ -18,10 +18,8 @@ var (
 
 // rewriter walks a Go value the way encoding/json does and replaces leaves.
 type rewriter struct {
-	// leaf returns the replacement of a value, if there is one.
-	leaf func(reflect.Value) (reflect.Value, bool)
-	// encoded does the same for a Value.
-	encoded func(reflect.Value) (reflect.Value, bool)
+	// markers returns the replacements of leaves.
+	markers *markers
 	// decoding selects the mode. When set, the walk covers a decoded value and
 	// modifies the targets of pointers, slices and maps in place. Otherwise the
 	// value is about to be encoded and must not change, so the walk clones whatever
@@ -66,6 +64,22 @@ func (w *rewriter) value(v reflect.Value, depth int) (_ reflect.Value, changed b
 		return out, out.IsValid()
 	}
 	return v, false
+}
+
+// leaf returns the replacement of a value, if there is one.
+func (w *rewriter) leaf(v reflect.Value) (reflect.Value, bool) {
+	if w.decoding {
+		return w.markers.restoreBytes(v)
+	}
+	return w.markers.replaceBytes(v)
+}
+
+// encoded is leaf for a Value.
+func (w *rewriter) encoded(v reflect.Value) (reflect.Value, bool) {
+	if w.decoding {
+		return w.markers.restoreValue(v)
+	}
+	return w.markers.replaceValue(v)
 }
 
 func (w *rewriter) pointer(v reflect.Value, depth int) (reflect.Value, bool) {

@@ -343,7 +343,7 @@ func appendPlaceholder(dst []byte, num int) []byte {
 // marker, which is then replaced by its placeholder.
 func (e *encoder) reflect(v any) error {
 	var s markers
-	w := rewriter{leaf: s.replaceBytes, encoded: s.replaceValue}
+	w := rewriter{markers: &s}
 	rv, changed := w.value(reflect.ValueOf(v), 0)
 	if w.err != nil {
 		return w.err

@@ -38,7 +38,7 @@ func Unmarshal(raw []byte, attachments [][]byte, v any) error {
 	s := markers{bytes: attachments}
 	err := json.Unmarshal(s.replacePlaceholders(raw, scan.found), v)
 	if to := reflect.ValueOf(v); to.Kind() == reflect.Pointer && !to.IsNil() {
-		w := rewriter{leaf: s.restoreBytes, encoded: s.restoreValue, decoding: true}
+		w := rewriter{markers: &s, decoding: true}
 		if w.value(to, 0); err == nil {
 			err = w.err
 		}
