@@ -10,6 +10,9 @@ import (
 
 // Browser is a headless Chromium with a new profile.
 type Browser struct {
+	// Version is Chromium's version.
+	Version string
+
 	n *Node
 	t testing.TB
 	*Context
@@ -57,10 +60,10 @@ func (n *Node) Browser(t testing.TB) *Browser {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // allows for a cold start on a busy machine
 	defer cancel()
-	if err := n.do(ctx, "browser", map[string]any{"executable": program}, nil); err != nil {
+	b := &Browser{n: n, t: t}
+	if err := n.do(ctx, "browser", map[string]any{"executable": program}, &b.Version); err != nil {
 		t.Fatal(err)
 	}
-	b := &Browser{n: n, t: t}
 	b.Context = b.NewContext(nil)
 	return b
 }
@@ -182,6 +185,28 @@ func (p *Page) Eval(body string, arg, result any) {
 	p.t.Helper()
 	p.do("evaluate", result, "body", body, "arg", arg)
 }
+
+// In returns the same tab for a subtest, which its methods end if they fail.
+func (p *Page) In(t testing.TB) *Page {
+	in := *p
+	in.t = t
+	return &in
+}
+
+// Dial is Driver.Dial in the page: the client is the page's own `io`, the official bundle
+// that the page must have loaded. url can be "/".
+func (p *Page) Dial(url string, o Options) *Client {
+	p.t.Helper()
+	c := p.n.newClient(p.t)
+	p.adopt(c.number)
+	options := o.encode()
+	delete(options, "extraHeaders") // pages cannot set the Cookie header
+	p.n.must(p.t, "connect", c.command("version", "page", "url", url, "options", options), nil)
+	return c
+}
+
+// adopt makes the page run the commands of a client.
+func (p *Page) adopt(number int) { p.t.Helper(); p.do("adopt", nil, "socket", number) }
 
 // MustNext returns the page's next "console" message or "error" (an uncaught exception or
 // a console.error), in order, and waits for it. It ends the test after Timeout.

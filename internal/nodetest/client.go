@@ -18,10 +18,11 @@ const (
 
 // Options configure a client.
 type Options struct {
-	// Version is the version of socket.io-client, "4.8" or "4.0", or "own" for this
-	// repository's client, which does not support upgrades, Cut and SendRaw.
+	// Version is the version of socket.io-client, "4.8", "4.4" or "4.0", or "own" for this
+	// repository's client, which does not support upgrades, Cut and SendRaw. In Python it is
+	// "sync" or "asyncio". Pages have one version, and ignore it.
 	//
-	// Optional. Default: "4.8"
+	// Optional. Default: "4.8", and in Python "sync"
 	Version string
 	// Transports are tried in this order: "polling", "websocket".
 	//
@@ -31,10 +32,15 @@ type Options struct {
 	//
 	// Optional. Default: "/socket.io/"
 	Path string
-	// Cookie is the Cookie header of each request.
+	// Cookie is the Cookie header of each request. In a page, the browser's cookies are sent
+	// instead.
 	//
 	// Optional. Default: ""
 	Cookie string
+	// Session sends its cookies with each request of a client in Python.
+	//
+	// Optional. Default: nil
+	Session *HTTPSession
 	// Header contains additional headers of each request.
 	//
 	// Optional. Default: nil
@@ -80,13 +86,16 @@ func (o Options) encode() map[string]any {
 		header["Cookie"] = o.Cookie
 	}
 	m["extraHeaders"] = header
+	if o.Session != nil {
+		m["session"] = o.Session.number
+	}
 	maps.Copy(m, o.Extra)
 	return m
 }
 
 // Client is one socket of a real client: one connection to one namespace.
 type Client struct {
-	n      *Node
+	d      *Driver
 	t      testing.TB
 	number int
 	queue  *eventQueue
@@ -102,23 +111,35 @@ type State struct {
 }
 
 // Dial starts to connect and returns immediately. The namespace is the path of url.
-func (n *Node) Dial(t testing.TB, url string, o Options) *Client {
+func (d *Driver) Dial(t testing.TB, url string, o Options) *Client {
 	t.Helper()
-	c := &Client{n: n, t: t}
-	c.number, c.queue = n.number()
+	c := d.newClient(t)
 	if o.Version == "" {
-		o.Version = "4.8"
+		o.Version = d.version
 	}
-	n.must(t, "connect", c.command("version", o.Version, "url", url, "options", o.encode(), "count", o.Count), nil)
+	d.must(t, "connect", c.command("version", o.Version, "url", url, "options", o.encode(), "count", o.Count), nil)
 	return c
+}
+
+func (d *Driver) newClient(t testing.TB) *Client {
+	c := &Client{d: d, t: t}
+	c.number, c.queue = d.number()
+	return c
+}
+
+// In returns the same client for a subtest, which its methods end if they fail.
+func (c *Client) In(t testing.TB) *Client {
+	in := *c
+	in.t = t
+	return &in
 }
 
 // Connect is like Dial, but waits until the client is connected, and ends the test if the
 // server refuses it. It consumes the event Connected.
-func (n *Node) Connect(t testing.TB, url string, o Options) *Client {
+func (d *Driver) Connect(t testing.TB, url string, o Options) *Client {
 	t.Helper()
-	c := n.Dial(t, url, o)
-	c.mustConnect()
+	c := d.Dial(t, url, o)
+	c.MustConnect()
 	return c
 }
 
@@ -126,20 +147,22 @@ func (n *Node) Connect(t testing.TB, url string, o Options) *Client {
 func (c *Client) Of(namespace string, auth any) *Client {
 	c.t.Helper()
 	o := c.DialOf(namespace, auth)
-	o.mustConnect()
+	o.MustConnect()
 	return o
 }
 
 // DialOf is like Of, but returns immediately.
 func (c *Client) DialOf(namespace string, auth any) *Client {
 	c.t.Helper()
-	o := &Client{n: c.n, t: c.t}
-	o.number, o.queue = c.n.number()
-	c.n.must(c.t, "of", o.command("parent", c.number, "namespace", namespace, "auth", auth), nil)
+	o := &Client{d: c.d, t: c.t}
+	o.number, o.queue = c.d.number()
+	c.d.must(c.t, "of", o.command("parent", c.number, "namespace", namespace, "auth", auth), nil)
 	return o
 }
 
-func (c *Client) mustConnect() {
+// MustConnect waits until the client is connected after Dial, or again after its connection
+// was lost. It ends the test if the server refuses the client. It consumes the event Connected.
+func (c *Client) MustConnect() {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
@@ -178,7 +201,7 @@ func (c *Client) Waiting(event string) int { return c.queue.count(event) }
 // Emit emits an event without an acknowledgement. Its name is a string or a number.
 func (c *Client) Emit(event any, args ...any) {
 	c.t.Helper()
-	c.n.must(c.t, "emit", c.command("event", event, "args", outgoing(args)), nil)
+	c.d.must(c.t, "emit", c.command("event", event, "args", outgoing(args)), nil)
 }
 
 // Call emits an event and waits for its acknowledgement.
@@ -188,7 +211,7 @@ func (c *Client) Call(ctx context.Context, event any, args ...any) (Args, error)
 		command["timeout"] = max(1, time.Until(deadline).Milliseconds())
 	}
 	var out Args
-	err := c.n.do(ctx, "call", command, &out)
+	err := c.d.do(ctx, "call", command, &out)
 	return out, err
 }
 
@@ -208,14 +231,14 @@ func (c *Client) MustCall(event any, args ...any) Args {
 // event. By default the client sends none.
 func (c *Client) Answer(event string, args ...any) {
 	c.t.Helper()
-	c.n.must(c.t, "answer", c.command("event", event, "args", outgoing(args)), nil)
+	c.d.must(c.t, "answer", c.command("event", event, "args", outgoing(args)), nil)
 }
 
 // State returns the current state of the client.
 func (c *Client) State() State {
 	c.t.Helper()
 	var s State
-	c.n.must(c.t, "state", c.command(), &s)
+	c.d.must(c.t, "state", c.command(), &s)
 	return s
 }
 
@@ -231,46 +254,46 @@ type Counted struct {
 func (c *Client) Counted(event string) Counted {
 	c.t.Helper()
 	var counted Counted
-	c.n.must(c.t, "counted", c.command("event", event), &counted)
+	c.d.must(c.t, "counted", c.command("event", event), &counted)
 	return counted
 }
 
 // SetAuth sets the auth of the next CONNECT.
 func (c *Client) SetAuth(auth any) {
 	c.t.Helper()
-	c.n.must(c.t, "auth", c.command("auth", auth), nil)
+	c.d.must(c.t, "auth", c.command("auth", auth), nil)
 }
 
 // SetHeader sets a header of the requests of the next connection.
 func (c *Client) SetHeader(name, value string) {
 	c.t.Helper()
-	c.n.must(c.t, "header", c.command("name", name, "value", value), nil)
+	c.d.must(c.t, "header", c.command("name", name, "value", value), nil)
 }
 
 // Close disconnects, as socket.disconnect() does.
 func (c *Client) Close() {
 	c.t.Helper()
-	c.n.must(c.t, "disconnect", c.command(), nil)
+	c.d.must(c.t, "disconnect", c.command(), nil)
 }
 
 // Reconnect connects again after Close and waits for it.
 func (c *Client) Reconnect() {
 	c.t.Helper()
-	c.n.must(c.t, "reconnect", c.command(), nil)
-	c.mustConnect()
+	c.d.must(c.t, "reconnect", c.command(), nil)
+	c.MustConnect()
 }
 
 // Cut closes the transport without a close packet or close handshake.
 func (c *Client) Cut() {
 	c.t.Helper()
-	c.n.must(c.t, "cut", c.command(), nil)
+	c.d.must(c.t, "cut", c.command(), nil)
 }
 
 // SendRaw sends messages unchanged, strings as text and []byte as binary, including those
 // that the client would refuse to send.
 func (c *Client) SendRaw(messages ...any) {
 	c.t.Helper()
-	c.n.must(c.t, "engineSend", c.command("args", outgoing(messages)), nil)
+	c.d.must(c.t, "engineSend", c.command("args", outgoing(messages)), nil)
 }
 
 func (c *Client) command(pairs ...any) map[string]any {

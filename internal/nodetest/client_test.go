@@ -221,7 +221,7 @@ func TestProcessEnds(t *testing.T) {
 	t.Parallel()
 	rec := &recorder{TB: t}
 	n := Start(rec)
-	c := &Client{n: n, t: t}
+	c := &Client{d: n.Driver, t: t}
 	c.number, c.queue = n.number()
 	n.cmd.Process.Kill()
 	if _, err := c.Next(t.Context(), "anything"); !errors.Is(err, ErrEnded) {

@@ -1,5 +1,6 @@
 // Headless Chromium: one browser per process. Each context has its own cookies.
 import { chromium } from "playwright-core";
+import { adopt } from "./driver-pages.mjs";
 import { Journal } from "./journal.mjs";
 
 const flags = [
@@ -66,6 +67,7 @@ export const ops = {
   // block it. The argument is `arg`, and the body may await.
   evaluate: (command) =>
     page(command).evaluate(`(async (arg) => {${command.body}})(${JSON.stringify(command.arg ?? null)})`),
+  adopt: (command, write) => adopt(page(command), command.socket, write),
   cookies: ({ context, url }) => contexts.get(context).cookies(url),
   offline: ({ context, offline }) => contexts.get(context).setOffline(offline),
   closeContext: ({ context }) => contexts.get(context).close(),

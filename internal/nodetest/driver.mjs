@@ -7,6 +7,8 @@
 // Binary data is {"$binary":"<base64>"} in both directions. The process ends when its
 // standard input is closed.
 import { createInterface } from "node:readline";
+import { pack, unpack } from "./binary.mjs";
+import { inPage, runIn } from "./driver-pages.mjs";
 import * as clients from "./driver-clients.mjs";
 import * as servers from "./driver-servers.mjs";
 import * as browsers from "./driver-browser.mjs";
@@ -20,26 +22,12 @@ export function write(line) {
   process.stdout.write(JSON.stringify(line, pack) + "\n");
 }
 
-// pack encodes binary data in the form above. `this[key]` is the value before Buffer's
-// toJSON converted it.
-function pack(key, value) {
-  const original = this[key];
-  if (original instanceof ArrayBuffer) return { $binary: Buffer.from(original).toString("base64") };
-  if (ArrayBuffer.isView(original)) {
-    return { $binary: Buffer.from(original.buffer, original.byteOffset, original.byteLength).toString("base64") };
-  }
-  return value;
-}
-
-function unpack(key, value) {
-  return typeof value?.$binary === "string" ? Buffer.from(value.$binary, "base64") : value;
-}
-
 async function run(command) {
   try {
     const op = ops[command.op];
     if (!op) throw new Error(`unknown command ${command.op}`);
-    write({ id: command.id, result: (await op(command, write)) ?? null });
+    const result = inPage(command) ? await runIn(command) : await op(command, write);
+    write({ id: command.id, result: result ?? null });
   } catch (error) {
     write({ id: command.id, error: String(error?.message ?? error) });
   }
