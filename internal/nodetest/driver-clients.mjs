@@ -12,6 +12,7 @@ const clients = sockets({ 4.8: io48, 4.4: io44, "4.0": io40, own }, WebSocket, {
 
 export const ops = {
   ...clients.ops,
+  versions: () => ({ node: process.versions.node }),
   async fetch({ request }) {
     const response = await fetch(request.url, {
       method: request.method || "GET",
