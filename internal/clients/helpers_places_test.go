@@ -22,6 +22,7 @@ import (
 type place struct {
 	versions []string // as Options.Version; the first is the one of a short run
 	row      func(version string) string
+	cannot   map[string]string // why the client cannot use a transport, by its name
 	visit    func(t *testing.T, s *site, version string) visitor
 }
 
@@ -69,6 +70,10 @@ func places(t *testing.T) []place {
 		},
 	}, {
 		versions: []string{gos[goClient]},
+		cannot: map[string]string{
+			"polling": "The client sends nothing while a poll of its own is open: each event waits for the server's next " +
+				"message, up to a ping interval (25 s). It does the same with Node's server.",
+		},
 		row: func(version string) string {
 			return "Go: zishang520/socket.io " + strings.TrimPrefix(version, "v")
 		},

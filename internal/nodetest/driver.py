@@ -223,7 +223,8 @@ class Plain:
         )
 
     def plainClose(self, command):
-        self.sockets[command["client"]].close()
+        # close() of a WebSocketApp does not wake its own thread.
+        self.sockets[command["client"]].sock.send_close()
 
 
 versions = {"sync": Sync(), "asyncio": Asyncio()}
