@@ -77,11 +77,9 @@ bench-peers:
 	$(BENCH_DIR)/build.sh
 	OUT="$${OUT:-$(CURDIR)/bin/bench.jsonl}" SERVER_CMD="$(CURDIR)/bin/benchserver" $(BENCH_DIR)/run.sh
 
-## interop: all tests with the official clients and the browser, and a million packets for the parsers
+## interop: all tests with clients and servers of others, or those of PKG or RUN; fills docs/compatibility.md
 interop: deps
-	CI=true DIFFERENTIAL=1000000 $(gotestsum) -- -count=1 -timeout 30m \
-		$$(go list -f '{{join .TestImports " "}} {{join .XTestImports " "}} {{.ImportPath}}' ./... | awk '/\/nodetest( |$$)/ { print $$NF }')
-	$(call nested,CI=true $(gotestsum) -- -count=1 -timeout 30m ./...)
+	@GOTESTSUM="$(gotestsum)" RUN="$(RUN)" .ci/interop $(PKG)
 
 ## soak: all tests COUNT (5) times, with the race detector, in a new order each time
 soak: deps

@@ -16,7 +16,9 @@
 //	<!-- matrix: clients -->
 //	<!-- /matrix -->
 //
-// A cell that more than one test fills is good only if all of them passed.
+// A cell that more than one test fills is good only if all of them passed. The tests of one
+// package fill a table, so that a run of that package alone replaces the table as a whole.
+// Tables without results stay as they are.
 //
 // Only the tests and the Makefile of this module use the package.
 package matrix

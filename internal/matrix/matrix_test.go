@@ -1,6 +1,7 @@
 package matrix_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,9 +27,13 @@ func TestCell_FillsTheTableOfAPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := tables.Fill("before\n\n<!-- matrix: clients | connect -->\nold\n<!-- /matrix -->\nafter\n")
+	const other = "<!-- matrix: other -->\nof another run\n<!-- /matrix -->\n"
+	got, err := tables.Fill("before\n\n<!-- matrix: clients | connect -->\nold\n<!-- /matrix -->\nafter\n"+other, "Run today.")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Equal(got.Kept, []string{"other"}) || len(got.Tables) != 1 || !strings.HasPrefix(got.Tables[0], "clients:\n\n| | connect | ack |\n") {
+		t.Errorf("kept %q and replaced %q", got.Kept, got.Tables)
 	}
 	const want = `before
 
@@ -41,11 +46,13 @@ func TestCell_FillsTheTableOfAPage(t *testing.T) {
 
 1. It has none.
 
+Run today.
+
 <!-- /matrix -->
 after
-`
-	if got != want {
-		t.Errorf("the page is:\n%s\nwant:\n%s", got, want)
+` + other
+	if got.Page != want {
+		t.Errorf("the page is:\n%s\nwant:\n%s", got.Page, want)
 	}
 	if failed := tables["clients"].Failed(); len(failed) != 0 {
 		t.Errorf("failed cells: %q", failed)
@@ -66,9 +73,9 @@ func TestFill_AFailureWinsTheCell(t *testing.T) {
 	if got := tables["a"].Failed(); len(got) != 1 || got[0] != "r: c" {
 		t.Errorf("failed cells: %q", got)
 	}
-	page, err := tables.Fill("<!-- matrix: a --><!-- /matrix -->")
-	if err != nil || !strings.Contains(page, "| r | **no** |") {
-		t.Errorf("the page is %q, %v", page, err)
+	filled, err := tables.Fill("<!-- matrix: a --><!-- /matrix -->", "")
+	if err != nil || !strings.Contains(filled.Page, "| r | **no** |") {
+		t.Errorf("the page is %q, %v", filled.Page, err)
 	}
 }
 
@@ -81,12 +88,12 @@ func TestFill_Refuses(t *testing.T) {
 	}
 	for name, page := range map[string]string{
 		"a table without marks":  "text",
-		"marks without a table":  "<!-- matrix: a --><!-- /matrix --><!-- matrix: b --><!-- /matrix -->",
 		"marks that do not end":  "<!-- matrix: a -->",
+		"marks inside of others": "<!-- matrix: a --><!-- matrix: b --><!-- /matrix -->",
 		"a mark that is not one": "<!-- matrix: a",
 	} {
-		if got, err := tables.Fill(page); err == nil {
-			t.Errorf("%s: no error, and the page %q", name, got)
+		if got, err := tables.Fill(page, ""); err == nil {
+			t.Errorf("%s: no error, and the page %q", name, got.Page)
 		}
 	}
 	if _, err := matrix.Read(t.TempDir()); err == nil {

@@ -101,9 +101,16 @@ const (
 	end  = "<!-- /matrix -->"
 )
 
-// Fill returns the page with all tables between their marks replaced. It fails if a table
-// has no marks, or marks have no table.
-func (tables Tables) Fill(page string) (string, error) {
+// Filled is a page whose tables have been replaced.
+type Filled struct {
+	Page   string
+	Tables []string // the tables that were replaced, each after its name
+	Kept   []string // the names of those that stayed as they were
+}
+
+// Fill replaces the tables between their marks, each with the line about below it. Tables of
+// the page that have no results stay as they are. Fill fails if a table has no marks.
+func (tables Tables) Fill(page, about string) (f Filled, err error) {
 	var b strings.Builder
 	done := make(map[string]bool)
 	for {
@@ -113,25 +120,29 @@ func (tables Tables) Fill(page string) (string, error) {
 			break
 		}
 		head, rest, ok := strings.Cut(rest, " -->")
-		_, after, closed := strings.Cut(rest, end)
-		if !ok || !closed {
-			return "", fmt.Errorf("matrix: the marks of %q are not closed", head)
+		text, after, closed := strings.Cut(rest, end)
+		if !ok || !closed || strings.Contains(text, mark) {
+			return Filled{}, fmt.Errorf("matrix: the marks of %q are not closed", head)
 		}
-		names := strings.Split(head, " | ")
-		table := tables[names[0]]
-		if table == nil {
-			return "", fmt.Errorf("matrix: the page has marks for %q, but no test filled a cell of it", names[0])
-		}
-		done[names[0]] = true
-		fmt.Fprintf(&b, "%s%s -->\n\n", mark, head)
-		table.Markdown(&b, names[1:]...)
-		fmt.Fprintf(&b, "\n%s", end)
 		page = after
+		names := strings.Split(head, " | ")
+		name, first := names[0], names[1:]
+		if table := tables[name]; table != nil {
+			var made strings.Builder
+			table.Markdown(&made, first...)
+			text = fmt.Sprintf("\n\n%s\n%s\n\n", made.String(), about)
+			f.Tables = append(f.Tables, name+":\n\n"+made.String())
+			done[name] = true
+		} else {
+			f.Kept = append(f.Kept, name)
+		}
+		fmt.Fprintf(&b, "%s%s -->%s%s", mark, head, text, end)
 	}
 	for name := range tables {
 		if !done[name] {
-			return "", fmt.Errorf("matrix: the page has no marks for the table %q", name)
+			return Filled{}, fmt.Errorf("matrix: the page has no marks for the table %q", name)
 		}
 	}
-	return b.String(), nil
+	f.Page = b.String()
+	return f, nil
 }

@@ -1,5 +1,7 @@
-// Package nodetest drives the real clients from Go tests: two versions of socket.io-client
-// in Node, this repository's own client, and pages in headless Chromium.
+// Package nodetest drives the real clients from Go tests: three versions of socket.io-client
+// in Node, this repository's own client, pages in headless Chromium and the clients in them
+// (Page.Dial), Python's clients (StartPython), and plain WebSockets of each
+// (DialWebSocket).
 //
 //	n := nodetest.Start(t)
 //	c := n.Connect(t, "http://127.0.0.1:3000", nodetest.Options{Cookie: cookie})
@@ -16,7 +18,8 @@
 //
 //   - Start runs one Node process (driver.mjs) for the test. Both exchange one JSON
 //     object per line. When the test ends, so does the process. Its error output goes to
-//     the test's log.
+//     the test's log. StartPython does the same with driver.py, and StartDriver with any
+//     program that speaks this protocol.
 //   - Events are queued as they happen until the test consumes them, each once and in
 //     order. So no event is missed, and no test needs to sleep.
 //   - If a tool is missing (Node, the packages of package-lock.json, Chromium), the test
