@@ -59,6 +59,29 @@ after
 	}
 }
 
+// The notes of a page have lines that fit its width.
+func TestMarkdown_WrapsNotes(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("MATRIX", dir)
+	why := strings.TrimSpace(strings.Repeat("because ", 30))
+	matrix.Nothing(t, "a", "r", "c", why)
+	tables, err := matrix.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	tables["a"].Markdown(&b)
+	_, note, _ := strings.Cut(b.String(), "\n1. ")
+	for line := range strings.Lines(b.String()) {
+		if len(line) > 120 {
+			t.Errorf("a line has %d bytes", len(line))
+		}
+	}
+	if got := strings.Join(strings.Fields(note), " "); got != why {
+		t.Errorf("the note is %q", got)
+	}
+}
+
 func TestFill_AFailureWinsTheCell(t *testing.T) {
 	dir := t.TempDir()
 	results := `{"table":"a","row":"r","column":"c","outcome":"passed"}

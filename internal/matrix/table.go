@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Table is one table of results.
@@ -90,8 +91,29 @@ func (t *Table) Markdown(w io.Writer, first ...string) {
 		if i == 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%d. %s\n", i+1, note)
+		fmt.Fprintf(w, "%d. %s\n", i+1, wrap(note))
 	}
+}
+
+// wrap breaks a note into lines of at most 115 characters, indented as the item of a list.
+func wrap(note string) string {
+	var b strings.Builder
+	length := 0
+	for i, word := range strings.Fields(note) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case length+1+n > 115:
+			b.WriteString("\n   ")
+			length = 0
+		default:
+			b.WriteByte(' ')
+			length++
+		}
+		b.WriteString(word)
+		length += n
+	}
+	return b.String()
 }
 
 // mark and end enclose a table in a page. mark may list the columns that come first:

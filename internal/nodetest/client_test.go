@@ -3,19 +3,22 @@ package nodetest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 )
 
-// All ways to connect work with both versions of the client.
+// All ways to connect work with all versions of the client.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	n := Start(t)
 	url := n.Serve(t, nil, nil)
-	for _, version := range []string{"4.8", "4.0"} {
+	for _, version := range []string{"4.8", "4.4", "4.0"} {
 		for _, tt := range []struct {
 			name       string
 			transports []string
@@ -66,6 +69,74 @@ func TestClients(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Clients in a page and in Python do the same as those in Node.
+func TestClients_InAPageAndInPython(t *testing.T) {
+	t.Parallel()
+	n := Start(t)
+	bundle := filepath.Join(Dir(t), "node_modules", "socket.io-client", "dist", "socket.io.js")
+	html := `<!doctype html><script src="/bundle.js"></script>`
+	url := n.Serve(t, nil, map[string]File{
+		"/":          {Type: "text/html", Body: &html},
+		"/bundle.js": {Type: "text/javascript", Path: bundle},
+	})
+	python := StartPython(t)
+	page := n.Browser(t).Open(url)
+	for name, dial := range map[string]func(o Options) *Client{
+		"page": func(o Options) *Client { return page.Dial("/", o) },
+		"sync": func(o Options) *Client {
+			o.Session = python.NewHTTPSession(t, "sync")
+			return python.Dial(t, url, o)
+		},
+		"asyncio": func(o Options) *Client {
+			o.Version, o.Session = "asyncio", python.NewHTTPSession(t, "asyncio")
+			return python.Dial(t, url, o)
+		},
+	} {
+		for _, transports := range [][]string{{"polling"}, {"websocket"}} {
+			t.Run(name+" "+transports[0], func(t *testing.T) {
+				c := dial(Options{Transports: transports}).In(t)
+				c.MustConnect()
+				if got := c.State(); !got.Connected || got.Transport != transports[0] || got.ID == "" {
+					t.Errorf("state is %+v", got)
+				}
+				want := `["häß",{"$binary":"AAH/gA=="},{"deep":{"$binary":"AAH/gA=="}}]`
+				args := []any{"häß", []byte{0, 1, 0xff, 0x80}, map[string]any{"deep": Binary{0, 1, 0xff, 0x80}}}
+				if got := c.MustCall("echo", args...).String(); !sameJSON(t, got, want) {
+					t.Errorf("echo returned %s", got)
+				}
+				c.Answer("question", args...)
+				if got := c.MustCall("ask", "question", 1).String(); !sameJSON(t, got, "[null,"+want[1:]) {
+					t.Errorf("answer is %s", got)
+				}
+				if got := c.MustNext("question").String(); got != "[1]" {
+					t.Errorf("server asked %s", got)
+				}
+				c.Emit("back", "event", args[0], args[1])
+				if got := c.MustNext("event").String(); !sameJSON(t, got, `["häß",{"$binary":"AAH/gA=="}]`) {
+					t.Errorf("event has %s", got)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				if got, err := c.Call(ctx, "silent"); err == nil {
+					t.Errorf("an event that is not acknowledged returned %s", got)
+				}
+				c.Close()
+				c.MustNext(Disconnected)
+			})
+		}
+	}
+}
+
+// sameJSON compares two JSON texts by their values.
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var x, y any
+	if err := errors.Join(json.Unmarshal([]byte(a), &x), json.Unmarshal([]byte(b), &y)); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(x, y)
 }
 
 func TestEventsAreKeptInOrder(t *testing.T) {

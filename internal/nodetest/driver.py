@@ -74,11 +74,12 @@ def watch(client, sio, answers):
 
 
 def state(sio):
+    connected = sio.get_sid() is not None  # sio.connected is set some time after the event
     return {
         "id": sio.get_sid() or "",
         "engine": sio.eio.sid or "",
-        "transport": sio.transport() if sio.connected else "",
-        "connected": sio.connected,
+        "transport": sio.transport() if connected else "",
+        "connected": connected,
     }
 
 
@@ -264,6 +265,8 @@ async def main():
     for sio in versions["asyncio"].clients.values():
         sio.reconnection = False
         await sio.disconnect()
+        if sio.eio.http:  # a request after its end opens a new one
+            await sio.eio.http.close()
     for session in versions["asyncio"].sessions.values():
         await session.close()
     for sio in versions["sync"].clients.values():
