@@ -218,8 +218,8 @@ func (h *Handle) Epoch() uint64 {
 
 // Backend returns the storage that holds the sessions, for other parts of the same app, and
 // for type assertions: Store.Storage is another value (see Config.Storage). The store and its
-// sockets use the keys that begin with Config.Prefix and "s:", "u:", "p:", "t:", "c:" or
-// "o:".
+// sockets use the keys that begin with Config.Prefix and "s:", "u:", "p:", "t:", "c:", "o:" or
+// "r:".
 func (s *Store) Backend() storage.Storage {
 	s.start()
 	return s.base

@@ -30,7 +30,7 @@ func newSealedStorage(s *Store, app fiber.Storage) sealedStorage {
 }
 
 // ownKeys begin the keys of stores and their sockets, after Config.Prefix.
-var ownKeys = [...]string{"s:", "u:", "p:", "o:", string(ticketToken), string(cookieToken)}
+var ownKeys = [...]string{"s:", "u:", "p:", "o:", "r:", string(ticketToken), string(cookieToken)}
 
 // Backend makes storage.From return the storage itself.
 func (p sealedStorage) Backend() storage.Storage { return p.store.base }

@@ -112,6 +112,11 @@ type Config struct {
 	// Optional. Default: Recovery{}, off
 	Recovery Recovery
 
+	// Repeats bounds what Idempotent remembers of the events that it handled.
+	//
+	// Optional. Default: see Repeats
+	Repeats Repeats
+
 	// Adapter connects this node with others, so that broadcasts, rooms and users span all
 	// nodes. See packages adapter and redisadapter.
 	//
@@ -264,7 +269,8 @@ var ConfigDefault = Config{
 		MaxBytesPerSession: 256 << 10,
 		MaxSockets:         10_000,
 	},
-	Engine: engineio.ConfigDefault,
+	Repeats: Repeats{Window: 24 * time.Hour},
+	Engine:  engineio.ConfigDefault,
 }
 
 // configDefault returns the configuration with all defaults filled in. It panics if a
@@ -312,6 +318,8 @@ func configDefault(config ...Config) Config {
 	setting.Default(field("Recovery.MaxBytes"), &r.MaxBytes, ConfigDefault.Recovery.MaxBytes)
 	setting.Default(field("Recovery.MaxBytesPerSession"), &r.MaxBytesPerSession, ConfigDefault.Recovery.MaxBytesPerSession)
 	setting.Default(field("Recovery.MaxSockets"), &r.MaxSockets, ConfigDefault.Recovery.MaxSockets)
+
+	setting.AtLeast(field("Repeats.Window"), &cfg.Repeats.Window, time.Minute, ConfigDefault.Repeats.Window)
 
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -33,7 +33,9 @@ type Packet struct {
 	chain chain // what Next runs
 	next  int
 
-	ack packetAck
+	ack      packetAck
+	claim    *claim // of an event that Idempotent lets through
+	repeated bool   // Idempotent answered the event, or refused it
 }
 
 // stage is the part of its way that a packet has reached.

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
 // packetAck is the one answer to a packet.
@@ -40,34 +39,40 @@ func (p *Packet) Ack(args ...any) error {
 // respond encodes the answer. It sends it if the packet was handled, and stores it for
 // finishAck otherwise.
 func (p *Packet) respond(args ...any) error {
-	sent, err := p.queueResponse(args)
-	if sent && err == nil {
-		err = p.socket.waitUntilDrained(nil)
+	send, text, binary, err := p.encodeAck(args)
+	if err != nil || !send {
+		return err
 	}
-	return err
+	return p.sendAck(text, binary)
 }
 
-// queueResponse is respond without waiting. It reports whether it sent the answer.
-func (p *Packet) queueResponse(args []any) (sent bool, err error) {
+// encodeAck encodes the answer. send is false if finishAck sends it.
+func (p *Packet) encodeAck(args []any) (send bool, text []byte, binary [][]byte, err error) {
 	a := &p.ack
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.given {
-		return false, ErrAcked
+		return false, nil, nil, ErrAcked
 	}
-	text, binary, err := siopacket.Append(nil, siopacket.Header{
-		Type: siopacket.Ack, Namespace: p.socket.ns.name, ID: p.in.ID, HasID: true,
-	}, args...)
-	if err != nil {
+	if text, binary, err = siopacket.Append(nil, p.ackHeader(), args...); err != nil {
 		a.failed = encodeError("the answer to", p.event, err)
-		return false, a.failed
+		return false, nil, nil, a.failed
 	}
 	a.given = true
 	if !a.done {
 		a.text, a.binary = text, binary
-		return false, nil
 	}
-	return true, p.socket.send(transport.Paced, messages(text, binary))
+	return a.done, text, binary, nil
+}
+
+func (p *Packet) ackHeader() siopacket.Header {
+	return siopacket.Header{Type: siopacket.Ack, Namespace: p.socket.ns.name, ID: p.in.ID, HasID: true}
+}
+
+// sendAck sends the answer of a handled packet, after it was recorded for repeats.
+func (p *Packet) sendAck(text []byte, binary [][]byte) error {
+	p.recordAck(text, binary)
+	return p.socket.sendAndWait(messages(text, binary))
 }
 
 // ackError returns the error of an answer that could not be encoded, unless another was
@@ -87,10 +92,6 @@ func (p *Packet) finishAck(err error, saved bool) {
 	a := &p.ack
 	a.mu.Lock()
 	a.done = true
-	if !p.in.HasID {
-		a.mu.Unlock()
-		return
-	}
 	if !saved {
 		a.given, a.text, a.binary = false, nil, nil
 	}
@@ -99,19 +100,24 @@ func (p *Packet) finishAck(err error, saved bool) {
 	given := a.given
 	a.mu.Unlock()
 	if text != nil {
-		_ = p.socket.sendAndWait(messages(text, binary)) // fails only if the client has disconnected
+		_ = p.sendAck(text, binary) // fails only if the client has disconnected
 		return
 	}
-	if err == nil || given {
+	if err == nil || given || !p.in.HasID {
+		p.recordUnanswered(err)
 		return
 	}
 	internal := clientError(errPanic)
 	e := clientError(err)
 	if e == nil {
 		if p.stage == inMiddlewares {
+			p.recordUnanswered(err)
 			return // as in Socket.IO, an error of Socket.Use stays on the server
 		}
 		e = internal
+	}
+	if tryAgain(e) {
+		p.forgetClaim()
 	}
 	err = errPanic
 	p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
