@@ -87,7 +87,7 @@ func lastArg(p *Packet) json.RawMessage {
 // Without a shared session, offsets of both kinds belong to the socket.
 //
 // The answer is recorded after the session was saved, and sent after that. Kept are the
-// answers to the last 64 events of a session and the last 4 of a sequence, of up to 16 KiB
+// answers to the last 64 events of a session and the last 8 of a sequence, of up to 16 KiB
 // each and 32 KiB together; a repeat of an event whose answer is no longer kept is refused
 // with CodeOffsetExpired. A repeat with other arguments is refused with CodeOffsetReused.
 // Errors are kept like other answers, except those that invite another attempt:

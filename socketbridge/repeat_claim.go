@@ -37,25 +37,27 @@ var errStillHandled = errors.New("socketbridge: a repeated event waited too long
 
 // repeats is the part of a server that recognises repeated events.
 type repeats struct {
-	server  *Server
-	window  time.Duration
-	timeout time.Duration // of one change of a ledger
-	prefix  string        // of the keys
+	server *Server
+
+	ready   sync.Once // opens the store at the first event, because only then the session store must be ready
 	store   ledgerStore
+	prefix  string        // of the keys
+	timeout time.Duration // of one change of a ledger
 
 	warnRecord, warnLarge, warnCorrupt throttle.Throttle
 }
 
-func newRepeats(s *Server) *repeats {
-	r := &repeats{server: s, window: s.cfg.Repeats.Window, timeout: s.cfg.Timeouts.Request, prefix: fibersession.ConfigDefault.Prefix, store: new(memoryLedgers)}
-	if sessions := s.cfg.Sessions; sessions != nil {
-		r.prefix, r.timeout, r.store = sessions.Config.Prefix, sessions.Config.Timeouts.Storage, sessions.Backend()
+func (r *repeats) open() {
+	cfg := &r.server.cfg
+	r.store, r.prefix, r.timeout = new(memoryLedgers), fibersession.ConfigDefault.Prefix, cfg.Timeouts.Request
+	if cfg.Sessions != nil {
+		r.store = cfg.Sessions.Backend() // first: it fills in the defaults of the next two
+		r.prefix, r.timeout = cfg.Sessions.Config.Prefix, cfg.Sessions.Config.Timeouts.Storage
 	}
-	if s.cfg.Repeats.Storage != nil {
-		r.store = s.cfg.Repeats.Storage
+	if cfg.Repeats.Storage != nil {
+		r.store = cfg.Repeats.Storage
 	}
 	r.prefix += "r:"
-	return r
 }
 
 // claim is one attempt to handle an event. Its methods are safe for concurrent use.
@@ -198,7 +200,9 @@ func tryAgain(e *EventError) bool {
 // newClaim returns a claim that is not stored yet.
 func (p *Packet) newClaim(o offset) (*claim, error) {
 	s := p.socket
-	c := &claim{repeats: s.server().repeats, session: s.session, outcome: outcome{state: eventRunning}}
+	r := &s.server().repeats
+	r.ready.Do(r.open)
+	c := &claim{repeats: r, session: s.session, outcome: outcome{state: eventRunning}}
 	owner := "socket\x00" + s.id
 	if s.session != nil {
 		name := s.session.Pseudonym("repeats")
@@ -208,7 +212,7 @@ func (p *Packet) newClaim(o offset) (*claim, error) {
 		owner = "session\x00" + name
 	}
 	sum := sha256.Sum256([]byte(owner))
-	c.key = c.repeats.prefix + base64.RawURLEncoding.EncodeToString(sum[:])
+	c.key = r.prefix + base64.RawURLEncoding.EncodeToString(sum[:])
 	sequence := s.ns.name + "\x00string\x00" + o.sequence
 	if o.isNumber {
 		sequence = s.ns.name + "\x00socket\x00" + s.id
@@ -321,11 +325,11 @@ func (c *claim) ttl() time.Duration {
 	cfg := &c.repeats.server.cfg
 	switch {
 	case c.session == nil:
-		return min(c.repeats.window, cfg.Recovery.Window+unownedWindow)
+		return min(cfg.Repeats.Window, cfg.Recovery.Window+unownedWindow)
 	case c.session.Fresh():
-		return min(c.repeats.window, unownedWindow)
+		return min(cfg.Repeats.Window, unownedWindow)
 	default:
-		return c.repeats.window
+		return cfg.Repeats.Window
 	}
 }
 

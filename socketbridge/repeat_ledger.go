@@ -69,7 +69,7 @@ func (a *ledgerAnswer) size() int {
 const (
 	maxSequences         = 128
 	maxLedgerEvents      = 64
-	maxEventsPerSequence = 4
+	maxEventsPerSequence = 8
 	maxLedgerAnswer      = 16 << 10
 	maxLedgerAnswers     = 32 << 10
 	seenNumbers          = 64

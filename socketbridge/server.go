@@ -47,7 +47,7 @@ type Server struct {
 	cluster    *cluster           // nil without an adapter
 	presence   *presence.Registry // nil if OnPresence covers this node only
 	recovery   *recoveryBase
-	repeats    *repeats
+	repeats    repeats
 
 	visitorLog throttle.Throttle // of warnOtherVisitor
 	connectLog throttle.Throttle // of client.connectTimeout
@@ -72,7 +72,7 @@ func New(config ...Config) *Server {
 	s.users.closed = make(chan struct{})
 	s.rateLimits = newRateLimits(cfg)
 	s.recovery = newRecoveryBase(cfg.Recovery)
-	s.repeats = newRepeats(s)
+	s.repeats.server = s
 	var hooks engineio.Hooks
 	if cfg.Sessions != nil {
 		hooks = engineio.Hooks{
