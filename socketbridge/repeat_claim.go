@@ -73,6 +73,9 @@ type claim struct {
 	round   int  // counts the timers, so that one that was replaced does nothing
 	failed  int  // failed attempts to write the outcome
 	over    bool // the outcome was written
+
+	known    *ledger // as the last change stored it; nil while it is in use
+	revision storage.Revision
 }
 
 // outcome is how the handling of a claimed event ended.
@@ -273,23 +276,19 @@ func (c *claim) change(ctx context.Context, fn func(l *ledger) bool) (unsure boo
 	ctx, cancel := context.WithTimeout(ctx, c.repeats.timeout)
 	defer cancel()
 	for try := 0; ; try++ {
-		item, err := c.repeats.store.Load(ctx, c.key)
-		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		l, rev, err := c.load(ctx)
+		if err != nil {
 			return unsure, err
-		}
-		l := new(ledger)
-		if err == nil {
-			if l, err = decodeLedger(item.Value); err != nil {
-				c.repeats.reportCorrupt(err)
-				l = new(ledger)
-			}
 		}
 		if !fn(l) {
 			return false, nil
 		}
-		_, err = c.repeats.store.CompareAndSwap(ctx, c.key, item.Revision, l.encode(), c.ttl())
+		rev, err = c.repeats.store.CompareAndSwap(ctx, c.key, rev, l.encode(), c.ttl())
 		switch {
 		case err == nil:
+			c.mu.Lock()
+			c.known, c.revision = l, rev
+			c.mu.Unlock()
 			return false, nil
 		case errors.Is(err, storage.ErrUnknownOutcome):
 			unsure = true // the next load tells
@@ -300,6 +299,30 @@ func (c *claim) change(ctx context.Context, fn func(l *ledger) bool) (unsure boo
 			return unsure, fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 		}
 	}
+}
+
+// load returns the claim's ledger and its revision: what the last change stored, which is
+// nearly always the newest, and otherwise what the storage holds.
+func (c *claim) load(ctx context.Context) (*ledger, storage.Revision, error) {
+	c.mu.Lock()
+	l, rev := c.known, c.revision
+	c.known = nil
+	c.mu.Unlock()
+	if l != nil {
+		return l, rev, nil
+	}
+	item, err := c.repeats.store.Load(ctx, c.key)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return new(ledger), storage.Absent, nil
+	case err != nil:
+		return nil, storage.Absent, err
+	}
+	if l, err = decodeLedger(item.Value); err != nil {
+		c.repeats.reportCorrupt(err)
+		l = new(ledger)
+	}
+	return l, item.Revision, nil
 }
 
 // sleep waits before another try: not before the second, and then longer each time. It
@@ -389,7 +412,9 @@ func (c *claim) write() (done bool) {
 	}
 	c.failed = 0
 	done = o.forget || o.state != eventRunning
-	c.over = c.over || done
+	if done {
+		c.over, c.known = true, nil
+	}
 	return done
 }
 

@@ -149,12 +149,14 @@ func TestM4_KindsOfAnswers(t *testing.T) {
 		handler func(p *socketbridge.Packet) error
 		want    string // "" for no answer
 	}{
-		"several values":     {func(p *socketbridge.Packet) error { return p.Ack("a", 1, nil, map[string]any{"<": ">"}) }, `["a",1,null,{"<":">"}]`},
-		"no value":           {func(p *socketbridge.Packet) error { return p.Ack() }, `[]`},
-		"an error with code": {func(p *socketbridge.Packet) error { return &socketbridge.EventError{Code: "sold_out", Message: "m", Data: 7} }, `[{"error":{"code":"sold_out","message":"m","data":7}}]`},
-		"an internal error":  {func(p *socketbridge.Packet) error { return errors.New("disk is full") }, `[{"error":{"code":"internal_error","message":"internal error"}}]`},
-		"a panic":            {func(p *socketbridge.Packet) error { panic("oops") }, `[{"error":{"code":"internal_error","message":"internal error"}}]`},
-		"none":               {func(p *socketbridge.Packet) error { return nil }, ""},
+		"several values": {func(p *socketbridge.Packet) error { return p.Ack("a", 1, nil, map[string]any{"<": ">"}) }, `["a",1,null,{"<":">"}]`},
+		"no value":       {func(p *socketbridge.Packet) error { return p.Ack() }, `[]`},
+		"an error with code": {func(p *socketbridge.Packet) error {
+			return &socketbridge.EventError{Code: "sold_out", Message: "m", Data: 7}
+		}, `[{"error":{"code":"sold_out","message":"m","data":7}}]`},
+		"an internal error": {func(p *socketbridge.Packet) error { return errors.New("disk is full") }, `[{"error":{"code":"internal_error","message":"internal error"}}]`},
+		"a panic":           {func(p *socketbridge.Packet) error { panic("oops") }, `[{"error":{"code":"internal_error","message":"internal error"}}]`},
+		"none":              {func(p *socketbridge.Packet) error { return nil }, ""},
 		"an answer and an error": {func(p *socketbridge.Packet) error {
 			return errors.Join(p.Ack("given"), errors.New("and failed"))
 		}, `["given"]`},
