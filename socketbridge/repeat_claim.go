@@ -436,18 +436,13 @@ func (c *claim) startTimer(d time.Duration) {
 // tick runs on a timer of the claim.
 func (c *claim) tick(round int) {
 	s := c.repeats.server
+	s.running.Add()
+	defer s.running.Done()
 	c.mu.Lock()
 	running := c.outcome.state == eventRunning && !c.outcome.forget
 	stop := c.over || c.round != round || !running && s.closing.Load()
-	if !stop {
-		s.running.Add()
-	}
 	c.mu.Unlock()
-	if stop {
-		return
-	}
-	defer s.running.Done()
-	if c.write() {
+	if stop || c.write() {
 		return
 	}
 	c.mu.Lock()
