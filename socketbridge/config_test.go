@@ -25,6 +25,7 @@ var meaningfulZeros = []string{
 	"Engine.DisableUpgrades",
 	"Engine.AllowOrigins", "Engine.AllowOriginFunc", "Engine.AllowAnyOrigin", "Engine.RequireOrigin",
 	"DisableServeClient",
+	"Repeats.Storage",
 	"Trace.Connected", "Trace.Disconnected", "Trace.Handled",
 }
 
