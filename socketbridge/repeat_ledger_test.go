@@ -154,6 +154,7 @@ func TestM4_LedgerLimits(t *testing.T) {
 	t.Run("events", func(t *testing.T) {
 		t.Parallel()
 		lt := newLedgerTest(t)
+		lt.handle("oldest-", 1, "the only one")
 		for i := range 40 {
 			lt.handle(fmt.Sprint(i, "-"), 1, "first")
 		}
@@ -162,6 +163,9 @@ func TestM4_LedgerLimits(t *testing.T) {
 		}
 		if n := len(lt.l.events); n != maxLedgerEvents {
 			t.Errorf("got %d events, want %d", n, maxLedgerEvents)
+		}
+		if v, got, _ := lt.claim("oldest-", 1); v != claimAnswer || got != "the only one" {
+			t.Errorf("oldest-1: got verdict %d and answer %q, want the kept one", v, got)
 		}
 		for i := range 40 { // the newest of each sequence outlives older ones
 			if v, got, _ := lt.claim(fmt.Sprint(i, "-"), 2); v != claimAnswer || got != "second" {

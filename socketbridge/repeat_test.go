@@ -18,6 +18,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -820,26 +821,25 @@ func TestM4_NumbersAndRecovery(t *testing.T) {
 // A storage of its own lets nodes without sessions recognise each other's events.
 func TestM4_StorageOfItsOwn(t *testing.T) {
 	t.Parallel()
-	onEachLog(t, func(t *testing.T, joinLog func() *recordingLog) {
-		st := memory.New()
-		t.Cleanup(func() { _ = st.Close() })
-		nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{Repeats: socketbridge.Repeats{Storage: st}}, joinLog)
-		var handled atomic.Int64
-		for _, n := range nodes {
-			n.On("order", socketbridge.Idempotent(), func(p *socketbridge.Packet) error { return p.Ack(handled.Add(1)) })
-		}
-		p := connectRecovering(t, nodes[0], "", "")
-		p.send(`21["order",1]`)
-		p.expect("31[1]")
-		p.leave()
-		logs[0].waitForKept(t, p.pid)
-		q := connectRecovering(t, nodes[1], p.pid, p.offset)
-		if !q.recovered {
-			t.Fatal("the socket was not recovered")
-		}
-		q.send(`21["order",1]`)
-		q.expect("31[1]")
+	st, hub := inMemory(t)(), adapter.NewMemory()
+	nodes, logs := newRecoveryNodes(t, 2, socketbridge.Config{Repeats: socketbridge.Repeats{Storage: st}}, func() *recordingLog {
+		return &recordingLog{Log: hub.Join().(adapter.Log), kept: map[string]int{}}
 	})
+	var handled atomic.Int64
+	for _, n := range nodes {
+		n.On("order", socketbridge.Idempotent(), func(p *socketbridge.Packet) error { return p.Ack(handled.Add(1)) })
+	}
+	p := connectRecovering(t, nodes[0], "", "")
+	p.send(`21["order",1]`)
+	p.expect("31[1]")
+	p.leave()
+	logs[0].waitForKept(t, p.pid)
+	q := connectRecovering(t, nodes[1], p.pid, p.offset)
+	if !q.recovered {
+		t.Fatal("the socket was not recovered")
+	}
+	q.send(`21["order",1]`)
+	q.expect("31[1]")
 }
 
 // What another program stored under the key is no record: events are handled, and the log
