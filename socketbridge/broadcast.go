@@ -113,7 +113,8 @@ func (b Broadcast) Timeout(d time.Duration) Broadcast {
 }
 
 // Emit sends an event to the addressed sockets, on all nodes. The event is encoded once.
-// A client that is too slow is disconnected and does not delay the others.
+// Emit never waits for a client: a slow one does not delay the others (see
+// engineio.Limits.MaxBacklogBytes for what is queued for it).
 //
 // If args cannot be encoded, or event is reserved (ErrReservedEvent), nothing is sent. An
 // error that wraps adapter.ErrUnavailable or adapter.ErrUnknownOutcome concerns the other

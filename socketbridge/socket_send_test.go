@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -19,12 +25,8 @@ import (
 // client, whole and in order: on each transport, during an upgrade, and with recovery.
 func TestS1_OfficialClient(t *testing.T) {
 	t.Parallel()
-	rows := 20_000
-	if testing.Short() {
-		rows = 3000
-	}
 	text, large, binary := strings.Repeat("x", 1000), strings.Repeat("x", 600_000), []byte(strings.Repeat("x", 100_000))
-	burst := func(emit func(event string, args ...any) error) error {
+	burst := func(rows int, emit func(event string, args ...any) error) error {
 		for i := range rows {
 			if err := emit("row", i, text); err != nil {
 				return fmt.Errorf("row %d: %w", i, err)
@@ -38,10 +40,15 @@ func TestS1_OfficialClient(t *testing.T) {
 	}
 	n := nodetest.Start(t)
 	for name, cfg := range map[string]socketbridge.Config{
-		"defaults": {},
-		"recovery": {Recovery: socketbridge.Recovery{Window: time.Minute}},
+		"defaults":   {},
+		"recovery":   {Recovery: socketbridge.Recovery{Window: time.Minute}},
+		"shared log": {Recovery: socketbridge.Recovery{Window: time.Minute}, Adapter: adapter.NewMemory().Join()},
 	} {
 		t.Run(name, func(t *testing.T) {
+			rows := 20_000
+			if testing.Short() || name == "shared log" {
+				rows = 3000
+			}
 			s := newSite(t, options{bridge: cfg})
 			var failed sync.Map
 			report := func(from string, err error) {
@@ -50,16 +57,16 @@ func TestS1_OfficialClient(t *testing.T) {
 				}
 			}
 			s.io.Of("/handler").On("start", func(p *socketbridge.Packet) error {
-				report("handler", burst(p.Socket().Emit))
+				report("handler", burst(rows, p.Socket().Emit))
 				return nil
 			})
-			s.io.Of("/connection").OnConnection(func(sock *socketbridge.Socket) { report("OnConnection", burst(sock.Emit)) })
+			s.io.Of("/connection").OnConnection(func(sock *socketbridge.Socket) { report("OnConnection", burst(rows, sock.Emit)) })
 			s.io.Of("/middleware").Use(func(c *socketbridge.Connect) error {
-				report("Use", burst(c.Socket().Emit))
+				report("Use", burst(rows, c.Socket().Emit))
 				return c.Next()
 			})
 			s.io.Of("/broadcast").OnConnection(func(sock *socketbridge.Socket) {
-				report("broadcast", burst(s.io.Of("/broadcast").To(sock.ID()).Emit))
+				report("broadcast", burst(rows, s.io.Of("/broadcast").To(sock.ID()).Emit))
 			})
 			s.serve()
 			for transport, names := range transports {
@@ -332,9 +339,11 @@ func TestS1_LongReplay(t *testing.T) {
 	t.Parallel()
 	const missed = 1200
 	n := nodetest.Start(t)
-	s := newSite(t, options{bridge: socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxBytesPerSession: 1 << 20}}})
+	s := newSite(t, options{bridge: socketbridge.Config{Recovery: socketbridge.Recovery{Window: time.Minute, MaxBytesPerSession: 1 << 20}}}).counter()
 	s.serve()
-	c := n.Connect(t, s.url, nodetest.Options{Reconnect: true, Count: []string{"row"}})
+	a := s.agent()
+	a.post("/incr")
+	c := a.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}, Reconnect: true, Count: []string{"row"}})
 	if err := s.io.Emit("first"); err != nil {
 		t.Fatal(err)
 	}
@@ -355,5 +364,86 @@ func TestS1_LongReplay(t *testing.T) {
 	}
 	if st := c.State(); !st.Recovered {
 		t.Error("the socket was not recovered")
+	}
+}
+
+// The same burst to a plain WebSocket.
+func TestS1_PlainWebSocket(t *testing.T) {
+	t.Parallel()
+	rows := 20_000
+	if testing.Short() {
+		rows = 3000
+	}
+	s := newSite(t, options{})
+	text := strings.Repeat("x", 1000)
+	failed := make(chan error, 1)
+	s.io.Of("/plain").OnConnection(func(sock *socketbridge.Socket) {
+		var err error
+		for i := 0; i < rows && err == nil; i++ {
+			err = sock.Emit("row", i, text)
+		}
+		failed <- errors.Join(err, sock.Emit("message", []byte(strings.Repeat("x", 3<<20))))
+	})
+	s.app.Get("/plain", s.io.Of("/plain").WebSocket())
+	s.serve()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+"/plain", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	ws.SetReadLimit(4 << 20)
+	for i := range rows {
+		_, m, err := ws.Read(ctx)
+		if err != nil || string(m) != fmt.Sprintf(`["row",%d,"%s"]`, i, text) {
+			t.Fatalf("row %d is %.30s, %v", i, m, err)
+		}
+	}
+	if _, m, err := ws.Read(ctx); err != nil || len(m) != 3<<20 {
+		t.Errorf("got %d bytes, %v", len(m), err)
+	}
+	if err := <-failed; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that reads nothing is disconnected. The handler that sends to it ends with
+// ErrDisconnected, and the log has one line that names the setting.
+func TestS1_StalledClient(t *testing.T) {
+	t.Parallel()
+	log := &testlog.Log{}
+	s := newSite(t, options{
+		log:    slog.New(slog.NewTextHandler(log, nil)),
+		bridge: socketbridge.Config{Engine: engineio.Config{Timeouts: engineio.Timeouts{Write: 200 * time.Millisecond}}},
+	})
+	ended := make(chan error, 2)
+	s.io.Of("/plain").OnConnection(func(sock *socketbridge.Socket) {
+		for {
+			if err := sock.Emit("row", strings.Repeat("x", 100_000)); err != nil {
+				ended <- err
+				return
+			}
+		}
+	})
+	s.app.Get("/plain", s.io.Of("/plain").WebSocket())
+	s.serve()
+	for range 2 {
+		ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(s.url, "http")+"/plain", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.CloseNow()
+		if err := <-ended; !errors.Is(err, socketbridge.ErrDisconnected) {
+			t.Errorf("Emit returned %v", err)
+		}
+	}
+	waitFor(t, "the connections to end", func() bool { return s.io.Stats().Engine.SlowClosed == 2 })
+	const line = "the client reads too slowly"
+	if text := log.String(); strings.Count(text, line) != 1 || !strings.Contains(text, "setting=Config.Timeouts.Write queued_bytes=") {
+		t.Errorf("the log is\n%s", text)
+	}
+	if s.io.Stats().Engine.Waits == 0 {
+		t.Error("no wait was counted")
 	}
 }

@@ -249,3 +249,33 @@ func TestUpgrade_WithTraffic(t *testing.T) {
 		s.waitForEnd(a, transport.TransportClose)
 	}
 }
+
+// A client sends the upgrade packet, and at the same moment a poll on another network
+// connection. Whichever the server reads first, the poll is refused: the connection has moved.
+func TestUpgrade_PollsThatOvertakeThePacket(t *testing.T) {
+	t.Parallel()
+	rounds := 200
+	if testing.Short() {
+		rounds = 30
+	}
+	s := open(t, echoRecorder(), engineio.Config{})
+	for range rounds {
+		p := s.openPoll()
+		c, _ := s.dialWS(websocket + "&sid=" + p.sid)
+		c.sendText("2probe")
+		if got := c.readText(); got != "3probe" {
+			t.Fatalf("the probe was answered with %q", got)
+		}
+		polled := make(chan answer, 1)
+		go func() { polled <- p.get() }() // received below
+		c.sendText("5")
+		if a := <-polled; a.status != 400 {
+			t.Errorf("the poll was answered with %d %q", a.status, a.body)
+		}
+		c.sendText("4hello")
+		if got := c.readText(); got != "4hello" {
+			t.Fatalf("got %q back", got)
+		}
+		c.nc.Close()
+	}
+}
