@@ -64,7 +64,7 @@ type conn struct {
 	timerTask     timerTask
 	timerDue      time.Duration // by Server.now; the timer can still fire for an earlier task
 	pingSent      time.Duration // by Server.now
-	polled        time.Duration // when a poll last took something, by Server.now
+	polled        time.Duration // when a poll last took something, or the connection began; by Server.now
 	watch         *time.Timer   // see watchProgress; nil until it is needed
 	watching      bool          // watch runs
 	watchedSince  time.Duration // by Server.now
@@ -80,6 +80,7 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 		addr:        addr,
 		receiverSem: make(chan struct{}, 1),
 		finalPoll:   eiopacket.Close,
+		polled:      s.now(),
 	}
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)

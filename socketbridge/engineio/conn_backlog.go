@@ -16,6 +16,10 @@ const (
 	// packetOverhead is roughly what a queued packet takes in addition to its data.
 	packetOverhead = 64
 
+	// shedPause is the pause of shedBacklog, which looks at all connections, after it could
+	// not free enough.
+	shedPause = 100 * time.Millisecond
+
 	// backlogShare is the part of Limits.MaxBacklogBytes that one connection may use.
 	backlogShare = 4
 )
@@ -101,7 +105,7 @@ func (s *Server) shedBacklog() {
 		return // another sender does it
 	}
 	defer s.shedding.Unlock()
-	if !s.backlog.exceeded() {
+	if !s.backlog.exceeded() || s.now() < s.nextShed {
 		return
 	}
 	type candidate struct {
@@ -122,6 +126,9 @@ func (s *Server) shedBacklog() {
 			return
 		}
 		a.conn.closeSlow(maxBacklogSetting, s.now()-a.progress)
+	}
+	if s.backlog.exceeded() { // the rest is held by connections that are within their limits again
+		s.nextShed = s.now() + shedPause
 	}
 }
 

@@ -45,7 +45,8 @@ type Server struct {
 	headerWarning  sync.Once
 	stats          counters
 	backlog        backlog
-	shedding       sync.Mutex // held during shedBacklog
+	shedding       sync.Mutex    // held during shedBacklog
+	nextShed       time.Duration // by now; guarded by shedding
 
 	mu      sync.RWMutex // guards the fields below
 	conns   map[string]*conn

@@ -110,9 +110,9 @@ func (c *Conn) SetTransport(name string) {
 }
 
 // Limit simulates a slow peer. While more than n messages wait for Next, Drained tells
-// senders to wait. If a sender does not set transport.Paced, Send returns ErrQueueFull then,
-// and closes the connection with TransportError. Volatile messages are dropped when more
-// than n/2 messages would wait. The default, 0, means no limit.
+// senders to wait. If more than 2n would wait, Send without transport.Paced returns
+// ErrQueueFull and closes the connection with TransportError. Volatile messages are dropped
+// when more than n/2 messages would wait. The default, 0, means no limit.
 func (c *Conn) Limit(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +140,7 @@ func (c *Conn) Send(f transport.Flags, msgs ...transport.Message) error {
 			c.mu.Unlock()
 			return transport.ErrQueueFull
 		}
-	} else if f&transport.Paced == 0 && c.limit > 0 && waiting > c.limit {
+	} else if f&transport.Paced == 0 && c.limit > 0 && waiting > 2*c.limit {
 		c.mu.Unlock()
 		c.end(transport.TransportError, transport.ErrQueueFull)
 		return transport.ErrQueueFull

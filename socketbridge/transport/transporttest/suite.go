@@ -54,6 +54,7 @@ func TestConn(t *testing.T, dial Dial) {
 		{"an error of the receiver", testReceiveError},
 		{"the acceptor refuses", testRefuse},
 		{"a client that does not read", testSlow},
+		{"senders that wait", testDrained},
 		{"volatile messages do not wait", testVolatile},
 	}
 	for _, tt := range tests {
@@ -333,6 +334,56 @@ func testSlow(t *testing.T, ctx context.Context, dial Dial) {
 		t.Fatalf("sending 1 GB to a client that does not read returned %v, want ErrQueueFull", err)
 	}
 	wantEnd(t, ctx, a, transport.TransportError)
+}
+
+// testDrained fills the queue until senders have to wait, and then reads all of it.
+func testDrained(t *testing.T, ctx context.Context, dial Dial) {
+	p, a := connect(t, ctx, dial, &Recorder{})
+	if ch, err := a.Conn.Drained(); ch != nil || err != nil {
+		t.Fatalf("with nothing queued, Drained returned %v, %v", ch, err)
+	}
+	big := transport.Message{Data: bytes.Repeat([]byte("x"), 10_000)}
+	fill := func() (drained <-chan struct{}, sent int) {
+		for ; drained == nil && sent < 100_000; sent++ {
+			if err := a.Conn.Send(transport.Paced, big); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if drained, err = a.Conn.Drained(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if drained == nil {
+			t.Fatal("Drained let a sender queue 1 GB for a client that does not read")
+		}
+		return drained, sent
+	}
+	drained, sent := fill()
+	select {
+	case <-drained:
+		t.Error("the channel of Drained was closed although the client reads nothing")
+	default:
+	}
+	for range sent {
+		if _, err := p.Next(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		t.Fatal("the client has read everything, but the channel of Drained is still open")
+	}
+	drained, _ = fill()
+	a.Conn.Close(transport.ForcedClose)
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		t.Fatal("Close did not close the channel of Drained")
+	}
+	if ch, err := a.Conn.Drained(); ch != nil || !errors.Is(err, transport.ErrClosed) {
+		t.Errorf("after Close, Drained returned %v, %v, want ErrClosed", ch, err)
+	}
 }
 
 func testVolatile(t *testing.T, ctx context.Context, dial Dial) {
