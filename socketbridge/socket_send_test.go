@@ -161,6 +161,7 @@ func TestS1_SendersThatWait(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				io := newServer(t, tt.cfg())
+				synctest.Wait() // until the adapter runs
 				p, s, first := behind(t, io)
 				second := make(chan error, 1)
 				go func() { second <- tt.send(s) }() // received below
