@@ -87,8 +87,11 @@ func (e *ServerEvent) Ack(args ...any) error {
 
 // OnServerSideEmit adds a handler for an event that servers on other nodes send with
 // ServerSideEmit. Handlers of a namespace run one at a time, in the order in which the
-// events arrive. Up to 1024 events may wait; further ones are dropped and logged.
+// events arrive. Up to 1024 events may wait; further ones are dropped and logged. It panics
+// if fn is nil, and for the names that ServerSideEmit refuses.
 func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Namespace {
+	checkServerEvent(event)
+	needFunc("OnServerSideEmit", fn != nil)
 	s := &n.serverSide
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +103,9 @@ func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Nam
 }
 
 // ServerSideEmit sends an event to the servers of all other nodes, not to sockets. It
-// does nothing without an adapter. Its errors are those of Broadcast.Emit.
+// does nothing without an adapter. Its errors are those of Broadcast.Emit; besides the names
+// that the protocol reserves, it refuses "connection" and "new_namespace", as Socket.IO for
+// Node does.
 func (n *Namespace) ServerSideEmit(event string, args ...any) error {
 	m, err := n.serverSideMessage(event, args)
 	if err != nil || m == nil {
@@ -138,6 +143,9 @@ func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, arg
 
 // serverSideMessage returns nil without an adapter.
 func (n *Namespace) serverSideMessage(event string, args []any) (*adapter.Message, error) {
+	if reservedServerEvent(event) {
+		return nil, ErrReservedEvent
+	}
 	msgs, err := encodeEvent(n.name, event, 0, false, args)
 	if err != nil || n.server.cluster == nil {
 		return nil, err

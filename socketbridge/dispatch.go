@@ -74,8 +74,8 @@ func (p *Packet) runListeners() error {
 			errs = append(errs, err)
 		}
 	}
-	for _, h := range catchAll {
-		runChain(chain{h})
+	for _, c := range catchAll {
+		runChain(c)
 	}
 	for _, c := range s.ns.chains(p.event) {
 		runChain(c)

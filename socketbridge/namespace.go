@@ -87,6 +87,7 @@ func (n *Namespace) update(change func(s *settings)) *Namespace {
 // Use adds connect middlewares (io.use). They run in order for every client that wants to
 // join, before its socket is connected. It returns n.
 func (n *Namespace) Use(mw ...ConnectHandler) *Namespace {
+	needFuncs("Use", mw...)
 	return n.update(func(s *settings) { s.uses = with(s.uses, mw...) })
 }
 
@@ -95,17 +96,28 @@ func (n *Namespace) Use(mw ...ConnectHandler) *Namespace {
 // the handler has returned, so this is the place for Socket.On and Socket.Use. It
 // returns n.
 func (n *Namespace) OnConnection(fn func(*Socket)) *Namespace {
+	needFunc("OnConnection", fn != nil)
 	return n.update(func(s *settings) { s.connection = with(s.connection, fn) })
 }
 
 // On adds an event chain for all sockets of the namespace: any number of middlewares,
 // each calling Next, and a handler. It runs before the sockets' own chains (Socket.On).
-// It panics without a handler, and for an event name that is reserved by the protocol
-// (see ErrReservedEvent). It returns n.
+// It panics without a handler, if one is nil, and for an event that no client can send or
+// that has a method of its own, such as "connection" (OnConnection). It returns n.
 func (n *Namespace) On(event string, handlers ...Handler) *Namespace {
+	c := newChain("On", event, handlers)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.handlers = withChain(n.handlers, event, handlers)
+	n.handlers = withChain(n.handlers, event, c)
+	return n
+}
+
+// Off removes the namespace's chains for event. Those of its sockets (Socket.On) stay. It
+// returns n.
+func (n *Namespace) Off(event string) *Namespace {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handlers = withoutChain(n.handlers, event, nil)
 	return n
 }
 

@@ -30,6 +30,9 @@ func (s *Server) OnSessionChange(fn func(s *Socket, keys []string)) { s.root.OnS
 // On adds an event chain for all sockets of the default namespace. See Namespace.On.
 func (s *Server) On(event string, chain ...Handler) { s.root.On(event, chain...) }
 
+// Off removes the event chains of the default namespace for event. See Namespace.Off.
+func (s *Server) Off(event string) { s.root.Off(event) }
+
 // Emit sends an event to all sockets of the default namespace. See Broadcast.Emit.
 func (s *Server) Emit(event string, args ...any) error { return s.root.Emit(event, args...) }
 

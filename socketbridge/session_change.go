@@ -52,12 +52,14 @@ func (c *changedKeys) reset() []string {
 // Socket.Session is saved when it returns (except in SessionManual), and reported in
 // another call if it makes a difference.
 func (s *Socket) OnSessionChange(fn func(keys []string)) {
+	needFunc("Socket.OnSessionChange", fn != nil)
 	s.updateHooks(func(h *hooks) { h.change = with(h.change, fn) })
 }
 
 // OnSessionChange adds a handler, for all sockets of the namespace, that is called after
 // values of a socket's session have changed. See Socket.OnSessionChange. It returns n.
 func (n *Namespace) OnSessionChange(fn func(s *Socket, keys []string)) *Namespace {
+	needFunc("OnSessionChange", fn != nil)
 	return n.update(func(s *settings) { s.change = with(s.change, fn) })
 }
 

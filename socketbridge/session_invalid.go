@@ -29,6 +29,7 @@ import (
 // before the event ends with the error, for every such event. The socket stays
 // connected. OnInvalidSession returns n.
 func (n *Namespace) OnInvalidSession(fn func(s *Socket, err error)) *Namespace {
+	needFunc("OnInvalidSession", fn != nil)
 	return n.update(func(s *settings) { s.invalid = with(s.invalid, fn) })
 }
 

@@ -66,7 +66,7 @@ var noHooks hooks
 type hooks struct {
 	uses          []Handler
 	handlers      map[string][]chain
-	any           []Handler
+	any           []chain
 	errors        []func(*Packet, error)
 	change        []func([]string)
 	disconnecting []func(Reason)
@@ -158,39 +158,86 @@ func (s *Socket) Connected() bool {
 // every incoming event. A middleware calls Next to continue, can change the arguments,
 // and can end the event with an error, which does not disconnect the socket.
 func (s *Socket) Use(mw ...Handler) {
+	needFuncs("Socket.Use", mw...)
 	s.updateHooks(func(h *hooks) { h.uses = with(h.uses, mw...) })
 }
 
 // On adds an event chain: any number of middlewares, each calling Next, and a handler.
 // Several chains of one event run one after the other; an error in one does not stop the
-// others. On panics without a handler, and for an event name that is reserved by the
-// protocol (see ErrReservedEvent).
-func (s *Socket) On(event string, handlers ...Handler) {
-	s.updateHooks(func(h *hooks) { h.handlers = withChain(h.handlers, event, handlers) })
+// others. It returns a function that removes the chain; see Off.
+//
+// On panics without a handler, if one is nil, and for an event that no client can send or
+// that has a method of its own, such as "disconnect" (OnDisconnect) and "error" (OnError).
+func (s *Socket) On(event string, handlers ...Handler) (off func()) {
+	c := newChain("Socket.On", event, handlers)
+	s.updateHooks(func(h *hooks) { h.handlers = withChain(h.handlers, event, c) })
+	return func() { s.offChain(event, c) }
+}
+
+// Once is On for one event: the chain is removed before it runs. With Config.Concurrency, it
+// runs once even if several such events are handled at the same time. The returned function
+// removes it earlier.
+func (s *Socket) Once(event string, handlers ...Handler) (off func()) {
+	c := newChain("Socket.Once", event, handlers)
+	c = c.once(func() { s.offChain(event, c) })
+	s.updateHooks(func(h *hooks) { h.handlers = withChain(h.handlers, event, c) })
+	return func() { s.offChain(event, c) }
+}
+
+// Off removes the socket's chains for event. The function that On returns removes one of
+// them. Chains of the namespace (Namespace.On) stay. An event that is being handled still
+// reaches the chains that it had when its handling began.
+func (s *Socket) Off(event string) { s.offChain(event, nil) }
+
+func (s *Socket) offChain(event string, c chain) {
+	s.updateHooks(func(h *hooks) { h.handlers = withoutChain(h.handlers, event, c) })
 }
 
 // OnAny adds a catch-all listener. It runs for every event, before the event's own
 // chains. Unlike in Socket.IO for Node, it runs after the packet middlewares, so that it
-// never sees a packet that a middleware rejected.
-func (s *Socket) OnAny(fn Handler) {
-	s.updateHooks(func(h *hooks) { h.any = with(h.any, fn) })
+// never sees a packet that a middleware rejected. It returns a function that removes the
+// listener.
+func (s *Socket) OnAny(fn Handler) (off func()) {
+	needFunc("Socket.OnAny", fn != nil)
+	c := chain{fn}
+	s.updateHooks(func(h *hooks) { h.any = with(h.any, c) })
+	return func() { s.offAny(c) }
+}
+
+// PrependAny is OnAny for a listener that runs before the others.
+func (s *Socket) PrependAny(fn Handler) (off func()) {
+	needFunc("Socket.PrependAny", fn != nil)
+	c := chain{fn}
+	s.updateHooks(func(h *hooks) { h.any = with([]chain{c}, h.any...) })
+	return func() { s.offAny(c) }
+}
+
+// OffAny removes all catch-all listeners. The functions that OnAny and PrependAny return
+// remove one.
+func (s *Socket) OffAny() { s.offAny(nil) }
+
+func (s *Socket) offAny(c chain) {
+	s.updateHooks(func(h *hooks) { h.any = withoutOne(h.any, c) })
 }
 
 // OnError adds a handler for errors that this socket's middlewares and handlers return.
 // Without one, the errors are logged.
 func (s *Socket) OnError(fn func(p *Packet, err error)) {
+	needFunc("Socket.OnError", fn != nil)
 	s.updateHooks(func(h *hooks) { h.errors = with(h.errors, fn) })
 }
 
 // OnDisconnecting adds a handler that runs when the socket disconnects, while it is
 // still in its rooms.
 func (s *Socket) OnDisconnecting(fn func(reason Reason)) {
+	needFunc("Socket.OnDisconnecting", fn != nil)
 	s.updateHooks(func(h *hooks) { h.disconnecting = with(h.disconnecting, fn) })
 }
 
 // OnDisconnect adds a handler that runs after the socket has disconnected and left its
 // rooms. If the client disconnected, the events it sent before were handled by then.
 func (s *Socket) OnDisconnect(fn func(reason Reason)) {
+	needFunc("Socket.OnDisconnect", fn != nil)
 	s.updateHooks(func(h *hooks) { h.disconnect = with(h.disconnect, fn) })
 }
 
@@ -312,7 +359,7 @@ func (s *Socket) middlewares() []Handler {
 }
 
 // listeners returns the socket's OnAny handlers and its chains for event.
-func (s *Socket) listeners(event string) (catchAll []Handler, chains []chain) {
+func (s *Socket) listeners(event string) (catchAll, chains []chain) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hooks.any, s.hooks.handlers[event]

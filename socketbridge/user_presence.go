@@ -347,4 +347,7 @@ func (u User) OnlineAnywhere(ctx context.Context) (bool, error) {
 // during a handler call are coalesced: the next call reports only the final state.
 // Handlers do not block the sockets, and may use all methods. When the server shuts down,
 // the remaining users are reported as offline, and Shutdown waits for the handlers.
-func (s *Server) OnPresence(fn func(user string, online bool)) { s.users.onPresence(fn) }
+func (s *Server) OnPresence(fn func(user string, online bool)) {
+	needFunc("OnPresence", fn != nil)
+	s.users.onPresence(fn)
+}

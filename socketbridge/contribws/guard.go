@@ -15,8 +15,11 @@ import (
 //	socketio.On(socketio.EventDisconnect, contribws.Guard(onDisconnect))
 //
 // If one of several listeners of an event panics without Guard, the listeners after it are
-// not called.
+// not called. Guard panics if fn is nil.
 func Guard(fn func(payload *socketio.EventPayload)) func(payload *socketio.EventPayload) {
+	if fn == nil {
+		panic("contribws: Guard needs a function, not nil")
+	}
 	return func(payload *socketio.EventPayload) {
 		defer func() {
 			if v := recover(); v != nil {

@@ -19,6 +19,11 @@ type chainResult struct{ err error }
 type chainResultKey struct{}
 
 func (m *middlewareChain) add(handlers []fiber.Handler) {
+	for _, h := range handlers {
+		if h == nil {
+			panic("engineio: Use needs a function, not nil")
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.handlers = append(m.handlers, handlers...)
