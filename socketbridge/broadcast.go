@@ -20,6 +20,7 @@ type Broadcast struct {
 	except  []string
 	flags   transport.Flags
 	timeout time.Duration
+	err     error // of To or Except; b then addresses no socket
 
 	local      bool // this node only
 	noCompress bool // a hint to other nodes
@@ -44,7 +45,9 @@ func (n *Namespace) Broadcast() Broadcast { return Broadcast{ns: n} }
 
 // ToSession addresses all sockets of a session in this namespace: the tabs of one
 // browser. ref is a *fibersession.Session or *fibersession.Handle.
-func (n *Namespace) ToSession(ref SessionRef) Broadcast { return n.To(sessionRoom(ref)) }
+func (n *Namespace) ToSession(ref SessionRef) Broadcast {
+	return n.Broadcast().toRooms(sessionRoom(ref))
+}
 
 // Broadcast addresses all sockets of the namespace except s.
 func (s *Socket) Broadcast() Broadcast { return Broadcast{ns: s.ns, from: s} }
@@ -62,18 +65,26 @@ func (s *Socket) Except(rooms ...string) Broadcast { return s.Broadcast().Except
 // shares no session, it addresses no socket.
 func (s *Socket) ToSession() Broadcast {
 	if s.session == nil {
-		return s.To(s.id)
+		return s.Broadcast().toRooms(s.id)
 	}
-	return s.To(sessionRoom(s.session))
+	return s.Broadcast().toRooms(sessionRoom(s.session))
 }
 
 // To adds the sockets that are in any of rooms. Without a call of To or In, all sockets
 // are addressed. A call with an empty list adds no socket; in Socket.IO for Node it
 // addresses all.
+//
+// If a name is one that Socket.Join refuses, such as that of a room of the bridge, the
+// Broadcast addresses no socket, and its methods that return an error return ErrRoomName.
 func (b Broadcast) To(rooms ...string) Broadcast {
 	if len(rooms) == 0 {
-		rooms = []string{emptyRoom}
+		return b.toRooms(emptyRoom)
 	}
+	return b.check(rooms).toRooms(rooms...)
+}
+
+// toRooms is To for all names, including reserved ones.
+func (b Broadcast) toRooms(rooms ...string) Broadcast {
 	b.to = slices.Concat(b.to, rooms)
 	return b
 }
@@ -81,9 +92,21 @@ func (b Broadcast) To(rooms ...string) Broadcast {
 // In is an alias of To.
 func (b Broadcast) In(rooms ...string) Broadcast { return b.To(rooms...) }
 
-// Except excludes the sockets that are in any of rooms.
-func (b Broadcast) Except(rooms ...string) Broadcast {
+// Except excludes the sockets that are in any of rooms. It treats names that Socket.Join
+// refuses like To does.
+func (b Broadcast) Except(rooms ...string) Broadcast { return b.check(rooms).exceptRooms(rooms...) }
+
+// exceptRooms is Except for all names, including reserved ones.
+func (b Broadcast) exceptRooms(rooms ...string) Broadcast {
 	b.except = slices.Concat(b.except, rooms)
+	return b
+}
+
+// check records that one of the names is invalid.
+func (b Broadcast) check(rooms []string) Broadcast {
+	if err := checkRoomNames(rooms); err != nil {
+		b.err = err
+	}
 	return b
 }
 
@@ -116,7 +139,8 @@ func (b Broadcast) Timeout(d time.Duration) Broadcast {
 // Emit never waits for a client: a slow one does not delay the others (see
 // engineio.Limits.MaxBacklogBytes for what is queued for it).
 //
-// If args cannot be encoded, or event is reserved (ErrReservedEvent), nothing is sent. An
+// If args cannot be encoded, if event is reserved (ErrReservedEvent) or if the name of a
+// room is invalid (ErrRoomName), nothing is sent. An
 // error that wraps adapter.ErrUnavailable or adapter.ErrUnknownOutcome concerns the other
 // nodes only: the event was sent to the sockets of this node. Without an adapter Emit
 // never blocks; with one, it waits until the adapter has published the event.
@@ -126,6 +150,9 @@ func (b Broadcast) Timeout(d time.Duration) Broadcast {
 // waits until the log has delivered it back. After adapter.ErrUnknownOutcome the event
 // reaches either all nodes or none.
 func (b Broadcast) Emit(event string, args ...any) error {
+	if b.err != nil {
+		return b.err
+	}
 	msgs, err := encodeEvent(b.ns.name, event, 0, false, args)
 	if err != nil {
 		return err
@@ -152,6 +179,9 @@ func (n *Namespace) sendLocal(to, except []string, from *Socket, f transport.Fla
 // that owe 1024 answers already. Of an answer on another node, some adapters carry the
 // first argument only.
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
 	id := b.ns.acks.Add(1)
 	msgs, err := encodeEvent(b.ns.name, event, id, true, args)
 	if err != nil {
@@ -187,6 +217,9 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 
 // Sockets returns the addressed sockets of this node.
 func (b Broadcast) Sockets() []*Socket {
+	if b.err != nil {
+		return nil
+	}
 	found := b.ns.rooms.find(b.to, b.except)
 	if b.from == nil {
 		return slices.Clone(found)
@@ -201,24 +234,29 @@ func (b Broadcast) Sockets() []*Socket {
 }
 
 // Join adds the addressed sockets to rooms, on all nodes. It returns the errors of the
-// sockets on this node, and an error if the other nodes could not be notified. It does
-// not wait for the other nodes.
+// sockets on this node, and an error if the other nodes could not be notified. If a name is
+// invalid (ErrRoomName), no socket joins. It does not wait for the other nodes.
 func (b Broadcast) Join(rooms ...string) error {
+	if err := b.check(rooms).err; err != nil {
+		return err
+	}
 	var errs []error
 	for _, s := range b.Sockets() {
 		if err := s.Join(rooms...); err != nil && !errors.Is(err, ErrDisconnected) {
 			errs = append(errs, err)
 		}
 	}
-	if checkRoomNames(rooms) == nil {
-		errs = append(errs, b.publishCommand(adapter.Join, rooms, false))
-	}
+	errs = append(errs, b.publishCommand(adapter.Join, rooms, false))
 	return errors.Join(errs...)
 }
 
 // Leave takes the addressed sockets out of rooms, on all nodes. It returns an error if
-// the other nodes could not be notified. It does not wait for the other nodes.
+// the other nodes could not be notified, and ErrRoomName, without any effect, if a name is
+// invalid. It does not wait for the other nodes.
 func (b Broadcast) Leave(rooms ...string) error {
+	if err := b.check(rooms).err; err != nil {
+		return err
+	}
 	for _, s := range b.Sockets() {
 		s.Leave(rooms...)
 	}
@@ -229,6 +267,9 @@ func (b Broadcast) Leave(rooms ...string) error {
 // the connections of their clients, with all their namespaces. It returns an error if the
 // other nodes could not be notified. It does not wait for the other nodes.
 func (b Broadcast) Disconnect(closeConn bool) error {
+	if b.err != nil {
+		return b.err
+	}
 	for _, s := range b.Sockets() {
 		s.disconnect(closeConn)
 	}

@@ -205,7 +205,7 @@ func TestB2_TheSessionIsARoom(t *testing.T) {
 		t.Errorf("got %d more notified events, want 0", got)
 	}
 	for _, sock := range s.io.Sockets() {
-		for _, room := range sock.Rooms() {
+		for _, room := range sock.AllRooms() {
 			if strings.Contains(room, a.sessionID()) || strings.Contains(room, b.sessionID()) {
 				t.Errorf("the room name %q contains a session ID", room)
 			}

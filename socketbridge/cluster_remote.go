@@ -93,7 +93,7 @@ func (s *Socket) describe() (adapter.Socket, bool) {
 }
 
 func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
-	r := RemoteSocket{ns: ns, id: d.ID, rooms: d.Rooms}
+	r := RemoteSocket{ns: ns, id: d.ID, rooms: appRooms(d.Rooms)}
 	var h struct {
 		Headers map[string]json.RawMessage `json:"headers"`
 		Issued  float64                    `json:"issued"`
@@ -124,6 +124,9 @@ func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
 // replies are missing then, it returns the sockets it knows of and an error that wraps
 // adapter.ErrIncomplete.
 func (b Broadcast) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
 	var all []RemoteSocket
 	for _, d := range describe(b.Sockets()) {
 		all = append(all, newRemoteSocket(b.ns, d))
@@ -176,7 +179,7 @@ func (n *Namespace) AllRooms(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return all, err
 		}
-		add(r.Rooms)
+		add(appRooms(r.Rooms))
 	}
 	return all, nil
 }
@@ -184,7 +187,7 @@ func (n *Namespace) AllRooms(ctx context.Context) ([]string, error) {
 // ID returns the socket's ID.
 func (r RemoteSocket) ID() string { return r.id }
 
-// Rooms returns the rooms that the socket was in.
+// Rooms returns the rooms that the socket was in. See Socket.Rooms.
 func (r RemoteSocket) Rooms() []string { return r.rooms }
 
 // Handshake returns the public part of the socket's handshake.

@@ -46,7 +46,8 @@ var (
 	ErrTooManyConns = errors.New("socketbridge: user has too many connections")
 
 	// ErrRoomName is returned if a room's name is empty, longer than 256 bytes, not valid
-	// UTF-8, or begins with "fiberbridge:", which is reserved for the bridge's own rooms.
+	// UTF-8, or begins with "fiberbridge:", which is reserved for the bridge's own rooms:
+	// see ToSession and ToUser.
 	ErrRoomName = errors.New("socketbridge: invalid room name")
 
 	// ErrMissingArg is returned by Bind if it is given more pointers than there are

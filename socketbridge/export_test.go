@@ -12,5 +12,8 @@ const MaxChangedKeys = maxChangedKeys
 // NamespaceCount returns the number of the server's namespaces.
 func (s *Server) NamespaceCount() int { return len(s.allNamespaces()) }
 
+// AllRooms returns the socket's rooms, including those of the bridge.
+func (s *Socket) AllRooms() []string { return s.ns.rooms.names(s, true) }
+
 // Config returns the server's configuration with all defaults filled in.
 func (s *Server) Config() Config { return s.cfg }

@@ -211,7 +211,7 @@ func newRecoverySiteWith(t *testing.T, o options) *site {
 		return p.Ack(true)
 	})
 	s.io.On("state", func(p *socketbridge.Packet) error {
-		return p.Ack(fmt.Sprint(p.Socket().Recovered(), p.Socket().Data().Get("joined"), p.Socket().Rooms()[1:]))
+		return p.Ack(fmt.Sprint(p.Socket().Recovered(), p.Socket().Data().Get("joined"), p.Socket().AllRooms()[1:]))
 	})
 	return s
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -54,7 +53,7 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	}
 	var err error
 	if !disconnected || l.recoverable(reason) {
-		err = l.append(s.ns.To(s.id), msgs)
+		err = l.append(s.ns.Broadcast().toRooms(s.id), msgs)
 	}
 	if disconnected {
 		return errors.Join(ErrDisconnected, err)
@@ -239,7 +238,7 @@ func (l *sharedLog) decode(rs *adapter.RecoveryState, pid string, o owner) (*sav
 	if err := checkRoomNames(st.rooms); err != nil {
 		return nil, err
 	}
-	if st.id == "" || len(st.id) > maxResumeField || strings.HasPrefix(st.id, reservedPrefix) || len(st.rooms) > l.ns.server.cfg.Limits.MaxRooms {
+	if st.id == "" || len(st.id) > maxResumeField || isReserved(st.id) || len(st.rooms) > l.ns.server.cfg.Limits.MaxRooms {
 		return nil, errBadState
 	}
 	return st, nil

@@ -3,7 +3,6 @@ package socketbridge
 import (
 	"context"
 	"crypto/rand"
-	"strings"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -96,7 +95,7 @@ func (*recoveryBase) capture(s *Socket, reason Reason) *savedState {
 	st.positions = s.recovery.positions
 	st.Left = max(log.position(), st.Queued)
 	log.Unlock()
-	st.setRooms(s.Rooms())
+	st.setRooms(s.ns.rooms.names(s, true))
 	return st
 }
 
@@ -105,7 +104,7 @@ func (st *savedState) setRooms(rooms []string) {
 	st.addressed = make(map[string]bool, len(rooms))
 	for _, name := range rooms {
 		st.addressed[name] = true
-		if name != st.id && !strings.HasPrefix(name, reservedPrefix) {
+		if name != st.id && !isReserved(name) {
 			st.rooms = append(st.rooms, name)
 		}
 	}

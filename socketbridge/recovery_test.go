@@ -79,7 +79,7 @@ func TestRecovery_RealClients(t *testing.T) {
 // ownRoomsOf returns the names of the reserved rooms that a socket is in.
 func (s *site) ownRoomsOf(id string) string {
 	var own []string
-	for _, name := range s.io.Of("/").Socket(id).Rooms() {
+	for _, name := range s.io.Of("/").Socket(id).AllRooms() {
 		if strings.HasPrefix(name, "fiberbridge:") {
 			own = append(own, name)
 		}

@@ -9,10 +9,13 @@ import (
 // maxRoomName is the longest name of a room, in bytes.
 const maxRoomName = 256
 
-// reservedPrefix begins the names of the bridge's own rooms. Apps can neither join nor
-// leave them: apps take room names from clients, and a client that could join a user's
-// room would receive that user's messages.
+// reservedPrefix begins the names of the bridge's own rooms. Apps can neither see, address,
+// join nor leave them: apps take room names from clients, and a client that could join a
+// user's room would receive that user's messages. Apps that list a socket's rooms, such as
+// to tell them that it leaves, mean the rooms that they made.
 const reservedPrefix = "fiberbridge:"
+
+func isReserved(room string) bool { return strings.HasPrefix(room, reservedPrefix) }
 
 // emptyRoom is a room that is always empty.
 const emptyRoom = reservedPrefix + "nobody"
@@ -41,10 +44,10 @@ func (n *Namespace) userRooms(ids []string) []string {
 	return rooms
 }
 
-// checkRoomNames returns ErrRoomName if an app may not join one of the rooms.
+// checkRoomNames returns ErrRoomName if an app may not join or address one of the rooms.
 func checkRoomNames(names []string) error {
 	for _, name := range names {
-		if name == "" || len(name) > maxRoomName || strings.HasPrefix(name, reservedPrefix) || !utf8.ValidString(name) {
+		if name == "" || len(name) > maxRoomName || isReserved(name) || !utf8.ValidString(name) {
 			return ErrRoomName
 		}
 	}
@@ -53,5 +56,5 @@ func checkRoomNames(names []string) error {
 
 // appRooms returns names without the bridge's own rooms.
 func appRooms(names []string) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, reservedPrefix) })
+	return slices.DeleteFunc(slices.Clone(names), isReserved)
 }

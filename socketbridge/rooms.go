@@ -3,7 +3,6 @@ package socketbridge
 import (
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -136,7 +135,7 @@ func (r *roomIndex) add(s *Socket, name string) {
 	} else if s.joined.index(rm) >= 0 {
 		return
 	}
-	if strings.HasPrefix(name, reservedPrefix) {
+	if isReserved(name) {
 		s.joined.reserved++
 	}
 	s.joined.list = append(s.joined.list, membership{rm, len(rm.list)})
@@ -163,7 +162,7 @@ func (r *roomIndex) remove(s *Socket, i int) {
 	end := len(s.joined.list) - 1
 	s.joined.list[i], s.joined.list[end] = s.joined.list[end], membership{}
 	s.joined.list = s.joined.list[:end]
-	if strings.HasPrefix(rm.name, reservedPrefix) {
+	if isReserved(rm.name) {
 		s.joined.reserved--
 	}
 	if rm.shared.Swap(false) {
@@ -185,8 +184,9 @@ func (r *roomIndex) remove(s *Socket, i int) {
 	}
 }
 
-// names returns the rooms of s: first that of its ID, then the others, sorted.
-func (r *roomIndex) names(s *Socket) []string {
+// names returns the rooms of s: first that of its ID, then the others, sorted. Those with
+// reserved names are included only if reserved is set.
+func (r *roomIndex) names(s *Socket, reserved bool) []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.sockets[s.id] != s {
@@ -194,20 +194,23 @@ func (r *roomIndex) names(s *Socket) []string {
 	}
 	names := make([]string, 0, 1+len(s.joined.list))
 	for _, m := range s.joined.list {
-		names = append(names, m.room.name)
+		if reserved || !isReserved(m.room.name) {
+			names = append(names, m.room.name)
+		}
 	}
 	slices.Sort(names)
 	return slices.Insert(names, 0, s.id)
 }
 
-// allNames returns the names of all rooms, including those of the socket IDs.
+// allNames returns the names of all rooms that apps can see, including those of the socket
+// IDs.
 func (r *roomIndex) allNames() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	names := make([]string, 0, len(r.sockets)+len(r.members))
 	names = slices.AppendSeq(names, maps.Keys(r.sockets))
 	for name := range r.members {
-		if r.sockets[name] == nil {
+		if r.sockets[name] == nil && !isReserved(name) {
 			names = append(names, name)
 		}
 	}

@@ -134,7 +134,7 @@ func TestRoomNames(t *testing.T) {
 	if err := r.join(s, []string{"b", "a", "b"}, 10); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.names(s); !slices.Equal(got, []string{"me", long[1:], "a", "b"}) {
+	if got := r.names(s, false); !slices.Equal(got, []string{"me", long[1:], "a", "b"}) {
 		t.Errorf("got names %q, want the socket's own room and then sorted ones", got)
 	}
 }

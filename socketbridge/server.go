@@ -184,7 +184,7 @@ func (s *Server) allClients() []*client {
 type Stats struct {
 	Connections int // open connections
 	Sockets     int // sockets of all namespaces
-	Rooms       int // including the rooms of the sockets' own IDs
+	Rooms       int // including the rooms of the sockets' own IDs, their sessions and their users
 	Sessions    int // sessions with connections
 	Recoverable int // disconnected sockets that this node keeps for recovery (Config.Recovery); 0 with an adapter.Log
 	Users       int // users with sockets, or who OnPresence has not reported offline yet

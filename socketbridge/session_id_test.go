@@ -85,7 +85,7 @@ func TestN6_TheIDIsInTheCookieAlone(t *testing.T) {
 		},
 	})
 	note := func(sock *socketbridge.Socket) {
-		_, _ = fmt.Fprintln(&rooms, sock.Rooms(), sock.ID(), sock.User(), sock.Namespace().Name())
+		_, _ = fmt.Fprintln(&rooms, sock.AllRooms(), sock.ID(), sock.User(), sock.Namespace().Name())
 		_, _ = fmt.Fprintf(&rooms, "%v %+v\n", sock.Session(), sock.Data())
 	}
 	s.io.OnConnection(note)

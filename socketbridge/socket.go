@@ -284,13 +284,14 @@ func (s *Socket) Join(rooms ...string) error {
 	return s.ns.rooms.join(s, rooms, s.server().cfg.Limits.MaxRooms)
 }
 
-// Leave removes the socket from rooms. The room of its own ID, and those of its session
-// and user, cannot be left.
+// Leave removes the socket from rooms. The room of its own ID cannot be left. Names that
+// Join refuses are ignored.
 func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, appRooms(rooms)) }
 
 // Rooms returns the names of the socket's rooms: the room of its own ID first, then the
-// others in sorted order.
-func (s *Socket) Rooms() []string { return s.ns.rooms.names(s) }
+// others in sorted order. The rooms by which ToSession and ToUser reach the socket are not
+// among them.
+func (s *Socket) Rooms() []string { return s.ns.rooms.names(s, false) }
 
 // Disconnect disconnects the socket from its namespace. The client is notified and does
 // not reconnect on its own. Queued events are dropped. Disconnect returns at once.

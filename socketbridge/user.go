@@ -11,10 +11,10 @@ func (n *Namespace) ToUser(ids ...string) Broadcast { return Broadcast{ns: n}.To
 func (s *Socket) ToUser(ids ...string) Broadcast { return s.Broadcast().ToUser(ids...) }
 
 // ToUser adds the sockets of users. See Namespace.ToUser.
-func (b Broadcast) ToUser(ids ...string) Broadcast { return b.To(b.ns.userRooms(ids)...) }
+func (b Broadcast) ToUser(ids ...string) Broadcast { return b.toRooms(b.ns.userRooms(ids)...) }
 
 // ExceptUser excludes the sockets of users.
-func (b Broadcast) ExceptUser(ids ...string) Broadcast { return b.Except(b.ns.userRooms(ids)...) }
+func (b Broadcast) ExceptUser(ids ...string) Broadcast { return b.exceptRooms(b.ns.userRooms(ids)...) }
 
 // User addresses the sockets of a user: those that exist at the time of each call, and
 // with Config.Adapter those on all nodes. Sockets and Online cover this node only. It is
