@@ -47,39 +47,64 @@ type ackResult struct {
 	err    error
 }
 
+// ackWaiter gets the result of one acknowledgement. deliver is called once, with the lock of
+// pendingAcks held, and does not block.
+type ackWaiter interface{ deliver(r ackResult) }
+
+// ackChannel is an ackWaiter with room for the result.
+type ackChannel chan<- ackResult
+
+func (c ackChannel) deliver(r ackResult) { c <- r }
+
 // pendingAcks holds the acknowledgements that one socket still owes, by ID. The zero
 // value is ready to use.
 type pendingAcks struct {
 	mu      sync.Mutex
-	waiting map[uint64]chan<- ackResult
+	waiting map[uint64]ackWaiter
+	queued  int // callbacks that have their result, but have not returned
 	closed  bool
 }
 
-// register starts waiting for id. Exactly one result is sent to ch, unless remove is
-// called first; ch needs room for it.
-func (a *pendingAcks) register(id uint64, limit int, ch chan<- ackResult) error {
+// register starts waiting for id. Exactly one result is delivered to w, unless remove is
+// called first.
+func (a *pendingAcks) register(id uint64, limit int, w ackWaiter) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.add(id, limit, w)
+}
+
+// add is register for a caller that holds the lock.
+func (a *pendingAcks) add(id uint64, limit int, w ackWaiter) error {
 	switch {
 	case a.closed:
 		return ErrDisconnected
-	case len(a.waiting) >= limit:
+	case len(a.waiting)+a.queued >= limit:
 		return ErrTooManyAcks
 	case a.waiting == nil:
-		a.waiting = make(map[uint64]chan<- ackResult)
+		a.waiting = make(map[uint64]ackWaiter)
 	}
-	a.waiting[id] = ch
+	a.waiting[id] = w
 	return nil
 }
 
-// remove stops waiting for id. It returns the channel of id, or nil if id is not
-// waited for.
-func (a *pendingAcks) remove(id uint64) chan<- ackResult {
+// remove stops waiting for id. It returns false if id is not waited for: its result was
+// delivered.
+func (a *pendingAcks) remove(id uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ch := a.waiting[id]
+	_, waiting := a.waiting[id]
 	delete(a.waiting, id)
-	return ch
+	return waiting
+}
+
+// deliver ends the wait for id with a result. It does nothing if id is not waited for.
+func (a *pendingAcks) deliver(id uint64, r ackResult) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w := a.waiting[id]; w != nil {
+		delete(a.waiting, id)
+		w.deliver(r)
+	}
 }
 
 // close ends all waits without an answer.
@@ -87,18 +112,16 @@ func (a *pendingAcks) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
-	for id, ch := range a.waiting {
-		ch <- ackResult{err: ErrDisconnected}
+	for id, w := range a.waiting {
 		delete(a.waiting, id)
+		w.deliver(ackResult{err: ErrDisconnected})
 	}
 }
 
 // receiveAck delivers an ACK packet of the client to the caller that waits for it. As
 // the protocol demands, an unknown ID is ignored.
 func (s *Socket) receiveAck(p siopacket.Packet) error {
-	if ch := s.acks.remove(p.ID); ch != nil {
-		ch <- ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}}
-	}
+	s.acks.deliver(p.ID, ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}})
 	return nil
 }
 
@@ -106,32 +129,14 @@ func (s *Socket) receiveAck(p siopacket.Packet) error {
 // ErrAckTimeout if ctx's deadline passes (or Config.Timeouts.Ack, if ctx has none),
 // ctx.Err() if ctx is canceled, ErrDisconnected if the socket disconnects first,
 // ErrBadAnswer if the answer exceeds a limit, and ErrTooManyAcks if 1024 answers of this
-// socket are already pending. Handlers can call it: answers are received while handlers
-// run. If the client is behind (see Emit), the event is queued once it has caught up; if ctx
-// ends before, it is not sent.
+// socket are already pending. If the client is behind (see Emit), the event is queued once it
+// has caught up; if ctx ends before, it is not sent.
+//
+// Handlers can call it: answers are received while handlers run. But a handler that waits
+// holds back the later events of its socket, because they are handled in order
+// (Config.Concurrency). EmitWithAckFunc does not wait.
 func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
-	id := s.ns.acks.Add(1)
-	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
-	if err != nil {
-		return Answer{}, err
-	}
-	ctx, cancel := ackContext(ctx, 0, s.server().cfg.Timeouts.Ack)
-	defer cancel()
-	if err := s.waitUntilDrained(ctx); err != nil {
-		if ctx.Err() != nil {
-			err = ackTimeoutError(ctx)
-		}
-		return Answer{}, err
-	}
-	ch := make(chan ackResult, 1)
-	if err := s.acks.register(id, maxPendingAcks, ch); err != nil {
-		return Answer{}, err
-	}
-	if err := s.send(transport.Paced, msgs); err != nil {
-		s.acks.remove(id)
-		return Answer{}, err
-	}
-	return s.awaitAck(ctx, id, ch)
+	return Emitter{socket: s}.EmitWithAck(ctx, event, args...)
 }
 
 // ackContext limits ctx to timeout. If timeout is not positive and ctx has no deadline,
@@ -152,7 +157,7 @@ func (s *Socket) awaitAck(ctx context.Context, id uint64, ch <-chan ackResult) (
 		return r.answer, r.err
 	case <-ctx.Done():
 	}
-	if s.acks.remove(id) == nil { // the answer arrived just after the timeout
+	if !s.acks.remove(id) { // the answer arrived just after the timeout
 		r := <-ch
 		return r.answer, r.err
 	}
@@ -178,10 +183,10 @@ type ackCollector struct {
 func collectAcks(id uint64, f transport.Flags, msgs []transport.Message, sockets []*Socket, limit int) *ackCollector {
 	c := &ackCollector{id: id, results: make(chan ackResult, len(sockets)), asked: make([]*Socket, 0, len(sockets))}
 	for _, s := range sockets {
-		if s.muted.Load() || s.acks.register(id, limit, c.results) != nil {
+		if s.muted.Load() || s.acks.register(id, limit, ackChannel(c.results)) != nil {
 			continue
 		}
-		if s.send(f, msgs) != nil && s.acks.remove(id) != nil {
+		if s.sendEvent(f, msgs) != nil && s.acks.remove(id) {
 			continue
 		}
 		c.asked = append(c.asked, s)

@@ -165,7 +165,7 @@ func (b Broadcast) Emit(event string, args ...any) error {
 func (n *Namespace) sendLocal(to, except []string, from *Socket, f transport.Flags, msgs []transport.Message) {
 	for _, s := range n.rooms.find(to, except) {
 		if s != from && !s.muted.Load() {
-			_ = s.send(f, msgs) // a socket that is closed or too slow handles this itself
+			_ = s.sendEvent(f, msgs) // a socket that is closed or too slow handles this itself
 		}
 	}
 }

@@ -97,7 +97,15 @@ func (l *localLog) send(to, except []string, from *Socket, flags transport.Flags
 }
 
 // append gives an event its position and queues it to sockets, except from.
-func (l *localLog) append(e *loggedEvent, from *Socket, flags transport.Flags, sockets func() []*Socket) (err error) {
+func (l *localLog) append(e *loggedEvent, from *Socket, flags transport.Flags, sockets func() []*Socket) error {
+	msgs := e.msgs // trim can drop them
+	observers, err := l.appendEvent(e, from, flags, sockets)
+	notifyOutgoingTo(observers, msgs)
+	return err
+}
+
+// appendEvent returns those sockets that have listeners for outgoing events.
+func (l *localLog) appendEvent(e *loggedEvent, from *Socket, flags transport.Flags, sockets func() []*Socket) (observers []*Socket, err error) {
 	e.size, e.at = eventSize(e.msgs), time.Now()
 	l.Lock()
 	defer l.Unlock()
@@ -114,11 +122,15 @@ func (l *localLog) append(e *loggedEvent, from *Socket, flags transport.Flags, s
 	}
 	withOffset := appendOffset(e.msgs, l.offset(position))
 	for _, s := range sockets() {
-		if s != from {
-			err = errors.Join(err, s.queueLogged(position, flags, withOffset, e.msgs))
+		if s == from {
+			continue
+		}
+		failed := s.queueLogged(position, flags, withOffset, e.msgs)
+		if err = errors.Join(err, failed); failed == nil && s.observed.Load() && !s.muted.Load() {
+			observers = append(observers, s)
 		}
 	}
-	return err
+	return observers, err
 }
 
 // quotaOf returns the name of the quota of an event to these rooms: the quota of the

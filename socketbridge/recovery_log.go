@@ -114,7 +114,7 @@ var _ recoveryLog = noLog{}
 func (noLog) Lock()   {}
 func (noLog) Unlock() {}
 
-func (noLog) emit(s *Socket, msgs []transport.Message) error { return s.sendAndWait(msgs) }
+func (noLog) emit(s *Socket, msgs []transport.Message) error { return s.sendEventAndWait(msgs) }
 
 func (l noLog) broadcast(b Broadcast, msgs []transport.Message) error {
 	l.ns.sendLocal(b.to, b.except, b.from, b.flags, msgs)

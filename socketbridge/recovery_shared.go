@@ -40,7 +40,7 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	switch {
 	case s.refused:
 		s.mu.Unlock()
-		return s.sendAndWait(msgs) // it is in no room, so the log cannot reach it
+		return s.sendEventAndWait(msgs) // it is in no room, so the log cannot reach it
 	case !s.entered && s.state == connecting:
 		s.held = append(s.held, msgs)
 		s.mu.Unlock()
@@ -108,11 +108,16 @@ func (l *sharedLog) deliver(m *adapter.Message, msgs []transport.Message) {
 		return
 	}
 	withOffset := appendOffset(msgs, m.Offset)
+	var observers []*Socket
 	l.Lock()
-	defer l.Unlock()
 	for _, s := range l.ns.rooms.find(m.Rooms, m.Except) {
-		_ = s.queueLogged(m.Position, flagsOf(m), withOffset, msgs) // a socket that is closed or too slow handles this itself
+		err := s.queueLogged(m.Position, flagsOf(m), withOffset, msgs) // a socket that is closed or too slow handles this itself
+		if err == nil && s.observed.Load() && !s.muted.Load() {
+			observers = append(observers, s)
+		}
 	}
+	l.Unlock()
+	notifyOutgoingTo(observers, msgs)
 }
 
 // read implements eventLog.

@@ -32,6 +32,7 @@ type Socket struct {
 	mode     SessionMode
 	epoch    atomic.Uint64 // of the session ID that the socket accepted; see sessionRegenerated
 	muted    atomic.Bool   // broadcasts skip the socket: its session is invalid, and it is about to end
+	observed atomic.Bool   // there are listeners of OnAnyOutgoing
 	inbox    inbox
 	acks     pendingAcks
 	ctx      serial.Context // see Context
@@ -67,6 +68,7 @@ type hooks struct {
 	uses          []Handler
 	handlers      map[string][]chain
 	any           []chain
+	outgoing      []*outgoingListener
 	errors        []func(*Packet, error)
 	change        []func([]string)
 	disconnecting []func(Reason)

@@ -1,0 +1,137 @@
+package socketbridge
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+)
+
+// Emitter sends events to one socket with options: see Socket.Volatile, Socket.Timeout and
+// Socket.Compress. It is an immutable value, like Broadcast.
+type Emitter struct {
+	socket  *Socket
+	flags   transport.Flags
+	timeout time.Duration
+}
+
+// Volatile drops an event if the client's connection is not ready to send it at once. Such
+// an event is not replayed after a reconnect (Config.Recovery).
+func (s *Socket) Volatile() Emitter { return Emitter{socket: s}.Volatile() }
+
+// Timeout sets how long to wait for the client's answer at most.
+func (s *Socket) Timeout(d time.Duration) Emitter { return Emitter{socket: s}.Timeout(d) }
+
+// Compress is accepted for programs that come from Socket.IO for Node, and has no effect:
+// this server does not compress messages.
+func (s *Socket) Compress(compress bool) Emitter { return Emitter{socket: s}.Compress(compress) }
+
+// Volatile drops an event if the client's connection is not ready to send it at once.
+func (e Emitter) Volatile() Emitter {
+	e.flags |= transport.Volatile
+	return e
+}
+
+// Timeout sets how long to wait for the client's answer at most. If d is not positive, the
+// limit is that of Socket.EmitWithAck.
+func (e Emitter) Timeout(d time.Duration) Emitter {
+	e.timeout = d
+	return e
+}
+
+// Compress has no effect. See Socket.Compress.
+func (e Emitter) Compress(bool) Emitter { return e }
+
+// Emit sends an event to the client. See Socket.Emit. It returns nil for a volatile event
+// that was dropped.
+func (e Emitter) Emit(event string, args ...any) error {
+	if e.flags&transport.Volatile == 0 {
+		return e.socket.Emit(event, args...)
+	}
+	msgs, err := encodeEvent(e.socket.ns.name, event, 0, false, args)
+	if err != nil {
+		return err
+	}
+	return e.ignoreDropped(e.socket.sendEvent(e.flags, msgs))
+}
+
+// ignoreDropped returns nil for the error of a volatile event that was dropped.
+func (e Emitter) ignoreDropped(err error) error {
+	if e.flags&transport.Volatile != 0 && errors.Is(err, transport.ErrQueueFull) {
+		return nil
+	}
+	return err
+}
+
+// waitUntilDrained waits while the client is behind, unless the event is volatile.
+func (e Emitter) waitUntilDrained(ctx context.Context) error {
+	if e.flags&transport.Volatile != 0 {
+		return nil
+	}
+	return e.socket.waitUntilDrained(ctx)
+}
+
+// pacedFlags returns the flags of an event for which waitUntilDrained was called.
+func (e Emitter) pacedFlags() transport.Flags {
+	if e.flags&transport.Volatile != 0 {
+		return e.flags
+	}
+	return e.flags | transport.Paced
+}
+
+// EmitWithAck sends an event and waits for the client's answer. See Socket.EmitWithAck. A
+// volatile event that was dropped is not answered.
+func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
+	s := e.socket
+	id := s.ns.acks.Add(1)
+	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
+	if err != nil {
+		return Answer{}, err
+	}
+	ctx, cancel := ackContext(ctx, e.timeout, s.server().cfg.Timeouts.Ack)
+	defer cancel()
+	if err := e.waitUntilDrained(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = ackTimeoutError(ctx)
+		}
+		return Answer{}, err
+	}
+	ch := make(chan ackResult, 1)
+	if err := s.acks.register(id, maxPendingAcks, ackChannel(ch)); err != nil {
+		return Answer{}, err
+	}
+	if err := e.ignoreDropped(s.sendEvent(e.pacedFlags(), msgs)); err != nil {
+		s.acks.remove(id)
+		return Answer{}, err
+	}
+	return s.awaitAck(ctx, id, ch)
+}
+
+// EmitWithAckFunc sends an event and calls fn with the client's answer, without waiting for
+// it. See Socket.EmitWithAckFunc.
+func (e Emitter) EmitWithAckFunc(event string, fn func(a Answer, err error), args ...any) error {
+	needFunc("EmitWithAckFunc", fn != nil)
+	s := e.socket
+	id := s.ns.acks.Add(1)
+	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
+	if err != nil {
+		return err
+	}
+	if err := e.waitUntilDrained(nil); err != nil {
+		return err
+	}
+	timeout := e.timeout
+	if timeout <= 0 {
+		timeout = s.server().cfg.Timeouts.Ack
+	}
+	c := &ackCallback{socket: s, id: id, fn: fn}
+	if err := s.acks.registerCallback(c, maxPendingAcks, timeout); err != nil {
+		return err
+	}
+	if err := e.ignoreDropped(s.sendEvent(e.pacedFlags(), msgs)); err != nil && s.acks.remove(id) {
+		c.timer.Stop()
+		return err // if it was removed before, fn is told
+	}
+	return nil
+}
