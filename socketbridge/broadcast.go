@@ -27,21 +27,33 @@ type Broadcast struct {
 }
 
 // To addresses the namespace's sockets that are in any of rooms.
-func (n *Namespace) To(rooms ...string) Broadcast { return Broadcast{ns: n}.To(rooms...) }
+func (n *Namespace) To(rooms ...string) Broadcast { return n.Broadcast().To(rooms...) }
 
 // In is an alias of To.
 func (n *Namespace) In(rooms ...string) Broadcast { return n.To(rooms...) }
 
 // Except addresses the namespace's sockets that are in none of rooms.
-func (n *Namespace) Except(rooms ...string) Broadcast { return Broadcast{ns: n}.Except(rooms...) }
+func (n *Namespace) Except(rooms ...string) Broadcast { return n.Broadcast().Except(rooms...) }
 
 // Emit sends an event to all sockets of the namespace. See Broadcast.Emit.
 func (n *Namespace) Emit(event string, args ...any) error {
-	return Broadcast{ns: n}.Emit(event, args...)
+	return n.Broadcast().Emit(event, args...)
 }
 
 // Broadcast addresses all sockets of the namespace.
-func (n *Namespace) Broadcast() Broadcast { return Broadcast{ns: n} }
+func (n *Namespace) Broadcast() Broadcast { return Broadcast{ns: n.live()} }
+
+// Volatile addresses all sockets of the namespace. See Broadcast.Volatile.
+func (n *Namespace) Volatile() Broadcast { return n.Broadcast().Volatile() }
+
+// Local addresses the sockets of the namespace on this node.
+func (n *Namespace) Local() Broadcast { return n.Broadcast().Local() }
+
+// Compress addresses all sockets of the namespace. See Broadcast.Compress.
+func (n *Namespace) Compress(compress bool) Broadcast { return n.Broadcast().Compress(compress) }
+
+// Timeout addresses all sockets of the namespace. See Broadcast.Timeout.
+func (n *Namespace) Timeout(d time.Duration) Broadcast { return n.Broadcast().Timeout(d) }
 
 // ToSession addresses all sockets of a session in this namespace: the tabs of one
 // browser. ref is a *fibersession.Session or *fibersession.Handle.
@@ -153,6 +165,9 @@ func (b Broadcast) Emit(event string, args ...any) error {
 	if b.err != nil {
 		return b.err
 	}
+	if b.ns.pattern != nil {
+		return b.inChildren(func(b Broadcast) error { return b.Emit(event, args...) })
+	}
 	msgs, err := encodeEvent(b.ns.name, event, 0, false, args)
 	if err != nil {
 		return err
@@ -181,6 +196,9 @@ func (n *Namespace) sendLocal(to, except []string, from *Socket, f transport.Fla
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	if b.err != nil {
 		return nil, b.err
+	}
+	if b.ns.pattern != nil {
+		return fromChildren(b, func(b Broadcast) ([]Answer, error) { return b.EmitWithAck(ctx, event, args...) })
 	}
 	id := b.ns.acks.Add(1)
 	msgs, err := encodeEvent(b.ns.name, event, id, true, args)
@@ -220,6 +238,13 @@ func (b Broadcast) Sockets() []*Socket {
 	if b.err != nil {
 		return nil
 	}
+	if b.ns.pattern != nil {
+		var all []*Socket
+		for _, b := range b.perChild() {
+			all = append(all, b.Sockets()...)
+		}
+		return all
+	}
 	found := b.ns.rooms.find(b.to, b.except)
 	if b.from == nil {
 		return slices.Clone(found)
@@ -240,6 +265,9 @@ func (b Broadcast) Join(rooms ...string) error {
 	if err := b.check(rooms).err; err != nil {
 		return err
 	}
+	if b.ns.pattern != nil {
+		return b.inChildren(func(b Broadcast) error { return b.Join(rooms...) })
+	}
 	var errs []error
 	for _, s := range b.Sockets() {
 		if err := s.Join(rooms...); err != nil && !errors.Is(err, ErrDisconnected) {
@@ -257,6 +285,9 @@ func (b Broadcast) Leave(rooms ...string) error {
 	if err := b.check(rooms).err; err != nil {
 		return err
 	}
+	if b.ns.pattern != nil {
+		return b.inChildren(func(b Broadcast) error { return b.Leave(rooms...) })
+	}
 	for _, s := range b.Sockets() {
 		s.Leave(rooms...)
 	}
@@ -269,6 +300,9 @@ func (b Broadcast) Leave(rooms ...string) error {
 func (b Broadcast) Disconnect(closeConn bool) error {
 	if b.err != nil {
 		return b.err
+	}
+	if b.ns.pattern != nil {
+		return b.inChildren(func(b Broadcast) error { return b.Disconnect(closeConn) })
 	}
 	for _, s := range b.Sockets() {
 		s.disconnect(closeConn)

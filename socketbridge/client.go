@@ -155,7 +155,14 @@ func (c *client) recipient(p siopacket.Packet) (*Socket, error) {
 // connect starts a socket in the packet's namespace. Its middlewares run on the socket's
 // inbox, so that they do not block the reader goroutine.
 func (c *client) connect(p siopacket.Packet) error {
-	ns := c.server.namespace(p.Namespace)
+	auth, err := authPayload(p.Data)
+	if err != nil {
+		return err
+	}
+	ns, err := c.server.enterNamespace(p.Namespace, auth)
+	if err != nil {
+		return c.sendConnectError(p.Namespace, connectErrorOf(err))
+	}
 	if ns == nil {
 		msg := "a client was refused: its namespace does not exist (see Server.Of)"
 		if name, err := url.PathUnescape(p.Namespace); err == nil && c.server.namespace(name) != nil {
@@ -164,10 +171,12 @@ func (c *client) connect(p siopacket.Packet) error {
 		c.warn(msg)
 		return c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace"})
 	}
-	auth, err := authPayload(p.Data)
-	if err != nil {
-		return err
-	}
+	entered := false
+	defer func() {
+		if !entered {
+			c.server.leaveNamespace(ns)
+		}
+	}()
 	c.mu.Lock()
 	if c.socketIn(p.Namespace) != nil {
 		c.mu.Unlock()
@@ -183,6 +192,7 @@ func (c *client) connect(p siopacket.Packet) error {
 		return c.sendConnectError(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
 	}
 	s := newSocket(ns, c, auth)
+	entered = true // finish leaves it
 	c.sockets = append(c.sockets, s)
 	delete(c.kicked, p.Namespace)
 	c.refs++
@@ -236,6 +246,12 @@ func (c *client) removeSocket(s *Socket, byServer bool) {
 	if byServer {
 		if c.kicked == nil {
 			c.kicked = make(map[string]bool)
+		}
+		for name := range c.kicked { // a client can name namespaces (Server.OfPattern)
+			if len(c.kicked) < 2*maxNamespaces {
+				break
+			}
+			delete(c.kicked, name)
 		}
 		c.kicked[s.ns.name] = true
 	}

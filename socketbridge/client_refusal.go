@@ -36,9 +36,7 @@ func (c *client) refusePacket(p siopacket.Packet, limit error) error {
 		return err
 	case siopacket.Ack:
 		c.logRefused("an answer was refused: it has "+why, why, p)
-		if ch := s.acks.remove(p.ID); ch != nil {
-			ch <- ackResult{err: fmt.Errorf("%w: %s", ErrBadAnswer, why)}
-		}
+		s.acks.deliver(p.ID, ackResult{err: fmt.Errorf("%w: %s", ErrBadAnswer, why)})
 		return nil
 	default:
 		return fmt.Errorf("%w: packet type %d from a client", errProtocol, p.Type)

@@ -70,6 +70,7 @@ func (c *cluster) close(ctx context.Context) error {
 // Nodes returns how many nodes serve this namespace, this one included. Without an
 // adapter it returns 1.
 func (n *Namespace) Nodes(ctx context.Context) (int, error) {
+	n.needSockets("Nodes")
 	if n.server.cluster == nil {
 		return 1, nil
 	}
@@ -116,7 +117,15 @@ func (c *cluster) Deliver(m *adapter.Message) {
 func (c *cluster) Answer(ctx context.Context, m *adapter.Message) iter.Seq[*adapter.Reply] {
 	return func(yield func(*adapter.Reply) bool) {
 		ns := c.server.namespace(m.Namespace)
-		if ns == nil {
+		if ns == nil { // a child that was just removed: the other node counts on a reply
+			switch m.Kind {
+			case adapter.Broadcast:
+				yield(&adapter.Reply{Kind: adapter.Counted})
+			case adapter.Fetch:
+				yield(&adapter.Reply{Kind: adapter.Fetched})
+			case adapter.ListRooms:
+				yield(&adapter.Reply{Kind: adapter.Listed})
+			}
 			return
 		}
 		switch m.Kind {

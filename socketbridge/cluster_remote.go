@@ -127,6 +127,9 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
+	if b.ns.pattern != nil {
+		return fromChildren(b, func(b Broadcast) ([]RemoteSocket, error) { return b.FetchSockets(ctx) })
+	}
 	var all []RemoteSocket
 	for _, d := range describe(b.Sockets()) {
 		all = append(all, newRemoteSocket(b.ns, d))
@@ -164,6 +167,9 @@ func (u User) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 // AllRooms returns the names of all rooms of this namespace on all nodes, including the
 // rooms of the socket IDs, in no particular order. It waits like Broadcast.FetchSockets.
 func (n *Namespace) AllRooms(ctx context.Context) ([]string, error) {
+	if n.pattern != nil {
+		return fromChildren(n.Broadcast(), func(b Broadcast) ([]string, error) { return b.ns.AllRooms(ctx) })
+	}
 	seen := make(map[string]struct{})
 	var all []string
 	add := func(names []string) {

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"sync"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
@@ -17,14 +17,8 @@ import (
 // namespace.
 const maxServerEvents = 1024
 
-// serverSide holds the handlers for server-side events of one namespace, and queues the
-// events for them.
-type serverSide struct {
-	queue serial.Queue[func()]
-
-	mu       sync.RWMutex
-	handlers map[string][]func(*ServerEvent) // each slice is replaced, never changed in place
-}
+// serverSide queues the server-side events of one namespace for their handlers.
+type serverSide struct{ queue serial.Queue[func()] }
 
 func (s *serverSide) start(n *Namespace) {
 	s.queue.Max = maxServerEvents
@@ -92,14 +86,12 @@ func (e *ServerEvent) Ack(args ...any) error {
 func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Namespace {
 	checkServerEvent(event)
 	needFunc("OnServerSideEmit", fn != nil)
-	s := &n.serverSide
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.handlers == nil {
-		s.handlers = make(map[string][]func(*ServerEvent))
-	}
-	s.handlers[event] = append(slices.Clip(s.handlers[event]), fn)
-	return n
+	return n.change(func(n *Namespace) {
+		all := make(map[string][]func(*ServerEvent), len(n.serverHandlers)+1)
+		maps.Copy(all, n.serverHandlers)
+		all[event] = with(all[event], fn)
+		n.serverHandlers = all
+	})
 }
 
 // ServerSideEmit sends an event to the servers of all other nodes, not to sockets. It
@@ -107,6 +99,9 @@ func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Nam
 // that the protocol reserves, it refuses "connection" and "new_namespace", as Socket.IO for
 // Node does.
 func (n *Namespace) ServerSideEmit(event string, args ...any) error {
+	if n.pattern != nil {
+		return n.Broadcast().inChildren(func(b Broadcast) error { return b.ns.ServerSideEmit(event, args...) })
+	}
 	m, err := n.serverSideMessage(event, args)
 	if err != nil || m == nil {
 		return err
@@ -119,6 +114,9 @@ func (n *Namespace) ServerSideEmit(event string, args ...any) error {
 // no deadline, and then returns the answers it has, with ErrAckTimeout. A node without a
 // handler for the event does not answer.
 func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+	if n.pattern != nil {
+		return fromChildren(n.Broadcast(), func(b Broadcast) ([]Answer, error) { return b.ns.ServerSideEmitWithAck(ctx, event, args...) })
+	}
 	m, err := n.serverSideMessage(event, args)
 	if err != nil || m == nil {
 		return nil, err
@@ -162,9 +160,9 @@ func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func
 		c.logMalformed(m, err)
 		return false
 	}
-	ns.serverSide.mu.RLock()
-	handlers := ns.serverSide.handlers[string(packet.Name)]
-	ns.serverSide.mu.RUnlock()
+	ns.mu.RLock()
+	handlers := ns.serverHandlers[string(packet.Name)]
+	ns.mu.RUnlock()
 	if len(handlers) == 0 {
 		return false
 	}

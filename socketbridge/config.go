@@ -183,6 +183,13 @@ type Limits struct {
 	//
 	// Optional. Default: 64
 	MaxConnsPerUser int
+
+	// MaxChildNamespaces is the number of namespaces that clients can create on this node by
+	// joining names that match a pattern (Server.OfPattern). A negative number means no
+	// limit.
+	//
+	// Optional. Default: 10_000
+	MaxChildNamespaces int
 }
 
 // Timeouts bound how long the server waits. They must not be negative.
@@ -254,6 +261,7 @@ var ConfigDefault = Config{
 		MaxRooms:           1000,
 		MaxConnsPerSession: 32,
 		MaxConnsPerUser:    64,
+		MaxChildNamespaces: 10_000,
 	},
 	Timeouts: Timeouts{
 		Connect: 45 * time.Second,
@@ -304,6 +312,7 @@ func configDefault(config ...Config) Config {
 	setting.Default(field("Limits.MaxRooms"), &l.MaxRooms, def.MaxRooms)
 	setting.DefaultOrNone(&l.MaxConnsPerSession, def.MaxConnsPerSession)
 	setting.DefaultOrNone(&l.MaxConnsPerUser, def.MaxConnsPerUser)
+	setting.DefaultOrNone(&l.MaxChildNamespaces, def.MaxChildNamespaces)
 
 	t, timeouts := &cfg.Timeouts, ConfigDefault.Timeouts
 	setting.AtLeast(field("Timeouts.Connect"), &t.Connect, time.Millisecond, timeouts.Connect)

@@ -17,3 +17,13 @@ func (s *Socket) AllRooms() []string { return s.ns.rooms.names(s, true) }
 
 // Config returns the server's configuration with all defaults filled in.
 func (s *Server) Config() Config { return s.cfg }
+
+// KickedNames returns how many namespaces all clients together were disconnected from.
+func (s *Server) KickedNames() (n int) {
+	for _, c := range s.allClients() {
+		c.mu.Lock()
+		n += len(c.kicked)
+		c.mu.Unlock()
+	}
+	return n
+}

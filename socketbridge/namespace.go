@@ -9,17 +9,26 @@ import (
 // in several namespaces share one connection. Connect middlewares and handlers apply to
 // sockets that connect after they were added; event chains (On) apply to all. All
 // methods are safe for concurrent use.
+//
+// A Namespace of OfPattern or OfFunc stands for its children.
 type Namespace struct {
 	server     *Server
 	name       string
 	rooms      roomIndex
 	recovery   recoveryLog
-	serverSide serverSide    // events of other nodes' servers
+	serverSide serverSide // events of other nodes' servers
+	roomEvents roomEvents
 	acks       atomic.Uint64 // the last acknowledgement ID; per namespace, so that a broadcast is encoded once
 
-	mu       sync.RWMutex // guards the fields below, which are replaced, never modified in place
-	settings *settings
-	handlers map[string][]chain
+	pattern *pattern    // nil for a namespace that clients can join
+	child   child       // zero unless a pattern made the namespace
+	gone    atomic.Bool // the child was removed
+
+	mu             sync.RWMutex // guards the fields below, which are replaced, never modified in place
+	settings       *settings
+	handlers       map[string][]chain
+	serverHandlers map[string][]func(*ServerEvent)
+	roomHandlers   []func(RoomEvent)
 }
 
 // settings are the part of a namespace that is fixed for a socket when it connects. A
@@ -37,6 +46,7 @@ func newNamespace(s *Server, name string) *Namespace {
 	n := &Namespace{server: s, name: name, settings: &settings{mode: s.cfg.Mode}}
 	n.recovery = newRecoveryLog(n)
 	n.serverSide.start(n)
+	n.roomEvents.ns = n
 	if c := s.cluster; c != nil {
 		if c.watcher != nil {
 			n.rooms.watch = func(room string, private, open bool) {
@@ -52,7 +62,8 @@ func newNamespace(s *Server, name string) *Namespace {
 	return n
 }
 
-// Name returns the namespace's name, such as "/" or "/admin".
+// Name returns the namespace's name, such as "/" or "/admin". For one of OfPattern it is the
+// regular expression, and for one of OfFunc "func".
 func (n *Namespace) Name() string { return n.name }
 
 // Server returns the server that the namespace belongs to.
@@ -76,11 +87,24 @@ func (n *Namespace) RequireSession() *Namespace {
 
 // update replaces the settings of sockets that connect from now on.
 func (n *Namespace) update(change func(s *settings)) *Namespace {
+	return n.change(func(n *Namespace) {
+		next := *n.settings
+		change(&next)
+		n.settings = &next
+	})
+}
+
+// change calls fn for the namespace and, if it is a pattern, for its children. fn replaces
+// fields that n.mu guards. It returns n.
+func (n *Namespace) change(fn func(n *Namespace)) *Namespace {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	next := *n.settings
-	change(&next)
-	n.settings = &next
+	fn(n)
+	if n.pattern != nil {
+		for child := range n.pattern.children {
+			child.change(fn)
+		}
+	}
 	return n
 }
 
@@ -106,19 +130,13 @@ func (n *Namespace) OnConnection(fn func(*Socket)) *Namespace {
 // that has a method of its own, such as "connection" (OnConnection). It returns n.
 func (n *Namespace) On(event string, handlers ...Handler) *Namespace {
 	c := newChain("On", event, handlers)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.handlers = withChain(n.handlers, event, c)
-	return n
+	return n.change(func(n *Namespace) { n.handlers = withChain(n.handlers, event, c) })
 }
 
 // Off removes the namespace's chains for event. Those of its sockets (Socket.On) stay. It
 // returns n.
 func (n *Namespace) Off(event string) *Namespace {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.handlers = withoutChain(n.handlers, event, nil)
-	return n
+	return n.change(func(n *Namespace) { n.handlers = withoutChain(n.handlers, event, nil) })
 }
 
 // connectSettings returns the settings and the mode of a socket that connects now.
@@ -139,7 +157,17 @@ func (n *Namespace) chains(event string) []chain {
 }
 
 // Sockets returns the namespace's sockets on this node.
-func (n *Namespace) Sockets() []*Socket { return append([]*Socket(nil), n.rooms.all()...) }
+func (n *Namespace) Sockets() []*Socket { return n.Broadcast().Sockets() }
 
 // Socket returns the socket with that ID on this node, or nil.
-func (n *Namespace) Socket(id string) *Socket { return n.rooms.get(id) }
+func (n *Namespace) Socket(id string) *Socket {
+	if n.pattern == nil {
+		return n.live().rooms.get(id)
+	}
+	for _, child := range n.childNamespaces() {
+		if s := child.rooms.get(id); s != nil {
+			return s
+		}
+	}
+	return nil
+}

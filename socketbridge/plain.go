@@ -39,7 +39,10 @@ func (n *Namespace) WebSocket() fiber.Handler { return n.server.engine.Plain(n.P
 
 // Plain returns an Acceptor for connections with plain messages, for use with another
 // transport. See Namespace.WebSocket.
-func (n *Namespace) Plain() transport.Acceptor { return plainAcceptor{n} }
+func (n *Namespace) Plain() transport.Acceptor {
+	n.needSockets("WebSocket")
+	return plainAcceptor{n}
+}
 
 type plainAcceptor struct{ ns *Namespace }
 

@@ -111,14 +111,16 @@ func (l *localLog) appendEvent(e *loggedEvent, from *Socket, flags transport.Fla
 	defer l.Unlock()
 	position := l.next
 	l.next++
-	l.events = append(l.events, e)
-	l.logBytes.Add(int64(e.size))
-	if e.quota != "" {
-		l.count(e.quota, position, e.size)
-	}
-	l.trim(e.at)
-	if l.timer == nil && !l.closed {
-		l.timer = time.AfterFunc(l.maxAge, l.expire)
+	if !l.closed {
+		l.events = append(l.events, e)
+		l.logBytes.Add(int64(e.size))
+		if e.quota != "" {
+			l.count(e.quota, position, e.size)
+		}
+		l.trim(e.at)
+		if l.timer == nil {
+			l.timer = time.AfterFunc(l.maxAge, l.expire)
+		}
 	}
 	withOffset := appendOffset(e.msgs, l.offset(position))
 	for _, s := range sockets() {
@@ -207,6 +209,9 @@ func (l *localLog) close() {
 	l.closed = true
 	if l.timer != nil {
 		l.timer.Stop()
+	}
+	for _, e := range l.events {
+		l.logBytes.Add(int64(-e.size))
 	}
 	l.events, l.quotas = nil, make(map[string]*quota)
 }

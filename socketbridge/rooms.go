@@ -18,6 +18,22 @@ type roomIndex struct {
 	// watch is called with mu held when a room gets its first member (open) or loses its
 	// last. Private rooms are those of the socket IDs. watch may be nil.
 	watch func(name string, private, open bool)
+
+	events *roomEvents // nil without handlers
+}
+
+// observe makes r queue the changes of its rooms from now on.
+func (r *roomIndex) observe(events *roomEvents) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = events
+}
+
+// event queues a room event. The caller holds the lock.
+func (r *roomIndex) event(kind RoomEventKind, room, socket string) {
+	if r.events != nil {
+		r.events.add(kind, room, socket)
+	}
 }
 
 // room is a set of sockets. Broadcasts read list without the lock. While shared is set,
@@ -59,6 +75,10 @@ func (r *roomIndex) addSocket(s *Socket) {
 	if r.watch != nil {
 		r.watch(s.id, true, true)
 	}
+	if r.members[s.id] == nil { // else other sockets have joined the room of its ID
+		r.event(RoomCreated, s.id, "")
+	}
+	r.event(RoomJoined, s.id, s.id)
 }
 
 // removeSocket removes s from all its rooms and from the namespace.
@@ -72,6 +92,10 @@ func (r *roomIndex) removeSocket(s *Socket) {
 	r.list = nil
 	if r.watch != nil {
 		r.watch(s.id, true, false)
+	}
+	r.event(RoomLeft, s.id, s.id)
+	if r.members[s.id] == nil {
+		r.event(RoomDeleted, s.id, "")
 	}
 	for len(s.joined.list) > 0 {
 		r.remove(s, len(s.joined.list)-1)
@@ -132,6 +156,9 @@ func (r *roomIndex) add(s *Socket, name string) {
 		if r.watch != nil {
 			r.watch(name, false, true)
 		}
+		if r.sockets[name] == nil {
+			r.event(RoomCreated, name, "")
+		}
 	} else if s.joined.index(rm) >= 0 {
 		return
 	}
@@ -140,6 +167,9 @@ func (r *roomIndex) add(s *Socket, name string) {
 	}
 	s.joined.list = append(s.joined.list, membership{rm, len(rm.list)})
 	rm.list = append(rm.list, s)
+	if name != s.id { // it is in that room anyway
+		r.event(RoomJoined, name, s.id)
+	}
 }
 
 // leave removes s from the named rooms.
@@ -176,8 +206,14 @@ func (r *roomIndex) remove(s *Socket, i int) {
 	}
 	rm.list[end] = nil
 	rm.list = rm.list[:end]
+	if rm.name != s.id {
+		r.event(RoomLeft, rm.name, s.id)
+	}
 	if end == 0 {
 		delete(r.members, rm.name)
+		if r.sockets[rm.name] == nil {
+			r.event(RoomDeleted, rm.name, "")
+		}
 		if r.watch != nil {
 			r.watch(rm.name, false, false)
 		}

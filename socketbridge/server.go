@@ -3,8 +3,9 @@ package socketbridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -36,8 +37,12 @@ type Server struct {
 	engine *engineio.Server
 	root   *Namespace
 
-	nsMu       sync.RWMutex
-	namespaces map[string]*Namespace
+	nsMu        sync.RWMutex
+	namespaces  map[string]*Namespace
+	children    int          // how many of them were made by patterns
+	patterns    []*Namespace // replaced, never modified in place
+	onNamespace []func(*Namespace)
+	childLog    throttle.Throttle
 
 	rateLimits *rateLimits // nil without limits
 	refusedLog throttle.Throttle
@@ -94,19 +99,41 @@ func New(config ...Config) *Server {
 }
 
 // Of returns the namespace with the given name, and creates it if it does not exist.
-// Clients can join it from then on. A missing leading slash is added, so "" is "/".
+// Clients can join it from then on. A missing leading slash is added, so "" is "/". If a
+// pattern of OfPattern matches the name, the namespace is one of its children.
+//
+// Of panics if no client could join the namespace: if the name contains a comma, a question
+// mark or a control character, is not valid UTF-8, or is longer than 256 bytes.
 func (s *Server) Of(name string) *Namespace {
-	if !strings.HasPrefix(name, "/") {
-		name = "/" + name
+	name, err := namespaceName(name)
+	if err != nil {
+		panic(fmt.Sprintf("socketbridge: the name of a namespace %v", err))
 	}
 	s.nsMu.Lock()
-	defer s.nsMu.Unlock()
-	ns := s.namespaces[name]
-	if ns == nil {
-		ns = newNamespace(s, name)
-		s.namespaces[name] = ns
+	n, created := s.namespaces[name], false
+	if n == nil {
+		i := slices.IndexFunc(s.patterns, func(p *Namespace) bool { return p.pattern.whole != nil && p.pattern.whole.MatchString(name) })
+		if i >= 0 {
+			n = s.createChild(name, s.patterns[i])
+		} else {
+			n = newNamespace(s, name)
+			s.namespaces[name] = n
+		}
+		created = true
 	}
-	return ns
+	if n.child.parent != nil {
+		n.child.pinned = true
+		if n.child.idle != nil {
+			n.child.idle.Stop()
+			n.child.idle = nil
+		}
+	}
+	hooks := s.onNamespace
+	s.nsMu.Unlock()
+	if created {
+		s.announceNamespace(n, hooks)
+	}
+	return n
 }
 
 // namespace returns the namespace with the given name, or nil.
@@ -149,6 +176,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.handOverUsers(ctx)
 	s.users.close()
 	s.recovery.states.close()
+	s.stopChildTimers()
 	for _, ns := range s.allNamespaces() {
 		ns.recovery.close()
 	}
@@ -184,6 +212,7 @@ func (s *Server) allClients() []*client {
 type Stats struct {
 	Connections int // open connections
 	Sockets     int // sockets of all namespaces
+	Children    int // namespaces that patterns made (Server.OfPattern)
 	Rooms       int // including the rooms of the sockets' own IDs, their sessions and their users
 	Sessions    int // sessions with connections
 	Recoverable int // disconnected sockets that this node keeps for recovery (Config.Recovery); 0 with an adapter.Log
@@ -198,6 +227,9 @@ func (s *Server) Stats() Stats {
 	s.clientsMu.Lock()
 	st.Connections = len(s.clients)
 	s.clientsMu.Unlock()
+	s.nsMu.RLock()
+	st.Children = s.children
+	s.nsMu.RUnlock()
 	for _, ns := range s.allNamespaces() {
 		sockets, rooms := ns.rooms.counts()
 		st.Sockets += sockets

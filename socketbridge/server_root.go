@@ -2,6 +2,7 @@ package socketbridge
 
 import (
 	"context"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -44,6 +45,25 @@ func (s *Server) In(rooms ...string) Broadcast { return s.root.To(rooms...) }
 
 // Except addresses the sockets of the default namespace that are in none of rooms.
 func (s *Server) Except(rooms ...string) Broadcast { return s.root.Except(rooms...) }
+
+// Broadcast addresses all sockets of the default namespace.
+func (s *Server) Broadcast() Broadcast { return s.root.Broadcast() }
+
+// Volatile addresses all sockets of the default namespace. See Broadcast.Volatile.
+func (s *Server) Volatile() Broadcast { return s.root.Volatile() }
+
+// Local addresses the sockets of the default namespace on this node.
+func (s *Server) Local() Broadcast { return s.root.Local() }
+
+// Compress addresses all sockets of the default namespace. See Broadcast.Compress.
+func (s *Server) Compress(compress bool) Broadcast { return s.root.Compress(compress) }
+
+// Timeout addresses all sockets of the default namespace. See Broadcast.Timeout.
+func (s *Server) Timeout(d time.Duration) Broadcast { return s.root.Timeout(d) }
+
+// OnRoomEvent adds a handler for changes of the rooms of the default namespace. See
+// Namespace.OnRoomEvent.
+func (s *Server) OnRoomEvent(fn func(e RoomEvent)) { s.root.OnRoomEvent(fn) }
 
 // ToSession addresses all sockets of a session in the default namespace, that is, all
 // tabs of one browser. ref is a *fibersession.Session or *fibersession.Handle.

@@ -228,6 +228,7 @@ func (s *Socket) finish(wasConnected bool) {
 	if s.ticketed != nil {
 		s.server().releaseLifted(s.ticketed)
 	}
+	s.server().leaveNamespace(s.ns)
 }
 
 // endedByServer reports whether the server ended the socket, so that its queued events

@@ -5,7 +5,7 @@ import "errors"
 // ToUser addresses the sockets of users in this namespace, in all their tabs and on all
 // their devices. An ID is the text form of the value under fibersession.Config.UserKey:
 // "5" for the integer 5. Without IDs, or for the ID "", it addresses no socket.
-func (n *Namespace) ToUser(ids ...string) Broadcast { return Broadcast{ns: n}.ToUser(ids...) }
+func (n *Namespace) ToUser(ids ...string) Broadcast { return n.Broadcast().ToUser(ids...) }
 
 // ToUser addresses the sockets of users, except s. See Namespace.ToUser.
 func (s *Socket) ToUser(ids ...string) Broadcast { return s.Broadcast().ToUser(ids...) }

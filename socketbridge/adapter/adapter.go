@@ -43,6 +43,15 @@ type RoomWatcher interface {
 	RoomClosed(namespace, room string, private bool)
 }
 
+// Closer is an optional interface of an Adapter. Close is the reverse of Open: messages for
+// the namespace need not be delivered any more. It does not block. The core calls it for
+// namespaces that clients made (Server.OfPattern of socketbridge), never at the same time as
+// Open, and can open the namespace again. With an adapter that is no Closer, the node stays
+// subscribed to every namespace that it ever had.
+type Closer interface {
+	Close(namespace string)
+}
+
 // Node is the receiving side of an Adapter. The core implements it.
 type Node interface {
 	// ID returns the node's unique ID: 16 or more random letters and digits. It is

@@ -40,6 +40,13 @@ func (l *memoryLink) Open(namespace string) {
 	l.open[namespace] = true
 }
 
+// Close implements Closer.
+func (l *memoryLink) Close(namespace string) {
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	delete(l.open, namespace)
+}
+
 func (l *memoryLink) Run(ctx context.Context, n Node) error {
 	l.hub.mu.Lock()
 	l.node, l.ctx = n, ctx

@@ -26,6 +26,8 @@ type Adapter struct {
 	answering   sync.WaitGroup // goroutines that answer requests
 	notices     *notice.Board
 
+	opening sync.Mutex // held while a namespace is subscribed to or unsubscribed from, which does not block
+
 	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	node       adapter.Node
 	ctx        context.Context
@@ -35,6 +37,7 @@ type Adapter struct {
 
 var (
 	_ adapter.Adapter     = (*Adapter)(nil)
+	_ adapter.Closer      = (*Adapter)(nil)
 	_ adapter.RoomWatcher = (*Adapter)(nil)
 )
 
@@ -111,6 +114,8 @@ func For(s storage.Basic, config ...Config) adapter.Adapter {
 
 // Open implements adapter.Adapter.
 func (a *Adapter) Open(namespace string) {
+	a.opening.Lock()
+	defer a.opening.Unlock()
 	a.mu.Lock()
 	node, isOpen := a.node, a.namespaces[namespace]
 	a.namespaces[namespace] = true
@@ -120,8 +125,31 @@ func (a *Adapter) Open(namespace string) {
 	}
 }
 
+// Close implements adapter.Closer.
+func (a *Adapter) Close(namespace string) {
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	a.mu.Lock()
+	node, isOpen := a.node, a.namespaces[namespace]
+	delete(a.namespaces, namespace)
+	a.mu.Unlock()
+	if node != nil && isOpen {
+		a.link.unsubscribe(namespace, node.ID())
+	}
+}
+
 // Run implements adapter.Adapter.
 func (a *Adapter) Run(ctx context.Context, n adapter.Node) error {
+	a.start(ctx, n)
+	a.link.run(ctx)
+	a.answering.Wait()
+	return ctx.Err()
+}
+
+// start subscribes to the namespaces that are open.
+func (a *Adapter) start(ctx context.Context, n adapter.Node) {
+	a.opening.Lock()
+	defer a.opening.Unlock()
 	a.mu.Lock()
 	a.node, a.ctx = n, ctx
 	namespaces := make([]string, 0, len(a.namespaces))
@@ -132,9 +160,6 @@ func (a *Adapter) Run(ctx context.Context, n adapter.Node) error {
 	for _, ns := range namespaces {
 		a.link.subscribe(ns, n.ID())
 	}
-	a.link.run(ctx)
-	a.answering.Wait()
-	return ctx.Err()
 }
 
 // RoomOpened implements adapter.RoomWatcher.

@@ -29,8 +29,7 @@ func newClassicLink(a *Adapter) *classicLink {
 var escapePattern = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
 func (l *classicLink) subscribe(namespace, uid string) {
-	broadcasts := escapePattern.Replace(l.broadcastChannel(namespace)) + "*"
-	requests, responses, own := l.requestChannel(namespace), l.responseChannel(namespace), l.nodeResponseChannel(namespace, uid)
+	broadcasts, requests, responses, own := l.channels(namespace, uid)
 	l.routing.add(broadcasts, route{namespace, l.handleBroadcast})
 	l.routing.add(requests, route{namespace, l.handleRequest})
 	l.routing.add(responses, route{namespace, l.handleResponse})
@@ -39,6 +38,23 @@ func (l *classicLink) subscribe(namespace, uid string) {
 	l.uids[namespace] = uid
 	l.mu.Unlock()
 	l.pubSub.subscriber.set(true, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
+}
+
+func (l *classicLink) unsubscribe(namespace, uid string) {
+	broadcasts, requests, responses, own := l.channels(namespace, uid)
+	for _, name := range []string{broadcasts, requests, responses, own} {
+		l.routing.remove(name)
+	}
+	l.mu.Lock()
+	delete(l.uids, namespace)
+	l.mu.Unlock()
+	l.subscriber.set(false, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
+}
+
+// channels returns the pattern and the channels of a namespace.
+func (l *classicLink) channels(namespace, uid string) (broadcasts, requests, responses, own string) {
+	return escapePattern.Replace(l.broadcastChannel(namespace)) + "*",
+		l.requestChannel(namespace), l.responseChannel(namespace), l.nodeResponseChannel(namespace, uid)
 }
 
 func (l *classicLink) receivesReplies(namespace string) bool {

@@ -13,6 +13,8 @@ import (
 type link interface {
 	// subscribe subscribes node uid to the messages of a namespace.
 	subscribe(namespace, uid string)
+	// unsubscribe is the reverse of subscribe.
+	unsubscribe(namespace, uid string)
 	// receivesReplies reports whether replies to requests of this node would arrive.
 	receivesReplies(namespace string) bool
 	// roomChanged tells the link that a room got its first socket on this node

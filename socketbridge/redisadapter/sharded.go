@@ -35,6 +35,16 @@ func (l *shardedLink) subscribe(namespace, uid string) {
 	l.pubSub.set(true, own, common)
 }
 
+func (l *shardedLink) unsubscribe(namespace, uid string) {
+	own, common := l.subChannel(namespace, uid), l.mainChannel(namespace)
+	l.routing.remove(own)
+	l.routing.remove(common)
+	l.mu.Lock()
+	delete(l.uids, namespace)
+	l.mu.Unlock()
+	l.subscriber.set(false, own, common)
+}
+
 func (l *shardedLink) receivesReplies(namespace string) bool {
 	l.mu.Lock()
 	uid := l.uids[namespace]

@@ -2,6 +2,7 @@ package redisadapter
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf16"
@@ -107,6 +108,17 @@ func (l *streamLink) start(s *stream) {
 	}
 	ctx := l.reading
 	l.readers.Go(func() { s.readLoop(ctx) }) // ends with ctx; run waits for it
+}
+
+// unsubscribe also tells the other nodes, which otherwise count this one until
+// Config.HeartbeatTimeout.
+func (l *streamLink) unsubscribe(namespace, uid string) {
+	l.mu.Lock()
+	delete(l.peers, namespace)
+	l.due = slices.DeleteFunc(l.due, func(e streamEntry) bool { return e.namespace == namespace })
+	l.due = append(l.due, streamEntry{uid: uid, namespace: namespace, kind: clusterAdapterClose})
+	l.mu.Unlock()
+	l.notify()
 }
 
 // notify makes the heartbeat goroutine flush.

@@ -31,6 +31,7 @@ func Run(t *testing.T, cluster func(t *testing.T) func() adapter.Adapter) {
 		{"an iteration that stops early", testStopEarly},
 		{"a single node", testAlone},
 		{"nodes start and stop", testNodes},
+		{"a namespace is closed", testClose},
 		{"concurrent calls", testConcurrent},
 		{"rooms", testRooms},
 		{"after the end", testEnd},
@@ -79,6 +80,39 @@ func testReach(t *testing.T, join func() adapter.Adapter) {
 	}
 	if got := string(nodes[0].next().Payload.JSON); got != `["second"]` {
 		t.Errorf("got %s", got)
+	}
+}
+
+// A node that has closed a namespace is not counted there any more, and can open it again.
+func testClose(t *testing.T, join func() adapter.Adapter) {
+	nodes := start(t, join, 2)
+	c, ok := nodes[1].Adapter.(adapter.Closer)
+	if !ok {
+		t.Skip("the adapter is no adapter.Closer")
+	}
+	for range 2 {
+		nodes[0].waitForNodes("/chat", 2)
+		c.Close("/chat")
+		c.Close("/chat") // must have no effect
+		nodes[0].waitForNodes("/chat", 1)
+		nodes[0].publish(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/chat", Payload: event(`["lost"]`)})
+		nodes[0].publish(broadcastTo("", `["other namespace"]`))
+		if got := string(nodes[1].next().Payload.JSON); got != `["other namespace"]` {
+			t.Errorf("got %s", got)
+		}
+		nodes[1].Open("/chat")
+		nodes[1].waitForNodes("/chat", 2)
+		for got := ""; got != `["found"]`; { // the subscription takes effect some time after Open
+			nodes[0].publish(&adapter.Message{Kind: adapter.Broadcast, Namespace: "/chat", Payload: event(`["found"]`)})
+			select {
+			case m := <-nodes[1].delivered:
+				got = string(m.Payload.JSON)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		for len(nodes[1].delivered) > 0 {
+			<-nodes[1].delivered
+		}
 	}
 }
 
