@@ -157,6 +157,14 @@ func (s *Server) allNamespaces() []*Namespace {
 // run for every HTTP request of the transport (engine.use).
 func (s *Server) Engine() *engineio.Server { return s.engine }
 
+// Refusal describes an HTTP request that the transport refused.
+type Refusal = engineio.Refusal
+
+// OnRefused adds a handler for HTTP requests that the transport refuses (connection_error of
+// Socket.IO's engine). It is not called for clients that a connect middleware (Use) refuses.
+// See engineio.Server.OnRefused.
+func (s *Server) OnRefused(fn func(r Refusal)) { s.engine.OnRefused(fn) }
+
 // Accept implements transport.Acceptor. The engine calls it for every new connection;
 // other transports can call it too. It returns ErrShutdown after Shutdown was called.
 func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {

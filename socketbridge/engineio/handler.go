@@ -21,7 +21,7 @@ func (s *Server) Handler() fiber.Handler {
 			return c.Next()
 		}
 		s.warnMissingTimeouts(c)
-		return s.serve(c)
+		return s.reportRefusal(c, s.serve(c))
 	}
 }
 
@@ -202,6 +202,7 @@ func isTextPlain(contentType string) bool {
 
 // sendError answers a request with an error.
 func sendError(c *fiber.Ctx, err *Error) error {
+	c.Locals(refusalKey{}, err) // for reportRefusal
 	if c.Request().IsBodyStream() {
 		c.Context().SetConnectionClose() // the rest of the body must not be parsed as the next request
 	}

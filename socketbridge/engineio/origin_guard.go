@@ -12,7 +12,7 @@ func (s *Server) Guard(next fiber.Handler) fiber.Handler {
 		access := s.checkOrigin(c)
 		switch {
 		case access == refused:
-			return sendError(c, ErrForbidden)
+			return s.reportRefusal(c, sendError(c, ErrForbidden))
 		case c.Method() == fiber.MethodOptions:
 			return s.cors.preflight(c, access)
 		}

@@ -58,6 +58,9 @@ func TestRefuse_Requests(t *testing.T) {
 		{"another site by GET", "GET", polling, []string{"Sec-Fetch-Site", "cross-site"}, 403, 4},
 	}
 	s := open(t, echoRecorder(), engineio.Config{})
+	refused := make(chan engineio.Refusal, 1)
+	s.engine.OnRefused(func(engineio.Refusal) { panic("contained") })
+	s.engine.OnRefused(func(r engineio.Refusal) { refused <- r })
 	still := s.bystander()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -67,6 +70,14 @@ func TestRefuse_Requests(t *testing.T) {
 			}
 			if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Vary") != "Origin" {
 				t.Errorf("the headers are %v", a.header)
+			}
+			r := <-refused
+			if r.Code != tt.code || r.Status != tt.status || r.Method != tt.method || r.Path != "/socket.io/" || r.RemoteIP != "127.0.0.1" ||
+				!strings.Contains(a.body, r.Message) {
+				t.Errorf("OnRefused got %+v", r)
+			}
+			if text := fmt.Sprintf("%+v", r); strings.Contains(text, "AAAA") {
+				t.Errorf("OnRefused got the ID of a connection: %s", text)
 			}
 			still()
 		})

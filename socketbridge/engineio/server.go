@@ -31,6 +31,7 @@ type Server struct {
 	cors        corsHeaders
 	limiter     connLimiter
 	middlewares middlewareChain
+	refusals    refusalHooks
 	random      io.Reader // of connection IDs; tests make it fail
 	started     time.Time
 

@@ -23,10 +23,10 @@ func (s *Server) Plain(a transport.Acceptor) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		s.warnMissingTimeouts(c)
 		if s.checkOrigin(c) == refused {
-			return sendError(c, ErrForbidden)
+			return s.reportRefusal(c, sendError(c, ErrForbidden))
 		}
 		c.Locals(plainKey{}, a)
-		return s.middlewares.run(c, s.dispatch)
+		return s.reportRefusal(c, s.middlewares.run(c, s.dispatch))
 	}
 }
 
