@@ -1,8 +1,6 @@
 package socketbridge
 
-import (
-	"sync"
-)
+import "sync"
 
 // RoomEventKind is what a RoomEvent reports. Its text is the name of the event in
 // Socket.IO's adapters.
@@ -54,6 +52,8 @@ type roomEvents struct {
 
 	mu      sync.Mutex
 	queue   []RoomEvent
+	count   int  // of events whose handlers have not begun
+	missed  bool // RoomsMissed is the last event in the queue
 	working bool
 }
 
@@ -65,13 +65,15 @@ func (q *roomEvents) add(kind RoomEventKind, room, socket string) {
 	e := RoomEvent{Kind: kind, Namespace: q.ns, Room: room, Socket: socket}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch n := len(q.queue); {
-	case n > maxRoomEvents: // the last one is RoomsMissed
+	switch {
+	case q.missed:
 		return
-	case n == maxRoomEvents:
+	case q.count == maxRoomEvents:
 		e = RoomEvent{Kind: RoomsMissed, Namespace: q.ns}
+		q.missed = true
 	}
 	q.queue = append(q.queue, e)
+	q.count++
 	if !q.working {
 		q.working = true
 		q.ns.server.running.Add()
@@ -94,6 +96,7 @@ func (q *roomEvents) work() {
 		fns := q.ns.roomHandlers
 		q.ns.mu.RUnlock()
 		for _, e := range batch {
+			q.begin(e)
 			if e.Kind == RoomsMissed {
 				q.ns.server.log.Warn("socketbridge: room events were dropped: the handlers of OnRoomEvent are too slow",
 					"namespace", q.ns.name, "limit", maxRoomEvents)
@@ -102,5 +105,15 @@ func (q *roomEvents) work() {
 				q.ns.server.guard("OnRoomEvent", func() { fn(e) })
 			}
 		}
+	}
+}
+
+// begin makes room for another event.
+func (q *roomEvents) begin(e RoomEvent) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count--
+	if e.Kind == RoomsMissed {
+		q.missed = false
 	}
 }
