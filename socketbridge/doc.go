@@ -30,8 +30,10 @@
 //     for visitors with a stored session only, Server.Ticket for clients that cannot send
 //     the cookie.
 //   - Send events: Socket.Emit to one client, Server.To to rooms, Server.ToSession to all
-//     tabs of a browser, Server.ToUser to all devices of a user, and EmitWithAck to wait
-//     for answers.
+//     tabs of a browser, Server.ToUser to all devices of a user. EmitWithAck waits for
+//     answers, EmitWithAckFunc is called with one.
+//   - Separate parts of an app: Server.Of for namespaces by name, Server.OfPattern for
+//     names that clients choose.
 //   - React to the session: OnSessionChange when values change, Config.OnRegenerate when
 //     it gets a new ID, Config.OnExpiry and OnInvalidSession when it ends.
 //   - Run several nodes with Config.Adapter, and resend missed events to clients that
