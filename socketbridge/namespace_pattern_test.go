@@ -327,6 +327,32 @@ func (a recordingAdapter) Close(namespace string) {
 	a.Adapter.(adapter.Closer).Close(namespace)
 }
 
+// A node whose adapter cannot close a namespace still replies for a child that it has removed,
+// so that the other nodes do not wait for it in vain.
+func TestS2_RemovedChildrenAnswer(t *testing.T) {
+	t.Parallel()
+	hub := adapter.NewMemory()
+	nodes := make([]*socketbridge.Server, 2)
+	for i := range nodes {
+		nodes[i] = newServer(t, socketbridge.Config{Adapter: noLogAdapter{hub.Join()}, Timeouts: socketbridge.Timeouts{Request: time.Hour, Ack: time.Hour}})
+		nodes[i].OfPattern(projects)
+	}
+	waitForLinks(t, nodes...)
+	c := join(t, nodes[1], "/project-1")
+	c.leave()
+	waitFor(t, "the removal of the child", func() bool { return nodes[1].Stats().Children == 0 })
+	ns := nodes[0].Of("/project-1")
+	if got, err := ns.FetchSockets(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("FetchSockets: got %d and %v", len(got), err)
+	}
+	if got, err := ns.AllRooms(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("AllRooms: got %q and %v", got, err)
+	}
+	if got, err := ns.Broadcast().EmitWithAck(t.Context(), "q"); err != nil || len(got) != 0 {
+		t.Errorf("EmitWithAck: got %d and %v", len(got), err)
+	}
+}
+
 // S2, R8: clients that join and leave at the same time never find a child that is gone, and
 // all children are gone in the end.
 func TestS2_ChildrenComeAndGo(t *testing.T) {
