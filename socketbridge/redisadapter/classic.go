@@ -48,7 +48,7 @@ func (l *classicLink) unsubscribe(namespace, uid string) {
 	l.mu.Lock()
 	delete(l.uids, namespace)
 	l.mu.Unlock()
-	l.subscriber.set(false, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
+	l.pubSub.subscriber.set(false, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
 }
 
 // channels returns the pattern and the channels of a namespace.

@@ -42,7 +42,7 @@ func (l *shardedLink) unsubscribe(namespace, uid string) {
 	l.mu.Lock()
 	delete(l.uids, namespace)
 	l.mu.Unlock()
-	l.subscriber.set(false, own, common)
+	l.pubSub.set(false, own, common)
 }
 
 func (l *shardedLink) receivesReplies(namespace string) bool {

@@ -43,6 +43,9 @@ func (l *streamLink) countNodes(ctx context.Context, namespace string) (int, err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ns := l.namespaces[namespace]
+	if ns == nil { // closed meanwhile
+		return n, nil
+	}
 	ns.removeExpired(l.a.cfg.HeartbeatTimeout)
 	return n + ns.count(func(p *streamPeer) bool { return p.streamOnly || p.both && l.requests == nil }), nil
 }
@@ -122,7 +125,7 @@ func (l *streamLink) flushHeartbeats(ctx context.Context) {
 	l.mu.Lock()
 	var due, later []streamEntry
 	for _, e := range l.due {
-		if l.namespaces[e.namespace].isReading() {
+		if ns := l.namespaces[e.namespace]; e.kind == clusterAdapterClose || ns != nil && ns.isReading() {
 			due = append(due, e)
 		} else {
 			later = append(later, e)

@@ -110,13 +110,17 @@ func (l *streamLink) start(s *stream) {
 	l.readers.Go(func() { s.readLoop(ctx) }) // ends with ctx; run waits for it
 }
 
-// unsubscribe also tells the other nodes, which otherwise count this one until
-// Config.HeartbeatTimeout.
+// unsubscribe also tells stream-only nodes, which otherwise count this one until
+// Config.HeartbeatTimeout. The reader of the stream keeps running: the number of streams is
+// Config.StreamCount at most.
 func (l *streamLink) unsubscribe(namespace, uid string) {
+	if l.requests != nil {
+		l.requests.unsubscribe(namespace, uid)
+	}
 	l.mu.Lock()
-	delete(l.peers, namespace)
+	delete(l.namespaces, namespace)
 	l.due = slices.DeleteFunc(l.due, func(e streamEntry) bool { return e.namespace == namespace })
-	l.due = append(l.due, streamEntry{uid: uid, namespace: namespace, kind: clusterAdapterClose})
+	l.due = append(l.due, l.heartbeat(namespace, clusterAdapterClose))
 	l.mu.Unlock()
 	l.notify()
 }
