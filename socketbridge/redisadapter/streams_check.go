@@ -47,6 +47,10 @@ func (l *streamLink) checkPeers(ctx context.Context) {
 		}
 		l.mu.Lock()
 		ns := l.namespaces[s.namespace]
+		if ns == nil { // closed meanwhile
+			l.mu.Unlock()
+			continue
+		}
 		isUnreachable := again(&ns.unreachable, l.requests != nil && s.active > others || l.requests == nil && s.silent > 0)
 		isMixed := again(&ns.mixed, l.requests != nil && s.only > 0 && others > s.common)
 		l.mu.Unlock()
