@@ -80,6 +80,7 @@ func serveScript(c *fiber.Ctx, name string) (served bool, err error) {
 }
 
 func (f *script) serve(c *fiber.Ctx, hash string) error {
+	c.Status(fiber.StatusOK) // Fiber's filesystem sets 404 before it calls the next handler
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	if c.Method() != fiber.MethodGet && c.Method() != fiber.MethodHead {
 		c.Set(fiber.HeaderAllow, "GET, HEAD")

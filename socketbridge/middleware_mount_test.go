@@ -112,6 +112,9 @@ func TestS5_MiddlewaresThatWork(t *testing.T) {
 			s := newSite(t, cfg).counter()
 			s.io.On("long", func(p *socketbridge.Packet) error { return p.Ack(strings.Repeat("text ", 10_000)) })
 			s.serve()
+			if res, _ := s.agent().ask("GET", s.io.ScriptURL("module"), header(tt.header)...); res.StatusCode != 200 {
+				t.Errorf("the script: got status %d, want 200", res.StatusCode)
+			}
 			for _, transports := range [][]string{{"polling"}, {"websocket"}, {"polling", "websocket"}} {
 				c := n.Connect(t, s.url, nodetest.Options{Transports: transports, Path: tt.path, Header: tt.header})
 				equal(t, strings.Join(transports, ", "), call(t, c, "incr")+call(t, c, "incr"), "12")
@@ -210,6 +213,14 @@ func TestS5_MiddlewaresThatBreak(t *testing.T) {
 			}
 		})
 	}
+}
+
+// header returns a map's keys and values in turn.
+func header(h map[string]string) (pairs []string) {
+	for k, v := range h {
+		pairs = append(pairs, k, v)
+	}
+	return pairs
 }
 
 func equalInt(t *testing.T, what string, got, want int) {

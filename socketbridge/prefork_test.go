@@ -64,7 +64,7 @@ func TestPreforkApp(t *testing.T) {
 	app.Use(bridge.Sessions.Handler(), io.Handler())
 	app.Get("/begin", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set("begun", true)
-		return nil
+		return c.SendString(strconv.Itoa(os.Getpid()))
 	})
 	t.Fatal(app.Listen(addr)) // its process group is killed
 }
@@ -110,7 +110,14 @@ func TestS5_Prefork(t *testing.T) {
 		t.Parallel()
 		url, log := preforked(t, redistest.Start(t).Addr())
 		a := &agent{t: t, site: &site{t: t, url: url}, http: (&site{t: t}).agent().http}
-		waitFor(t, "the app to answer", func() bool { _, status, _ := a.try("GET", "/begin"); return status == 200 })
+		workers := map[string]bool{}
+		waitFor(t, "both workers to answer", func() bool {
+			a.http.CloseIdleConnections() // a new connection may go to the other worker
+			if pid, status, _ := a.try("GET", "/begin"); status == 200 {
+				workers[pid] = true
+			}
+			return len(workers) == 2
+		})
 		websocket := nodetest.Options{Transports: []string{"websocket"}}
 		clients := map[int][]*nodetest.Client{} // by worker
 		last := 0
@@ -140,7 +147,7 @@ func TestS5_Prefork(t *testing.T) {
 				}
 			}
 		}
-		for _, word := range []string{"Prefork", "level=ERROR"} {
+		for _, word := range []string{"Prefork runs", "level=ERROR"} {
 			if strings.Contains(log.String(), word) {
 				t.Errorf("the log has %s:\n%s", word, log.String())
 			}

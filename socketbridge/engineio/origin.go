@@ -92,6 +92,7 @@ const (
 
 // checkOrigin applies the policy to a request and sets the headers that all responses have.
 func (s *Server) checkOrigin(c *fiber.Ctx) originAccess {
+	c.Status(fiber.StatusOK) // Fiber's filesystem sets 404 before it calls the next handler
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	r := newOriginRequest(c)
