@@ -118,7 +118,7 @@ func (e Emitter) EmitWithAckFunc(event string, fn func(a Answer, err error), arg
 	if err != nil {
 		return err
 	}
-	if err := e.waitUntilDrained(nil); err != nil {
+	if err := e.waitUntilDrained(context.Background()); err != nil {
 		return err
 	}
 	timeout := e.timeout

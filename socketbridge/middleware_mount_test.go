@@ -149,9 +149,11 @@ func TestS5_MiddlewaresThatBreak(t *testing.T) {
 		{name: "csrf", before: use(csrf.New()), handshake: 200, post: 403, webSocket: 101, log: "refuse its POST requests"},
 		{name: "limiter", before: use(limiter.New(limiter.Config{Max: 2})), handshake: 200, post: 200, webSocket: 429},
 		{name: "cache", before: use(cache.New()), handshake: 200, post: 200, webSocket: 200, log: "the cache middleware runs before the handler"},
+		//lint:ignore SA1019 it is deprecated because of what the warning says
 		{name: "timeout.New", before: use(timeout.New(next, time.Minute)), handshake: 200, post: 200, webSocket: 101, log: "timeout.New runs before the handler"},
 		{name: "timeout.New around the handler", handshake: 200, post: 200, webSocket: 101, log: "timeout.New runs before the handler",
 			mount: func(app *fiber.App, sessions, sockets fiber.Handler) {
+				//lint:ignore SA1019 as above
 				app.Use(sessions, timeout.New(sockets, time.Minute))
 			}},
 		{name: "basicauth", before: use(basicauth.New(basicauth.Config{Users: map[string]string{"a": "b"}})), handshake: 401, post: 401, webSocket: 401},

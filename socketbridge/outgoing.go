@@ -1,6 +1,7 @@
 package socketbridge
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 
@@ -83,7 +84,7 @@ func (s *Socket) sendEventAndWait(msgs []transport.Message) error {
 	if err := s.sendEvent(transport.Paced, msgs); err != nil {
 		return err
 	}
-	return s.waitUntilDrained(nil)
+	return s.waitUntilDrained(context.Background())
 }
 
 // notifyOutgoing calls the listeners of OnAnyOutgoing with an event that was queued to the

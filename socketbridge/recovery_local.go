@@ -69,7 +69,7 @@ func (l *localLog) emit(s *Socket, msgs []transport.Message) error {
 	if err := l.append(e, nil, transport.Paced, func() []*Socket { return []*Socket{s} }); err != nil {
 		return err
 	}
-	return s.waitUntilDrained(nil)
+	return s.waitUntilDrained(context.Background())
 }
 
 // broadcast implements eventLog.

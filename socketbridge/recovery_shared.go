@@ -61,7 +61,7 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	if err != nil {
 		return err
 	}
-	return s.waitUntilDrained(nil) // the log has delivered the event, so it is queued
+	return s.waitUntilDrained(context.Background()) // the log has delivered the event, so it is queued
 }
 
 // emitHeld emits the events that were emitted to the socket before it was in its

@@ -24,20 +24,16 @@ func (s *Socket) sendAndWait(msgs []transport.Message) error {
 	if err := s.send(transport.Paced, msgs); err != nil {
 		return err
 	}
-	return s.waitUntilDrained(nil)
+	return s.waitUntilDrained(context.Background())
 }
 
 // waitUntilDrained waits while the client is behind with what was sent to it. It returns
-// ErrDisconnected if the socket or its connection ends first, or the error of ctx, which may
-// be nil. The transport ends the connection of a client that takes nothing.
+// ErrDisconnected if the socket or its connection ends first, or the error of ctx. The
+// transport ends the connection of a client that takes nothing.
 func (s *Socket) waitUntilDrained(ctx context.Context) error {
 	drained, err := s.client.conn.Drained()
 	if drained == nil {
 		return disconnectedError(err)
-	}
-	var canceled <-chan struct{}
-	if ctx != nil {
-		canceled = ctx.Done()
 	}
 	select {
 	case <-drained:
@@ -45,7 +41,7 @@ func (s *Socket) waitUntilDrained(ctx context.Context) error {
 		return disconnectedError(err)
 	case <-s.Done():
 		return ErrDisconnected
-	case <-canceled:
+	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
