@@ -117,6 +117,7 @@ func serveOn(t *testing.T, app *fiber.App, ln net.Listener) string {
 		if err := app.Shutdown(); err != nil {
 			t.Error(err)
 		}
+		_ = ln.Close() // fails if Shutdown did it, but Listener may not have begun then
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

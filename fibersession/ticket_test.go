@@ -207,7 +207,7 @@ func TestTicket_IsIssued(t *testing.T) {
 	h := storedSession(t, s, nil)
 	for origin, ok := range map[string]bool{
 		"https://app.example.com": true, "http://localhost:3000": true, "https://[::1]:8443": true, "capacitor://localhost": true,
-		"null": false, "": false, "example.com": false, "https://": false, "https://a/b": false, "https://a?b": false,
+		"null": true, "": false, "example.com": false, "https://": false, "https://a/b": false, "https://a?b": false,
 		"https://u@a": false, "//a": false, "https://" + strings.Repeat("a", 600): false, "https://a\x00": false,
 	} {
 		ticket, err := requestTicket(t, s, h, origin)

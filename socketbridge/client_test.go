@@ -52,7 +52,7 @@ func TestProtocolViolations(t *testing.T) {
 		{"invalid UTF-8", []string{"0", "2[\"never\",\"\xff\"]"}},
 		{"text between attachments", []string{"0", `51-["never",{"_placeholder":true,"num":0}]`, `2["never"]`}},
 		{"unexpected attachment", []string{"0", "b:xx"}},
-		{"too many attachments", []string{"0", `511-["never"]`}},
+		{"too many attachments", []string{"0", `51001-["never"]`}},
 		{"attachments without number", []string{"0", `5-["never"]`}},
 		{"placeholder out of range", []string{"0", `51-["never",{"_placeholder":true,"num":1}]`}},
 		{"binary event without attachments", []string{"0", `50-["never"]`}},

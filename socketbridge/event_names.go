@@ -13,7 +13,6 @@ var replacements = map[string]string{
 	"connect":          "OnConnection",
 	"disconnecting":    "Socket.OnDisconnecting",
 	"disconnect":       "Socket.OnDisconnect",
-	"error":            "Socket.OnError for the errors of handlers, and Socket.OnAny for an event of this name that clients send",
 	"connect_error":    "Server.OnRefused for requests that the transport refused; a Use middleware that refuses a client has the reason itself",
 	"connection_error": "Server.OnRefused",
 	"new_namespace":    "Server.OnNewNamespace",
