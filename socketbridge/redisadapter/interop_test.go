@@ -20,7 +20,7 @@ func TestMixedCluster(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			v.skipIfShort(t)
+			v.skipUnlessWhole(t)
 			matrix.Cell(t, "adapters", v.row(t), "cluster") // also if the servers do not find each other
 			m, _, _ := newMixedCluster(t, v)
 			for _, tt := range []struct {

@@ -93,7 +93,7 @@ func TestStreams_RecoveryWithNode(t *testing.T) {
 		if v.node.Streams {
 			t.Run(v.name, func(t *testing.T) {
 				t.Parallel()
-				v.skipIfShort(t)
+				v.skipUnlessWhole(t)
 				testRecoveryWithNode(t, v)
 			})
 		}
