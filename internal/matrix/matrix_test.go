@@ -28,7 +28,7 @@ func TestCell_FillsTheTableOfAPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	const other = "<!-- matrix: other -->\nof another run\n<!-- /matrix -->\n"
-	got, err := tables.Fill("before\n\n<!-- matrix: clients | connect -->\nold\n<!-- /matrix -->\nafter\n"+other, "Run today.")
+	got, err := tables.Fill("before\n\n<!-- matrix: clients |\nconnect -->\nold\n<!-- /matrix -->\nafter\n"+other, "Run today.")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,8 @@ func TestCell_FillsTheTableOfAPage(t *testing.T) {
 	}
 	const want = `before
 
-<!-- matrix: clients | connect -->
+<!-- matrix: clients |
+connect -->
 
 | | connect | ack |
 |---|---|---|

@@ -147,7 +147,7 @@ func (tables Tables) Fill(page, about string) (f Filled, err error) {
 			return Filled{}, fmt.Errorf("matrix: the marks of %q are not closed", head)
 		}
 		page = after
-		names := strings.Split(head, " | ")
+		names := strings.Split(strings.Join(strings.Fields(head), " "), " | ") // a long mark has several lines
 		name, first := names[0], names[1:]
 		if table := tables[name]; table != nil {
 			var made strings.Builder
