@@ -1,6 +1,6 @@
 // Package notice reports what clients, other nodes and mistakes in the app make a server do:
-// each refusal, close and drop is counted, and logged in a bounded number of lines that name
-// the cause and the setting to change.
+// each refusal, close, drop and ignored call is counted, and logged in a bounded number of
+// lines that name the cause and the setting to change.
 //
 //	var flood = notice.Kind{
 //		Name:    "flood",
@@ -9,88 +9,141 @@
 //		Setting: "Config.Limits.EventsPerSecond, BytesPerSecond",
 //	}
 //
-//	board := notice.New(logger, &flood)
+//	board := notice.New(logger)
 //	board.Report(&flood, "", "remote", remote)
 //
 // For each kind, a key is logged once per minute, and at most 10 keys per minute. The next
 // line says how many were left out. An attribute whose value is costly to build is a
-// slog.LogValuer: it is asked only if the line is written.
+// slog.LogValuer: it is asked only if the line is written, before Report returns.
+//
+// docs/troubleshooting.md lists every kind of the module. A test compares it with the
+// source, and so each kind is a composite literal with constant fields.
 package notice
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fiberbridge/fiberbridge/internal/throttle"
 )
 
+// Levels of kinds:
+//
+//   - Error: a mistake in the app or its deployment, or lost data. Somebody has to act.
+//   - Warn: a limit or a setting refused something that the app may want.
+//   - Info: a client was refused or lost because of what it did, or its network.
+//   - Debug: it also happens when all is well.
+
 // Kind is one thing to report. Kinds are package variables, and are never modified.
 type Kind struct {
-	Name    string // in statistics and docs: lower case with underscores, never changed
+	Name    string // in statistics, docs and the log: lower case with underscores, unique in the module
 	Level   slog.Level
 	Text    string // what happened, and to whom
 	Setting string // the fields that decide it; "" if there are none
+	Once    bool   // a key is logged once per Board, not once per minute, and at most 64 keys
 }
 
-// Board counts the reports of a server, and logs them. It is safe for concurrent use.
+// Board counts the reports of a server, and logs them. It is safe for concurrent use. The
+// zero value logs to slog.Default().
 type Board struct {
-	log     *slog.Logger
-	entries map[*Kind]*entry
+	log     *slog.Logger // nil: slog.Default() at the time of the report
+	entries sync.Map     // of *entry by *Kind
 }
 
 type entry struct {
-	count atomic.Uint64
-	lines throttle.Throttle
+	count  atomic.Uint64
+	lines  throttle.Throttle
+	logged atomic.Bool // the line of a Once without a key is written
 }
 
-// New returns a board for these kinds. It panics if two have one name.
-func New(log *slog.Logger, kinds ...*Kind) *Board {
-	b := &Board{log: log, entries: make(map[*Kind]*entry, len(kinds))}
-	names := make(map[string]bool, len(kinds))
-	for _, k := range kinds {
-		if names[k.Name] {
-			panic(fmt.Sprintf("notice: there are two kinds named %q", k.Name))
-		}
-		names[k.Name] = true
-		b.entries[k] = new(entry)
-	}
-	return b
-}
+// New returns a board.
+func New(log *slog.Logger) *Board { return &Board{log: log} }
 
-// maxKey is the number of bytes of a key that count.
-const maxKey = 128
+const (
+	maxKey  = 128  // bytes of a key that count
+	maxText = 1000 // bytes of an error that are logged
+)
 
 // Report counts k, and logs it with args, as slog's methods take them, unless too much of
 // its kind was logged already. Reports with different keys, for example event names, do not
 // keep each other from the log. A key may come from a client.
 func (b *Board) Report(k *Kind, key string, args ...any) {
-	e := b.entries[k]
-	if e == nil {
-		panic(fmt.Sprintf("notice: the kind %q was not given to New", k.Name))
-	}
+	e := b.entry(k)
 	e.count.Add(1)
+	if k.Once && e.logged.Load() {
+		return
+	}
+	log := b.log
+	if log == nil {
+		log = slog.Default()
+	}
+	if !log.Enabled(context.Background(), k.Level) {
+		return
+	}
 	if len(key) > maxKey {
 		key = key[:maxKey]
 	}
 	suppressed, ok := e.lines.Allow(key)
-	if !ok || !b.log.Enabled(context.Background(), k.Level) {
+	if !ok {
 		return
 	}
+	if k.Once && key == "" {
+		e.logged.Store(true)
+	}
+	line := make([]any, 0, len(args)+6) // a copy, so that args of other calls need no allocation
+	for _, arg := range args {
+		line = append(line, resolve(arg))
+	}
 	if k.Setting != "" {
-		args = append(args, "setting", k.Setting)
+		line = append(line, "setting", k.Setting)
 	}
-	if suppressed > 0 {
-		args = append(args, "suppressed", suppressed)
+	if suppressed > 0 && !k.Once {
+		line = append(line, "suppressed", suppressed)
 	}
-	b.log.Log(context.Background(), k.Level, k.Text, args...)
+	log.Log(context.Background(), k.Level, k.Text, append(line, "notice", k.Name)...)
+}
+
+func (b *Board) entry(k *Kind) *entry {
+	e, ok := b.entries.Load(k)
+	if !ok {
+		e, _ = b.entries.LoadOrStore(k, &entry{lines: throttle.Throttle{Once: k.Once}})
+	}
+	return e.(*entry)
+}
+
+// resolve returns what is logged for arg: the value of a LogValuer, which a handler may
+// otherwise ask on another goroutine, and the beginning of a long error.
+func resolve(arg any) any {
+	switch v := arg.(type) {
+	case slog.LogValuer:
+		return slog.AnyValue(v).Resolve()
+	case error:
+		if text, long := cutError(v); long {
+			return text
+		}
+	}
+	return arg
+}
+
+// cutError returns the beginning of err's text if it is longer than maxText. The error may
+// be the app's, and its Error may panic; slog's handlers are prepared for that.
+func cutError(err error) (text string, long bool) {
+	defer func() { _ = recover() }()
+	if text = err.Error(); len(text) <= maxText {
+		return "", false
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…", true
 }
 
 // Count returns how often k was reported.
 func (b *Board) Count(k *Kind) uint64 {
-	if e := b.entries[k]; e != nil {
-		return e.count.Load()
+	if e, ok := b.entries.Load(k); ok {
+		return e.(*entry).count.Load()
 	}
 	return 0
 }
@@ -99,10 +152,26 @@ func (b *Board) Count(k *Kind) uint64 {
 // were.
 func (b *Board) Counts() map[string]uint64 {
 	counts := make(map[string]uint64)
-	for k, e := range b.entries {
-		if n := e.count.Load(); n > 0 {
-			counts[k.Name] = n
-		}
-	}
+	b.entries.Range(func(k, e any) bool {
+		counts[k.(*Kind).Name] += e.(*entry).count.Load()
+		return true
+	})
 	return counts
+}
+
+// maxForeign is how many bytes of a client's text are logged.
+const maxForeign = 128
+
+// Text is text from a client or another node. It is logged escaped and cut, so that it can
+// neither begin a line of its own nor fill the log.
+type Text string
+
+// LogValue implements slog.LogValuer.
+func (t Text) LogValue() slog.Value {
+	rest := ""
+	if len(t) > maxForeign {
+		t, rest = t[:maxForeign], fmt.Sprintf(" and %d more bytes", len(t)-maxForeign)
+	}
+	quoted := strconv.QuoteToASCII(string(t))
+	return slog.StringValue(quoted[1:len(quoted)-1] + rest) // handlers add quotes of their own
 }

@@ -3,6 +3,7 @@ package notice_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"strings"
@@ -28,7 +29,7 @@ func newBoard() (*notice.Board, *bytes.Buffer) {
 			return a
 		},
 	}))
-	return notice.New(log, &flood, &refusal), &out
+	return notice.New(log), &out
 }
 
 func TestReport_LogsTheCauseAndTheSetting(t *testing.T) {
@@ -36,8 +37,8 @@ func TestReport_LogsTheCauseAndTheSetting(t *testing.T) {
 	b, out := newBoard()
 	b.Report(&flood, "", "remote", "192.0.2.1")
 	b.Report(&refusal, "", "namespace", "/admin")
-	want := `level=WARN msg="a client sends too fast" remote=192.0.2.1 setting=Config.Limits.EventsPerSecond` + "\n" +
-		`level=INFO msg="a client was refused" namespace=/admin` + "\n"
+	want := `level=WARN msg="a client sends too fast" remote=192.0.2.1 setting=Config.Limits.EventsPerSecond notice=flood` + "\n" +
+		`level=INFO msg="a client was refused" namespace=/admin notice=refusal` + "\n"
 	if out.String() != want {
 		t.Errorf("the log is:\n%swant:\n%s", out, want)
 	}
@@ -104,31 +105,100 @@ func TestReport_IsSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestBoard_RefusesMistakes(t *testing.T) {
+func TestReport_Once(t *testing.T) {
 	t.Parallel()
-	other := notice.Kind{Name: "flood"}
-	for name, fn := range map[string]func(){
-		"two kinds of one name": func() { notice.New(slog.Default(), &flood, &other) },
-		"an unknown kind":       func() { notice.New(slog.Default()).Report(&flood, "") },
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: no panic", name)
-				}
-			}()
-			fn()
-		}()
+	b, out := newBoard()
+	once := notice.Kind{Name: "once", Level: slog.LevelWarn, Text: "something is configured wrongly", Once: true}
+	for range 100 {
+		b.Report(&once, "")
 	}
-	if got := notice.New(slog.Default()).Count(&flood); got != 0 {
-		t.Errorf("Count of an unknown kind is %d", got)
+	for i := range 100 {
+		b.Report(&once, fmt.Sprint(i%2))
+	}
+	if lines := strings.Count(out.String(), "\n"); lines != 1 || strings.Contains(out.String(), "suppressed") {
+		t.Errorf("the log is:\n%swant 1 line", out)
+	}
+	if got := b.Count(&once); got != 200 {
+		t.Errorf("Count is %d, want 200", got)
 	}
 }
 
+// A level that is not logged takes nothing from what the level would allow later.
+func TestReport_CountsWhatIsNotLogged(t *testing.T) {
+	t.Parallel()
+	b, out := newBoard()
+	quiet := notice.Kind{Name: "quiet", Level: slog.LevelDebug, Text: "a client has left"}
+	b.Report(&quiet, "")
+	if out.Len() != 0 || b.Count(&quiet) != 1 {
+		t.Errorf("the log is %q and the count %d", out, b.Count(&quiet))
+	}
+}
+
+// longError has a text that must not fill the log; badError has none.
+type longError struct{}
+
+func (longError) Error() string { return strings.Repeat("é", 5000) }
+
+type badError struct{}
+
+func (badError) Error() string { panic("no text") }
+
+func TestReport_BoundsALine(t *testing.T) {
+	t.Parallel()
+	for name, arg := range map[string]any{
+		"long error":       longError{},
+		"text of a client": notice.Text(strings.Repeat("\n\x1b", 5000)),
+	} {
+		b, out := newBoard()
+		b.Report(&refusal, "", "cause", arg)
+		if line := out.String(); len(line) > 1500 || strings.Count(line, "\n") != 1 || strings.Contains(line, "\x1b") {
+			t.Errorf("%s: the line has %d bytes:\n%s", name, len(line), line)
+		}
+	}
+	b, out := newBoard()
+	b.Report(&refusal, "", "cause", badError{})
+	if !strings.Contains(out.String(), "a client was refused") {
+		t.Errorf("an error that panics: the log is %q", out)
+	}
+	b.Report(&flood, "", "namespace", notice.Text("/a"))
+	if !strings.Contains(out.String(), ` namespace=/a `) {
+		t.Errorf("the log is %s", out)
+	}
+}
+
+func TestCaller_IsTheLineOfTheApp(t *testing.T) {
+	t.Parallel()
+	b, out := newBoard()
+	b.Report(&refusal, "", "caller", notice.Caller{})
+	if !strings.Contains(out.String(), "notice_test.go:") {
+		t.Errorf("the log is %s", out)
+	}
+}
+
+func TestBoard_ZeroValueLogsToTheDefault(t *testing.T) {
+	log, out := slog.Default(), new(bytes.Buffer)
+	defer slog.SetDefault(log)
+	var b notice.Board
+	slog.SetDefault(slog.New(slog.NewTextHandler(out, nil)))
+	b.Report(&flood, "")
+	if !strings.Contains(out.String(), "notice=flood") {
+		t.Errorf("the log is %q", out)
+	}
+	if got := b.Count(&refusal); got != 0 {
+		t.Errorf("Count of a kind that was never reported is %d", got)
+	}
+}
+
+// remote stands for a value that is only built for a line.
+type remote struct{}
+
+func (*remote) LogValue() slog.Value { return slog.StringValue("192.0.2.1") }
+
 func BenchmarkReport_Suppressed(b *testing.B) {
-	board := notice.New(slog.New(slog.DiscardHandler), &flood)
+	board := notice.New(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	remote := new(remote)
 	b.ReportAllocs()
 	for b.Loop() {
-		board.Report(&flood, "key", "remote", "192.0.2.1")
+		board.Report(&flood, "key", "remote", remote)
 	}
 }

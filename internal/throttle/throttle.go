@@ -13,13 +13,18 @@ import (
 )
 
 const (
-	window  = time.Minute
-	maxKeys = 10 // per window
+	window   = time.Minute
+	maxKeys  = 10 // per window
+	onceKeys = 64 // of a Throttle whose window does not end
 )
 
 // Throttle allows each key once per minute, and at most 10 keys per minute. The zero value
 // is ready to use. It is safe for concurrent use.
 type Throttle struct {
+	// Once allows each key once, without an end of the minute, and at most 64 keys. It must
+	// not change after the first call of Allow.
+	Once bool
+
 	mu         sync.Mutex
 	start      time.Time           // of the current window
 	allowed    map[string]struct{} // keys allowed in this window
@@ -36,10 +41,14 @@ func (t *Throttle) Allow(key string) (suppressed int, ok bool) {
 func (t *Throttle) allow(key string, now time.Time) (suppressed int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.allowed == nil || now.Sub(t.start) >= window {
+	limit := maxKeys
+	if t.Once {
+		limit = onceKeys
+	}
+	if t.allowed == nil || !t.Once && now.Sub(t.start) >= window {
 		t.start, t.allowed = now, make(map[string]struct{})
 	}
-	if _, again := t.allowed[key]; again || len(t.allowed) >= maxKeys {
+	if _, again := t.allowed[key]; again || len(t.allowed) >= limit {
 		t.suppressed++
 		return 0, false
 	}

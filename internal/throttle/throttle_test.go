@@ -33,3 +33,21 @@ func TestThrottle_Window(t *testing.T) {
 		t.Errorf("%d keys are kept in a new window, want 1", len(l.allowed))
 	}
 }
+
+func TestThrottle_Once(t *testing.T) {
+	t.Parallel()
+	l := Throttle{Once: true}
+	now := time.Unix(1e9, 0)
+	allowed := 0
+	for i := range 2 * onceKeys {
+		if _, ok := l.allow(fmt.Sprint(i), now); ok {
+			allowed++
+		}
+	}
+	if _, ok := l.allow("0", now.Add(time.Hour)); ok {
+		t.Error("a key is allowed again after an hour")
+	}
+	if allowed != onceKeys {
+		t.Errorf("%d keys are allowed, want %d", allowed, onceKeys)
+	}
+}
