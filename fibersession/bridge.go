@@ -103,10 +103,7 @@ func (s *Store) checkHandler(c *fiber.Ctx) {
 	if handled == nil || handled.store == s || s.sessionOf(c.Context()) != nil {
 		return
 	}
-	s.warnOther.Do(func() {
-		s.log.Error("fibersession: a session was lifted from another Store than the one whose Handler the request passed, so sockets and pages have different sessions: " +
-			"use one Store for app.Use(sessions.Handler()) and for socketbridge.Config.Sessions")
-	})
+	s.notices.Report(&otherStoreNotice, "")
 }
 
 // TolerateFailure makes Handler keep the answer of the request's own handlers if the

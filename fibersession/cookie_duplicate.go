@@ -144,13 +144,7 @@ func addSetCookie(h *fasthttp.ResponseHeader, c *fasthttp.Cookie) {
 	h.AddBytesV(fasthttp.HeaderSetCookie, c.Cookie())
 }
 
-// reportDuplicates counts a request with two session cookies, and logs it at most once a
-// minute.
+// reportDuplicates reports a request with two session cookies.
 func (s *Store) reportDuplicates(name string) {
-	s.stats.duplicates.Add(1)
-	if suppressed, ok := s.warnDuplicates.Allow(""); ok {
-		s.log.Warn("fibersession: a request carried two session cookies of one name with different values; neither was used, and the response removes both: "+
-			"CookieDomain or CookiePath was changed, or another site of the domain sets a cookie of this name (then set another name in KeyLookup)",
-			"cookie", name, "suppressed", suppressed)
-	}
+	s.notices.Report(&cookieDuplicateNotice, "", "cookie", name)
 }

@@ -67,17 +67,13 @@ func (s *Store) accepts(p *presentedID, m meta) bool {
 	return !p.inCookie || !s.layout.keepsCookieFlags() || m.cookie.has(cookiePlain) != p.secure
 }
 
-// reportCrossed counts a session that accepts refused, and logs it at most once a minute.
+// reportCrossed reports a session that accepts refused.
 func (s *Store) reportCrossed(p *presentedID) {
-	s.stats.crossed.Add(1)
 	began, came := "https", "plain http"
 	if p.secure {
 		began, came = came, began
 	}
-	if suppressed, ok := s.warnCrossed.Allow(came); ok {
-		s.log.Warn("fibersession: the session of a cookie was not accepted, because it began on the other of https and plain http, and the visitor got a new session: "+
-			"redirect plain http to https, or set Config.CookieSecure if all visitors use https", "began", began, "came", came, "suppressed", suppressed)
-	}
+	s.notices.Report(&cookieCrossedNotice, came, "began", began, "came", came)
 }
 
 // warnOfPlainCookie logs the first cookie that goes over plain http.
@@ -85,32 +81,24 @@ func (s *Store) warnOfPlainCookie(r *fasthttp.RequestCtx, c *fasthttp.Cookie) {
 	switch {
 	case c.Secure():
 	case isThisMachine(r):
-		s.warnLocal.Do(func() {
-			s.log.Info("fibersession: on plain http to this machine, session cookies are not Secure")
-		})
+		s.notices.Report(&cookieLocalNotice, "")
 	default:
-		s.warnPlain.Do(func() {
-			s.log.Warn("fibersession: session cookies go over plain http, so anyone on the network path can read them, and act as the visitor, or set them: "+
-				"serve over https; behind a proxy that terminates TLS, make it set X-Forwarded-Proto, or set Config.CookieSecure", "host", hostOf(r))
-		})
+		s.notices.Report(&cookiePlainHTTPNotice, "", "host", (*loggedHost)(r))
 	}
 }
 
 // warnOfDroppedCookie logs the first request over plain http whose cookie is Secure because
 // of a setting.
 func (s *Store) warnOfDroppedCookie(c *fiber.Ctx) {
-	if s.secureReason == "" || s.warnedDropped.Load() || c.Secure() || !s.warnedDropped.CompareAndSwap(false, true) {
-		return
+	if s.secureReason != "" && !c.Secure() {
+		s.notices.Report(&cookieDroppedNotice, "", "because", s.secureReason, "host", (*loggedHost)(c.Context()))
 	}
-	s.log.Warn("fibersession: session cookies are always Secure because of a setting, and a request came over plain http, where browsers drop such cookies (some keep them on localhost), "+
-		"so that each of its visitor's requests begins a new session: change the setting, or serve over https; behind a proxy that terminates TLS, "+
-		"make it set X-Forwarded-Proto, or set Config.CookieSecure", "setting", s.secureReason, "host", hostOf(c.Context()))
 }
 
 // warnOfUntrustedProxy logs a request that says that it came over https, but whose peer Fiber
 // does not trust. The headers are those that Fiber reads.
 func (s *Store) warnOfUntrustedProxy(c *fiber.Ctx) {
-	if s.warnedProxy.Load() || c.IsProxyTrusted() {
+	if c.IsProxyTrusted() {
 		return
 	}
 	for _, h := range [...]struct{ name, https string }{
@@ -123,11 +111,7 @@ func (s *Store) warnOfUntrustedProxy(c *fiber.Ctx) {
 		if value != h.https {
 			continue
 		}
-		if s.warnedProxy.CompareAndSwap(false, true) {
-			s.log.Warn("fibersession: a header says that a request came over https, but Fiber does not trust the peer that sent it, "+
-				"so the request counts as plain http and its cookie is not Secure: if the peer is your proxy, list its address in TrustedProxies of fiber.Config "+
-				"(EnableTrustedProxyCheck is set)", "header", h.name, "peer", c.Context().RemoteIP().String())
-		}
+		s.notices.Report(&proxyUntrustedNotice, "", "header", h.name, "peer", c.Context().RemoteIP().String())
 		return
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -152,15 +152,12 @@ func isSessionError(err error) bool {
 	return slices.ContainsFunc(sentinels, func(target error) bool { return errors.Is(err, target) })
 }
 
-// noHandlerLog bounds the log lines of reportNoHandler. A nil Session has no store that
-// could hold it.
-var noHandlerLog throttle.Throttle
+// noStore is the board of reportNoHandler. A nil Session has no store that could hold it.
+var noStore notice.Board
 
 // reportNoHandler logs that a method of a nil Session was called, and returns ErrNoHandler.
 func reportNoHandler() error {
-	if suppressed, ok := noHandlerLog.Allow(""); ok {
-		slog.Error("fibersession: a session was used that FromContext did not find; nothing was read or stored", "error", ErrNoHandler, "suppressed", suppressed)
-	}
+	noStore.Report(&usedWithoutHandlerNotice, "", "error", ErrNoHandler, "caller", notice.Caller{})
 	return ErrNoHandler
 }
 
@@ -173,9 +170,7 @@ func (s *Store) storeError(op, key string, err error) error {
 		kind = ErrUnknownOutcome
 	}
 	e := &storageError{kind: kind, op: op, key: key, err: err}
-	if suppressed, ok := s.warnStorage.Allow(op); ok {
-		s.log.Warn("fibersession: the storage failed", "operation", op, "cause", e.cause(), "suppressed", suppressed)
-	}
+	s.notices.Report(&storageFailedNotice, op, "operation", op, "cause", e)
 	return e
 }
 
@@ -185,6 +180,9 @@ type storageError struct {
 }
 
 func (e *storageError) Error() string { return e.kind.Error() + ": " + e.op }
+
+// LogValue implements slog.LogValuer.
+func (e *storageError) LogValue() slog.Value { return slog.StringValue(e.cause()) }
 
 // cause returns the text of the driver's error without the session's key, which with
 // Config.Builtin is the session's ID.

@@ -57,16 +57,10 @@ func (h *Handle) tolerate(ctx context.Context, err error) error {
 }
 
 func (s *Store) logNotExtended(err error) {
-	cause := err.Error()
 	if failed := (*storageError)(nil); errors.As(err, &failed) {
-		cause = failed.cause()
+		err = failed // which is logged with its cause
 	}
-	if suppressed, ok := s.warnExtend.Allow(""); ok {
-		s.log.Warn("fibersession: the storage did not accept a write that extends a session; the request or event was served. "+
-			"While this lasts, sessions in use end earlier than Config.Expiration after their last use. "+
-			"Give the storage room for writes (Redis: maxmemory), or repair what the cause names",
-			"cause", cause, "suppressed", suppressed)
-	}
+	s.notices.Report(&notExtendedNotice, "", "cause", err)
 }
 
 // keepAliveFailed reports whether a KeepAlive failed within keepAliveRetry.

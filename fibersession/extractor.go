@@ -195,12 +195,7 @@ func (s *Store) readsFrom(kind Source) bool {
 	return slices.ContainsFunc(s.sources, func(src idSource) bool { return src.kind == kind })
 }
 
-// reportForged counts a cookie that this store did not make, and logs it at most once a
-// minute.
+// reportForged reports a cookie that this store did not make.
 func (s *Store) reportForged() {
-	s.stats.forged.Add(1)
-	if suppressed, ok := s.warnForged.Allow(""); ok {
-		s.log.Warn("fibersession: a session cookie with a wrong signature or format was ignored: it was made up, or signed with a secret that is not in Secrets",
-			"suppressed", suppressed)
-	}
+	s.notices.Report(&cookieForgedNotice, "")
 }

@@ -84,10 +84,7 @@ var errStrayID = fmt.Errorf("%w; or another session.Store of Fiber put its own I
 // stray logs the first use of an ID that Handler did not give to the genuine store, because
 // middlewares drop the error.
 func (f *fiberStore) stray() error {
-	f.warnStray.Do(func() {
-		f.store.log.Error("fibersession: a middleware over Store.Fiber() has no session: put app.Use(sessions.Handler()) before it; " +
-			"if it is there, another session.Store of Fiber runs before in the same request: give its middleware Store.Fiber() too")
-	})
+	f.store.notices.Report(&middlewareStrayNotice, "")
 	return errStrayID
 }
 

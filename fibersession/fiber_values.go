@@ -4,10 +4,11 @@ import (
 	"fmt"
 
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // encodeForFiber encodes values as Fiber's middleware/session does: as a gob map. It leaves out
-// those that gob cannot encode, and logs the first one.
+// those that gob cannot encode, and reports them.
 func (s *Store) encodeForFiber(keys []string, get func(key string) any) ([]byte, error) {
 	values := make(map[string]any, len(keys))
 	for _, key := range keys {
@@ -22,10 +23,7 @@ func (s *Store) encodeForFiber(keys []string, get func(key string) any) ([]byte,
 	for key, v := range values {
 		if _, err := codec.Encode(codec.Builtin{}, map[string]any{key: v}); err != nil {
 			delete(values, key)
-			s.warnHidden.Do(func() {
-				s.log.Warn("fibersession: a value cannot be read through Store.Fiber() or Store.Storage, because gob cannot encode it: "+
-					"pass a value of its type to Store.RegisterType", "key", key, "type", fmt.Sprintf("%T", v))
-			})
+			s.notices.Report(&valueHiddenNotice, "", "key", notice.Text(key), "type", fmt.Sprintf("%T", v))
 		}
 	}
 	return codec.Encode(codec.Builtin{}, values)

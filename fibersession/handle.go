@@ -171,7 +171,8 @@ func (h *Handle) Deadline() time.Time {
 // if the session is gone. Maps, slices and other references are copies: to change one, Set
 // the changed copy.
 func (h *Handle) Get(key string) any {
-	v, _ := h.lookup(key)
+	v, err := h.lookup(key)
+	h.store.reportTooLate(err)
 	return codec.CopyOut(v)
 }
 
@@ -208,10 +209,17 @@ func (h *Handle) Set(key string, v any) {
 func (h *Handle) Delete(key string) { h.change(key, change{kind: changeDelete}) }
 
 func (h *Handle) change(key string, c change) {
+	if err := h.addChange(key, c); err != nil {
+		h.store.reportTooLate(err)
+	}
+}
+
+// addChange records an unsaved change. It returns why h cannot be used.
+func (h *Handle) addChange(key string, c change) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closedErr() != nil {
-		return
+	if err := h.closedErr(); err != nil {
+		return err
 	}
 	if h.ch == nil {
 		h.ch = make(changes)
@@ -219,6 +227,7 @@ func (h *Handle) change(key string, c change) {
 	h.seq++
 	c.seq = h.seq
 	h.ch[strings.Clone(key)] = c // key may alias a request's memory
+	return nil
 }
 
 // setRemember sets what the browser does with the cookie, with the next save.
@@ -240,13 +249,19 @@ func (h *Handle) setExpiry(d time.Duration) {
 // Keys returns the keys in ascending order, including unsaved changes, and including keys
 // whose values this build cannot decode.
 func (h *Handle) Keys() []string {
+	keys, err := h.keys()
+	h.store.reportTooLate(err)
+	return keys
+}
+
+func (h *Handle) keys() ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	cur, err := h.currentLocked()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return keysOf(cur.values, h.ch)
+	return keysOf(cur.values, h.ch), nil
 }
 
 func keysOf(values map[string]any, ch changes) []string {

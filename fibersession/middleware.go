@@ -54,10 +54,11 @@ func (s *Store) Handler() fiber.Handler {
 			if sess.toleratesFailure() {
 				return err
 			}
-			s.log.Warn("fibersession: a request was refused because its session could not be loaded or saved", "error", failed)
+			s.notices.Report(&requestRefusedNotice, failed.Error(), "error", failed.Error()) // not the cause, which is logged with storage_failed
 			return s.ErrorHandler(c, failed)
 		}
 		if isSessionError(err) {
+			s.notices.Report(&requestFailedNotice, err.Error(), "error", err.Error())
 			return s.ErrorHandler(c, err)
 		}
 		return err

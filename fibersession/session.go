@@ -295,6 +295,7 @@ func (s *Session) Fresh() bool {
 func (s *Session) Get(key string) any {
 	h, err := s.load()
 	if err != nil {
+		s.reportTooLate(err)
 		return nil
 	}
 	return s.lend(h, key)
@@ -312,18 +313,24 @@ func (s *Session) lookup(key string) (any, error) {
 // Set sets key to val. Handler or Save stores a copy of it, as it is by then. After Destroy,
 // Set begins a new session.
 func (s *Session) Set(key string, val any) {
-	if h, err := s.loadToSet(); err == nil {
-		h.Set(key, val)
-		s.borrow(h, key, val)
+	h, err := s.loadToSet()
+	if err != nil {
+		s.reportTooLate(err)
+		return
 	}
+	h.Set(key, val)
+	s.borrow(h, key, val)
 }
 
 // Delete removes key. Handler or Save stores that.
 func (s *Session) Delete(key string) {
-	if h, err := s.load(); err == nil {
-		s.forgetLent(key)
-		h.Delete(key)
+	h, err := s.load()
+	if err != nil {
+		s.reportTooLate(err)
+		return
 	}
+	s.forgetLent(key)
+	h.Delete(key)
 }
 
 // Keys returns the keys in ascending order, including unsaved changes, and including keys
@@ -331,6 +338,7 @@ func (s *Session) Delete(key string) {
 func (s *Session) Keys() []string {
 	h, err := s.load()
 	if err != nil {
+		s.reportTooLate(err)
 		return nil
 	}
 	return h.Keys()
@@ -342,6 +350,7 @@ func (s *Session) Keys() []string {
 func (s *Session) SetExpiry(exp time.Duration) {
 	h, err := s.load()
 	if err != nil {
+		s.reportTooLate(err)
 		return
 	}
 	s.mu.Lock()
@@ -372,6 +381,7 @@ func (s *Session) SetExpiry(exp time.Duration) {
 func (s *Session) Remember(on bool) {
 	h, err := s.loadToSet()
 	if err != nil {
+		s.reportTooLate(err)
 		return
 	}
 	choice := cookieDropped

@@ -35,14 +35,16 @@ type Stats struct {
 	Rereads       uint64 // reloads of sessions that the feed could not keep up to date
 	SkippedReads  uint64 // reads avoided by Tracked
 	StaleReads    uint64 // failed reads that Config.Tracking.OutageGrace served from the last known copy
+
+	// Notices counts what the store also writes to its log, by the names in
+	// docs/troubleshooting.md. The log is bounded, the counts are not.
+	Notices map[string]uint64
 }
 
 type counters struct {
-	unknown                                                                       atomic.Uint64
-	handles                                                                       atomic.Int64
-	loads, decodes, writes, touches, conflicts, reruns, corrupt, failures, forged atomic.Uint64
-	crossed, takenOver, duplicates                                                atomic.Uint64
-	notifications, gaps, rereads, skippedReads, staleReads                        atomic.Uint64
+	handles                                                      atomic.Int64
+	loads, decodes, writes, touches, conflicts, reruns, failures atomic.Uint64
+	notifications, gaps, rereads, skippedReads, staleReads       atomic.Uint64
 }
 
 // Stats returns the store's current statistics. It is safe for concurrent use.
@@ -59,17 +61,18 @@ func (s *Store) Stats() Stats {
 		Touches:       s.stats.touches.Load(),
 		Conflicts:     s.stats.conflicts.Load(),
 		Reruns:        s.stats.reruns.Load(),
-		Corrupt:       s.stats.corrupt.Load(),
-		Unknown:       s.stats.unknown.Load(),
+		Corrupt:       s.notices.Count(&sessionCorruptNotice),
+		Unknown:       s.notices.Count(&valueUnknownNotice),
 		Failures:      s.stats.failures.Load(),
-		Forged:        s.stats.forged.Load(),
-		Duplicates:    s.stats.duplicates.Load(),
-		Crossed:       s.stats.crossed.Load(),
-		TakenOver:     s.stats.takenOver.Load(),
+		Forged:        s.notices.Count(&cookieForgedNotice),
+		Duplicates:    s.notices.Count(&cookieDuplicateNotice),
+		Crossed:       s.notices.Count(&cookieCrossedNotice),
+		TakenOver:     s.notices.Count(&takenOverNotice),
 		Notifications: s.stats.notifications.Load(),
 		Gaps:          s.stats.gaps.Load(),
 		Rereads:       s.stats.rereads.Load(),
 		SkippedReads:  s.stats.skippedReads.Load(),
 		StaleReads:    s.stats.staleReads.Load(),
+		Notices:       s.notices.Counts(),
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -48,28 +48,15 @@ type Store struct {
 	random      io.Reader
 	log         *slog.Logger
 
-	table          table
-	timers         *expiryTimers
-	tracker        *tracker
-	stats          counters
-	warnCorrupt    sync.Once
-	warnPlain      sync.Once
-	warnLocal      sync.Once
-	warnForged     throttle.Throttle
-	warnStorage    throttle.Throttle
-	warnUnknown    reported
-	warnCrossed    throttle.Throttle
-	warnDuplicates throttle.Throttle
-	warnUser       sync.Once
-	warnOther      sync.Once
-	warnExtend     throttle.Throttle
-	warnIndex      sync.Once
-	warnHidden     sync.Once
+	table     table
+	timers    *expiryTimers
+	tracker   *tracker
+	stats     counters
+	notices   *notice.Board
+	warnIndex sync.Once
 
 	fiberOnce sync.Once
 	fiber     atomic.Pointer[fiberStore] // nil until Fiber is called
-
-	warnedProxy, warnedDropped atomic.Bool
 }
 
 // New returns a Store. It panics if the configuration contradicts itself; the panic says
@@ -92,6 +79,7 @@ func (s *Store) configureAndOpen() {
 	s.base = storage.From(s.Config.Storage)
 	s.storage = s.base
 	s.checker, _ = s.base.(storage.Checker)
+	s.notices = notice.New(s.log)
 	s.layout = s.newLayout()
 	if s.layout.hashesID() {
 		s.Config.Storage = newSealedStorage(s, s.Config.Storage)
@@ -255,11 +243,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// reportCorrupt counts a stored value that cannot be decoded, and logs the first one. The
+// reportCorrupt reports a stored value that cannot be decoded. The
 // value is not removed, because a node of another version may be able to decode it.
 func (s *Store) reportCorrupt(err error) {
-	s.stats.corrupt.Add(1)
-	s.warnCorrupt.Do(func() {
-		s.log.Warn("fibersession: a stored session cannot be decoded and counts as none; others are only counted in Stats.Corrupt", "error", err)
-	})
+	s.notices.Report(&sessionCorruptNotice, "", "error", err)
 }

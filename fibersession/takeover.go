@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -75,9 +74,6 @@ type takeovers struct {
 	mu      sync.Mutex
 	running map[string]*takeover // by old ID
 
-	announce     sync.Once
-	warnDropped  throttle.Throttle
-	warnTooLarge throttle.Throttle
 }
 
 // takeover is a running takeover that other requests of this node wait for.
@@ -261,12 +257,8 @@ func (t *takeovers) move(ctx context.Context, old presentedOldID, item storage.I
 		return nil, err
 	}
 	s.stats.writes.Add(1)
-	s.stats.takenOver.Add(1)
 	st.rememberOldID(old.id)
-	t.announce.Do(func() {
-		s.log.Info("fibersession: a session of Fiber's middleware/session was taken over; others are only counted in Stats.TakenOver. " +
-			"Set Config.OldLogins.Until to a date after which none is left")
-	})
+	s.notices.Report(&takenOverNotice, "")
 	return &oldLogin{old, st, newID}, nil
 }
 
@@ -345,15 +337,9 @@ func (t *takeovers) idleLimit(ctx context.Context, oldID string) (time.Duration,
 }
 
 func (t *takeovers) reportDropped(key, why string) {
-	if suppressed, ok := t.warnDropped.Allow(key); ok {
-		t.store.log.Warn("fibersession: a value of an old session was left out when the session was taken over; pass a value of its type to Store.RegisterType",
-			"key", key, "error", why, "suppressed", suppressed)
-	}
+	t.store.notices.Report(&takeoverDroppedNotice, key, "key", key, "error", why)
 }
 
 func (t *takeovers) reportTooLarge(err error) {
-	if suppressed, ok := t.warnTooLarge.Allow(""); ok {
-		t.store.log.Warn("fibersession: an old session was not taken over, so that its user has to log in again: it is larger than Config.Limits allows",
-			"error", err, "suppressed", suppressed)
-	}
+	t.store.notices.Report(&takeoverTooLargeNotice, "", "error", err)
 }

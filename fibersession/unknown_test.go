@@ -186,7 +186,7 @@ func TestF6_UnknownTypeCostsThatValueAlone(t *testing.T) {
 		if hn.Get("profile") != "mine" || slices.Contains(hn.Keys(), "list") {
 			t.Errorf("after Set and Delete: the newer node got %v and the keys %q", hn.Get("profile"), hn.Keys())
 		}
-		if s := older.Stats(); s.Corrupt != 0 || s.Unknown == 0 {
+		if s := older.Stats(); s.Corrupt != 0 || s.Unknown == 0 || s.Notices["session_value_unknown"] != s.Unknown {
 			t.Errorf("got Corrupt %d and Unknown %d, want 0 and more than 0", s.Corrupt, s.Unknown)
 		}
 		for _, key := range []string{"profile", "list"} {

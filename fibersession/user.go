@@ -163,10 +163,7 @@ func (s *Store) userIn(v any) string {
 	}
 	id, ok := userID(v)
 	if !ok {
-		s.warnUser.Do(func() {
-			s.log.Error("fibersession: the value of Config.UserKey is neither a string nor an integer: such sessions have no user",
-				"key", s.Config.UserKey, "type", fmt.Sprintf("%T", v))
-		})
+		s.notices.Report(&userKeyTypeNotice, "", "key", s.Config.UserKey, "type", fmt.Sprintf("%T", v))
 	}
 	return id
 }

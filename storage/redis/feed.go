@@ -214,6 +214,9 @@ func (w *watch) receive() {
 			w.handle(msg)
 			continue
 		}
+		if w.ctx.Err() == nil {
+			w.s.notices.Report(&feedBrokenNotice, "", "error", err)
+		}
 		w.reconnect(ps)
 		select {
 		case <-w.ctx.Done():
@@ -340,6 +343,7 @@ func (w *watch) decode(m *goredis.Message) (storage.Change, bool) {
 	case kind == removed && len(val) == 0:
 		return storage.Change{Kind: storage.Removed, Key: key}, true
 	}
+	w.s.notices.Report(&feedForeignNotice, "", "bytes", len(m.Payload))
 	return storage.Change{}, false
 }
 

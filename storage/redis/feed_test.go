@@ -47,6 +47,9 @@ func TestFeedIgnoresForeignMessages(t *testing.T) {
 	if c := <-changes; string(c.Item.Value) != "ours" {
 		t.Errorf("notified of %.40q of kind %v, want ours", c.Item.Value, c.Kind)
 	}
+	if got := s.(*redis.Storage).Notices()["redis_feed_foreign"]; got != 6 {
+		t.Errorf("%d messages are counted as foreign, want 6", got)
+	}
 }
 
 // A dead connection, which no packet closes, is detected and replaced.
@@ -57,6 +60,11 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	p := redistest.NewProxy(t, server.Addr())
 	s := open(t, p.URL())
 	s.(*redis.Storage).SetMaxSilence(20 * time.Millisecond)
+	defer func() {
+		if s.(*redis.Storage).Notices()["redis_feed_broken"] == 0 {
+			t.Error("the broken connection is not counted")
+		}
+	}()
 	changes := make(chan storage.Change, 100)
 	w, err := s.(storage.Feed).Watch(func(c storage.Change) { changes <- c })
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	gofiber "github.com/gofiber/storage/redis/v3"
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -51,8 +50,7 @@ type Storage struct {
 	timeout    time.Duration // of calls without a context
 	maxSilence time.Duration // of a watch's connection; tests shorten it
 	timers     timers
-	logger     *slog.Logger
-	logged     throttle.Throttle
+	notices    *notice.Board
 	closed     chan struct{}
 	close      func() error
 	mu         sync.Mutex // guards watches
@@ -85,7 +83,7 @@ func New(config ...Config) (*Storage, error) {
 		allowFlush: cfg.AllowFlush,
 		timeout:    cfg.Timeout,
 		maxSilence: defaultMaxSilence,
-		logger:     cfg.Logger,
+		notices:    notice.New(cfg.Logger),
 		closed:     make(chan struct{}),
 		watches:    map[*watch]struct{}{},
 	}
@@ -306,11 +304,7 @@ func (s *Storage) renew(addr string, err error) {
 	if err == nil {
 		return
 	}
-	if suppressed, ok := s.logged.Allow(""); ok {
-		s.logger.Warn("redis: the server refuses requests, as after a failover: all connections to it are replaced, and watched keys are "+
-			"loaded again. If this repeats, the address does not lead to the master: check Config.Addrs",
-			"addr", addr, "reply", err, "suppressed", suppressed)
-	}
+	s.notices.Report(&refusedNotice, "", "addr", addr, "reply", err)
 }
 
 func errNegativeTTL(ttl time.Duration) error {
