@@ -97,14 +97,17 @@ func (a *pendingAcks) remove(id uint64) bool {
 	return waiting
 }
 
-// deliver ends the wait for id with a result. It does nothing if id is not waited for.
-func (a *pendingAcks) deliver(id uint64, r ackResult) {
+// deliver ends the wait for id with a result. It returns false if id is not waited for.
+func (a *pendingAcks) deliver(id uint64, r ackResult) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if w := a.waiting[id]; w != nil {
-		delete(a.waiting, id)
-		w.deliver(r)
+	w := a.waiting[id]
+	if w == nil {
+		return false
 	}
+	delete(a.waiting, id)
+	w.deliver(r)
+	return true
 }
 
 // close ends all waits without an answer.
@@ -121,7 +124,9 @@ func (a *pendingAcks) close() {
 // receiveAck delivers an ACK packet of the client to the caller that waits for it. As
 // the protocol demands, an unknown ID is ignored.
 func (s *Socket) receiveAck(p siopacket.Packet) error {
-	s.acks.deliver(p.ID, ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}})
+	if !s.acks.deliver(p.ID, ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}}) {
+		s.server().notices.Report(&ackUnknownNotice, "", "", (*loggedSocket)(s))
+	}
 	return nil
 }
 

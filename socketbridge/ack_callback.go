@@ -50,7 +50,7 @@ func (c *ackCallback) deliver(r ackResult) {
 	s.inbox.pushStep(func() {
 		s.guard("EmitWithAckFunc", func() { c.fn(r.answer, r.err) })
 		if err := s.saveLifeStep(); err != nil {
-			s.log().Warn("socketbridge: the session changes of a function given to EmitWithAckFunc were not saved", "error", err)
+			s.report(&changesLostNotice, "EmitWithAckFunc", "handler", "EmitWithAckFunc", "error", err)
 		}
 		s.acks.callbackReturned()
 	})

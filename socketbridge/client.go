@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -64,11 +65,14 @@ func newClient(s *Server, conn transport.Conn) *client {
 // delays it if the client exceeds its rate limits.
 func (c *client) Receive(m transport.Message) error {
 	if wait, err := c.rate.count(len(m.Data)); err != nil {
-		c.warn("the connection of a client that sends too fast is closed (Config.Limits.EventsPerSecond and BytesPerSecond)", "error", err)
+		c.report(&floodNotice, "", "error", err)
 		c.conn.Close(transport.ForcedClose)
 		return nil
-	} else if wait > 0 && !c.pause(wait) {
-		return ErrDisconnected
+	} else if wait > 0 {
+		c.server.notices.Report(&slowedDownNotice, "", "remote", (*loggedClient)(c))
+		if !c.pause(wait) {
+			return ErrDisconnected
+		}
 	}
 	if c.plain != nil {
 		return c.handlePacket(c.plain.decode(&c.decoder, m))
@@ -94,7 +98,10 @@ func (c *client) Receive(m transport.Message) error {
 func (c *client) awaitAttachments(missing bool) {
 	switch {
 	case missing && c.attachmentTimer == nil:
-		c.attachmentTimer = time.AfterFunc(attachmentTimeout, func() { c.conn.Close(transport.ParseError) })
+		c.attachmentTimer = time.AfterFunc(attachmentTimeout, func() {
+			c.report(&attachmentsNotice, "")
+			c.conn.Close(transport.ParseError)
+		})
 	case !missing && c.attachmentTimer != nil:
 		c.attachmentTimer.Stop()
 		c.attachmentTimer = nil
@@ -146,9 +153,11 @@ func (c *client) recipient(p siopacket.Packet) (*Socket, error) {
 	case s != nil:
 		return s, nil
 	case kicked || c.plain != nil:
-		return nil, nil // sent before the client learned that the server disconnected it
+		// Sent before the client learned that the server disconnected it.
+		c.server.notices.Report(&eventDroppedNotice, "", "remote", (*loggedClient)(c))
+		return nil, nil
 	default:
-		return nil, fmt.Errorf("%w: packet for a namespace that was not joined", errProtocol)
+		return nil, fmt.Errorf("%w: packet for a namespace that was not joined: %s", errProtocol, notice.Text(p.Namespace).LogValue())
 	}
 }
 
@@ -164,11 +173,11 @@ func (c *client) connect(p siopacket.Packet) error {
 		return c.sendConnectError(p.Namespace, connectErrorOf(err))
 	}
 	if ns == nil {
-		msg := "a client was refused: its namespace does not exist (see Server.Of)"
+		args := []any{"namespace", notice.Text(p.Namespace)}
 		if name, err := url.PathUnescape(p.Namespace); err == nil && c.server.namespace(name) != nil {
-			msg = "a client was refused: it sends the name of its namespace percent-encoded, and must send it as Server.Of has it"
+			args = append(args, "cause", "the name is percent-encoded, and must be sent as Server.Of has it")
 		}
-		c.warn(msg)
+		c.report(&namespaceUnknownNotice, p.Namespace, args...)
 		return c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace"})
 	}
 	entered := false
@@ -189,6 +198,7 @@ func (c *client) connect(p siopacket.Packet) error {
 	// Sockets that have ended count until their handlers have returned.
 	if len(c.sockets) >= maxNamespaces || c.refs > 2*maxNamespaces {
 		c.mu.Unlock()
+		c.report(&tooManyNamespacesNotice, "", "namespace", notice.Text(p.Namespace))
 		return c.sendConnectError(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
 	}
 	s := newSocket(ns, c, auth)
@@ -284,11 +294,7 @@ func (c *client) connectTimeout() {
 	idle := len(c.sockets) == 0 && !c.ended
 	c.mu.Unlock()
 	if idle {
-		if suppressed, ok := c.server.connectLog.Allow(""); ok {
-			c.warn("a client is closed, because it is in no namespace since Config.Timeouts.Connect; "+
-				"if it polls, something in front of io.Handler() may refuse its POST requests, such as csrf or a limiter (docs/middleware.md)",
-				"others", suppressed)
-		}
+		c.report(&connectTimeoutNotice, "")
 		c.conn.Close(transport.ForcedClose)
 	}
 }
@@ -321,7 +327,8 @@ func (c *client) abort(reason Reason) {
 
 // Closed ends the sockets after the connection has ended. Events that they received
 // before are still handled.
-func (c *client) Closed(reason transport.Reason, _ error) {
+func (c *client) Closed(reason transport.Reason, cause error) {
+	c.reportClosed(reason, cause)
 	c.awaitAttachments(false)
 	c.mu.Lock()
 	c.ended = true
@@ -335,11 +342,6 @@ func (c *client) Closed(reason transport.Reason, _ error) {
 	delete(c.server.clients, c)
 	c.server.clientsMu.Unlock()
 	c.release()
-}
-
-// warn logs a warning with the client's address.
-func (c *client) warn(msg string, args ...any) {
-	c.server.log.Warn("socketbridge: "+msg, append(args, "remote", c.conn.Handshake().RemoteIP)...)
 }
 
 // forkSession returns a handle of the connection's session for one socket.

@@ -37,7 +37,7 @@ func (c *client) refuseParser(m transport.Message) error {
 		d      siopacket.Decoder
 		p      siopacket.Packet
 		err    error
-		client = "uses socket.io-msgpack-parser, but Config.Parser is JSONParser"
+		client = "it uses socket.io-msgpack-parser, but Config.Parser is JSONParser"
 		advice = "this server does not use socket.io-msgpack-parser: remove the client's parser option"
 		conn   = c.conn
 	)
@@ -47,15 +47,13 @@ func (c *client) refuseParser(m transport.Message) error {
 	} else {
 		p, _, err = d.Text(m.Data)
 		conn = c.packed.Conn
-		client = "uses the default parser, but Config.Parser is MsgpackParser"
+		client = "it uses the default parser, but Config.Parser is MsgpackParser"
 		advice = "this server uses socket.io-msgpack-parser: pass it as the client's parser option"
 	}
 	if err != nil || p.Type != siopacket.Connect {
 		return fmt.Errorf("%w: message in the encoding of another parser", errProtocol)
 	}
-	if suppressed, ok := c.server.refusedLog.Allow(client); ok {
-		c.warn("a client was refused: it "+client, "suppressed", suppressed)
-	}
+	c.report(&wrongParserNotice, client, "cause", client)
 	return sendConnectError(conn, p.Namespace, &ConnectError{
 		Message: advice,
 		Data:    &EventError{Code: CodeWrongParser, Message: advice},

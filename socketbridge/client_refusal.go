@@ -3,6 +3,7 @@ package socketbridge
 import (
 	"fmt"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
@@ -13,7 +14,7 @@ func (c *client) refusePacket(p siopacket.Packet, limit error) error {
 	why := c.decoder.Limits.Explain(limit)
 	refusal := &EventError{Code: CodeBadArguments, Message: why}
 	if p.Type == siopacket.Connect {
-		c.logRefused("a client was refused: its CONNECT has "+why, why, p)
+		c.reportRefused("CONNECT", why, p)
 		return c.sendConnectError(p.Namespace, &ConnectError{Message: "Invalid namespace or auth", Data: refusal})
 	}
 	s, err := c.recipient(p)
@@ -25,7 +26,7 @@ func (c *client) refusePacket(p siopacket.Packet, limit error) error {
 		if err := s.checkConnected(); err != nil {
 			return err
 		}
-		c.logRefused("an event was refused: it has "+why, why, p)
+		c.reportRefused("event", why, p)
 		if !p.HasID {
 			return nil
 		}
@@ -35,7 +36,7 @@ func (c *client) refusePacket(p siopacket.Packet, limit error) error {
 		}
 		return err
 	case siopacket.Ack:
-		c.logRefused("an answer was refused: it has "+why, why, p)
+		c.reportRefused("answer", why, p)
 		s.acks.deliver(p.ID, ackResult{err: fmt.Errorf("%w: %s", ErrBadAnswer, why)})
 		return nil
 	default:
@@ -43,20 +44,8 @@ func (c *client) refusePacket(p siopacket.Packet, limit error) error {
 	}
 }
 
-// logRefused logs each reason at most once per minute.
-func (c *client) logRefused(msg, reason string, p siopacket.Packet) {
-	suppressed, ok := c.server.refusedLog.Allow(reason)
-	if !ok {
-		return
-	}
-	c.warn(msg, "namespace", cut(p.Namespace), "event", cut(string(p.Name)), "suppressed", suppressed)
-}
-
-// cut shortens a text of a client for the log.
-func cut(text string) string {
-	const longest = 64
-	if len(text) <= longest {
-		return text
-	}
-	return text[:longest] + "…"
+// reportRefused reports a packet that was refused. Each reason is logged on its own.
+func (c *client) reportRefused(packet, why string, p siopacket.Packet) {
+	c.report(&packetRefusedNotice, packet+" "+why, "packet", packet, "it_has", why,
+		"namespace", notice.Text(p.Namespace), "event", notice.Text(p.Name))
 }

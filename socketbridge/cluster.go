@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
@@ -49,7 +51,7 @@ func (c *cluster) run() {
 		defer presence.Wait()
 	}
 	if err := c.adapter.Run(c.ctx, c); err != nil && c.ctx.Err() == nil {
-		c.server.log.Error("socketbridge: the adapter has stopped: other nodes cannot be reached", "error", err)
+		c.server.notices.Report(&adapterStoppedNotice, "", "error", err)
 	}
 }
 
@@ -84,6 +86,7 @@ func (c *cluster) ID() string { return c.id }
 func (c *cluster) Deliver(m *adapter.Message) {
 	ns := c.server.namespace(m.Namespace)
 	if ns == nil {
+		c.server.notices.Report(&nodeNamespaceNotice, m.Namespace, "namespace", notice.Text(m.Namespace))
 		return
 	}
 	switch m.Kind {
@@ -97,7 +100,7 @@ func (c *cluster) Deliver(m *adapter.Message) {
 	case adapter.Join:
 		for _, s := range ns.rooms.find(m.Rooms, m.Except) {
 			if err := s.Join(m.Targets...); err != nil && !errors.Is(err, ErrDisconnected) {
-				s.log().Warn("socketbridge: a socket cannot join the rooms that another node asked for", "error", err)
+				s.report(&nodeJoinNotice, "", "error", err)
 			}
 		}
 	case adapter.Leave:
@@ -110,6 +113,8 @@ func (c *cluster) Deliver(m *adapter.Message) {
 		}
 	case adapter.ServerSide:
 		c.queueServerEvent(ns, m, nil)
+	default:
+		c.logMalformed(m, fmt.Errorf("%w: kind %d", errProtocol, m.Kind))
 	}
 }
 
@@ -118,6 +123,7 @@ func (c *cluster) Answer(ctx context.Context, m *adapter.Message) iter.Seq[*adap
 	return func(yield func(*adapter.Reply) bool) {
 		ns := c.server.namespace(m.Namespace)
 		if ns == nil { // a child that was just removed: the other node counts on a reply
+			c.server.notices.Report(&nodeNamespaceNotice, m.Namespace, "namespace", notice.Text(m.Namespace))
 			switch m.Kind {
 			case adapter.Broadcast:
 				yield(&adapter.Reply{Kind: adapter.Counted})
@@ -137,12 +143,14 @@ func (c *cluster) Answer(ctx context.Context, m *adapter.Message) iter.Seq[*adap
 			yield(&adapter.Reply{Kind: adapter.Listed, Rooms: ns.rooms.allNames()})
 		case adapter.ServerSide:
 			c.answerServerSide(ctx, ns, m, yield)
+		default:
+			c.logMalformed(m, fmt.Errorf("%w: kind %d", errProtocol, m.Kind))
 		}
 	}
 }
 
 func (c *cluster) logMalformed(m *adapter.Message, err error) {
-	c.server.log.Warn("socketbridge: another node sent a malformed message", "namespace", m.Namespace, "error", err)
+	c.server.notices.Report(&nodeMalformedNotice, "", "namespace", notice.Text(m.Namespace), "error", err)
 }
 
 // publish sends a message to the other nodes. It does nothing if m is nil.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
@@ -164,6 +165,7 @@ func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func
 	handlers := ns.serverHandlers[string(packet.Name)]
 	ns.mu.RUnlock()
 	if len(handlers) == 0 {
+		c.server.notices.Report(&nodeEventUnhandledNotice, "", "namespace", ns.name, "event", notice.Text(packet.Name))
 		return false
 	}
 	e := &ServerEvent{packet: packet, args: packet.AppendArgs(nil), reply: reply, asked: reply != nil}
@@ -175,7 +177,7 @@ func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func
 	})
 	if err != nil {
 		c.server.running.Done()
-		c.server.log.Warn("socketbridge: an event of a server on another node was dropped", "namespace", ns.name, "error", err)
+		c.server.notices.Report(&nodeEventDroppedNotice, "", "namespace", ns.name, "event", notice.Text(packet.Name), "error", err)
 	}
 	return err == nil
 }

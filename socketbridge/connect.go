@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -61,7 +60,7 @@ func (c *Connect) Next() error {
 
 // run runs the middlewares. It returns nil if the client may join.
 func (c *Connect) run() (err error) {
-	defer recoverPanic(c.socket.log, "a connect middleware", slog.Attr{}, &err)
+	defer c.socket.server().recoverPanic("a connect middleware", "", (*loggedSocket)(c.socket), &err)
 	if err := c.Next(); err != nil {
 		return err
 	}

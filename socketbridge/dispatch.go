@@ -3,7 +3,9 @@ package socketbridge
 import (
 	"errors"
 	"fmt"
-	"log/slog"
+	"runtime/debug"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // handle handles one event: it prepares the session, runs the middlewares and listeners,
@@ -11,6 +13,7 @@ import (
 func (s *Socket) handle(p *Packet) {
 	err := s.run(p)
 	if err == errDropped {
+		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
 		return
 	}
 	if err == nil {
@@ -35,7 +38,7 @@ func (s *Socket) handle(p *Packet) {
 // run prepares the session and runs the packet's middlewares, which lead to
 // runListeners.
 func (s *Socket) run(p *Packet) (err error) {
-	defer recoverPanic(s.log, "a handler", slog.String("event", p.event), &err)
+	defer s.recoverHandler(p, &err)
 	if err := p.prepareSession(); err != nil {
 		return err
 	}
@@ -90,6 +93,25 @@ func (p *Packet) runListeners() error {
 	return errors.Join(errs...)
 }
 
+// recoverHandler is recoverPanic for the handlers of an event. Each event's first panic is
+// logged; a client that makes up names cannot keep those of the app's events from the log.
+// It must be deferred directly.
+func (s *Socket) recoverHandler(p *Packet, err *error) {
+	if r := recover(); r != nil {
+		s.report(&panicNotice, "event "+s.eventKey(p.event), "where", "a handler", "event", notice.Text(p.event),
+			"panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		*err = errPanic
+	}
+}
+
+// eventKey returns the event's name if the app handles it, and "" otherwise.
+func (s *Socket) eventKey(event string) string {
+	if _, own := s.listeners(event); len(own) > 0 || len(s.ns.chains(event)) > 0 {
+		return event
+	}
+	return ""
+}
+
 // reportError calls the socket's error handlers, or logs the error if there are none. It
 // ends the socket if its session has ended.
 func (s *Socket) reportError(p *Packet, err error) {
@@ -105,16 +127,17 @@ func (s *Socket) reportError(p *Packet, err error) {
 	}
 }
 
-// logError logs a handler's error. What a client can cause with arguments of its choice is
-// logged once per minute, event, position and kind.
+// logError logs a handler's error.
 func (s *Socket) logError(p *Packet, err error) {
 	var bad *ArgumentError
-	if !errors.As(err, &bad) {
-		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err)
+	if errors.As(err, &bad) { // a client can cause it with arguments of its choice
+		key := fmt.Sprintf("%d %t %s", bad.Position, errors.Is(bad.Err, ErrMissingArg), s.eventKey(bad.Event))
+		s.report(&badArgumentsNotice, key, "event", notice.Text(p.event), "error", err)
 		return
 	}
-	key := fmt.Sprintf("%d %t %s", bad.Position, errors.Is(bad.Err, ErrMissingArg), bad.Event)
-	if suppressed, ok := s.server().refusedLog.Allow(key); ok {
-		s.log().Warn("socketbridge: an event ended with an error", "event", p.event, "error", err, "suppressed", suppressed)
+	args := []any{"event", notice.Text(p.event), "error", err}
+	if advice := adviceFor(err); advice != "" {
+		args = append(args, "advice", advice)
 	}
+	s.report(&handlerErrorNotice, s.eventKey(p.event), args...)
 }

@@ -53,13 +53,14 @@ var arrows = map[string][]string{
 
 // testOnly are packages that only tests and the Makefile use. They have no floor.
 var testOnly = map[string]bool{
-	"internal/faulty":        true,
-	"internal/matrix":        true,
-	"internal/matrix/render": true,
-	"internal/nodetest":      true,
-	"internal/doccheck":      true,
-	"internal/redistest":     true,
-	"internal/testlog":       true,
+	"internal/faulty":            true,
+	"internal/matrix":            true,
+	"internal/matrix/render":     true,
+	"internal/notice/noticetest": true,
+	"internal/nodetest":          true,
+	"internal/doccheck":          true,
+	"internal/redistest":         true,
+	"internal/testlog":           true,
 }
 
 // heavy are modules that only the listed packages may import.

@@ -28,6 +28,7 @@ func (s *Server) Handler() fiber.Handler {
 			}
 		}
 		if below && s.closing.Load() && len(c.Context().QueryArgs().Peek("sid")) == 0 {
+			s.notices.Report(&shutdownRefusedNotice, "", "remote", s.engine.RemoteIP(c))
 			c.Set(fiber.HeaderRetryAfter, "1")
 			return c.SendStatus(fiber.StatusServiceUnavailable)
 		}

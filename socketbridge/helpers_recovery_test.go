@@ -70,7 +70,10 @@ func (l *recordingLog) failure() error {
 }
 
 func (l *recordingLog) SaveState(ctx context.Context, r *adapter.RecoveryState, ttl time.Duration) error {
-	err := l.Log.SaveState(ctx, r, ttl)
+	err := l.failure()
+	if err == nil {
+		err = l.Log.SaveState(ctx, r, ttl)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept[r.PID]++

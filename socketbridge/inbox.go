@@ -38,6 +38,7 @@ func (b *inbox) pushEvent(p *Packet, stop *serial.Signal) bool {
 		}
 		space := b.space
 		b.mu.Unlock()
+		b.socket.server().notices.Report(&inboxFullNotice, "", "", (*loggedSocket)(b.socket))
 		select {
 		case <-space:
 		case <-stop.Done():

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
@@ -145,10 +146,7 @@ func (s *Server) useChild(name string, parent *Namespace) (*Namespace, error) {
 	if n == nil {
 		if limit := s.cfg.Limits.MaxChildNamespaces; limit >= 0 && s.children >= limit {
 			s.nsMu.Unlock()
-			if suppressed, ok := s.childLog.Allow(""); ok {
-				s.log.Warn("socketbridge: clients are refused: there are too many namespaces of patterns (Config.Limits.MaxChildNamespaces)",
-					"limit", limit, "others", suppressed)
-			}
+			s.notices.Report(&tooManyChildrenNotice, "", "limit", limit, "namespace", notice.Text(name))
 			return nil, errTooManyNamespaces
 		}
 		n, created = s.createChild(name, parent), true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
@@ -31,6 +32,7 @@ func (p *Packet) WantsAck() bool { return p.in.HasID }
 // returned, so the client gets CodeInternal.
 func (p *Packet) Ack(args ...any) error {
 	if !p.in.HasID {
+		p.socket.server().notices.Report(&ackUnaskedNotice, "", "", (*loggedSocket)(p.socket))
 		return nil
 	}
 	return p.respond(args...)
@@ -122,7 +124,7 @@ func (p *Packet) finishAck(err error, saved bool) {
 	err = errPanic
 	p.socket.guard("MarshalJSON of an EventError", func() { err = p.respond(map[string]any{"error": e}) })
 	if err != nil && !errors.Is(err, ErrDisconnected) {
-		p.socket.log().Error("socketbridge: the data of an EventError cannot be encoded", "event", p.event, "error", err)
+		p.socket.report(&answerDataNotice, p.socket.eventKey(p.event), "event", notice.Text(p.event), "error", err)
 		_ = p.respond(map[string]any{"error": internal}) // this one has no data
 	}
 }

@@ -204,6 +204,9 @@ func TestS2_AnotherParserIsRefusedInWords(t *testing.T) {
 					c.Close()
 				}
 			}
+			if s.io.Stats().Notices["wrong_parser"] == 0 {
+				t.Error("the refusals are not counted")
+			}
 			if count := strings.Count(log.String(), tt.log); count != 1 {
 				t.Errorf("the reason is logged %d times, want once:\n%s", count, log.String())
 			}

@@ -251,6 +251,16 @@ func TestRecoveryNodes_LogFails(t *testing.T) {
 		if connectRecovering(t, nodes[1], here.pid, here.offset).recovered {
 			t.Error("the client was recovered although the missed events could not be read")
 		}
+		there.leave()
+		logs[1].waitForKept(t, there.pid)
+		nodes[1].Use(func(c *socketbridge.Connect) error {
+			_ = c.Socket().Emit("lost") // it is appended to the log later
+			return c.Next()
+		})
+		connectRecovering(t, nodes[1], "", "")
+		for _, name := range []string{"recovery_unreadable", "recovery_unsaved", "recovery_event_lost"} {
+			waitFor(t, "the notice "+name, func() bool { return nodes[1].Stats().Notices[name] == 1 })
+		}
 	})
 }
 

@@ -44,21 +44,25 @@ func (b *recoveryBase) attach(s *Socket) {
 	}
 	o := s.owner()
 	if o.session == "" {
-		return // the session has ended meanwhile
+		s.report(&recoveryRefusedNotice, "session", "cause", "its session has ended")
+		return
 	}
 	if old := b.connectedSocket(req.PID, s.ns, o); old != nil {
 		old.closeAndWait(s.Context())
 	}
 	st := log.restore(s, req.PID, o)
 	if st == nil {
+		s.report(&recoveryRefusedNotice, "state", "cause", "no state is kept for its private ID, session and user")
 		return
 	}
 	after, confirmed, ok := st.resumePoint(req.Offset)
 	if !ok {
+		s.report(&recoveryRefusedNotice, "offset", "cause", "its offset is not one that its socket was sent")
 		return
 	}
 	r := newReplay(s.server(), st.addressed, after)
-	if s.readLog(r) != nil {
+	if err := s.readLog(r); err != nil {
+		s.report(&recoveryRefusedNotice, "events", "cause", err)
 		return
 	}
 	s.mu.Lock()
@@ -133,7 +137,7 @@ func (s *Socket) readLog(r *replay) error {
 	defer cancel()
 	err := s.ns.recovery.read(ctx, r)
 	if errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
-		s.log().Warn("socketbridge: a socket cannot be recovered: reading the events that its client missed failed", "error", err)
+		s.report(&recoveryUnreadableNotice, "", "error", err)
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (s *Socket) emitHeld() {
 	s.mu.Unlock()
 	for _, msgs := range held {
 		if err := s.ns.recovery.emit(s, msgs); err != nil && !errors.Is(err, ErrDisconnected) {
-			s.log().Warn("socketbridge: an event that a connect middleware emitted may be lost", "error", err)
+			s.report(&recoveryEventLostNotice, "", "error", err)
 		}
 	}
 }
@@ -181,7 +181,7 @@ func (l *sharedLog) save(st *savedState) {
 		err = l.log.SaveState(ctx, rs, ttl)
 	}
 	if err != nil {
-		s.log.Warn("socketbridge: a client that reconnects will get a new socket: its state was not saved", "namespace", l.ns.name, "error", err)
+		s.notices.Report(&recoveryUnsavedNotice, "", "namespace", l.ns.name, "error", err)
 	}
 }
 
@@ -205,14 +205,14 @@ func (l *sharedLog) restore(s *Socket, pid string, o owner) *savedState {
 	defer cancel()
 	rs, err := l.log.TakeState(ctx, l.ns.name, pid, o.key())
 	if err != nil {
-		s.log().Warn("socketbridge: a client gets a new socket: its saved state cannot be read", "error", err)
+		s.report(&recoveryUnreadableNotice, "", "error", err)
 	}
 	if rs == nil || err != nil {
 		return nil
 	}
 	st, err := l.decode(rs, pid, o)
 	if err != nil {
-		s.log().Warn("socketbridge: a client gets a new socket: its saved state is malformed", "error", err)
+		s.report(&recoveryUnreadableNotice, "", "error", err)
 		return nil
 	}
 	return st

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -44,7 +43,6 @@ type repeats struct {
 	prefix  string        // of the keys
 	timeout time.Duration // of one change of a ledger
 
-	warnRecord, warnLarge, warnCorrupt throttle.Throttle
 }
 
 func (r *repeats) open() {
@@ -457,19 +455,13 @@ func (c *claim) tick(round int) {
 }
 
 func (r *repeats) reportFailure(err error) {
-	if suppressed, ok := r.warnRecord.Allow(""); ok {
-		r.server.log.Warn("socketbridge: the outcome of an event was not recorded; its repeats get unknown_outcome unless a later attempt succeeds (Config.Repeats.Storage)", "error", err, "suppressed", suppressed)
-	}
+	r.server.notices.Report(&repeatUnrecordedNotice, "", "error", err)
 }
 
 func (r *repeats) reportLarge(size int) {
-	if suppressed, ok := r.warnLarge.Allow(""); ok {
-		r.server.log.Warn("socketbridge: an answer is too large to be kept; repeats of its event get offset_expired (Idempotent)", "bytes", size, "limit", maxLedgerAnswer, "suppressed", suppressed)
-	}
+	r.server.notices.Report(&repeatLargeNotice, "", "bytes", size, "limit", maxLedgerAnswer)
 }
 
 func (r *repeats) reportCorrupt(err error) {
-	if suppressed, ok := r.warnCorrupt.Allow(""); ok {
-		r.server.log.Error("socketbridge: repeats of a session's earlier events are not recognised: another program wrote under its key in Config.Repeats.Storage", "error", err, "suppressed", suppressed)
-	}
+	r.server.notices.Report(&repeatCorruptNotice, "", "error", err)
 }

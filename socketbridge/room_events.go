@@ -98,8 +98,7 @@ func (q *roomEvents) work() {
 		for _, e := range batch {
 			q.begin(e)
 			if e.Kind == RoomsMissed {
-				q.ns.server.log.Warn("socketbridge: room events were dropped: the handlers of OnRoomEvent are too slow",
-					"namespace", q.ns.name, "limit", maxRoomEvents)
+				q.ns.server.notices.Report(&roomEventsNotice, "", "namespace", q.ns.name, "limit", maxRoomEvents)
 			}
 			for _, fn := range fns {
 				q.ns.server.guard("OnRoomEvent", func() { fn(e) })

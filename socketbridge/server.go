@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
@@ -32,30 +32,26 @@ const (
 //
 // Methods that Namespace also has apply to the default namespace, "/".
 type Server struct {
-	cfg    Config
-	log    *slog.Logger
-	engine *engineio.Server
-	root   *Namespace
+	cfg     Config
+	log     *slog.Logger // for lines at start; all others go through notices
+	notices *notice.Board
+	engine  *engineio.Server
+	root    *Namespace
 
 	nsMu        sync.RWMutex
 	namespaces  map[string]*Namespace
 	children    int          // how many of them were made by patterns
 	patterns    []*Namespace // replaced, never modified in place
 	onNamespace []func(*Namespace)
-	childLog    throttle.Throttle
 
 	rateLimits *rateLimits // nil without limits
-	refusedLog throttle.Throttle
-	lastPacked lastPacked // with MsgpackParser
+	lastPacked lastPacked  // with MsgpackParser
 	perSession sessionCounts
 	users      userTable
 	cluster    *cluster           // nil without an adapter
 	presence   *presence.Registry // nil if OnPresence covers this node only
 	recovery   *recoveryBase
 	repeats    repeats
-
-	visitorLog throttle.Throttle // of warnOtherVisitor
-	connectLog throttle.Throttle // of client.connectTimeout
 
 	closing atomic.Bool
 	running serial.Group // goroutines that run user code
@@ -70,6 +66,7 @@ func New(config ...Config) *Server {
 	s := &Server{
 		cfg:        cfg,
 		log:        cfg.Logger,
+		notices:    notice.New(cfg.Logger),
 		namespaces: make(map[string]*Namespace),
 		clients:    make(map[*client]struct{}),
 	}
@@ -226,12 +223,17 @@ type Stats struct {
 	Recoverable int // disconnected sockets that this node keeps for recovery (Config.Recovery); 0 with an adapter.Log
 	Users       int // users with sockets, or who OnPresence has not reported offline yet
 	Engine      engineio.Stats
+
+	// Notices counts what the server also writes to its log, since New, by the names in
+	// docs/troubleshooting.md. The log is bounded, the counts are not. Those of the engine
+	// are in Engine.Notices; those of an adapter.Reporter, such as redisadapter, are here.
+	Notices map[string]uint64
 }
 
-// Stats returns the current counts. They all fall to 0 after the last client has
+// Stats returns the current counts. All but Notices fall to 0 after the last client has
 // disconnected and the grace periods of presence and recovery have passed.
 func (s *Server) Stats() Stats {
-	st := Stats{Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Engine: s.engine.Stats()}
+	st := Stats{Notices: s.noticeCounts(), Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Engine: s.engine.Stats()}
 	s.clientsMu.Lock()
 	st.Connections = len(s.clients)
 	s.clientsMu.Unlock()

@@ -95,6 +95,6 @@ func (s *Socket) notifyChange() {
 		s.guard("OnSessionChange", func() { fn(slices.Clone(keys)) })
 	}
 	if err := s.saveLifeStep(); err != nil {
-		s.log().Warn("socketbridge: the session changes of an OnSessionChange handler were not saved", "error", err)
+		s.report(&changesLostNotice, "OnSessionChange", "handler", "OnSessionChange", "error", err)
 	}
 }

@@ -19,6 +19,7 @@ func (s *Socket) sessionEnded(cause error) {
 	}
 	s.expelled = true
 	s.mu.Unlock()
+	s.report(&sessionEndedNotice, "", "error", cause)
 	action := ActionDisconnect
 	if policy := s.server().cfg.OnExpiry; policy != nil && errors.Is(cause, fibersession.ErrExpired) {
 		action = s.askPolicy("OnExpiry", policy)

@@ -83,7 +83,7 @@ func (s *Socket) connectInvalid(err error) bool {
 	if s.announce() != nil {
 		return false
 	}
-	s.log().Info("socketbridge: a client without a valid session is disconnected", "error", err, "remote", s.Handshake().RemoteIP)
+	s.report(&sessionInvalidNotice, "", "error", err)
 	s.notifyInvalid(err)
 	s.Disconnect()
 	return true

@@ -55,12 +55,12 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	}
 	if err != nil {
 		s.cfg.Sessions.TolerateFailure(c) // the client gets the error when it joins a namespace that needs the session
-		s.log.Warn("socketbridge: the session of a handshake could not be loaded; namespaces that share it refuse the client", "error", err)
+		s.notices.Report(&handshakeSessionNotice, "", "error", err, "remote", s.engine.RemoteIP(c))
 		return &lifted{err: err}, nil
 	}
 	if s.users.atLimit(h.User()) {
 		h.Release()
-		s.log.Warn("socketbridge: a handshake was refused: the user has too many connections (Config.Limits.MaxConnsPerUser)", "limit", s.cfg.Limits.MaxConnsPerUser)
+		s.notices.Report(&tooManyOfUserNotice, "", "limit", s.cfg.Limits.MaxConnsPerUser, "remote", s.engine.RemoteIP(c))
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), noCookies: noCookies, cookieless: s.cookieless(c)}
@@ -69,7 +69,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	}
 	if !s.perSession.add(l.name, s.cfg.Limits.MaxConnsPerSession) {
 		h.Release()
-		s.log.Warn("socketbridge: a handshake was refused: the session has too many connections (Config.Limits.MaxConnsPerSession)", "limit", s.cfg.Limits.MaxConnsPerSession)
+		s.notices.Report(&tooManyOfSessionNotice, "", "limit", s.cfg.Limits.MaxConnsPerSession, "remote", s.engine.RemoteIP(c))
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	return l, nil
@@ -111,7 +111,7 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	if !presents && l.cookieless != "" && !l.sendsID.Load() && s.cookieless(c) == l.cookieless {
 		return true
 	}
-	s.warnOtherVisitor(presents)
+	s.warnOtherVisitor(c, presents)
 	return false
 }
 
@@ -136,17 +136,14 @@ func (s *Server) cookieless(c *fiber.Ctx) string {
 	return s.engine.RemoteIP(c) + " " + agent
 }
 
-// warnOtherVisitor logs, at most once a minute for each case, that a request of a connection
-// was refused because it does not carry the connection's session.
-func (s *Server) warnOtherVisitor(presents bool) {
+// warnOtherVisitor reports that a request of a connection was refused because it does not
+// carry the connection's session.
+func (s *Server) warnOtherVisitor(c *fiber.Ctx, presents bool) {
 	msg := "it carries no session, but the handshake did: the client must send the cookie, or whatever names the session, with every request"
 	if presents {
 		msg = "it carries another session than the handshake: the session has a new ID, or someone uses another's connection ID"
 	}
-	if suppressed, ok := s.visitorLog.Allow(msg); ok {
-		s.log.Warn("socketbridge: a polling request or upgrade was refused (400, Session ID unknown): "+msg+
-			"; see docs/session-id.md", "others", suppressed)
-	}
+	s.notices.Report(&otherVisitorNotice, msg, "cause", msg, "remote", s.engine.RemoteIP(c))
 }
 
 // releaseLifted releases the result of lift. It implements engineio.Hooks.Release and

@@ -28,12 +28,12 @@ func Always(a Action) Policy { return func(*Socket) Action { return a } }
 
 // askPolicy calls a policy. name is its field of Config.
 func (s *Socket) askPolicy(name string, policy Policy) Action {
-	action := ActionDisconnect
-	s.guard(name, func() {
-		if a := policy(s); a >= ActionStay && a <= ActionReconnect {
-			action = a
-		}
-	})
+	var action Action
+	s.guard(name, func() { action = policy(s) })
+	if action < ActionStay || action > ActionReconnect {
+		s.report(&policyNotice, name, "policy", "Config."+name, "returned", int(action))
+		return ActionDisconnect
+	}
 	return action
 }
 
@@ -50,6 +50,7 @@ func (s *Socket) sessionRegenerated() error {
 		s.epoch.Store(epoch)
 		return nil
 	}
+	s.report(&sessionRenewedNotice, "")
 	if s.Connected() {
 		s.disconnectAs(action)
 	} else if action == ActionReconnect {

@@ -6,12 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -288,7 +289,13 @@ func (s *Socket) Join(rooms ...string) error {
 
 // Leave removes the socket from rooms. The room of its own ID cannot be left. Names that
 // Join refuses are ignored.
-func (s *Socket) Leave(rooms ...string) { s.ns.rooms.leave(s, appRooms(rooms)) }
+func (s *Socket) Leave(rooms ...string) {
+	app := appRooms(rooms)
+	if len(app) < len(rooms) || slices.Contains(app, s.id) {
+		s.report(&leaveIgnoredNotice, "", "caller", notice.Caller{})
+	}
+	s.ns.rooms.leave(s, app)
+}
 
 // Rooms returns the names of the socket's rooms: the room of its own ID first, then the
 // others in sorted order. The rooms by which ToSession and ToUser reach the socket are not
@@ -320,10 +327,13 @@ func (s *Socket) receiveEvent(in siopacket.Packet) error {
 	if err := s.checkConnected(); err != nil {
 		return err
 	}
-	if s.server().closing.Load() {
-		return nil // only events that arrived before the shutdown are handled
+	if s.server().closing.Load() { // only events that arrived before the shutdown are handled
+		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
+		return nil
 	}
-	s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in}, &s.client.stop)
+	if !s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in}, &s.client.stop) {
+		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
+	}
 	return nil
 }
 
@@ -340,10 +350,6 @@ func (s *Socket) checkConnected() error {
 }
 
 func (s *Socket) server() *Server { return s.ns.server }
-
-func (s *Socket) log() *slog.Logger {
-	return s.server().log.With("namespace", s.ns.name, "socket", s.id)
-}
 
 // updateHooks lets fn add handlers to the socket.
 func (s *Socket) updateHooks(fn func(h *hooks)) {

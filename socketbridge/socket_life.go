@@ -47,7 +47,7 @@ func (s *Socket) connect() {
 		s.guard("OnConnection", func() { fn(s) })
 	}
 	if err := s.saveLifeStep(); err != nil {
-		s.log().Warn("socketbridge: the session changes of an OnConnection handler were not saved", "error", err)
+		s.report(&changesLostNotice, "OnConnection", "handler", "OnConnection", "error", err)
 	}
 }
 
@@ -135,12 +135,12 @@ func (s *Socket) reject(err error) {
 	if s.connectInvalid(err) {
 		return
 	}
-	s.log().Info("socketbridge: a client was refused", "error", err, "remote", s.Handshake().RemoteIP)
+	s.report(&connectRefusedNotice, refusalKey(err), "error", err)
 	s.client.removeSocket(s, false) // before the packet is sent: the client may try again at once
 	e := errPanic
 	s.guard("MarshalJSON of a ConnectError", func() { e = s.client.sendConnectError(s.ns.name, connectErrorOf(err)) })
 	if e != nil {
-		s.log().Error("socketbridge: the data of a ConnectError cannot be encoded", "error", e)
+		s.report(&connectErrorDataNotice, "", "error", e)
 		_ = s.client.sendConnectError(s.ns.name, connectErrorOf(errNotNext))
 	}
 	s.end(ServerDisconnect, true)
@@ -214,7 +214,7 @@ func (s *Socket) finish(wasConnected bool) {
 			s.guard("OnDisconnect", func() { fn(reason) })
 		}
 		if err := s.saveLifeStep(); err != nil {
-			s.log().Warn("socketbridge: the session changes of a disconnect handler were not saved", "error", err)
+			s.report(&changesLostNotice, "OnDisconnect", "handler", "OnDisconnect", "error", err)
 		}
 		if hook := s.server().cfg.Trace.Disconnected; hook != nil {
 			s.guard("Trace.Disconnected", func() { hook(s, reason) })

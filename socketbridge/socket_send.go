@@ -60,7 +60,11 @@ func (s *Socket) queue(f transport.Flags, msgs []transport.Message, position uin
 	case ended:
 		return ErrDisconnected
 	}
-	return disconnectedError(s.client.conn.Send(f, msgs...))
+	err := s.client.conn.Send(f, msgs...)
+	if err != nil && f&transport.Volatile != 0 && errors.Is(err, transport.ErrQueueFull) {
+		s.server().notices.Report(&volatileNotice, "", "", (*loggedSocket)(s))
+	}
+	return disconnectedError(err)
 }
 
 // disconnectedError returns ErrDisconnected in place of transport.ErrClosed.

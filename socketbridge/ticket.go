@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -65,7 +66,7 @@ func (s *Server) TicketHandler() fiber.Handler {
 			err = ErrNoSession // nothing is stored yet; the client sent no invalid ticket
 		}
 		if err != nil {
-			return s.answerTicketError(c, "no ticket was issued", err)
+			return s.answerTicketError(c, &ticketRefusedNotice, err)
 		}
 		return c.JSON(map[string]string{"ticket": ticket})
 	})
@@ -111,19 +112,18 @@ func (s *Server) cookieHandler() fiber.Handler {
 			return c.SendStatus(fiber.StatusMethodNotAllowed)
 		}
 		if s.cfg.Sessions == nil || engineio.CookiesIgnored(c) {
-			return s.answerTicketError(c, "no cookie was given", ErrNoSession)
+			return s.answerTicketError(c, &cookieRefusedNotice, ErrNoSession)
 		}
 		ticket := strings.TrimPrefix(c.Path(), s.engine.Path()+cookiePath)
 		if err := s.cfg.Sessions.RedeemCookie(c, ticket); err != nil {
-			return s.answerTicketError(c, "no cookie was given", err)
+			return s.answerTicketError(c, &cookieRefusedNotice, err)
 		}
 		return c.SendStatus(fiber.StatusNoContent)
 	})
 }
 
-// answerTicketError answers with a stable code and logs err.
-func (s *Server) answerTicketError(c *fiber.Ctx, msg string, err error) error {
-	s.log.Info("socketbridge: "+msg, "error", err, "remote", s.engine.RemoteIP(c))
+// answerTicketError answers with a stable code and reports err.
+func (s *Server) answerTicketError(c *fiber.Ctx, k *notice.Kind, err error) error {
 	status, e := fiber.StatusForbidden, clientError(err)
 	switch {
 	case errors.Is(err, ErrNoSession):
@@ -135,6 +135,7 @@ func (s *Server) answerTicketError(c *fiber.Ctx, msg string, err error) error {
 	case e == nil:
 		status, e = fiber.StatusInternalServerError, &EventError{Code: CodeInternal, Message: "internal error"}
 	}
+	s.notices.Report(k, err.Error(), "error", err, "remote", s.engine.RemoteIP(c))
 	return c.Status(status).JSON(e)
 }
 

@@ -59,7 +59,7 @@ func (s *Socket) userEvent(e fibersession.Event) {
 		return
 	}
 	if err := s.followUser(); err != nil {
-		s.log().Warn("socketbridge: a socket is disconnected because it cannot follow its session to another user", "error", err)
+		s.report(&userChangeNotice, "", "error", err)
 		s.Disconnect()
 	}
 }

@@ -108,11 +108,13 @@ func TestMaxConnsPerUser(t *testing.T) {
 	if _, status, _ := late.try("GET", "/socket.io/?EIO=4&transport=polling"); status != 403 {
 		t.Errorf("one more handshake got status %d, want 403", status)
 	}
+	equal(t, "refused handshakes that are counted", fmt.Sprint(s.io.Stats().Notices["too_many_of_user"]), "1")
 	guest := s.agent()
 	guest.post("/visit")
 	c := guest.connect(n, "/", nodetest.Options{Transports: []string{"websocket"}})
 	guest.post("/login/ann")
 	equal(t, "disconnect reason of one more by login", c.MustNext("disconnect").String(), `["io server disconnect"]`)
+	equal(t, "sockets that could not follow", fmt.Sprint(s.io.Stats().Notices["user_change_refused"]), "1")
 	equal(t, "another user's socket", call(t, s.loggedIn("bob").connect(n, "/", nodetest.Options{}), "whoami"), `"bob"`)
 	equal(t, "user of the first socket", call(t, first, "whoami"), `"ann"`)
 

@@ -2,6 +2,7 @@ package socketbridge
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,7 +213,7 @@ func newPresence(s *Server) *presence.Registry {
 		return nil
 	}
 	return presence.New(presence.Config{
-		Storage: st, Prefix: sessions.Prefix + "p:", TTL: s.cfg.Presence.TTL, Node: s.cluster.id, Logger: s.log,
+		Storage: st, Prefix: sessions.Prefix + "p:", TTL: s.cfg.Presence.TTL, Node: s.cluster.id, Notices: s.notices,
 		Pseudonym: func(user string) string { return sessions.UserPseudonym(user, "presence") },
 		Renamed:   s.users.recordAgain,
 		Expired:   s.users.removeFromDeadNode,
@@ -245,14 +246,20 @@ func (t *userTable) record(id string, online bool) (changed bool) {
 // retry calls do, with growing pauses, until it succeeds or the server shuts down. It
 // reports whether do succeeded.
 func (t *userTable) retry(do func() error) bool {
-	for pause := 20 * time.Millisecond; do() != nil; pause = min(2*pause, 5*time.Second) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := do()
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, presence.ErrNotRegistered) { // as when the server starts
+			t.server.notices.Report(&presenceRetriedNotice, "", "error", err)
+		}
 		select {
 		case <-t.closed:
 			return false
 		case <-time.After(pause):
 		}
 	}
-	return true
 }
 
 // recordAgain records all users again, after other nodes have taken this node for dead.

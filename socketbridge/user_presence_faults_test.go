@@ -196,6 +196,9 @@ func TestPresence_AnswerLost(t *testing.T) {
 		if got := p.callsFor("ann"); len(got) != 3 || got[2] != "ann false" || p.nodesOf("ann") != nil {
 			t.Errorf("got calls %q and nodes %q, want ann offline again on no node", got, p.nodesOf("ann"))
 		}
+		if p.io.Stats().Notices["presence_retried"] == 0 {
+			t.Error("the failures are not counted")
+		}
 	})
 }
 

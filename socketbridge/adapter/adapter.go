@@ -43,6 +43,14 @@ type RoomWatcher interface {
 	RoomClosed(namespace, room string, private bool)
 }
 
+// Reporter is an optional interface of an Adapter that counts what it drops, refuses and
+// fails to do. socketbridge.Stats.Notices has its counts beside the server's own, so the
+// names must differ from those.
+type Reporter interface {
+	// Notices returns how often each has happened, by its name.
+	Notices() map[string]uint64
+}
+
 // Closer is an optional interface of an Adapter. Close is the reverse of Open: messages for
 // the namespace need not be delivered any more. It does not block. The core calls it for
 // namespaces that clients made (Server.OfPattern of socketbridge), never at the same time as

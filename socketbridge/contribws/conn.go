@@ -73,7 +73,7 @@ func (k *conn) Receive(m transport.Message) error {
 func (k *conn) fireMessage(data []byte) {
 	defer func() {
 		if v := recover(); v != nil {
-			logPanic(k.route.cfg.Logger, socketio.EventMessage, v)
+			reportPanic(k.route.library.notices, socketio.EventMessage, v)
 		}
 	}()
 	k.kws.Fire(socketio.EventMessage, data)

@@ -2,10 +2,11 @@ package contribws
 
 import (
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 
 	"github.com/gofiber/contrib/socketio"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // Guard returns a listener that calls fn and logs its panics. The library calls the
@@ -20,20 +21,21 @@ func Guard(fn func(payload *socketio.EventPayload)) func(payload *socketio.Event
 	if fn == nil {
 		panic("contribws: Guard needs a function, not nil")
 	}
+	foreign := new(notice.Board) // of connections that are not this package's
 	return func(payload *socketio.EventPayload) {
 		defer func() {
 			if v := recover(); v != nil {
-				log := slog.Default()
+				board := foreign
 				if k := connOf(payload.Kws); k != nil {
-					log = k.route.cfg.Logger
+					board = k.route.library.notices
 				}
-				logPanic(log, payload.Name, v)
+				reportPanic(board, payload.Name, v)
 			}
 		}()
 		fn(payload)
 	}
 }
 
-func logPanic(log *slog.Logger, listener string, v any) {
-	log.Error("contribws: a listener panicked", "listener", listener, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+func reportPanic(b *notice.Board, listener string, v any) {
+	b.Report(&panicNotice, listener, "listener", listener, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }

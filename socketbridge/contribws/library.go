@@ -1,7 +1,6 @@
 package contribws
 
 import (
-	"log/slog"
 	"strings"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -19,12 +19,12 @@ import (
 type library struct {
 	connect    func(kws *socketio.Websocket) // Config.Connect, or nil
 	endTimeout time.Duration
-	log        *slog.Logger
+	notices    *notice.Board
 	server     *fasthttp.Server
 }
 
 func newLibrary(cfg Config) *library {
-	l := &library{connect: cfg.Connect, endTimeout: cfg.EndTimeout, log: cfg.Logger}
+	l := &library{connect: cfg.Connect, endTimeout: cfg.EndTimeout, notices: notice.New(cfg.Logger)}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/", func(c *fiber.Ctx) error {
 		copyRequest(c, c.Context().Conn().(*libraryConn).conn)
@@ -70,7 +70,7 @@ func copyRequest(c *fiber.Ctx, k *conn) {
 // connection; see waitForEnd.
 func (l *library) serve(k *conn) {
 	if err := l.server.ServeConn(k.libraryConn); err != nil {
-		l.log.Error("contribws: the library did not accept a connection; its listeners are not called", "error", err)
+		l.notices.Report(&notAcceptedNotice, "", "error", err)
 		close(k.libraryDone)
 	}
 }
@@ -99,7 +99,7 @@ func (l *library) onConnect(kws *socketio.Websocket) {
 	}
 	defer func() {
 		if v := recover(); v != nil { // recovered here so that the library cleans up as usual
-			logPanic(l.log, "Config.Connect", v)
+			reportPanic(l.notices, "Config.Connect", v)
 			k.Close(transport.TransportClose)
 		}
 	}()
@@ -110,7 +110,7 @@ func (l *library) onConnect(kws *socketio.Websocket) {
 func (l *library) onEnd(c *websocket.Conn) {
 	k := c.Locals(localsKey).(*conn)
 	if v := recover(); v != nil {
-		logPanic(l.log, socketio.EventConnect, v)
+		reportPanic(l.notices, socketio.EventConnect, v)
 	}
 	k.Close(transport.TransportClose) // if the library ended the connection, the client may reconnect
 	close(k.libraryDone)
@@ -123,6 +123,6 @@ func (l *library) waitForEnd(k *conn) {
 	select {
 	case <-k.libraryDone:
 	case <-t.C:
-		l.log.Warn("contribws: listeners of a connection still run after its end (Config.EndTimeout)", "waited", l.endTimeout)
+		l.notices.Report(&stillRunningNotice, "", "waited", l.endTimeout)
 	}
 }

@@ -114,7 +114,7 @@ func TestE4_PanicsOfListeners(t *testing.T) {
 	c.send("after")
 	handled.expect(t, "after")
 	_ = c.ws.Close(ws.StatusNormalClosure, "")
-	for _, text := range []string{"in Config.Connect", "at connect", "at message", "at disconnect"} {
+	for _, text := range []string{"in Config.Connect", "at connect", "at message", "at disconnect", "notice=listener_panic"} {
 		waitForLog(t, &log, text)
 	}
 }
@@ -236,8 +236,9 @@ func TestE4_SlowClientsAndListenersDelayNoOther(t *testing.T) {
 	opened := make(chan *socketio.Websocket, 2)
 	handled := make(events, 16)
 	hang := make(chan struct{})
+	var log testlog.Log
 	s := newSite(t, options{
-		route:  contribws.Config{MaxBehind: 4, EndTimeout: 10 * time.Millisecond},
+		route:  contribws.Config{MaxBehind: 4, EndTimeout: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))},
 		bridge: socketbridge.Config{Engine: engineio.Config{Limits: engineio.Limits{MaxBacklogBytes: 16 << 20}}},
 		listeners: listeners{
 			socketio.EventConnect: sendKws(opened),
@@ -298,6 +299,7 @@ func TestE4_SlowClientsAndListenersDelayNoOther(t *testing.T) {
 			}
 			return nil
 		})
+		waitForLog(t, &log, "setting=Config.EndTimeout notice=listener_still_running")
 		_ = other.ws.CloseNow()
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/internal/clientaddr"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // remote is where a request comes from.
@@ -55,17 +56,11 @@ func (s *Server) RemoteIP(c *fiber.Ctx) string { return s.remoteOf(c).addr.Strin
 // maxLoggedAddr bounds how many bytes of a header with addresses are logged.
 const maxLoggedAddr = 100
 
-// warnUnreadableAddr logs, at most once a minute, that a proxy's header has no address.
+// warnUnreadableAddr reports that a proxy's header has no address.
 func (s *Server) warnUnreadableAddr(name string, header []string, peer netip.Addr) {
-	suppressed, ok := s.addrLog.Allow("")
-	if !ok {
-		return
-	}
 	value := strings.Join(header, ", ")
 	if len(value) > maxLoggedAddr { // its right end counts
 		value = "..." + value[len(value)-maxLoggedAddr:]
 	}
-	s.log.Warn("engineio: the proxy's header does not tell the client's address; such clients are counted together "+
-		"(Config.Limits.MaxConnsPerIP, ConnRatePerIP): have the proxy set the header, or change ProxyHeader in fiber.Config",
-		"header", name, "value", strings.ToValidUTF8(value, "?"), "proxy", peer.String(), "others", suppressed)
+	s.notices.Report(&unreadableAddrNotice, "", "header", name, "value", notice.Text(value), "proxy", peer.String())
 }

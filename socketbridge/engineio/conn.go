@@ -177,8 +177,11 @@ func (c *conn) finish() {
 	c.out.Close()
 	if c.receiver != nil {
 		c.recoverPanic(func() error { c.receiver.Closed(c.reason, c.cause); return nil })
-	} else if c.server.hooks.Release != nil && c.request.lifted != nil {
-		c.recoverPanic(func() error { c.server.hooks.Release(c.request.lifted); return nil })
+	} else {
+		c.server.notices.Report(&notOpenedNotice, "", "reason", string(c.reason), "cause", c.cause, "remote", (*loggedConn)(c))
+		if c.server.hooks.Release != nil && c.request.lifted != nil {
+			c.recoverPanic(func() error { c.server.hooks.Release(c.request.lifted); return nil })
+		}
 	}
 	c.server.removeConn(c) // fires done
 }
@@ -271,7 +274,7 @@ func (c *conn) recoverPanic(fn func() error) (err error) {
 }
 
 func (c *conn) panicError(v any) error {
-	c.server.log.Error("engineio: the receiver panicked; its connection is closed", "panic", v, "stack", string(debug.Stack()))
+	c.server.notices.Report(&receiverPanicNotice, "", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	return fmt.Errorf("%w: %v", ErrPanic, v)
 }
 

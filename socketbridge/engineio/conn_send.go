@@ -169,8 +169,6 @@ func (c *conn) closeSlow(setting string, idle time.Duration) {
 		return
 	}
 	c.server.stats.slow.Add(1)
-	if suppressed, ok := c.server.slowLog.Allow(setting); ok {
-		c.server.log.Warn("engineio: connection closed: the client reads too slowly", "setting", setting,
-			"queued_bytes", l.Size, "queued_messages", l.Items, "nothing_taken_for", idle, "remote", c.request.handshake().RemoteIP, "others", suppressed)
-	}
+	c.server.notices.Report(&slowClientNotice, setting, "setting", setting,
+		"queued_bytes", l.Size, "queued_messages", l.Items, "nothing_taken_for", idle, "remote", (*loggedConn)(c))
 }

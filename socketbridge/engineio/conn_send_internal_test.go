@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
@@ -18,7 +19,7 @@ import (
 // capture makes the server log to the result.
 func (b *pipeServer) capture() *testlog.Log {
 	log := &testlog.Log{}
-	b.server.log = slog.New(slog.NewTextHandler(log, nil))
+	b.server.notices = notice.New(slog.New(slog.NewTextHandler(log, nil)))
 	return log
 }
 

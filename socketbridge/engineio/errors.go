@@ -29,6 +29,7 @@ var (
 
 // Errors whose HTTP status says more than the protocol's code.
 var (
+	errOtherVisitor = &Error{Code: ErrUnknownSID.Code, Message: ErrUnknownSID.Message} // the hook SameVisitor reports it
 	errEncoding     = &Error{Code: 3, Message: "Content-Encoding is not supported", status: http.StatusUnsupportedMediaType}
 	errTooLarge     = &Error{Code: 3, Message: "Payload too large", status: http.StatusRequestEntityTooLarge}
 	errNoUpgrade    = &Error{Code: 3, Message: "A WebSocket upgrade is required", status: http.StatusUpgradeRequired}

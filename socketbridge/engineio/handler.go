@@ -112,8 +112,11 @@ func (s *Server) dispatch(c *fiber.Ctx) error {
 		return s.handshake(c, q.transport)
 	}
 	conn := s.lookup(q.sid)
-	if conn == nil || s.hooks.SameVisitor != nil && !s.hooks.SameVisitor(c, conn.request.lifted) {
+	if conn == nil {
 		return sendError(c, ErrUnknownSID)
+	}
+	if s.hooks.SameVisitor != nil && !s.hooks.SameVisitor(c, conn.request.lifted) {
+		return sendError(c, errOtherVisitor)
 	}
 	switch {
 	case upgrade:
@@ -236,15 +239,15 @@ func (s *Server) warnMissingTimeouts(c *fiber.Ctx) {
 		s.checkMount()
 		cfg := c.App().Config()
 		if cfg.ReadTimeout <= 0 {
-			s.log.Warn("engineio: fiber.Config.ReadTimeout is not set: clients can hold connections with requests that they never finish; 10s is a good value")
+			s.notices.Report(&readTimeoutNotice, "")
 		}
 		if cfg.IdleTimeout <= 0 && cfg.ReadTimeout <= 0 {
-			s.log.Warn("engineio: fiber.Config.IdleTimeout is not set: idle keep-alive connections are never closed; 60s is a good value")
+			s.notices.Report(&idleTimeoutNotice, "")
 		}
 	})
 }
 
-// warnOldProtocol logs, at most once a minute, that a client of another protocol version is
+// warnOldProtocol reports that a client of another protocol version is
 // refused. Socket.IO 2 speaks Engine.IO 3; all later versions speak Engine.IO 4.
 func (s *Server) warnOldProtocol(c *fiber.Ctx) {
 	what := "its request does not name a version of Engine.IO that this server speaks (EIO=4)"
@@ -252,16 +255,10 @@ func (s *Server) warnOldProtocol(c *fiber.Ctx) {
 		what = "it speaks Engine.IO 3, as clients of Socket.IO 2 do, and this server speaks Engine.IO 4; " +
 			"upgrade the client to Socket.IO 3 or 4"
 	}
-	if suppressed, ok := s.versionLog.Allow(what); ok {
-		s.log.Warn("engineio: a client was refused: "+what, "remote", c.IP(), "others", suppressed)
-	}
+	s.notices.Report(&protocolVersionNotice, what, "cause", what, "", loggedRequest{s, c})
 }
 
-// warnTooManyConns logs, at most once a minute, that connections are refused.
+// warnTooManyConns reports that a connection is refused.
 func (s *Server) warnTooManyConns(err *Error, from remote) {
-	if suppressed, ok := s.connLog.Allow(""); ok {
-		s.log.Warn("engineio: connections are refused: there are too many in total, or from one address "+
-			"(Config.Limits); if it is a proxy's address, set ProxyHeader and TrustedProxies in fiber.Config",
-			"status", err.Status(), "remote", from.addr.String(), "others", suppressed)
-	}
+	s.notices.Report(&tooManyConnsNotice, "", "status", err.Status(), "remote", from.addr.String())
 }

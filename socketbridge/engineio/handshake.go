@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"errors"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -66,6 +67,9 @@ func (s *Server) openConn(c *fiber.Ctx, transportName string) (conn *conn, err e
 	if s.hooks.Lift != nil {
 		lifted, err := s.hooks.Lift(c)
 		if err != nil {
+			if !errors.As(err, new(*Error)) { // one that the hook chose is reported by the hook
+				s.notices.Report(&handshakeRefusedNotice, "", "error", err, "remote", from.addr.String())
+			}
 			return nil, err
 		}
 		request.lifted = lifted

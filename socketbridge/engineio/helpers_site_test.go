@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -255,4 +256,11 @@ var openers = []struct {
 		}
 		return a
 	}},
+}
+
+// idle reports whether nothing of any client is left. It ignores what was reported.
+func (s *site) idle() bool {
+	st := s.engine.Stats()
+	st.Notices = nil
+	return reflect.DeepEqual(st, engineio.Stats{})
 }

@@ -89,8 +89,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 	close(work)
 	wg.Wait()
 	waitFor(t, func() bool {
-		st := s.engine.Stats()
-		return st == engineio.Stats{}
+		return s.idle()
 	})
 	if opened, ended := acceptor.counts(); opened != cycles || ended != cycles {
 		t.Errorf("%d connections were opened and %d ended, want %d", opened, ended, cycles)

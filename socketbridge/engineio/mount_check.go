@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // inFront describes the middlewares of Fiber that break the server if they run before it. The
@@ -30,7 +32,7 @@ func (s *Server) checkMount() {
 	for _, m := range inFront {
 		for _, function := range stack {
 			if strings.HasPrefix(function, m.function) {
-				s.log.Warn("engineio: " + m.warning + " (docs/middleware.md)")
+				s.notices.Report(&mountNotice, m.function, "cause", m.warning)
 				break
 			}
 		}
@@ -44,18 +46,9 @@ func (s *Server) checkPath(c *fiber.Ctx) {
 	if !strings.HasSuffix(p, path) && !strings.HasSuffix(p, path[:len(path)-1]) || !c.Context().QueryArgs().Has("EIO") {
 		return
 	}
-	s.pathWarning.Do(func() {
-		prefix := strings.TrimSuffix(strings.TrimSuffix(p, path), path[:len(path)-1])
-		s.log.Warn("engineio: a client asks for a path that is not the server's, and gets no connection: Config.Path counts from the root of the site, "+
-			"also in a group, a mounted app or behind a proxy that keeps a prefix; set it to the path that clients use",
-			"asked", cut(p, maxLoggedPath), "path", path, "set", cut(prefix, maxLoggedPath)+path)
-	})
+	prefix := strings.TrimSuffix(strings.TrimSuffix(p, path), path[:len(path)-1])
+	s.notices.Report(&otherPathNotice, "", "asked", notice.Text(p), "path", path, "set", notice.Text(prefix+path))
 }
-
-// maxLoggedPath bounds how many bytes of a path are logged.
-const maxLoggedPath = 200
-
-func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(n, len(s))], "?") }
 
 // checkHeaderSize logs, once, that a handshake's header nearly fills the buffer that Fiber has
 // for it. Fiber answers a larger one with 431, and no handler is told. Cookies grow.
@@ -64,8 +57,5 @@ func (s *Server) checkHeaderSize(c *fiber.Ctx) {
 	if size < limit*3/4 {
 		return
 	}
-	s.headerWarning.Do(func() {
-		s.log.Warn("engineio: the header of a request nearly fills the buffer for it, and larger ones get 431: have smaller cookies, "+
-			"or set ReadBufferSize in fiber.Config to 16384", "bytes", size, "ReadBufferSize", limit)
-	})
+	s.notices.Report(&headerSizeNotice, "", "bytes", size, "ReadBufferSize", limit)
 }

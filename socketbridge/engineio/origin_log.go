@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // maxLoggedOrigin bounds how many bytes of an Origin header are logged.
@@ -16,13 +18,21 @@ func (s *Server) logRefusedOrigin(reason refusalReason, r originRequest) {
 	if len(origin) > maxLoggedOrigin {
 		origin = origin[:maxLoggedOrigin]
 	}
-	suppressed, ok := s.originLog.Allow(strconv.Itoa(int(reason)) + " " + origin)
-	if !ok {
-		return
-	}
-	setting, advice := s.originAdvice(reason, r)
-	s.log.Warn("engineio: request refused because of its origin: "+advice, slog.String("origin", origin),
-		slog.String("site", r.Scheme+"://"+r.Host), slog.String("setting", setting), slog.Int("others", suppressed))
+	s.notices.Report(&originRefusedNotice, strconv.Itoa(int(reason))+" "+origin, "", originRefusal{s, reason, r},
+		"origin", notice.Text(origin), "site", notice.Text(r.Scheme+"://"+r.Host))
+}
+
+// originRefusal is logged as the setting that refused a request, and what to do about it.
+type originRefusal struct {
+	server  *Server
+	reason  refusalReason
+	request originRequest
+}
+
+// LogValue implements slog.LogValuer.
+func (o originRefusal) LogValue() slog.Value {
+	setting, advice := o.server.originAdvice(o.reason, o.request)
+	return slog.GroupValue(slog.String("cause", advice), slog.String("setting", setting))
 }
 
 // originAdvice returns the name of the setting that refused a request, or "" if no setting

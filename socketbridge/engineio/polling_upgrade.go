@@ -31,6 +31,7 @@ func (s *Server) upgrade(c *fiber.Ctx, conn *conn) error {
 func (c *conn) serveUpgrade(r *reader) {
 	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
 	if !c.startProbe(w) {
+		c.server.notices.Report(&upgradeFailedNotice, "", "cause", "the connection has moved or ended, or another upgrade is in progress", "remote", (*loggedConn)(c))
 		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})
 		r.close()
 		return
@@ -38,6 +39,7 @@ func (c *conn) serveUpgrade(r *reader) {
 	w.setReadDeadline(time.Now().Add(c.server.cfg.Timeouts.Upgrade))
 	r.stall = &stall{}
 	if !c.awaitUpgrade(w, r) || !c.switchToWebSocket(w, r) {
+		c.server.notices.Report(&upgradeFailedNotice, "", "cause", "the client or a proxy ended it, or it took too long", "remote", (*loggedConn)(c))
 		c.stopProbe()
 		_ = w.write([]packet{{kind: closePacket, code: wsframe.NormalClosure}})
 		r.close()

@@ -50,13 +50,14 @@ func (s *Server) OnRefused(fn func(r Refusal)) {
 	h.fns = append(h.fns[:len(h.fns):len(h.fns)], fn)
 }
 
-// reportRefusal calls the handlers of OnRefused if sendError has answered the request. It
-// returns err.
+// reportRefusal reports the request, and calls the handlers of OnRefused, if sendError has
+// answered it. It returns err.
 func (s *Server) reportRefusal(c *fiber.Ctx, err error) error {
 	e, refused := c.Locals(refusalKey{}).(*Error)
 	if !refused {
 		return err
 	}
+	s.noticeRefusal(c, e)
 	s.refusals.mu.RLock()
 	fns := s.refusals.fns
 	s.refusals.mu.RUnlock()
@@ -67,7 +68,7 @@ func (s *Server) reportRefusal(c *fiber.Ctx, err error) error {
 		Code: e.Code, Message: e.Message, Status: e.Status(),
 		Method: excerpt(c.Method()), Path: excerpt(c.Path()),
 		Transport: excerpt(c.Query("transport")), Protocol: excerpt(c.Query("EIO")), Existing: c.Query("sid") != "",
-		Origin: excerpt(c.Get(fiber.HeaderOrigin)), UserAgent: excerpt(c.Get(fiber.HeaderUserAgent)), RemoteIP: excerpt(c.IP()),
+		Origin: excerpt(c.Get(fiber.HeaderOrigin)), UserAgent: excerpt(c.Get(fiber.HeaderUserAgent)), RemoteIP: excerpt(s.RemoteIP(c)),
 	}
 	for _, fn := range fns {
 		s.callRefusalHook(fn, r)
@@ -78,7 +79,7 @@ func (s *Server) reportRefusal(c *fiber.Ctx, err error) error {
 func (s *Server) callRefusalHook(fn func(Refusal), r Refusal) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.log.Error("engineio: a handler of OnRefused panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.notices.Report(&hookPanicNotice, "", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
 	fn(r)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fiberbridge/fiberbridge/internal/throttle"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -25,7 +25,8 @@ import (
 type Server struct {
 	cfg         Config // with defaults
 	hooks       Hooks
-	log         *slog.Logger
+	log         *slog.Logger // for lines at start; all others go through notices
+	notices     *notice.Board
 	acceptor    transport.Acceptor
 	origins     originPolicy
 	cors        corsHeaders
@@ -35,15 +36,7 @@ type Server struct {
 	random      io.Reader // of connection IDs; tests make it fail
 	started     time.Time
 
-	originLog      throttle.Throttle
-	connLog        throttle.Throttle
-	versionLog     throttle.Throttle
-	slowLog        throttle.Throttle
-	addrLog        throttle.Throttle
 	timeoutWarning sync.Once
-	hijackWarning  sync.Once
-	pathWarning    sync.Once
-	headerWarning  sync.Once
 	stats          counters
 	backlog        backlog
 	shedding       sync.Mutex    // held during shedBacklog
@@ -72,6 +65,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 	s := &Server{
 		cfg:      cfg,
 		log:      cfg.Logger,
+		notices:  notice.New(cfg.Logger),
 		acceptor: a,
 		origins:  newOriginPolicy(cfg),
 		cors:     newCORSHeaders(cfg),
@@ -124,6 +118,10 @@ type Stats struct {
 
 	Waits      int64 // calls of Conn.Drained that told a sender to wait
 	SlowClosed int64 // connections that were closed because the client read too slowly
+
+	// Notices counts what the server also writes to its log, by the names in
+	// docs/troubleshooting.md. The log is bounded, the counts are not.
+	Notices map[string]uint64
 }
 
 // Stats returns the counts. All counts of the moment but Addresses return to 0 shortly after
@@ -137,6 +135,7 @@ func (s *Server) Stats() Stats {
 		Backlog:    s.backlog.size(),
 		Waits:      s.stats.waits.Load(),
 		SlowClosed: s.stats.slow.Load(),
+		Notices:    s.notices.Counts(),
 	}
 	s.mu.RLock()
 	st.Connections = len(s.conns)
@@ -250,7 +249,7 @@ func (s *Server) isClosing() bool {
 func (s *Server) newID() (string, error) {
 	var b [18]byte
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
-		s.log.Error("engineio: connection refused: cannot read random bytes for its ID", "error", err)
+		s.notices.Report(&randomNotice, "", "error", err)
 		return "", errInternal
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil

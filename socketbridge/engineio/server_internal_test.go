@@ -34,6 +34,9 @@ func TestNewID(t *testing.T) {
 	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errInternal {
 		t.Errorf("without random bytes: %v", err)
 	}
+	if n := s.Stats().Notices["random_failed"]; n == 0 {
+		t.Error("the failure is not counted")
+	}
 	if n := s.Stats().Connections; n != 0 {
 		t.Errorf("%d connections were created without an ID", n)
 	}

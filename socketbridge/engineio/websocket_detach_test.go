@@ -68,7 +68,7 @@ func TestWebSocket_WhereverItsConnectionComesFrom(t *testing.T) {
 				t.Errorf("the server did not close: %v", err)
 			}
 			s.waitForEnd(s.nextConn(), transport.TransportClose)
-			waitFor(t, func() bool { return s.engine.Stats() == engineio.Stats{} })
+			waitFor(t, func() bool { return s.idle() })
 		})
 	}
 }

@@ -32,10 +32,7 @@ func canHijack(c *fiber.Ctx) bool {
 
 // warnNoHijack logs, once, that WebSockets are refused.
 func (s *Server) warnNoHijack() {
-	s.hijackWarning.Do(func() {
-		s.log.Warn("engineio: WebSockets are refused with 400, and clients stay on polling: this app is served by net/http through an adaptor " +
-			"or by app.Test, which have no connection to hand over; serve it with Fiber's Listen to have WebSockets")
-	})
+	s.notices.Report(&noHijackNotice, "")
 }
 
 // checkWebSocketRequest checks the remaining requirements of RFC 6455, section 4.2.1, and

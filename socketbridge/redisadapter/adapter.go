@@ -73,7 +73,7 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 		cfg:         cfg,
 		client:      client,
 		answerSlots: make(chan struct{}, cfg.MaxAnswers),
-		notices:     newNotices(cfg.Logger),
+		notices:     notice.New(cfg.Logger),
 		namespaces:  make(map[string]bool),
 		requests:    make(map[string]*pendingRequest),
 	}

@@ -96,7 +96,7 @@ func TestGarbage(t *testing.T) {
 				want = 2 // most of it is a response to no request
 			}
 			waitFor(t, "everything is counted", func() string {
-				if got := a.Adapter.(interface{ Counts() map[string]uint64 }).Counts()["malformed_message"]; got < want {
+				if got := a.Adapter.(interface{ Notices() map[string]uint64 }).Notices()["malformed_message"]; got < want {
 					return fmt.Sprint(got, " of ", want)
 				}
 				return ""

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/fiberbridge/fiberbridge/internal/notice"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
 // What the data and the settings of other nodes make an adapter report.
@@ -42,17 +43,35 @@ var (
 		Text:    "redisadapter: servers for Node do not read the stream of this namespace, neither their own broadcasts nor those of this node: with a streamCount, their adapter reads no stream with a negative number; if there are such servers, give the namespace another name",
 		Setting: "Config.StreamCount",
 	}
+	replyLost = notice.Kind{
+		Name: "reply_lost", Level: slog.LevelWarn,
+		Text: "redisadapter: could not send a reply to another node; its request stays incomplete",
+	}
+	unreadable = notice.Kind{
+		Name: "stream_unreadable", Level: slog.LevelWarn,
+		Text: "redisadapter: the stream cannot be read; messages of other nodes are delayed until it can",
+	}
+	messagesLost = notice.Kind{
+		Name: "messages_lost", Level: slog.LevelError,
+		Text:    "redisadapter: messages are lost: this node was disconnected or slow for longer than the stream keeps entries, or Redis lost data",
+		Setting: "Config.MaxLen",
+	}
+	streamReset = notice.Kind{
+		Name: "stream_reset", Level: slog.LevelError,
+		Text: "redisadapter: Redis has lost entries of the stream that this node has read already; it continues at the end of the stream",
+	}
+	closeUnannounced = notice.Kind{
+		Name: "close_unannounced", Level: slog.LevelInfo,
+		Text: "redisadapter: could not tell other nodes that this node closes; servers with @socket.io/redis-streams-adapter 0.2 count it until their heartbeatTimeout",
+	}
 )
 
-func newNotices(log *slog.Logger) *notice.Board {
-	return notice.New(log, &malformed, &tooLarge, &unanswered, &refused, &unreachable, &mixed, &unread)
-}
+// Notices implements adapter.Reporter. It returns how often this adapter dropped something or
+// found that another node does not fit, by the names in docs/troubleshooting.md. Each is also
+// logged, in a bounded number of lines per minute. It is safe for concurrent use.
+func (a *Adapter) Notices() map[string]uint64 { return a.notices.Counts() }
 
-// Counts returns how often this adapter dropped something or found that another node does not
-// fit, by name: malformed_message, message_too_large, request_unanswered,
-// subscription_refused, unreachable_node, mixed_versions, unread_stream. Those that never
-// happened are missing. Each is also logged, in a bounded number of lines per minute.
-func (a *Adapter) Counts() map[string]uint64 { return a.notices.Counts() }
+var _ adapter.Reporter = (*Adapter)(nil)
 
 func (a *Adapter) reportTooLarge(size int) {
 	a.notices.Report(&tooLarge, "", "bytes", size, "limit", a.cfg.MaxMessage)

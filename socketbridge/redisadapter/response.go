@@ -66,6 +66,6 @@ func (a *Adapter) confirm(ctx context.Context, f *frame) {
 
 func (a *Adapter) logReplyError(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
-		a.cfg.Logger.Warn("redisadapter: could not send a reply to another node; its request stays incomplete", "error", err)
+		a.notices.Report(&replyLost, "", "error", err)
 	}
 }

@@ -104,7 +104,7 @@ func startCheckedNode(t *testing.T, addr string, change func(*redisadapter.Confi
 }
 
 func counts(n *testNode) map[string]uint64 {
-	return n.Adapter.(*redisadapter.StreamsAdapter).Counts()
+	return n.Adapter.(*redisadapter.StreamsAdapter).Notices()
 }
 
 var numsubCalls = regexp.MustCompile(`cmdstat_pubsub\|numsub:calls=(\d+)`)

@@ -176,7 +176,7 @@ func (l *streamLink) announceClose(ctx context.Context) {
 	l.mu.Unlock()
 	if len(entries) > 0 {
 		if err := l.addAll(ctx, entries); err != nil {
-			l.a.cfg.Logger.Info("redisadapter: could not tell other nodes that this node closes; servers with @socket.io/redis-streams-adapter 0.2 count it until their heartbeatTimeout", "error", err)
+			l.a.notices.Report(&closeUnannounced, "", "error", err)
 		}
 	}
 }

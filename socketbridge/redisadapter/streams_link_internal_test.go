@@ -39,11 +39,11 @@ func TestStreamKey_Unread(t *testing.T) {
 	defer client.Close()
 	a := NewStreams(client, Config{StreamCount: 4, Logger: slog.New(slog.DiscardHandler)})
 	a.link.subscribe("/", "me")
-	if got := a.Counts()["unread_stream"]; got != 0 {
+	if got := a.Notices()["unread_stream"]; got != 0 {
 		t.Errorf("a stream that Node reads was reported %d times", got)
 	}
 	a.link.subscribe("/notifications", "me")
-	if got := a.Counts()["unread_stream"]; got != 1 {
+	if got := a.Notices()["unread_stream"]; got != 1 {
 		t.Errorf("a stream that Node does not read was reported %d times, want 1", got)
 	}
 }

@@ -80,7 +80,7 @@ func (s *stream) readLoop(ctx context.Context) {
 		s.reading = false
 		s.mu.Unlock()
 		if wasReading && ctx.Err() == nil {
-			s.l.a.cfg.Logger.Warn("redisadapter: the stream cannot be read; messages of other nodes are delayed until it can", "stream", s.key, "error", err)
+			s.l.a.notices.Report(&unreadable, s.key, "stream", s.key, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -147,7 +147,7 @@ func (s *stream) readBacklog(ctx context.Context, from string) ([]goredis.XMessa
 	case len(entries) > 0 && entries[0].ID == from:
 		entries = entries[1:]
 	default:
-		s.l.a.cfg.Logger.Error("redisadapter: messages are lost: this node was disconnected or slow for longer than the stream keeps entries (Config.MaxLen), or Redis lost data", "max_len", s.l.a.cfg.MaxLen)
+		s.l.a.notices.Report(&messagesLost, s.key, "stream", s.key, "max_len", s.l.a.cfg.MaxLen)
 	}
 	return entries, nil
 }
@@ -173,7 +173,7 @@ func (s *stream) resume(ctx context.Context) error {
 	case from == "":
 		from, position = endID, endPosition
 	case endPosition < position:
-		s.l.a.cfg.Logger.Error("redisadapter: Redis has lost entries of the stream that this node has read already; it continues at the end of the stream")
+		s.l.a.notices.Report(&streamReset, s.key, "stream", s.key)
 		from, position = endID, endPosition
 	}
 	s.catchingUp = true

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -27,7 +27,7 @@ type Config struct {
 	Prefix  string        // of all keys
 	TTL     time.Duration // a node that was silent for this long counts as dead
 	Node    string        // unique ID of this node
-	Logger  *slog.Logger
+	Notices *notice.Board // failures are reported to it
 
 	// Pseudonym returns the name of a user in keys.
 	Pseudonym func(user string) string
@@ -152,7 +152,7 @@ func (r *Registry) Remove(ctx context.Context, node, pseudonym string, tried *bo
 		return false, err
 	}
 	if err := r.Forget(ctx, node, pseudonym); err != nil {
-		r.cfg.Logger.Warn("socketbridge: presence: an entry of a user stays in the storage until its node ends", "error", err)
+		r.cfg.Notices.Report(&entryStaysNotice, "", "error", err)
 	}
 	return last, nil
 }
@@ -262,7 +262,7 @@ func (r *Registry) repeat(ctx context.Context, do func(ctx context.Context) erro
 	for {
 		if err := do(ctx); err != nil && ctx.Err() == nil {
 			r.markUnhealthy()
-			r.cfg.Logger.Warn("socketbridge: presence cannot be updated at present", "error", err)
+			r.cfg.Notices.Report(&failedNotice, "", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -392,7 +392,7 @@ func (r *Registry) Close(ctx context.Context, handover bool, grace time.Duration
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	if err := r.unregister(ctx, *name, handover, grace); err != nil {
-		r.cfg.Logger.Warn("socketbridge: presence: this node cannot be unregistered; other nodes will remove it once it counts as dead", "error", err)
+		r.cfg.Notices.Report(&staysRegisteredNotice, "", "error", err)
 	}
 }
 

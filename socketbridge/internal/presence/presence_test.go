@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/faulty"
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
 	"github.com/fiberbridge/fiberbridge/storage"
@@ -115,7 +116,7 @@ func (c *cluster) start(id string) *node {
 	c.t.Helper()
 	n := &node{st: faulty.New(c.base, nil)}
 	n.Registry = presence.New(presence.Config{
-		Storage: n.st, Prefix: prefix, TTL: ttl, Node: id, Logger: slog.New(slog.NewTextHandler(&n.log, nil)),
+		Storage: n.st, Prefix: prefix, TTL: ttl, Node: id, Notices: notice.New(slog.New(slog.NewTextHandler(&n.log, nil))),
 		Pseudonym: strings.ToUpper,
 		Renamed:   func() { n.renamed.Add(1) },
 		Expired: func(ctx context.Context, dead, pseudonym string) (bool, error) {
@@ -230,7 +231,7 @@ func TestRegistry_FirstAndLastNode(t *testing.T) {
 func TestRegistry_NotRegistered(t *testing.T) {
 	t.Parallel()
 	runCluster(t, func(t *testing.T, c *cluster) {
-		n := presence.New(presence.Config{Storage: c.base, Prefix: prefix, TTL: ttl, Node: "a", Logger: slog.New(slog.DiscardHandler), Pseudonym: strings.ToUpper})
+		n := presence.New(presence.Config{Storage: c.base, Prefix: prefix, TTL: ttl, Node: "a", Notices: notice.New(slog.New(slog.DiscardHandler)), Pseudonym: strings.ToUpper})
 		if _, err := n.Enter(t.Context(), "ann", new(bool)); !errors.Is(err, presence.ErrNotRegistered) {
 			t.Errorf("Enter: %v", err)
 		}
@@ -520,6 +521,12 @@ func TestRegistry_Close(t *testing.T) {
 		t.Parallel()
 		runCluster(t, func(t *testing.T, c *cluster) {
 			n := c.start("a")
+			enter(t, n, "ann")
+			n.st.SetPlan(faulty.OnMethod("RemoveMember", faulty.Fault{Fail: errors.New("down")}))
+			leave(t, n, "ann")
+			if !n.log.Has("notice=presence_entry_stays") {
+				t.Errorf("not logged: %s", n.log.String())
+			}
 			n.stop()
 			n.st.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Hang: true} })
 			begun := time.Now()

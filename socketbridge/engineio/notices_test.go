@@ -1,0 +1,168 @@
+package engineio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/gofiber/fiber/v2/middleware/timeout"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice/noticetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
+)
+
+// refusingAcceptor accepts no connection.
+type refusingAcceptor struct{}
+
+func (refusingAcceptor) Accept(transport.Conn) (transport.Receiver, error) {
+	return nil, errors.New("full")
+}
+
+// noticeCases provoke one kind of notice each, at least twice.
+var noticeCases = map[string]struct {
+	cfg     engineio.Config
+	options siteOptions
+	do      func(s *site)
+}{
+	"bad_request":        {do: func(s *site) { s.do("GET", "EIO=4&transport=bogus", ""); s.do("GET", "EIO=4&transport=bogus", "") }},
+	"connection_unknown": {do: func(s *site) { s.do("GET", polling+"&sid=SECRET", ""); s.do("POST", polling+"&sid=SECRET", "4x") }},
+	"payload_too_large": {engineio.Config{MaxPayload: 10}, siteOptions{}, func(s *site) {
+		p := s.openPoll()
+		p.post(strings.Repeat("4", 20))
+		p.post(strings.Repeat("4", 20))
+	}},
+	"handshake_refused": {options: siteOptions{hooks: engineio.Hooks{Lift: func(*fiber.Ctx) (any, error) { return nil, errors.New("no room") }}}, do: handshakes},
+	"handshake_at_shutdown": {do: func(s *site) {
+		if err := s.engine.Shutdown(context.Background()); err != nil {
+			s.t.Error(err)
+		}
+		handshakes(s)
+	}},
+	"origin_refused": {do: func(s *site) {
+		s.do("GET", polling, "", "Origin", "https://evil.example")
+		s.do("GET", polling, "", "Origin", "https://evil.example")
+	}},
+	"too_many_connections": {engineio.Config{Limits: engineio.Limits{MaxConns: 1}}, siteOptions{}, func(s *site) { s.openPoll(); handshakes(s) }},
+	"protocol_version":     {do: func(s *site) { s.do("GET", "EIO=3&transport=polling", ""); s.do("GET", "EIO=3&transport=polling", "") }},
+	"not_opened":           {options: siteOptions{acceptor: refusingAcceptor{}}, do: handshakes},
+	"upgrade_failed": {do: func(s *site) {
+		for range 2 {
+			p := s.openPoll()
+			ws, a := s.dialWS("EIO=4&transport=websocket&sid=" + p.sid)
+			if ws == nil {
+				s.t.Fatalf("the upgrade was answered with %d", a.status)
+			}
+			ws.sendText("4no probe")
+			ws.readClose()
+		}
+	}},
+	"receiver_panic": {do: func(s *site) {
+		s.recorder.OnReceive = func(*transporttest.Accepted, transport.Message) error { panic("wrong") }
+		s.openPoll().post("4a")
+		s.openPoll().post("4a")
+	}},
+	"read_timeout_unset": {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
+	"idle_timeout_unset": {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
+	"mounted_wrongly": {options: siteOptions{before: func(app *fiber.App) {
+		app.Use(timeout.New(func(c *fiber.Ctx) error { return c.Next() }, time.Minute))
+	}}, do: handshakes},
+	"header_nearly_full": {options: siteOptions{fiber: fiber.Config{ReadBufferSize: 2000}}, do: func(s *site) {
+		for range 2 {
+			s.do("GET", polling, "", "Cookie", "big="+strings.Repeat("x", 1600))
+		}
+	}},
+	"other_path": {do: func(s *site) {
+		for range 2 {
+			res, err := s.client.Get("http://" + s.addr + "/v1/socket.io/?" + polling)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			_ = res.Body.Close()
+		}
+	}},
+	"websocket_impossible": {do: func(s *site) {
+		app := fiber.New()
+		app.Use(s.engine.Handler())
+		for range 2 {
+			r := httptest.NewRequest("GET", "/socket.io/?EIO=4&transport=websocket", nil)
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+			w := httptest.NewRecorder()
+			if adaptor.FiberApp(app)(w, r); w.Code != 400 {
+				s.t.Errorf("got status %d, want 400", w.Code)
+			}
+		}
+	}},
+	"refused_hook_panic": {do: func(s *site) {
+		s.engine.OnRefused(func(engineio.Refusal) { panic("wrong") })
+		s.do("GET", "EIO=3&transport=polling", "")
+		s.do("GET", "EIO=3&transport=polling", "")
+	}},
+}
+
+// handshakes makes two handshakes.
+func handshakes(s *site) { s.do("GET", polling, ""); s.do("GET", polling, "") }
+
+// Each kind is counted, and logged in one line that names the setting, and no connection ID.
+func TestS6_Notices(t *testing.T) {
+	t.Parallel()
+	kinds := noticetest.Declared(t, ".")
+	for name, c := range noticeCases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log noticetest.Log
+			c.cfg.Logger = log.Logger()
+			s := open(t, echoRecorder(), c.cfg, c.options)
+			c.do(s)
+			times := uint64(2)
+			if kinds[name].Once { // some are looked for once
+				times = 1
+			}
+			waitFor(t, func() bool { return s.engine.Stats().Notices[name] >= times && len(log.Lines(name)) > 0 })
+			log.Check(t, kinds[name], s.engine.Stats().Notices, "SECRET")
+		})
+	}
+}
+
+func TestS6_EveryNoticeIsProvoked(t *testing.T) {
+	t.Parallel()
+	noticetest.Asserted(t, ".", slices.Collect(maps.Keys(noticeCases))...)
+}
+
+// Requests that a client makes up a thousand times are logged in at most 11 lines.
+func TestS6_AFloodIsLoggedInBounds(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]func(s *site, i int){
+		"bad_request":        func(s *site, i int) { s.do("GET", fmt.Sprintf("EIO=4&transport=t%d", i), "") },
+		"connection_unknown": func(s *site, i int) { s.do("GET", fmt.Sprintf("%s&sid=s%d", polling, i), "") },
+		"protocol_version":   func(s *site, i int) { s.do("GET", fmt.Sprintf("EIO=%d&transport=polling", 5+i), "") },
+		"origin_refused": func(s *site, i int) {
+			s.do("GET", polling, "", "Origin", fmt.Sprintf("https://evil%d.example", i))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log noticetest.Log
+			s := open(t, echoRecorder(), engineio.Config{Logger: log.Logger()})
+			for i := range 1000 {
+				request(s, i)
+			}
+			if lines := log.Lines(name); len(lines) == 0 || len(lines) > 11 {
+				t.Errorf("%d lines are logged, want 1 to 11", len(lines))
+			}
+			if got := s.engine.Stats().Notices[name]; got != 1000 {
+				t.Errorf("counted %d times, want 1000", got)
+			}
+		})
+	}
+}
