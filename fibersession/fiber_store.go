@@ -54,7 +54,6 @@ type fiberStore struct {
 	mu     sync.Mutex
 	newIDs map[uint64]newFiberID // for the next call of newID, by goroutine
 
-	warnStray sync.Once
 }
 
 // newFiberID is what the next ID from the genuine store's KeyGenerator is for.

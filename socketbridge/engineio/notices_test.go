@@ -74,6 +74,7 @@ var noticeCases = map[string]struct {
 	"read_timeout_unset": {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
 	"idle_timeout_unset": {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
 	"mounted_wrongly": {options: siteOptions{before: func(app *fiber.App) {
+		//lint:ignore SA1019 it is deprecated because of what the warning says
 		app.Use(timeout.New(func(c *fiber.Ctx) error { return c.Next() }, time.Minute))
 	}}, do: handshakes},
 	"header_nearly_full": {options: siteOptions{fiber: fiber.Config{ReadBufferSize: 2000}}, do: func(s *site) {
