@@ -8,16 +8,10 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
-// maxLoggedOrigin bounds how many bytes of an Origin header are logged.
-const maxLoggedOrigin = 200
-
 // logRefusedOrigin logs a request that the origin policy refused, and what to change if it
 // should have been allowed. The browser tells the page only that the request failed.
 func (s *Server) logRefusedOrigin(reason refusalReason, r originRequest) {
 	origin := strings.Join(r.Origins, ", ")
-	if len(origin) > maxLoggedOrigin {
-		origin = origin[:maxLoggedOrigin]
-	}
 	s.notices.Report(&originRefusedNotice, strconv.Itoa(int(reason))+" "+origin, "", originRefusal{s, reason, r},
 		"origin", notice.Text(origin), "site", notice.Text(r.Scheme+"://"+r.Host))
 }
