@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"github.com/gofiber/fiber/v2/middleware/timeout"
 
 	"github.com/fiberbridge/fiberbridge/internal/notice/noticetest"
@@ -89,19 +87,6 @@ var noticeCases = map[string]struct {
 				s.t.Fatal(err)
 			}
 			_ = res.Body.Close()
-		}
-	}},
-	"websocket_impossible": {do: func(s *site) {
-		app := fiber.New()
-		app.Use(s.engine.Handler())
-		for range 2 {
-			r := httptest.NewRequest("GET", "/socket.io/?EIO=4&transport=websocket", nil)
-			r.Header.Set("Connection", "Upgrade")
-			r.Header.Set("Upgrade", "websocket")
-			w := httptest.NewRecorder()
-			if adaptor.FiberApp(app)(w, r); w.Code != 400 {
-				s.t.Errorf("got status %d, want 400", w.Code)
-			}
 		}
 	}},
 	"refused_hook_panic": {do: func(s *site) {

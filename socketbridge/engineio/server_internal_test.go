@@ -41,3 +41,14 @@ func TestNewID(t *testing.T) {
 		t.Errorf("%d connections were created without an ID", n)
 	}
 }
+
+// S6: the refusal of WebSockets behind net/http, which socketbridge's tests of adaptors
+// provoke, is counted by name.
+func TestS6_NoHijackIsCounted(t *testing.T) {
+	t.Parallel()
+	s := New(nil, Config{Logger: slog.New(slog.DiscardHandler)})
+	s.warnNoHijack()
+	if n := s.Stats().Notices["websocket_impossible"]; n != 1 {
+		t.Errorf("counted %d times, want once", n)
+	}
+}
