@@ -32,7 +32,7 @@ func servePage(t *testing.T, secure *tls.Config) (port string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
+	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: 10 * time.Second}) // Chromium opens connections that it does not use
 	app.Get("/official.js", func(c *fiber.Ctx) error { return c.Type("js").Send(script) })
 	app.Get("/", func(c *fiber.Ctx) error {
 		return c.Type("html").SendString(`<!doctype html><script src="/official.js"></script>`)

@@ -36,7 +36,7 @@ func TestS2_EventsThatNeverFire(t *testing.T) {
 	s := <-sockets
 	replacements := map[string]string{
 		"connection": "OnConnection", "connect": "OnConnection", "disconnecting": "Socket.OnDisconnecting",
-		"disconnect": "Socket.OnDisconnect", "error": "Socket.OnError", "connect_error": "Server.OnRefused",
+		"disconnect": "Socket.OnDisconnect", "connect_error": "Server.OnRefused",
 		"connection_error": "Server.OnRefused", "new_namespace": "Server.OnNewNamespace",
 		"newListener": "nothing", "removeListener": "nothing",
 	}

@@ -169,7 +169,7 @@ func TestS5_MiddlewaresThatBreak(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var log testlog.Log
-			cfg := options{before: tt.before, mount: tt.mount, fiber: tt.fiber, log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+			cfg := options{before: tt.before, mount: tt.mount, fiber: tt.fiber, log: slog.New(slog.NewTextHandler(&log, nil))}
 			cfg.bridge.Timeouts.Connect = 100 * time.Millisecond
 			cfg.bridge.Engine = engineio.Config{Timeouts: engineio.Timeouts{Upgrade: time.Second, Write: time.Second, Close: time.Second}}
 			s := newSite(t, cfg).serve()

@@ -87,6 +87,7 @@ func TestS1_SlowWebSocket(t *testing.T) {
 		if _, err := c.Drained(); !errors.Is(err, transport.ErrClosed) {
 			t.Errorf("Drained returned %v after the end", err)
 		}
+		synctest.Wait() // the log is written after the end
 		for _, want := range []string{"the client reads too slowly", "setting=Config.Timeouts.Write", "queued_bytes=3145828", "queued_messages=3", "nothing_taken_for=10s"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("the log does not contain %q:\n%s", want, log)
@@ -131,6 +132,7 @@ func testSlowPolling(t *testing.T, interval time.Duration) {
 	if isOpen(drained) {
 		t.Error("the sender still waits")
 	}
+	synctest.Wait() // the log is written after the end
 	for _, want := range []string{"the client reads too slowly", "setting=Config.PingTimeout", "queued_bytes=2000000", "nothing_taken_for=20s"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not contain %q:\n%s", want, log)

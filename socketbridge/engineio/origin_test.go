@@ -40,7 +40,14 @@ func TestD12_OriginOfEveryRequest(t *testing.T) {
 			return s.do("GET", p.query(), "", h...)
 		}},
 		{"post", func(p *pollClient, h []string) answer { return s.do("POST", p.query(), "4x", h...) }},
-		{"websocket", func(p *pollClient, h []string) answer { _, a := s.dialWS(websocket, h...); return a }},
+		{"websocket", func(p *pollClient, h []string) answer {
+			before := len(s.recorder.All())
+			_, a := s.dialWS(websocket, h...)
+			if a.status == 101 { // the acceptor is called after the response
+				waitFor(t, func() bool { return len(s.recorder.All()) > before })
+			}
+			return a
+		}},
 		{"upgrade", func(p *pollClient, h []string) answer {
 			_, a := s.dialWS(websocket+"&sid="+p.sid, h...)
 			return a
