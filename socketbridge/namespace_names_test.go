@@ -84,37 +84,34 @@ func TestS5_NamesThatAreNotASCIIInTheBrowser(t *testing.T) {
 	s.serve()
 	page := n.Browser(t).Open(s.url + "/")
 	for _, transport := range []string{"websocket", "polling"} {
-		var got map[string][]string
-		page.Eval(`
-			const options = { transports: [arg.transport], forceNew: true };
-			const base = fiberbridge.connect("/größe", options);
-			const ways = {
-				official: (name) => io(name, options),
-				own: (name) => fiberbridge.connect(name, options),
-				"own, whole URL": (name) => fiberbridge.connect(location.origin + name + "?a=/b#/c", options),
-				"own, of": (name) => name === "/größe" ? fiberbridge.connect(name, options) : base.of(name),
-				"own, a URL object": (name) => fiberbridge.connect(new URL(location.origin + name), options),
-			};
-			const got = {};
-			for (const [way, open] of Object.entries(ways)) {
-				got[way] = [];
+		for _, way := range []string{"official", "own", "own, whole URL", "own, of", "own, a URL object"} {
+			var got []string
+			page.Eval(`
+				const options = { transports: [arg.transport], forceNew: true };
+				const base = fiberbridge.connect("/größe", options);
+				const open = {
+					official: (name) => io(name, options),
+					own: (name) => fiberbridge.connect(name, options),
+					"own, whole URL": (name) => fiberbridge.connect(location.origin + name + "?a=/b#/c", options),
+					"own, of": (name) => name === "/größe" ? fiberbridge.connect(name, options) : base.of(name),
+					"own, a URL object": (name) => fiberbridge.connect(new URL(location.origin + name), options),
+				}[arg.way];
+				const got = [];
 				for (const name of arg.names) {
 					// A URL object does not tell "%20" from a space, and resolves "..".
-					if (way === "own, a URL object" && /%|\.\./.test(name)) {
-						got[way].push(name);
+					if (arg.way === "own, a URL object" && /%|\.\./.test(name)) {
+						got.push(name);
 						continue;
 					}
 					const socket = open(name);
 					socket.on("connect_error", (e) => { throw e; });
-					got[way].push(await socket.timeout(15000).emitWithAck("größe").catch(String));
+					got.push(await socket.timeout(15000).emitWithAck("größe").catch(String));
 					socket.disconnect();
 				}
-			}
-			base.disconnect();
-			return got;`, map[string]any{"transport": transport, "names": oddNames}, &got)
-		for way, answers := range got {
+				base.disconnect();
+				return got;`, map[string]any{"transport": transport, "way": way, "names": oddNames}, &got)
 			for i, name := range oddNames {
-				equal(t, transport+", "+way+", "+name, answers[i], name)
+				equal(t, transport+", "+way+", "+name, got[i], name)
 			}
 		}
 	}

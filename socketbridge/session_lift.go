@@ -28,7 +28,7 @@ type lifted struct {
 	name   string // key of the connection in Server.perSession; "" if it is not counted
 	epoch  uint64 // of the session's ID at the handshake
 	new    bool   // the handshake presented no existing session: the client may not keep cookies
-	idHash string // of the session ID that the handshake presented, if new
+	idHash string // of the session ID that the handshake presented; "" if cookies are ignored and the session is stored
 
 	noCookies bool // the session was named otherwise, and the request's cookies are ignored
 
@@ -64,7 +64,7 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 		return nil, &engineio.Error{Code: 4, Message: "Forbidden"}
 	}
 	l := &lifted{handle: h, name: h.Pseudonym("count"), epoch: h.Epoch(), new: h.Fresh(), noCookies: noCookies, cookieless: s.cookieless(c)}
-	if l.new {
+	if !noCookies || l.new {
 		l.idHash = s.cfg.Sessions.PresentedIDHash(c)
 	}
 	if !s.perSession.add(l.name, s.cfg.Limits.MaxConnsPerSession) {
@@ -77,6 +77,11 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 
 // sameVisitor reports whether a later request of a connection belongs to the visitor who
 // opened it. It implements engineio.Hooks.SameVisitor.
+//
+// A client can continue with the ID that its handshake presented, also after its session got
+// a new one: the cookie reaches a browser later than the connection learns of it, and the
+// answer to a login would be lost with the poll that is refused. As on a WebSocket,
+// Config.OnRegenerate decides what becomes of the connection.
 //
 // A client that came without an existing session can continue without a cookie or with
 // the same one: the connection's ID, which only the client knows, is then the only proof
@@ -101,7 +106,8 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	if l.noCookies {
 		owns = s.cfg.Sessions.OwnsWithoutCookies
 	}
-	if owns(c, l.handle) {
+	firstID := l.idHash != "" && l.handle.Err() == nil && s.cfg.Sessions.PresentedIDHash(c) == l.idHash
+	if firstID || owns(c, l.handle) {
 		if l.cookieless != "" && !l.sendsID.Load() {
 			l.sendsID.Store(true)
 		}
