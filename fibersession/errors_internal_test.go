@@ -56,13 +56,3 @@ func TestF2_SentinelsAreComplete(t *testing.T) {
 		}
 	}
 }
-
-// A session that no Handler put into the request is reported, by no store.
-func TestS6_SessionWithoutHandler(t *testing.T) {
-	before := noStore.Count(&usedWithoutHandlerNotice)
-	var s *Session
-	s.Set("lost", 1)
-	if got := noStore.Counts()["session_without_handler"]; got != before+1 {
-		t.Errorf("counted %d times, want %d", got, before+1)
-	}
-}

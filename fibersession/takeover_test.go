@@ -461,8 +461,8 @@ func TestF3_TooLarge(t *testing.T) {
 			if res := wantUser(t, b, "/", ""); len(res.set) != 0 {
 				t.Errorf("got the cookies %v, want none", res.set)
 			}
-			if !strings.Contains(log.String(), "Config.Limits") {
-				t.Errorf("the log does not name the setting:\n%s", log.String())
+			if !strings.Contains(log.String(), "Config.Limits") || !strings.Contains(log.String(), "notice=old_login_too_large") {
+				t.Errorf("the log does not name the notice and the setting:\n%s", log.String())
 			}
 			cfg.Limits = fibersession.Limits{}
 			wantUser(t, comesWith(t, newAppOf(newStore(t, cfg)), id), "/", "ada")

@@ -2,10 +2,8 @@ package clients_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/matrix"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
@@ -116,51 +114,24 @@ type socketIO struct {
 }
 
 func (s *socketIO) connect(t *testing.T) {
-	o := nodetest.Options{Transports: s.transport.options, Reconnect: true}
-	if s.transport.name == "polling" {
-		o.Extra = map[string]any{"reconnectionDelay": 1000} // the client's default: see login
-	}
-	s.client = s.visitor.dial(t, o)
+	s.client = s.visitor.dial(t, nodetest.Options{Transports: s.transport.options, Reconnect: true})
 	s.client.MustConnect()
 	waitFor(t, "the transport "+s.transport.ends, func() bool { return s.client.State().Transport == s.transport.ends })
 }
 
 // login happens over HTTP, and the connected socket learns of it at once. What the socket
 // writes into the session is there for HTTP.
-//
-// By polling, a request that is under way while the session gets its new ID has the old
-// cookie, and the server refuses it. The client then reconnects on its own, with the new
-// cookie.
 func (s *socketIO) login(t *testing.T) {
 	c := s.client.In(t)
 	equal(t, "user before the login", c.MustCall("who am i").String(), `[""]`)
 	before := c.State().ID
 	s.visitor.http(t, "POST", "/login")
 	s.visitor.renewed(t, c)
-	if s.transport.name == "polling" {
-		waitFor(t, "the user at the socket", func() bool { return user(t, c) == `["ann"]` })
-		if c.State().ID != before {
-			c.MustNext(nodetest.Disconnected)
-			c.MustConnect()
-		}
-	} else {
-		equal(t, "session after the login", c.MustNext("session").String(), `["ann"]`)
-		equal(t, "user after the login", c.MustCall("who am i").String(), `["ann"]`)
-		equal(t, "ID after the login", c.State().ID, before)
-	}
+	equal(t, "session after the login", c.MustNext("session").String(), `["ann"]`)
+	equal(t, "user after the login", c.MustCall("who am i").String(), `["ann"]`)
+	equal(t, "ID after the login", c.State().ID, before)
 	c.MustCall("note", "by the socket")
 	equal(t, "note over HTTP", s.visitor.http(t, "GET", "/note"), "by the socket")
-}
-
-// user asks the server for the socket's user. It returns "" if the client is not connected.
-func user(t *testing.T, c *nodetest.Client) string {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	args, err := c.Call(ctx, "who am i")
-	if err != nil {
-		return ""
-	}
-	return args.String()
 }
 
 // text has what encoders get wrong: quotes, characters beyond ASCII and the BMP, the line
