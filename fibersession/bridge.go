@@ -164,14 +164,19 @@ func (s *Store) ownsByID(p presentedID, h *Handle, ended error) bool {
 
 // PresentedIDHash returns a hash of the session ID that a request presents, or "" if it
 // presents none. It does not check the ID: an unknown or malformed one has a hash too.
-// Equal IDs have equal hashes. The ID cannot be recovered from its hash.
+// Equal IDs have equal hashes, except that a cookie has one hash over https and another over
+// plain http. The ID cannot be recovered from its hash.
 func (s *Store) PresentedIDHash(c *fiber.Ctx) string {
 	s.start()
 	p := s.presentedIDOf(c)
 	if !p.present {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("fiberbridge named\x00" + p.id))
+	label := "fiberbridge named\x00"
+	if p.inCookie && p.secure && s.layout.keepsCookieFlags() {
+		label = "fiberbridge named over https\x00"
+	}
+	sum := sha256.Sum256([]byte(label + p.id))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

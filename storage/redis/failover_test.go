@@ -214,7 +214,7 @@ func TestFailoverOneRefusalHealsAllConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.waitForValue(t, "new")
-			if lines := f.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], code) || !strings.Contains(lines[0], "Config.Addrs") {
+			if lines := f.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], code) || !strings.Contains(lines[0], "Config.Addrs") || !strings.Contains(lines[0], "notice=redis_refuses") {
 				t.Errorf("log %q, want one line with %s", lines, code)
 			}
 		})
