@@ -199,7 +199,7 @@ func (c *client) connect(p siopacket.Packet) error {
 	if len(c.sockets) >= maxNamespaces || c.refs > 2*maxNamespaces {
 		c.mu.Unlock()
 		c.report(&tooManyNamespacesNotice, "", "namespace", notice.Text(p.Namespace))
-		return c.sendConnectError(p.Namespace, &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}})
+		return c.sendConnectError(p.Namespace, errTooManyNamespaces)
 	}
 	s := newSocket(ns, c, auth)
 	entered = true // finish leaves it

@@ -107,7 +107,8 @@ func (n *Namespace) matches(name string, auth json.RawMessage) bool {
 	return ok
 }
 
-// errTooManyNamespaces refuses a client because of Limits.MaxChildNamespaces.
+// errTooManyNamespaces refuses a client that is in maxNamespaces already, or because of
+// Limits.MaxChildNamespaces.
 var errTooManyNamespaces = &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}}
 
 // enterNamespace returns the namespace that a client wants to join, and creates it if a
@@ -207,7 +208,7 @@ func (s *Server) leaveNamespace(n *Namespace) {
 	s.removeChild(n)
 }
 
-// expireChild removes a child that nobody has used for the recovery window.
+// expireChild removes a child that had no socket for the recovery window.
 func (s *Server) expireChild(n *Namespace) {
 	s.nsMu.Lock()
 	defer s.nsMu.Unlock()

@@ -94,30 +94,29 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	if l == nil || l.handle == nil {
 		return true
 	}
-	if l.new {
-		if hash := s.cfg.Sessions.PresentedIDHash(c); hash == "" || hash == l.idHash {
-			return true
-		}
+	ended := l.handle.Err()
+	hash := s.cfg.Sessions.PresentedIDHash(c) // "" if the request presents no ID
+	if l.new && (hash == "" || hash == l.idHash) {
+		return true
 	}
-	if errors.Is(l.handle.Err(), fibersession.ErrSessionGone) && s.cfg.Sessions.PresentedIDHash(c) == "" {
+	if errors.Is(ended, fibersession.ErrSessionGone) && hash == "" {
 		return true
 	}
 	owns := s.cfg.Sessions.Owns
 	if l.noCookies {
 		owns = s.cfg.Sessions.OwnsWithoutCookies
 	}
-	firstID := l.idHash != "" && l.handle.Err() == nil && s.cfg.Sessions.PresentedIDHash(c) == l.idHash
+	firstID := hash != "" && hash == l.idHash && ended == nil
 	if firstID || owns(c, l.handle) {
 		if l.cookieless != "" && !l.sendsID.Load() {
 			l.sendsID.Store(true)
 		}
 		return true
 	}
-	presents := s.cfg.Sessions.PresentedIDHash(c) != ""
-	if !presents && l.cookieless != "" && !l.sendsID.Load() && s.cookieless(c) == l.cookieless {
+	if hash == "" && l.cookieless != "" && !l.sendsID.Load() && s.cookieless(c) == l.cookieless {
 		return true
 	}
-	s.warnOtherVisitor(c, presents)
+	s.warnOtherVisitor(c, hash != "")
 	return false
 }
 

@@ -34,7 +34,7 @@ import (
 
 // Levels of kinds:
 //
-//   - Error: a mistake in the app or its deployment, or lost data. Somebody has to act.
+//   - Error: a mistake in the app or its deployment, or lost data. The operator has to act.
 //   - Warn: a limit or a setting refused something that the app may want.
 //   - Info: a client was refused or lost because of what it did, or its network.
 //   - Debug: it also happens when all is well.
