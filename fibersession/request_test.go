@@ -99,6 +99,9 @@ func TestD1_N13_SessionOfAnUpgradedRequest(t *testing.T) {
 				_ = conn.CloseNow()
 				checkRequestOver(t, round, sess)
 			}
+			// fasthttp closes the values of an upgraded request, and so releases its session, after
+			// the callback has returned, on a goroutine that Shutdown of the app does not wait for.
+			waitFor(t, "the release of the last session", func() bool { return s.Stats().States == 0 })
 		})
 	}
 }
