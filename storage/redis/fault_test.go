@@ -72,6 +72,24 @@ func TestLostRepliesAreUnknownOutcomes(t *testing.T) {
 	}
 }
 
+// openSecondConnection makes the pool of s hold two connections. Otherwise the second request
+// that a paused proxy counts is the HELLO of a new connection, and not the call of the test.
+func openSecondConnection(t *testing.T, s storage.Storage, p *redistest.Proxy) {
+	t.Helper()
+	p.PauseReplies()
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { // waited for below
+			if _, err := s.Load(t.Context(), "k"); err != nil {
+				t.Errorf("Load: %v", err)
+			}
+		})
+		<-p.Requests()
+	}
+	p.Resume()
+	wg.Wait()
+}
+
 // A call ends when its context is cancelled, even if the server does not reply.
 func TestCallsEndWithTheContext(t *testing.T) {
 	t.Parallel()
@@ -85,6 +103,7 @@ func TestCallsEndWithTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	openSecondConnection(t, s, p)
 	p.PauseReplies()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
