@@ -210,6 +210,8 @@ type frame struct {
 	data string
 }
 
+func (f frame) String() string { return fmt.Sprintf("%d:%.80q (%d bytes)", f.op, f.data, len(f.data)) }
+
 // read returns the next frame.
 func (c *wsClient) read() (frame, error) {
 	var head []byte
