@@ -170,7 +170,7 @@ func autobahnLimits() (cases []autobahnCase) {
 		add := func(code uint16, category, n int, about string, writes []string, answers ...frame) {
 			cases = append(cases, bad(code, fmt.Sprintf("9.%d.%d", category+i, n), kind.name+" "+about, writes, answers...))
 		}
-		for n, size := range []int{64 * kib, 256 * kib, mib, 4 * mib, 8 * mib, 16 * mib} {
+		for n, size := range []int{16 * kib, 64 * kib, 256 * kib, mib, 2 * mib, 4 * mib} {
 			about := fmt.Sprintf("of %d KiB", size/kib)
 			if size > autobahnPayload { // the header is enough, so the client sends little more
 				h := wsframe.Header{Fin: true, Op: kind.op, Masked: true, Length: uint64(size)}
@@ -179,8 +179,8 @@ func autobahnLimits() (cases []autobahnCase) {
 			}
 			add(1000, 1, n+1, about, inOne(whole(kind.op, data[:size])), frame{kind.op, data[:size]})
 		}
-		for n, size := range []int{64, 256, kib, 4 * kib, 16 * kib, 64 * kib, 256 * kib, mib, 4 * mib} {
-			about, parts := fmt.Sprintf("of 4 MiB in fragments of %d", size), chops(size, data)
+		for n, size := range []int{16, 64, 256, kib, 4 * kib, 16 * kib, 64 * kib, 256 * kib, mib} {
+			about, parts := fmt.Sprintf("of 1 MiB in fragments of %d", size), chops(size, data)
 			if len(parts) > 4096 { // refused with the first fragment above the limit, so the client sends no more
 				add(1008, 3, n+1, about, fragments(kind.op, parts[:4098]))
 				continue
@@ -193,7 +193,7 @@ func autobahnLimits() (cases []autobahnCase) {
 		for n, size := range []int{0, 16, 64, 256, 1024, 4096} {
 			one := exchange{inOne(whole(kind.op, data[:size])), []frame{{kind.op, data[:size]}}}
 			cases = append(cases, autobahnCase{
-				fmt.Sprintf("9.%d.%d", 7+i, n+1), fmt.Sprintf("%s of %d octets, 100 one after another", kind.name, size),
+				fmt.Sprintf("9.%d.%d", 7+i, n+1), fmt.Sprintf("%s of %d octets, a hundred in turn", kind.name, size),
 				append(slices.Repeat([]exchange{one}, 100), exchange{inOne(clientClose), nil}), wsframe.NormalClosure,
 			})
 		}
