@@ -226,8 +226,9 @@ func (w *protocolSocket) expect(want ...string) {
 	}
 }
 
-// expectEnd checks that the server closes the WebSocket. Pings may come before.
-func (w *protocolSocket) expectEnd() {
+// expectEnd checks that the server closes the WebSocket, and returns the code of its close frame or
+// -1. Pings may come before.
+func (w *protocolSocket) expectEnd() websocket.StatusCode {
 	w.t.Helper()
 	for {
 		got, err := w.read()
@@ -238,7 +239,7 @@ func (w *protocolSocket) expectEnd() {
 		case errors.Is(err, context.DeadlineExceeded):
 			w.t.Fatal("the server does not close the WebSocket")
 		default:
-			return
+			return websocket.CloseStatus(err)
 		}
 	}
 }

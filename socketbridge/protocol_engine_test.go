@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
@@ -161,7 +163,9 @@ func engineCases() []protocolCase {
 		{"upgrade/ignores WebSockets of the session afterwards", engineio.Config{}, func(p *protocolServer) {
 			session := p.openPolling()
 			ws := p.upgrade(session)
-			p.dial(upgradeQuery(session)).expectEnd()
+			if code := p.dial(upgradeQuery(session)).expectEnd(); code != websocket.StatusPolicyViolation {
+				p.t.Errorf("the second WebSocket ended with %v", code)
+			}
 			p.proveOpen(ws)
 		}},
 	}
