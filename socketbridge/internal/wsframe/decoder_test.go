@@ -335,6 +335,8 @@ func FuzzFrame(f *testing.F) {
 			f.Add([]byte(tt.in), 3)
 		}
 	}
+	f.Add([]byte("\x03\xe8reason"), 1)
+	f.Add([]byte("\x03\xed"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, chunk int) {
 		if chunk < 1 || chunk > 1<<16 {
 			return
@@ -349,6 +351,12 @@ func FuzzFrame(f *testing.F) {
 		}
 		if allErr != nil && wsframe.CodeOf(allErr) != wsframe.CodeOf(someErr) {
 			t.Fatalf("error in one piece %v, in chunks %v", allErr, someErr)
+		}
+		if code, err := wsframe.ParseClose(in); err == nil {
+			answer := wsframe.AppendClose(nil, code)[2:] // what the server answers: the client's code without its reason
+			if again, err := wsframe.ParseClose(answer); again != code || err != nil {
+				t.Fatalf("close payload %x has code %d, its answer %d, %v", in, code, again, err)
+			}
 		}
 		if h, n, err := wsframe.ParseHeader(in); err == nil && n > 0 {
 			if again := wsframe.AppendHeader(nil, h); !bytes.Equal(again, in[:n]) {
