@@ -25,6 +25,8 @@ type Adapter struct {
 	answerSlots chan struct{}  // holds one element for each request that is being answered
 	answering   sync.WaitGroup // goroutines that answer requests
 	notices     *notice.Board
+	signer      *signer
+	clock       *redisClock // runs if there are secrets
 
 	opening sync.Mutex // held while a namespace is subscribed to or unsubscribed from, which does not block
 
@@ -69,7 +71,7 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 	if client == nil {
 		panic("redisadapter: the Redis client is nil")
 	}
-	return &Adapter{
+	a := &Adapter{
 		cfg:         cfg,
 		client:      client,
 		answerSlots: make(chan struct{}, cfg.MaxAnswers),
@@ -77,6 +79,13 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 		namespaces:  make(map[string]bool),
 		requests:    make(map[string]*pendingRequest),
 	}
+	a.clock = &redisClock{a: a}
+	a.signer = newSigner(&cfg, a.clock.now)
+	a.cfg.Secrets = nil // the signer has a copy
+	if cfg.AcceptUnsigned {
+		a.notices.Report(&acceptsUnsigned, "")
+	}
+	return a
 }
 
 // For returns an adapter that uses the client of a storage on Redis: one that was opened
@@ -141,7 +150,14 @@ func (a *Adapter) Close(namespace string) {
 // Run implements adapter.Adapter.
 func (a *Adapter) Run(ctx context.Context, n adapter.Node) error {
 	a.start(ctx, n)
-	a.link.run(ctx)
+	if !a.signer.isOn() {
+		a.link.run(ctx)
+	} else if a.clock.start(ctx) {
+		var clock sync.WaitGroup
+		clock.Go(func() { a.clock.run(ctx) }) // ends with ctx; waited for below
+		a.link.run(ctx)
+		clock.Wait()
+	}
 	a.answering.Wait()
 	return ctx.Err()
 }
@@ -261,13 +277,21 @@ func publishError(err error) error {
 	return fmt.Errorf("%w: %w", adapter.ErrUnknownOutcome, err)
 }
 
-// receive decodes what arrived from Redis and dispatches it.
-func (a *Adapter) receive(data []byte, decode func() (*frame, error)) {
+// receive verifies and decodes what arrived on a channel, and dispatches it.
+func (a *Adapter) receive(channel string, data []byte, decode func(data []byte) (*frame, error)) {
+	if len(data) > a.cfg.MaxMessage+signSize {
+		a.reportTooLarge(len(data))
+		return
+	}
+	data, signed, err := a.signer.open(channelPlace(channel), data)
+	if !a.isAccepted(signed, err) {
+		return
+	}
 	if len(data) > a.cfg.MaxMessage {
 		a.reportTooLarge(len(data))
 		return
 	}
-	f, err := decode()
+	f, err := decode(data)
 	switch {
 	case err != nil:
 		a.reportMalformed(err)

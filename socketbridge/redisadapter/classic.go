@@ -75,15 +75,15 @@ func (l *classicLink) handleBroadcast(namespace, channel string, data []byte) {
 	if room != "" && !l.a.localRooms.has(namespace, strings.TrimSuffix(room, "#")) {
 		return // skip decoding: no socket of this node is in the room
 	}
-	l.a.receive(data, func() (*frame, error) { return l.decodeBroadcast(namespace, data) })
+	l.a.receive(channel, data, func(data []byte) (*frame, error) { return l.decodeBroadcast(namespace, data) })
 }
 
-func (l *classicLink) handleRequest(namespace, _ string, data []byte) {
-	l.a.receive(data, func() (*frame, error) { return l.decodeRequest(namespace, data) })
+func (l *classicLink) handleRequest(namespace, channel string, data []byte) {
+	l.a.receive(channel, data, func(data []byte) (*frame, error) { return l.decodeRequest(namespace, data) })
 }
 
-func (l *classicLink) handleResponse(_, _ string, data []byte) {
-	l.a.receive(data, func() (*frame, error) { return l.decodeResponse(data) })
+func (l *classicLink) handleResponse(_, channel string, data []byte) {
+	l.a.receive(channel, data, func(data []byte) (*frame, error) { return l.decodeResponse(data) })
 }
 
 func (l *classicLink) encodeReply(f *frame, _ string, r *adapter.Reply) (string, []byte, error) {
@@ -92,6 +92,10 @@ func (l *classicLink) encodeReply(f *frame, _ string, r *adapter.Reply) (string,
 
 // publish publishes all messages of a namespace at the same node of a Redis Cluster.
 func (l *classicLink) publish(ctx context.Context, namespace, channel string, data []byte) error {
+	data, err := l.a.signer.seal(channelPlace(channel), data)
+	if err != nil {
+		return err
+	}
 	return publishPlain(ctx, l.a.client, l.broadcastChannel(namespace), channel, data)
 }
 

@@ -138,6 +138,25 @@ type Config struct {
 	// Optional. Default: 10 * time.Second
 	HeartbeatTimeout time.Duration
 
+	// Secrets sign the messages between nodes, with HMAC-SHA-256. The first one signs, all
+	// of them verify. A message without a valid signature is dropped, and so is a copy of an
+	// earlier message: other clients of the Redis cannot send events to this node's sockets,
+	// disconnect them or answer its requests. Each secret has 32 bytes or more. Servers and
+	// emitters for Node cannot sign, so they cannot take part. To begin, see AcceptUnsigned;
+	// to replace a secret without losing messages, deploy {old, new}, then {new, old}, then
+	// {new}.
+	//
+	// Optional. Default: nil, nothing is signed and every message is accepted
+	Secrets [][]byte
+
+	// AcceptUnsigned accepts messages without a signature too, while nodes get their
+	// Secrets one after the other. Deploy it with Secrets to all nodes. When
+	// Adapter.Notices no longer counts unsigned_accepted, remove it. Until then the secrets
+	// protect nothing, which is logged.
+	//
+	// Optional. Default: false
+	AcceptUnsigned bool
+
 	// Logger receives what operators need to know.
 	//
 	// Optional. Default: slog.Default()
@@ -197,6 +216,7 @@ func newConfig(prefix string, config ...Config) Config {
 		setting.Refuse(field("HeartbeatTimeout"), fmt.Sprintf("is %v: it must be longer than Config.Heartbeat, which is %v (0 means the default, %v)",
 			cfg.HeartbeatTimeout, cfg.Heartbeat, ConfigDefault.HeartbeatTimeout))
 	}
+	checkSecrets(&cfg)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}

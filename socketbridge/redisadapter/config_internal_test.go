@@ -36,6 +36,10 @@ func TestConfig_Refused(t *testing.T) {
 		{"HeartbeatTimeout", streams, Config{HeartbeatTimeout: -time.Second}, "redisadapter: Config.HeartbeatTimeout is -1s: it must be positive (0 means the default, 10s)"},
 		{"HeartbeatTimeout as long as Heartbeat", streams, Config{Heartbeat: 10 * time.Second}, "redisadapter: Config.HeartbeatTimeout is 10s: it must be longer than Config.Heartbeat, which is 10s (0 means the default, 10s)"},
 		{"HeartbeatTimeout below the default Heartbeat", streams, Config{HeartbeatTimeout: time.Second}, "redisadapter: Config.HeartbeatTimeout is 1s: it must be longer than Config.Heartbeat, which is 5s (0 means the default, 10s)"},
+		{"a short secret", pubSub, Config{Secrets: [][]byte{secretOf(1), secretOf(2)[:31]}}, "redisadapter: Config.Secrets has 31 bytes in number 2: each needs at least 32"},
+		{"an empty secret", streams, Config{Secrets: [][]byte{{}}}, "redisadapter: Config.Secrets has 0 bytes in number 1: each needs at least 32"},
+		{"AcceptUnsigned without secrets", streams, Config{AcceptUnsigned: true}, "redisadapter: Config.AcceptUnsigned is true without Config.Secrets: there is nothing to accept besides"},
+		{"SharedResponses with secrets", pubSub, Config{Secrets: [][]byte{secretOf(1)}, SharedResponses: true}, "redisadapter: Config.SharedResponses is true with Config.Secrets: it is for clusters with servers for Node, which cannot sign"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +75,7 @@ func TestConfig_Defaults(t *testing.T) {
 	got := reflect.ValueOf(newConfig(""))
 	for i := range got.NumField() {
 		field := got.Type().Field(i)
-		if field.Name != "SharedResponses" && got.Field(i).IsZero() { // its default is false
+		if field.Name != "SharedResponses" && field.Name != "Secrets" && field.Name != "AcceptUnsigned" && got.Field(i).IsZero() { // their defaults are zero
 			t.Errorf("Config.%s has no default", field.Name)
 		}
 	}

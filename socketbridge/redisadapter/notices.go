@@ -1,6 +1,7 @@
 package redisadapter
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/fiberbridge/fiberbridge/internal/notice"
@@ -65,6 +66,59 @@ var (
 		Text: "redisadapter: could not tell other nodes that this node closes; servers with @socket.io/redis-streams-adapter 0.2 count it until their heartbeatTimeout",
 	}
 )
+
+// What Config.Secrets makes an adapter report.
+var (
+	unsigned = notice.Kind{
+		Name: "unsigned_message", Level: slog.LevelWarn,
+		Text:    "redisadapter: dropped a message without a signature: it comes from a node without secrets, from a server or an emitter for Node, or from another client of Redis",
+		Setting: "Config.Secrets, AcceptUnsigned",
+	}
+	forged = notice.Kind{
+		Name: "forged_message", Level: slog.LevelWarn,
+		Text:    "redisadapter: dropped a message whose signature is not of Config.Secrets: its sender has another secret, or another client of Redis wrote or moved it",
+		Setting: "Config.Secrets",
+	}
+	replayed = notice.Kind{
+		Name: "replayed_message", Level: slog.LevelWarn,
+		Text:    "redisadapter: dropped a copy of an earlier message, or a message with another time than Redis's: another client of Redis publishes what it has read, or the clock of Redis was changed",
+		Setting: "Config.Secrets",
+	}
+	unsignedAccepted = notice.Kind{
+		Name: "unsigned_accepted", Level: slog.LevelInfo,
+		Text:    "redisadapter: accepted a message without a signature: another node has no secrets yet",
+		Setting: "Config.AcceptUnsigned",
+	}
+	acceptsUnsigned = notice.Kind{
+		Name: "accepts_unsigned", Level: slog.LevelWarn,
+		Text:    "redisadapter: messages without a signature are accepted, so Config.Secrets does not protect this node: remove AcceptUnsigned when all nodes have secrets",
+		Setting: "Config.AcceptUnsigned",
+	}
+	clockUnread = notice.Kind{
+		Name: "clock_unread", Level: slog.LevelWarn,
+		Text:    "redisadapter: the clock of Redis, by which signatures are dated, cannot be read: before the first reading, this node exchanges no messages with others; the Redis user needs permission for TIME",
+		Setting: "Config.Secrets",
+	}
+)
+
+// isAccepted reports whether a message with this result of its verification is accepted, and
+// counts it if it is unsigned or refused.
+func (a *Adapter) isAccepted(signed bool, err error) bool {
+	switch {
+	case err == nil:
+		if !signed && a.cfg.AcceptUnsigned {
+			a.notices.Report(&unsignedAccepted, "")
+		}
+		return true
+	case errors.Is(err, errUnsigned):
+		a.notices.Report(&unsigned, "")
+	case errors.Is(err, errForged):
+		a.notices.Report(&forged, "")
+	default:
+		a.notices.Report(&replayed, "")
+	}
+	return false
+}
 
 // Notices implements adapter.Reporter. It returns how often this adapter dropped something or
 // found that another node does not fit, by the names in docs/troubleshooting.md. Each is also

@@ -77,11 +77,15 @@ func (l *shardedLink) catchUp(context.Context, *frame) {} // on a Redis Cluster,
 
 func (l *shardedLink) run(ctx context.Context) { l.pubSub.run(ctx) }
 
-func (l *shardedLink) handle(namespace, _ string, data []byte) {
-	l.a.receive(data, func() (*frame, error) { return l.decode(namespace, data) })
+func (l *shardedLink) handle(namespace, channel string, data []byte) {
+	l.a.receive(channel, data, func(data []byte) (*frame, error) { return l.decode(namespace, data) })
 }
 
 func (l *shardedLink) publish(ctx context.Context, _, channel string, data []byte) error {
+	data, err := l.a.signer.seal(channelPlace(channel), data)
+	if err != nil {
+		return err
+	}
 	return l.pubSub.publish(ctx, channel, data)
 }
 

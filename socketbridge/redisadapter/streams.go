@@ -117,6 +117,7 @@ func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint
 	if !ok {
 		return 0, adapter.ErrNotKept
 	}
+	seen := make(map[uint64]bool) // the signatures: a copy of an entry is left out
 	for from := after; from < end; {
 		page, err := s.client.XRangeN(ctx, key, formatEntryID(from+1), formatEntryID(end), pageSize).Result()
 		if err != nil {
@@ -129,7 +130,7 @@ func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint
 			if from, ok = parseEntryID(raw.ID); !ok {
 				return 0, adapter.ErrNotKept
 			}
-			if m := replayable(namespace, raw); m != nil && !yield(m) {
+			if m := s.replayable(namespace, key, raw, seen); m != nil && !yield(m) {
 				return 0, nil
 			}
 		}
@@ -138,17 +139,22 @@ func (s *StreamsAdapter) Since(ctx context.Context, namespace string, after uint
 }
 
 // replayable returns the message of an entry if clients of the namespace receive it when
-// they resume, or nil.
-func replayable(namespace string, raw goredis.XMessage) *adapter.Message {
+// they resume, or nil. The reader has counted those that are refused.
+func (s *StreamsAdapter) replayable(namespace, key string, raw goredis.XMessage, seen map[uint64]bool) *adapter.Message {
 	e, err := decodeEntry(raw.Values)
-	if err != nil || e.namespace != namespace || e.kind != clusterBroadcast {
+	if err != nil || e.namespace != namespace || e.kind != clusterBroadcast || s.stream.isTooLarge(e) {
 		return nil
 	}
+	position, _ := parseEntryID(raw.ID)
+	signature, err := s.signer.verifyEntry(key, e, entryTime(position))
+	if err != nil || signature != 0 && seen[signature] {
+		return nil
+	}
+	seen[signature] = true
 	f, err := e.frame()
 	if err != nil || !f.isReplayable() {
 		return nil
 	}
-	f.message.Offset = raw.ID
-	f.message.Position, _ = parseEntryID(raw.ID)
+	f.message.Offset, f.message.Position = raw.ID, position
 	return f.message
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/msgpack"
@@ -18,6 +19,7 @@ const (
 	fieldData      = "data"
 	fieldLoopback  = "own"  // not in Node's format: the entry is delivered to its sender as well
 	fieldBoth      = "both" // not in Node's format: a heartbeat of a node that also takes part in pub/sub
+	fieldSignature = "sig"  // not in Node's format: see Config.Secrets
 )
 
 // streamEntry is an entry of the stream in the format of @socket.io/redis-streams-adapter:
@@ -28,6 +30,7 @@ type streamEntry struct {
 	data           []byte // JSON, or MessagePack in base64, or empty
 	loopback       bool   // the entry is delivered to its sender as well
 	both           bool   // a heartbeat of a node that also takes part in pub/sub
+	signature      string // in base64; "" if there is none
 }
 
 // values returns the fields as arguments of XADD.
@@ -42,12 +45,20 @@ func (e *streamEntry) values() []any {
 	if e.both {
 		v = append(v, fieldBoth, "1")
 	}
+	if e.signature != "" {
+		v = append(v, fieldSignature, e.signature)
+	}
 	return v
+}
+
+// signedParts returns what the signature of an entry covers: all other fields.
+func (e *streamEntry) signedParts() [][]byte {
+	return [][]byte{[]byte(e.uid), []byte(e.namespace), []byte(strconv.Itoa(e.kind)), e.data, fmt.Append(nil, e.loopback, e.both)}
 }
 
 func decodeEntry(values map[string]any) (*streamEntry, error) {
 	text := func(name string) string { s, _ := values[name].(string); return s }
-	e := &streamEntry{uid: text(fieldUID), namespace: text(fieldNamespace), data: []byte(text(fieldData)), loopback: text(fieldLoopback) != "", both: text(fieldBoth) != ""}
+	e := &streamEntry{uid: text(fieldUID), namespace: text(fieldNamespace), data: []byte(text(fieldData)), loopback: text(fieldLoopback) != "", both: text(fieldBoth) != "", signature: text(fieldSignature)}
 	var err error
 	if e.kind, err = strconv.Atoi(text(fieldType)); err != nil {
 		return nil, fmt.Errorf("%w: message type %q", errMalformed, text(fieldType))
@@ -123,6 +134,9 @@ func parseEntryID(id string) (position uint64, ok bool) {
 	low, err := strconv.ParseUint(seq, 10, seqBits)
 	return high<<seqBits | low, err == nil
 }
+
+// entryTime returns the time in the ID of an entry, at which Redis added it.
+func entryTime(position uint64) time.Time { return time.UnixMilli(int64(position >> seqBits)) }
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 

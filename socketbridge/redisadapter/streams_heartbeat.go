@@ -152,10 +152,17 @@ func (l *streamLink) flushHeartbeats(ctx context.Context) {
 func (l *streamLink) addAll(ctx context.Context, entries []streamEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, l.a.cfg.Timeout)
 	defer cancel()
+	all := make([]*goredis.XAddArgs, len(entries))
+	for i, e := range entries {
+		var err error
+		if all[i], err = l.addArgs(e); err != nil {
+			return err
+		}
+	}
 	return sendToMaster(l.a.client, func() error {
 		_, err := l.a.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			for i := range entries {
-				p.XAdd(ctx, l.addArgs(&entries[i]))
+			for _, args := range all {
+				p.XAdd(ctx, args)
 			}
 			return nil
 		})

@@ -208,7 +208,10 @@ func (l *streamLink) add(ctx context.Context, namespace string, kind int, data [
 	l.mu.Lock()
 	e := streamEntry{uid: l.uid, namespace: namespace, kind: kind, data: data, loopback: loopback}
 	l.mu.Unlock()
-	args := l.addArgs(&e)
+	args, err := l.addArgs(e)
+	if err != nil {
+		return "", err
+	}
 	var added *goredis.StringCmd
 	err = sendOnce(ctx, l.a.client, args.Stream, func(c goredis.Cmdable) goredis.Cmder {
 		added = c.XAdd(ctx, args)
@@ -220,8 +223,16 @@ func (l *streamLink) add(ctx context.Context, namespace string, kind int, data [
 	return added.Val(), nil
 }
 
-func (l *streamLink) addArgs(e *streamEntry) *goredis.XAddArgs {
-	return &goredis.XAddArgs{Stream: l.keyOf(e.namespace), MaxLen: l.a.cfg.MaxLen, Approx: true, Values: e.values()}
+// addArgs returns the arguments of the command that adds an entry, and signs it.
+func (l *streamLink) addArgs(e streamEntry) (*goredis.XAddArgs, error) {
+	key := l.keyOf(e.namespace)
+	if l.a.signer.isOn() {
+		var err error
+		if e.signature, err = l.a.signer.signEntry(key, &e); err != nil {
+			return nil, err
+		}
+	}
+	return &goredis.XAddArgs{Stream: key, MaxLen: l.a.cfg.MaxLen, Approx: true, Values: e.values()}, nil
 }
 
 // run reads the streams and the channels and adds heartbeats until ctx ends. The readers end

@@ -189,7 +189,9 @@ func (s *stream) deliver(raw goredis.XMessage) {
 	position, ok := parseEntryID(raw.ID)
 	if e, err := decodeEntry(raw.Values); err != nil {
 		s.l.a.reportMalformed(err)
-	} else if s.l.noteSender(e) {
+	} else if s.l.isTooLarge(e) {
+		s.l.a.reportTooLarge(len(e.data))
+	} else if s.l.a.isAccepted(e.signature != "", s.l.a.signer.openEntry(s.key, e, entryTime(position))) && s.l.noteSender(e) {
 		offset := raw.ID
 		if !ok {
 			offset = ""
@@ -208,13 +210,13 @@ func (s *stream) deliver(raw goredis.XMessage) {
 	}
 }
 
+// isTooLarge reports whether an entry exceeds Config.MaxMessage. Base64 makes a message a third
+// larger.
+func (l *streamLink) isTooLarge(e *streamEntry) bool { return len(e.data) > 2*l.a.cfg.MaxMessage }
+
 // dispatch passes the message or reply of an entry to the adapter. The offset is "" if the
 // entry's ID has no position.
 func (l *streamLink) dispatch(e *streamEntry, offset string, position uint64) {
-	if len(e.data) > 2*l.a.cfg.MaxMessage { // base64 makes a message a third larger
-		l.a.reportTooLarge(len(e.data))
-		return
-	}
 	f, err := e.frame()
 	if err != nil {
 		l.a.reportMalformed(err)

@@ -58,7 +58,12 @@ func (s *StreamsAdapter) SaveState(ctx context.Context, r *adapter.RecoveryState
 	if err != nil {
 		return err
 	}
-	err = s.client.Set(ctx, s.recoveryKey(r.PID, r.Owner), base64.StdEncoding.EncodeToString(data), max(ttl, time.Millisecond)).Err()
+	key := s.recoveryKey(r.PID, r.Owner)
+	value, err := s.signer.sealState(key, base64.StdEncoding.EncodeToString(data))
+	if err != nil {
+		return publishError(err)
+	}
+	err = s.client.Set(ctx, key, value, max(ttl, time.Millisecond)).Err()
 	if err != nil {
 		return publishError(err)
 	}
@@ -79,7 +84,11 @@ func (s *StreamsAdapter) TakeState(ctx context.Context, namespace, pid, owner st
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 	}
-	text, _, err := decodeBase64(value)
+	packed, err := s.signer.openState(key, value)
+	if !s.isAccepted(packed != value, err) {
+		return nil, nil
+	}
+	text, _, err := decodeBase64(packed)
 	if err != nil {
 		return nil, err
 	}
