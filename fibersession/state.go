@@ -105,7 +105,7 @@ func (s *state) end(cause error) {
 func (s *state) publish(next *snapshot, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cur, s.stale = next, false
+	s.cur, s.stale, s.track.notices.unread = next, false, false
 	if s.cookieExpiry.IsZero() {
 		s.cookieExpiry = next.expiry
 	}

@@ -234,6 +234,10 @@ func (c *commit) load() error {
 // session for long may have missed many.
 const maxMoves = 256
 
+// clockSkew is the tolerated difference between two nodes' clocks. Within it, a removed
+// session counts as expired, not as logged out.
+const clockSkew = time.Second
+
 // keyMissing handles a load that found no value.
 func (c *commit) keyMissing(cur *snapshot) {
 	switch {
@@ -241,7 +245,7 @@ func (c *commit) keyMissing(cur *snapshot) {
 		c.s.end(ErrNotFound)
 	case cur.fresh():
 		c.s.publish(cur, nil) // never stored: expected
-	case cur.expired(c.now):
+	case cur.expired(c.now.Add(clockSkew)):
 		c.s.end(ErrExpired)
 	default:
 		c.s.end(ErrDestroyed)

@@ -62,6 +62,7 @@ type tracking struct {
 	confirmedAt time.Time       // when the store last confirmed cur
 	recheckDue  bool            // cur was not confirmed for Config.Tracking.Recheck
 	queued      bool            // in tracker.pending
+	notices     notices
 }
 
 func newTracker(s *Store) *tracker {
@@ -302,13 +303,19 @@ func (t *tracker) sleep(d time.Duration) {
 func (s *state) catchUp() error {
 	s.applyPending()
 	s.mu.Lock()
-	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue)
+	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue) && !s.track.notices.waiting
+	noticed, before := s.track.notices.unread, s.cur
 	s.mu.Unlock()
 	if !read {
 		return nil
 	}
 	err := s.do(s.store.tracker.ctx, &op{kind: opReload})
 	s.store.stats.rereads.Add(1)
+	s.mu.Lock()
+	if noticed && err == nil && before != nil && s.cur.rev == before.rev {
+		s.track.notices.countFalse(time.Now())
+	}
+	s.mu.Unlock()
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {
 		return err
 	}

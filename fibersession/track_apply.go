@@ -3,7 +3,6 @@
 package fibersession
 
 import (
-	"errors"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/storage"
@@ -27,66 +26,79 @@ func (s *state) applyPending() {
 // which is released meanwhile, and leads (s.busy).
 func (s *state) applyPendingLocked() {
 	for s.track.pending != nil {
-		c, at, cur := *s.track.pending, s.at, s.cur
+		c, cur := *s.track.pending, s.cur
 		s.track.pending = nil
-		if s.ended != nil || c.Key != at.key || cur == nil || cur.fresh() || s.forward.Load() != nil {
+		if s.ended != nil || c.Key != s.at.key || cur == nil || cur.fresh() || s.forward.Load() != nil {
 			return
 		}
 		s.track.applying = true
-		s.unlocked(func() { s.applyChange(c, at, cur) })
+		s.unlocked(func() { s.applyChange(c, cur) })
 		s.track.applying = false
 	}
 }
 
-// applyChange applies a change made by another node or another Store.
-func (s *state) applyChange(c storage.Change, at place, cur *snapshot) {
-	defer func() {
-		if p := recover(); p != nil { // a codec panicked: the state must not stay busy
-			s.requestReload()
-		}
-	}()
-	ordered := s.store.layout.carriesRevision()
-	switch {
-	case c.Kind == storage.Removed && ordered:
-		s.store.stats.notifications.Add(1)
-		s.end(removalCause(cur))
-		return
-	case c.Kind == storage.Written && c.Item.Revision == cur.rev:
-		return
-	case !ordered: // without a revision number in the value, an old change cannot be told from a new one
-		s.requestReload()
+// applyChange handles a notice of a change that another node or another Store made. The notice
+// only says that there may be something to read: other clients of the storage may be able to
+// publish one (any client of Redis that may PUBLISH), so nothing in it is believed.
+func (s *state) applyChange(c storage.Change, cur *snapshot) {
+	if c.Kind == storage.Written && c.Item.Revision == cur.rev {
 		return
 	}
-	m, values, err := s.store.decode(at, c.Item.Value)
-	s.store.stats.decodes.Add(1)
-	var moved *movedError
+	s.store.stats.notifications.Add(1)
+	s.followNotice()
+}
+
+// A session whose notices led to noticeReads reads within noticePeriod that found nothing new
+// waits until the end of the period for the next one. A flood of false notices costs no more
+// than that, and a true one among them is late by noticePeriod at most. Events of the
+// session's sockets do not wait: their reads ask the store while a notice was not followed.
+const (
+	noticeReads  = 16
+	noticePeriod = time.Second
+)
+
+// followNotice marks the state stale and has a worker reload it.
+func (s *state) followNotice() {
+	s.mu.Lock()
+	n := &s.track.notices
+	s.stale, n.unread = true, true
+	wait, waiting := n.delay(time.Now()), n.waiting
+	n.waiting = waiting || wait > 0
+	s.mu.Unlock()
 	switch {
-	case errors.As(err, &moved) && moved.lineage == cur.lineage:
-		s.store.stats.notifications.Add(1)
-		s.moveTo(s.store.layout.placeByFingerprint(moved.to))
-		s.markStale() // the new place has not been read
-	case err != nil || m.lineage != cur.lineage || m.revision == cur.revision:
-		s.requestReload() // unexpected content: let a read decide
-	case m.revision > cur.revision:
-		s.store.stats.notifications.Add(1)
-		s.publish(&snapshot{meta: m, values: values, rev: c.Item.Revision}, changedKeys(cur.values, values))
+	case waiting:
+	case wait > 0:
+		time.AfterFunc(wait, func() { // does not block, and does nothing after close
+			s.mu.Lock()
+			n.waiting = false
+			s.mu.Unlock()
+			s.store.tracker.enqueue(s)
+		})
+	default:
+		s.store.tracker.enqueue(s)
 	}
 }
 
-// requestReload marks the state stale and has a worker reload it.
-func (s *state) requestReload() {
-	s.markStale()
-	s.store.tracker.enqueue(s)
+// notices is what a state knows about the notices of changes. state.mu guards it.
+type notices struct {
+	unread  bool      // cur was not read since the last notice
+	waiting bool      // for the end of the period
+	began   time.Time // the period of the last read that found nothing new
+	falsely int       // such reads in the period
 }
 
-// clockSkew is the tolerated difference between two nodes' clocks. Within it, a removed
-// session counts as expired, not as logged out.
-const clockSkew = time.Second
-
-// removalCause returns why another node removed the session.
-func removalCause(cur *snapshot) error {
-	if cur.expired(time.Now().Add(clockSkew)) {
-		return ErrExpired
+// delay returns how long the next read has to wait.
+func (n *notices) delay(now time.Time) time.Duration {
+	if n.falsely < noticeReads {
+		return 0
 	}
-	return ErrDestroyed
+	return n.began.Add(noticePeriod).Sub(now)
+}
+
+// countFalse counts a read that found nothing new.
+func (n *notices) countFalse(now time.Time) {
+	if now.Sub(n.began) >= noticePeriod {
+		n.began, n.falsely = now, 0
+	}
+	n.falsely++
 }
