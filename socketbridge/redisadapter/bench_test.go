@@ -139,7 +139,7 @@ func redisCPU(b *testing.B, server *redistest.Server) (sum float64) {
 }
 
 // processCPU returns the CPU time that this process has used, in seconds.
-func processCPU(b *testing.B) float64 {
+func processCPU(b testing.TB) float64 {
 	b.Helper()
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

@@ -31,7 +31,13 @@ func (n *testNode) Answer(_ context.Context, m *adapter.Message) iter.Seq[*adapt
 // startNode runs a node that has a socket in the room "room" until the test ends.
 func startNode(t *testing.T, client goredis.UniversalClient, cfg redisadapter.Config) *testNode {
 	t.Helper()
-	n := &testNode{Adapter: newAdapter(client, cfg), id: rand.Text(), received: make(chan string, 10_000)}
+	return startWith(t, newAdapter(client, cfg))
+}
+
+// startWith is startNode for an adapter.
+func startWith(t *testing.T, a adapter.Adapter) *testNode {
+	t.Helper()
+	n := &testNode{Adapter: a, id: rand.Text(), received: make(chan string, 10_000)}
 	n.Open("/")
 	n.Adapter.(adapter.RoomWatcher).RoomOpened("/", "room", false)
 	ctx, cancel := context.WithCancel(context.Background())
