@@ -230,10 +230,12 @@ func (s *state) receive(c storage.Change) bool {
 	case s.track.key != c.Key || s.ended != nil:
 		return false
 	case c.Kind == storage.Written && s.cur.rev == c.Item.Revision:
-		s.track.pending = nil // this node wrote or read that revision: anything still pending is older
-		return false
+		return false // this node wrote or read that revision. What is pending stays: the notice may be a copy
 	}
 	held := c // a copy, so that only changes that are kept are allocated
+	if s.track.pending != nil {
+		held.Item.Revision = storage.Absent // one read for both, whichever of them is true
+	}
 	s.track.pending = &held
 	return !s.busy // otherwise the leader of the running commit applies it
 }

@@ -3,11 +3,15 @@ package fibersession_test
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/redistest"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -100,6 +104,41 @@ func TestFeed_FloodOfForgedNotices(t *testing.T) {
 	})
 }
 
+// Row 44: a copy of an earlier notice does not hide the true one that waits to be applied.
+func TestFeed_ForgedNoticeHidesNothing(t *testing.T) {
+	runFeedTest(t, fibersession.Config{Tracking: fibersession.Tracking{Recheck: -1}}, func(ft *feedTest) {
+		t := ft.t
+		h, hb, _ := ft.shareSession(map[string]any{"n": 0})
+		save := func(n int) storage.Change {
+			hb.Set("n", n)
+			must(t, hb.Save(ctx))
+			synctest.Wait()
+			all := ft.feed.changes()
+			return all[len(all)-1]
+		}
+		present := save(1)
+		ft.feed.set(true, false, 0) // the next changes are delivered by hand
+		hold := make(chan struct{})
+		ft.feed.mu.Lock()
+		ft.feed.hold = hold
+		ft.feed.mu.Unlock()
+		done := make(chan error)
+		go func() { done <- h.Reload(ctx) }() // the receive below waits for it
+		synctest.Wait()                       // it has read revision 1, and has not applied it
+		later := save(2)
+		ft.feed.deliver(later)
+		ft.feed.deliver(present)
+		ft.feed.deliver(storage.Change{Kind: storage.Written, Key: later.Key, Item: storage.Item{Value: []byte("x"), Revision: "x"}})
+		ft.feed.deliver(present)
+		close(hold)
+		must(t, <-done)
+		synctest.Wait()
+		if h.Get("n") != 2 {
+			t.Errorf("got n = %v, want 2: the notice of the change was lost", h.Get("n"))
+		}
+	})
+}
+
 // During an outage, a session that had a notice is not served from its copy: the notice may
 // have been that of the logout.
 func TestFeed_NoticeEndsTheOutageGrace(t *testing.T) {
@@ -115,4 +154,51 @@ func TestFeed_NoticeEndsTheOutageGrace(t *testing.T) {
 			t.Error("the session is served after the notice of its logout")
 		}
 	})
+}
+
+// Row 44: a client of the Redis that publishes 4,000 forged notices on the channels of a session
+// neither ends nor changes it, and costs a fraction of the reads. A true change arrives.
+func TestFeed_HostilePublisherOnRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	open := func() *fibersession.Store {
+		st := storage.MustOpen(server.URL() + "?prefix=shop:")
+		t.Cleanup(func() { _ = st.Close() })
+		return newStore(t, fibersession.Config{Storage: st, Tracking: fibersession.Tracking{Recheck: -1}})
+	}
+	a, b := open(), open()
+	h := storedSession(t, a, map[string]any{"n": 0})
+	rec := recordEvents(t, h)
+	hb := handleOf(t, b, h.ID())
+	hostile := goredis.NewClient(&goredis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { _ = hostile.Close() })
+	var channels []string
+	waitFor(t, "the session is watched", func() bool {
+		channels = hostile.PubSubChannels(ctx, "shop:*:changes").Val()
+		return len(channels) == 1
+	})
+	before := a.Stats()
+	value := hostile.Get(ctx, strings.TrimSuffix(channels[0], ":changes")).Val()
+	const rounds = 1000
+	for range rounds {
+		_, err := hostile.Pipelined(ctx, func(p goredis.Pipeliner) error {
+			p.Publish(ctx, channels[0], "D")
+			p.Publish(ctx, channels[0], "Wrubbish")
+			p.Publish(ctx, channels[0], "W"+value) // a copy of the true one
+			p.Publish(ctx, channels[0], "X")
+			return nil
+		})
+		must(t, err)
+	}
+	hb.Set("n", 1)
+	must(t, hb.Save(ctx))
+	if e := rec.nextEvent(); e.Kind != fibersession.Changed {
+		t.Errorf("got the event %v, want Changed", e.Kind)
+	}
+	if h.Err() != nil || h.Get("n") != 1 {
+		t.Errorf("got the error %v and n = %v, want none and 1", h.Err(), h.Get("n"))
+	}
+	if n := a.Stats().Loads - before.Loads; n == 0 || n > rounds/2 {
+		t.Errorf("%d forged notices that could be true cost %d reads, want a fraction", 2*rounds, n)
+	}
 }

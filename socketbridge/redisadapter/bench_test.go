@@ -27,9 +27,13 @@ var payload = adapter.Payload{JSON: []byte(`["news",{"id":12345,"text":"hello, i
 func BenchmarkPublish(b *testing.B) {
 	server := redistest.Start(b)
 	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{"room"}, Payload: payload}
+	benches := make(map[string]redisadapter.Config)
 	for name, mode := range pubSubModes {
+		benches[name], benches[name+" signed"] = quietConfig(mode), signedConfig(mode, 1)
+	}
+	for name, cfg := range benches {
 		b.Run(name, func(b *testing.B) {
-			n := startBenchSender(b, redisadapter.New(newClient(b, server.Addr()), quietConfig(mode)))
+			n := startBenchSender(b, redisadapter.New(newClient(b, server.Addr()), cfg))
 			publish := func() {
 				if err := n.Publish(b.Context(), m); err != nil {
 					b.Error(err)
@@ -58,14 +62,17 @@ func BenchmarkPublish(b *testing.B) {
 // Redis, and nodes-µs/op for all nodes together. One node sends; no sockets are connected.
 // The difference between 2 and 10 nodes is the cost of receiving at 8 nodes.
 func BenchmarkBroadcast(b *testing.B) {
+	benches := make(map[string]redisadapter.Config)
 	for name, mode := range modeFamilies {
+		benches[name], benches[name+" signed"] = quietConfig(mode), signedConfig(mode, 1)
+	}
+	for name, cfg := range benches {
 		for _, count := range []int{2, 10} {
 			b.Run(fmt.Sprintf("%s/%d", name, count), func(b *testing.B) {
 				server := redistest.Start(b)
 				var received atomic.Int64
 				nodes := make([]adapter.Adapter, count)
 				for i := range nodes {
-					cfg := quietConfig(mode)
 					cfg.MaxLen = 1_000_000
 					nodes[i] = startBenchReceiver(b, newClient(b, server.Addr()), cfg, &received)
 				}

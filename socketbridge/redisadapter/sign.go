@@ -154,21 +154,21 @@ func (s *signer) verify(place string, sig []byte, arrived time.Time, parts ...[]
 	return binary.BigEndian.Uint64(sig[20:]), nil
 }
 
-// appendMAC appends the HMAC of a message. Each part has its length before it, so that bytes
+// appendMAC appends the HMAC of a message. The lengths of all parts come first, so that bytes
 // cannot be moved from one part to the next.
 func appendMAC(dst, secret []byte, place string, header []byte, parts [][]byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	write := func(part []byte) {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-		mac.Write(size[:])
-		mac.Write(part)
-	}
-	write([]byte("fiberbridge redisadapter"))
-	write([]byte(place))
-	write(header)
+	b := make([]byte, 0, 256)
+	b = append(b, "fiberbridge redisadapter"...)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(place)))
+	b = append(append(b, place...), header...) // all headers have the same length
+	b = binary.BigEndian.AppendUint64(b, uint64(len(parts)))
 	for _, p := range parts {
-		write(p)
+		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(b)
+	for _, p := range parts {
+		mac.Write(p)
 	}
 	return mac.Sum(dst)
 }

@@ -278,3 +278,39 @@ func TestSign_TimeIsOfRedis(t *testing.T) {
 		t.Errorf("without a clock: got %v, want errNoClock", err)
 	}
 }
+
+// BenchmarkSign measures what secrets cost, without Redis.
+func BenchmarkSign(b *testing.B) {
+	for _, size := range []int{200, 10_000} {
+		data := bytes.Repeat([]byte("x"), size)
+		b.Run(fmt.Sprintf("seal/%d", size), func(b *testing.B) {
+			s, _ := testSigner(Config{Secrets: [][]byte{secretOf(1)}})
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.seal(channelPlace("c"), data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("open/%d", size), func(b *testing.B) {
+			s, _ := testSigner(Config{Secrets: [][]byte{secretOf(1)}})
+			message := sealed(b, s, channelPlace("c"), string(data))
+			b.ReportAllocs()
+			for b.Loop() {
+				s.seen = replayMemory{} // the same message again
+				if _, _, err := s.open(channelPlace("c"), message); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("refuse/%d", size), func(b *testing.B) {
+			s, _ := testSigner(Config{Secrets: [][]byte{secretOf(1)}})
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := s.open(channelPlace("c"), data); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
