@@ -47,8 +47,7 @@ type layout interface {
 	reservesKey(key string) bool
 
 	// carriesRevision reports whether a stored value contains the session's lineage and
-	// revision. Without them, two values cannot be ordered: a change notification then
-	// says only that the session must be read again.
+	// revision. Without them, an old value cannot be told from a new one.
 	carriesRevision() bool
 	// carriesExpiry reports whether a stored value contains the session's expiry. Then
 	// Touch rewrites the value; otherwise it moves only the storage's own TTL.

@@ -30,7 +30,7 @@ type Stats struct {
 	// which the response removed.
 	Duplicates uint64
 
-	Notifications uint64 // changes by other nodes that arrived through the storage's feed
+	Notifications uint64 // notices of changes by other nodes that arrived through the storage's feed
 	Gaps          uint64 // gaps in the feed, after which changes may have been missed
 	Rereads       uint64 // reloads of sessions that the feed could not keep up to date
 	SkippedReads  uint64 // reads avoided by Tracked

@@ -28,6 +28,7 @@
 // (link.go) combines a format with the channels or the streams that carry it (classic.go,
 // sharded.go, streams_link.go). A pubSub (pubsub.go) is one of Redis's two kinds of channels.
 // A subscriber (subscriber.go) keeps one connection subscribed to a changing set of channels.
-// notices.go lists what is counted and logged. Adapter (adapter.go, request.go, response.go)
+// A signer (sign.go, sign_replay.go, sign_clock.go) signs and verifies what the links send and
+// receive. notices.go lists what is counted and logged. Adapter (adapter.go, request.go, response.go)
 // is what all modes share.
 package redisadapter

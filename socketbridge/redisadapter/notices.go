@@ -81,8 +81,7 @@ var (
 	}
 	replayed = notice.Kind{
 		Name: "replayed_message", Level: slog.LevelWarn,
-		Text:    "redisadapter: dropped a copy of an earlier message, or a message with another time than Redis's: another client of Redis publishes what it has read, or the clock of Redis was changed",
-		Setting: "Config.Secrets",
+		Text: "redisadapter: dropped a copy of an earlier message, or a message with another time than Redis's: another client of Redis publishes what it has read, or the clock of Redis was changed",
 	}
 	unsignedAccepted = notice.Kind{
 		Name: "unsigned_accepted", Level: slog.LevelInfo,
@@ -96,8 +95,7 @@ var (
 	}
 	clockUnread = notice.Kind{
 		Name: "clock_unread", Level: slog.LevelWarn,
-		Text:    "redisadapter: the clock of Redis, by which signatures are dated, cannot be read: before the first reading, this node exchanges no messages with others; the Redis user needs permission for TIME",
-		Setting: "Config.Secrets",
+		Text: "redisadapter: the clock of Redis, by which signatures are dated, cannot be read: before the first reading, this node exchanges no messages with others; the Redis user needs permission for TIME",
 	}
 )
 

@@ -31,9 +31,12 @@
 //
 // The minimal rights of an ACL user, for the prefix "shop:":
 //
-//	ACL SETUSER shop on >password ~shop:* &shop:* +@read +@write +@scripting +@pubsub +ping +time
+//	ACL SETUSER shop reset on >password ~shop:* &shop:* +ping +time +get +set +del +strlen
+//	  +persist +pexpire +pexpireat +pttl +zadd +zrem +zrange +zscan +zremrangebyscore
+//	  +eval +evalsha +publish +subscribe +unsubscribe
 //
-// A cluster also needs +cluster|slots; a database other than 0 also needs +select.
+// Reset also needs +scan and +script|load. docs/scaling.md has those of the adapter, of a
+// cluster and of other databases.
 // go-redis has its own logger, which logs addresses but no secrets; go-redis'
 // SetLogger redirects it.
 //
