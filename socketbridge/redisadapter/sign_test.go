@@ -65,7 +65,7 @@ func TestSign_Conformance(t *testing.T) {
 	}
 }
 
-// publishedBy records everything that the nodes of a Redis publish and add to the stream.
+// wiretap records everything that is published on a Redis.
 type wiretap struct {
 	client *goredis.Client
 	pubSub *goredis.PubSub
@@ -178,21 +178,24 @@ func TestSign_HostileClientOfRedis(t *testing.T) {
 					}
 				}
 			}
-			for _, want := range []string{"unsigned_message", "forged_message", "replayed_message"} {
+			for _, want := range []string{"notice=unsigned_message", "notice=forged_message", "notice=replayed_message"} {
 				waitFor(t, want+" is counted", func() string {
-					if noticesOf(a)[want] == 0 {
+					if noticesOf(a)[strings.TrimPrefix(want, "notice=")] == 0 {
 						return fmt.Sprint(noticesOf(a))
 					}
 					return ""
 				})
 				waitFor(t, want+" is logged", func() string {
-					if n := strings.Count(log.String(), "notice="+want); n != 1 {
+					if n := strings.Count(log.String(), want); n != 1 {
 						return fmt.Sprint(n, " lines")
 					}
 					return ""
 				})
 			}
 			waitForDeliveryAmong(t, b, a)
+			if !log.Has(`setting="Config.Secrets, AcceptUnsigned"`) {
+				t.Errorf("the log does not name the settings:\n%s", log)
+			}
 			if n := noticesOf(a)["malformed_message"]; n != 0 {
 				t.Errorf("%d messages were decoded before they were verified", n)
 			}
@@ -381,8 +384,8 @@ func TestSign_AcceptUnsignedIsReported(t *testing.T) {
 	cfg.AcceptUnsigned, cfg.Logger = true, slog.New(slog.NewTextHandler(log, nil))
 	a, b := startNode(t, client, cfg), startNode(t, client, quietConfig(redisadapter.Classic))
 	waitForDelivery(t, b, a)
-	for _, name := range []string{"accepts_unsigned", "unsigned_accepted"} {
-		if noticesOf(a)[name] == 0 || strings.Count(log.String(), "notice="+name) != 1 {
+	for _, name := range []string{"notice=accepts_unsigned", "notice=unsigned_accepted"} {
+		if noticesOf(a)[strings.TrimPrefix(name, "notice=")] == 0 || strings.Count(log.String(), name) != 1 {
 			t.Errorf("%s: counts %v, log:\n%s", name, noticesOf(a), log)
 		}
 	}
