@@ -79,7 +79,7 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 		namespaces:  make(map[string]bool),
 		requests:    make(map[string]*pendingRequest),
 	}
-	a.clock = &redisClock{a: a}
+	a.clock = &redisClock{a: a, tried: make(chan struct{})}
 	a.signer = newSigner(&cfg, a.clock.now)
 	a.cfg.Secrets = nil // the signer has a copy
 	if cfg.AcceptUnsigned {
@@ -191,7 +191,7 @@ func (a *Adapter) RoomClosed(namespace, room string, private bool) {
 }
 
 // checkRunning returns adapter.ErrClosed if the adapter is not running, and
-// adapter.ErrUnavailable if ctx has ended.
+// adapter.ErrUnavailable if ctx has ended or, with secrets, the clock of Redis is not known.
 func (a *Adapter) checkRunning(ctx context.Context) error {
 	a.mu.Lock()
 	running := a.ctx
@@ -201,6 +201,9 @@ func (a *Adapter) checkRunning(ctx context.Context) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
+	}
+	if a.signer.isOn() {
+		return a.clock.wait(ctx) // at most Config.Timeout, after Run has begun
 	}
 	return nil
 }

@@ -3,10 +3,13 @@ package redisadapter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
 
 // clockInterval is how often Redis's clock is read.
@@ -18,7 +21,8 @@ var errNoClock = errors.New("redisadapter: the clock of Redis is not known yet")
 // one, so neither different clocks of nodes nor a change of a node's clock matter. It is safe
 // for concurrent use.
 type redisClock struct {
-	a *Adapter
+	a     *Adapter
+	tried chan struct{} // closed when the first attempt to read it has ended
 
 	mu     sync.Mutex
 	readAt time.Time // by the local clock; zero before the first reading
@@ -36,7 +40,11 @@ func (c *redisClock) now() (time.Time, bool) {
 // succeeded.
 func (c *redisClock) start(ctx context.Context) bool {
 	for backoff := minBackoff; ctx.Err() == nil; backoff = min(2*backoff, maxBackoff) {
-		if c.set(ctx) {
+		ok := c.set(ctx)
+		if backoff == minBackoff {
+			close(c.tried)
+		}
+		if ok {
 			return true
 		}
 		select {
@@ -45,6 +53,19 @@ func (c *redisClock) start(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// wait waits until the first attempt to read the clock has ended, so that a message is not
+// refused because this node has just started. It returns an error if the clock is not known.
+func (c *redisClock) wait(ctx context.Context) error {
+	select {
+	case <-c.tried:
+	case <-ctx.Done():
+	}
+	if _, ok := c.now(); !ok {
+		return fmt.Errorf("%w: %w", adapter.ErrUnavailable, errNoClock)
+	}
+	return nil
 }
 
 // run keeps the clock right until ctx ends.

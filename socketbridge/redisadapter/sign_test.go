@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -415,7 +416,31 @@ func TestSign_ClockCannotBeRead(t *testing.T) {
 		t.Errorf("Publish: got %v, want ErrUnavailable", err)
 	}
 	server.Do("acl", "setuser", "default", "+time")
-	waitForDelivery(t, a, startNode(t, client, cfg))
+	b := startNode(t, client, cfg)
+	waitForDelivery(t, b, a)
+	waitForDelivery(t, a, b)
+	if n := noticesOf(a)["replayed_message"]; n != 0 {
+		t.Errorf("%d messages were refused, want none: the node receives when it knows the time", n)
+	}
+}
+
+// A node sends from its first moment on, although it has to read the clock before.
+func TestSign_FirstMessage(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, redistest.Start(t).Addr())
+	a := startNode(t, client, signedConfig(redisadapter.Classic, 1))
+	waitForDelivery(t, startNode(t, client, signedConfig(redisadapter.Classic, 1)), a)
+	for range 20 {
+		n := startNode(t, client, signedConfig(redisadapter.Classic, 1))
+		err := adapter.ErrClosed
+		for errors.Is(err, adapter.ErrClosed) { // Run has not begun
+			runtime.Gosched()
+			err = n.Publish(t.Context(), &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["x"]`)}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Row 44: a copy of an entry is not replayed to a client that recovers, nor is a state accepted
