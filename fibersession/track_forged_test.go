@@ -3,6 +3,7 @@ package fibersession_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -136,7 +137,45 @@ func TestFeed_ForgedNoticeHidesNothing(t *testing.T) {
 		if h.Get("n") != 2 {
 			t.Errorf("got n = %v, want 2: the notice of the change was lost", h.Get("n"))
 		}
+
+		// The copy is of a revision that a read has found and not applied yet.
+		hold = make(chan struct{})
+		ft.feed.mu.Lock()
+		ft.feed.hold = hold
+		ft.feed.mu.Unlock()
+		third := save(3)
+		go func() { done <- h.Reload(ctx) }() // the receive below waits for it
+		synctest.Wait()                       // it has read revision 3
+		ft.feed.deliver(save(4))
+		ft.feed.deliver(third)
+		close(hold)
+		must(t, <-done)
+		synctest.Wait()
+		if h.Get("n") != 4 {
+			t.Errorf("got n = %v, want 4: a copy of the notice before it replaced the notice", h.Get("n"))
+		}
 	})
+}
+
+// A session that another node removed shortly before its end counts as expired: the other node's
+// clock may be ahead.
+func TestFeed_RemovedAtItsEnd(t *testing.T) {
+	for name, tt := range map[string]struct {
+		left time.Duration
+		want error
+	}{"within the skew": {500 * time.Millisecond, fibersession.ErrExpired}, "before": {1500 * time.Millisecond, fibersession.ErrDestroyed}} {
+		t.Run(name, func(t *testing.T) {
+			runFeedTest(t, fibersession.Config{Expiration: time.Minute}, func(ft *feedTest) {
+				h, hb, _ := ft.shareSession(nil)
+				time.Sleep(time.Minute - tt.left)
+				must(ft.t, hb.Destroy(ctx))
+				synctest.Wait()
+				if err := h.Err(); !errors.Is(err, tt.want) {
+					ft.t.Errorf("got %v, want %v", err, tt.want)
+				}
+			})
+		})
+	}
 }
 
 // During an outage, a session that had a notice is not served from its copy: the notice may
@@ -147,11 +186,16 @@ func TestFeed_NoticeEndsTheOutageGrace(t *testing.T) {
 		h, hb, _ := ft.shareSession(map[string]any{"n": 0})
 		ft.failStore(true)
 		must(t, h.Refresh(ctx, fibersession.Strict))
-		ft.feed.set(false, true, 0)
+		ft.feed.set(false, false, 0) // the feed works, reads fail
+		noticed := time.Now()
 		must(t, hb.Destroy(ctx))
 		synctest.Wait()
-		if err := h.Refresh(ctx, fibersession.Strict); err == nil {
+		time.Sleep(time.Minute)
+		if err := h.Refresh(ctx, fibersession.Tracked); err == nil {
 			t.Error("the session is served after the notice of its logout")
+		}
+		if at := h.Confirmed(); at.After(noticed) {
+			t.Errorf("the copy counts as confirmed %v after the notice", at.Sub(noticed))
 		}
 	})
 }
