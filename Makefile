@@ -8,6 +8,7 @@ PKG         ?= ./...
 NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod internal/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
+FLOODTIME   ?= 1m
 COUNT       ?= 5
 FSYNC       ?= everysec
 
@@ -21,7 +22,7 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint fmt fuzz bench bench-peers faults interop soak cover
+.PHONY: help deps test short race lint fmt fuzz bench bench-peers faults flood interop soak cover
 
 ## help: this list
 help:
@@ -65,6 +66,10 @@ fuzz:
 ## faults: writes lost by a Redis that is killed 3 x COUNT times, with appendfsync FSYNC (everysec)
 faults:
 	FAULTS_APPENDFSYNC=$(FSYNC) go test ./fibersession -run 'TestFault_RedisKilledUnderLoad$$' -count=$(COUNT) -v
+
+## flood: a hostile publisher against nodes with secrets, for FLOODTIME (1m) in each mode
+flood:
+	FLOOD_TIME=$(FLOODTIME) go test ./socketbridge/redisadapter -run 'TestSign_HostilePublisherAtSpeed$$' -v
 
 ## bench: the Go benchmarks of PKG
 bench:

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -40,15 +39,11 @@ func noticesOf(n *testNode) map[string]uint64 {
 	return n.Adapter.(adapter.Reporter).Notices()
 }
 
-// The conformance suites with secrets, in the three families of modes. With FIBERBRIDGE_SIGNED=all
-// also in all others.
+// The conformance suites with secrets, in every mode.
 func TestSign_Conformance(t *testing.T) {
 	t.Parallel()
-	server, modes := redistest.Start(t), map[string]redisadapter.Mode{"classic": redisadapter.Classic, "streams": redisadapter.Streams}
-	if os.Getenv("FIBERBRIDGE_SIGNED") == "all" {
-		modes = allModes()
-	}
-	for name, mode := range modes {
+	server := redistest.Start(t)
+	for name, mode := range allModes() {
 		cluster := func(t *testing.T) func() adapter.Adapter {
 			client := newClient(t, server.Addr())
 			cfg := signedConfig(mode, 1)
