@@ -1,7 +1,9 @@
 # The daily commands. `make` without a target lists them.
 
 NODETEST    := internal/nodetest
-STATICCHECK := v0.6.1
+STATICCHECK := v0.8.2
+GOLANGCI    := v2.15.0
+GOVULNCHECK := v1.9.0
 GOTESTSUM   := v1.13.0
 PKG         ?= ./...
 # Examples with dependencies of their own are separate modules. They run only without PKG.
@@ -11,8 +13,10 @@ BENCHTIME   ?= 1s
 FLOODTIME   ?= 1m
 COUNT       ?= 5
 FSYNC       ?= everysec
+# Tests of one package at the same time. Most of them wait for servers and browsers.
+PARALLEL    ?= 4
 
-export STATICCHECK
+export STATICCHECK GOLANGCI GOVULNCHECK
 gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --format-hide-empty-pkg
 # $(call nested,COMMAND) runs a command in each nested module and stops at the first failure.
 nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(1)) || exit 1; done)
@@ -22,7 +26,7 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint fmt fuzz bench bench-peers faults flood interop soak cover
+.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood interop soak cover
 
 ## help: this list
 help:
@@ -38,8 +42,8 @@ $(NODETEST)/node_modules/.package-lock.json: $(NODETEST)/package-lock.json
 
 ## test: all checks and all tests; a missing tool is an error
 test: deps lint
-	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- -race -shuffle=on -timeout 15m
-	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- -race -shuffle=on -timeout 15m)
+	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- -race -shuffle=on -parallel $(PARALLEL) -timeout 15m
+	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- -race -shuffle=on -parallel $(PARALLEL) -timeout 15m)
 
 ## short: the quick tests, with the tools that are installed
 short:
@@ -54,6 +58,10 @@ race:
 ## lint: gofmt, go vet, staticcheck
 lint:
 	@.ci/lint
+
+## audit: golangci-lint with gosec, go mod verify, known vulnerabilities (VULNDB=FOLDER: offline)
+audit:
+	@.ci/audit
 
 ## fmt: format the Go files
 fmt:

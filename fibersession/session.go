@@ -113,7 +113,7 @@ func (s *Session) upgraded() bool {
 // request is over.
 func (s *Session) loaded() *Handle {
 	if s == nil {
-		reportNoHandler()
+		_ = reportNoHandler()
 		return nil
 	}
 	s.mu.Lock()

@@ -128,6 +128,7 @@ func TestF3_OldLoginIsFoundWhereFiberLooks(t *testing.T) {
 			},
 		},
 		"cookie by CookieName": {
+			//lint:ignore SA1019 apps still set it
 			old:     session.Config{CookieName: "sid"},
 			cfg:     fibersession.Config{CookieName: "sid"},
 			send:    func(b *browser, id string) { b.cookies["sid"] = id },

@@ -39,7 +39,7 @@ func (c *client) refuseParser(m transport.Message) error {
 		err    error
 		client = "it uses socket.io-msgpack-parser, but Config.Parser is JSONParser"
 		advice = "this server does not use socket.io-msgpack-parser: remove the client's parser option"
-		conn   = c.conn
+		conn   transport.Conn
 	)
 	if c.packed == nil {
 		p, err = decodeMsgpack(&d, m.Data, c.server.cfg.Engine.MaxPayload)

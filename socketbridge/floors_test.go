@@ -61,6 +61,7 @@ var testOnly = map[string]bool{
 	"internal/doccheck":          true,
 	"internal/redistest":         true,
 	"internal/testlog":           true,
+	"internal/vulndb":            true,
 }
 
 // heavy are modules that only the listed packages may import.

@@ -120,7 +120,7 @@ func translateErrors(p *socketbridge.Packet) error {
 
 // logError logs errors that are more than an *EventError.
 func logError(p *socketbridge.Packet, err error) {
-	if _, visible := err.(*socketbridge.EventError); !visible {
+	if visible := (*socketbridge.EventError)(nil); !errors.As(err, &visible) {
 		slog.Error("event handler failed", "event", p.Event(), "error", err)
 	}
 }

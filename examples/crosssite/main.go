@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"html/template"
 	"log"
 	"math/rand/v2"
@@ -80,7 +81,7 @@ func serve(ctx context.Context, socketsAt, pagesAt net.Listener) error {
 	_ = sockets.ShutdownWithContext(timeout)
 	_ = pages.ShutdownWithContext(timeout)
 	for range running {
-		<-ended
+		err = errors.Join(err, <-ended)
 	}
 	_ = sessions.Close()
 	return err

@@ -30,7 +30,7 @@ func openDB(path string) (*sql.DB, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if _, err := db.ExecContext(ctx, schema); err != nil {
-		db.Close()
+		_ = db.Close()
 		return nil, fmt.Errorf("dashboard: create tables: %w", err)
 	}
 	return db, nil

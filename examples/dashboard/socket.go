@@ -118,7 +118,7 @@ func translateErrors(p *socketbridge.Packet) error {
 
 // logError logs errors that are not a *Problem.
 func logError(p *socketbridge.Packet, err error) {
-	if _, isProblem := err.(*socketbridge.EventError); !isProblem {
+	if problem := (*socketbridge.EventError)(nil); !errors.As(err, &problem) {
 		slog.Error("dashboard: event handler failed", "event", p.Event(), "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"go/ast"
 	"go/format"
 	"go/parser"
@@ -201,7 +202,7 @@ func dropUnusedImports(f *ast.File) {
 func runTests(t *testing.T, program string, args ...string) map[string]string {
 	t.Helper()
 	out, err := exec.Command("go", append([]string{"tool", "test2json", program, "-test.v=test2json"}, args...)...).CombinedOutput()
-	if _, ok := err.(*exec.ExitError); err != nil && !ok {
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	results := map[string]string{}

@@ -94,11 +94,11 @@ func StartDriver(t testing.TB, name string, cmd *exec.Cmd) *Driver {
 
 // stop ends the process and waits for it.
 func (d *Driver) stop() {
-	d.stdin.Close()
+	_ = d.stdin.Close()
 	select {
 	case <-d.done:
 	case <-time.After(closeTimeout):
-		d.cmd.Process.Kill()
+		_ = d.cmd.Process.Kill() // fails if it has ended meanwhile
 		<-d.done
 	}
 }

@@ -176,11 +176,11 @@ func (c *conn) finish() {
 	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
 	if c.receiver != nil {
-		c.recoverPanic(func() error { c.receiver.Closed(c.reason, c.cause); return nil })
+		_ = c.recoverPanic(func() error { c.receiver.Closed(c.reason, c.cause); return nil })
 	} else {
 		c.server.notices.Report(&notOpenedNotice, "", "reason", string(c.reason), "cause", c.cause, "remote", (*loggedConn)(c))
 		if c.server.hooks.Release != nil && c.request.lifted != nil {
-			c.recoverPanic(func() error { c.server.hooks.Release(c.request.lifted); return nil })
+			_ = c.recoverPanic(func() error { c.server.hooks.Release(c.request.lifted); return nil })
 		}
 	}
 	c.server.removeConn(c) // fires done

@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -60,6 +61,7 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 // isTimeout reports whether reading ended at the test's own deadline.
 func isTimeout(nc net.Conn) bool {
 	_, err := nc.Read(make([]byte, 1))
-	e, ok := err.(net.Error)
+	var e net.Error
+	ok := errors.As(err, &e)
 	return ok && e.Timeout()
 }

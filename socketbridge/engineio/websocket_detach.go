@@ -24,7 +24,7 @@ func detach(hijacked net.Conn) (own net.Conn, early []byte) {
 	if err != nil {
 		return nil, nil
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if own, err = net.FileConn(f); err != nil { // not supported on Windows
 		return nil, nil
 	}

@@ -113,11 +113,13 @@ func init() {
 		use other
 		GET /me
 		POST /again`, buildAPI(session.Config{KeyLookup: "cookie:sid"}))
+	//lint:ignore SA1019 apps still set it
+	byName := session.Config{CookieName: "sid"}
 	add("lookup-cookie-name", `
 		POST /login > id
 		GET /me
 		POST /logout
-		GET /me`, buildAPI(session.Config{CookieName: "sid"}))
+		GET /me`, buildAPI(byName))
 	// Fiber reads a cookie of the header's name before the header.
 	add("lookup-header-in-cookie", `
 		header X-Session

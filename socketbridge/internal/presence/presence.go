@@ -276,7 +276,7 @@ func (r *Registry) repeat(ctx context.Context, do func(ctx context.Context) erro
 func (r *Registry) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.TTL)
 	defer cancel()
-	err := error(storage.ErrNotFound)
+	err := storage.ErrNotFound
 	name := r.name.Load()
 	if name != nil {
 		err = r.cfg.Storage.Touch(ctx, r.aliveKey(*name), r.cfg.TTL)

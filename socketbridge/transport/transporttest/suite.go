@@ -306,7 +306,7 @@ func testRefuse(t *testing.T, ctx context.Context, dial Dial) {
 	}}
 	p, err := dial(t, r)
 	if err == nil {
-		defer p.Close()
+		defer func() { _ = p.Close() }()
 		if _, err = p.Next(ctx); err == nil {
 			t.Error("client received a message on a refused connection")
 		}
