@@ -11,6 +11,7 @@ NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod in
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
 FLOODTIME   ?= 1m
+SOAKTIME    ?= 2h
 COUNT       ?= 5
 FSYNC       ?= everysec
 # Tests of one package at the same time. Most of them wait for servers and browsers.
@@ -26,7 +27,7 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood interop soak cover
+.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood interop reliability storm soak repeat cover
 
 ## help: this list
 help:
@@ -94,8 +95,21 @@ bench-peers:
 interop: deps
 	@GOTESTSUM="$(gotestsum)" RUN="$(RUN)" .ci/interop $(PKG)
 
-## soak: all tests COUNT (5) times, with the race detector, in a new order each time
+## reliability: the figures R1 to R27 of docs/reliability.md at their full size, except of soak; RUN chooses rows
+reliability: deps
+	@mkdir -p .cache
+	CI=true RELIABILITY=full RELIABILITY_OUT=$(CURDIR)/.cache/reliability.txt go test -count=1 -v -timeout 3h $(if $(RUN),-run '$(RUN)') ./internal/reliability
+
+## storm: slow consumers and hostile load at full size (R9, R18)
+storm:
+	@$(MAKE) --no-print-directory reliability RUN='^TestR(9|18)_'
+
+## soak: three nodes under load with restarts, resets and deploys for SOAKTIME (2h) (R15)
 soak: deps
+	CI=true RELIABILITY=full SOAKTIME=$(SOAKTIME) go test -count=1 -v -timeout 0 -run '^TestR15_' ./internal/reliability
+
+## repeat: all tests COUNT (5) times, with the race detector, in a new order each time (R21)
+repeat: deps
 	CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h $(PKG)
 	$(call nested,CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h ./...)
 
