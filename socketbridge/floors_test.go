@@ -60,6 +60,7 @@ var testOnly = map[string]bool{
 	"internal/nodetest":          true,
 	"internal/doccheck":          true,
 	"internal/redistest":         true,
+	"internal/reliability":       true,
 	"internal/testlog":           true,
 	"internal/vulndb":            true,
 }
