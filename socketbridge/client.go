@@ -16,8 +16,8 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// client is the server's side of one connection. It limits the rate, decodes messages,
-// and passes each packet to the socket of its namespace. It is a transport.Receiver:
+// client is the server's side of one connection. It decodes messages, and passes each
+// packet to the socket of its namespace. It is a transport.Receiver:
 // Receive and Closed never overlap.
 type client struct {
 	server *Server
@@ -28,7 +28,6 @@ type client struct {
 
 	// Only the reader goroutine uses these.
 	decoder         siopacket.Decoder
-	rate            limiter
 	attachmentTimer *time.Timer // runs while a packet's attachments are missing
 
 	stop serial.Signal // fired when the client ends, to release a blocked reader
@@ -52,7 +51,6 @@ func newClient(s *Server, conn transport.Conn) *client {
 		c.conn = c.packed
 	}
 	c.lifted, _ = conn.Lifted().(*lifted)
-	c.rate.init(s.rateLimits)
 	c.decoder.Limits.MaxAttachmentBytes = s.cfg.Engine.MaxPayload
 	c.idleTimer = time.AfterFunc(s.cfg.Timeouts.Connect, c.connectTimeout)
 	s.clientsMu.Lock()
@@ -61,19 +59,8 @@ func newClient(s *Server, conn transport.Conn) *client {
 	return c
 }
 
-// Receive handles the next message. It runs on the connection's reader goroutine, and
-// delays it if the client exceeds its rate limits.
+// Receive handles the next message. It runs on the connection's reader goroutine.
 func (c *client) Receive(m transport.Message) error {
-	if wait, err := c.rate.count(len(m.Data)); err != nil {
-		c.report(&floodNotice, "", "error", err)
-		c.conn.Close(transport.ForcedClose)
-		return nil
-	} else if wait > 0 {
-		c.server.notices.Report(&slowedDownNotice, "", "remote", (*loggedClient)(c))
-		if !c.pause(wait) {
-			return ErrDisconnected
-		}
-	}
 	if c.plain != nil {
 		return c.handlePacket(c.plain.decode(&c.decoder, m))
 	}
@@ -105,18 +92,6 @@ func (c *client) awaitAttachments(missing bool) {
 	case !missing && c.attachmentTimer != nil:
 		c.attachmentTimer.Stop()
 		c.attachmentTimer = nil
-	}
-}
-
-// pause delays the reader goroutine by d. It returns false if the client ends first.
-func (c *client) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-c.stop.Done():
-		return false
 	}
 }
 

@@ -145,8 +145,11 @@ type Config struct {
 // acknowledgements, and the binary attachments of a packet must arrive within 10 s.
 type Limits struct {
 	// EventsPerSecond bounds the packets of one connection per second, after a burst of
-	// twice as many. A client that sends faster is slowed down, and disconnected if it
-	// stays over the limit for 3 seconds. A negative number means no limit.
+	// twice as many. Everything that the client sends counts, also acknowledgements,
+	// attachments, pongs and WebSocket control frames. A client that sends faster is slowed
+	// down, and disconnected if it stays over the limit for 3 seconds. A negative number
+	// means no limit. It is the same setting as Engine.Limits.PacketsPerSecond: set one of
+	// them.
 	//
 	// Optional. Default: 200
 	EventsPerSecond int
@@ -154,6 +157,7 @@ type Limits struct {
 	// BytesPerSecond bounds the bytes that one connection sends per second, in the same
 	// way. The burst is BytesPerSecond or engineio.Config.MaxPayload, whichever is larger,
 	// so that one message after a pause is never delayed. A negative number means no limit.
+	// It is the same setting as Engine.Limits.BytesPerSecond: set one of them.
 	//
 	// Optional. Default: 4 << 20
 	BytesPerSecond int
@@ -281,6 +285,21 @@ var ConfigDefault = Config{
 	Engine:  engineio.ConfigDefault,
 }
 
+// sameSetting gives a field of Limits and the field of Engine.Limits that stands for the same
+// setting one value: of the one that is set, which is neither 0 nor the default. It panics if
+// they are set to different values.
+func sameSetting(name string, v *int, inner string, engine *int, def int) {
+	setting.DefaultOrNone(v, def)
+	setting.DefaultOrNone(engine, def)
+	switch {
+	case *v == def:
+		*v = *engine
+	case *engine != def && *engine != *v:
+		refuseSetting("Limits."+name, fmt.Sprintf("is %d, but Config.Engine.Limits.%s is %d: they are one setting, set one of them", *v, inner, *engine))
+	}
+	*engine = *v
+}
+
 // configDefault returns the configuration with all defaults filled in. It panics if a
 // value is invalid.
 func configDefault(config ...Config) Config {
@@ -306,8 +325,9 @@ func configDefault(config ...Config) Config {
 	setting.Default(field("Concurrency"), &cfg.Concurrency, ConfigDefault.Concurrency)
 
 	l, def := &cfg.Limits, ConfigDefault.Limits
-	setting.DefaultOrNone(&l.EventsPerSecond, def.EventsPerSecond)
-	setting.DefaultOrNone(&l.BytesPerSecond, def.BytesPerSecond)
+	rates := &cfg.Engine.Limits
+	sameSetting("EventsPerSecond", &l.EventsPerSecond, "PacketsPerSecond", &rates.PacketsPerSecond, def.EventsPerSecond)
+	sameSetting("BytesPerSecond", &l.BytesPerSecond, "BytesPerSecond", &rates.BytesPerSecond, def.BytesPerSecond)
 	setting.Default(field("Limits.MaxInbox"), &l.MaxInbox, def.MaxInbox)
 	setting.Default(field("Limits.MaxRooms"), &l.MaxRooms, def.MaxRooms)
 	setting.DefaultOrNone(&l.MaxConnsPerSession, def.MaxConnsPerSession)
@@ -336,7 +356,7 @@ func configDefault(config ...Config) Config {
 	if cfg.Engine.Logger == nil {
 		cfg.Engine.Logger = cfg.Logger
 	}
-	cfg.Engine = cfg.Engine.WithDefaults() // here, because newRateLimits reads MaxPayload
+	cfg.Engine = cfg.Engine.WithDefaults()
 	return cfg
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
 var (
@@ -56,7 +57,7 @@ var (
 
 	// ErrFlood is logged when a connection is closed because its client kept exceeding
 	// Config.Limits.EventsPerSecond or BytesPerSecond.
-	ErrFlood = errors.New("socketbridge: client sends too fast")
+	ErrFlood = engineio.ErrFlood
 
 	// ErrShutdown is returned if the server is shutting down.
 	ErrShutdown = errors.New("socketbridge: server is shutting down")

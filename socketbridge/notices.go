@@ -18,11 +18,6 @@ var (
 		Text:    "socketbridge: a connection is closed: its client sends too fast",
 		Setting: "Config.Limits.EventsPerSecond, BytesPerSecond",
 	}
-	slowedDownNotice = notice.Kind{
-		Name: "slowed_down", Level: slog.LevelInfo,
-		Text:    "socketbridge: a client sends faster than its limit, and is read more slowly",
-		Setting: "Config.Limits.EventsPerSecond, BytesPerSecond",
-	}
 	parseErrorNotice = notice.Kind{
 		Name: "parse_error", Level: slog.LevelWarn,
 		Text: "socketbridge: a connection is closed: its client sent what is not valid in Socket.IO's protocol, or not at this moment",
@@ -312,6 +307,10 @@ func (s *Server) noticeCounts() map[string]uint64 {
 // reported where it decided to.
 func (c *client) reportClosed(reason transport.Reason, cause error) {
 	var k *notice.Kind
+	if errors.Is(cause, ErrFlood) {
+		c.report(&floodNotice, "", "error", cause)
+		return
+	}
 	switch reason {
 	case transport.ParseError:
 		k = &parseErrorNotice

@@ -44,8 +44,7 @@ type Server struct {
 	patterns    []*Namespace // replaced, never modified in place
 	onNamespace []func(*Namespace)
 
-	rateLimits *rateLimits // nil without limits
-	lastPacked lastPacked  // with MsgpackParser
+	lastPacked lastPacked // with MsgpackParser
 	perSession sessionCounts
 	users      userTable
 	cluster    *cluster           // nil without an adapter
@@ -72,7 +71,6 @@ func New(config ...Config) *Server {
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.Presence.Grace, cfg.Limits.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
-	s.rateLimits = newRateLimits(cfg)
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	s.repeats.server = s
 	var hooks engineio.Hooks

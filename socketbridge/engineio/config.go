@@ -45,7 +45,7 @@ type Config struct {
 	// Optional. Default: 1_000_000
 	MaxPayload int
 
-	// Limits bound the number of connections and what each of them may queue.
+	// Limits bound the number of connections and what each of them may send and queue.
 	//
 	// Optional. Default: the defaults of Limits
 	Limits Limits
@@ -114,7 +114,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Limits bound the number of connections and what each of them may queue.
+// Limits bound the number of connections and what each of them may send and queue.
 type Limits struct {
 	// MaxConns bounds the connections of the server. A further handshake is answered with
 	// 503. 0 means no limit.
@@ -138,6 +138,22 @@ type Limits struct {
 	//
 	// Optional. Default: 50
 	ConnRatePerIP int
+
+	// PacketsPerSecond bounds the packets that one connection sends per second, after a burst
+	// of twice as many. Each WebSocket frame counts, whatever it carries, and each packet of
+	// a polling request; a fragment of 1 KiB or more, after the first of its message, counts
+	// for BytesPerSecond only. A client that sends faster is read more slowly, and closed if
+	// it stays over the limit for 3 seconds. A negative value means no limit.
+	//
+	// Optional. Default: 200
+	PacketsPerSecond int
+
+	// BytesPerSecond bounds the bytes that one connection sends per second, in the same way.
+	// The burst is BytesPerSecond or MaxPayload, whichever is larger, so that one message
+	// after a pause is never delayed. A negative value means no limit.
+	//
+	// Optional. Default: 4 << 20
+	BytesPerSecond int
 
 	// MaxPollPackets bounds the number of packets in one polling request body.
 	//
@@ -204,6 +220,8 @@ var ConfigDefault = Config{
 	Limits: Limits{
 		MaxConnsPerIP:    256,
 		ConnRatePerIP:    50,
+		PacketsPerSecond: 200,
+		BytesPerSecond:   4 << 20,
 		MaxPollPackets:   10_000,
 		MaxQueueBytes:    1 << 20,
 		MaxQueueMessages: 1024,

@@ -30,6 +30,8 @@ func (c Config) WithDefaults() Config {
 	setting.NotNegative("engineio: Config.Limits.MaxConns", c.Limits.MaxConns)
 	setting.DefaultOrNone(&c.Limits.MaxConnsPerIP, def.Limits.MaxConnsPerIP)
 	setting.DefaultOrNone(&c.Limits.ConnRatePerIP, def.Limits.ConnRatePerIP)
+	setting.DefaultOrNone(&c.Limits.PacketsPerSecond, def.Limits.PacketsPerSecond)
+	setting.DefaultOrNone(&c.Limits.BytesPerSecond, def.Limits.BytesPerSecond)
 	setting.Default("engineio: Config.Limits.MaxPollPackets", &c.Limits.MaxPollPackets, def.Limits.MaxPollPackets)
 	setting.Default("engineio: Config.Limits.MaxQueueBytes", &c.Limits.MaxQueueBytes, def.Limits.MaxQueueBytes)
 	setting.Default("engineio: Config.Limits.MaxQueueMessages", &c.Limits.MaxQueueMessages, def.Limits.MaxQueueMessages)

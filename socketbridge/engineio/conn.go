@@ -42,6 +42,8 @@ type conn struct {
 	receiverSem chan struct{} // a binary semaphore: full while a goroutine may call receiver
 	receiver    transport.Receiver
 	done        serial.Signal // fired when nothing of the connection runs any more
+	stopped     serial.Signal // fired by terminate
+	rate        rateLimiter
 	wake        chan struct{} // makes the waiting poll check again; nil if opened on a WebSocket
 	state       atomic.Int32  // written under mu
 	stall       stall
@@ -160,6 +162,7 @@ func (c *conn) terminate(r transport.Reason, cause error) bool {
 	if c.watch != nil {
 		c.watch.Stop()
 	}
+	c.stopped.Fire()
 	c.out.Discard()
 	for _, ws := range []*wsWriter{c.ws, c.probe} {
 		if ws != nil {

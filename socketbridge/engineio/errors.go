@@ -72,12 +72,16 @@ var (
 	ErrOverlap = errors.New("engineio: two polls or two posts of one connection at the same time")
 	// ErrPing means that the client sent a ping. Only the server may send pings.
 	ErrPing = errors.New("engineio: the client sent a ping")
+	// ErrFlood means that the client kept sending faster than Config.Limits.PacketsPerSecond
+	// or BytesPerSecond allow.
+	ErrFlood = errors.New("engineio: the client sends too fast")
 	// ErrRefused means that the Acceptor returned no Receiver for the connection.
 	ErrRefused = errors.New("engineio: the connection was not accepted")
 	// ErrPanic means that the Acceptor or the Receiver panicked.
 	ErrPanic = errors.New("engineio: the receiver panicked")
 
-	errNoPong     = errors.New("engineio: the client did not answer a ping in time (Config.PingTimeout)")
-	errNotOpened  = errors.New("engineio: the WebSocket was not opened in time (Config.Timeouts.Upgrade)")
-	errNotDrained = errors.New("engineio: the client did not read the queued messages in time (Config.Timeouts.Close)")
+	errNoPong      = errors.New("engineio: the client did not answer a ping in time (Config.PingTimeout)")
+	errNotOpened   = errors.New("engineio: the WebSocket was not opened in time (Config.Timeouts.Upgrade)")
+	errSlowMessage = errors.New("engineio: the client did not finish a message in time (Config.PingInterval and PingTimeout)")
+	errNotDrained  = errors.New("engineio: the client did not read the queued messages in time (Config.Timeouts.Close)")
 )

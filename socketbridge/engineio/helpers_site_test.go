@@ -50,6 +50,7 @@ type siteOptions struct {
 }
 
 // open starts a site. At the end of the test it is shut down, and no connection may be left.
+// Clients may send as fast as they can, unless cfg says otherwise.
 func open(t testing.TB, recorder *transporttest.Recorder, cfg engineio.Config, options ...siteOptions) *site {
 	t.Helper()
 	var o siteOptions
@@ -57,6 +58,12 @@ func open(t testing.TB, recorder *transporttest.Recorder, cfg engineio.Config, o
 		o = options[0]
 	}
 	s := &site{t: t, recorder: recorder, log: &testlog.Log{}}
+	if cfg.Limits.PacketsPerSecond == 0 {
+		cfg.Limits.PacketsPerSecond = -1
+	}
+	if cfg.Limits.BytesPerSecond == 0 {
+		cfg.Limits.BytesPerSecond = -1
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

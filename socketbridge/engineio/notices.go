@@ -59,6 +59,11 @@ var (
 		Name: "slow_client", Level: slog.LevelWarn,
 		Text: "engineio: connection closed: the client reads too slowly",
 	}
+	slowedDownNotice = notice.Kind{
+		Name: "slowed_down", Level: slog.LevelInfo,
+		Text:    "engineio: a client sends faster than its limit, and is read more slowly",
+		Setting: "Config.Limits.PacketsPerSecond, BytesPerSecond",
+	}
 	receiverPanicNotice = notice.Kind{
 		Name: "receiver_panic", Level: slog.LevelError,
 		Text: "engineio: the receiver panicked; its connection is closed",

@@ -64,6 +64,12 @@ var noticeCases = map[string]struct {
 			ws.readClose()
 		}
 	}},
+	"slowed_down": {engineio.Config{Limits: engineio.Limits{PacketsPerSecond: 1}}, siteOptions{}, func(s *site) {
+		c := s.openWS()
+		for range 5 {
+			c.sendText("6")
+		}
+	}},
 	"receiver_panic": {do: func(s *site) {
 		s.recorder.OnReceive = func(*transporttest.Accepted, transport.Message) error { panic("wrong") }
 		s.openPoll().post("4a")

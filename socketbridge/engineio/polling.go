@@ -191,13 +191,23 @@ func (c *conn) acquirePost() *Error {
 func (c *conn) handlePost(body []byte) *failure {
 	c.stall.start(c.server.now())
 	defer func() { c.stall.stop(c.server.now()) }()
+	if err := c.limit(1, len(body)); err != nil { // the request, and its first packet
+		return rateFailure(err)
+	}
 	if !utf8.Valid(body) || eiopacket.Count(body) > c.server.cfg.Limits.MaxPollPackets {
 		return &failure{reason: transport.ParseError, cause: eiopacket.ErrPacket}
 	}
+	first := true
 	for p, err := range eiopacket.Payload(body) {
 		if err != nil {
 			return &failure{reason: transport.ParseError, cause: err}
 		}
+		if !first {
+			if err := c.limit(1, 0); err != nil {
+				return rateFailure(err)
+			}
+		}
+		first = false
 		if fail := c.handlePacket(p); fail != nil {
 			return fail
 		}

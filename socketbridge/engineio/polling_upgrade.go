@@ -29,8 +29,9 @@ func (s *Server) upgrade(c *fiber.Ctx, conn *conn) error {
 // sends "5". From then on the queue is sent, and messages are received, on the WebSocket.
 // Until then the connection stays on polling, even if the WebSocket fails.
 func (c *conn) serveUpgrade(r *reader) {
+	r.conn = c
 	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
-	if !c.startProbe(w) {
+	if c.limit(1, 0) != nil || !c.startProbe(w) { // the request counts
 		c.server.notices.Report(&upgradeFailedNotice, "", "cause", "the connection has moved or ended, or another upgrade is in progress", "remote", (*loggedConn)(c))
 		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})
 		r.close()
@@ -124,7 +125,7 @@ func (c *conn) switchToWebSocket(w *wsWriter, r *reader) bool {
 	}
 	c.ws, c.probe, c.probeAnswered, c.switching = w, nil, false, false
 	w.setReadDeadline(time.Time{})
-	r.stall = &c.stall
+	r.stall, r.deadlines = &c.stall, w
 	r.stall.start(c.server.now()) // what was read together with the "5" is handled first
 	c.out.Start(c.writeBatch)
 	c.wakePoll() // a poll that still waits gets a noop

@@ -31,6 +31,7 @@ type Server struct {
 	origins     originPolicy
 	cors        corsHeaders
 	limiter     connLimiter
+	rates       *rates // nil without limits
 	middlewares middlewareChain
 	refusals    refusalHooks
 	random      io.Reader // of connection IDs; tests make it fail
@@ -70,6 +71,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		origins:  newOriginPolicy(cfg),
 		cors:     newCORSHeaders(cfg),
 		limiter:  connLimiter{maxConns: cfg.Limits.MaxConns, maxPerIP: cfg.Limits.MaxConnsPerIP, rate: cfg.Limits.ConnRatePerIP},
+		rates:    newRates(cfg),
 		random:   rand.Reader,
 		started:  time.Now(),
 		conns:    make(map[string]*conn),

@@ -10,6 +10,7 @@ import (
 
 // serveWebSocket serves a connection that was opened on a WebSocket.
 func (c *conn) serveWebSocket(r *reader) {
+	r.conn = c
 	if !c.acquireReceiver() {
 		r.close()
 		return
@@ -33,7 +34,7 @@ func (c *conn) serveWebSocket(r *reader) {
 		return
 	}
 	c.out.Start(c.writeBatch)
-	r.stall = &c.stall
+	r.stall, r.deadlines = &c.stall, w
 	c.read(r)
 }
 
@@ -81,14 +82,19 @@ func (c *conn) finishReading(r *reader) {
 	r.close()
 }
 
-// readFailed ends the connection after a network error or an invalid frame.
+// readFailed ends the connection after an error of reader.next.
 func (c *conn) readFailed(r *reader, err error) {
 	var bad *wsframe.Error
-	if errors.As(err, &bad) {
+	switch {
+	case errors.As(err, &bad):
 		c.closeAndDrain(r, &failure{reason: transport.TransportError, code: bad.Code, cause: err})
-		return
+	case errors.Is(err, ErrFlood):
+		c.closeAndDrain(r, rateFailure(err))
+	case err == errSlowMessage:
+		c.closeAndDrain(r, &failure{reason: transport.TransportError, code: wsframe.PolicyViolation, cause: err})
+	default:
+		c.terminate(transport.TransportClose, err)
 	}
-	c.terminate(transport.TransportClose, err)
 }
 
 // closeFrameReceived answers the client's close frame, unless it answers the server's.
@@ -112,7 +118,7 @@ func (c *conn) closeFrameReceived(r *reader, m wsframe.Message) {
 // closeAndDrain sends a close frame, and discards what the client sends until the client
 // has closed the connection too. Closing a socket with unread bytes resets the TCP
 // connection, and the client might then lose the close frame. The connection's timer limits
-// the time.
+// the time, and drain how much is read meanwhile.
 func (c *conn) closeAndDrain(r *reader, f *failure) {
 	c.close(f.reason, f.cause, f.code)
 	r.drain()

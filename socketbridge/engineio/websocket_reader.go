@@ -3,21 +3,34 @@ package engineio
 import (
 	"net"
 	"sync"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 )
 
+const (
+	readSize = 8 << 10 // of a pooled buffer
+
+	// drainPause is the least time between two reads of drain.
+	drainPause = 5 * time.Millisecond
+)
+
 // readBuffers hold bytes that have been read but not handled. An idle connection holds no
 // buffer.
-var readBuffers = sync.Pool{New: func() any { b := make([]byte, 8<<10); return &b }}
+var readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); return &b }}
 
 // reader reads messages from a WebSocket. It is used by one goroutine at a time.
 type reader struct {
 	server   *Server
 	nc       net.Conn
 	hijacked bool // fasthttp closes nc when its hijack handler returns
+	conn     *conn
 	stall    *stall
 	dec      wsframe.Decoder
+
+	deadlines *wsWriter // sets the read deadline; nil while that is the deadline of an upgrade
+	deadline  bool      // a read deadline is set
+	timed     bool      // it is that of the message in progress
 
 	handledFirst bool // see conn.read
 
@@ -42,19 +55,33 @@ func (r *reader) close() {
 }
 
 // next returns the next message or control frame. Its data is valid until the next call. It
-// returns an *wsframe.Error for an invalid frame; all other errors come from the network.
+// counts each frame, and waits if the client sends too fast. It returns an *wsframe.Error for
+// an invalid frame, errSlowMessage, or an error of limit; all other errors come from the
+// network.
 func (r *reader) next() (wsframe.Message, error) {
 	for {
-		m, n, err := r.dec.Next(r.buf[r.from:r.to])
-		r.from += n
-		if err != nil || m.Op != wsframe.None {
+		rest := r.buf[r.from:r.to]
+		m, n, err := r.dec.Next(rest)
+		if err != nil {
 			return m, err
 		}
-		if n > 0 { // part of a message
+		if n == 0 {
+			if err := r.fill(); err != nil {
+				return m, err
+			}
 			continue
 		}
-		if err := r.fill(); err != nil {
-			return m, err
+		r.from += n
+		r.timed = r.timed && r.dec.Pending()
+		packets := 1
+		if wsframe.IsContinuation(rest) && n >= paidFragment {
+			packets = 0
+		}
+		if err := r.conn.limit(packets, n); err != nil {
+			return wsframe.Message{Op: wsframe.None}, err
+		}
+		if m.Op != wsframe.None {
+			return m, nil
 		}
 	}
 }
@@ -62,13 +89,14 @@ func (r *reader) next() (wsframe.Message, error) {
 // empty reports whether all bytes that were read have been handled.
 func (r *reader) empty() bool { return r.from == r.to }
 
-// fill reads once. If buf has no room, it makes some.
+// fill reads once. If buf has no room, it makes some: buf grows with what has arrived, not
+// with the length that a frame announces. After a large frame, it shrinks.
 func (r *reader) fill() error {
 	switch rest := r.buf[r.from:r.to]; {
 	case len(rest) == 0:
 		r.releaseBuffer()
 		r.buf = r.small[:]
-	case r.pooled == nil && len(r.buf) <= len(r.small):
+	case r.pooled == nil && (len(r.buf) <= len(r.small) || r.from > 0 && len(rest) < readSize):
 		r.pooled = readBuffers.Get().(*[]byte)
 		r.to = copy(*r.pooled, rest)
 		r.buf = *r.pooled
@@ -81,14 +109,39 @@ func (r *reader) fill() error {
 		r.buf, r.to = grown, len(rest)
 	}
 	r.from = 0
+	r.boundMessage()
 	r.stall.stop(r.server.now())
 	n, err := r.nc.Read(r.buf[r.to:])
 	r.stall.start(r.server.now())
 	r.to += n
-	if n > 0 {
+	switch {
+	case n > 0:
 		return nil // the next read returns err again
+	case r.timed && isTimeout(err): // or the connection has ended, and the error does not matter
+		r.deadlines.setReadDeadline(time.Time{})
+		return errSlowMessage
 	}
 	return err
+}
+
+// boundMessage sets the read deadline of a message of which the first bytes have arrived,
+// and removes it when no message is in progress any more. Control frames between the
+// fragments of a message do not extend it. It must be called before each read.
+//
+// A client on Socket.IO's protocol cannot answer a ping before its message has ended. So the
+// deadline is as long as the heartbeat allows anyway.
+func (r *reader) boundMessage() {
+	if r.deadlines == nil {
+		return
+	}
+	pending := r.to > 0 || r.dec.Pending()
+	switch {
+	case pending && !r.timed:
+		r.deadlines.setReadDeadline(time.Now().Add(r.server.cfg.PingInterval + r.server.cfg.PingTimeout))
+	case !pending && r.deadline:
+		r.deadlines.setReadDeadline(time.Time{})
+	}
+	r.timed, r.deadline = pending, pending
 }
 
 // releaseBuffer returns the buffer to the pool. Bytes that were not handled are lost.
@@ -100,14 +153,20 @@ func (r *reader) releaseBuffer() {
 	r.buf, r.from, r.to = nil, 0, 0
 }
 
-// drain reads and discards bytes until a read fails.
+// drain reads and discards bytes until a read fails or the connection ends. A client that
+// goes on sending is read from slowly: during Timeouts.Close, as much as one message of
+// MaxPayload is discarded, in at most 200 reads per second.
 func (r *reader) drain() {
 	r.stall.stop(r.server.now())
-	if r.pooled == nil {
-		r.pooled = readBuffers.Get().(*[]byte)
+	if r.deadline {
+		r.deadlines.setReadDeadline(time.Time{})
 	}
+	r.releaseBuffer()
+	r.pooled = readBuffers.Get().(*[]byte)
+	perByte := float64(r.server.cfg.Timeouts.Close) / float64(max(r.server.cfg.MaxPayload, readSize))
 	for {
-		if _, err := r.nc.Read(*r.pooled); err != nil {
+		n, err := r.nc.Read(*r.pooled)
+		if err != nil || !r.conn.pause(max(drainPause, time.Duration(float64(n)*perByte))) {
 			return
 		}
 	}

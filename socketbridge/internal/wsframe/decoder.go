@@ -63,6 +63,9 @@ func (d *Decoder) Next(b []byte) (Message, int, error) {
 	return m, end, err
 }
 
+// Pending reports whether fragments of a message have arrived, but not the last.
+func (d *Decoder) Pending() bool { return d.partial != nil }
+
 // checkHeader checks a frame by its header alone. Next calls it again for the same
 // frame if the payload was incomplete.
 func (d *Decoder) checkHeader(h Header) error {

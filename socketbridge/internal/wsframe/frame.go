@@ -38,6 +38,10 @@ type Header struct {
 	Length uint64 // below 2^63
 }
 
+// IsContinuation reports whether the frame that b begins with continues a message. b must
+// not be empty.
+func IsContinuation(b []byte) bool { return Opcode(b[0]&0x0F) == Continuation }
+
 // ParseHeader decodes a header and returns its size, or 0 if b does not hold all of
 // it. Reserved bits, reserved opcodes, fragmented or too long control frames, and
 // lengths of 2^63 or more are errors, reported as soon as the deciding byte is in b. So
