@@ -10,7 +10,7 @@ PKG         ?= ./...
 NESTED      := $(if $(filter ./...,$(PKG)),$(dir $(wildcard examples/*/go.mod internal/*/go.mod)))
 FUZZTIME    ?= 5m
 BENCHTIME   ?= 1s
-FLOODTIME   ?= 1m
+FLOODTIME   ?= 10s
 SOAKTIME    ?= 2h
 COUNT       ?= 5
 FSYNC       ?= everysec
@@ -76,9 +76,9 @@ fuzz:
 faults:
 	FAULTS_APPENDFSYNC=$(FSYNC) go test ./fibersession -run 'TestFault_RedisKilledUnderLoad$$' -count=$(COUNT) -v
 
-## flood: a hostile publisher against nodes with secrets, for FLOODTIME (1m) in each mode
+## flood: hostile clients beside a healthy one, and a hostile publisher on Redis, for FLOODTIME (10s) each
 flood:
-	FLOOD_TIME=$(FLOODTIME) go test ./socketbridge/redisadapter -run 'TestSign_HostilePublisherAtSpeed$$' -v
+	FLOOD_TIME=$(FLOODTIME) go test ./socketbridge/engineio ./socketbridge/redisadapter -run 'TestR18_FramesThatAreNoMessagesUnderLoad$$|TestSign_HostilePublisherAtSpeed$$' -count=1 -v
 
 ## bench: the Go benchmarks of PKG
 bench:

@@ -1,79 +1,122 @@
 package socketbridge_test
 
 import (
+	"context"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// TestFlood_LargestMessageIsLegal checks that a BytesPerSecond below MaxPayload still allows
-// a burst of one message of MaxPayload. It is not delayed, the next one is delayed until the
-// bucket has refilled, and neither is a flood.
-func TestFlood_LargestMessageIsLegal(t *testing.T) {
-	t.Parallel()
-	const rate = 100 << 10
-	synctest.Test(t, func(t *testing.T) {
-		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{BytesPerSecond: rate}})
-		maxPayload := io.Config().Engine.MaxPayload
-		if maxPayload <= rate {
-			t.Fatalf("got MaxPayload %d, want more than %d: the test shows nothing", maxPayload, rate)
-		}
-		refill := time.Duration(float64(maxPayload) / rate * float64(time.Second))
-		io.On("e", func(p *socketbridge.Packet) error { return p.Ack() })
-		largest := `20["e","` + strings.Repeat("x", maxPayload-len(`20["e",""]`)) + `"]`
-
-		c := join(t, io, "/")
-		time.Sleep(time.Minute) // refills the bucket, from which CONNECT was taken
-		for _, tt := range []struct {
-			name  string
-			pause time.Duration // before the message
-			want  time.Duration // the delay
-		}{
-			{"the first", 0, 0},
-			{"one right after it", 0, refill},
-			{"one after a pause", refill, 0},
-			{"one after half a pause", refill / 2, refill / 2},
-		} {
-			time.Sleep(tt.pause)
-			begin := time.Now()
-			c.send(largest)
-			if d := time.Since(begin); d < tt.want-time.Millisecond || d > tt.want+time.Millisecond {
-				t.Errorf("%s was delayed by %v, want %v", tt.name, d, tt.want)
-			}
-			c.expect("30[]")
-		}
-		select {
-		case <-c.conn.Done():
-			t.Error("the connection was closed as a flood")
-		default:
-		}
-	})
-}
-
+// TestFlood checks that Limits.EventsPerSecond counts all that a client sends, of whatever
+// protocol, and that its connection is closed. The engine's tests check when.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var handled atomic.Int32
-		io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: 10}})
-		io.On("e", func(*socketbridge.Packet) error { handled.Add(1); return nil })
-		c, begin := join(t, io, "/"), time.Now()
-		for c.conn.Text(`2["e"]`) == nil {
-			continue
-		}
-		if reason := c.waitForClose(); reason != transport.ForcedClose {
-			t.Errorf("closed with %q, want %q", reason, transport.ForcedClose)
-		}
-		if d := time.Since(begin); d < 3*time.Second || d > 4*time.Second {
-			t.Errorf("closed after %v, want 3 to 4 s", d)
-		}
-		synctest.Wait()
-		if n := handled.Load(); n < 40 || n > 60 {
-			t.Errorf("got %d handled events, want 40 to 60", n)
-		}
-	})
+	for name, c := range map[string]struct{ path, frame string }{
+		"events":          {"/socket.io/?EIO=4&transport=websocket", `42["e"]`},
+		"noops":           {"/socket.io/?EIO=4&transport=websocket", "6"},
+		"plain WebSocket": {"/plain", "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var handled atomic.Int32
+			ended := make(chan transport.Reason, 1)
+			s := newSite(t, options{bridge: socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: 10}}})
+			s.io.On("e", func(*socketbridge.Packet) error { handled.Add(1); return nil })
+			s.io.On("message", func(*socketbridge.Packet) error { handled.Add(1); return nil })
+			s.io.OnConnection(func(so *socketbridge.Socket) {
+				so.OnDisconnect(func(r transport.Reason) { ended <- r })
+			})
+			s.app.Get("/plain", s.io.Of("/").WebSocket())
+			s.serve()
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			defer cancel()
+			ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+c.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = ws.CloseNow() }()
+			if c.path != "/plain" {
+				_ = ws.Write(ctx, websocket.MessageText, []byte("40"))
+				for range 2 { // the open packet, and the answer to CONNECT
+					if _, _, err := ws.Read(ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			closed := make(chan websocket.StatusCode)
+			go func() { // received below
+				for {
+					if _, _, err := ws.Read(ctx); err != nil {
+						closed <- websocket.CloseStatus(err)
+						return
+					}
+				}
+			}()
+			for ws.Write(ctx, websocket.MessageText, []byte(c.frame)) == nil {
+				continue
+			}
+			if code := <-closed; code != websocket.StatusNormalClosure {
+				t.Errorf("closed with %d, want %d", code, websocket.StatusNormalClosure)
+			}
+			if r := <-ended; r != transport.ForcedClose {
+				t.Errorf("the socket ended with %q, want %q", r, transport.ForcedClose)
+			}
+			if n := handled.Load(); n > 200 {
+				t.Errorf("got %d handled events, want about 50", n)
+			}
+			st := s.io.Stats()
+			if st.Notices["flood"] != 1 || st.Engine.Notices["slowed_down"] == 0 {
+				t.Errorf("reported %v and %v", st.Notices, st.Engine.Notices)
+			}
+		})
+	}
+}
+
+// The limits of a socket's client are those of its transport. They can be set in either
+// place, but not to two values.
+func TestR18_LimitsOfTheEngine(t *testing.T) {
+	t.Parallel()
+	type limits struct{ events, bytes, packets, engineBytes int }
+	def := engineio.ConfigDefault.Limits
+	for _, tt := range []struct {
+		set, want limits
+		says      string
+	}{
+		{set: limits{}, want: limits{200, 4 << 20, 200, 4 << 20}},
+		{set: limits{events: 50, bytes: 1 << 20}, want: limits{50, 1 << 20, 50, 1 << 20}},
+		{set: limits{events: -1, bytes: -1}, want: limits{-1, -1, -1, -1}},
+		{set: limits{packets: 50, engineBytes: 1 << 20}, want: limits{50, 1 << 20, 50, 1 << 20}},
+		{set: limits{events: 50, packets: 50}, want: limits{50, 4 << 20, 50, 4 << 20}},
+		{set: limits{events: 50, packets: def.PacketsPerSecond}, want: limits{50, 4 << 20, 50, 4 << 20}}, // as in a copy of ConfigDefault
+		{set: limits{events: 50, packets: 60}, says: "Limits.EventsPerSecond is 50, but Config.Engine.Limits.PacketsPerSecond is 60"},
+		{set: limits{bytes: 50, engineBytes: -1}, says: "Limits.BytesPerSecond is 50, but Config.Engine.Limits.BytesPerSecond is -1"},
+	} {
+		func() {
+			defer func() {
+				said, _ := recover().(string)
+				if tt.says == "" && said != "" || !strings.Contains(said, tt.says) {
+					t.Errorf("%+v: New said %q, want %q", tt.set, said, tt.says)
+				}
+			}()
+			cfg := socketbridge.Config{
+				Logger: silent,
+				Limits: socketbridge.Limits{EventsPerSecond: tt.set.events, BytesPerSecond: tt.set.bytes},
+				Engine: engineio.Config{Limits: engineio.Limits{PacketsPerSecond: tt.set.packets, BytesPerSecond: tt.set.engineBytes}},
+			}
+			for range 2 { // its own result changes nothing
+				cfg = newServer(t, cfg).Config()
+				got := limits{cfg.Limits.EventsPerSecond, cfg.Limits.BytesPerSecond, cfg.Engine.Limits.PacketsPerSecond, cfg.Engine.Limits.BytesPerSecond}
+				if got != tt.want {
+					t.Errorf("%+v gives %+v, want %+v", tt.set, got, tt.want)
+				}
+			}
+		}()
+	}
 }

@@ -75,7 +75,9 @@ func newSite(t testing.TB, o options) *site {
 	}
 	o.bridge.Engine.Limits.MaxConnsPerIP = -1
 	o.bridge.Engine.Limits.ConnRatePerIP = -1
-	o.bridge.Limits.EventsPerSecond = -1
+	if o.bridge.Limits.EventsPerSecond == 0 {
+		o.bridge.Limits.EventsPerSecond = -1
+	}
 	s.io = socketbridge.New(o.bridge)
 	if o.before != nil {
 		o.before(s.app)

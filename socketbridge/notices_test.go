@@ -55,20 +55,12 @@ func (e *noticeEnv) session(t *testing.T) *fibersession.Handle {
 var withNodes = socketbridge.Config{Adapter: new(deliverAdapter)}
 
 var noticeCases = map[string]noticeCase{
-	"flood": {socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: 1}}, func(t *testing.T, e *noticeEnv) {
+	"flood": {do: func(t *testing.T, e *noticeEnv) {
 		twice(func() {
 			p := join(t, e.io, "/")
-			for range 20 {
-				_ = p.conn.Text(`2["e"]`)
-			}
+			p.conn.Leave(transport.ForcedClose, socketbridge.ErrFlood)
 			p.waitForClose()
 		})
-	}},
-	"slowed_down": {socketbridge.Config{Limits: socketbridge.Limits{BytesPerSecond: 10 << 10, EventsPerSecond: 1}}, func(t *testing.T, e *noticeEnv) {
-		p := join(t, e.io, "/")
-		for range 4 {
-			p.send(`2["e"]`)
-		}
 	}},
 	"parse_error": {do: func(t *testing.T, e *noticeEnv) {
 		for _, text := range []string{"9", `2["e"`, "/", "\x00"} {

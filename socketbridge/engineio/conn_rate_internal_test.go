@@ -67,6 +67,17 @@ func TestR18_RateLimiter(t *testing.T) {
 			}
 		})
 	}
+	run("packets within their limit do not excuse bytes over theirs", func(t *testing.T) {
+		for now < time.Minute {
+			wait, err := l.count(newRates(cfg), 0, 300, now)
+			if err != nil {
+				return
+			}
+			now += max(0, wait)
+			count(t, cfg, 1, 0, 0)
+		}
+		t.Error("it is no flood")
+	})
 	run("a pause resets the limit", func(t *testing.T) {
 		for range 10 { // each time less than floodTimeout
 			for range 40 {

@@ -19,7 +19,7 @@ import (
 
 // Row 44: a hostile publisher sends 12,000 messages as fast as Redis takes them: garbage, messages
 // in the format of Node, and copies of signed ones. None is delivered, each kind is logged in one
-// line, all are counted, and the nodes go on. `make flood` goes on for a minute. The log of the test has
+// line, all are counted, and the nodes go on. `make flood` goes on for longer. The log of the test has
 // the CPU time that a message takes.
 func TestSign_HostilePublisherAtSpeed(t *testing.T) {
 	t.Parallel()
