@@ -52,7 +52,7 @@ func TestR18_RateLimiter(t *testing.T) {
 		says           string
 	}{{1, 1, "10 packets per second"}, {0, 300, "1000 bytes per second"}} {
 		run("a flood ends with an error: "+tt.says, func(t *testing.T) {
-			for {
+			for now < time.Minute {
 				wait, err := l.count(newRates(cfg), tt.packets, tt.bytes, now)
 				if err != nil {
 					if !errors.Is(err, ErrFlood) || !strings.Contains(err.Error(), tt.says) {
@@ -230,7 +230,7 @@ func TestTime_R18_EveryPacketOfABodyCounts(t *testing.T) {
 				b := newPipeServer(t, &transporttest.Recorder{}, Config{Limits: Limits{PacketsPerSecond: 10}})
 				c, a := b.openPolling()
 				begin, posts := time.Now(), 0
-				for c.state.Load() == open {
+				for c.state.Load() == open && posts < 1000 {
 					if err := c.post([]byte(body)); err != nil {
 						t.Fatalf("a post was refused: %v", err) // the client would stop polling
 					}
@@ -261,7 +261,7 @@ func TestTime_R18_UpgradeRequestsCount(t *testing.T) {
 		b := newPipeServer(t, &transporttest.Recorder{}, Config{Limits: Limits{PacketsPerSecond: 10}})
 		c, a := b.openPolling()
 		begin := time.Now()
-		for c.state.Load() == open {
+		for n := 0; c.state.Load() == open && n < 1000; n++ {
 			p := b.serve(c.serveUpgrade)
 			p.nc.Close()
 			<-p.served

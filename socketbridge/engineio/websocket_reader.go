@@ -118,7 +118,6 @@ func (r *reader) fill() error {
 	case n > 0:
 		return nil // the next read returns err again
 	case r.timed && isTimeout(err): // or the connection has ended, and the error does not matter
-		r.deadlines.setReadDeadline(time.Time{})
 		return errSlowMessage
 	}
 	return err

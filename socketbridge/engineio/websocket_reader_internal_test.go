@@ -54,7 +54,8 @@ func TestTime_R18_UnfinishedMessage(t *testing.T) {
 				ended := make(chan struct{})
 				go func() { // closes ended after the pipe is closed
 					defer close(ended)
-					for {
+					defer p.nc.Close()
+					for range 100 {
 						time.Sleep(2 * time.Second)
 						if _, err := p.nc.Write([]byte(tt.then)); err != nil {
 							return
@@ -69,10 +70,18 @@ func TestTime_R18_UnfinishedMessage(t *testing.T) {
 						break
 					}
 				}
-				p.nc.Close()
 				if took := time.Since(begin); took != tt.want {
 					t.Errorf("closed after %v, want %v", took, tt.want)
 				}
+				if tt.cause == errSlowMessage { // the client has time to take the close frame
+					time.Sleep(time.Second)
+					select {
+					case <-a.Conn.Done():
+						t.Error("the connection has ended right after the close frame")
+					default:
+					}
+				}
+				p.nc.Close()
 				if reason, cause, err := a.End(t.Context()); reason != tt.reason || cause != tt.cause || err != nil {
 					t.Errorf("it ended with %q, %v, %v", reason, cause, err)
 				}
@@ -105,7 +114,16 @@ func TestTime_R18_EachMessageHasItsOwnTime(t *testing.T) {
 			time.Sleep(4 * time.Second)
 			_, _ = p.nc.Write([]byte(pong[2:] + pong))
 		}
+		for range 5 { // no message is in progress, so there is no deadline
+			time.Sleep(4 * time.Second)
+			_, _ = p.nc.Write([]byte(pong))
+		}
 		synctest.Wait()
+		select {
+		case <-a.Conn.Done():
+			t.Error("the connection was closed")
+		default:
+		}
 		if err := a.Err(); err != nil || len(a.Received()) != 41 {
 			t.Errorf("got %d messages, error %v, want 41", len(a.Received()), err)
 		}
