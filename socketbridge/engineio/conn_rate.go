@@ -28,6 +28,7 @@ type rates struct {
 // tokenRate is the refill rate and the capacity of a token bucket.
 type tokenRate struct {
 	perSecond int           // 0 means no limit
+	token     float64       // the time in which one token is refilled, in nanoseconds
 	burst     time.Duration // the capacity, as the time in which the empty bucket is refilled
 }
 
@@ -35,14 +36,13 @@ type tokenRate struct {
 func newRates(cfg Config) *rates {
 	var r rates
 	if n := cfg.Limits.PacketsPerSecond; n > 0 {
-		r.packets = tokenRate{n, 2 * time.Second}
+		r.packets = newTokenRate(n, 2*n)
 	}
 	if n := cfg.Limits.BytesPerSecond; n > 0 {
 		// One message of MaxPayload must always pass without a delay, also in fragments of
 		// paidFragment, whose headers take 8 bytes each.
 		largest := cfg.MaxPayload + cfg.MaxPayload/(paidFragment/8) + wsframe.MaxHeader
-		r.bytes.perSecond = n
-		r.bytes.burst = r.bytes.take(max(n, largest))
+		r.bytes = newTokenRate(n, max(n, largest))
 	}
 	if r == (rates{}) {
 		return nil
@@ -50,10 +50,14 @@ func newRates(cfg Config) *rates {
 	return &r
 }
 
-// take returns the time in which n tokens are refilled.
-func (r tokenRate) take(n int) time.Duration {
-	return time.Duration(float64(n) / float64(r.perSecond) * float64(time.Second))
+func newTokenRate(perSecond, burst int) tokenRate {
+	r := tokenRate{perSecond: perSecond, token: float64(time.Second) / float64(perSecond)}
+	r.burst = r.take(burst)
+	return r
 }
+
+// take returns the time in which n tokens are refilled.
+func (r *tokenRate) take(n int) time.Duration { return time.Duration(float64(n) * r.token) }
 
 // bucket is a token bucket whose level can fall below zero. The zero value is full.
 type bucket struct {
@@ -63,7 +67,7 @@ type bucket struct {
 
 // spend takes n tokens and returns how long it takes until the level is no longer negative,
 // and whether it has been negative, whenever tokens were taken, for floodTimeout.
-func (b *bucket) spend(r tokenRate, n int, now time.Duration) (wait time.Duration, flood bool) {
+func (b *bucket) spend(r *tokenRate, n int, now time.Duration) (wait time.Duration, flood bool) {
 	if r.perSecond == 0 || n == 0 {
 		return 0, false
 	}
@@ -90,8 +94,8 @@ type rateLimiter struct {
 func (l *rateLimiter) count(r *rates, packets, bytes int, now time.Duration) (time.Duration, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p, floodP := l.packets.spend(r.packets, packets, now)
-	b, floodB := l.bytes.spend(r.bytes, bytes, now)
+	p, floodP := l.packets.spend(&r.packets, packets, now)
+	b, floodB := l.bytes.spend(&r.bytes, bytes, now)
 	switch {
 	case floodP:
 		return 0, fmt.Errorf("%w: more than %d packets per second", ErrFlood, r.packets.perSecond)
