@@ -12,7 +12,7 @@
 //     Acceptor.Accept. If Accept returns an error, the transport refuses the client.
 //  2. Read messages and pass each to the returned Receiver's Receive, one at a time.
 //     The core never reads from the network, so a Receive that blocks slows the client
-//     down.
+//     down. The core does not count messages: the transport limits how fast a client sends.
 //  3. Queue the messages of Conn.Send without blocking, write them in order, and tell
 //     senders by Conn.Drained when to wait.
 //  4. Detect the end of the connection, call Receiver.Closed once, and then close the
