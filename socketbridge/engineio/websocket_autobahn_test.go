@@ -83,7 +83,7 @@ func TestR2_Autobahn(t *testing.T) {
 
 // openAutobahn starts a site that echoes plain WebSocket messages at /ws.
 func openAutobahn(t *testing.T) (s *site) {
-	limits := engineio.Limits{MaxConnsPerIP: -1, ConnRatePerIP: -1}
+	limits := engineio.Limits{MaxConnsPerIP: -1, ConnRatePerIP: -1, PacketsPerSecond: -1, BytesPerSecond: -1}
 	s = open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: autobahnPayload, Limits: limits}, siteOptions{before: func(app *fiber.App) {
 		app.Get("/ws", func(c *fiber.Ctx) error { return s.engine.Plain(echoes{})(c) })
 	}})
