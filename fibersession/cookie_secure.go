@@ -116,10 +116,11 @@ func (s *Store) warnOfUntrustedProxy(c *fiber.Ctx) {
 	}
 }
 
-// isThisMachine reports whether a request came from a browser on this machine. A request
-// that a proxy forwarded has a header that says so, and did not.
+// isThisMachine reports whether a request came from a browser on this machine. The Host header
+// alone does not tell: some proxies replace it with the name that they know the app by. A
+// request that a proxy forwarded usually has a header that says so.
 func isThisMachine(r *fasthttp.RequestCtx) bool {
-	return isLoopback(string(r.Request.Header.Host())) && !isForwarded(r)
+	return r.RemoteIP().IsLoopback() && isLoopback(string(r.Request.Header.Host())) && !isForwarded(r)
 }
 
 // isForwarded reports whether a proxy forwarded the request.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/internal/sitehost"
 )
 
 // Ticket returns a ticket for the session of a request: a secret of 43 characters. A page
@@ -171,7 +173,8 @@ func OriginOf(c *fiber.Ctx) string {
 	if o := c.Get(fiber.HeaderOrigin); o != "" {
 		return strings.Clone(o)
 	}
-	return c.Protocol() + "://" + c.Hostname()
+	host, _ := sitehost.Of(c)
+	return c.Protocol() + "://" + host
 }
 
 // canonicalOrigin returns an origin (RFC 6454, section 6.2) in lower case and without its

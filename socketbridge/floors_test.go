@@ -18,6 +18,7 @@ const module = "github.com/fiberbridge/fiberbridge/"
 var floors = map[string]int{
 	"internal/clientaddr":                  0,
 	"internal/setting":                     0,
+	"internal/sitehost":                    1,
 	"internal/throttle":                    0,
 	"internal/notice":                      0,
 	"storage":                              0,
@@ -25,6 +26,7 @@ var floors = map[string]int{
 	"socketbridge/adapter":                 0,
 	"socketbridge/client":                  0,
 	"socketbridge/internal/eiopacket":      0,
+	"socketbridge/internal/httpbody":       1,
 	"socketbridge/internal/siopacket":      0,
 	"socketbridge/internal/wsframe":        0,
 	"socketbridge/internal/presence":       1,
@@ -46,7 +48,8 @@ var floors = map[string]int{
 }
 
 var arrows = map[string][]string{
-	"fibersession":              {"storage/memory"},
+	"fibersession":              {"storage/memory", "internal/sitehost"},
+	"socketbridge/engineio":     {"socketbridge/internal/httpbody", "internal/sitehost"},
 	"internal/notice":           {"internal/throttle"},
 	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/httpbody"
 )
 
 // Handler returns the server's HTTP handler. Mount it with app.Use, after the session
@@ -18,13 +20,13 @@ func (s *Server) Handler() fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		name, below := strings.CutPrefix(c.Path(), s.engine.Path())
 		if below {
-			if served, err := serveScript(c, name); served {
-				return err
+			served, err := serveScript(c, name)
+			if !served && !s.cfg.DisableServeClient {
+				served, err = serveOfficial(c, name)
 			}
-			if !s.cfg.DisableServeClient {
-				if served, err := serveOfficial(c, name); served {
-					return err
-				}
+			if served {
+				s.boundScript(c)
+				return err
 			}
 		}
 		if below && s.closing.Load() && len(c.Context().QueryArgs().Peek("sid")) == 0 {
@@ -41,3 +43,17 @@ func (s *Server) Handler() fiber.Handler {
 		return engine(c)
 	}
 }
+
+// boundScript bounds how long a client may take nothing of a script, and closes the connection
+// of a request whose end is ambiguous.
+func (s *Server) boundScript(c *fiber.Ctx) {
+	if httpbody.Ambiguous(&c.Request().Header) || httpbody.Unread(c.Request()) {
+		c.Context().SetConnectionClose()
+	}
+	httpbody.Bound(c.Context(), s.cfg.Engine.Timeouts.Write)
+}
+
+// LimitBodies bounds the memory of request bodies, for all routes of an app. Call it once for
+// each app that listens, after fiber.New and before Listen. Without it, the server logs a
+// warning. See engineio.Server.LimitBodies.
+func (s *Server) LimitBodies(app *fiber.App) { s.engine.LimitBodies(app) }

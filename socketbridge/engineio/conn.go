@@ -58,6 +58,7 @@ type conn struct {
 	probeAnswered bool      // polls must end soon
 	switching     bool      // the WebSocket takes over once no post is being read
 	pollWaiting   bool
+	posting       bool           // the body of a post is being read or handled
 	releasePoll   bool           // the waiting poll must end, with a noop if the queue is empty
 	closeSent     bool           // the close frame was written to the WebSocket
 	closeReceived bool           // the client's close frame was read

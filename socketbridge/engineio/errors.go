@@ -29,16 +29,18 @@ var (
 
 // Errors whose HTTP status says more than the protocol's code.
 var (
-	errOtherVisitor = &Error{Code: ErrUnknownSID.Code, Message: ErrUnknownSID.Message} // the hook SameVisitor reports it
-	errEncoding     = &Error{Code: 3, Message: "Content-Encoding is not supported", status: http.StatusUnsupportedMediaType}
-	errTooLarge     = &Error{Code: 3, Message: "Payload too large", status: http.StatusRequestEntityTooLarge}
-	errNoUpgrade    = &Error{Code: 3, Message: "A WebSocket upgrade is required", status: http.StatusUpgradeRequired}
-	errNoHijack     = &Error{Code: 3, Message: "WebSocket is not available"}
-	errVersion      = &Error{Code: 3, Message: "WebSocket version 13 is required", status: http.StatusUpgradeRequired}
-	errTooMany      = &Error{Code: 4, Message: "Too many connections", status: http.StatusTooManyRequests}
-	errFull         = &Error{Code: 4, Message: "Too many connections", status: http.StatusServiceUnavailable}
-	errInternal     = &Error{Code: 4, Message: "Internal error", status: http.StatusInternalServerError}
-	errShuttingDown = &Error{Code: 4, Message: "Server is shutting down", status: http.StatusServiceUnavailable}
+	errOtherVisitor     = &Error{Code: ErrUnknownSID.Code, Message: ErrUnknownSID.Message} // the hook SameVisitor reports it
+	errAmbiguousRequest = &Error{Code: ErrBadRequest.Code, Message: ErrBadRequest.Message} // admit reports it
+	errEncoding         = &Error{Code: 3, Message: "Content-Encoding is not supported", status: http.StatusUnsupportedMediaType}
+	errTooLarge         = &Error{Code: 3, Message: "Payload too large", status: http.StatusRequestEntityTooLarge}
+	errBodiesFull       = &Error{Code: 3, Message: "Too many large requests", status: http.StatusServiceUnavailable}
+	errNoUpgrade        = &Error{Code: 3, Message: "A WebSocket upgrade is required", status: http.StatusUpgradeRequired}
+	errNoHijack         = &Error{Code: 3, Message: "WebSocket is not available"}
+	errVersion          = &Error{Code: 3, Message: "WebSocket version 13 is required", status: http.StatusUpgradeRequired}
+	errTooMany          = &Error{Code: 4, Message: "Too many connections", status: http.StatusTooManyRequests}
+	errFull             = &Error{Code: 4, Message: "Too many connections", status: http.StatusServiceUnavailable}
+	errInternal         = &Error{Code: 4, Message: "Internal error", status: http.StatusInternalServerError}
+	errShuttingDown     = &Error{Code: 4, Message: "Server is shutting down", status: http.StatusServiceUnavailable}
 )
 
 // Error returns Message with the package's name.

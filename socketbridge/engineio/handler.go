@@ -2,12 +2,12 @@ package engineio
 
 import (
 	"errors"
-	"io"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/httpbody"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -20,16 +20,16 @@ func (s *Server) Handler() fiber.Handler {
 			s.checkPath(c)
 			return c.Next()
 		}
-		s.warnMissingTimeouts(c)
+		s.warnMissingSettings(c)
 		return s.reportRefusal(c, s.serve(c))
 	}
 }
 
 // serve does what all requests of all transports have in common.
 func (s *Server) serve(c *fiber.Ctx) error {
-	access := s.checkOrigin(c)
-	if access == refused {
-		return sendError(c, ErrForbidden)
+	access, refusal := s.admit(c)
+	if refusal != nil {
+		return sendError(c, refusal)
 	}
 	if c.Method() == fiber.MethodOptions {
 		return s.cors.preflight(c, access)
@@ -137,64 +137,56 @@ func (s *Server) servePoll(c *fiber.Ctx, conn *conn) error {
 	if err != nil {
 		return sendError(c, err)
 	}
-	return sendPayload(c, body)
+	return s.sendPayload(c, conn, body)
 }
 
 // sendPayload answers with packets. The response keeps body, so the caller must not use it
 // any more.
-func sendPayload(c *fiber.Ctx, body []byte) error {
+func (s *Server) sendPayload(c *fiber.Ctx, conn *conn, body []byte) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMETextPlainCharsetUTF8)
-	c.Context().Response.SetBodyRaw(body)
+	// The compress middleware of an app would read the response ahead of the client, without
+	// a bound in time. It gains little for packets.
+	c.Request().Header.Del(fiber.HeaderAcceptEncoding)
+	httpbody.Send(c.Context(), body, s.cfg.Timeouts.Write, conn.pollNotTaken)
 	return nil
 }
 
-// servePost answers a polling POST.
+// servePost answers a polling POST. The body is read last, when nothing else can refuse it.
 func (s *Server) servePost(c *fiber.Ctx, conn *conn) error {
 	s.stats.posts.Add(1)
 	defer s.stats.posts.Add(-1)
-	body, err := s.readBody(c)
-	if err == nil {
-		err = conn.post(body)
+	if err := s.checkBodyHeaders(c); err != nil {
+		return sendError(c, err)
 	}
+	if err := conn.beginPost(); err != nil {
+		return sendError(c, err)
+	}
+	defer conn.endPost()
+	body, err := s.readBody(c)
 	if err != nil {
+		return sendError(c, err)
+	}
+	defer body.Release()
+	if err := conn.post(body.Bytes); err != nil {
 		return sendError(c, err)
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMETextHTML)
 	return c.SendString("ok")
 }
 
-// readBody returns a request's raw body. It refuses a Content-Encoding, because nothing
-// limits the size of a decoded body (D10).
-func (s *Server) readBody(c *fiber.Ctx) ([]byte, *Error) {
-	req := c.Request()
-	if len(req.Header.ContentEncoding()) > 0 && !strings.EqualFold(string(req.Header.ContentEncoding()), "identity") {
-		return nil, errEncoding
-	}
-	if t := req.Header.ContentType(); len(t) > 0 && !isTextPlain(string(t)) {
-		return nil, ErrBadRequest
-	}
-	if req.Header.ContentLength() > s.cfg.MaxPayload {
-		return nil, errTooLarge
-	}
-	if !req.IsBodyStream() {
-		if body := req.Body(); len(body) <= s.cfg.MaxPayload {
-			return body, nil
-		}
-		return nil, errTooLarge
-	}
-	return readAll(c.Context().RequestBodyStream(), s.cfg.MaxPayload)
-}
-
-// readAll reads a streamed body of at most limit bytes.
-func readAll(body io.Reader, limit int) ([]byte, *Error) {
-	b, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+// checkBodyHeaders refuses what can be refused without reading the body. It refuses a
+// Content-Encoding, because nothing limits the size of a decoded body (D10).
+func (s *Server) checkBodyHeaders(c *fiber.Ctx) *Error {
+	h := &c.Request().Header
 	switch {
-	case err != nil:
-		return nil, ErrBadRequest
-	case len(b) > limit:
-		return nil, errTooLarge
+	case len(h.ContentEncoding()) > 0 && !strings.EqualFold(string(h.ContentEncoding()), "identity"):
+		return errEncoding
+	case len(h.ContentType()) > 0 && !isTextPlain(string(h.ContentType())):
+		return ErrBadRequest
+	case h.ContentLength() > s.cfg.MaxPayload:
+		return errTooLarge
 	}
-	return b, nil
+	return nil
 }
 
 // isTextPlain reports whether a Content-Type is text/plain, the only type that clients post.
@@ -206,7 +198,7 @@ func isTextPlain(contentType string) bool {
 // sendError answers a request with an error.
 func sendError(c *fiber.Ctx, err *Error) error {
 	c.Locals(refusalKey{}, err) // for reportRefusal
-	if c.Request().IsBodyStream() {
+	if httpbody.Unread(c.Request()) {
 		c.Context().SetConnectionClose() // the rest of the body must not be parsed as the next request
 	}
 	switch err.Status() {
@@ -231,11 +223,11 @@ func toError(err error) *Error {
 	return ErrForbidden
 }
 
-// warnMissingTimeouts warns once if the app's configuration lacks the timeouts that end slow
-// requests. Only the HTTP server can enforce them (D20). It also checks how the handler is
-// mounted.
-func (s *Server) warnMissingTimeouts(c *fiber.Ctx) {
-	s.timeoutWarning.Do(func() {
+// warnMissingSettings warns once if the app's configuration lacks what only the HTTP server can
+// enforce: the timeouts that end slow requests (D20), and the limits on bodies. It also checks
+// how the handler is mounted.
+func (s *Server) warnMissingSettings(c *fiber.Ctx) {
+	s.settingsWarning.Do(func() {
 		s.checkMount()
 		cfg := c.App().Config()
 		if cfg.ReadTimeout <= 0 {
@@ -243,6 +235,12 @@ func (s *Server) warnMissingTimeouts(c *fiber.Ctx) {
 		}
 		if cfg.IdleTimeout <= 0 && cfg.ReadTimeout <= 0 {
 			s.notices.Report(&idleTimeoutNotice, "")
+		}
+		if cfg.WriteTimeout <= 0 {
+			s.notices.Report(&writeTimeoutNotice, "")
+		}
+		if !limitsBodies(c) {
+			s.notices.Report(&bodiesUnlimitedNotice, "", "BodyLimit", cfg.BodyLimit)
 		}
 	})
 }

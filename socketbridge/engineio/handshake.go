@@ -42,7 +42,7 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 		return sendError(c, toError(err))
 	}
 	packet := eiopacket.Packet{Type: eiopacket.Open, Data: s.openPacketJSON(conn.id, s.upgrades(c))}
-	return sendPayload(c, eiopacket.Append(nil, packet))
+	return s.sendPayload(c, conn, eiopacket.Append(nil, packet))
 }
 
 // openConn counts a connection against the limits, calls Hooks.Lift and creates the

@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 
+	"github.com/fiberbridge/fiberbridge/internal/sitehost"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -51,7 +52,8 @@ func (s *Server) newSnapshot(c *fiber.Ctx, client netip.Addr) snapshot {
 	snap := snapshot{time: time.Now(), secure: c.Secure()}
 	var buf [1 << 10]byte
 	text := buf[:0]
-	for _, t := range []string{c.Method(), c.Path(), c.Hostname(), client.String()} {
+	host, _ := sitehost.Of(c)
+	for _, t := range []string{c.Method(), c.Path(), host, client.String()} {
 		text = appendText(text, t)
 	}
 	add := func(kind byte, k, v []byte) { text = appendText(appendText(append(text, kind), k), v) }

@@ -46,6 +46,8 @@ type siteOptions struct {
 	hooks    engineio.Hooks
 	fiber    fiber.Config
 	before   func(app *fiber.App) // mounts handlers before the engine
+	behind   func(app *fiber.App) // mounts handlers behind the engine
+	noLimits bool                 // LimitBodies is not called
 	wrap     func(net.Listener) net.Listener
 }
 
@@ -76,10 +78,16 @@ func open(t testing.TB, recorder *transporttest.Recorder, cfg engineio.Config, o
 		o.fiber.ReadTimeout = time.Minute
 	}
 	app := fiber.New(o.fiber)
+	if !o.noLimits {
+		s.engine.LimitBodies(app)
+	}
 	if o.before != nil {
 		o.before(app)
 	}
 	app.Use(s.engine.Handler())
+	if o.behind != nil {
+		o.behind(app)
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

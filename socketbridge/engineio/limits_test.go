@@ -115,18 +115,20 @@ func TestS5_LimitBehindProxies(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name string
-		cfg  fiber.Config
-		want int // number of warnings
+		name    string
+		options siteOptions
+		want    int // number of warnings
 	}{
-		{"all set", fiber.Config{ReadTimeout: 10e9, IdleTimeout: 60e9}, 0},
-		{"the read timeout is enough", fiber.Config{ReadTimeout: 10e9}, 0},
-		{"nothing set", fiber.Config{ReadTimeout: -1}, 2},
-		{"no read timeout", fiber.Config{ReadTimeout: -1, IdleTimeout: 60e9}, 1},
+		{"all set", siteOptions{fiber: fiber.Config{ReadTimeout: 10e9, IdleTimeout: 60e9}}, 0},
+		{"the read timeout is enough", siteOptions{fiber: fiber.Config{ReadTimeout: 10e9}}, 0},
+		{"nothing set", siteOptions{fiber: fiber.Config{ReadTimeout: -1}, noLimits: true}, 3},
+		{"no read timeout", siteOptions{fiber: fiber.Config{ReadTimeout: -1, IdleTimeout: 60e9}}, 1},
+		{"no limits of bodies", siteOptions{fiber: fiber.Config{ReadTimeout: 10e9}, noLimits: true}, 1},
+		{"no limits of bodies, but streams", siteOptions{fiber: fiber.Config{ReadTimeout: 10e9, StreamRequestBody: true}, noLimits: true}, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := open(t, echoRecorder(), engineio.Config{}, siteOptions{fiber: tt.cfg})
+			s := open(t, echoRecorder(), engineio.Config{}, tt.options)
 			s.openPoll()
 			s.openPoll()
 			if got := strings.Count(s.log.String(), "level=WARN"); got != tt.want {

@@ -37,6 +37,20 @@ var (
 		Text:    "engineio: a request was refused: its body is too large",
 		Setting: "Config.MaxPayload",
 	}
+	bodyTooLargeNotice = notice.Kind{
+		Name: "body_too_large", Level: slog.LevelInfo,
+		Text:    "engineio: a request to the app was refused with 413: its body is too large",
+		Setting: "fiber.Config.BodyLimit",
+	}
+	bodiesFullNotice = notice.Kind{
+		Name: "bodies_full", Level: slog.LevelWarn,
+		Text:    "engineio: requests with large bodies are refused with 503: too many of them are being received or handled",
+		Setting: "fiber.Config.BodyLimit, Config.MaxPayload",
+	}
+	ambiguousNotice = notice.Kind{
+		Name: "ambiguous_request", Level: slog.LevelWarn,
+		Text: "engineio: a request was refused with 400, because a proxy in front may have read it as another request; check what the proxy passes on",
+	}
 	handshakeRefusedNotice = notice.Kind{
 		Name: "handshake_refused", Level: slog.LevelInfo,
 		Text: "engineio: a handshake was refused by the app or its session",
@@ -107,6 +121,18 @@ var (
 		Name: "read_timeout_unset", Level: slog.LevelWarn, Once: true,
 		Text:    "engineio: fiber.Config.ReadTimeout is not set: clients can hold connections with requests that they never finish; 10s is a good value",
 		Setting: "fiber.Config.ReadTimeout",
+	}
+	writeTimeoutNotice = notice.Kind{
+		Name: "write_timeout_unset", Level: slog.LevelInfo, Once: true,
+		Text: "engineio: fiber.Config.WriteTimeout is not set: clients that do not read the app's responses hold them in memory (polls have a limit of their own); " +
+			"set it to the time that the largest response may take, unless the app streams responses without end",
+		Setting: "fiber.Config.WriteTimeout",
+	}
+	bodiesUnlimitedNotice = notice.Kind{
+		Name: "bodies_unlimited", Level: slog.LevelWarn, Once: true,
+		Text: "engineio: each request can make the server allocate fiber.Config.BodyLimit bytes by announcing a body that it never sends: " +
+			"call LimitBodies(app) after fiber.New",
+		Setting: "LimitBodies",
 	}
 	idleTimeoutNotice = notice.Kind{
 		Name: "idle_timeout_unset", Level: slog.LevelWarn, Once: true,

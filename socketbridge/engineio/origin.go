@@ -6,6 +6,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
+
+	"github.com/fiberbridge/fiberbridge/internal/sitehost"
 )
 
 // originPolicy decides which pages may send requests. Browsers do not restrict WebSockets,
@@ -45,14 +47,15 @@ type originRequest struct {
 	ctx *fiber.Ctx // for Config.AllowOriginFunc
 }
 
-// newOriginRequest reads them from c. The scheme and the host are those that Fiber reports,
-// so its trusted proxies apply.
+// newOriginRequest reads them from c. The scheme is the one that Fiber reports, so its trusted
+// proxies apply.
 func newOriginRequest(c *fiber.Ctx) originRequest {
+	host, _ := sitehost.Of(c)
 	return originRequest{
 		Origins:   headerValues(c, fiber.HeaderOrigin),
 		FetchSite: headerValues(c, "Sec-Fetch-Site"),
 		Scheme:    c.Protocol(),
-		Host:      c.Hostname(),
+		Host:      host,
 		ctx:       c,
 	}
 }

@@ -1,6 +1,33 @@
 package engineio
 
-import "github.com/gofiber/fiber/v2"
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/internal/sitehost"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/httpbody"
+)
+
+// admit makes the checks that all requests have in common: that no other server could read
+// them differently, and the origin policy.
+func (s *Server) admit(c *fiber.Ctx) (originAccess, *Error) {
+	access := s.checkOrigin(c)
+	cause := ""
+	if _, ok := sitehost.Of(c); !ok {
+		cause = "the request line and the Host header name different hosts"
+	}
+	if httpbody.Ambiguous(&c.Request().Header) {
+		cause = errAmbiguous.Error()
+	}
+	switch {
+	case cause != "":
+		c.Context().SetConnectionClose()
+		s.notices.Report(&ambiguousNotice, cause, "cause", cause)
+		return refused, errAmbiguousRequest
+	case access == refused:
+		return refused, ErrForbidden
+	}
+	return access, nil
+}
 
 // Guard returns a handler for a route that an app serves, besides the sockets, to the same
 // pages. It applies the server's origin policy: requests that may not connect get 403,
@@ -9,10 +36,10 @@ import "github.com/gofiber/fiber/v2"
 // Config.AllowOrigins and CookiesIgnored.
 func (s *Server) Guard(next fiber.Handler) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		access := s.checkOrigin(c)
+		access, refusal := s.admit(c)
 		switch {
-		case access == refused:
-			return s.reportRefusal(c, sendError(c, ErrForbidden))
+		case refusal != nil:
+			return s.reportRefusal(c, sendError(c, refusal))
 		case c.Method() == fiber.MethodOptions:
 			return s.cors.preflight(c, access)
 		}

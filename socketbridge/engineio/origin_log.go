@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gofiber/fiber/v2"
+
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
@@ -50,9 +52,24 @@ func (s *Server) originAdvice(reason refusalReason, r originRequest) (setting, a
 		return "AllowOrigins", "it is this site's own origin over https, but this server sees the request as http; " +
 			"have the proxy set X-Forwarded-Proto, and trust the proxy in fiber.Config (TrustedProxies)"
 	}
+	if r.forwardedHost() {
+		return "AllowOrigins", "the page's origin is the host in X-Forwarded-Host, which counts only from a proxy that fiber.Config names " +
+			"(EnableTrustedProxyCheck, TrustedProxies); have the proxy pass Host on, or name the proxy"
+	}
 	if s.cfg.AllowOriginFunc != nil {
 		return "AllowOriginFunc", "AllowOriginFunc returned false for the page's origin, and AllowOrigins does not list it"
 	}
 	return "AllowOrigins", "the page's origin is not this site's own; " +
 		"if its pages may act on behalf of their visitors, list it in AllowOrigins"
+}
+
+// forwardedHost reports whether the page's origin has the host that a proxy may have put into
+// X-Forwarded-Host.
+func (r originRequest) forwardedHost() bool {
+	if r.ctx == nil {
+		return false
+	}
+	host, _, _ := strings.Cut(r.ctx.Get(fiber.HeaderXForwardedHost), ",")
+	_, page, _ := strings.Cut(r.Origins[0], "://")
+	return host != "" && strings.EqualFold(page, strings.TrimSpace(host))
 }

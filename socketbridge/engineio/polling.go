@@ -133,8 +133,38 @@ func appendPolling(body []byte, p packet) []byte {
 	return body
 }
 
-// post handles a polling request body on the request's goroutine. A second post at the same
-// time ends the connection.
+// pollNotTaken ends the connection of a client that took nothing of the answer to its poll for
+// Timeouts.Write. Packets of that answer are lost.
+func (c *conn) pollNotTaken() { c.closeSlow("Config.Timeouts.Write", c.server.cfg.Timeouts.Write) }
+
+// beginPost is called before the body of a post is read, so that a connection never has two in
+// memory. A second post at the same time ends the connection.
+func (c *conn) beginPost() *Error {
+	c.mu.Lock()
+	if err := c.checkOnPolling(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	overlap, switching := c.posting, c.switching
+	c.posting = true
+	c.mu.Unlock()
+	if !overlap {
+		return nil
+	}
+	if !switching { // see acquirePost
+		c.terminate(transport.TransportError, ErrOverlap)
+	}
+	return ErrBadRequest
+}
+
+// endPost is called when the body of a post is not used any more.
+func (c *conn) endPost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.posting = false
+}
+
+// post handles a polling request body on the request's goroutine, between beginPost and endPost.
 //
 // If the body violates the protocol, the connection ends after the client's polls have
 // fetched what is queued, as on a WebSocket. The post is answered with an error if the body

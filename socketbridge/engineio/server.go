@@ -17,6 +17,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/internal/notice"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/httpbody"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -37,11 +38,12 @@ type Server struct {
 	random      io.Reader // of connection IDs; tests make it fail
 	started     time.Time
 
-	timeoutWarning sync.Once
-	stats          counters
-	backlog        backlog
-	shedding       sync.Mutex    // held during shedBacklog
-	nextShed       time.Duration // by now; guarded by shedding
+	settingsWarning sync.Once
+	stats           counters
+	bodies          httpbody.Budget
+	backlog         backlog
+	shedding        sync.Mutex    // held during shedBacklog
+	nextShed        time.Duration // by now; guarded by shedding
 
 	mu      sync.RWMutex // guards the fields below
 	conns   map[string]*conn
@@ -78,6 +80,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		backlog:  backlog{max: cfg.Limits.MaxBacklogBytes},
 		ended:    make(chan struct{}),
 	}
+	s.bodies.Max = int64(max(minBodies, 16*cfg.MaxPayload))
 	if len(hooks) > 0 {
 		s.hooks = hooks[0]
 	}
@@ -113,7 +116,8 @@ func (s *Server) Use(handlers ...fiber.Handler) { s.middlewares.add(handlers) }
 type Stats struct {
 	Connections int // opening, open and closing connections
 	Polls       int // polling requests that wait
-	Posts       int // polling requests whose body is being handled
+	Posts       int // polling requests whose body is being read or handled
+	BodyBytes   int // bytes of request bodies over 8 KiB that are being read or handled: see LimitBodies
 	WebSockets  int // open WebSockets, including those of upgrades in progress
 	Addresses   int // addresses that are counted for Limits.MaxConnsPerIP and ConnRatePerIP
 	Backlog     int // bytes that count for Limits.MaxBacklogBytes
@@ -134,6 +138,7 @@ func (s *Server) Stats() Stats {
 		Polls:      int(s.stats.polls.Load()),
 		Posts:      int(s.stats.posts.Load()),
 		WebSockets: int(s.stats.webSockets.Load()),
+		BodyBytes:  int(s.bodies.Used()),
 		Backlog:    s.backlog.size(),
 		Waits:      s.stats.waits.Load(),
 		SlowClosed: s.stats.slow.Load(),

@@ -21,9 +21,9 @@ type plainKey struct{}
 // A request that does not ask for a WebSocket is answered with 426.
 func (s *Server) Plain(a transport.Acceptor) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		s.warnMissingTimeouts(c)
-		if s.checkOrigin(c) == refused {
-			return s.reportRefusal(c, sendError(c, ErrForbidden))
+		s.warnMissingSettings(c)
+		if _, refusal := s.admit(c); refusal != nil {
+			return s.reportRefusal(c, sendError(c, refusal))
 		}
 		c.Locals(plainKey{}, a)
 		return s.reportRefusal(c, s.middlewares.run(c, s.dispatch))
