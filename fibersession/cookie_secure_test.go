@@ -2,6 +2,7 @@ package fibersession_test
 
 import (
 	"bytes"
+	"cmp"
 	"log/slog"
 	"strings"
 	"testing"
@@ -102,6 +103,7 @@ func TestF5_PlainHTTPIsLoggedOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cfg     fibersession.Config
 		host    string
+		peer    string // "" is 127.0.0.1
 		headers map[string]string
 		tls     bool
 		want    string // part of the only line
@@ -114,6 +116,10 @@ func TestF5_PlainHTTPIsLoggedOnce(t *testing.T) {
 		"a proxy that says nothing":         {host: "shop.example", headers: map[string]string{"X-Forwarded-For": "1.2.3.4"}, want: warns, part: "X-Forwarded-Proto"},
 		"a proxy on localhost":              {host: "localhost:3000", headers: map[string]string{"X-Forwarded-For": "1.2.3.4"}, want: warns},
 		"localhost":                         {host: "localhost:3000", want: informs},
+		"localhost over IPv6":               {host: "localhost:3000", peer: "::1", want: informs},
+		"localhost from another machine":    {host: "localhost:3000", peer: "10.0.0.7", want: warns}, // nginx sends this by default
+		"127.0.0.1 from another machine":    {host: "127.0.0.1:3000", peer: "10.0.0.7", want: warns},
+		"localhost over a Unix socket":      {host: "localhost", peer: "0.0.0.0", want: warns},
 		"localhost in mixed case":           {host: "LocalHost", want: informs},
 		"a subdomain of localhost":          {host: "app.localhost:80", want: informs},
 		"127.1.2.3":                         {host: "127.1.2.3", want: informs},
@@ -136,7 +142,7 @@ func TestF5_PlainHTTPIsLoggedOnce(t *testing.T) {
 			app := appOf(newStore(t, tt.cfg), fiber.Config{})
 			for range 2 {
 				b := newBrowser(t, app)
-				b.host, b.headers, b.plain = tt.host, tt.headers, !tt.tls
+				b.host, b.headers, b.plain, b.peer = tt.host, tt.headers, !tt.tls, cmp.Or(tt.peer, "127.0.0.1")
 				if res := b.get("/"); len(res.set) != 1 {
 					t.Fatalf("got %d cookies, want 1", len(res.set))
 				}
@@ -156,7 +162,7 @@ func TestF5_PlainHTTPIsLoggedOnce(t *testing.T) {
 	// A visit from this machine does not use up the warning.
 	var log bytes.Buffer
 	b := newBrowser(t, appOf(newStore(t, fibersession.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}), fiber.Config{}))
-	b.plain = true
+	b.plain, b.peer = true, "127.0.0.1"
 	for _, b.host = range []string{"localhost", "shop.example"} {
 		b.cookies = map[string]string{}
 		b.get("/")

@@ -1,12 +1,15 @@
 package fibersession_test
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -22,6 +25,7 @@ type browser struct {
 	host    string
 	headers map[string]string
 	plain   bool
+	peer    string // the address that requests come from; "" for that of app.Test, 0.0.0.0
 }
 
 func newBrowser(t testing.TB, app *fiber.App) *browser {
@@ -50,7 +54,7 @@ func (b *browser) do(method, path string) response {
 	for name, value := range b.headers {
 		req.Header.Set(name, value)
 	}
-	res, err := b.app.Test(req, -1)
+	res, err := b.send(req)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -68,6 +72,39 @@ func (b *browser) do(method, path string) response {
 	}
 	return response{res.StatusCode, string(body), res.Header, res.Cookies()}
 }
+
+func (b *browser) send(req *http.Request) (*http.Response, error) {
+	if b.peer == "" {
+		return b.app.Test(req, -1)
+	}
+	var request bytes.Buffer
+	if err := req.Write(&request); err != nil {
+		return nil, err
+	}
+	b.app.Handler() // starts the app
+	nc := &peerConn{request: &request, peer: net.TCPAddr{IP: net.ParseIP(b.peer), Port: 50000}}
+	if err := b.app.Server().ServeConn(nc); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return http.ReadResponse(bufio.NewReader(&nc.response), req)
+}
+
+// peerConn is a connection with one request from a peer of the test's choice.
+type peerConn struct {
+	net.Conn
+	request  *bytes.Buffer
+	response bytes.Buffer
+	peer     net.TCPAddr
+}
+
+func (c *peerConn) Read(b []byte) (int, error)       { return c.request.Read(b) }
+func (c *peerConn) Write(b []byte) (int, error)      { return c.response.Write(b) }
+func (c *peerConn) Close() error                     { return nil }
+func (c *peerConn) RemoteAddr() net.Addr             { return &c.peer }
+func (c *peerConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c *peerConn) SetDeadline(time.Time) error      { return nil }
+func (c *peerConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *peerConn) SetWriteDeadline(time.Time) error { return nil }
 
 // session returns the value of the session cookie, or "".
 func (b *browser) session() string {

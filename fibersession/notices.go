@@ -24,7 +24,7 @@ var (
 	}
 	cookieLocalNotice = notice.Kind{
 		Name: "cookie_plain_local", Level: slog.LevelInfo, Once: true,
-		Text: "fibersession: on plain http to this machine, session cookies are not Secure",
+		Text: "fibersession: on plain http to this machine, session cookies are not Secure; if a proxy on this machine terminates TLS, make it set X-Forwarded-Proto",
 	}
 	cookiePlainHTTPNotice = notice.Kind{
 		Name: "cookie_plain", Level: slog.LevelWarn, Once: true,

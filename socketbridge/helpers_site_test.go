@@ -42,6 +42,7 @@ type options struct {
 	log      *slog.Logger                                          // default: none
 	fiber    fiber.Config                                          // default: none
 	mount    func(app *fiber.App, sessions, sockets fiber.Handler) // default: both with app.Use
+	noLimits bool                                                  // LimitBodies is not called
 	listener net.Listener                                          // for a site that needs its URL before serve; default: serve opens one
 }
 
@@ -79,6 +80,9 @@ func newSite(t testing.TB, o options) *site {
 		o.bridge.Limits.EventsPerSecond = -1
 	}
 	s.io = socketbridge.New(o.bridge)
+	if !o.noLimits {
+		s.io.LimitBodies(s.app)
+	}
 	if o.before != nil {
 		o.before(s.app)
 	}

@@ -48,7 +48,9 @@ type siteOptions struct {
 	before   func(app *fiber.App) // mounts handlers before the engine
 	behind   func(app *fiber.App) // mounts handlers behind the engine
 	noLimits bool                 // LimitBodies is not called
-	wrap     func(net.Listener) net.Listener
+
+	maxBodies int64 // replaces the limit on the bytes of all bodies
+	wrap      func(net.Listener) net.Listener
 }
 
 // open starts a site. At the end of the test it is shut down, and no connection may be left.
@@ -80,6 +82,9 @@ func open(t testing.TB, recorder *transporttest.Recorder, cfg engineio.Config, o
 	app := fiber.New(o.fiber)
 	if !o.noLimits {
 		s.engine.LimitBodies(app)
+	}
+	if o.maxBodies > 0 {
+		s.engine.SetMaxBodyBytes(o.maxBodies)
 	}
 	if o.before != nil {
 		o.before(app)

@@ -75,8 +75,16 @@ var noticeCases = map[string]struct {
 		s.openPoll().post("4a")
 		s.openPoll().post("4a")
 	}},
-	"read_timeout_unset": {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
-	"idle_timeout_unset": {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
+	"read_timeout_unset":  {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
+	"idle_timeout_unset":  {options: siteOptions{fiber: fiber.Config{ReadTimeout: -1}}, do: handshakes},
+	"write_timeout_unset": {do: handshakes},
+	"bodies_unlimited":    {options: siteOptions{noLimits: true}, do: handshakes},
+	"body_too_large":      {options: siteOptions{fiber: fiber.Config{BodyLimit: 10_000}}, do: largePosts},
+	"bodies_full":         {options: siteOptions{maxBodies: 1}, do: largePosts},
+	"ambiguous_request": {do: func(s *site) {
+		converse(s, "POST /app HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+		converse(s, "POST /socket.io/ HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	}},
 	"mounted_wrongly": {options: siteOptions{before: func(app *fiber.App) {
 		//lint:ignore SA1019 it is deprecated because of what the warning says
 		app.Use(timeout.New(func(c *fiber.Ctx) error { return c.Next() }, time.Minute))
@@ -100,6 +108,13 @@ var noticeCases = map[string]struct {
 		s.do("GET", "EIO=3&transport=polling", "")
 		s.do("GET", "EIO=3&transport=polling", "")
 	}},
+}
+
+// largePosts posts 20,000 bytes twice.
+func largePosts(s *site) {
+	p := s.openPoll()
+	p.post(strings.Repeat("4", 20_000))
+	p.post(strings.Repeat("4", 20_000))
 }
 
 // handshakes makes two handshakes.

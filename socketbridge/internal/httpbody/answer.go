@@ -19,7 +19,7 @@ const (
 
 // Answer is a response body. Its client has to take some of it within a timeout, again and
 // again. If it does not, the write fails and fasthttp closes the connection, which frees the
-// body. A slow client that takes bytes is not cut off. What the app sets as WriteTimeout does
+// body. A slow client that takes bytes is not cut off; the header counts as one piece. What the app sets as WriteTimeout does
 // not apply to it.
 type Answer struct {
 	body    []byte

@@ -1,0 +1,5 @@
+package engineio
+
+// SetMaxBodyBytes replaces the limit on the bytes of request bodies in memory. It must be
+// called after LimitBodies, and before the first request.
+func (s *Server) SetMaxBodyBytes(n int64) { s.bodies.Max = n }
