@@ -130,8 +130,8 @@ func TestB9_HostsThatContradict(t *testing.T) {
 		"an absolute URI of the site":        {"GET http://" + host + query + " HTTP/1.1\r\nHost: " + host + "\r\nOrigin: http://" + host + "\r\n", 200},
 		"an absolute URI of another":         {"GET http://evil.example" + query + " HTTP/1.1\r\nHost: " + host + "\r\nOrigin: http://evil.example\r\n", 400},
 		"an absolute URI of another, ticket": {"POST http://evil.example/socket.io/ticket HTTP/1.1\r\nHost: " + host + "\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n", 400},
-		"X-Forwarded-Host":                   {"GET " + query + " HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-Host: evil.example\r\nOrigin: http://evil.example\r\n", 403},
-		"X-Forwarded-Host, ticket":           {"POST /socket.io/ticket HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-Host: evil.example\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n", 403},
+		"X-Forwarded-Host":                   {"GET " + query + " HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-Host: shop.example\r\nOrigin: http://shop.example\r\n", 403},
+		"X-Forwarded-Host, ticket":           {"POST /socket.io/ticket HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-Host: shop.example\r\nOrigin: http://shop.example\r\nContent-Length: 0\r\n", 403},
 		"X-Forwarded-Host, own origin":       {"GET " + query + " HTTP/1.1\r\nHost: " + host + "\r\nX-Forwarded-Host: evil.example\r\nOrigin: http://" + host + "\r\n", 200},
 	} {
 		if got := exchange(t, s, tt.request+"Connection: close\r\n\r\n"); len(got) != 1 || got[0] != tt.want {

@@ -95,3 +95,70 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	b.ReportMetric(float64(heap()-before)/float64(b.N), "B/conn")
 }
+
+// BenchmarkPost measures a polling post on one connection.
+func BenchmarkPost(b *testing.B) {
+	for _, size := range []int{20, 20_000, 900_000} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			s := open(b, nil, engineio.Config{}, siteOptions{acceptor: discardAcceptor{}})
+			p := s.openPoll()
+			body := "4" + strings.Repeat("x", size-1)
+			request := []byte(fmt.Sprintf("POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", p.query(), s.addr, size, body))
+			nc := s.dial()
+			response := make([]byte, 4096)
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				if _, err := nc.Write(request); err != nil {
+					b.Fatal(err)
+				}
+				if n, err := nc.Read(response); err != nil || !strings.HasPrefix(string(response[:n]), "HTTP/1.1 200") {
+					b.Fatalf("%s, %v", response[:n], err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPoll measures the answer to a poll.
+func BenchmarkPoll(b *testing.B) {
+	for _, size := range []int{20, 20_000, 200_000} {
+		b.Run(fmt.Sprintf("bytes=%d", size), func(b *testing.B) {
+			recorder := &transporttest.Recorder{}
+			s := open(b, recorder, engineio.Config{})
+			p := s.openPoll()
+			a := s.nextConn()
+			request := []byte(fmt.Sprintf("GET /socket.io/?%s HTTP/1.1\r\nHost: %s\r\n\r\n", p.query(), s.addr))
+			m := transport.Message{Data: []byte(strings.Repeat("x", size))}
+			nc := s.dial()
+			response := make([]byte, 64<<10)
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				if err := a.Conn.Send(0, m); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := nc.Write(request); err != nil {
+					b.Fatal(err)
+				}
+				for got := 0; got < size; {
+					n, err := nc.Read(response)
+					if got += n; err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// discardAcceptor ignores every message.
+type discardAcceptor struct{}
+
+func (discardAcceptor) Accept(transport.Conn) (transport.Receiver, error) { return discard{}, nil }
+
+type discard struct{}
+
+func (discard) Receive(transport.Message) error { return nil }
+
+func (discard) Closed(transport.Reason, error) {}

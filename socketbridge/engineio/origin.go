@@ -93,11 +93,8 @@ const (
 	originMissing                 // neither header, and Config.RequireOrigin is set
 )
 
-// checkOrigin applies the policy to a request and sets the headers that all responses have.
+// checkOrigin applies the policy to a request and sets the CORS headers of the response.
 func (s *Server) checkOrigin(c *fiber.Ctx) originAccess {
-	c.Status(fiber.StatusOK) // Fiber's filesystem sets 404 before it calls the next handler
-	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
-	c.Set(fiber.HeaderCacheControl, "no-store")
 	r := newOriginRequest(c)
 	access, reason := s.origins.check(r)
 	s.cors.set(c, access)

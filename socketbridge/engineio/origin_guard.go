@@ -8,25 +8,32 @@ import (
 )
 
 // admit makes the checks that all requests have in common: that no other server could read
-// them differently, and the origin policy.
+// them differently, and the origin policy. It sets the headers that all responses have.
 func (s *Server) admit(c *fiber.Ctx) (originAccess, *Error) {
-	access := s.checkOrigin(c)
-	cause := ""
-	if _, ok := sitehost.Of(c); !ok {
-		cause = "the request line and the Host header name different hosts"
-	}
-	if httpbody.Ambiguous(&c.Request().Header) {
-		cause = errAmbiguous.Error()
-	}
-	switch {
-	case cause != "":
+	c.Status(fiber.StatusOK) // Fiber's filesystem sets 404 before it calls the next handler
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	if cause := ambiguity(c); cause != "" {
 		c.Context().SetConnectionClose()
 		s.notices.Report(&ambiguousNotice, cause, "cause", cause)
 		return refused, errAmbiguousRequest
-	case access == refused:
+	}
+	access := s.checkOrigin(c)
+	if access == refused {
 		return refused, ErrForbidden
 	}
 	return access, nil
+}
+
+// ambiguity returns what a proxy in front could have read differently, or "".
+func ambiguity(c *fiber.Ctx) string {
+	if httpbody.Ambiguous(&c.Request().Header) {
+		return errAmbiguous.Error()
+	}
+	if _, ok := sitehost.Of(c); !ok {
+		return "its request line and its Host header name different hosts"
+	}
+	return ""
 }
 
 // Guard returns a handler for a route that an app serves, besides the sockets, to the same
