@@ -9,6 +9,7 @@
 //	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
 //
 //	app := fiber.New()
+//	io.LimitBodies(app) // bounds the memory of request bodies
 //	app.Use(sessions.Handler())
 //	app.Use(io.Handler()) // serves /socket.io/
 //

@@ -63,6 +63,7 @@ func newApp(store storage.Storage) *fiber.App {
 	})
 
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	io.LimitBodies(app)
 	app.Use(sessions.Handler())
 	app.Use(io.Handler())
 

@@ -95,10 +95,10 @@ func (s *server) loginPage(c *fiber.Ctx, notice, name string) error {
 
 // sameOrigin rejects forms that another site's page submits on a visitor's behalf. It
 // compares origins as the browser sees them, so a proxy must pass on Host and set
-// X-Forwarded-Proto (docs/proxies.md).
+// X-Forwarded-Proto (docs/proxies.md). c.BaseURL would also believe X-Forwarded-Host.
 func sameOrigin(c *fiber.Ctx) error {
 	from := c.Get("Sec-Fetch-Site")
-	if from == "same-origin" || from == "" && c.Get(fiber.HeaderOrigin) == c.BaseURL() {
+	if from == "same-origin" || from == "" && c.Get(fiber.HeaderOrigin) == c.Protocol()+"://"+c.Get(fiber.HeaderHost) {
 		return c.Next()
 	}
 	return fiber.ErrForbidden

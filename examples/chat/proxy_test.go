@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +26,7 @@ func TestProxySettings(t *testing.T) {
 			firstByteRead := make(chan struct{})
 			var got http.Header
 			var host string
+			var complete atomic.Bool // the client has sent the whole body
 			site, nodes := startBehindProxy(t, proxy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {
 				case "/headers":
@@ -31,6 +36,12 @@ func TestProxySettings(t *testing.T) {
 					if err != nil || n == 0 {
 						t.Errorf("received a body of %d bytes: %v", n, err)
 					}
+				case "/socket.io/post":
+					if !complete.Load() {
+						t.Error("a node gets a request whose body the proxy does not have")
+					}
+					n, _ := io.Copy(io.Discard, r.Body)
+					w.Header().Set("X-Bytes", strconv.FormatInt(n, 10))
 				case "/socket.io/stream":
 					_, _ = io.WriteString(w, "a")
 					w.(http.Flusher).Flush()
@@ -65,6 +76,22 @@ func TestProxySettings(t *testing.T) {
 			}
 			if res, _ := v.do("POST", "/body", strings.Repeat("x", 2<<20), "Expect", "100-continue"); res.StatusCode != http.StatusRequestEntityTooLarge {
 				t.Errorf("twice the largest body gets %s, want 413", res.Status)
+			}
+
+			// A client that only announces a body, or sends it slowly, costs no node anything.
+			nc, err := net.Dial("tcp", strings.TrimPrefix(site, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			_, _ = io.WriteString(nc, "POST /socket.io/post HTTP/1.1\r\nHost: a\r\nContent-Length: 8000\r\n\r\n"+strings.Repeat("x", 4000))
+			for range 20 { // a proxy that passes the header on has done so meanwhile
+				v.do("GET", "/", "")
+			}
+			complete.Store(true)
+			_, _ = io.WriteString(nc, strings.Repeat("x", 4000))
+			if res, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || res.Header.Get("X-Bytes") != "8000" {
+				t.Errorf("the post got %+v, %v", res, err)
 			}
 
 			res, err := v.http.Get(site + "/socket.io/stream")

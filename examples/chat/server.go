@@ -49,6 +49,7 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 		Immutable:             true, // handlers may keep strings from the request
 		BodyLimit:             1 << 20,
 		ReadTimeout:           10 * time.Second,
+		WriteTimeout:          30 * time.Second,
 		IdleTimeout:           75 * time.Second, // longer than the proxy keeps an idle connection
 		ErrorHandler:          showError,
 	}
@@ -59,6 +60,7 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 		config.EnableIPValidation = true
 	}
 	s.app = fiber.New(config)
+	s.io.LimitBodies(s.app)
 	s.app.Get("/healthz", s.health) // the proxy's health check, before the session middleware
 	s.app.Use(s.securityHeaders)
 	s.app.Get("/assets/:version/:name", serveAsset)

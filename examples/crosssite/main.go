@@ -89,7 +89,7 @@ func serve(ctx context.Context, socketsAt, pagesAt net.Listener) error {
 
 // newSocketApp returns the app that serves the sockets. It has no pages.
 func newSocketApp(sessions *fibersession.Store, io *socketbridge.Server) *fiber.App {
-	app := newApp()
+	app := newApp(io)
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/
 	io.On("whoami", func(p *socketbridge.Packet) error {
@@ -105,7 +105,7 @@ func newSocketApp(sessions *fibersession.Store, io *socketbridge.Server) *fiber.
 // newPageApp returns the app that serves the page. It shares the session store, sets a
 // session cookie for each hostname, and issues tickets for the page's session.
 func newPageApp(sessions *fibersession.Store, io *socketbridge.Server, o origins) *fiber.App {
-	app := newApp()
+	app := newApp(io)
 	app.Use(sessions.Handler())
 	app.Post("/socket.io/ticket", io.TicketHandler()) // connectWithSession requests its ticket here
 	app.Get("/", func(c *fiber.Ctx) error {
@@ -121,12 +121,15 @@ func newPageApp(sessions *fibersession.Store, io *socketbridge.Server, o origins
 	return app
 }
 
-func newApp() *fiber.App {
-	return fiber.New(fiber.Config{
+func newApp(io *socketbridge.Server) *fiber.App {
+	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		ReadTimeout:           10 * time.Second,
 		IdleTimeout:           60 * time.Second,
+		WriteTimeout:          30 * time.Second,
 	})
+	io.LimitBodies(app)
+	return app
 }
 
 var names = []string{"Amber", "Birch", "Cobalt", "Dune", "Ember", "Fern", "Grove", "Hazel", "Indigo", "Juniper", "Lake", "Moss"}

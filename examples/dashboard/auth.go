@@ -54,7 +54,7 @@ func (s *server) authPage(c *fiber.Ctx, v view) error {
 // logIn counts the attempt before it checks the password, so that concurrent attempts
 // count too. A successful login resets the count of the name.
 func (s *server) logIn(c *fiber.Ctx) error {
-	login, from := normalLogin(c.FormValue("login")), network(c.IP())
+	login, from := normalLogin(c.FormValue("login")), network(s.io.Engine().RemoteIP(c))
 	again := view{Form: "login", Login: login}
 	key := login + "\x00" + from
 	if len(login) > 20 {
@@ -73,7 +73,7 @@ func (s *server) logIn(c *fiber.Ctx) error {
 
 func (s *server) signUp(c *fiber.Ctx) error {
 	again := view{Form: "signup", Login: c.FormValue("login"), Name: c.FormValue("name")}
-	if !s.signUpsPerNetwork.Allow(network(c.IP())) {
+	if !s.signUpsPerNetwork.Allow(network(s.io.Engine().RemoteIP(c))) {
 		return s.rejectForm(c, again, ErrTooMany)
 	}
 	user, err := s.users.SignUp(c.UserContext(), again.Login, again.Name, c.FormValue("password"))

@@ -59,6 +59,7 @@ func newServer(cfg Config, store storage.Storage, db *sql.DB) (*server, error) {
 		Immutable:             true, // handlers may keep strings from the request
 		BodyLimit:             2 << 20,
 		ReadTimeout:           10 * time.Second,
+		WriteTimeout:          30 * time.Second,
 		IdleTimeout:           time.Minute,
 		ErrorHandler:          showError,
 	}
@@ -69,6 +70,7 @@ func newServer(cfg Config, store storage.Storage, db *sql.DB) (*server, error) {
 		config.EnableIPValidation = true
 	}
 	s.app = fiber.New(config)
+	s.io.LimitBodies(s.app)
 	s.app.Use(securityHeaders)
 	s.app.Get("/assets/:version/:name", serveAsset)
 	s.app.Use(s.sessions.Handler())

@@ -78,7 +78,11 @@ func newApp(store storage.Storage, cfg config) (*fiber.App, *socketbridge.Server
 		DisableStartupMessage: true,
 		ReadTimeout:           10 * time.Second,
 		IdleTimeout:           60 * time.Second,
+		WriteTimeout:          30 * time.Second,
+		// No proxy is trusted: c.Protocol and c.Hostname ignore the headers that a browser can send.
+		EnableTrustedProxyCheck: true,
 	})
+	io.LimitBodies(app)
 	app.All("/express/*", proxyTo(cfg.express)) // before sessions.Handler: Express handles its own sessions
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/

@@ -63,7 +63,9 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		DisableStartupMessage: true,
 		ReadTimeout:           10 * time.Second,
 		IdleTimeout:           60 * time.Second,
+		WriteTimeout:          30 * time.Second,
 	})
+	io.LimitBodies(app)
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/
 

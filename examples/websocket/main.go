@@ -77,7 +77,9 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		DisableStartupMessage: true,
 		ReadTimeout:           10 * time.Second,
 		IdleTimeout:           60 * time.Second,
+		WriteTimeout:          30 * time.Second,
 	})
+	io.LimitBodies(app)
 	app.Use(sessions.Handler())
 	app.Get("/ws", contribws.New(io)) // replaces socketio.New(...)
 

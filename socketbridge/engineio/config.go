@@ -198,7 +198,8 @@ type Timeouts struct {
 
 	// Write is how long a client may take nothing of what is sent to it before its
 	// connection is closed. A client that takes a few bytes meanwhile has the time again. On
-	// polling, it applies while the queue is above Limits.MaxQueueBytes or
+	// polling, it applies to the answer of a poll, whatever fiber.Config.WriteTimeout is.
+	// Between two polls, it applies while the queue is above Limits.MaxQueueBytes or
 	// MaxQueueMessages, and PingTimeout applies instead if it is longer.
 	//
 	// Optional. Default: 10 * time.Second

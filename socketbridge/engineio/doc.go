@@ -21,8 +21,8 @@
 // connection (Hooks.SameVisitor).
 //
 // All limits have defaults. A client that exceeds one loses its own connection and affects
-// no other. Some limits only the HTTP server can enforce: set ReadTimeout, IdleTimeout and
-// BodyLimit in fiber.Config.
+// no other. Some limits only the HTTP server can enforce: set ReadTimeout and IdleTimeout in
+// fiber.Config, and call LimitBodies.
 //
 // The package does not support Engine.IO 3, WebTransport, JSONP or permessage-deflate. It
 // does not interpret the messages it carries.

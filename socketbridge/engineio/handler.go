@@ -21,8 +21,16 @@ func (s *Server) Handler() fiber.Handler {
 			return c.Next()
 		}
 		s.warnMissingSettings(c)
-		return s.reportRefusal(c, s.serve(c))
+		return s.finish(c, s.serve(c))
 	}
+}
+
+// finish ends the handling of a request whose handler returned err. It returns err.
+func (s *Server) finish(c *fiber.Ctx, err error) error {
+	if httpbody.Unread(c.Request()) {
+		c.Context().SetConnectionClose() // the rest of the body must not be parsed as the next request
+	}
+	return s.reportRefusal(c, err)
 }
 
 // serve does what all requests of all transports have in common.
@@ -198,9 +206,6 @@ func isTextPlain(contentType string) bool {
 // sendError answers a request with an error.
 func sendError(c *fiber.Ctx, err *Error) error {
 	c.Locals(refusalKey{}, err) // for reportRefusal
-	if httpbody.Unread(c.Request()) {
-		c.Context().SetConnectionClose() // the rest of the body must not be parsed as the next request
-	}
 	switch err.Status() {
 	case fiber.StatusTooManyRequests, fiber.StatusServiceUnavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")

@@ -107,7 +107,7 @@ func TestD11_NoCompressionOnWebSockets(t *testing.T) {
 // A streamed body is not read beyond the limit.
 func TestStreamedBodies(t *testing.T) {
 	t.Parallel()
-	s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: 1000}, siteOptions{fiber: fiber.Config{StreamRequestBody: true}})
+	s := open(t, &transporttest.Recorder{}, engineio.Config{MaxPayload: 1000}, siteOptions{noLimits: true, fiber: fiber.Config{StreamRequestBody: true}})
 	post := func(p *pollClient, header, body string) string {
 		nc := s.dial()
 		fmt.Fprintf(nc, "POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\n%s\r\n\r\n%s", p.query(), s.addr, header, body)
@@ -139,6 +139,14 @@ func TestStreamedBodies(t *testing.T) {
 	_, _ = nc.Write([]byte(inner))
 	if rest, _ := io.ReadAll(nc); bytes.Contains(rest, []byte("HTTP/1.1")) {
 		t.Errorf("two responses to one request: %q", rest)
+	}
+	// Nor that of a request which needs no body.
+	for _, start := range []string{"GET /socket.io/?EIO=4&transport=polling", "OPTIONS /socket.io/?EIO=4&transport=polling"} {
+		nc := s.dial()
+		fmt.Fprintf(nc, "%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s%s", start, s.addr, 9000+len(inner), strings.Repeat(" ", 9000), inner)
+		if all, _ := io.ReadAll(nc); bytes.Count(all, []byte("HTTP/1.1 ")) != 1 {
+			t.Errorf("%s with a body: %q", start, all)
+		}
 	}
 	a := s.nextConn()
 	if m, err := a.Next(context.Background()); err != nil || !bytes.Equal(m.Data, bytes.Repeat([]byte("4"), 999)) {

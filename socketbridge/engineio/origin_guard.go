@@ -46,10 +46,10 @@ func (s *Server) Guard(next fiber.Handler) fiber.Handler {
 		access, refusal := s.admit(c)
 		switch {
 		case refusal != nil:
-			return s.reportRefusal(c, sendError(c, refusal))
+			return s.finish(c, sendError(c, refusal))
 		case c.Method() == fiber.MethodOptions:
-			return s.cors.preflight(c, access)
+			return s.finish(c, s.cors.preflight(c, access))
 		}
-		return next(c)
+		return s.finish(c, next(c))
 	}
 }

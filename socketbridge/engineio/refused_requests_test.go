@@ -141,6 +141,23 @@ func TestRefuse_Upgrades(t *testing.T) {
 	still()
 }
 
+// Row 65: the body of an upgrade would be read as frames.
+func TestRefuse_UpgradesWithABody(t *testing.T) {
+	t.Parallel()
+	limited, unlimited := open(t, echoRecorder(), engineio.Config{}), open(t, echoRecorder(), engineio.Config{}, siteOptions{noLimits: true})
+	for _, s := range []*site{limited, unlimited} {
+		for _, query := range []string{websocket, websocket + "&sid=" + s.openPoll().sid} {
+			for _, body := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {
+				got := converse(s, "GET /socket.io/?"+query+" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"+
+					"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"+body+"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+				if len(got) == 0 || !strings.HasPrefix(got[0], "400") {
+					t.Errorf("%s with %.20q: the responses are %q", query, body, got)
+				}
+			}
+		}
+	}
+}
+
 // Each body gets the right response, and ends its connection only if it breaks the protocol.
 func TestRefuse_Bodies(t *testing.T) {
 	t.Parallel()

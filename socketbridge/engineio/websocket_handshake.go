@@ -44,6 +44,7 @@ func checkWebSocketRequest(c *fiber.Ctx) (string, *Error) {
 	case c.Method() != fiber.MethodGet,
 		!c.Request().Header.IsHTTP11(),
 		!hasToken(headerValues(c, fiber.HeaderConnection), "upgrade"),
+		c.Request().Header.ContentLength() > 0, c.Request().Header.ContentLength() == -1, // the body would be read as frames
 		len(keys) != 1:
 		return "", ErrBadRequest
 	case len(versions) != 1 || versions[0] != "13":

@@ -23,10 +23,10 @@ func (s *Server) Plain(a transport.Acceptor) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		s.warnMissingSettings(c)
 		if _, refusal := s.admit(c); refusal != nil {
-			return s.reportRefusal(c, sendError(c, refusal))
+			return s.finish(c, sendError(c, refusal))
 		}
 		c.Locals(plainKey{}, a)
-		return s.reportRefusal(c, s.middlewares.run(c, s.dispatch))
+		return s.finish(c, s.middlewares.run(c, s.dispatch))
 	}
 }
 
