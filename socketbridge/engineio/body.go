@@ -107,7 +107,7 @@ func (l *bodyLimits) refuse(ctx *fasthttp.RequestCtx, err error) {
 		err = fasthttp.ErrBodyTooLarge
 	case err == httpbody.ErrFull:
 		n.Report(&bodiesFullNotice, "", "limit", l.server.bodies.Max)
-		ctx.Error("Service Unavailable", fiber.StatusServiceUnavailable)
+		ctx.SetStatusCode(fiber.StatusServiceUnavailable)
 		ctx.Response.Header.Set(fiber.HeaderRetryAfter, "1")
 		ctx.SetConnectionClose()
 		return
