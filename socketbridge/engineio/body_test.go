@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/compress"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -438,5 +441,39 @@ func TestPolls_DeadlineEndsWithTheAnswer(t *testing.T) {
 	}
 	if list.count() != 1 {
 		t.Errorf("the client needed %d connections", list.count())
+	}
+}
+
+// Row 64: also over TLS, and behind a middleware that compresses responses.
+func TestPolls_AnswersOverTLSAndCompression(t *testing.T) {
+	t.Parallel()
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	cert.Close()
+	s := open(t, &transporttest.Recorder{}, engineio.Config{Timeouts: engineio.Timeouts{Write: 200 * time.Millisecond}}, siteOptions{
+		wrap: func(ln net.Listener) net.Listener {
+			return tls.NewListener(ln, &tls.Config{Certificates: cert.TLS.Certificates})
+		},
+		before: func(app *fiber.App) { app.Use(compress.New()) },
+	})
+	s.client = &http.Client{Transport: &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, Timeout: waitLimit}
+	s.secure = true
+	p := s.openPoll()
+	a := s.nextConn()
+	body := strings.Repeat("x", 900_000)
+	if err := a.Conn.Send(0, transport.Message{Data: []byte(body)}); err != nil {
+		t.Fatal(err)
+	}
+	p.headers = []string{"Accept-Encoding", "gzip"}
+	if got := p.get(); got.body != "4"+body || got.header.Get("Content-Encoding") != "" {
+		t.Errorf("the poll got %d bytes, %v", len(got.body), got.header)
+	}
+	if err := a.Conn.Send(0, transport.Message{Data: []byte(strings.Repeat(body, 8))}); err != nil { // more than the buffers of the network take
+		t.Fatal(err)
+	}
+	nc := tls.Client(s.dial(), &tls.Config{InsecureSkipVerify: true})
+	_, _ = io.WriteString(nc, "GET /socket.io/?"+p.query()+" HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+	if cause := s.waitForEnd(a, transport.TransportError); cause == nil || !strings.Contains(cause.Error(), "Config.Timeouts.Write") {
+		t.Errorf("the connection ended with %v", cause)
 	}
 }

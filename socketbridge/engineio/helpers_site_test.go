@@ -30,6 +30,7 @@ type site struct {
 	engine   *engineio.Server
 	recorder *transporttest.Recorder
 	addr     string
+	secure   bool // the listener is one of TLS
 	client   *http.Client
 	log      *testlog.Log
 }
@@ -183,7 +184,13 @@ func waitFor(t testing.TB, done func() bool) {
 }
 
 // url returns the engine's URL with a query.
-func (s *site) url(query string) string { return "http://" + s.addr + "/socket.io/?" + query }
+func (s *site) url(query string) string {
+	scheme := "http://"
+	if s.secure {
+		scheme = "https://"
+	}
+	return scheme + s.addr + "/socket.io/?" + query
+}
 
 // answer is a response with its body.
 type answer struct {
