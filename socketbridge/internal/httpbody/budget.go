@@ -3,9 +3,7 @@ package httpbody
 import (
 	"errors"
 	"io"
-	"net"
 	"sync/atomic"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -63,8 +61,6 @@ func (b *Body) Release() {
 // Read returns a request's body of at most limit bytes. Afterwards it is the request's Body,
 // so that other handlers can read it too. The caller must call Release when nothing uses the
 // bytes any more. Read returns ErrTooLarge or ErrFull without having read the rest.
-//
-// After a body of chunks the connection must be closed: see Unread.
 func (b *Budget) Read(ctx *fasthttp.RequestCtx, limit int) (Body, error) {
 	req := &ctx.Request
 	size := req.Header.ContentLength() // -1 for chunks
@@ -90,40 +86,13 @@ func (b *Budget) Read(ctx *fasthttp.RequestCtx, limit int) (Body, error) {
 		if err == nil && len(body.Bytes) > limit {
 			err = ErrTooLarge
 		}
-		if err == nil && isCutOff(ctx) {
-			err = io.ErrUnexpectedEOF
-		}
 	}
 	if err != nil {
 		body.Release()
 		return Body{}, err
 	}
-	if size < 0 {
-		ctx.SetConnectionClose()
-	}
 	req.SetBodyRaw(body.Bytes) // also gives the stream back
 	return body, nil
-}
-
-// endWait is how long isCutOff waits for the end of the connection, which the kernel already
-// knows of. It delays requests with chunks, which browsers do not send.
-const endWait = 20 * time.Millisecond
-
-// isCutOff reports whether a body of chunks has ended because the client closed the
-// connection. The stream ends in the same way as after the last chunk, but only a closed
-// connection has no more to read. Reading on takes bytes of the next request, so the connection
-// cannot be used any more. A client that closes its half of the connection right after the last
-// chunk counts as cut off, too.
-func isCutOff(ctx *fasthttp.RequestCtx) bool {
-	if tcp, ok := ctx.RemoteAddr().(*net.TCPAddr); ok && tcp.Port == 0 {
-		return false // app.Test: its connection holds one request
-	}
-	if ctx.Conn().SetReadDeadline(time.Now().Add(endWait)) != nil {
-		return true
-	}
-	var one [1]byte
-	_, err := ctx.RequestBodyStream().Read(one[:])
-	return err == io.EOF
 }
 
 // fill reads up to size bytes. A buffer is counted before it is allocated.
@@ -152,8 +121,7 @@ func (b *Body) fill(from io.Reader, size int) error {
 }
 
 // Unread reports whether a part of a request's body may still be on the connection, so that it
-// must be closed after the response. A body that Read returned is not: Read itself has the
-// connection closed after chunks.
+// must be closed after the response. Nothing is left of a body that Read returned.
 func Unread(req *fasthttp.Request) bool {
 	size := req.Header.ContentLength()
 	return req.IsBodyStream() && (size < 0 || size > Prefetched)

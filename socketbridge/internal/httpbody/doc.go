@@ -3,10 +3,9 @@
 //   - Budget reads request bodies that fasthttp streams. Memory grows with the bytes that
 //     arrive, not with the length that the client announces, and all bodies together have a
 //     limit.
-//   - Answer is a response body whose client has to take something of it again and again.
+//   - Send and Bound write a response whose client has to take something of it again and again.
 //   - Ambiguous finds requests whose end two servers could see at different places.
 //
-// fasthttp reads the first bytes of a streamed body before it calls the handler. It does not
-// skip what the handler left unread: the next request of the connection would begin there. See
-// Unread.
+// fasthttp reads the first bytes of a streamed body before it calls the handler. It waits for
+// up to 256 KiB that the handler left unread, unless the connection is to be closed. See Unread.
 package httpbody

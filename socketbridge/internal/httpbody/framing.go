@@ -8,9 +8,9 @@ import (
 
 // Ambiguous reports whether servers can disagree about where a request ends, so that one of
 // them takes a part of its body for another request (RFC 9112, section 6.1): it has both a
-// Transfer-Encoding and a Content-Length, a Transfer-Encoding in HTTP/1.0, or one that is not
-// chunked. fasthttp itself refuses all other cases: two of a header, an invalid length, and a
-// Transfer-Encoding that is neither chunked nor identity.
+// Transfer-Encoding and a Content-Length, or a Transfer-Encoding that is not chunked. fasthttp
+// itself refuses all other cases: two of a header, an invalid length, a Transfer-Encoding in
+// HTTP/1.0, and one that is neither chunked nor identity.
 //
 // The connection of such a request must be closed after the response.
 func Ambiguous(h *fasthttp.RequestHeader) bool {
@@ -19,7 +19,7 @@ func Ambiguous(h *fasthttp.RequestHeader) bool {
 		return false // fasthttp reads no body
 	}
 	length, encoding := framingHeaders(h.RawHeaders())
-	return encoding && (length || !chunked || !h.IsHTTP11())
+	return encoding && (length || !chunked)
 }
 
 // framingHeaders reports which of the two headers are in a request's header block. fasthttp
