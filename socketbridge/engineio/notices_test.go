@@ -83,7 +83,7 @@ var noticeCases = map[string]struct {
 	"bodies_full":         {options: siteOptions{maxBodies: 1}, do: largePosts},
 	"ambiguous_request": {do: func(s *site) {
 		converse(s, "POST /app HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
-		converse(s, "POST /socket.io/ HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+		converse(s, "POST /socket.io/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n")
 	}},
 	"mounted_wrongly": {options: siteOptions{before: func(app *fiber.App) {
 		//lint:ignore SA1019 it is deprecated because of what the warning says
