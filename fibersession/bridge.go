@@ -218,6 +218,16 @@ func (h *Handle) Epoch() uint64 {
 	return cur.epoch
 }
 
+// Unconfirmed reports whether the storage may hold the session although it is Fresh: the
+// outcome of its first save is unknown. Reload finds out, and ends the session if the
+// storage does not hold it.
+func (h *Handle) Unconfirmed() bool {
+	s := h.state.resolve()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.isUnconfirmed()
+}
+
 // Backend returns the storage that holds the sessions, for other parts of the same app, and
 // for type assertions: Store.Storage is another value (see Config.Storage). The store and its
 // sockets use the keys that begin with Config.Prefix and "s:", "u:", "p:", "t:", "c:", "o:" or

@@ -87,8 +87,9 @@ var (
 	ErrUnavailable = fmt.Errorf("fibersession: %w", storage.ErrUnavailable)
 
 	// ErrUnknownOutcome is returned when a write was sent and its answer never arrived, so
-	// the store may or may not contain it. Reload finds out. It wraps
-	// storage.ErrUnknownOutcome.
+	// the store may or may not contain it. Reload finds out. If it was the first write of a
+	// new session and the store does not contain the session, the session ends (ErrDestroyed),
+	// because another node may have destroyed it. It wraps storage.ErrUnknownOutcome.
 	ErrUnknownOutcome = fmt.Errorf("fibersession: %w", storage.ErrUnknownOutcome)
 
 	// ErrUserKey is returned by functions for users when Config.UserKey is empty.

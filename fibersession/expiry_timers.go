@@ -154,6 +154,9 @@ func (t *expiryTimers) len() int {
 func (s *state) schedule() {
 	alive := s.active()
 	s.setTracked(alive)
+	if s.mustConfirmCreation() {
+		s.store.tracker.enqueue(s)
+	}
 	switch {
 	case alive:
 		s.scheduled = true

@@ -105,6 +105,11 @@ var (
 		Text:    "fibersession: the storage failed",
 		Setting: "Config.Timeouts.Storage",
 	}
+	unconfirmedNotice = notice.Kind{
+		Name: "session_unconfirmed", Level: slog.LevelWarn,
+		Text: "fibersession: a new session was ended: the storage had not confirmed that it stored the session, and does not have it, " +
+			"so another node may have destroyed it. Nothing that was confirmed is lost. If this repeats, repair what the line storage_failed names",
+	}
 	notExtendedNotice = notice.Kind{
 		Name: "session_not_extended", Level: slog.LevelWarn,
 		Text: "fibersession: the storage did not accept a write that extends a session; the request or event was served. " +

@@ -33,6 +33,7 @@ type state struct {
 	cur   *snapshot // the newest known revision; nil before the first load
 	ended error     // why the session is gone: the cause of the Ended event
 	stale bool      // the store may hold another revision than cur
+	creation
 	// cookieExpiry is the idle limit when the browser was last sent its cookie, as far as this
 	// node knows: if this node did not send it, when the session was first read here.
 	cookieExpiry time.Time
@@ -119,6 +120,9 @@ func (s *state) publish(next *snapshot, keys []string) {
 func (s *state) markStale() {
 	s.mu.Lock()
 	s.stale = true
+	if s.mustConfirmCreation() {
+		s.store.tracker.enqueue(s)
+	}
 	s.mu.Unlock()
 }
 
@@ -177,7 +181,7 @@ func (s *state) forwardTo(other *state) {
 	defer s.mu.Unlock()
 	other.mu.Lock()
 	if other.cur == nil { // other is not loaded yet: until it is, s's holders see what they saw before
-		other.cur, other.stale = s.cur, true
+		other.cur, other.stale, other.creation = s.cur, true, s.creation
 	}
 	other.remember(s.formerIDs...)
 	other.mu.Unlock()

@@ -197,9 +197,9 @@ func (c *commit) load() error {
 		cur, _ := s.current()
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
-			c.confirmed = true
-			c.keyMissing(cur)
-			return nil
+			err = c.keyMissing(at, cur)
+			c.confirmed = err == nil
+			return err
 		case err != nil:
 			c.loadErr = s.store.storeError("load", at.key, err)
 			return c.loadErr
@@ -239,10 +239,15 @@ const maxMoves = 256
 const clockSkew = time.Second
 
 // keyMissing handles a load that found no value.
-func (c *commit) keyMissing(cur *snapshot) {
+func (c *commit) keyMissing(at place, cur *snapshot) error {
+	c.s.mu.Lock()
+	made := c.s.creation
+	c.s.mu.Unlock()
 	switch {
 	case cur == nil:
 		c.s.end(ErrNotFound)
+	case cur.fresh() && made.unconfirmed:
+		return c.missingAfterCreation(at, made)
 	case cur.fresh():
 		c.s.publish(cur, nil) // never stored: expected
 	case cur.expired(c.now.Add(clockSkew)):
@@ -250,6 +255,7 @@ func (c *commit) keyMissing(cur *snapshot) {
 	default:
 		c.s.end(ErrDestroyed)
 	}
+	return nil
 }
 
 // endIfExpired ends a session whose limit has passed, and deletes its value.
@@ -316,7 +322,11 @@ func (c *commit) write() error {
 	if err != nil {
 		return err
 	}
-	next.rev, err = s.store.storage.CompareAndSwap(c.ctx, at.key, next.rev, data, s.store.ttl(next.meta, now))
+	if ttl := s.store.ttl(next.meta, now); cur.fresh() {
+		next.rev, err = c.create(at, data, ttl)
+	} else {
+		next.rev, err = s.store.storage.CompareAndSwap(c.ctx, at.key, cur.rev, data, ttl)
+	}
 	if err != nil {
 		return c.writeError("save", at, err)
 	}

@@ -305,7 +305,8 @@ func (t *tracker) sleep(d time.Duration) {
 func (s *state) catchUp() error {
 	s.applyPending()
 	s.mu.Lock()
-	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue) && !s.track.notices.waiting
+	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue) &&
+		!s.track.notices.waiting || s.mustConfirmCreation()
 	noticed, before := s.track.notices.unread, s.cur
 	s.mu.Unlock()
 	if !read {

@@ -94,7 +94,7 @@ func (p *Packet) loadSession(f fibersession.Freshness) error {
 	if s == nil || p.loaded && (p.freshness == f || p.freshness == fibersession.Strict) {
 		return nil
 	}
-	if s.Fresh() {
+	if s.Fresh() && !s.Unconfirmed() {
 		return s.Err() // nothing is stored yet, so there is nothing newer to load
 	}
 	if err := p.Session().Refresh(p.Context(), f); err != nil {
