@@ -91,6 +91,10 @@ func backoff(ctx context.Context, try int) bool {
 // attempt does what is left of the batch, once. It returns a conflict if the batch has
 // to be tried again.
 func (c *commit) attempt() error {
+	if c.s.forward.Load() != nil { // the ops were queued before: a load would move this state, too, and close a cycle of forwards
+		c.finishAll(errForwarded)
+		return nil
+	}
 	cur, ended := c.s.current()
 	if ended == nil && c.mustLoad(cur) {
 		if err := c.load(); err != nil {

@@ -1,15 +1,18 @@
 package fibersession_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/storage"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
 func TestN5_Regenerate(t *testing.T) {
@@ -351,4 +354,78 @@ func TestRegenerate_Concurrent(t *testing.T) {
 			t.Error("want exactly one of the two nodes to know the ID")
 		}
 	}
+}
+
+// Calls that were queued in a state when another state took over do nothing in it. A load would
+// enter the state under a later ID of the session, where the other state would find it and
+// forward back to it: every later call of the session, and then of its table's shard, would hang.
+func TestRegenerate_QueuedCallsOfAForwardedState(t *testing.T) {
+	t.Parallel()
+	st := memory.New()
+	defer func() { _ = st.Close() }()
+	held := &heldLoads{Storage: st}
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: held, Timeouts: fibersession.Timeouts{Storage: waitLimit}})
+	h := storedSession(t, here, map[string]any{"n": 1})
+	first, old := h.ID(), handleOf(t, there, h.ID())
+	must(t, h.Regenerate(ctx))
+	second, newer := h.ID(), handleOf(t, there, h.ID()) // has a state of its own, because old has not heard of the new ID
+	blocked, releaseFirst := held.next(there.StoreKey(first))
+	errs := make(chan error, 3)
+	reload := func(h *fibersession.Handle) { errs <- h.Reload(ctx) } // received below
+	go reload(old)
+	<-blocked
+	go reload(old)
+	waitForQueued(t, old, 1)
+	blocked, releaseSecond := held.next(there.StoreKey(second))
+	go reload(newer)
+	<-blocked
+	must(t, h.Regenerate(ctx))
+	releaseFirst() // old's state hands over to newer's, which has a call under way
+	waitForQueued(t, newer, 2)
+	releaseSecond()
+	for range cap(errs) {
+		select {
+		case err := <-errs:
+			must(t, err)
+		case <-time.After(waitLimit):
+			t.Fatal("a call hangs")
+		}
+	}
+	must(t, h.Update(ctx, increment))
+	for _, other := range []*fibersession.Handle{old, newer} {
+		must(t, other.Reload(ctx))
+		if got := other.Get("n"); got != 2 {
+			t.Errorf("got n = %v, want 2", got)
+		}
+	}
+}
+
+// heldLoads is a storage that holds the result of chosen loads back.
+type heldLoads struct {
+	storage.Storage
+	mu   sync.Mutex
+	hold map[string]func()
+}
+
+// next holds the next load of key before it reads: blocked is closed when it waits.
+func (l *heldLoads) next(key string) (blocked <-chan struct{}, release func()) {
+	waits, released := make(chan struct{}), make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hold == nil {
+		l.hold = map[string]func(){}
+	}
+	l.hold[key] = func() { close(waits); <-released }
+	return waits, func() { close(released) }
+}
+
+func (l *heldLoads) Load(ctx context.Context, key string) (storage.Item, error) {
+	l.mu.Lock()
+	wait := l.hold[key]
+	delete(l.hold, key)
+	l.mu.Unlock()
+	if wait != nil {
+		wait()
+	}
+	return l.Storage.Load(ctx, key)
 }
