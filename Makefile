@@ -14,6 +14,8 @@ FLOODTIME   ?= 10s
 SOAKTIME    ?= 2h
 COUNT       ?= 5
 FSYNC       ?= everysec
+OPS         ?= 1000000
+SEED        ?= 1
 # Tests of one package at the same time. Most of them wait for servers and browsers.
 PARALLEL    ?= 4
 
@@ -27,7 +29,7 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood interop reliability storm soak repeat cover
+.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation interop reliability storm soak repeat cover
 
 ## help: this list
 help:
@@ -79,6 +81,11 @@ faults:
 ## flood: hostile clients beside a healthy one, and a hostile publisher on Redis, for FLOODTIME (10s) each
 flood:
 	FLOOD_TIME=$(FLOODTIME) go test ./socketbridge/engineio ./socketbridge/redisadapter -run 'TestR18_FramesThatAreNoMessagesUnderLoad$$|TestSign_HostilePublisherAtSpeed$$' -count=1 -v
+
+## simulation: OPS (1000000) operations on a cluster in memory, from the seed SEED (1) on; with MUTANTS=300 instead: each guard taken out, found within 300 s
+simulation:
+	$(if $(MUTANTS),SIM_MUTANTS=$(MUTANTS) go test ./internal/simulation -run 'TestM3_GuardsAreNeeded$$' -count=1 -v -timeout 4h,\
+		SIM_OPS=$(OPS) SIM_SEED=$(SEED) go test ./internal/simulation -run 'TestM3_Simulation$$' -count=1 -v -timeout 12h)
 
 ## bench: the Go benchmarks of PKG
 bench:

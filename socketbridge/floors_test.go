@@ -62,8 +62,10 @@ var testOnly = map[string]bool{
 	"internal/notice/noticetest": true,
 	"internal/nodetest":          true,
 	"internal/doccheck":          true,
+	"internal/mutant":            true,
 	"internal/redistest":         true,
 	"internal/reliability":       true,
+	"internal/simulation":        true,
 	"internal/testlog":           true,
 	"internal/vulndb":            true,
 }

@@ -46,6 +46,11 @@ func (c *Cluster) newNode(number int) *node {
 		Sessions: n.sessions, Adapter: c.hub.Join(), Logger: silent,
 		Engine: engineio.Config{PingInterval: 5 * time.Minute, Limits: engineio.Limits{MaxConnsPerIP: -1, ConnRatePerIP: -1}},
 	}
+	cfg.Trace.Handled = func(p *socketbridge.Packet, _ error) {
+		if cl, ok := p.Local("call").(*call); ok {
+			c.oracle.handled(cl)
+		}
+	}
 	if n.leavesOldIDs {
 		cfg.OnRegenerate = socketbridge.Always(socketbridge.ActionDisconnect)
 	}
@@ -136,7 +141,7 @@ func (n *node) routes(app *fiber.App) {
 			_, err := sess.Incr("n", 1)
 			return err
 		case httpMove:
-			return sess.Update(move(cl.Arg))
+			return sess.Update(move)
 		case httpLogin:
 			return sess.Login(cl.user())
 		case httpLogout:
@@ -150,14 +155,11 @@ func (n *node) routes(app *fiber.App) {
 	})
 }
 
-// move is an Update that moves an amount from one value to another.
-func move(arg uint64) func(tx *fibersession.Tx) error {
-	return func(tx *fibersession.Tx) error {
-		amount := int(arg%100) + 1
-		tx.Set("a", number(tx, "a")-amount)
-		tx.Set("b", number(tx, "b")+amount)
-		return nil
-	}
+// move is an Update that moves 1 from one value to another.
+func move(tx *fibersession.Tx) error {
+	tx.Set("a", number(tx, "a")-1)
+	tx.Set("b", number(tx, "b")+1)
+	return nil
 }
 
 func number(g fibersession.Getter, key string) int {

@@ -64,6 +64,7 @@ type session struct {
 	user     register
 	values   map[string]*register
 	n        counter
+	moves    counter
 	renewals []*interval // new IDs
 	cookies  []*cookie   // the IDs that browsers got
 }
@@ -90,6 +91,9 @@ type call struct {
 	write   *write
 	count   *interval
 	renewal *interval
+
+	running  bool // the handler of an event is running
+	answered bool // the client has the answer, or has given the call up
 }
 
 // view is what a handler sees of its session.
@@ -170,7 +174,7 @@ func (o *oracle) observe(c *call, v view) {
 		s = &session{name: v.name, first: never, firstAck: never, endFrom: never, endTo: never, values: map[string]*register{}}
 		o.sessions[v.name] = s
 	}
-	c.session = s
+	c.session, c.running = s, c.socket != nil
 	if have := o.cookies[c.sent]; c.sent != "" && have != nil {
 		o.checkCookie(c, have, s, v, read, now)
 	}
@@ -208,7 +212,7 @@ func (o *oracle) checkAlive(c *call, s *session, read at) {
 		o.fail(c, "the session %s is used, although its end was acknowledged at %v", s.name, s.endTo)
 	case s.firstAck < never && s.firstAck+absoluteLimit+time.Second < read:
 		o.fail(c, "the session %s is used past its absolute limit: it was stored at %v", s.name, s.firstAck)
-	case s.used > 0 && s.used+idleLimit+callTimeout < read:
+	case s.firstAck < never && s.used+idleLimit+callTimeout < read: // a socket may hold a session that is not stored for longer
 		o.fail(c, "the session %s is used past its idle limit: it was last used at %v", s.name, s.used)
 	}
 }
@@ -246,8 +250,8 @@ func (o *oracle) checkValues(c *call, s *session, v view, read, now at) {
 	if least, most := s.n.bounds(read, now); v.n < least || v.n > most {
 		o.fail(c, "the counter is %d, want %d to %d", v.n, least, most)
 	}
-	if v.a+v.b != 0 {
-		o.fail(c, "half an Update is seen: %d and %d", v.a, v.b)
+	if least, most := s.moves.bounds(read, now); v.b < least || v.b > most || v.a+v.b != 0 {
+		o.fail(c, "the two values of the Updates are %d and %d, want %d to %d Updates, each of both", v.a, v.b, least, most)
 	}
 }
 
@@ -284,6 +288,9 @@ func (o *oracle) changes(c *call) {
 	case httpIncr, wsIncr:
 		s.n.prune(now - silentBound - time.Minute)
 		c.count = s.n.begin(now)
+	case httpMove, wsMove:
+		s.moves.prune(now - silentBound - time.Minute)
+		c.count = s.moves.begin(now)
 	case httpLogin:
 		s.user.prune(now - silentBound - time.Minute)
 		c.write = s.user.begin(c.user(), now)
@@ -311,30 +318,61 @@ func (o *oracle) finish(c *call, ok bool) {
 	defer o.mu.Unlock()
 	delete(o.calls, c.number)
 	s, now := c.session, o.now()
-	if s == nil {
+	if s == nil { // no handler saw the session, but the call may have extended it
+		if have := o.cookies[c.sent]; have != nil {
+			have.session.used = max(have.session.used, now)
+		}
+		if c.socket != nil {
+			c.socket.session.used = max(c.socket.session.used, now)
+		}
 		return
 	}
 	s.used = max(s.used, now)
-	if c.write != nil {
-		c.write.to, c.write.sure = now, ok
-	}
-	if c.count != nil {
-		c.count.to, c.count.sure = now, ok
+	c.answered = true
+	if ok || !c.running { // otherwise the handler of an event goes on without its client, and can still save
+		c.settle(now, ok)
 	}
 	if c.renewal != nil {
 		c.renewal.to, c.renewal.sure = now, ok && c.got != "" && c.got != c.sent
 	}
 	if ok {
 		switch c.Kind {
-		case httpEnd, wsEnd:
+		case httpEnd:
 			s.endTo = min(s.endTo, now)
-		case httpRead, wsRead, wsConnect:
+		case wsEnd, httpRead, wsRead, wsConnect:
 		default:
 			s.firstAck = min(s.firstAck, now)
 			s.extended = max(s.extended, c.from)
 		}
 	}
 	o.recordCookie(c, ok, now)
+}
+
+// settle records that a call cannot take effect later.
+func (c *call) settle(now at, ok bool) {
+	if c.write != nil {
+		c.write.to, c.write.sure = now, ok
+	}
+	if c.count != nil {
+		c.count.to, c.count.sure = now, ok
+	}
+}
+
+// handled records that an event's handler has returned and its session was saved, or not.
+func (o *oracle) handled(c *call) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c.running = false
+	if c.answered && c.write != nil && !c.write.sure || c.answered && c.count != nil && !c.count.sure {
+		c.settle(o.now(), false)
+	}
+}
+
+// ended records that a session's end was acknowledged.
+func (o *oracle) ended(s *session) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.endTo = min(s.endTo, o.now())
 }
 
 // recordCookie records which session a response's cookie is for, and that it replaces the

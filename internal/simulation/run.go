@@ -60,6 +60,9 @@ type browser struct {
 // maxInFlight bounds the calls that are under way at once.
 const maxInFlight = 16
 
+// longPause is a pause that begins with all nodes healed.
+const longPause = 20 * time.Second
+
 // Run executes a run. It must be called in a testing/synctest bubble, and stops at the first
 // violation. When it returns, all goroutines have ended.
 func Run(cfg Config) Result {
@@ -69,6 +72,11 @@ func Run(cfg Config) Result {
 	}
 	made := 0
 	for i, o := range cfg.Ops {
+		if o.Gap > longPause { // otherwise most of the work would be retries of nodes that cannot reach the storage
+			for _, n := range c.nodes {
+				n.link.set(healthy, feedPrompt)
+			}
+		}
 		time.Sleep(o.Gap)
 		c.oracle.mu.Lock()
 		c.oracle.step = i
@@ -148,7 +156,7 @@ func (c *Cluster) step(number int, o op) {
 			c.oracle.begin(cl)
 			ok := k.emit(cl)
 			c.oracle.finish(cl, ok)
-			c.count(o.Kind, ok)
+			c.count(o.Kind, ok && o.Kind != wsEnd)
 		})
 	default:
 		c.start(func() { c.request(&call{op: o, number: number, node: n}, b) })

@@ -59,7 +59,8 @@ func TestM3_Simulation(t *testing.T) {
 			done[k] += n
 		}
 		if r.Failure != "" {
-			t.Errorf("seed %d, operation %d: %s\nreplay: SIM_SEED=%[1]d SIM_OPS=%d go test ./internal/simulation -run TestM3_Simulation$", seed, r.Step, r.Failure, opsPerSeed)
+			t.Errorf("seed %d, operation %d: %s\nreplay: SIM_SEED=%d SIM_OPS=%d go test ./internal/simulation -run TestM3_Simulation$",
+				seed, r.Step, r.Failure, seed, opsPerSeed)
 			explain(t, cfg, r)
 		}
 	}

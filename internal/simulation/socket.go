@@ -170,6 +170,7 @@ func (k *socket) handle(p *socketbridge.Packet) error {
 	if c == nil {
 		return errNoCall // the client has given the call up
 	}
+	p.SetLocal("call", c)
 	h := p.Session()
 	o.observe(c, viewOf(h, h.Fresh(), h.User(), h.Pseudonym("sim")))
 	o.changes(c)
@@ -183,9 +184,12 @@ func (k *socket) handle(p *socketbridge.Packet) error {
 	case wsIncr:
 		_, err = h.Incr(p.Context(), "n", 1)
 	case wsMove:
-		err = h.Update(p.Context(), move(c.Arg))
+		err = h.Update(p.Context(), move)
 	case wsEnd:
-		err = h.Destroy(p.Context())
+		if err = h.Destroy(p.Context()); err == nil { // the client gets the disconnect instead of the answer
+			o.ended(c.session)
+			k.node.cluster.count(c.Kind, true)
+		}
 	}
 	if err != nil {
 		return err
