@@ -21,7 +21,7 @@ type link struct {
 	mu      sync.Mutex
 	health  health
 	feed    feedKind
-	since   time.Time // since when both are healthy, as far as since.After(now) is false
+	since   time.Time // since when both are healthy, if they are; in the future while late changes are on their way
 	silent  time.Time // until when changes were dropped without a gap
 	calls   map[uint64]uint64
 	watches []*watch
@@ -36,6 +36,8 @@ const (
 	flaky          // some calls fail, lose their answer or are slow
 	refused        // every call fails at once, and nothing happens
 	hanging        // no call is answered; some took place
+	lossy          // writes take place and are not answered; reads fail
+	healths
 )
 
 // feedKind says what happens to the notifications of a link.
@@ -71,7 +73,11 @@ func (l *link) set(h health, f feedKind) {
 	if l.feed == feedSilent || f == feedSilent {
 		l.silent = time.Now()
 	}
-	l.health, l.feed, l.since = h, f, time.Now()
+	since := time.Now()
+	if l.feed == feedSlow { // what is on its way stays late
+		since = since.Add(feedLateness)
+	}
+	l.health, l.feed, l.since = h, f, maxTime(l.since, since)
 	watches := slices.Clone(l.watches)
 	l.mu.Unlock()
 	if wasCut {
@@ -79,6 +85,13 @@ func (l *link) set(h health, f feedKind) {
 			w.restore()
 		}
 	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (l *link) healthNow() health {
@@ -156,6 +169,11 @@ func (l *link) call(ctx context.Context, key string, write bool, exec func() err
 		}
 		l.sleep(ctx, time.Hour)
 		return fmt.Errorf("%w: hung", lost)
+	case h == lossy:
+		if write {
+			_ = exec()
+		}
+		return fmt.Errorf("%w: %w", lost, errSimulated)
 	case h == flaky && fault < 6: // nothing happened, and that is known
 		return fmt.Errorf("%w: %w", storage.ErrUnavailable, errSimulated)
 	case h == flaky && fault < 14: // the answer is lost, or the request

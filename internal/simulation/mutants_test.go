@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,7 +69,7 @@ var guards = []mutant.Mutant{
 	}}},
 }
 
-var foundAt = regexp.MustCompile(`(?m)(seed \d+, operation \d+: .*)$`)
+var foundAt = regexp.MustCompile(`(?m)seed (\d+), operation \d+: .*$`)
 var operations = regexp.MustCompile(`\d+ operations in [^ ]+`)
 
 // TestM3_GuardsAreNeeded takes each guard out and runs the simulation, at most SIM_MUTANTS
@@ -90,8 +92,16 @@ func TestM3_GuardsAreNeeded(t *testing.T) {
 			case err != nil:
 				t.Fatal(err)
 			case foundAt.MatchString(r.Output):
-				t.Logf("found after %s: %s", operations.FindString(r.Output), foundAt.FindString(r.Output))
-			default: // it hangs, or is not found
+				found := foundAt.FindStringSubmatch(r.Output)
+				t.Logf("found after %s: %s", operations.FindString(r.Output), found[0])
+				seed, _ := strconv.ParseUint(found[1], 10, 64)
+				if strings.Contains(found[0], "hangs") {
+					return // the whole run of the tests fails with the guard if it hangs
+				}
+				if r := run(t, Config{Seed: seed, Ops: Generate(seed, opsPerSeed)}); r.Failure != "" {
+					t.Errorf("the same seed fails with the guard: %s", r.Failure)
+				}
+			default:
 				t.Errorf("not found in %v:\n%.2000s", r.Took.Round(time.Second), r.Output)
 			}
 		})

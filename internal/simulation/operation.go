@@ -75,9 +75,14 @@ func Generate(seed uint64, count int) []op {
 	for _, w := range weights {
 		total += w
 	}
-	ops := make([]op, count)
-	for i := range ops {
-		o := &ops[i]
+	var ops []op
+	for len(ops) < count {
+		if r.IntN(150) == 0 {
+			ops = append(ops, unconfirmedCreation(r)...)
+			continue
+		}
+		ops = append(ops, op{})
+		o := &ops[len(ops)-1]
 		n := r.IntN(total)
 		for n >= weights[o.Kind] {
 			n -= weights[o.Kind]
@@ -93,6 +98,27 @@ func Generate(seed uint64, count int) []op {
 		case r.IntN(30) == 0:
 			o.Gap = time.Duration(r.Int64N(int64(2 * time.Second)))
 		}
+	}
+	return ops[:count]
+}
+
+// unconfirmedCreation returns operations that chance rarely brings together: a visitor's socket
+// stores a new session, the node does not get the answer, the visitor logs out on another node,
+// and the socket goes on.
+func unconfirmedCreation(r *rand.Rand) []op {
+	browser, here := r.IntN(browserCount), r.IntN(nodeCount)
+	there := (here + 1 + r.IntN(nodeCount-1)) % nodeCount
+	newest := uint64(maxSockets-1) << 32 // the last socket, if it has many
+	var ops []op
+	for _, o := range []op{
+		{Kind: heal, Node: here}, {Kind: heal, Node: there}, {Kind: httpEnd, Node: here}, {Kind: wsConnect, Node: here, Gap: 100 * time.Millisecond},
+		{Kind: breakStorage, Node: here, Arg: uint64(lossy - 1), Gap: 200 * time.Millisecond}, {Kind: wsSet, Arg: newest},
+		{Kind: httpEnd, Node: there}, {Kind: heal, Node: here, Gap: 20 * time.Millisecond},
+		{Kind: wsSet, Arg: newest}, {Kind: wsRead, Arg: newest, Gap: 20 * time.Millisecond},
+	} {
+		o.Browser = browser
+		o.Gap += time.Duration(r.Int64N(int64(10 * time.Millisecond)))
+		ops = append(ops, o)
 	}
 	return ops
 }

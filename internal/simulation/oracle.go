@@ -339,6 +339,7 @@ func (o *oracle) finish(c *call, ok bool) {
 		switch c.Kind {
 		case httpEnd:
 			s.endTo = min(s.endTo, now)
+		case httpLogout, httpRenew: // store nothing if there is no user, or no session; a new ID alone extends nothing
 		case wsEnd, httpRead, wsRead, wsConnect:
 		default:
 			s.firstAck = min(s.firstAck, now)

@@ -123,7 +123,7 @@ func (c *Cluster) step(number int, o op) {
 	switch o.Kind {
 	case pause:
 	case breakStorage:
-		n.link.set(health(1+o.Arg%3), n.link.feedState())
+		n.link.set(health(1+o.Arg%uint64(healths-1)), n.link.feedState())
 	case breakFeed:
 		n.link.set(n.link.healthNow(), feedKind(1+o.Arg%3))
 	case heal:

@@ -24,10 +24,18 @@ var startBackground = sync.OnceFunc(func() {
 	}
 })
 
-// run executes one run in a bubble.
+// hangsAfter is how long a run may take. Most take a tenth of a second.
+const hangsAfter = time.Minute
+
+// run executes one run in a bubble. A run that hangs ends the process, with its seed.
 func run(t *testing.T, cfg Config) (r Result) {
 	t.Helper()
 	startBackground()
+	watchdog := time.AfterFunc(hangsAfter, func() { // outside of the bubble, whose time does not go on
+		fmt.Fprintf(os.Stderr, "seed %d, operation %d: the run hangs\n", cfg.Seed, len(cfg.Ops))
+		panic("the run hangs")
+	})
+	defer watchdog.Stop()
 	synctest.Test(t, func(*testing.T) { r = Run(cfg) })
 	return r
 }
