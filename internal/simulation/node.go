@@ -106,15 +106,16 @@ func (n *node) do(method, uri, session, body string, op int) *fasthttp.Response 
 
 const cookieName = "session"
 
-// newCookie returns the session cookie that a response sets.
-func newCookie(res *fasthttp.Response) (id string) {
-	res.Header.VisitAllCookie(func(key, value []byte) {
+// newCookie returns the session cookie that a response sets; "" removes it. It reports whether
+// there is one.
+func newCookie(res *fasthttp.Response) (id string, set bool) {
+	for key, value := range res.Header.Cookies() {
 		var c fasthttp.Cookie
 		if string(key) == cookieName && c.ParseBytes(value) == nil {
-			id = string(c.Value())
+			id, set = string(c.Value()), true
 		}
-	})
-	return id
+	}
+	return id, set
 }
 
 // routes adds the pages: one for each kind of request.
@@ -174,15 +175,4 @@ func viewOf(g fibersession.Getter, fresh bool, user, name string) view {
 		v.values[key], _ = g.Get(key).(string)
 	}
 	return v
-}
-
-// keep stores the cookie that a response sets, as a browser does.
-func (b *browser) keep(res *fasthttp.Response, c *call) {
-	res.Header.VisitAllCookie(func(key, value []byte) {
-		var k fasthttp.Cookie
-		if string(key) == cookieName && k.ParseBytes(value) == nil {
-			c.got = string(k.Value())
-			b.set(c.got) // "" removes it
-		}
-	})
 }

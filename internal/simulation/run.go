@@ -186,7 +186,10 @@ func (c *Cluster) request(cl *call, b *browser) {
 	c.oracle.begin(cl)
 	res := cl.node.do("GET", "/page", cl.sent, "", cl.number)
 	ok := res.StatusCode() == 200
-	b.keep(res, cl)
+	if id, set := newCookie(res); set {
+		cl.got = id
+		b.set(id)
+	}
 	c.oracle.finish(cl, ok)
 	c.count(cl.Kind, ok)
 }

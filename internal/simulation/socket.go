@@ -36,7 +36,7 @@ func (n *node) connect(c *call) *socket {
 		return nil
 	}
 	k.sid, _, _ = strings.Cut(sid, `"`)
-	if id := newCookie(res); id != "" {
+	if id, _ := newCookie(res); id != "" {
 		c.got, k.cookie = id, id
 	}
 	k.since = n.cluster.oracle.now()
