@@ -158,7 +158,8 @@ func (l *link) call(ctx context.Context, key string, write bool, exec func() err
 		return fmt.Errorf("%w: %w", storage.ErrUnavailable, errSimulated)
 	}
 	coin, latency := r>>60&1 == 1, time.Duration(100_000+r%3_000_000)
-	if !l.sleep(ctx, latency) {
+	before := latency * time.Duration(r>>40%4) / 3 // of the latency, the part before the call takes place
+	if !l.sleep(ctx, before) {
 		return fmt.Errorf("%w: %w", lost, errSimulated)
 	}
 	fault := r >> 32 % 100
@@ -194,11 +195,18 @@ func (l *link) call(ctx context.Context, key string, write bool, exec func() err
 			return fmt.Errorf("%w: %w", lost, errSimulated)
 		}
 	}
-	return exec()
+	err := exec()
+	if !l.sleep(ctx, latency-before) {
+		return fmt.Errorf("%w: %w", lost, errSimulated)
+	}
+	return err
 }
 
 // sleep waits for d of virtual time. It returns false if ctx ends or the node crashes first.
 func (l *link) sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -52,7 +52,10 @@ func (c *Cluster) newNode(number int) *node {
 		}
 	}
 	if n.leavesOldIDs {
-		cfg.OnRegenerate = socketbridge.Always(socketbridge.ActionDisconnect)
+		cfg.OnRegenerate = func(*socketbridge.Socket) socketbridge.Action {
+			time.Sleep(2 * time.Millisecond) // as on a busy node: the session's other sockets are told later
+			return socketbridge.ActionDisconnect
+		}
 	}
 	n.io = socketbridge.New(cfg)
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
