@@ -82,7 +82,7 @@ faults:
 flood:
 	FLOOD_TIME=$(FLOODTIME) go test ./socketbridge/engineio ./socketbridge/redisadapter -run 'TestR18_FramesThatAreNoMessagesUnderLoad$$|TestSign_HostilePublisherAtSpeed$$' -count=1 -v
 
-## simulation: OPS (1000000) operations on a cluster in memory, from the seed SEED (1) on; with MUTANTS=300 instead: each guard taken out, found within 300 s
+## simulation: OPS (1000000) operations on a cluster in memory, from the seed SEED (1) on; with MUTANTS=300 instead, each guard is taken out and must be found within 300 s
 simulation:
 	$(if $(MUTANTS),SIM_MUTANTS=$(MUTANTS) go test ./internal/simulation -run 'TestM3_GuardsAreNeeded$$' -count=1 -v -timeout 4h,\
 		SIM_OPS=$(OPS) SIM_SEED=$(SEED) go test ./internal/simulation -run 'TestM3_Simulation$$' -count=1 -v -timeout 12h)
