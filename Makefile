@@ -62,7 +62,7 @@ race:
 lint:
 	@.ci/lint
 
-## audit: golangci-lint with gosec, go mod verify, known vulnerabilities (VULNDB=FOLDER: offline)
+## audit: golangci-lint with gosec, go mod verify, known vulnerabilities (VULNDB=FOLDER for offline use)
 audit:
 	@.ci/audit
 
