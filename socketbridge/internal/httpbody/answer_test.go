@@ -125,3 +125,20 @@ func TestAnswer_ReadByMiddlewares(t *testing.T) {
 		t.Error("Bound has made an empty body a stream")
 	}
 }
+
+// A request that is not of a connection, as those of Fiber's adaptor for net/http, has no
+// deadline.
+func TestAnswer_WithoutAConnection(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{10, 100_000} {
+		ctx := &fasthttp.RequestCtx{}
+		ctx.Init(&fasthttp.Request{}, nil, nil)
+		body := random(size)
+		httpbody.Send(ctx, body, timeout, nil)
+		var out bytes.Buffer
+		w := bufio.NewWriter(&out)
+		if err := errors.Join(ctx.Response.Write(w), w.Flush()); err != nil || !bytes.HasSuffix(out.Bytes(), body) {
+			t.Errorf("%d bytes: %v, wrote %d bytes", size, err, out.Len())
+		}
+	}
+}
