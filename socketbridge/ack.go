@@ -45,6 +45,7 @@ func (a Answer) Bind(ptrs ...any) error {
 type ackResult struct {
 	answer Answer
 	err    error
+	size   int // that eventQuota counts until an EmitWithAckFunc has returned, or 0
 }
 
 // ackWaiter gets the result of one acknowledgement. deliver is called once, with the lock of
@@ -121,10 +122,30 @@ func (a *pendingAcks) close() {
 	}
 }
 
+// queues reports whether the answer for id waits in the socket's inbox, for EmitWithAckFunc.
+func (a *pendingAcks) queues(id uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.waiting[id].(*ackCallback)
+	return ok
+}
+
 // receiveAck delivers an ACK packet of the client to the caller that waits for it. As
-// the protocol demands, an unknown ID is ignored.
+// the protocol demands, an unknown ID is ignored. It runs on the reader goroutine. An answer
+// that has to wait behind events counts like them, and blocks the reader in the same way.
 func (s *Socket) receiveAck(p siopacket.Packet) error {
-	if !s.acks.deliver(p.ID, ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}}) {
+	r, quota := ackResult{answer: Answer{args: p.AppendArgs(nil), attachments: p.Attachments}}, &s.client.events
+	if s.acks.queues(p.ID) {
+		size := packetSize(&p)
+		if !quota.acquire(s, size) {
+			return nil // the socket has ended, and with it the wait
+		}
+		r.size = size
+	}
+	if !s.acks.deliver(p.ID, r) {
+		if r.size > 0 {
+			quota.drop(s.server(), r.size)
+		}
 		s.server().notices.Report(&ackUnknownNotice, "", "", (*loggedSocket)(s))
 	}
 	return nil

@@ -48,6 +48,10 @@ func (c *ackCallback) deliver(r ackResult) {
 	s := c.socket
 	s.acks.queued++
 	s.inbox.pushStep(func() {
+		if quota := &s.client.events; r.size > 0 {
+			quota.begin()
+			defer quota.end(s.server(), r.size)
+		}
 		s.guard("EmitWithAckFunc", func() { c.fn(r.answer, r.err) })
 		if err := s.saveLifeStep(); err != nil {
 			s.report(&changesLostNotice, "EmitWithAckFunc", "handler", "EmitWithAckFunc", "error", err)

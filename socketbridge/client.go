@@ -30,13 +30,16 @@ type client struct {
 	decoder         siopacket.Decoder
 	attachmentTimer *time.Timer // runs while a packet's attachments are missing
 
-	stop serial.Signal // fired when the client ends, to release a blocked reader
+	stop   serial.Signal // fired when the client ends, to release a blocked reader
+	events eventQuota
 
-	mu        sync.Mutex      // guards the fields below
-	sockets   []*Socket       // connecting or connected, at most one per namespace
-	kicked    map[string]bool // namespaces that the server disconnected the client from; packets may still arrive
-	refs      int             // users of lifted: the connection and each unfinished socket
-	idleTimer *time.Timer     // runs while the client is in no namespace; otherwise nil
+	mu        sync.Mutex       // guards the fields below
+	sockets   []*Socket        // connecting or connected, at most one per namespace
+	kicked    map[string]bool  // namespaces that the server disconnected the client from; packets may still arrive
+	auth      int              // bytes of the sockets' auth
+	refusals  *connectRefusals // nil if no CONNECT was refused
+	refs      int              // users of lifted: the connection and each unfinished socket
+	idleTimer *time.Timer      // runs while the client is in no namespace; otherwise nil
 	ended     bool
 }
 
@@ -176,6 +179,12 @@ func (c *client) connect(p siopacket.Packet) error {
 		c.report(&tooManyNamespacesNotice, "", "namespace", notice.Text(p.Namespace))
 		return c.sendConnectError(p.Namespace, errTooManyNamespaces)
 	}
+	if c.auth+len(auth) > maxClientAuth {
+		c.mu.Unlock()
+		c.report(&packetRefusedNotice, "auth of all sockets", "packet", "CONNECT", "it_has", "with the client's other sockets, more than 131072 bytes of auth", "namespace", notice.Text(p.Namespace))
+		return c.sendConnectError(p.Namespace, errTooMuchAuth)
+	}
+	c.auth += len(auth)
 	s := newSocket(ns, c, auth)
 	entered = true // finish leaves it
 	c.sockets = append(c.sockets, s)
@@ -201,7 +210,11 @@ func authPayload(data []byte) (json.RawMessage, error) {
 
 // sendConnectError refuses a CONNECT. It returns an error if e cannot be encoded.
 func (c *client) sendConnectError(namespace string, e *ConnectError) error {
-	return sendConnectError(c.conn, namespace, e)
+	err := sendConnectError(c.conn, namespace, e)
+	if err == nil {
+		c.countRefusal()
+	}
+	return err
 }
 
 func sendConnectError(conn transport.Conn, namespace string, e *ConnectError) error {
@@ -245,10 +258,12 @@ func (c *client) removeSocket(s *Socket, byServer bool) {
 	}
 }
 
-// release drops one reference to the lifted session, and releases it after the last.
-func (c *client) release() {
+// release drops one reference to the lifted session, and releases it after the last. auth is
+// the size of the auth of a socket that has ended.
+func (c *client) release(auth int) {
 	c.mu.Lock()
 	c.refs--
+	c.auth -= auth
 	last := c.refs == 0
 	c.mu.Unlock()
 	if last {
@@ -316,7 +331,7 @@ func (c *client) Closed(reason transport.Reason, cause error) {
 	c.server.clientsMu.Lock()
 	delete(c.server.clients, c)
 	c.server.clientsMu.Unlock()
-	c.release()
+	c.release(0)
 }
 
 // forkSession returns a handle of the connection's session for one socket.

@@ -54,6 +54,7 @@ func (c *client) refuseParser(m transport.Message) error {
 		return fmt.Errorf("%w: message in the encoding of another parser", errProtocol)
 	}
 	c.report(&wrongParserNotice, client, "cause", client)
+	defer c.countRefusal()
 	return sendConnectError(conn, p.Namespace, &ConnectError{
 		Message: advice,
 		Data:    &EventError{Code: CodeWrongParser, Message: advice},

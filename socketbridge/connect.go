@@ -59,9 +59,10 @@ func (c *Connect) Next() error {
 }
 
 // run runs the middlewares. It returns nil if the client may join.
-func (c *Connect) run() (err error) {
-	defer c.socket.server().recoverPanic("a connect middleware", "", (*loggedSocket)(c.socket), &err)
-	if err := c.Next(); err != nil {
+func (c *Connect) run() error {
+	err := errPanic
+	c.socket.guard("Use", func() { err = c.Next() })
+	if err != nil {
 		return err
 	}
 	if !c.passed {

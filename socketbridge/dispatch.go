@@ -11,7 +11,13 @@ import (
 // handle handles one event: it prepares the session, runs the middlewares and listeners,
 // saves the session and sends the answer. It runs on a worker of the socket's inbox.
 func (s *Socket) handle(p *Packet) {
-	err := s.run(p)
+	err := errPanic // unless run returns: a handler can end this goroutine
+	defer func() { s.handled(p, err) }()
+	err = s.run(p)
+}
+
+// handled saves the session and sends the answer after the handlers of an event.
+func (s *Socket) handled(p *Packet, err error) {
 	if err == errDropped {
 		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
 		return
@@ -31,19 +37,26 @@ func (s *Socket) handle(p *Packet) {
 		s.reportError(p, err)
 	}
 	if hook := s.server().cfg.Trace.Handled; hook != nil {
-		s.guard("Trace.Handled", func() { hook(p, err) })
+		s.guardHere("Trace.Handled", func() { hook(p, err) })
 	}
 }
 
 // run prepares the session and runs the packet's middlewares, which lead to
 // runListeners.
 func (s *Socket) run(p *Packet) (err error) {
-	defer s.recoverHandler(p, &err)
-	if err := p.prepareSession(); err != nil {
-		return err
+	returned := false
+	defer func() {
+		if !returned {
+			s.reportHandlerPanic(p, recover())
+			err = errPanic
+		}
+	}()
+	if err = p.prepareSession(); err == nil {
+		p.stage, p.chain, p.next = inMiddlewares, s.middlewares(), 0
+		err = p.Next()
 	}
-	p.stage, p.chain, p.next = inMiddlewares, s.middlewares(), 0
-	return p.Next()
+	returned = true
+	return err
 }
 
 // errDropped ends a packet of a socket that the server has disconnected. It is reported
@@ -93,15 +106,12 @@ func (p *Packet) runListeners() error {
 	return errors.Join(errs...)
 }
 
-// recoverHandler is recoverPanic for the handlers of an event. Each event's first panic is
-// logged; a client that makes up names cannot keep those of the app's events from the log.
-// It must be deferred directly.
-func (s *Socket) recoverHandler(p *Packet, err *error) {
-	if r := recover(); r != nil {
-		s.report(&panicNotice, "event "+s.eventKey(p.event), "where", "a handler", "event", notice.Text(p.event),
-			"panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-		*err = errPanic
-	}
+// reportHandlerPanic reports that a handler of an event has not returned. Each event's first
+// panic is logged; a client that makes up names cannot keep those of the app's events from
+// the log.
+func (s *Socket) reportHandlerPanic(p *Packet, recovered any) {
+	s.report(&panicNotice, "event "+s.eventKey(p.event), "where", "a handler", "event", notice.Text(p.event),
+		"panic", panicked(recovered), "stack", string(debug.Stack()))
 }
 
 // eventKey returns the event's name if the app handles it, and "" otherwise.

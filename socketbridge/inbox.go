@@ -28,9 +28,22 @@ type task struct {
 	step   func()
 }
 
-// pushEvent queues an event. If the inbox is full, it blocks until there is room, the
-// inbox is closed or stop fires. It reports whether the event was queued.
-func (b *inbox) pushEvent(p *Packet, stop *serial.Signal) bool {
+// pushEvent queues an event. If the inbox is full, or the client's events take too much
+// memory (eventQuota), it blocks until there is room, or the inbox or the client is closed.
+// It reports whether the event was queued.
+func (b *inbox) pushEvent(p *Packet) bool {
+	c := b.socket.client
+	if !c.events.acquire(b.socket, p.size) {
+		return false
+	}
+	if !b.pushCounted(p, &c.stop) {
+		c.events.drop(c.server, p.size)
+		return false
+	}
+	return true
+}
+
+func (b *inbox) pushCounted(p *Packet, stop *serial.Signal) bool {
 	b.mu.Lock()
 	for len(b.queue) >= b.limit && !b.closed {
 		if b.space == nil {
@@ -38,7 +51,7 @@ func (b *inbox) pushEvent(p *Packet, stop *serial.Signal) bool {
 		}
 		space := b.space
 		b.mu.Unlock()
-		b.socket.server().notices.Report(&inboxFullNotice, "", "", (*loggedSocket)(b.socket))
+		b.socket.report(&inboxFullNotice, "events", "waiting", "Config.Limits.MaxInbox events of this socket")
 		select {
 		case <-space:
 		case <-stop.Done():
@@ -73,6 +86,8 @@ func (b *inbox) close(discard bool) {
 		for _, t := range b.queue {
 			if t.step != nil {
 				kept = append(kept, t)
+			} else {
+				b.socket.client.events.drop(b.socket.server(), t.packet.size)
 			}
 		}
 		clear(b.queue[len(kept):])
@@ -93,46 +108,67 @@ func (b *inbox) push(t task) {
 func (b *inbox) startWorker() {
 	b.workers++
 	b.socket.server().running.Add()
-	go func() { // ends when the queue is empty; Server.Shutdown waits for it
-		growStack(false)
-		b.work()
-	}()
+	go b.work() // ends when the queue is empty; Server.Shutdown waits for it
 }
 
-// work runs tasks until there is none left that this worker may start.
+// work runs tasks until there is none left that this worker may start. If a handler ends
+// the goroutine (runtime.Goexit), another one goes on.
 func (b *inbox) work() {
-	defer b.socket.server().running.Done()
-	b.mu.Lock()
-	for {
-		if len(b.queue) == 0 || b.exclusive {
-			break
+	growStack(false)
+	returned := false
+	defer func() {
+		if !returned {
+			go b.work()
 		}
-		t := b.queue[0]
-		if t.step != nil && b.workers > 1 {
-			break // the last worker to end runs the step
-		}
-		b.queue[0] = task{}
-		if b.queue = b.queue[1:]; len(b.queue) == 0 {
-			b.queue = nil // an idle socket keeps no buffer
-		}
-		b.signalSpace()
-		b.exclusive = t.step != nil
-		b.mu.Unlock()
-		if t.step != nil {
-			t.step()
-		} else {
-			b.socket.handle(t.packet)
-		}
-		b.mu.Lock()
-		if b.exclusive {
-			b.exclusive = false
-			for b.workers < min(b.width, len(b.queue)) {
-				b.startWorker()
-			}
-		}
+	}()
+	for t, ok := b.next(); ok; t, ok = b.next() {
+		b.run(t)
 	}
-	b.workers--
-	b.mu.Unlock()
+	returned = true
+	b.socket.server().running.Done()
+}
+
+// next takes the next task that this worker may start. It returns false if the worker has
+// to end.
+func (b *inbox) next() (task, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// The last worker to end runs a step.
+	if len(b.queue) == 0 || b.exclusive || b.queue[0].step != nil && b.workers > 1 {
+		b.workers--
+		return task{}, false
+	}
+	t := b.queue[0]
+	b.queue[0] = task{}
+	if b.queue = b.queue[1:]; len(b.queue) == 0 {
+		b.queue = nil // an idle socket keeps no buffer
+	}
+	b.signalSpace()
+	b.exclusive = t.step != nil
+	return t, true
+}
+
+// run runs a task. What is deferred is done even if a handler ends the goroutine.
+func (b *inbox) run(t task) {
+	if t.step != nil {
+		defer b.stepDone()
+		t.step()
+		return
+	}
+	quota := &b.socket.client.events
+	quota.begin()
+	defer quota.end(b.socket.server(), t.packet.size)
+	b.socket.handle(t.packet)
+}
+
+// stepDone lets other tasks start again.
+func (b *inbox) stepDone() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.exclusive = false
+	for b.workers < min(b.width, len(b.queue)) {
+		b.startWorker()
+	}
 }
 
 // signalSpace wakes all blocked calls of pushEvent if the queue has room or is closed.

@@ -111,6 +111,9 @@ func (n *Namespace) matches(name string, auth json.RawMessage) bool {
 // Limits.MaxChildNamespaces.
 var errTooManyNamespaces = &ConnectError{Message: "too many namespaces", Data: &EventError{Code: CodeTooMany, Message: "too many namespaces"}}
 
+// errTooMuchAuth refuses a client whose sockets keep maxClientAuth already.
+var errTooMuchAuth = &ConnectError{Message: "too much auth", Data: &EventError{Code: CodeTooMany, Message: "too much auth"}}
+
 // enterNamespace returns the namespace that a client wants to join, and creates it if a
 // pattern matches. Of a child, it counts one more use, which leaveNamespace ends. It returns
 // nil if there is no such namespace, and an error if there are too many children.

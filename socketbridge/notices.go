@@ -62,6 +62,10 @@ var (
 		Name: "namespace_unknown", Level: slog.LevelWarn,
 		Text: "socketbridge: a client was refused: its namespace does not exist; Server.Of creates it",
 	}
+	connectFloodNotice = notice.Kind{
+		Name: "connect_flood", Level: slog.LevelWarn,
+		Text: "socketbridge: a connection is closed: 129 CONNECTs of its client were refused within a minute; connect_refused, namespace_unknown or packet_refused say why",
+	}
 	tooManyNamespacesNotice = notice.Kind{
 		Name: "too_many_namespaces", Level: slog.LevelWarn,
 		Text: "socketbridge: a client was refused: it is in 64 namespaces",

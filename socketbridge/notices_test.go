@@ -360,6 +360,10 @@ func TestS6_AFloodIsLoggedInBounds(t *testing.T) {
 					p.send(text(i))
 					if name == "namespace_unknown" || name == "connect_refused" {
 						p.next()
+						if i%100 == 99 { // more refusals would close the connection
+							p.leave()
+							p = dial(t, e.io)
+						}
 					}
 				}
 			}}

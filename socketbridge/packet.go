@@ -21,6 +21,7 @@ type Packet struct {
 	received time.Time
 	event    string
 	in       siopacket.Packet
+	size     int // that eventQuota counts
 	args     []json.RawMessage
 	locals   map[string]any
 

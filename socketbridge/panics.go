@@ -6,14 +6,33 @@ import (
 	"runtime/debug"
 )
 
-// recoverPanic reports a panic of user code, so that it does not end the process. If err is
-// not nil, *err is set to errPanic. It must be deferred directly. what and name say which
-// code it was; about is logged too, if it is not nil.
-func (s *Server) recoverPanic(what, name string, about slog.LogValuer, err *error) {
-	r := recover()
-	if r == nil {
-		return
+// User code runs in one of three ways, so that what it does wrong costs its own socket at
+// most:
+//
+//   - The handlers of an event run on the worker of their inbox, which is the fast way
+//     (Socket.run, guardHere).
+//   - Callbacks run on a goroutine of their own while the caller waits (guard). The caller
+//     is a goroutine of this module, which has to go on.
+//   - MarshalJSON of an app's value runs on the goroutine that sends it, and panics there.
+//
+// A callback that ends its goroutine (runtime.Goexit, as t.FailNow does) is treated like one
+// that panics.
+
+// goexit is reported in place of the value of a panic.
+const goexit = "none: the code ended its goroutine (runtime.Goexit, which t.FailNow calls)"
+
+// panicked returns what is reported of user code that has not returned. It must be called by
+// the deferred function.
+func panicked(recovered any) string {
+	if recovered == nil {
+		return goexit
 	}
+	return fmt.Sprint(recovered)
+}
+
+// reportPanic reports that user code has not returned. what and name say which code it was;
+// about is logged too, if it is not nil.
+func (s *Server) reportPanic(what, name string, about slog.LogValuer, recovered any) {
 	args := []any{"where", what}
 	if name != "" {
 		args = append(args, "name", name)
@@ -21,20 +40,39 @@ func (s *Server) recoverPanic(what, name string, about slog.LogValuer, err *erro
 	if about != nil {
 		args = append(args, "", about)
 	}
-	s.notices.Report(&panicNotice, what+" "+name, append(args, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))...)
-	if err != nil {
-		*err = errPanic
-	}
+	s.notices.Report(&panicNotice, what+" "+name, append(args, "panic", panicked(recovered), "stack", string(debug.Stack()))...)
 }
 
-// guard runs a user's callback and recovers its panics.
-func (s *Server) guard(name string, fn func()) { s.guardAbout(name, nil, fn) }
+// guard runs a user's callback on a goroutine of its own and waits for it. It reports whether
+// the callback has returned, rather than panicked.
+func (s *Server) guard(name string, fn func()) bool { return s.guardAbout(name, nil, fn) }
 
-func (s *Socket) guard(name string, fn func()) {
-	s.server().guardAbout(name, (*loggedSocket)(s), fn)
+func (s *Socket) guard(name string, fn func()) bool {
+	return s.server().guardAbout(name, (*loggedSocket)(s), fn)
 }
 
-func (s *Server) guardAbout(name string, about slog.LogValuer, fn func()) {
-	defer s.recoverPanic("a callback", name, about, nil)
+func (s *Server) guardAbout(name string, about slog.LogValuer, fn func()) (returned bool) {
+	done := make(chan struct{})
+	go func() { // received below
+		defer close(done)
+		s.call("a callback", name, about, &returned, fn)
+	}()
+	<-done
+	return returned
+}
+
+// guardHere is guard on the caller's goroutine, which ends if the callback ends it.
+func (s *Socket) guardHere(name string, fn func()) {
+	var returned bool
+	s.server().call("a callback", name, (*loggedSocket)(s), &returned, fn)
+}
+
+func (s *Server) call(what, name string, about slog.LogValuer, returned *bool, fn func()) {
+	defer func() {
+		if !*returned {
+			s.reportPanic(what, name, about, recover())
+		}
+	}()
 	fn()
+	*returned = true
 }

@@ -52,6 +52,8 @@ type Server struct {
 	recovery   *recoveryBase
 	repeats    repeats
 
+	heldBytes atomic.Int64 // of the events of all clients; see eventQuota
+
 	closing atomic.Bool
 	running serial.Group // goroutines that run user code
 

@@ -224,7 +224,7 @@ func (s *Socket) finish(wasConnected bool) {
 	s.finished.Fire()
 	s.ctx.Cancel()
 	s.client.removeSocket(s, true)
-	s.client.release()
+	s.client.release(len(s.auth))
 	if s.ticketed != nil {
 		s.server().releaseLifted(s.ticketed)
 	}

@@ -169,8 +169,9 @@ func TestBadInput_Identity(t *testing.T) {
 		"an empty ticket":           {ticket(""), "ticket_invalid"},
 		"a number":                  {ticket(7), "ticket_invalid"},
 		"an object":                 {ticket(map[string]any{"a": 1}), "ticket_invalid"},
-		"900 kB":                    {ticket(strings.Repeat("A", 900_000)), "ticket_invalid"},
-		"900 kB of numbers":         {ticket(make([]int, 400_000)), "ticket_invalid"},
+		"900 kB":                    {ticket(strings.Repeat("A", 900_000)), "bad_arguments"},
+		"900 kB of numbers":         {ticket(make([]int, 400_000)), "bad_arguments"},
+		"7 kB of numbers":           {ticket(make([]int, 3_500)), "ticket_invalid"},
 		"not UTF-8 and not base64?": {ticket("\u0000\ufffd" + strings.Repeat("é", 20)), "ticket_invalid"},
 	}
 	for name, tt := range tests {

@@ -36,6 +36,11 @@ type Limits struct {
 	//
 	// Optional. Default: 64
 	MaxArgs int
+	// MaxAuth is the maximum length of a CONNECT's payload, in bytes. The server keeps it as
+	// long as the socket lives.
+	//
+	// Optional. Default: 16384
+	MaxAuth int
 	// MaxDepth is the maximum nesting depth of JSON; the array of arguments is 1.
 	//
 	// Optional. Default: 128
@@ -47,6 +52,7 @@ func (l *Limits) attachmentBytes() int { return orDefault(l.MaxAttachmentBytes, 
 func (l *Limits) namespace() int       { return orDefault(l.MaxNamespace, 256) }
 func (l *Limits) eventName() int       { return orDefault(l.MaxEventName, 256) }
 func (l *Limits) args() int            { return orDefault(l.MaxArgs, 64) }
+func (l *Limits) auth() int            { return orDefault(l.MaxAuth, 16<<10) }
 func (l *Limits) depth() int           { return orDefault(l.MaxDepth, 128) }
 
 func orDefault(n, def int) int {
@@ -291,6 +297,9 @@ func (d *Decoder) payload(p *Packet, data []byte, attachments int, shared bool) 
 	case Connect:
 		if c != '{' {
 			return errPayload
+		}
+		if len(data) > d.Limits.auth() {
+			return errLargeAuth
 		}
 	case ConnectError:
 		if c != '{' && c != '"' {

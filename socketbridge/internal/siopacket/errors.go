@@ -43,6 +43,7 @@ var (
 	errLongNamespace        = fmt.Errorf("%w: namespace too long", ErrLimit)
 	errLongEventName        = fmt.Errorf("%w: event name too long", ErrLimit)
 	errManyArgs             = fmt.Errorf("%w: too many arguments", ErrLimit)
+	errLargeAuth            = fmt.Errorf("%w: payload of a CONNECT too large", ErrLimit)
 	errLooksLikePlaceholder = fmt.Errorf("%w: a value looks like an attachment placeholder", ErrLimit)
 
 	errTextBeforeAttachments = fmt.Errorf("%w: text message before the pending packet's attachments", ErrSequence)
@@ -73,6 +74,8 @@ func (l *Limits) Explain(err error) string {
 		return fmt.Sprintf("an event name longer than %d bytes", l.eventName())
 	case errors.Is(err, errManyArgs):
 		return fmt.Sprintf("more than %d arguments", l.args())
+	case errors.Is(err, errLargeAuth):
+		return fmt.Sprintf("more than %d bytes of auth", l.auth())
 	case errors.Is(err, ErrDeep):
 		return fmt.Sprintf("values nested deeper than %d", l.depth())
 	case errors.Is(err, ErrLargeText):
