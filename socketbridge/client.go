@@ -32,6 +32,7 @@ type client struct {
 
 	stop   serial.Signal // fired when the client ends, to release a blocked reader
 	events eventQuota
+	broken serial.Signal // fired when the connection has ended: a blocked reader queues its event and returns
 
 	mu        sync.Mutex       // guards the fields below
 	sockets   []*Socket        // connecting or connected, at most one per namespace
@@ -314,6 +315,10 @@ func (c *client) abort(reason Reason) {
 	}
 	c.conn.Close(reason)
 }
+
+// Interrupt implements transport.Interrupter: Closed waits for a reader that waits for
+// handlers, and handlers can wait for Closed, which fires Socket.Done.
+func (c *client) Interrupt() { c.broken.Fire() }
 
 // Closed ends the sockets after the connection has ended. Events that they received
 // before are still handled.

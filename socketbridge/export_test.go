@@ -27,3 +27,12 @@ func (s *Server) KickedNames() (n int) {
 	}
 	return n
 }
+
+// HeldBytes returns the bytes of the events that wait or are being handled.
+func (s *Server) HeldBytes() int64 { return s.heldBytes.Load() }
+
+// HoldBytes counts n more bytes as held, as if other clients' events took them.
+func (s *Server) HoldBytes(n int64) { s.heldBytes.Add(n) }
+
+// MaxServerBytes bounds HeldBytes.
+const MaxServerBytes = maxServerBytes

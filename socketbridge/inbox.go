@@ -1,10 +1,6 @@
 package socketbridge
 
-import (
-	"sync"
-
-	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
-)
+import "sync"
 
 // inbox runs the events and life steps of one socket in order. Its worker goroutines
 // live only while there is work. Up to width events run at the same time; a step runs
@@ -36,16 +32,16 @@ func (b *inbox) pushEvent(p *Packet) bool {
 	if !c.events.acquire(b.socket, p.size) {
 		return false
 	}
-	if !b.pushCounted(p, &c.stop) {
+	if !b.pushCounted(p, c) {
 		c.events.drop(c.server, p.size)
 		return false
 	}
 	return true
 }
 
-func (b *inbox) pushCounted(p *Packet, stop *serial.Signal) bool {
+func (b *inbox) pushCounted(p *Packet, c *client) bool {
 	b.mu.Lock()
-	for len(b.queue) >= b.limit && !b.closed {
+	for last := false; len(b.queue) >= b.limit && !b.closed && !last; {
 		if b.space == nil {
 			b.space = make(chan struct{})
 		}
@@ -54,7 +50,9 @@ func (b *inbox) pushCounted(p *Packet, stop *serial.Signal) bool {
 		b.socket.report(&inboxFullNotice, "events", "waiting", "Config.Limits.MaxInbox events of this socket")
 		select {
 		case <-space:
-		case <-stop.Done():
+		case <-c.broken.Done():
+			last = true // nothing follows it
+		case <-c.stop.Done():
 			return false
 		}
 		b.mu.Lock()

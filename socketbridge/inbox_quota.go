@@ -34,7 +34,8 @@ type eventQuota struct {
 }
 
 // acquire counts an event of n bytes that is about to wait. If it does not fit, acquire
-// blocks. It returns false if the client (stop) or the socket (done) ends first.
+// blocks, at most until the connection has ended. It returns false if the server ends the
+// client or the socket first.
 func (q *eventQuota) acquire(s *Socket, n int) bool {
 	if why := q.refusal(s, n); why != "" {
 		s.report(&inboxFullNotice, why, "waiting", why)
@@ -57,6 +58,8 @@ func (q *eventQuota) wait(s *Socket, n int) bool {
 	for q.refusal(s, n) != "" { // read after blocked is set: a release before that sends nothing
 		select {
 		case <-q.freed:
+		case <-s.client.broken.Done():
+			return true
 		case <-s.client.stop.Done():
 			return false
 		case <-s.done.Done():

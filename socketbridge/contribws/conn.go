@@ -86,6 +86,13 @@ func (k *conn) Close(r transport.Reason) {
 	k.Conn.Close(r)
 }
 
+// Interrupt implements transport.Interrupter.
+func (k *conn) Interrupt() {
+	if i, ok := k.receiver.(transport.Interrupter); ok {
+		i.Interrupt()
+	}
+}
+
 // Closed ends the socket, and then the library's use of the connection.
 func (k *conn) Closed(r transport.Reason, cause error) {
 	k.mu.Lock()

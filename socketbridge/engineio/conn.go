@@ -46,6 +46,7 @@ type conn struct {
 	rate        rateLimiter
 	wake        chan struct{} // makes the waiting poll check again; nil if opened on a WebSocket
 	state       atomic.Int32  // written under mu
+	accepted    bool          // receiver is set, and is not changed any more; guarded by mu
 	stall       stall
 	hasBacklog  atomic.Bool // some of its packets were counted in Server.backlog
 	pingQueued  atomic.Bool // the ping has not been taken yet; written under mu
@@ -171,12 +172,17 @@ func (c *conn) terminate(r transport.Reason, cause error) bool {
 		}
 	}
 	c.wakePoll()
-	go c.finish() // Done, and Server.Shutdown, wait for it
+	go c.finish(c.accepted) // Done, and Server.Shutdown, wait for it
 	return true
 }
 
 // finish runs once, after terminate.
-func (c *conn) finish() {
+func (c *conn) finish(accepted bool) {
+	if accepted {
+		if i, ok := c.receiver.(transport.Interrupter); ok {
+			_ = c.recoverPanic(func() error { i.Interrupt(); return nil })
+		}
+	}
 	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
 	if c.receiver != nil {
@@ -207,6 +213,7 @@ func (c *conn) accept() error {
 	defer c.mu.Unlock()
 	if c.state.Load() == opening {
 		c.state.Store(open)
+		c.accepted = true
 		c.setTimer(sendPing, c.server.cfg.PingInterval)
 	}
 	return nil

@@ -150,6 +150,11 @@ type Receiver interface {
 	Closed(r Reason, cause error)
 }
 
+// Interrupter is a Receiver whose Receive may block until the connection has ended. Interrupt
+// is called when it has, at most once, and before Closed, which waits for the last Receive.
+// Receive must return soon after.
+type Interrupter interface{ Interrupt() }
+
 // Acceptor accepts connections; the core implements it.
 type Acceptor interface {
 	// Accept is called when the handshake is complete and the connection can send. If

@@ -249,7 +249,11 @@ func (c *Conn) end(reason transport.Reason, cause error) {
 	c.closed, c.reason, c.cause = true, reason, cause
 	c.sent.end()
 	c.releaseSenders()
+	interrupter, _ := c.receiver.(transport.Interrupter)
 	go func() { // closes done
+		if interrupter != nil {
+			interrupter.Interrupt()
+		}
 		<-c.token
 		c.mu.Lock()
 		r := c.receiver
