@@ -108,9 +108,7 @@ func (t *expiryTimers) check(s *state) {
 		t.set(s, cur.deadline())
 		return
 	}
-	t.slots <- struct{}{}
-	err := s.do(context.Background(), &op{kind: opReload})
-	<-t.slots
+	err := t.reload(s)
 	switch _, ended := s.resolve().current(); {
 	case ended != nil:
 	case err == nil && s.store.layout.carriesExpiry(): // schedule has set a new entry
@@ -122,6 +120,13 @@ func (t *expiryTimers) check(s *state) {
 	default:
 		t.set(s, time.Now().Add(s.store.Config.Timeouts.Storage))
 	}
+}
+
+// reload reads s, of which only so many are read at once.
+func (t *expiryTimers) reload(s *state) error {
+	t.slots <- struct{}{}
+	defer func() { <-t.slots }()
+	return s.do(context.Background(), &op{kind: opReload})
 }
 
 // recheckAt returns when to check again for a session that may be past its limit.

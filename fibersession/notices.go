@@ -2,7 +2,9 @@ package fibersession
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/valyala/fasthttp"
 
@@ -100,6 +102,10 @@ var (
 		Text: "fibersession: a middleware over Store.Fiber() has no session: put app.Use(sessions.Handler()) before it; " +
 			"if it is there, another session.Store of Fiber runs before in the same request: give its middleware Store.Fiber() too",
 	}
+	callbackPanicNotice = notice.Kind{
+		Name: "session_callback_panic", Level: slog.LevelError,
+		Text: "fibersession: the app's code panicked; the stack names the line",
+	}
 	storageFailedNotice = notice.Kind{
 		Name: "storage_failed", Level: slog.LevelWarn,
 		Text:    "fibersession: the storage failed",
@@ -146,6 +152,15 @@ func (s *Session) reportTooLate(err error) {
 	if s != nil {
 		s.store.reportTooLate(err)
 	}
+}
+
+// reportPanic reports that the app's code has not returned. It must be called by the deferred
+// function.
+func (s *Store) reportPanic(where string, recovered any) {
+	if recovered == nil {
+		recovered = "none: the code ended its goroutine (runtime.Goexit, which t.FailNow calls)"
+	}
+	s.notices.Report(&callbackPanicNotice, where, "where", where, "panic", fmt.Sprint(recovered), "stack", string(debug.Stack()))
 }
 
 // loggedHost is a request whose Host header is logged.

@@ -22,6 +22,11 @@ type commit struct {
 	ctx   context.Context
 	batch []*op
 
+	began      time.Time
+	generation uint64 // of the tracker, when the commit began
+	key        string // that was tracked then, and whether it was subscribed to
+	subscribed bool
+
 	now       time.Time // when the commit began or, if later, when it last loaded
 	confirmed bool      // the store answered since the commit began: state.cur is what it holds
 	loadErr   error     // of the last load, if that failed
@@ -38,13 +43,23 @@ func (c *commit) run(ctx context.Context) {
 	callCtx := c.s.store.callContext(ctx, c.now)
 	defer callCtx.cancel()
 	c.ctx = callCtx
+	returned := false
 	defer func() {
-		if p := recover(); p != nil { // a driver panicked: the other callers must not wait forever
+		if !returned { // a driver or a codec panicked: the other callers must not wait forever
 			c.s.markStale()
-			c.finishAll(fmt.Errorf("%w: the storage panicked: %v", ErrUnknownOutcome, p))
+			err := errCommitEnded
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%w: the storage panicked: %v", ErrUnknownOutcome, p)
+			}
+			c.finishAll(err)
 		}
 	}()
+	c.tryAll()
+	returned = true
+}
 
+// tryAll attempts the batch until every op has its result.
+func (c *commit) tryAll() {
 	for try := 0; ; try++ {
 		err := c.attempt()
 		switch {

@@ -69,6 +69,8 @@ var (
 	errRerun = errors.New("fibersession: the update has to run again")
 	// errForwarded reports that another state took over: submit the op to that one.
 	errForwarded = errors.New("fibersession: another state took over")
+	// errCommitEnded fails the ops of a commit whose goroutine ended.
+	errCommitEnded = fmt.Errorf("%w: the goroutine that asked the storage ended (runtime.Goexit)", ErrUnknownOutcome)
 	// errNotAnswering fails the ops that queued up behind a call that timed out.
 	errNotAnswering = fmt.Errorf("%w: an earlier call timed out", ErrUnavailable)
 )
@@ -161,31 +163,37 @@ func (s *state) promote() {
 // lead runs a commit for the pending ops, including own.
 func (s *state) lead(ctx context.Context, own *op) {
 	s.mu.Lock()
-	batch := s.pending
+	c := commit{s: s, batch: s.pending}
 	s.pending = nil
-	for _, o := range batch {
+	for _, o := range c.batch {
 		o.status = running
 	}
-	s.committing = batch
+	s.committing = c.batch
+	defer s.led(&c, own)   // even if a driver or a codec ends the goroutine
 	s.applyPendingLocked() // changes that are known already would only cause a conflict
-	start, generation, key := time.Now(), s.store.tracker.generation.Load(), s.track.key
-	subscribed := s.track.subscribed
-	s.mu.Unlock()
+	c.began = time.Now()
+	c.now = c.began
+	c.generation, c.key, c.subscribed = s.store.tracker.generation.Load(), s.track.key, s.track.subscribed
+	s.unlocked(func() { c.run(ctx) })
+}
 
-	c := commit{s: s, batch: batch, now: start}
-	c.run(ctx)
-
-	s.mu.Lock()
+// led passes on the results of a commit, and lets the next one start. The caller holds s.mu,
+// which led unlocks.
+func (s *state) led(c *commit, own *op) {
+	defer s.notify()
+	defer s.mu.Unlock()
+	defer s.promote()
 	if c.confirmed && !s.stale {
-		s.track.confirmedAt, s.track.recheckDue = start, false
-		if subscribed && key == s.track.key {
-			s.track.confirmedIn = generation + 1
+		s.track.confirmedAt, s.track.recheckDue = c.began, false
+		if c.subscribed && c.key == s.track.key {
+			s.track.confirmedIn = c.generation + 1
 		}
 	}
 	s.committing, s.projected = nil, nil
 	if c.confirmed {
 		s.timedOutAt = time.Time{}
 	}
+	batch := c.batch
 	if c.timedOut {
 		s.timedOutAt = time.Now()
 		// Fail the ops that queued up meanwhile, too: each would wait for a full timeout.
@@ -197,15 +205,15 @@ func (s *state) lead(ctx context.Context, own *op) {
 		s.pending = nil
 	}
 	for _, o := range batch {
+		if o.status == running {
+			o.err = errCommitEnded
+		}
 		o.status = done
 		if o != own {
 			o.wake <- struct{}{}
 		}
 	}
 	s.applyPendingLocked() // changes received during the commit
-	s.promote()
-	s.mu.Unlock()
-	s.notify()
 }
 
 // do submits o to the state in charge, following forwards. An op of an Update fails

@@ -34,6 +34,20 @@ type watchers struct {
 	list      []*watcher
 	events    []Event
 	notifying bool
+	event     Event      // that notify delivers
+	left      []*watcher // that it is still to be delivered to
+}
+
+// next returns the next call to make. The caller holds state.mu.
+func (w *watchers) next() (*watcher, Event, bool) {
+	for len(w.left) > 0 {
+		next := w.left[0]
+		w.left = w.left[1:]
+		if !next.stopped.Load() { // by an earlier function that got the event
+			return next, w.event, true
+		}
+	}
+	return nil, Event{}, false
 }
 
 type watcher struct {
@@ -58,27 +72,47 @@ func (s *state) notify() {
 		return
 	}
 	s.watch.notifying = true
-	defer func() { // also after a panic in fn: the next event must still be delivered
+	complete := false
+	defer func() {
 		s.watch.notifying = false
-		forwarded := s.forward.Load() != nil
+		forwarded := complete && s.forward.Load() != nil
 		if forwarded {
 			s.moveWatchers()
 		}
 		s.mu.Unlock()
-		if forwarded {
+		switch {
+		case !complete: // a function ended this goroutine: the other ones still get the event
+			s.notify()
+		case forwarded:
 			s.resolve().notify()
 		}
 	}()
-	for len(s.watch.events) > 0 && s.forward.Load() == nil {
-		e := s.watch.events[0]
-		s.watch.events = s.watch.events[1:]
-		for _, w := range slices.Clone(s.watch.list) {
-			if w.stopped.Load() {
-				continue // stopped by an earlier function of this loop
-			}
-			s.unlocked(func() { w.fn(e) })
+	for {
+		if w, e, ok := s.watch.next(); ok {
+			s.unlocked(func() { s.store.callWatcher(w.fn, e) })
+			continue
 		}
+		if len(s.watch.events) == 0 || s.forward.Load() != nil {
+			break
+		}
+		s.watch.event, s.watch.events = s.watch.events[0], s.watch.events[1:]
+		s.watch.left = slices.Clone(s.watch.list)
 	}
+	s.watch.event, s.watch.left = Event{}, nil
+	complete = true
+}
+
+// callWatcher calls the app's function. It runs on the goroutine of the caller that changed
+// the session, or on one of this package that follows other nodes, so a panic stays here.
+func (s *Store) callWatcher(fn func(Event), e Event) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.reportPanic("Handle.Watch", recover())
+		}
+	}()
+	fn(e)
+	returned = true
 }
 
 // moveWatchers moves the watchers to the state that s forwards to, and queues an event

@@ -134,14 +134,17 @@ func (t *takeovers) take(old presentedOldID, client clientInfo) (*oldLogin, erro
 	run = &takeover{done: make(chan struct{})}
 	t.running[old.id] = run
 	t.mu.Unlock()
+	run.err = errCommitEnded
+	defer func() { // even if a driver ends the goroutine
+		t.mu.Lock()
+		delete(t.running, old.id)
+		t.mu.Unlock()
+		close(run.done)
+	}()
 	got, err := t.run(old, client)
 	if run.err = err; err == nil {
 		run.newID = got.newID
 	}
-	t.mu.Lock()
-	delete(t.running, old.id)
-	t.mu.Unlock()
-	close(run.done)
 	return got, err
 }
 

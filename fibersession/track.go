@@ -130,7 +130,7 @@ func (t *tracker) syncSubscriptions() {
 		w := t.watch
 		t.mu.Unlock()
 
-		err := t.subscribe(w, add, drop)
+		err := t.trySubscribe(w, add, drop)
 		if err == nil || errors.Is(err, storage.ErrClosed) {
 			retry = minRetry
 			continue
@@ -144,6 +144,28 @@ func (t *tracker) syncSubscriptions() {
 		retry = min(2*retry, maxRetry)
 	}
 }
+
+// trySubscribe is subscribe for a driver that may panic, on a goroutine of its own.
+func (t *tracker) trySubscribe(w storage.Watch, add, drop []string) error {
+	err := errFeedPanicked
+	done := make(chan struct{})
+	t.goroutines.Go(func() { // received below
+		defer close(done)
+		returned := false
+		defer func() {
+			if !returned {
+				t.store.reportPanic("storage.Feed", recover())
+			}
+		}()
+		err = t.subscribe(w, add, drop)
+		returned = true
+	})
+	<-done
+	return err
+}
+
+// errFeedPanicked is why a subscription is tried again.
+var errFeedPanicked = errors.New("fibersession: the storage's feed panicked")
 
 func (t *tracker) subscribe(w storage.Watch, add, drop []string) error {
 	if w == nil {
@@ -259,9 +281,16 @@ func (t *tracker) enqueueLocked(s *state) {
 }
 
 func (t *tracker) worker() {
+	ended := false
+	defer func() {
+		if !ended { // the app's code, such as a function of Watch, ended the goroutine
+			t.goroutines.Go(t.worker)
+		}
+	}()
 	for {
 		s := t.dequeue()
 		if s == nil {
+			ended = true
 			return
 		}
 		if err := s.catchUp(); err != nil {

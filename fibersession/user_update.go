@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -68,6 +69,7 @@ type userUpdate struct {
 	failed   int
 	causes   []error // distinct by their text
 	panicked any     // of fn
+	exited   bool    // fn ended its goroutine
 }
 
 // pass changes the sessions that the index lists now and no earlier pass found. It reports
@@ -95,21 +97,36 @@ func (u *userUpdate) pass(ctx context.Context) (found bool, err error) {
 		})
 	}
 	workers.Wait()
-	if u.panicked != nil {
+	switch {
+	case u.panicked != nil:
 		panic(u.panicked)
+	case u.exited:
+		runtime.Goexit() // as if fn ran here
 	}
 	return len(places) > 0, nil
 }
 
 // visit changes the session at a place.
 func (u *userUpdate) visit(ctx context.Context, at place) {
+	returned := false
 	defer func() {
-		if p := recover(); p != nil { // raised again on the caller's goroutine
-			u.mu.Lock()
-			u.panicked = fmt.Sprintf("%v\n\n%s", p, debug.Stack())
-			u.mu.Unlock()
+		if returned {
+			return
 		}
+		p := recover() // raised again on the caller's goroutine
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if p == nil {
+			u.exited = true // runtime.Goexit
+			return
+		}
+		u.panicked = fmt.Sprintf("%v\n\n%s", p, debug.Stack())
 	}()
+	u.visitOne(ctx, at)
+	returned = true
+}
+
+func (u *userUpdate) visitOne(ctx context.Context, at place) {
 	h, _, err := u.store.openIndexed(ctx, u.user, at)
 	if err == nil && h != nil {
 		defer h.Release()

@@ -47,10 +47,12 @@ func (c *cluster) run() {
 	defer close(c.done)
 	if p := c.server.presence; p != nil {
 		var presence sync.WaitGroup
-		presence.Go(func() { p.Run(c.ctx) }) // ends with c.ctx; waited for here
+		presence.Go(func() { c.server.guard("Sessions.Storage (presence)", func() { p.Run(c.ctx) }) }) // ends with c.ctx; waited for here
 		defer presence.Wait()
 	}
-	if err := c.adapter.Run(c.ctx, c); err != nil && c.ctx.Err() == nil {
+	err := errPanic
+	c.server.guard("Adapter.Run", func() { err = c.adapter.Run(c.ctx, c) })
+	if err != nil && c.ctx.Err() == nil {
 		c.server.notices.Report(&adapterStoppedNotice, "", "error", err)
 	}
 }

@@ -243,6 +243,29 @@ func TestS11_AHandlerThatWaitsForTheEnd(t *testing.T) {
 	}
 }
 
+// The end of a socket releases a reader that holds back one of its events.
+func TestS11_AReaderDoesNotWaitForAnEndedSocket(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		io := newServer(t, unlimited)
+		io.On("slow", func(*socketbridge.Packet) error { <-hold; return nil })
+		io.Of("/other").On("e", func(*socketbridge.Packet) error { return nil })
+		c := join(t, io, "/")
+		c.join("/other")
+		read := c.flood(large("/", "slow"), large("/", "slow"), large("/other", "e"))
+		if got := read.Load(); got != 2 {
+			t.Fatalf("%d events were read, want 2", got)
+		}
+		io.Of("/other").Sockets()[0].Disconnect()
+		synctest.Wait()
+		if got := read.Load(); got != 3 {
+			t.Error("the reader still waits to queue an event of a socket that has ended")
+		}
+		close(hold)
+	})
+}
+
 // Whatever ends a socket, its events are not counted any more.
 func TestS11_NothingStaysCounted(t *testing.T) {
 	t.Parallel()
