@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,6 +54,7 @@ type Kind struct {
 type Board struct {
 	log     *slog.Logger // nil: slog.Default() at the time of the report
 	entries sync.Map     // of *entry by *Kind
+	broken  sync.Once    // the logger panicked, and stderr was told
 }
 
 type entry struct {
@@ -105,7 +107,29 @@ func (b *Board) Report(k *Kind, key string, args ...any) {
 	if suppressed > 0 && !k.Once {
 		line = append(line, "suppressed", suppressed)
 	}
-	log.Log(context.Background(), k.Level, k.Text, append(line, "notice", k.Name)...)
+	b.write(log, k, append(line, "notice", k.Name))
+}
+
+// write writes a line. The logger's handler is code of the app, and Report runs on goroutines
+// that have to go on. So the handler gets a goroutine of its own, of which there are few,
+// because lines are few.
+func (b *Board) write(log *slog.Logger, k *Kind, line []any) {
+	done := make(chan struct{})
+	go func() { // received below
+		defer close(done)
+		returned := false
+		defer func() {
+			if !returned {
+				p := recover() // nil after runtime.Goexit
+				b.broken.Do(func() {
+					fmt.Fprintf(os.Stderr, "%s (notice=%s; the Logger panicked, and further lines may be lost: %v)\n", k.Text, k.Name, p)
+				})
+			}
+		}()
+		log.Log(context.Background(), k.Level, k.Text, line...)
+		returned = true
+	}()
+	<-done
 }
 
 func (b *Board) entry(k *Kind) *entry {

@@ -2,10 +2,12 @@ package notice_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -200,5 +202,27 @@ func BenchmarkReport_Suppressed(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		board.Report(&flood, "key", "remote", remote)
+	}
+}
+
+// badHandler is an app's handler that does not return.
+type badHandler struct {
+	slog.Handler
+	bad func()
+}
+
+func (h badHandler) Handle(context.Context, slog.Record) error { h.bad(); return nil }
+
+// R19: a logger that panics or ends its goroutine costs its lines.
+func TestR19_ALoggerThatPanics(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []func(){func() { panic("no disk") }, runtime.Goexit} {
+		b := notice.New(slog.New(badHandler{slog.DiscardHandler, bad}))
+		for i := range 20 {
+			b.Report(&refusal, fmt.Sprint(i))
+		}
+		if got := b.Count(&refusal); got != 20 {
+			t.Errorf("Count is %d, want 20", got)
+		}
 	}
 }
