@@ -56,7 +56,7 @@ func TestS11_HeapOfWaitingEvents(t *testing.T) {
 		hold := make(chan struct{})
 		io := newServer(t, unlimited)
 		io.On("slow", func(*socketbridge.Packet) error { <-hold; return nil })
-		text := repeated(large("/", "slow"), 100)
+		text := repeated(large("/", "slow"), 20)
 		peers := []*peer{join(t, io, "/"), join(t, io, "/"), join(t, io, "/")}
 		before, _ := memoryInUse()
 		for _, c := range peers {
@@ -102,7 +102,7 @@ func TestS11_EventsOfAClientWaitWithinItsLimit(t *testing.T) {
 					io.Of(name).On("slow", func(*socketbridge.Packet) error { <-hold; handled.Add(1); return nil })
 					c.join(name)
 				}
-				for i := range 20 {
+				for i := range 8 {
 					texts = append(texts, large(fmt.Sprint("/n", i%tt.namespaces), "slow"))
 				}
 				read := c.flood(texts...)
@@ -111,8 +111,8 @@ func TestS11_EventsOfAClientWaitWithinItsLimit(t *testing.T) {
 				}
 				close(hold)
 				synctest.Wait()
-				if got := handled.Load(); got != 20 {
-					t.Errorf("%d events were handled, want 20", got)
+				if got := handled.Load(); got != 8 {
+					t.Errorf("%d events were handled, want 8", got)
 				}
 				if got := io.HeldBytes(); got != 0 {
 					t.Errorf("%d bytes are still counted", got)
@@ -158,7 +158,7 @@ func TestS11_AnswersThatWait(t *testing.T) {
 		var answered atomic.Int32
 		io.On("slow", func(*socketbridge.Packet) error { <-hold; return nil })
 		io.OnConnection(func(s *socketbridge.Socket) {
-			for range 20 {
+			for range 6 {
 				if err := s.EmitWithAckFunc("ask", func(_ socketbridge.Answer, err error) {
 					if err == nil {
 						answered.Add(1)
@@ -170,7 +170,7 @@ func TestS11_AnswersThatWait(t *testing.T) {
 		})
 		c := join(t, io, "/")
 		var texts []string
-		for range 20 {
+		for range 6 {
 			id, _, _ := strings.Cut(strings.TrimPrefix(c.next(), "2"), "[")
 			texts = append(texts, "3"+id+`["`+strings.Repeat("a", 990_000)+`"]`)
 		}
@@ -180,8 +180,8 @@ func TestS11_AnswersThatWait(t *testing.T) {
 		}
 		close(hold)
 		synctest.Wait()
-		if got := answered.Load(); got != 20 {
-			t.Errorf("%d answers arrived, want 20", got)
+		if got := answered.Load(); got != 6 {
+			t.Errorf("%d answers arrived, want 6", got)
 		}
 		if got := io.HeldBytes(); got != 0 {
 			t.Errorf("%d bytes are still counted", got)
@@ -271,7 +271,7 @@ func TestS11_NothingStaysCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 2))
-		for range 40 {
+		for range 15 {
 			cfg := unlimited
 			cfg.Concurrency, cfg.Limits.MaxInbox = 1+random.IntN(3), 1+random.IntN(5)
 			io := newServer(t, cfg)
@@ -282,7 +282,7 @@ func TestS11_NothingStaysCounted(t *testing.T) {
 			c := join(t, io, "/")
 			c.join("/other")
 			var texts []string
-			for range 12 {
+			for range 10 {
 				ns := []string{"", "/other,"}[random.IntN(2)]
 				texts = append(texts, fmt.Sprintf(`2%s["e","%s"]`, ns, strings.Repeat("a", random.IntN(600_000))))
 			}
