@@ -44,8 +44,8 @@ func TestConnLimiter(t *testing.T) {
 			for range got {
 				tt.a.release(ip(tt.addr), now.Add(time.Minute))
 			}
-			if tt.a.conns != 0 || len(tt.a.networks) != 0 {
-				t.Errorf("%d connections and %d networks are left", tt.a.conns, len(tt.a.networks))
+			if tt.a.conns.Load() != 0 || tt.a.len() != 0 {
+				t.Errorf("%d connections and %d networks are left", tt.a.conns.Load(), tt.a.len())
 			}
 		})
 	}
@@ -59,8 +59,8 @@ func TestConnLimiter(t *testing.T) {
 		for range 10 {
 			a.release(netip.Addr{}, now)
 		}
-		if a.conns != 0 || len(a.networks) != 0 {
-			t.Errorf("%d connections and %d networks are left", a.conns, len(a.networks))
+		if a.conns.Load() != 0 || a.len() != 0 {
+			t.Errorf("%d connections and %d networks are left", a.conns.Load(), a.len())
 		}
 	})
 	t.Run("a /64 is one network, and its neighbor another", func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestConnLimiter(t *testing.T) {
 			}
 			a.release(addr, now)
 		}
-		if n := len(a.networks); n > 100 {
+		if n := a.len(); n > 100 {
 			t.Errorf("%d networks are kept", n)
 		}
 	})
@@ -133,8 +133,8 @@ func TestConnLimiter_CountsAreExact(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				if a.conns != total || len(a.networks) != len(open) {
-					t.Fatalf("%d connections and %d networks, want %d and %d", a.conns, len(a.networks), total, len(open))
+				if a.conns.Load() != int64(total) || a.len() != len(open) {
+					t.Fatalf("%d connections and %d networks, want %d and %d", a.conns.Load(), a.len(), total, len(open))
 				}
 			},
 		})
@@ -154,8 +154,8 @@ func TestS5_ConnLimiterShrinks(t *testing.T) {
 		}
 		a.release(addr, now)
 	}
-	if len(a.networks) != 1<<16 {
-		t.Fatalf("%d networks within one moment, want all", len(a.networks))
+	if a.len() != 1<<16 {
+		t.Fatalf("%d networks within one moment, want all", a.len())
 	}
 	now = now.Add(time.Minute)
 	for range 1 << 16 {
@@ -165,7 +165,15 @@ func TestS5_ConnLimiterShrinks(t *testing.T) {
 		now = now.Add(time.Second)
 		a.release(addr, now)
 	}
-	if len(a.networks) > 2 || a.peak > minShrink {
-		t.Errorf("%d networks are left, in a map made for %d", len(a.networks), a.peak)
+	peak, moved := 0, 0
+	for i := range a.shards {
+		peak, moved = max(peak, a.shards[i].peak), max(moved, a.shards[i].moved)
+	}
+	if a.len() > 2*limiterShards || peak > minShrink {
+		t.Errorf("%d networks are left, in a map made for %d", a.len(), peak)
+	}
+	// What one handshake does under a lock, and so what others wait for.
+	if moved == 0 || moved > (1<<16)/limiterShards {
+		t.Errorf("up to %d networks were moved at once, want at most %d", moved, (1<<16)/limiterShards)
 	}
 }

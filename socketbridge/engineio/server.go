@@ -147,9 +147,7 @@ func (s *Server) Stats() Stats {
 	s.mu.RLock()
 	st.Connections = len(s.conns)
 	s.mu.RUnlock()
-	s.limiter.mu.Lock()
-	st.Addresses = len(s.limiter.networks)
-	s.limiter.mu.Unlock()
+	st.Addresses = s.limiter.len()
 	return st
 }
 
