@@ -86,6 +86,11 @@ var (
 		Name: "refused_hook_panic", Level: slog.LevelError,
 		Text: "engineio: a handler of OnRefused panicked: the stack names the line",
 	}
+	originFuncPanicNotice = notice.Kind{
+		Name: "origin_func_panic", Level: slog.LevelError,
+		Text:    "engineio: a request was refused: AllowOriginFunc panicked; the stack names the line",
+		Setting: "Config.AllowOriginFunc",
+	}
 	randomNotice = notice.Kind{
 		Name: "random_failed", Level: slog.LevelError,
 		Text: "engineio: connection refused: cannot read random bytes for its ID",

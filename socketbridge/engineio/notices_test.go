@@ -103,6 +103,11 @@ var noticeCases = map[string]struct {
 			_ = res.Body.Close()
 		}
 	}},
+	"origin_func_panic": {cfg: engineio.Config{AllowOriginFunc: func(string, *fiber.Ctx) bool { panic("wrong") }}, do: func(s *site) {
+		for range 2 {
+			s.rawRequest("GET", "/socket.io/?"+polling, "Origin: https://other.example", "")
+		}
+	}},
 	"refused_hook_panic": {do: func(s *site) {
 		s.engine.OnRefused(func(engineio.Refusal) { panic("wrong") })
 		s.do("GET", "EIO=3&transport=polling", "")

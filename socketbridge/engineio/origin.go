@@ -1,6 +1,8 @@
 package engineio
 
 import (
+	"fmt"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -155,6 +157,23 @@ func (p *originPolicy) allows(origin string, c *fiber.Ctx) bool {
 		}
 	}
 	return p.allowFunc != nil && p.allowFunc(serializeOrigin(origin), c)
+}
+
+// containOriginFunc returns Config.AllowOriginFunc, but for its panics, which refuse the request.
+// Without a middleware of the app that recovers, a panic in a handler ends the process.
+func (s *Server) containOriginFunc(fn func(string, *fiber.Ctx) bool) func(string, *fiber.Ctx) bool {
+	if fn == nil {
+		return nil
+	}
+	return func(origin string, c *fiber.Ctx) (allowed bool) {
+		defer func() {
+			if v := recover(); v != nil {
+				allowed = false
+				s.notices.Report(&originFuncPanicNotice, "", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			}
+		}()
+		return fn(origin, c)
+	}
 }
 
 // nullOrigin is what browsers send for a page whose origin is opaque: a file, a sandboxed

@@ -81,6 +81,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		ended:    make(chan struct{}),
 	}
 	s.bodies.Max = int64(max(minBodies, 16*cfg.MaxPayload))
+	s.origins.allowFunc = s.containOriginFunc(cfg.AllowOriginFunc)
 	if len(hooks) > 0 {
 		s.hooks = hooks[0]
 	}
