@@ -88,6 +88,15 @@ var noticeCases = map[string]noticeCase{
 	"namespace_unknown": {do: func(t *testing.T, e *noticeEnv) {
 		twice(func() { p := dial(t, e.io); p.send("0/none,"); p.next() })
 	}},
+	"connect_flood": {do: func(t *testing.T, e *noticeEnv) {
+		twice(func() {
+			p := dial(t, e.io)
+			for range 129 {
+				p.send("0/none,")
+				p.next()
+			}
+		})
+	}},
 	"too_many_namespaces": {do: func(t *testing.T, e *noticeEnv) {
 		p := dial(t, e.io)
 		for i := range 66 {
