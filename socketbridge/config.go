@@ -140,9 +140,10 @@ type Config struct {
 	Trace Trace
 }
 
-// Limits bound the resources that one client can use. Three more limits are fixed: a
-// client can join at most 64 namespaces, a socket can have at most 1024 pending
-// acknowledgements, and the binary attachments of a packet must arrive within 10 s.
+// Limits bound the resources that one client can use. More limits are fixed: a client can
+// join at most 64 namespaces, with 16 KiB of auth each and 128 KiB together; 128 of its
+// CONNECTs can be refused in a minute; a socket can have at most 1024 pending
+// acknowledgements; and the binary attachments of a packet must arrive within 10 s.
 type Limits struct {
 	// EventsPerSecond bounds the packets of one connection per second, after a burst of
 	// twice as many. Everything that the client sends counts, also acknowledgements,
@@ -163,7 +164,10 @@ type Limits struct {
 	BytesPerSecond int
 
 	// MaxInbox is the number of events of one socket that can wait for their handler. A
-	// client that sends more is not read from until there is room.
+	// client that sends more is not read from until there is room. The same holds for a
+	// client whose events, waiting or being handled, in all its namespaces, take more than
+	// 1 MiB and one Engine.MaxPayload, and for all clients together above 64 MiB. If nothing
+	// of a client waits, its next event is always admitted beside those being handled.
 	//
 	// Optional. Default: 256
 	MaxInbox int

@@ -89,7 +89,7 @@ const (
 	CodeSessionUnavailable = "session_unavailable" // the store failed: try again later
 	CodeUnknownOutcome     = "unknown_outcome"     // the store did not confirm a save: it may have happened
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
-	CodeBadArguments       = "bad_arguments"       // the event's arguments are missing, do not fit the handler or exceed a limit
+	CodeBadArguments       = "bad_arguments"       // the event's arguments are missing, do not fit the handler or exceed a limit; or a CONNECT's auth does
 	CodeInternal           = "internal_error"      // the handler failed or panicked, or its change cannot be stored
 	CodeTicketInvalid      = "ticket_invalid"      // the ticket is malformed, used or expired: fetch a new one
 	CodeForbidden          = "forbidden"           // a connect middleware refused the client without a reason
