@@ -208,18 +208,21 @@ func callIn(t *testing.T, cb callback, calls map[string]func(*callbackEnv, *sock
 		}
 	}
 	e.code.Store(&code)
-	go cb.fire(e) // waited for by its effect
+	fired := make(chan struct{})
+	go func() { // received below
+		defer close(fired)
+		cb.fire(e)
+	}()
 	await(t, done, func() string { return fmt.Sprintf("call %v (nil: the callback did not run)", current.Load()) })
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ctx, cancel := context.WithTimeout(context.Background(), callbackDeadline)
-		defer cancel()
 		e.client.leave()
 		e.bystander.leave()
-		_ = e.io.Shutdown(ctx)
+		_ = e.io.Shutdown(context.Background()) // waits for all callbacks
 	}()
 	await(t, ended, func() string { return "the server's end" })
+	await(t, fired, func() string { return "what called the callback" })
 	return n
 }
 

@@ -206,16 +206,6 @@ var callbacks = map[string]callback{
 		fire:   func(e *callbackEnv) { _ = e.io.Emit("news", jsonOfApp{e.run}) },
 		caller: true,
 	},
-	"MarshalJSON of a session's value": {
-		fire: func(e *callbackEnv) {
-			h := otherHandle(e.t, e.store, e.session)
-			defer h.Release()
-			h.Set("json", jsonOfApp{e.run}) // the typed codec refuses the type, and does not call it
-			_ = h.Save(context.Background())
-			e.run()
-		},
-		caller: true,
-	},
 	"EmitWithAckFunc": {
 		fire: func(e *callbackEnv) {
 			s := e.socket.Load()

@@ -188,21 +188,7 @@ func TestSecurityPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defined := map[string]bool{}
-	for _, file := range testFiles(t) {
-		src, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(src, -1) {
-			defined[string(m[1])] = true
-		}
-	}
-	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllSubmatch(page, -1) {
-		if !defined[string(name[1])] {
-			t.Errorf("docs/security.md names the test %s, which does not exist", name[1])
-		}
-	}
+	testsExist(t, "docs/security.md", page)
 	configs := map[string]reflect.Type{
 		"fibersession": reflect.TypeFor[fibersession.Config](),
 		"engineio":     reflect.TypeFor[engineio.Config](),
@@ -232,6 +218,43 @@ func TestSecurityPage(t *testing.T) {
 	}
 	if rows < 45 {
 		t.Errorf("got %d rows, want at least 45", rows)
+	}
+}
+
+// TestReliabilityPage checks that docs/reliability.md names only tests that exist, and each
+// callback of TestR19_MisbehavingCallbacks.
+func TestReliabilityPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "reliability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testsExist(t, "docs/reliability.md", page)
+	for name := range callbacks {
+		name, _, _ = strings.Cut(name, " ")
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/reliability.md does not say where %s runs", name)
+		}
+	}
+}
+
+// testsExist checks that a page names only tests that exist.
+func testsExist(t *testing.T, name string, page []byte) {
+	t.Helper()
+	defined := map[string]bool{}
+	for _, file := range testFiles(t) {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(src, -1) {
+			defined[string(m[1])] = true
+		}
+	}
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllSubmatch(page, -1) {
+		if !defined[string(m[1])] {
+			t.Errorf("%s names the test %s, which does not exist", name, m[1])
+		}
 	}
 }
 
