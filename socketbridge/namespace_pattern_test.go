@@ -269,7 +269,9 @@ func TestS2_EmptyChildrenAreRemoved(t *testing.T) {
 				})
 				before := io.NamespaceCount()
 				c := join(t, io, "/project-1")
+				synctest.Wait() // handlers of several sockets overlap
 				second := join(t, io, "/project-1")
+				synctest.Wait()
 				join(t, io, "/project-2")
 				synctest.Wait()
 				if got := io.Stats().Children; got != 2 {

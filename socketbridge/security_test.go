@@ -171,6 +171,7 @@ func TestNamesOfClientsAreNotKept(t *testing.T) {
 	}
 	c.send(`21["after"]`)
 	c.expect(`31[]`)
+	waitFor(t, "the end of the earlier sockets", func() bool { return server.Stats().Sockets == 1 })
 	after := server.Stats()
 	if before.Notices, after.Notices = nil, nil; !reflect.DeepEqual(after, before) {
 		t.Errorf("got stats %+v, want %+v as before", after, before)
