@@ -29,7 +29,7 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 again := --rerun-fails=1 --rerun-fails-max-failures=4
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation interop reliability storm soak repeat cover
+.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation guards interop reliability storm soak repeat cover
 
 ## help: this list
 help:
@@ -86,6 +86,10 @@ flood:
 simulation:
 	$(if $(MUTANTS),SIM_MUTANTS=$(MUTANTS) go test ./internal/simulation -run 'TestM3_GuardsAreNeeded$$' -count=1 -v -timeout 4h,\
 		SIM_OPS=$(OPS) SIM_SEED=$(SEED) go test ./internal/simulation -run 'TestM3_Simulation$$' -count=1 -v -timeout 12h)
+
+## guards: take each guard of docs/security.md out in turn; a named test must fail (GUARDS: a pattern for their names)
+guards: deps
+	GUARDS='$(or $(GUARDS),.)' go test ./internal/guards -run 'TestR24_Guards$$' -count=1 -v -timeout 4h
 
 ## bench: the Go benchmarks of PKG
 bench:

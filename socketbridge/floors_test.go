@@ -62,6 +62,7 @@ var testOnly = map[string]bool{
 	"internal/notice/noticetest": true,
 	"internal/nodetest":          true,
 	"internal/doccheck":          true,
+	"internal/guards":            true,
 	"internal/mutant":            true,
 	"internal/redistest":         true,
 	"internal/reliability":       true,

@@ -93,6 +93,14 @@ func (m Mutant) Test(ctx context.Context, root string, env []string, args ...str
 	return r, nil
 }
 
+// Check reports whether each edit matches exactly once. It builds and runs nothing.
+func (m Mutant) Check(root string) error {
+	if _, err := m.edit(root); err != nil {
+		return fmt.Errorf("mutant %q: %w", m.Name, err)
+	}
+	return nil
+}
+
 // overlay writes the edited files and the JSON file that -overlay reads to dir, and returns the
 // name of the latter.
 func (m Mutant) overlay(root, dir string) (string, error) {
@@ -100,20 +108,9 @@ func (m Mutant) overlay(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	edited := map[string]string{} // the files' contents by name
-	for _, e := range m.Edits {
-		text, ok := edited[e.File]
-		if !ok {
-			data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(e.File)))
-			if err != nil {
-				return "", err
-			}
-			text = string(data)
-		}
-		if n := strings.Count(text, e.Old); n != 1 || e.Old == e.New {
-			return "", fmt.Errorf("%s: the text occurs %d times, want once and a change:\n%s", e.File, n, e.Old)
-		}
-		edited[e.File] = strings.Replace(text, e.Old, e.New, 1)
+	edited, err := m.edit(root)
+	if err != nil {
+		return "", err
 	}
 	replace := map[string]string{}
 	for file, text := range edited {
@@ -129,4 +126,24 @@ func (m Mutant) overlay(root, dir string) (string, error) {
 	}
 	name := filepath.Join(dir, "overlay.json")
 	return name, os.WriteFile(name, data, 0o600)
+}
+
+// edit returns the edited contents of the files by their names.
+func (m Mutant) edit(root string) (map[string]string, error) {
+	edited := map[string]string{}
+	for _, e := range m.Edits {
+		text, ok := edited[e.File]
+		if !ok {
+			data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(e.File)))
+			if err != nil {
+				return nil, err
+			}
+			text = string(data)
+		}
+		if n := strings.Count(text, e.Old); n != 1 || e.Old == e.New {
+			return nil, fmt.Errorf("%s: the text occurs %d times, want once and a change:\n%s", e.File, n, e.Old)
+		}
+		edited[e.File] = strings.Replace(text, e.Old, e.New, 1)
+	}
+	return edited, nil
 }
