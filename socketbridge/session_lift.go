@@ -146,7 +146,7 @@ func (s *Server) cookieless(c *fiber.Ctx) string {
 func (s *Server) warnOtherVisitor(c *fiber.Ctx, presents bool) {
 	msg := "it carries no session, but the handshake did: the client must send the cookie, or whatever names the session, with every request"
 	if presents {
-		msg = "it carries another session than the handshake: the session has a new ID, or someone uses another's connection ID"
+		msg = "it carries another session than the handshake: the session has a new ID, or the browser opened two connections before it had a cookie, or it is not the connection's client"
 	}
 	s.notices.Report(&otherVisitorNotice, msg, "cause", msg, "remote", s.engine.RemoteIP(c))
 }
