@@ -38,9 +38,10 @@ func TestDisconnectReasons(t *testing.T) {
 				s.OnDisconnect(func(r socketbridge.Reason) {
 					happened.add("disconnect %s %v", r, s.Rooms())
 				})
+				happened.add("connected")
 			})
 			c := join(t, io, "/")
-			happened.expect(t, "traced connect")
+			happened.expect(t, "traced connect", "connected")
 			s := io.Of("/").Socket(c.sid)
 			tt.do(c, s)
 			happened.expect(t, fmt.Sprintf("disconnecting %s [r]", tt.want), fmt.Sprintf("disconnect %s []", tt.want), fmt.Sprintf("traced %s", tt.want))
