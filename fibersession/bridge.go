@@ -172,11 +172,26 @@ func (s *Store) PresentedIDHash(c *fiber.Ctx) string {
 	if !p.present {
 		return ""
 	}
+	return s.hashPresented(p.id, p.inCookie && p.secure)
+}
+
+// AnsweredIDHash returns the PresentedIDHash of later requests with the ID that the response to
+// this request carries. h is the handle that Lift returned for it. It returns "" if responses
+// carry no ID.
+func (s *Store) AnsweredIDHash(c *fiber.Ctx, h *Handle) string {
+	p := s.presentedIDOf(c)
+	if p.source == nil {
+		return ""
+	}
+	return s.hashPresented(h.ID(), p.source.kind == SourceCookie && p.secure)
+}
+
+func (s *Store) hashPresented(id string, secureCookie bool) string {
 	label := "fiberbridge named\x00"
-	if p.inCookie && p.secure && s.layout.keepsCookieFlags() {
+	if secureCookie && s.layout.keepsCookieFlags() {
 		label = "fiberbridge named over https\x00"
 	}
-	sum := sha256.Sum256([]byte(label + p.id))
+	sum := sha256.Sum256([]byte(label + id))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 

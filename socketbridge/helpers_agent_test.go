@@ -130,6 +130,7 @@ func (p *poller) do(method, cookie, body string) (string, int) {
 		p.a.t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
+	p.a.http.Jar.SetCookies(req.URL, res.Cookies())
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		p.a.t.Fatal(err)

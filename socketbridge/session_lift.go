@@ -29,6 +29,7 @@ type lifted struct {
 	epoch  uint64 // of the session's ID at the handshake
 	new    bool   // the handshake presented no existing session: the client may not keep cookies
 	idHash string // of the session ID that the handshake presented; "" if cookies are ignored and the session is stored
+	newID  string // the same of the ID that a new session got in the handshake's response; "" if there is none
 
 	noCookies bool // the session was named otherwise, and the request's cookies are ignored
 
@@ -67,6 +68,9 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 	if !noCookies || l.new {
 		l.idHash = s.cfg.Sessions.PresentedIDHash(c)
 	}
+	if !noCookies && l.new {
+		l.newID = s.cfg.Sessions.AnsweredIDHash(c, h)
+	}
 	if !s.perSession.add(l.name, s.cfg.Limits.MaxConnsPerSession) {
 		h.Release()
 		s.notices.Report(&tooManyOfSessionNotice, "", "limit", s.cfg.Limits.MaxConnsPerSession, "remote", s.engine.RemoteIP(c))
@@ -78,10 +82,10 @@ func (s *Server) lift(c *fiber.Ctx) (any, error) {
 // sameVisitor reports whether a later request of a connection belongs to the visitor who
 // opened it. It implements engineio.Hooks.SameVisitor.
 //
-// A client can continue with the ID that its handshake presented, also after its session got
-// a new one: the cookie reaches a browser later than the connection learns of it, and the
-// answer to a login would be lost with the poll that is refused. As on a WebSocket,
-// Config.OnRegenerate decides what becomes of the connection.
+// A client can continue with the ID that its handshake presented, or got in the response, also
+// after its session got a new one: the cookie reaches a browser later than the connection
+// learns of it, and the answer to a login would be lost with the poll that is refused. As on a
+// WebSocket, Config.OnRegenerate decides what becomes of the connection.
 //
 // A client that came without an existing session can continue without a cookie or with
 // the same one: the connection's ID, which only the client knows, is then the only proof
@@ -96,7 +100,8 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	}
 	ended := l.handle.Err()
 	hash := s.cfg.Sessions.PresentedIDHash(c) // "" if the request presents no ID
-	if l.new && (hash == "" || hash == l.idHash) {
+	ofHandshake := hash == l.idHash || hash == l.newID
+	if l.new && (hash == "" || ofHandshake) {
 		return true
 	}
 	if errors.Is(ended, fibersession.ErrSessionGone) && hash == "" {
@@ -106,7 +111,7 @@ func (s *Server) sameVisitor(c *fiber.Ctx, v any) bool {
 	if l.noCookies {
 		owns = s.cfg.Sessions.OwnsWithoutCookies
 	}
-	firstID := hash != "" && hash == l.idHash && ended == nil
+	firstID := hash != "" && ofHandshake && ended == nil
 	if firstID || owns(c, l.handle) {
 		if l.cookieless != "" && !l.sendsID.Load() {
 			l.sendsID.Store(true)

@@ -1,6 +1,7 @@
 package socketbridge_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +53,31 @@ func TestN5_SocketsFollowANewID(t *testing.T) {
 			t.Errorf("a request with the cookie of the handshake after the logout got status %d, want 400", status)
 		}
 	})
+}
+
+// N5: a visitor without a session connects by polling, and logs in over the socket. Polls that
+// the browser sends before it knows the new cookie still carry that of the handshake's response.
+func TestN5_LoginOfANewVisitorByPolling(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, withUsers(""))
+	s.io.On("login", func(p *socketbridge.Packet) error {
+		return errors.Join(p.Session().Login(p.Context(), "ann"), p.Ack(true))
+	})
+	s.serve()
+	a, other := s.agent(), s.agent()
+	poll := a.poller()
+	first := a.cookie()
+	if first == "" {
+		t.Fatal("the handshake set no cookie")
+	}
+	if status := poll.send(first, `420["login"]`); status != 200 {
+		t.Fatalf("the login got status %d", status)
+	}
+	equal(t, "poll with the cookie of the handshake's response", poll.receive(first), "430[true]")
+	other.poller()
+	if status := poll.send(other.cookie(), `420["login"]`); status != 400 {
+		t.Errorf("a request with the cookie of another new visitor got status %d, want 400", status)
+	}
 }
 
 // N5 with a policy: the sockets are disconnected, or reconnect with the new cookie. A
