@@ -44,7 +44,7 @@ func (t *expiryTimers) set(s *state, at time.Time) {
 		heap.Push(&t.heap, s)
 	case at.Before(s.timerAt):
 		s.timerAt = at
-		heap.Fix(&t.heap, s.heapIndex-1)
+		heap.Fix(&t.heap, int(s.heapIndex)-1)
 	default:
 		return
 	}
@@ -61,7 +61,7 @@ func (t *expiryTimers) remove(s *state) {
 		return
 	}
 	first := s.heapIndex == 1
-	heap.Remove(&t.heap, s.heapIndex-1)
+	heap.Remove(&t.heap, int(s.heapIndex)-1)
 	if first {
 		t.resetTimer()
 	}
@@ -213,13 +213,13 @@ func (h timerHeap) Less(i, j int) bool { return h[i].timerAt.Before(h[j].timerAt
 
 func (h timerHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].heapIndex, h[j].heapIndex = i+1, j+1
+	h[i].heapIndex, h[j].heapIndex = int32(i+1), int32(j+1)
 }
 
 func (h *timerHeap) Push(x any) {
 	s := x.(*state)
 	*h = append(*h, s)
-	s.heapIndex = len(*h)
+	s.heapIndex = int32(len(*h))
 }
 
 func (h *timerHeap) Pop() any {

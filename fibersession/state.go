@@ -24,6 +24,9 @@ type state struct {
 	// refs counts handles and request sessions. Only the table changes it from and to 0,
 	// with the shard locked.
 	refs atomic.Int32
+	// heapIndex is the index in the heap of the entry in Store.timers plus 1; 0: no entry.
+	// expiryTimers.mu guards it. It stands here because it fits into the padding.
+	heapIndex int32
 	// forward is set when another state of the same session took over. That happens if
 	// the session's new ID was used here before this state learned of the change.
 	forward atomic.Pointer[state]
@@ -33,7 +36,10 @@ type state struct {
 	cur   *snapshot // the newest known revision; nil before the first load
 	ended error     // why the session is gone: the cause of the Ended event
 	stale bool      // the store may hold another revision than cur
-	creation
+
+	scheduled bool // the state may have an entry in Store.timers
+
+	creation *creation // nil once the storage has confirmed it, and before it is tried
 	// cookieExpiry is the idle limit when the browser was last sent its cookie, as far as this
 	// node knows: if this node did not send it, when the session was first read here.
 	cookieExpiry time.Time
@@ -46,10 +52,7 @@ type state struct {
 
 	notExtendedAt time.Time // when KeepAlive last failed
 
-	scheduled bool // the state may have an entry in Store.timers
-
-	timerAt   time.Time // when that entry is due; guarded by expiryTimers.mu
-	heapIndex int       // the entry's index in the heap plus 1, 0: no entry; guarded by expiryTimers.mu
+	timerAt time.Time // when that entry is due; guarded by expiryTimers.mu
 }
 
 // snapshot is one revision of a session. It is immutable once it is published.
@@ -106,7 +109,7 @@ func (s *state) end(cause error) {
 func (s *state) publish(next *snapshot, keys []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cur, s.stale, s.track.notices.unread = next, false, false
+	s.cur, s.stale, s.track.unread = next, false, false
 	if s.cookieExpiry.IsZero() {
 		s.cookieExpiry = next.expiry
 	}

@@ -265,7 +265,7 @@ func (c *commit) keyMissing(at place, cur *snapshot) error {
 	switch {
 	case cur == nil:
 		c.s.end(ErrNotFound)
-	case cur.fresh() && made.unconfirmed:
+	case cur.fresh() && made != nil:
 		return c.missingAfterCreation(at, made)
 	case cur.fresh():
 		c.s.publish(cur, nil) // never stored: expected

@@ -34,20 +34,26 @@ type watchers struct {
 	list      []*watcher
 	events    []Event
 	notifying bool
-	event     Event      // that notify delivers
-	left      []*watcher // that it is still to be delivered to
+	current   *delivery // that notify works on; nil between events
 }
 
-// next returns the next call to make. The caller holds state.mu.
-func (w *watchers) next() (*watcher, Event, bool) {
-	for len(w.left) > 0 {
-		next := w.left[0]
-		w.left = w.left[1:]
+// delivery is an event that notify delivers.
+type delivery struct {
+	event Event
+	left  []*watcher // that have not got it
+}
+
+// next removes and returns a watcher that has not got the event, or nil. The caller holds
+// state.mu.
+func (d *delivery) next() *watcher {
+	for d != nil && len(d.left) > 0 {
+		next := d.left[0]
+		d.left = d.left[1:]
 		if !next.stopped.Load() { // by an earlier function that got the event
-			return next, w.event, true
+			return next
 		}
 	}
-	return nil, Event{}, false
+	return nil
 }
 
 type watcher struct {
@@ -88,17 +94,18 @@ func (s *state) notify() {
 		}
 	}()
 	for {
-		if w, e, ok := s.watch.next(); ok {
+		if w := s.watch.current.next(); w != nil {
+			e := s.watch.current.event
 			s.unlocked(func() { s.store.callWatcher(w.fn, e) })
 			continue
 		}
 		if len(s.watch.events) == 0 || s.forward.Load() != nil {
 			break
 		}
-		s.watch.event, s.watch.events = s.watch.events[0], s.watch.events[1:]
-		s.watch.left = slices.Clone(s.watch.list)
+		s.watch.current = &delivery{s.watch.events[0], slices.Clone(s.watch.list)}
+		s.watch.events = s.watch.events[1:]
 	}
-	s.watch.event, s.watch.left = Event{}, nil
+	s.watch.current = nil
 	complete = true
 }
 

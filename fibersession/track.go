@@ -62,7 +62,9 @@ type tracking struct {
 	confirmedAt time.Time       // when the store last confirmed cur
 	recheckDue  bool            // cur was not confirmed for Config.Tracking.Recheck
 	queued      bool            // in tracker.pending
-	notices     notices
+	unread      bool            // cur was not read since the last notice of a change
+	waiting     bool            // the next read, for the end of noticePeriod
+	falseReads  *falseReads     // nil if there was none
 }
 
 func newTracker(s *Store) *tracker {
@@ -335,8 +337,8 @@ func (s *state) catchUp() error {
 	s.applyPending()
 	s.mu.Lock()
 	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue) &&
-		!s.track.notices.waiting || s.mustConfirmCreation()
-	noticed, before := s.track.notices.unread, s.cur
+		!s.track.waiting || s.mustConfirmCreation()
+	noticed, before := s.track.unread, s.cur
 	s.mu.Unlock()
 	if !read {
 		return nil
@@ -345,7 +347,10 @@ func (s *state) catchUp() error {
 	s.store.stats.rereads.Add(1)
 	s.mu.Lock()
 	if noticed && err == nil && before != nil && s.cur.rev == before.rev {
-		s.track.notices.countFalse(time.Now())
+		if s.track.falseReads == nil {
+			s.track.falseReads = &falseReads{}
+		}
+		s.track.falseReads.count(time.Now())
 	}
 	s.mu.Unlock()
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {

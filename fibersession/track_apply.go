@@ -60,17 +60,17 @@ const (
 // followNotice marks the state stale and has a worker reload it.
 func (s *state) followNotice() {
 	s.mu.Lock()
-	n := &s.track.notices
-	s.stale, n.unread = true, true
-	wait, waiting := n.delay(time.Now()), n.waiting
-	n.waiting = waiting || wait > 0
+	t := &s.track
+	s.stale, t.unread = true, true
+	wait, waiting := t.falseReads.delay(time.Now()), t.waiting
+	t.waiting = waiting || wait > 0
 	s.mu.Unlock()
 	switch {
 	case waiting:
 	case wait > 0:
 		time.AfterFunc(wait, func() { // does not block, and does nothing after close
 			s.mu.Lock()
-			n.waiting = false
+			t.waiting = false
 			s.mu.Unlock()
 			s.store.tracker.enqueue(s)
 		})
@@ -79,26 +79,25 @@ func (s *state) followNotice() {
 	}
 }
 
-// notices is what a state knows about the notices of changes. state.mu guards it.
-type notices struct {
-	unread  bool      // cur was not read since the last notice
-	waiting bool      // for the end of the period
-	began   time.Time // the period of the last read that found nothing new
-	falsely int       // such reads in the period
+// falseReads counts the reads after a notice that found nothing new. A state that has had none
+// needs no memory for them.
+type falseReads struct {
+	began time.Time // the period of the last one
+	n     int       // in the period
 }
 
 // delay returns how long the next read has to wait.
-func (n *notices) delay(now time.Time) time.Duration {
-	if n.falsely < noticeReads {
+func (f *falseReads) delay(now time.Time) time.Duration {
+	if f == nil || f.n < noticeReads {
 		return 0
 	}
-	return n.began.Add(noticePeriod).Sub(now)
+	return f.began.Add(noticePeriod).Sub(now)
 }
 
-// countFalse counts a read that found nothing new.
-func (n *notices) countFalse(now time.Time) {
-	if now.Sub(n.began) >= noticePeriod {
-		n.began, n.falsely = now, 0
+// count counts another read.
+func (f *falseReads) count(now time.Time) {
+	if now.Sub(f.began) >= noticePeriod {
+		f.began, f.n = now, 0
 	}
-	n.falsely++
+	f.n++
 }

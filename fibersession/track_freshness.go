@@ -137,7 +137,7 @@ func (t *tracker) inTime() bool {
 // holds s.mu.
 func (s *state) lastConfirmed() time.Time {
 	at := s.track.confirmedAt
-	if s.track.key == s.at.key && s.track.pending == nil && !s.track.notices.unread && s.track.confirmedIn == s.store.tracker.generation.Load()+1 {
+	if s.track.key == s.at.key && s.track.pending == nil && !s.track.unread && s.track.confirmedIn == s.store.tracker.generation.Load()+1 {
 		if sure := time.Unix(0, s.store.tracker.completeUntil.Load()); sure.After(at) {
 			at = sure
 		}
@@ -151,5 +151,5 @@ func (s *state) inOutageGrace() bool {
 	grace, now := s.store.Config.Tracking.OutageGrace, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return grace > 0 && s.ended == nil && !s.track.notices.unread && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.lastConfirmed()) < grace
+	return grace > 0 && s.ended == nil && !s.track.unread && s.cur != nil && !s.cur.fresh() && !s.cur.expired(now) && now.Sub(s.lastConfirmed()) < grace
 }

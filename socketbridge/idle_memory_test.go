@@ -21,7 +21,7 @@ import (
 // The bytes that an idle connection may use, including its client's side in this process
 // (300 bytes). A stack is 2 KB, and 4 KB under the race detector.
 const (
-	maxIdleHeap  = 6_300
+	maxIdleHeap  = 6_450
 	maxIdleStack = 5_000
 )
 

@@ -33,7 +33,6 @@ const (
 type conn struct {
 	server   *Server
 	acceptor transport.Acceptor
-	plain    bool // messages have no Engine.IO framing: see Server.Plain
 	id       string
 	request  snapshot // of the handshake
 	addr     netip.Addr
@@ -46,6 +45,7 @@ type conn struct {
 	rate        rateLimiter
 	wake        chan struct{} // makes the waiting poll check again; nil if opened on a WebSocket
 	state       atomic.Int32  // written under mu
+	plain       bool          // messages have no Engine.IO framing: see Server.Plain
 	accepted    bool          // receiver is set, and is not changed any more; guarded by mu
 	stall       stall
 	hasBacklog  atomic.Bool // some of its packets were counted in Server.backlog
@@ -63,6 +63,7 @@ type conn struct {
 	releasePoll   bool           // the waiting poll must end, with a noop if the queue is empty
 	closeSent     bool           // the close frame was written to the WebSocket
 	closeReceived bool           // the client's close frame was read
+	watching      bool           // watch runs
 	finalPoll     eiopacket.Type // answers polls after the end
 	timer         *time.Timer
 	timerTask     timerTask
@@ -70,7 +71,6 @@ type conn struct {
 	pingSent      time.Duration // by Server.now
 	polled        time.Duration // when a poll last took something, or the connection began; by Server.now
 	watch         *time.Timer   // see watchProgress; nil until it is needed
-	watching      bool          // watch runs
 	watchedSince  time.Duration // by Server.now
 }
 
