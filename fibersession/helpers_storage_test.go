@@ -81,3 +81,20 @@ func (r *recordingStorage) CompareAndSwap(ctx context.Context, key string, old s
 type noIndex struct{ storage.Storage }
 
 var errBroken = errors.New("broken")
+
+// hookedStorage calls its functions before a call of the storage.
+type hookedStorage struct {
+	storage.Storage
+	beforeLoad func(key string)
+	beforeSwap func(key string, old storage.Revision)
+}
+
+func (h *hookedStorage) Load(ctx context.Context, key string) (storage.Item, error) {
+	h.beforeLoad(key)
+	return h.Storage.Load(ctx, key)
+}
+
+func (h *hookedStorage) CompareAndSwap(ctx context.Context, key string, old storage.Revision, val []byte, ttl time.Duration) (storage.Revision, error) {
+	h.beforeSwap(key, old)
+	return h.Storage.CompareAndSwap(ctx, key, old, val, ttl)
+}

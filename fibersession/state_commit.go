@@ -34,7 +34,7 @@ type commit struct {
 
 	rejected []rejection      // ops that merge failed; their results become final when the rest is stored
 	newRev   storage.Revision // revision of the new key that regenerate wrote; Absent if it wrote none
-	newPlace place
+	newPlace place            // where the new key is, while no value points to it
 }
 
 // run executes the batch. When it returns, every op has its result.
@@ -47,6 +47,7 @@ func (c *commit) run(ctx context.Context) {
 	defer func() {
 		if !returned { // a driver or a codec panicked: the other callers must not wait forever
 			c.s.markStale()
+			c.newPlace = place{} // the old key may already point to the new one
 			err := errCommitEnded
 			if p := recover(); p != nil {
 				err = fmt.Errorf("%w: the storage panicked: %v", ErrUnknownOutcome, p)
@@ -80,7 +81,6 @@ func (c *commit) tryAll() {
 		c.s.markStale()
 		// A logout retries without backing off: it must win against frequent writers.
 		if !c.has(opDestroy) && !backoff(c.ctx, try) || c.ctx.Err() != nil {
-			c.discardNewKey()
 			c.finishAll(fmt.Errorf("%w: other nodes kept changing the session: %w", ErrUnavailable, storage.ErrConflict))
 			return
 		}
@@ -177,6 +177,7 @@ func (c *commit) finishKind(k opKind) {
 
 // finishWrites completes all unfinished ops but reloads with err.
 func (c *commit) finishWrites(err error) {
+	c.discardNewKey()
 	for _, o := range c.batch {
 		if o.kind != opReload {
 			c.finish(o, err)
@@ -186,6 +187,7 @@ func (c *commit) finishWrites(err error) {
 
 // finishAll completes all unfinished ops with err.
 func (c *commit) finishAll(err error) {
+	c.discardNewKey()
 	for _, o := range c.batch {
 		c.finish(o, err)
 	}

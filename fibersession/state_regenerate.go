@@ -60,16 +60,18 @@ func (c *commit) regenerate() error {
 		c.newPlace = place{} // the key belongs to another session: do not delete it
 		return errIDInUse
 	case err != nil:
-		c.discardNewKey()
 		return c.s.store.storeError("regenerate", to.key, err)
 	}
 	c.newRev = next.rev
 	if err = c.forwardOldKey(from, cur, note, noteTTL); err != nil {
-		if !errors.Is(err, storage.ErrUnknownOutcome) { // after an unknown outcome, the old key may already point to the new one
+		if errors.Is(err, storage.ErrUnknownOutcome) {
+			c.newPlace = place{} // the old key may already point to it
+		} else {
 			c.keepOrDiscardNewKey(from, err)
 		}
 		return err
 	}
+	c.newRev, c.newPlace = storage.Absent, place{}
 	s.store.stats.writes.Add(2)
 	s.moveTo(to)
 	c.publishWrite(next, keys)
@@ -138,8 +140,8 @@ func (c *commit) forwardOldKey(from place, cur *snapshot, note []byte, ttl time.
 	return nil
 }
 
-// discardNewKey deletes a new key that was never given to a client. If that fails, its
-// TTL removes it.
+// discardNewKey deletes a new key that was never given to a client and to which no value
+// points. If that fails, its TTL removes it.
 func (c *commit) discardNewKey() {
 	if c.newPlace.key != "" {
 		_ = c.s.store.storage.CompareAndDelete(c.ctx, c.newPlace.key, storage.Any)

@@ -429,3 +429,40 @@ func (l *heldLoads) Load(ctx context.Context, key string) (storage.Item, error) 
 	}
 	return l.Storage.Load(ctx, key)
 }
+
+// Another node saves the session after Regenerate has written the new key, and ends it before
+// Regenerate tries again. The new key must not stay in the store: it would be a live session
+// under an ID that no client has.
+func TestRegenerate_EndedMeanwhileLeavesNothing(t *testing.T) {
+	t.Parallel()
+	st, _, there := twoNodes(t, fibersession.Config{})
+	hooked := &hookedStorage{Storage: st, beforeLoad: func(string) {}, beforeSwap: func(string, storage.Revision) {}}
+	here := newStore(t, fibersession.Config{Storage: hooked})
+	h := storedSession(t, here, map[string]any{"n": 1})
+	remote := handleOf(t, there, h.ID())
+	var newKey string
+	var loads int
+	hooked.beforeSwap = func(key string, old storage.Revision) {
+		switch {
+		case old == storage.Absent:
+			newKey = key
+		case loads == 0: // Regenerate is about to replace the old key
+			remote.Set("n", 2)
+			must(t, remote.Save(ctx))
+		}
+	}
+	hooked.beforeLoad = func(string) {
+		if loads++; loads == 2 { // the first one found the conflict's reason
+			must(t, remote.Destroy(ctx))
+		}
+	}
+	if err := h.Regenerate(ctx); !errors.Is(err, fibersession.ErrDestroyed) {
+		t.Errorf("Regenerate = %v, want ErrDestroyed", err)
+	}
+	if loads < 2 || newKey == "" {
+		t.Fatalf("the store was read %d times, and the new key is %q: the race did not take place", loads, newKey)
+	}
+	if _, err := st.Load(ctx, newKey); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("the new key: got %v, want ErrNotFound", err)
+	}
+}

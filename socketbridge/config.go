@@ -230,9 +230,10 @@ type Presence struct {
 	Grace time.Duration
 
 	// TTL is how long a node can be silent before the other nodes consider it dead and its
-	// users offline. It only matters with an Adapter.
+	// users offline, which they are then after TTL and a third of it at most. It only matters
+	// with an Adapter.
 	//
-	// Optional. Default: 15 * time.Second
+	// Optional. Default: 10 * time.Second
 	TTL time.Duration
 }
 
@@ -278,7 +279,7 @@ var ConfigDefault = Config{
 	},
 	Presence: Presence{
 		Grace: 5 * time.Second,
-		TTL:   15 * time.Second,
+		TTL:   10 * time.Second,
 	},
 	Recovery: Recovery{
 		MaxBytes:           64 << 20,

@@ -81,7 +81,7 @@ func TestConfig_RefusesInvalidValues(t *testing.T) {
 		"Ack":                {timeouts(socketbridge.Timeouts{Ack: -time.Second}), []string{"socketbridge: Config.Timeouts.Ack", "-1s", "at least 1ms", "30s"}},
 		"Request":            {timeouts(socketbridge.Timeouts{Request: -time.Second}), []string{"socketbridge: Config.Timeouts.Request", "-1s", "at least 1ms", "5s"}},
 		"a tiny Request":     {timeouts(socketbridge.Timeouts{Request: 1}), []string{"socketbridge: Config.Timeouts.Request", "1ns", "at least 1ms", "5s"}},
-		"Presence.TTL":       {socketbridge.Config{Presence: socketbridge.Presence{TTL: -time.Second}}, []string{"socketbridge: Config.Presence.TTL", "-1s", "at least 1ms", "15s"}},
+		"Presence.TTL":       {socketbridge.Config{Presence: socketbridge.Presence{TTL: -time.Second}}, []string{"socketbridge: Config.Presence.TTL", "-1s", "at least 1ms", "10s"}},
 		"Concurrency":        {socketbridge.Config{Concurrency: -1}, []string{"socketbridge: Config.Concurrency", "-1", "must be positive", "default, 1"}},
 		"Parser":             {socketbridge.Config{Parser: socketbridge.MsgpackParser + 1}, []string{"socketbridge: Config.Parser", "3", "JSONParser or MsgpackParser"}},
 		"Mode":               {socketbridge.Config{Mode: socketbridge.SessionNone + 1}, []string{"socketbridge: Config.Mode", "5", "one of the SessionMode constants"}},

@@ -56,7 +56,7 @@ func TestR10_NodeKilled(t *testing.T) {
 	up.Wait()
 	var left []*tab
 	for i := range quitters {
-		v := newVisitor(fmt.Sprintf("q%05d", i), urls[0])
+		v := newVisitor(fmt.Sprintf("z%05d", i), urls[0])
 		if _, err := v.do(ctx, "POST", "/login/"+v.me); err != nil {
 			t.Fatalf("login: %v", err)
 		}
@@ -163,7 +163,7 @@ func TestR10_NodeKilled(t *testing.T) {
 				for user, ms := range ago {
 					reported[user] = true
 					gone = max(gone, time.Since(killed)-time.Duration(ms)*time.Millisecond)
-					if user[0] != 'q' {
+					if user[0] != 'z' {
 						t.Errorf("%s is connected and was reported as offline", user)
 					}
 				}
