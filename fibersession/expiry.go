@@ -34,10 +34,12 @@ func (s *Store) slideLimits(m meta, now time.Time, idle time.Duration) meta {
 	return m
 }
 
-// touchDue reports whether the idle limit has moved far enough to justify a write.
+// touchDue reports whether the idle limit has moved far enough to justify a write. A limit
+// further ahead than any use can set it comes from another clock, or this one was set back:
+// the storage would remove the session before that limit.
 func (s *Store) touchDue(m meta, now time.Time) bool {
 	every := min(s.Config.Timeouts.TouchInterval, m.idle/10)
-	return !now.Before(m.expiry.Add(every - m.idle))
+	return !now.Before(m.expiry.Add(every-m.idle)) || m.expiry.Sub(now) > m.idle+every
 }
 
 // ttl returns the TTL of a stored value.

@@ -56,7 +56,8 @@ type layout interface {
 	// now. It is called only if carriesExpiry is false.
 	expiryWhenRead(m meta, now time.Time) time.Time
 	// timeLeft asks the storage how long a session lives that was read past the expiry
-	// known to this node; ok is false if the storage cannot tell or the layout need not ask.
+	// known to this node; ok is false if the storage cannot tell, the session does not outlive
+	// that expiry, or the layout need not ask.
 	timeLeft(ctx context.Context, p place) (left time.Duration, ok bool)
 
 	// cookieAge returns how long the browser keeps the cookie; 0 means until it closes.

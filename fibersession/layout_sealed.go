@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
+	"github.com/fiberbridge/fiberbridge/storage"
 )
 
 // sealedLayout is the default layout. The key is a hash of the ID. The value is an
@@ -20,11 +21,14 @@ type sealedLayout struct {
 	codec      Codec
 	mark       byte // identifies the codec
 	maxSize    int
+	ttl        storage.TTLReader // nil if the storage cannot tell TTLs
 }
 
 func (s *Store) newSealedLayout() *sealedLayout {
 	c := &s.Config
+	ttl, _ := s.storage.(storage.TTLReader)
 	return &sealedLayout{
+		ttl:       ttl,
 		ownCookie: newOwnCookie(c), prefix: s.prefix(), userPrefix: s.userPrefix(),
 		codec: c.Codec, mark: codec.Mark(c.Codec), maxSize: c.Limits.MaxSize,
 	}
@@ -84,7 +88,16 @@ func (l *sealedLayout) carriesExpiry() bool { return true }
 
 func (l *sealedLayout) expiryWhenRead(m meta, _ time.Time) time.Time { return m.expiry }
 
-func (l *sealedLayout) timeLeft(context.Context, place) (time.Duration, bool) { return 0, false }
+// timeLeft returns what is left of the session by the storage's clock. Every write sets the
+// TTL from its node's own clock, so it is right even if that clock is not.
+func (l *sealedLayout) timeLeft(ctx context.Context, p place) (time.Duration, bool) {
+	if l.ttl == nil {
+		return 0, false
+	}
+	ttl, err := l.ttl.TTL(ctx, p.key)
+	left := ttl - ttlMargin
+	return left, err == nil && left > 2*clockSkew // a storage may round a TTL up to a second
+}
 
 func (l *sealedLayout) keepsCookieFlags() bool { return true }
 

@@ -67,6 +67,11 @@ var (
 		Name: "session_corrupt", Level: slog.LevelWarn,
 		Text: "fibersession: a stored session cannot be decoded and counts as none",
 	}
+	clockDiffersNotice = notice.Kind{
+		Name: "clock_differs", Level: slog.LevelWarn,
+		Text: "fibersession: a session is past its limit by this node's clock but not by the storage's, and goes on: the clocks of the nodes differ, or one was changed. " +
+			"Synchronise them: absolute limits and tickets depend on them",
+	}
 	valueUnknownNotice = notice.Kind{
 		Name: "session_value_unknown", Level: slog.LevelWarn, Once: true,
 		Text: "fibersession: a session has a value that this build cannot decode: Get returns nil for its key, saves write it back unchanged; " +

@@ -243,8 +243,8 @@ func (c *commit) load() error {
 			s.store.reportCorrupt(err)
 			s.end(ErrCorrupt)
 		default:
-			c.endIfExpired(at)
 			c.extendExpired(at)
+			c.endIfExpired(at)
 		}
 		return nil
 	}
@@ -291,20 +291,25 @@ func (c *commit) endIfExpired(at place) {
 	c.s.store.removeTraces(c.ctx, c.s)
 }
 
-// extendExpired corrects the expiry of a session that was read past it, if only the storage
-// knows how long the session lives.
+// extendExpired corrects the expiry of a session that was read past it, if the storage says
+// that the session still lives: only the storage knows how long, or the clock of this node
+// differs from that of the node that wrote the session.
 func (c *commit) extendExpired(at place) {
 	s, now := c.s, time.Now()
-	if s.store.layout.carriesExpiry() {
-		return
-	}
 	cur, ended := s.current()
 	if ended != nil || cur.fresh() || !cur.expired(now) {
 		return
 	}
+	carries := s.store.layout.carriesExpiry()
+	if carries && !cur.absolute.IsZero() && !now.Before(cur.absolute) {
+		return // the absolute limit is final, by whichever clock passes it first
+	}
 	left, ok := s.store.layout.timeLeft(c.ctx, at)
 	if !ok {
 		return
+	}
+	if carries {
+		s.store.notices.Report(&clockDiffersNotice, "", "difference_at_least", now.Add(left).Sub(cur.expiry).Round(time.Second))
 	}
 	next := *cur
 	next.expiry = now.Add(left)

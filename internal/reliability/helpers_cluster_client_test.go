@@ -52,6 +52,12 @@ func (v *visitor) moveTo(url string) {
 	v.mu.Unlock()
 }
 
+func (v *visitor) forget(cookie string) {
+	v.mu.Lock()
+	delete(v.jar, cookie)
+	v.mu.Unlock()
+}
+
 // errStatus is the error of a response that is not 200.
 type errStatus int
 

@@ -179,6 +179,7 @@ func (l *clusterLoad) makeRequests(ctx context.Context, i int, m *member) {
 			if _, err := m.v.do(ctx, "POST", "/logout"); err != nil && ctx.Err() == nil {
 				l.failed("POST /logout", began, err)
 			}
+			m.v.forget("node") // the proxy's: a new visitor can come to any node, a restarted one too
 			if _, err := m.v.do(ctx, "POST", "/login/"+m.v.me); err != nil && ctx.Err() == nil {
 				l.failed("POST /login", began, err)
 				l.relogin[i].Store(true)
