@@ -24,12 +24,13 @@ gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --forma
 # $(call nested,COMMAND) runs a command in each nested module and stops at the first failure.
 nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && $(1)) || exit 1; done)
 
-# A failed test runs once more alone, because the machine may be busy. The output names it
-# either way. A test that passes only the second time is flaky: fix it.
-again := --rerun-fails=1 --rerun-fails-max-failures=4
+# A failed test runs once more alone, because the machine may be busy. A test that passes only
+# the second time is flaky: the last lines of `make test` name it, and it is to be fixed.
+RERUNS := $(CURDIR)/.cache/reruns
+again   = --rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-report=$(RERUNS)/$$(basename $$(pwd))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation guards interop reliability storm soak repeat cover
+.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation guards interop reliability storm soak repeat flakes cover run-tests
 
 ## help: this list
 help:
@@ -45,6 +46,11 @@ $(NODETEST)/node_modules/.package-lock.json: $(NODETEST)/package-lock.json
 
 ## test: all checks and all tests; a missing tool is an error
 test: deps lint
+	@rm -rf $(RERUNS)
+	@$(MAKE) --no-print-directory run-tests; status=$$?; .ci/flaky $(RERUNS); exit $$status
+
+run-tests:
+	@mkdir -p $(RERUNS)
 	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- -race -shuffle=on -parallel $(PARALLEL) -timeout 15m
 	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- -race -shuffle=on -parallel $(PARALLEL) -timeout 15m)
 
@@ -123,6 +129,12 @@ soak: deps
 repeat: deps
 	CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h $(PKG)
 	$(call nested,CI=true $(gotestsum) -- -race -shuffle=on -count=$(COUNT) -timeout 4h ./...)
+
+## flakes: each package of PKG COUNT times; .cache/flakes.tsv counts runs and failures of each test (R21)
+flakes: deps
+	go build -o bin/flakes ./internal/flakes
+	bin/flakes -count $(COUNT) -record .cache/flakes.tsv $(PKG)
+	$(call nested,$(CURDIR)/bin/flakes -count $(COUNT) -record $(CURDIR)/.cache/flakes.tsv ./...)
 
 ## cover: test coverage of all packages
 cover: deps

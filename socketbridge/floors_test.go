@@ -69,6 +69,7 @@ var testOnly = map[string]bool{
 	"internal/simulation":        true,
 	"internal/testlog":           true,
 	"internal/vulndb":            true,
+	"internal/flakes":            true,
 }
 
 // heavy are modules that only the listed packages may import.

@@ -22,7 +22,7 @@ func TestR17_RollingRestart(t *testing.T) {
 		nodes[i] = startNodeProcess(t, server.URL(), drain)
 	}
 	url := startHAProxy(t, nodes)
-	l := &clusterLoad{t: t, pace: scaled(50*time.Millisecond, 200*time.Millisecond), failed: func(what string, _ time.Time, err error) {
+	l := &clusterLoad{t: t, pace: scaled(100*time.Millisecond, 200*time.Millisecond), failed: func(what string, _ time.Time, err error) {
 		t.Errorf("%s: %v", what, err)
 	}}
 	l.start(clients, func(int) string { return url }, true, nil)
