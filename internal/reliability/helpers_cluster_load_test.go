@@ -129,6 +129,7 @@ type clusterLoad struct {
 	members []*member
 	relogin []atomic.Bool // the visitor's session may be lost: log in again
 
+	paused                 atomic.Bool  // makes no requests and emits nothing; sockets stay
 	requests, events, sent atomic.Int64 // acknowledged; sent: broadcasts
 	acked, unknown         []atomic.Int64
 
@@ -173,6 +174,9 @@ func (l *clusterLoad) end() {
 func (l *clusterLoad) makeRequests(ctx context.Context, i int, m *member) {
 	for round := 1; ctx.Err() == nil; round++ {
 		pause(ctx, l.pace)
+		if l.paused.Load() {
+			continue
+		}
 		began := time.Now()
 		if l.relogin[i].Swap(false) || l.logouts && round%200 == 100+i%100 {
 			m.leaves.Store(m.tab() != nil)
@@ -220,7 +224,7 @@ func (l *clusterLoad) emitEvents(ctx context.Context, i int, m *member) {
 	for round := 1; ctx.Err() == nil; round++ {
 		pause(ctx, l.pace)
 		t := m.tab()
-		if t == nil {
+		if t == nil || l.paused.Load() {
 			continue
 		}
 		began := time.Now()
