@@ -74,8 +74,7 @@ func TestR15_Soak(t *testing.T) {
 	var faulty atomic.Int64 // Unix nanoseconds of the end of the last window
 	var inWindow, outside, lost atomic.Int64
 	calm := func(began time.Time) bool { return began.UnixNano() > faulty.Load() }
-	var l *clusterLoad
-	l = &clusterLoad{t: t, pace: 250 * time.Millisecond, logouts: true, failed: func(what string, began time.Time, err error) {
+	l := &clusterLoad{t: t, pace: 250 * time.Millisecond, logouts: true, failed: func(what string, began time.Time, err error) {
 		if !calm(began) {
 			inWindow.Add(1)
 			return
