@@ -22,7 +22,7 @@ import (
 func TestClusterNodeProcess(t *testing.T) {
 	addr := os.Getenv("CLUSTER_NODE")
 	if addr == "" {
-		t.Skip("a part of the tests of a cluster, which start it as a process")
+		return
 	}
 	drain, err := time.ParseDuration(os.Getenv("CLUSTER_DRAIN"))
 	if err != nil {
