@@ -269,6 +269,22 @@ func (l *clusterLoad) emitEvents(ctx context.Context, i int, m *member) {
 	}
 }
 
+// missing counts the acknowledged broadcasts that have not reached a member of their room.
+func (l *clusterLoad) missing() (count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.members {
+		m.mu.Lock()
+		for value, room := range l.said {
+			if room == m.v.me[:1] && m.said[value] == 0 {
+				count++
+			}
+		}
+		m.mu.Unlock()
+	}
+	return count
+}
+
 // tabEnded reports whether the connection ended: an event of that moment has no answer.
 func tabEnded(t *tab) bool {
 	select {
