@@ -1,0 +1,3 @@
+package reliability_test
+
+func hostileProgram() commands { return commands{} }
