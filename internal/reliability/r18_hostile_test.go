@@ -239,7 +239,7 @@ func (h *hostile) start() {
 	}
 	perTick := h.JunkPerSec / junkChunk / 100
 	budget := make(chan struct{}, 100*perTick) // what was not sent may follow within a second
-	h.wg.Go(func() { // stop waits for it
+	h.wg.Go(func() {                           // stop waits for it
 		pace := time.NewTicker(10 * time.Millisecond)
 		defer pace.Stop()
 		for h.ctx.Err() == nil {
