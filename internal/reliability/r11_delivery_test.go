@@ -32,7 +32,7 @@ func TestR11_OrderAndAtMostOnce(t *testing.T) {
 	const watchers = 4 // half of them behind a proxy whose connections are reset
 	handled := &deliveryLog{senders: make([]senderLog, size.senders)}
 	var open atomic.Int64 // sockets of senders whose events may still run
-	n := startSoloNode(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: -1}}, func(n *soloNode) {
+	n := startSoloNode(t, socketbridge.Config{}, func(n *soloNode) {
 		n.io.On("watch", func(p *socketbridge.Packet) error {
 			if err := p.Socket().Join("watchers"); err != nil {
 				return err
