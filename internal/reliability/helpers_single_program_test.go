@@ -36,6 +36,10 @@ func init() {
 	}
 }
 
+// ownSession gives a process a session of its own. Linux divides CPU time between sessions
+// first, so attackers cannot take that of the server.
+var ownSession = &syscall.SysProcAttr{Setsid: true}
+
 type command struct {
 	Name string
 	Args json.RawMessage
@@ -79,6 +83,7 @@ func startProgram(t *testing.T, name string) *program {
 	p := &program{t: t, cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(os.Environ(), programEnv+"="+name)
 	p.cmd.Stderr = os.Stderr
+	p.cmd.SysProcAttr = ownSession
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

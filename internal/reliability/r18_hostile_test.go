@@ -107,6 +107,7 @@ func startQuickstart(t *testing.T, program string) (cmd *exec.Cmd, addr string) 
 	cmd = exec.Command(program)
 	cmd.Env = append(os.Environ(), "ADDR="+addr, "STORAGE=memory://")
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = ownSession
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
