@@ -38,8 +38,8 @@ type hostileCounts struct {
 
 // R18: the quickstart, as it is, under slow requests, aborted polls and junk. Its clients keep
 // their response times, and its memory stays bounded. The response times are compared with those
-// of another quickstart at the same time, because the attackers, the clients and whatever else
-// runs on the machine slow both down. The attackers are on loopback, which is
+// before, and with those of another quickstart at the same time, because the attackers, the
+// clients and whatever else runs on the machine slow both down. The attackers are on loopback, which is
 // exempt from limits per address, so they can do more here than elsewhere. They run with the
 // lowest priority, since elsewhere they have machines of their own.
 func TestR18_HostileLoad(t *testing.T) {
@@ -76,8 +76,8 @@ func TestR18_HostileLoad(t *testing.T) {
 		counts.Drips, counts.Dripped, counts.Aborted/seconds, counts.Junk>>20/seconds, counts.JunkConns,
 		percentile(during, .5), percentile(control, .5), percentile(before, .5), p99, controlP99, percentile(before, .99),
 		base, peak, used.Seconds()/float64(seconds), load(t))
-	if p99 > 2*controlP99 || peak >= 512 {
-		t.Errorf("want a p99 of at most %v, and less than 512 MiB", 2*controlP99)
+	if limit := 2 * max(controlP99, percentile(before, .99)); p99 > limit || peak >= 512 {
+		t.Errorf("want a p99 of at most %v, and less than 512 MiB", limit)
 	}
 }
 
