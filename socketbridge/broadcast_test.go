@@ -17,6 +17,32 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
+// A client that answers twice does not count for another one.
+func TestBroadcast_AnswersCountOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		io := newServer(t, socketbridge.Config{})
+		a, b := join(t, io, "/"), join(t, io, "/")
+		got := make(chan []socketbridge.Answer, 1)
+		go func() { // received below
+			answers, _ := io.Broadcast().EmitWithAck(context.Background(), "q")
+			got <- answers
+		}()
+		id := strings.TrimSuffix(strings.TrimPrefix(a.next(), "2"), `["q"]`)
+		b.next()
+		a.send("3" + id + `["a"]`)
+		a.send("3" + id + `["again"]`)
+		synctest.Wait()
+		if len(got) > 0 {
+			t.Fatalf("got %d answers before the second client's", len(<-got))
+		}
+		b.send("3" + id + `["b"]`)
+		if answers := <-got; len(answers) != 2 || string(answers[1].Args()[0]) != `"b"` {
+			t.Errorf("got %d answers, want those of both clients", len(answers))
+		}
+	})
+}
+
 func TestBroadcast(t *testing.T) {
 	t.Parallel()
 	io := newServer(t, socketbridge.Config{})

@@ -91,6 +91,20 @@ func TestProtocolViolations(t *testing.T) {
 		c.send("0/b,")
 		c.expect(`4/b,{"data":{"code":"too_many","message":"too many namespaces"},"message":"too many namespaces"}`)
 	})
+	t.Run("an event before CONNECT is confirmed", func(t *testing.T) {
+		proceed := make(chan struct{})
+		defer close(proceed)
+		io.Of("/slow").Use(func(*socketbridge.Connect) error { <-proceed; return nil })
+		io.Of("/slow").On("never", never)
+		c := dial(t, io)
+		c.send("0/slow,")
+		if err := c.conn.Text(`2/slow,["never"]`); err == nil {
+			t.Error("the event was accepted")
+		}
+		if reason := c.waitForClose(); reason != transport.ParseError {
+			t.Errorf("closed with %q, want %q", reason, transport.ParseError)
+		}
+	})
 	t.Run("an unexpected ack is ignored", func(t *testing.T) {
 		c := join(t, io, "/")
 		c.send(`399["x"]`)

@@ -66,6 +66,11 @@ var (
 		Name: "connect_flood", Level: slog.LevelWarn,
 		Text: "socketbridge: a connection is closed: 129 CONNECTs of its client were refused within a minute; connect_refused, namespace_unknown or packet_refused say why",
 	}
+	earlyFullNotice = notice.Kind{
+		Name: "early_full", Level: slog.LevelWarn,
+		Text:    "socketbridge: connection closed: more was sent to its client before its CONNECT was confirmed than may be queued",
+		Setting: "Config.Engine.Limits.MaxQueueMessages, MaxQueueBytes",
+	}
 	tooManyNamespacesNotice = notice.Kind{
 		Name: "too_many_namespaces", Level: slog.LevelWarn,
 		Text: "socketbridge: a client was refused: it is in 64 namespaces",

@@ -97,6 +97,15 @@ var noticeCases = map[string]noticeCase{
 			}
 		})
 	}},
+	"early_full": {do: func(t *testing.T, e *noticeEnv) {
+		e.io.Of("/").Use(func(c *socketbridge.Connect) error {
+			for range 1025 {
+				_ = c.Socket().Emit("e")
+			}
+			return c.Next()
+		})
+		twice(func() { p := dial(t, e.io); p.send("0"); p.waitForClose() })
+	}},
 	"too_many_namespaces": {do: func(t *testing.T, e *noticeEnv) {
 		p := dial(t, e.io)
 		for i := range 66 {

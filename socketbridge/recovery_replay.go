@@ -176,8 +176,7 @@ func (s *Socket) takeReplay() ([]replayEvent, error) {
 // joined since, and is added to the replay. All others are sent after the replay. The
 // caller holds the lock of the log, and s.mu.
 func (s *Socket) mergeEarly(events []replayEvent) (replayed []replayEvent, later []early) {
-	later = s.early[:0:0]
-	for _, e := range s.early {
+	for _, e := range s.early.packets {
 		if e.position == 0 || e.position > s.recovery.replayedTo {
 			later = append(later, e)
 		} else if i, found := slices.BinarySearchFunc(events, e.position, replayEvent.compare); !found && e.position > s.recovery.Joined {

@@ -42,9 +42,9 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 		s.mu.Unlock()
 		return s.sendEventAndWait(msgs) // it is in no room, so the log cannot reach it
 	case !s.entered && s.state == connecting:
-		s.held = append(s.held, msgs)
+		err := s.holdEarly(msgs)
 		s.mu.Unlock()
-		return nil
+		return s.earlyError(0, err)
 	}
 	disconnected, reason := s.state == ended, s.reason
 	s.mu.Unlock()
@@ -68,8 +68,7 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 // namespace's rooms, where the log can reach it.
 func (s *Socket) emitHeld() {
 	s.mu.Lock()
-	held := s.held
-	s.held = nil
+	held := s.early.takeHeld()
 	s.mu.Unlock()
 	for _, msgs := range held {
 		if err := s.ns.recovery.emit(s, msgs); err != nil && !errors.Is(err, ErrDisconnected) {

@@ -337,6 +337,28 @@ func TestRecovery_Window(t *testing.T) {
 	})
 }
 
+// Row 43: without Config.Recovery, a client gets no private ID, events have no offset, and nothing
+// is kept.
+func TestRecovery_OffByDefault(t *testing.T) {
+	t.Parallel()
+	io := newServer(t, socketbridge.Config{})
+	p := join(t, io, "/")
+	if err := io.Emit("n", 1); err != nil {
+		t.Fatal(err)
+	}
+	p.expect(`2["n",1]`)
+	p.leave()
+	waitFor(t, "the end of the socket", func() bool { return io.Stats().Sockets == 0 })
+	if n := io.Stats().Recoverable; n != 0 {
+		t.Errorf("%d sockets are kept, want none", n)
+	}
+	again := dial(t, io)
+	again.send(`0{"pid":"` + p.sid + `","offset":"x"}`)
+	if got := again.next(); strings.Contains(got, "pid") || strings.Contains(got, p.sid) {
+		t.Errorf("got %s, want a new socket without a private ID", got)
+	}
+}
+
 // A refusal by a middleware keeps the state: the client can try again.
 func TestRecovery_MiddlewaresRunAgain(t *testing.T) {
 	t.Parallel()

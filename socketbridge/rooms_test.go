@@ -125,6 +125,7 @@ func TestRoomNames(t *testing.T) {
 		{"empty", "", ErrRoomName},
 		{"longest", long[1:], nil},
 		{"too long", long, ErrRoomName},
+		{"the bridge's own", emptyRoom, ErrRoomName},
 		{"not UTF-8", "\xff", ErrRoomName}, // all invalid bytes would become the same name in messages to other nodes
 	} {
 		if err := r.join(s, []string{tt.room}, 10); !errors.Is(err, tt.want) {
@@ -134,7 +135,17 @@ func TestRoomNames(t *testing.T) {
 	if err := r.join(s, []string{"b", "a", "b"}, 10); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.join(s, []string{"c", "d"}, 4); !errors.Is(err, ErrTooManyRooms) {
+		t.Errorf("a fourth and a fifth room of 4: got error %v, want ErrTooManyRooms", err)
+	}
+	if _, n := r.counts(); n != 4 {
+		t.Errorf("got %d rooms, want the socket's own and 3", n)
+	}
 	if got := r.names(s, false); !slices.Equal(got, []string{"me", long[1:], "a", "b"}) {
 		t.Errorf("got names %q, want the socket's own room and then sorted ones", got)
+	}
+	r.leave(s, []string{"a", "b", long[1:]})
+	if _, n := r.counts(); n != 1 || len(r.members) != 0 {
+		t.Errorf("got %d rooms and %d entries, want the socket's own room and none", n, len(r.members))
 	}
 }

@@ -48,10 +48,9 @@ type Socket struct {
 
 	mu       sync.Mutex // guards the fields below
 	state    socketState
-	early    []early               // emitted before the client's CONNECT was confirmed
-	entered  bool                  // the socket is in its namespace's tables
-	pending  []string              // rooms to join once it is
-	held     [][]transport.Message // events to append to the log once it is
+	early    earlyQueue // emitted before the client's CONNECT was confirmed
+	entered  bool       // the socket is in its namespace's tables
+	pending  []string   // rooms to join once it is
 	reason   Reason
 	unwatch  func()
 	hooks    *hooks      // noHooks until a handler is added
@@ -83,13 +82,6 @@ const (
 	connected
 	ended
 )
-
-// early is a packet that was emitted while the socket was connecting.
-type early struct {
-	flags    transport.Flags
-	msgs     []transport.Message
-	position uint64 // in the recovery log, or 0
-}
 
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
 	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, recovery: ns.recovery.newRecord(), hooks: &noHooks}

@@ -111,7 +111,7 @@ func (s *Socket) announce() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == ended {
+	if s.state == ended || s.early.over {
 		return ErrDisconnected
 	}
 	s.state = connected
@@ -125,7 +125,7 @@ func (s *Socket) announce() error {
 	for _, e := range later {
 		_ = s.client.conn.Send(e.flags|transport.Paced, e.msgs...)
 	}
-	s.early = nil
+	s.early = earlyQueue{}
 	return nil
 }
 
@@ -174,10 +174,14 @@ func (s *Socket) end(reason Reason, discard bool) {
 	if s.refused {
 		was = connecting // OnConnection was not called, so OnDisconnect is not either
 	}
-	s.state, s.reason, s.early = ended, reason, nil
+	tooEarly := s.early.over
+	s.state, s.reason, s.early = ended, reason, earlyQueue{}
 	stop := s.unwatch
 	s.mu.Unlock()
 	s.done.Fire()
+	if tooEarly {
+		s.report(&earlyFullNotice, s.ns.name, "namespace", s.ns.name)
+	}
 	s.leaveUser()
 	if stop != nil {
 		stop()

@@ -51,13 +51,12 @@ func (s *Socket) queue(f transport.Flags, msgs []transport.Message, position uin
 	s.mu.Lock()
 	state := s.state
 	if state == connecting {
-		s.early = append(s.early, early{f, msgs, position})
+		err := s.queueEarly(early{f, msgs, position})
+		s.mu.Unlock()
+		return s.earlyError(f, err)
 	}
 	s.mu.Unlock()
-	switch state {
-	case connecting:
-		return nil
-	case ended:
+	if state == ended {
 		return ErrDisconnected
 	}
 	err := s.client.conn.Send(f, msgs...)

@@ -71,7 +71,12 @@ func TestRefuse_Requests(t *testing.T) {
 			if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Vary") != "Origin" {
 				t.Errorf("the headers are %v", a.header)
 			}
-			r := <-refused
+			var r engineio.Refusal
+			select { // it was called before the response was sent
+			case r = <-refused:
+			default:
+				t.Fatal("OnRefused was not called")
+			}
 			if r.Code != tt.code || r.Status != tt.status || r.Method != tt.method || r.Path != "/socket.io/" || r.RemoteIP != "127.0.0.1" ||
 				!strings.Contains(a.body, r.Message) {
 				t.Errorf("OnRefused got %+v", r)

@@ -187,6 +187,7 @@ func TestTextRefused(t *testing.T) {
 		{"CVE-2022-2421: num is enormous", `51-["e",{"_placeholder":true,"num":18446744073709551616}]`, ErrSyntax},
 		{"CVE-2022-2421: no num", `51-["e",{"_placeholder":true}]`, ErrSyntax},
 		{"placeholder twice", `51-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]`, ErrSyntax},
+		{"placeholder twice of two", `52-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]`, ErrSyntax},
 		{"placeholder missing", `52-["e",{"_placeholder":true,"num":0}]`, ErrSyntax},
 		{"no placeholder", `51-["e"]`, ErrSyntax},
 		{"placeholder is false", `51-["e",{"_placeholder":false,"num":0}]`, ErrSyntax},
@@ -335,6 +336,26 @@ func TestMessagesOutOfTurn(t *testing.T) {
 				t.Errorf("ok %v, error %v, pending %v", ok, err, d.Pending())
 			}
 		})
+	}
+}
+
+// D19: a packet shares no memory with its text, which the caller reuses.
+func TestD19_TextIsCopied(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`2/a,["name",{"a":1}]`, `2["\u006eame",2]`, `3/a,1["x"]`, `0/a,{"token":"x"}`} {
+		data := []byte(text)
+		var d Decoder
+		p, ok, err := d.Text(data)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		before := fmt.Sprintf("%+v", p)
+		for i := range data {
+			data[i] = '!'
+		}
+		if after := fmt.Sprintf("%+v", p); after != before {
+			t.Errorf("%s became %s", before, after)
+		}
 	}
 }
 
