@@ -96,11 +96,14 @@ func TestD6_SwappedValues(t *testing.T) {
 	must(t, err)
 	must(t, st.Set(ka, vb, 0))
 	must(t, st.Set(kb, va, 0))
+	other := newStore(t, fibersession.Config{Storage: st}) // has read neither session yet
 	for _, id := range []string{a.ID(), b.ID()} {
-		h := newBrowser(t, userApp(s))
-		h.cookies["__Host-session"] = id
-		if res := h.get("/"); res.body != "" {
-			t.Errorf("got user %q, want none", res.body)
+		for name, s := range map[string]*fibersession.Store{"this node": s, "another node": other} {
+			h := newBrowser(t, userApp(s))
+			h.cookies["__Host-session"] = id
+			if res := h.get("/"); res.body != "" {
+				t.Errorf("%s: got user %q, want none", name, res.body)
+			}
 		}
 	}
 }

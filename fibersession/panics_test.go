@@ -168,7 +168,14 @@ func TestR19_Update(t *testing.T) {
 				var wg sync.WaitGroup
 				returned := false
 				wg.Go(func() {
-					defer func() { _ = recover() }()
+					defer func() {
+						if recover() == nil {
+							return // runtime.Goexit
+						}
+						if err := h.Update(ctx, func(*fibersession.Tx) error { return nil }); err != nil {
+							t.Errorf("Update on the goroutine that panicked in %s: %v", what, err)
+						}
+					}()
 					call()
 					returned = true
 				})

@@ -99,7 +99,7 @@ func TestProtocolViolations(t *testing.T) {
 		c := dial(t, io)
 		c.send("0/slow,")
 		if err := c.conn.Text(`2/slow,["never"]`); err == nil {
-			t.Error("the event was accepted")
+			t.Fatal("the event was accepted")
 		}
 		if reason := c.waitForClose(); reason != transport.ParseError {
 			t.Errorf("closed with %q, want %q", reason, transport.ParseError)

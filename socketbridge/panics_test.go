@@ -2,7 +2,9 @@ package socketbridge_test
 
 import (
 	"errors"
+	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
@@ -85,3 +87,28 @@ func TestD13_Panics(t *testing.T) {
 type panicker struct{}
 
 func (panicker) MarshalJSON() ([]byte, error) { panic("secret") }
+
+// A handler, and a callback, that ends its goroutine takes nothing with it: the socket's next
+// event is handled.
+func TestR19_EndedGoroutines(t *testing.T) {
+	t.Parallel()
+	for name, add := range map[string]func(io *socketbridge.Server){
+		"handler": func(io *socketbridge.Server) {
+			io.On("ends", func(*socketbridge.Packet) error { runtime.Goexit(); return nil })
+		},
+		"OnConnection": func(io *socketbridge.Server) { io.OnConnection(func(*socketbridge.Socket) { runtime.Goexit() }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				io := newServer(t, socketbridge.Config{})
+				add(io)
+				io.On("after", func(p *socketbridge.Packet) error { return p.Ack() })
+				c := join(t, io, "/")
+				c.send(`2["ends"]`)
+				c.send(`21["after"]`)
+				c.expect("31[]")
+			})
+		})
+	}
+}

@@ -5,22 +5,27 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
+
+// earlyCase is what a connect middleware emits.
+type earlyCase struct {
+	data  string
+	most  int // events with data that fit
+	extra func(s *socketbridge.Socket) error
+	over  bool // extra is too much
+}
 
 // What is sent to a socket before its CONNECT is confirmed is bounded: by number, in bytes, and
 // also if a log keeps it. One event more closes the connection, and a volatile one is dropped.
 func TestR24_SentBeforeConnect(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 300<<10)
-	for name, tt := range map[string]struct {
-		data  string
-		most  int
-		extra func(s *socketbridge.Socket) error
-		over  bool
-	}{
+	for name, tt := range map[string]earlyCase{
 		"as many as fit":             {"x", 1024, nil, false},
 		"one more":                   {"x", 1024, func(s *socketbridge.Socket) error { return s.Emit("n", "x") }, true},
 		"a volatile one more":        {"x", 1024, func(s *socketbridge.Socket) error { return s.Volatile().Emit("n", "x") }, false},
@@ -29,47 +34,58 @@ func TestR24_SentBeforeConnect(t *testing.T) {
 		"one event that is larger":   {strings.Repeat("x", 2<<20), 1, nil, false},
 		"more beside one such event": {strings.Repeat("x", 2<<20), 1, func(s *socketbridge.Socket) error { return s.Emit("n", "x") }, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				io := newServer(t, socketbridge.Config{})
-				io.Use(func(c *socketbridge.Connect) error {
-					for range tt.most {
-						if err := c.Socket().Emit("n", tt.data); err != nil {
-							t.Errorf("got error %v within the limit", err)
-						}
-					}
-					if tt.extra != nil {
-						if err := tt.extra(c.Socket()); tt.over != errors.Is(err, socketbridge.ErrDisconnected) {
-							t.Errorf("got error %v, want ErrDisconnected: %v", err, tt.over)
-						}
-					}
-					return c.Next()
+		for kind, config := range map[string]func() socketbridge.Config{
+			"": func() socketbridge.Config { return socketbridge.Config{} },
+			", kept by a log": func() socketbridge.Config {
+				return socketbridge.Config{Adapter: adapter.NewMemory().Join(), Recovery: socketbridge.Recovery{Window: time.Minute}}
+			},
+		} {
+			t.Run(name+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					testSentBeforeConnect(t, config(), tt)
 				})
-				c := dial(t, io)
-				c.send("0")
-				synctest.Wait()
-				if tt.over {
-					if reason := c.waitForClose(); reason != transport.TransportClose {
-						t.Errorf("closed with %q, want %q", reason, transport.TransportClose)
-					}
-				} else if got := c.next(); !strings.HasPrefix(got, "0{") {
-					t.Fatalf("got %.50s, want the CONNECT", got)
-				} else {
-					for range tt.most {
-						if got := c.next(); !strings.HasPrefix(got, `2["n","x`) {
-							t.Fatalf("got %.50s, want an event", got)
-						}
-					}
-				}
-				want := uint64(0)
-				if tt.over {
-					want = 1
-				}
-				if n := io.Stats().Notices["early_full"]; n != want {
-					t.Errorf("early_full is counted %d times, want %d", n, want)
-				}
 			})
-		})
+		}
+	}
+}
+
+func testSentBeforeConnect(t *testing.T, cfg socketbridge.Config, tt earlyCase) {
+	io := newServer(t, cfg)
+	io.Use(func(c *socketbridge.Connect) error {
+		for range tt.most {
+			if err := c.Socket().Emit("n", tt.data); err != nil {
+				t.Errorf("got error %v within the limit", err)
+			}
+		}
+		if tt.extra != nil {
+			if err := tt.extra(c.Socket()); tt.over != errors.Is(err, socketbridge.ErrDisconnected) {
+				t.Errorf("got error %v, want ErrDisconnected: %v", err, tt.over)
+			}
+		}
+		return c.Next()
+	})
+	c := dial(t, io)
+	c.send("0")
+	synctest.Wait()
+	if tt.over {
+		if reason := c.waitForClose(); reason != transport.TransportClose {
+			t.Errorf("closed with %q, want %q", reason, transport.TransportClose)
+		}
+	} else if got := c.next(); !strings.HasPrefix(got, "0{") {
+		t.Fatalf("got %.50s, want the CONNECT", got)
+	} else {
+		for range tt.most {
+			if got := c.next(); !strings.HasPrefix(got, `2["n","x`) {
+				t.Fatalf("got %.50s, want an event", got)
+			}
+		}
+	}
+	want := uint64(0)
+	if tt.over {
+		want = 1
+	}
+	if n := io.Stats().Notices["early_full"]; n != want {
+		t.Errorf("early_full is counted %d times, want %d", n, want)
 	}
 }

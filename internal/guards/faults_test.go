@@ -22,12 +22,12 @@ var ofFaults = []guard{
 	},
 	{
 		rows: []string{"46"}, name: "a callback has a goroutine of its own",
-		pkg: "./socketbridge", test: "TestR19_MisbehavingCallbacks",
+		pkg: "./socketbridge", test: "TestR19_EndedGoroutines",
 		edits: []mutant.Edit{{File: "socketbridge/panics.go", Old: "\tgo func() { // received below\n", New: "\tfunc() {\n"}},
 	},
 	{
 		rows: []string{"46"}, name: "a worker that a handler ended is replaced",
-		pkg: "./socketbridge", test: "TestR19_MisbehavingCallbacks",
+		pkg: "./socketbridge", test: "TestR19_EndedGoroutines",
 		edits: []mutant.Edit{{File: "socketbridge/inbox.go", Old: "\t\tif !returned {\n\t\t\tgo b.work()\n", New: "\t\tif !returned {\n\t\t\tb.socket.server().running.Done()\n"}},
 	},
 	{
@@ -57,7 +57,7 @@ var ofFaults = []guard{
 	},
 	{
 		rows: []string{"46"}, name: "a codec's panic is contained",
-		pkg: "./fibersession", test: "TestR19_StorageAndCodec",
+		pkg: "./fibersession", test: "TestCodec_Panics",
 		edits: []mutant.Edit{{File: "fibersession/internal/codec/codec.go", Old: "if p := recover(); p != nil {", New: "if p := any(nil); p != nil {"}},
 	},
 	{

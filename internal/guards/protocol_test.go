@@ -289,4 +289,46 @@ var ofProtocol = []guard{
 		pkg: "./socketbridge", test: "TestS2_PatternsMatch",
 		edits: []mutant.Edit{{File: "socketbridge/namespace_pattern.go", Old: "if _, err := namespaceName(name); err != nil {", New: "if name == \"\" {"}},
 	},
+
+	// Frames and headers, whose advisories have no row of their own.
+	{
+		rows: []string{"CVE-2022-21676", "CVE-2026-27571", "D11"}, name: "a reserved bit, such as that of compression, is refused",
+		pkg: "./socketbridge/internal/wsframe", test: "TestDecoder",
+		edits: []mutant.Edit{{File: "socketbridge/internal/wsframe/frame.go", Old: "if b[0]&0x70 != 0 {", New: "if b[0]&0x70 == 0xff {"}},
+	},
+	{
+		rows: []string{"CVE-2022-21676"}, name: "a reserved opcode is refused",
+		pkg: "./socketbridge/internal/wsframe", test: "TestDecoder",
+		edits: []mutant.Edit{{File: "socketbridge/internal/wsframe/frame.go", Old: "\t\treturn h, 0, protocolError(\"reserved opcode\")\n", New: "\t\t_ = protocolError\n"}},
+	},
+	{
+		rows: []string{"CVE-2020-27813", "CVE-2026-1528", "CVE-2020-13935", "CVE-2026-27889"}, name: "a length of 2^63 is refused",
+		pkg: "./socketbridge/internal/wsframe", test: "TestDecoder",
+		edits: []mutant.Edit{{File: "socketbridge/internal/wsframe/frame.go", Old: "if length>>63 != 0 {", New: "if length == 0 {"}},
+	},
+	{
+		rows: []string{"CVE-2026-48779"}, name: "the fragments of a message are limited in number",
+		pkg: "./socketbridge/internal/wsframe", test: "TestDecoder",
+		edits: []mutant.Edit{{File: "socketbridge/internal/wsframe/decoder.go", Old: "if d.partial.fragments >= maxFragments {", New: "if d.partial.fragments < 0 {"}},
+	},
+	{
+		rows: []string{"CVE-2026-42786", "CVE-2016-10542"}, name: "the fragments of a message are limited in bytes together",
+		pkg: "./socketbridge/internal/wsframe", test: "TestDecoder",
+		edits: []mutant.Edit{{File: "socketbridge/internal/wsframe/decoder.go", Old: "\t\tjoined = len(d.partial.joined)\n", New: ""}},
+	},
+	{
+		rows: []string{"CVE-2016-10518", "CVE-2026-45736"}, name: "a ping is answered with a copy of its payload",
+		pkg: "./socketbridge/engineio", test: "TestWebSocket_PingsAreAnswered",
+		edits: []mutant.Edit{{File: "socketbridge/engineio/websocket.go", Old: "data: append([]byte(nil), m.Data...)})", New: "data: m.Data})"}},
+	},
+	{
+		rows: []string{"GHSA-5v72-xg48-5rpm", "CVE-2021-32640"}, name: "a subprotocol that is no token is ignored",
+		pkg: "./socketbridge/engineio", test: "TestRefuse_Upgrades",
+		edits: []mutant.Edit{{File: "socketbridge/engineio/websocket_handshake.go", Old: "isToken(p) && len(p) <= 128", New: "p != \"\""}},
+	},
+	{
+		rows: []string{"42", "CVE-2026-42554"}, name: "a refusal is no page",
+		pkg: "./socketbridge/engineio", test: "TestRefuse_Requests",
+		edits: []mutant.Edit{{File: "socketbridge/engineio/origin_guard.go", Old: "\tc.Set(fiber.HeaderXContentTypeOptions, \"nosniff\")\n", New: ""}},
+	},
 }

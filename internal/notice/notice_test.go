@@ -211,6 +211,8 @@ type badHandler struct {
 	bad func()
 }
 
+func (badHandler) Enabled(context.Context, slog.Level) bool { return true }
+
 func (h badHandler) Handle(context.Context, slog.Record) error { h.bad(); return nil }
 
 // R19: a logger that panics or ends its goroutine costs its lines.

@@ -135,7 +135,7 @@ func TestRefuse_Upgrades(t *testing.T) {
 	for _, h := range []string{"constructor", "__proto__", ";;;", strings.Repeat(" ", 2000) + "x", "permessage-deflate; client_max_window_bits"} {
 		for _, name := range []string{"Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"} {
 			c, a := s.dialWS(websocket, name, h)
-			if c == nil || a.header.Get("Sec-WebSocket-Extensions") != "" {
+			if c == nil || a.header.Get("Sec-WebSocket-Extensions") != "" || strings.ContainsAny(a.header.Get("Sec-WebSocket-Protocol"), " ;") {
 				t.Errorf("%s %.20q: %d", name, h, a.status)
 				continue
 			}
