@@ -72,3 +72,14 @@ func (s *Store) ExpectedFiberIDs() int {
 	defer f.mu.Unlock()
 	return len(f.newIDs)
 }
+
+// RunningUpdates returns how many Updates of the session have no result yet.
+func (h *Handle) RunningUpdates() (n int) {
+	s := h.state.resolve()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for tx := s.running; tx != nil; tx = tx.next {
+		n++
+	}
+	return n
+}

@@ -1,6 +1,7 @@
 package socketbridge_test
 
 import (
+	"encoding/json"
 	"errors"
 	"runtime"
 	"testing"
@@ -111,4 +112,12 @@ func TestR19_EndedGoroutines(t *testing.T) {
 			})
 		})
 	}
+	t.Run("OfFunc", func(t *testing.T) { // its caller is the reader of the client, here this goroutine
+		t.Parallel()
+		io := newServer(t, socketbridge.Config{})
+		io.OfFunc(func(string, json.RawMessage) bool { runtime.Goexit(); return true })
+		c := dial(t, io)
+		c.send("0/x,")
+		c.expect(`4/x,{"message":"Invalid namespace"}`)
+	})
 }

@@ -334,6 +334,15 @@ func TestRecovery_Window(t *testing.T) {
 		if connectRecovering(t, io, p.pid, "").recovered {
 			t.Error("a socket that the server closed was recovered")
 		}
+		p = connectRecovering(t, io, "", "")
+		p.leave()
+		synctest.Wait()
+		again := connectRecovering(t, io, p.pid, "")
+		again.conn.Close(transport.ForcedClose)
+		synctest.Wait()
+		if !again.recovered || connectRecovering(t, io, p.pid, "").recovered {
+			t.Error("a state was not recovered, or recovered twice")
+		}
 	})
 }
 

@@ -259,7 +259,7 @@ var ofNodes = []guard{
 	},
 	{
 		rows: []string{"45"}, name: "an @ after the host is refused unread",
-		pkg: "./storage/redis", test: "FuzzParseURLKeepsThePassword",
+		pkg: "./storage/redis", test: "TestParseURLKeepsPiecesOfAPassword",
 		edits: []mutant.Edit{{File: "storage/redis/url.go", Old: "if strings.Contains(tail, \"@\") {", New: "if strings.Contains(tail, \"@@@\") {"}},
 	},
 	{
