@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,9 @@ func TestShutdown(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			reasons := make(events, 8)
 			io := socketbridge.New(socketbridge.Config{Logger: slog.New(slog.DiscardHandler)})
+			var handled atomic.Int32
 			io.On("e", func(p *socketbridge.Packet) error {
+				handled.Add(1)
 				time.Sleep(time.Second)
 				return p.Ack()
 			})
@@ -39,6 +42,10 @@ func TestShutdown(t *testing.T) {
 			c.send(`29["e"]`) // not handled
 			for i := range 5 {
 				c.expect(fmt.Sprintf(`3%d[]`, i))
+			}
+			synctest.Wait()
+			if n := handled.Load(); n != 5 {
+				t.Errorf("%d events were handled, want the 5 that arrived before Shutdown", n)
 			}
 			c.leave() // the engine does not close an in-memory connection
 			if err := <-done; err != nil {

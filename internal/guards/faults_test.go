@@ -176,9 +176,9 @@ var ofFaults = []guard{
 		edits: []mutant.Edit{{File: "fibersession/session.go", Old: "if s.phase == phaseOver || s.upgraded() {\n\t\ts.mu.Unlock()\n\t\treturn nil, ErrRequestOver", New: "if s.upgraded() {\n\t\ts.mu.Unlock()\n\t\treturn nil, ErrRequestOver"}},
 	},
 	{
-		rows: []string{"50", "D2"}, name: "a connection outlives all that writes to it",
-		pkg: "./socketbridge/engineio", test: "TestD2_NoMessageReachesAnotherClient",
-		edits: []mutant.Edit{{File: "socketbridge/engineio/websocket.go", Old: "\t<-c.Done()\n\tr.close()\n", New: "\tr.close()\n"}},
+		rows: []string{"50", "D2"}, name: "one goroutine at a time writes to a connection",
+		pkg: "./socketbridge/internal/serial", test: "TestQueue_CloseWaitsForTheWorkAndDropsTheRest",
+		edits: []mutant.Edit{{File: "socketbridge/internal/serial/queue.go", Old: "if q.work != nil && !q.running && len(q.items) > 0 {", New: "if q.work != nil && len(q.items) > 0 {"}},
 	},
 	{
 		rows: []string{"50", "D3"}, name: "a socket of contrib/socketio has a copy of its connection",
@@ -229,7 +229,7 @@ var ofFaults = []guard{
 	},
 	{
 		rows: []string{"31"}, name: "callbacks of acknowledgements that wait are limited",
-		pkg: "./socketbridge", test: "TestS11_AnswersThatWait",
+		pkg: "./socketbridge", test: "TestS2_AckFuncsAreBounded",
 		edits: []mutant.Edit{{File: "socketbridge/ack_callback.go", Old: "\ts.acks.queued++\n", New: ""}, {File: "socketbridge/ack_callback.go", Old: "\ta.queued--\n", New: ""}},
 	},
 	{
