@@ -177,15 +177,19 @@ func TestUpdate_Nested(t *testing.T) {
 	must(t, h.Update(ctx, func(tx *fibersession.Tx) error {
 		if err := h.Update(ctx, increment); !errors.Is(err, fibersession.ErrNested) {
 			t.Errorf("Update: got %v, want ErrNested", err)
+			return errBroken // otherwise Update would run this again, without end
 		}
 		if err := fork.Update(ctx, increment); !errors.Is(err, fibersession.ErrNested) {
 			t.Errorf("Update of another handle of the session: got %v, want ErrNested", err)
+			return errBroken
 		}
 		if err := fork.Save(ctx); !errors.Is(err, fibersession.ErrNested) {
 			t.Errorf("Save: got %v, want ErrNested", err)
+			return errBroken
 		}
 		if _, err := h.Incr(ctx, "n", 1); !errors.Is(err, fibersession.ErrNested) {
 			t.Errorf("Incr: got %v, want ErrNested", err)
+			return errBroken
 		}
 		if err := other.Update(ctx, increment); err != nil {
 			t.Errorf("Update of another session: got %v, want nil", err)

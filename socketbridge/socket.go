@@ -243,7 +243,8 @@ func (s *Socket) OnDisconnect(fn func(reason Reason)) {
 // emit any number of events in a loop. It waits no longer than the connection lasts, and a
 // client that takes nothing for Engine.Timeouts.Write is disconnected. Code that must not
 // wait for this client can use a broadcast to the room of its ID, which never waits:
-// ns.To(s.ID()).Emit(…), with Volatile if the event may be dropped.
+// ns.To(s.ID()).Emit(…), with Volatile if the event may be dropped. In a connect middleware
+// Emit never waits: above these limits it disconnects the client.
 //
 // Emit returns ErrDisconnected if the client has disconnected, and another error if args
 // cannot be encoded. Events of one socket arrive in the order in which Emit, EmitWithAck,

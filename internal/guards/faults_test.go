@@ -111,9 +111,9 @@ var ofFaults = []guard{
 		edits: []mutant.Edit{{File: "socketbridge/contribws/guard.go", Old: "if v := recover(); v != nil {", New: "if v := any(nil); v != nil {"}},
 	},
 	{
-		rows: []string{"47"}, name: "a change inside an Update of the session is refused",
+		rows: []string{"47"}, name: "an Update inside an Update of the session is refused",
 		pkg: "./fibersession", test: "TestUpdate_Nested",
-		edits: []mutant.Edit{{File: "fibersession/state_update.go", Old: "if s.runsHere() {\n\t\t\treturn ErrNested", New: "if o.ch == nil && s.runsHere() {\n\t\t\treturn ErrNested"}},
+		edits: []mutant.Edit{{File: "fibersession/state_update.go", Old: "case s.runsOn(goroutine):\n\t\treturn nil, ErrNested\n", New: "case goroutine == 0:\n\t\treturn nil, ErrNested\n"}},
 	},
 	{
 		rows: []string{"47", "D15"}, name: "no lock of the socket is held while a handler runs",
@@ -156,9 +156,9 @@ var ofFaults = []guard{
 		edits: []mutant.Edit{{File: "fibersession/handle.go", Old: "h.ch[strings.Clone(key)] = c", New: "h.ch[key] = c"}},
 	},
 	{
-		rows: []string{"49", "D19"}, name: "members of storage.From are copies",
+		rows: []string{"49", "D19"}, name: "keys of storage.From are copies",
 		pkg: "./storage", test: "TestD19_FromKeepsKeysOfItsOwn",
-		edits: []mutant.Edit{{File: "storage/from_index.go", Old: "\tmember = strings.Clone(member)\n", New: "\t_ = strings.Clone\n"}},
+		edits: []mutant.Edit{{File: "storage/from.go", Old: "errNegativeTTL(exp)\n\t}\n\tkey, val = strings.Clone(key), clone(val)", New: "errNegativeTTL(exp)\n\t}\n\tval = clone(val)"}},
 	},
 	{
 		rows: []string{"49"}, name: "a packet is a copy of the buffer that it was read into",
