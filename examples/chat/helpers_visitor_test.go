@@ -29,6 +29,26 @@ func newVisitor(t *testing.T, site string) *visitor {
 	return v
 }
 
+// announce posts the first 20,000 of n bytes, and returns the status of the answer. A client that
+// sends all of a refused body can lose the answer with the connection.
+func (v *visitor) announce(path string, n int64) int {
+	v.t.Helper()
+	body, rest := io.Pipe()
+	req, err := http.NewRequest(http.MethodPost, v.site+path, io.MultiReader(strings.NewReader(strings.Repeat("x", 20_000)), body))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	req.ContentLength = n
+	req.Header.Set("Origin", v.site)
+	res, err := v.http.Do(req)
+	_ = rest.CloseWithError(io.ErrUnexpectedEOF)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
 // do sends a request with headers, given in pairs, and returns the response and its body.
 func (v *visitor) do(method, path, body string, header ...string) (*http.Response, string) {
 	v.t.Helper()
