@@ -88,3 +88,27 @@ func TestN6_NoIDAnywhere(t *testing.T) {
 		t.Error("the test did not print a session, or recorded no write")
 	}
 }
+
+// Row 9: errors of a storage name the key that failed, which is the session's ID in Fiber's
+// layout. The log has the cause without it.
+func TestN6_ErrorsOfTheStoreDoNotNameItsKeys(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	st := faulty.New(memory.New(), nil)
+	defer func() { _ = st.Close() }()
+	s := newStore(t, fibersession.Config{Builtin: true, Storage: st, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	h := storedSession(t, s, map[string]any{"n": 1})
+	id := h.ID()
+	var named string
+	st.SetPlan(func(c faulty.Call) faulty.Fault {
+		named = c.Key
+		return faulty.Fault{Fail: errors.New("cannot reach " + c.Key)}
+	})
+	defer st.SetPlan(nil)
+	if err := h.Reload(ctx); !errors.Is(err, fibersession.ErrUnavailable) || strings.Contains(err.Error(), id) {
+		t.Errorf("got %v, want ErrUnavailable without the ID", err)
+	}
+	if text := log.String(); !strings.Contains(named, id) || !strings.Contains(text, "cannot reach (key)") || strings.Contains(text, id) {
+		t.Errorf("got the log %s\nwant the cause without the ID; the storage's error named the ID: %v", text, strings.Contains(named, id))
+	}
+}

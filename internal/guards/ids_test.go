@@ -8,6 +8,16 @@ var ofIDs = []guard{
 		edit("socketbridge/engineio/handler.go", "if s.hooks.SameVisitor != nil && !s.hooks.SameVisitor(", "if false && !s.hooks.SameVisitor("),
 	},
 	{
+		[]string{"11", "engine.io d1f5aa93"}, "a handshake that the app refuses opens nothing",
+		engine, "TestLift",
+		edit("socketbridge/engineio/handshake.go", "\t\t\treturn nil, err\n\t\t}\n\t\trequest.lifted = lifted", "\t\t}\n\t\trequest.lifted = lifted"),
+	},
+	{
+		[]string{"12", "CVE-2022-41940"}, "a response that cannot be written ends its connection",
+		engine, "TestRefuse_ClientsThatReset",
+		edit("socketbridge/engineio/websocket_handshake.go", "\t\tif !s.writeSwitchResponse(nc, &request.Response) {\n\t\t\tfailed()\n", "\t\tif !s.writeSwitchResponse(nc, &request.Response) {\n"),
+	},
+	{
 		[]string{"11"}, "another's connection is answered like an unknown one",
 		bridge, "TestConnectionIDOfAnother",
 		edit("socketbridge/engineio/handler.go", "return sendError(c, errOtherVisitor)", "return sendError(c, ErrForbidden)"),
@@ -23,7 +33,7 @@ var ofIDs = []guard{
 		edit("socketbridge/session_lift.go", "\t\t\tl.sendsID.Store(true)\n", ""),
 	},
 	{
-		[]string{"11"}, "a malformed ID owns no connection",
+		[]string{"11"}, "a session owns its own connections only",
 		session, "TestOwns",
 		edit("fibersession/bridge.go", "theirs.lineage != ours.lineage", "theirs == nil"),
 	},

@@ -13,6 +13,7 @@ const (
 	engine  = "./socketbridge/engineio"
 	session = "./fibersession"
 	bodies  = "./socketbridge/internal/httpbody"
+	frames  = "./socketbridge/internal/wsframe"
 )
 
 // ofPages are the guards of docs/security.md, rows 1 to 3, 65 and 66.
@@ -58,7 +59,7 @@ var ofPages = []guard{
 		edit("socketbridge/engineio/origin_pattern.go", "strings.CutSuffix(label, p.suffix)", "strings.CutSuffix(label, p.suffix[1:])"),
 	},
 	{
-		[]string{"1", "CVE-2022-42975"}, "a wildcard matches one label",
+		[]string{"1", "CVE-2022-42975", "CVE-2025-47910"}, "a wildcard matches one label",
 		engine, "TestOriginPolicy",
 		edit("socketbridge/engineio/origin_pattern.go", `return ok && label != "" && !strings.Contains(label, ".")`, `return ok && label != ""`),
 	},
@@ -71,6 +72,16 @@ var ofPages = []guard{
 		[]string{"1", "3", "D12"}, "the origin of each request counts, not only of handshakes",
 		engine, "TestD12_OriginOfEveryRequest",
 		edit("socketbridge/engineio/origin_guard.go", "if access == refused {", `if access == refused && c.Query("sid") == "" {`),
+	},
+	{
+		[]string{"1", "D12"}, "the origin of a contrib connection counts",
+		"./socketbridge/contribws", "TestB9_OriginsOfContribConnections",
+		edit("socketbridge/engineio/websocket_plain.go", "if _, refusal := s.admit(c); refusal != nil {", "if _, refusal := s.admit(c); false {"),
+	},
+	{
+		[]string{"1"}, "a panic of AllowOriginFunc refuses the origin",
+		engine, "TestB9_AllowOriginFunc",
+		edit("socketbridge/engineio/origin.go", "\t\t\t\tallowed = false\n", "\t\t\t\tallowed = true\n"),
 	},
 	{
 		[]string{"2", "CVE-2026-59725"}, "bodies of other types than text/plain are refused",
@@ -98,7 +109,7 @@ var ofPages = []guard{
 		edit("socketbridge/engineio/origin_pattern.go", "return errStarOrigin", "return nil"),
 	},
 	{
-		[]string{"1", "CVE-2022-42975", "CVE-2025-47910"}, "a wildcard for a public suffix is refused at start",
+		[]string{"1", "CVE-2022-42975"}, "a wildcard for a public suffix is refused at start",
 		engine, "TestNew_PanicsOnContradictions",
 		edit("socketbridge/engineio/origin_pattern.go", "return errPublicSuffix", "return nil"),
 	},
@@ -109,7 +120,7 @@ var ofPages = []guard{
 	},
 	{
 		[]string{"3", "CVE-2026-42554"}, "responses must not be sniffed",
-		engine, "TestB9_Preflight",
+		engine, "TestRefuse_Requests",
 		edit("socketbridge/engineio/origin_guard.go", "\tc.Set(fiber.HeaderXContentTypeOptions, \"nosniff\")\n", ""),
 	},
 	{
@@ -143,9 +154,9 @@ var ofPages = []guard{
 		edit("socketbridge/engineio/body.go", "if httpbody.Unread(req) {", "if false && httpbody.Unread(req) {"),
 	},
 	{
-		[]string{"65"}, "a body that was read leaves nothing on the connection",
-		bodies, "TestBudget_NextRequest",
-		edit("socketbridge/internal/httpbody/budget.go", "body.fill(req.BodyStream(), size)", "body.fill(req.BodyStream(), size-1)"),
+		[]string{"65"}, "what is left of a body is not the next request, without LimitBodies",
+		engine, "TestStreamedBodies",
+		edit("socketbridge/engineio/handler.go", "if httpbody.Unread(c.Request()) {", "if false && httpbody.Unread(c.Request()) {"),
 	},
 	{
 		[]string{"66"}, "X-Forwarded-Host counts from a trusted proxy only",

@@ -127,7 +127,7 @@ var ofSessions = []guard{
 	},
 	{
 		[]string{"9"}, "errors of the store do not tell its keys",
-		session, "TestN6_NoIDAnywhere",
+		session, "TestN6_ErrorsOfTheStoreDoNotNameItsKeys",
 		edit("fibersession/errors.go", `strings.ReplaceAll(text, e.key, "(key)")`, `strings.ReplaceAll(text, e.key, e.key)`),
 	},
 	{
@@ -142,7 +142,7 @@ var ofSessions = []guard{
 	},
 	{
 		[]string{"9", "Phoenix 1.9"}, "handshakes hold no session cookie",
-		engine, "TestD19_HandshakeIsACopy",
+		engine, "TestHandshake_Snapshot",
 		edit("socketbridge/engineio/handshake_snapshot.go", "if !isSecret(s.hooks.SessionCookie, k) {", "if true {"),
 	},
 	{

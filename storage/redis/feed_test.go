@@ -78,8 +78,13 @@ func TestFeedFindsADeadConnection(t *testing.T) {
 	if err := direct.Set("k", []byte("missed"), 0); err != nil {
 		t.Fatal(err)
 	}
-	<-p.Requests() // the ping
-	<-p.Requests() // the new connection
+	for _, request := range []string{"ping", "new connection"} {
+		select {
+		case <-p.Requests():
+		case <-time.After(30 * time.Second):
+			t.Fatalf("the feed made no %s", request)
+		}
+	}
 	p.Resume()
 	for c := range changes {
 		if string(c.Item.Value) == "new" {
