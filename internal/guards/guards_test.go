@@ -80,7 +80,7 @@ func TestR24_Guards(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
 			m := mutant.Mutant{Name: g.name, Edits: g.edits}
-			r, err := m.Test(ctx, root, nil, "-vet=off", "-timeout", "2m", "-run", "^"+g.test+"$", g.pkg)
+			r, err := m.Test(ctx, root, nil, "-vet=off", "-timeout", "1m", "-run", "^"+g.test+"$", g.pkg)
 			switch {
 			case err != nil:
 				t.Fatal(err)

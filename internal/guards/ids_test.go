@@ -54,7 +54,7 @@ var ofIDs = []guard{
 	},
 	{
 		[]string{"12"}, "DisableUpgrades refuses upgrades",
-		engine, "TestUpgrade_Fails",
+		engine, "TestUpgrade_Disabled",
 		edit("socketbridge/engineio/polling_upgrade.go", "if err == nil && s.cfg.DisableUpgrades {", "if false {"),
 	},
 	{
@@ -68,7 +68,7 @@ var ofIDs = []guard{
 		edit("socketbridge/engineio/polling.go", "if c.pollWaiting {", "if false {"),
 	},
 	{
-		[]string{"13", "contrib a3bebe08"}, "one post of a connection is read at a time",
+		[]string{"13", "63", "contrib a3bebe08"}, "one post of a connection is read at a time",
 		engine, "TestBodies_OnePostIsReadAtATime",
 		edit("socketbridge/engineio/polling.go", "overlap, switching := c.posting, c.switching", "overlap, switching := false, c.switching"),
 	},

@@ -20,7 +20,8 @@ var ofLoad = []guard{
 	{
 		[]string{"25", "CVE-2020-36048"}, "a post that is too large is refused before it is read",
 		engine, "TestRefuse_Bodies",
-		edit("socketbridge/engineio/handler.go", "case h.ContentLength() > s.cfg.MaxPayload:", "case h.ContentLength() > 64*s.cfg.MaxPayload:"),
+		append(edit("socketbridge/engineio/handler.go", "case h.ContentLength() > s.cfg.MaxPayload:", "case h.ContentLength() > 64*s.cfg.MaxPayload:"),
+			edit("socketbridge/internal/httpbody/budget.go", "\tif size > limit {", "\tif size > 64*limit {")...),
 	},
 	{
 		[]string{"63"}, "memory of a body grows with what arrives",
@@ -41,11 +42,6 @@ var ofLoad = []guard{
 		[]string{"63"}, "bodies are streamed, not announced",
 		engine, "TestBodies_AnnouncedBytesCostNothing",
 		edit("socketbridge/engineio/body.go", "\thttp.StreamRequestBody = true\n", ""),
-	},
-	{
-		[]string{"63", "contrib a3bebe08"}, "a connection has one body in memory",
-		engine, "TestBodies_OnePostIsReadAtATime",
-		edit("socketbridge/engineio/handler.go", "\tif err := conn.beginPost(); err != nil {\n\t\treturn sendError(c, err)\n\t}\n\tdefer conn.endPost()\n", ""),
 	},
 	{
 		[]string{"64"}, "an answer that is not read ends its connection",

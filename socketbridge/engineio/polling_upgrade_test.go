@@ -138,6 +138,21 @@ func TestUpgrade_Fails(t *testing.T) {
 	}
 }
 
+// Row 12: with DisableUpgrades, a request to upgrade is refused, and the connection stays on
+// polling.
+func TestUpgrade_Disabled(t *testing.T) {
+	t.Parallel()
+	s := open(t, echoRecorder(), engineio.Config{DisableUpgrades: true})
+	p := s.openPoll()
+	if c, a := s.dialWS(websocket + "&sid=" + p.sid); c != nil || a.status != 400 || a.code() != 3 {
+		t.Errorf("the request to upgrade was answered with %d %s", a.status, a.body)
+	}
+	p.post("4on polling")
+	if a := p.get(); a.body != "4on polling" {
+		t.Errorf("the poll was answered with %q", a.body)
+	}
+}
+
 // Row 12: a connection can be upgraded once, and by one WebSocket at a time. A second attempt
 // does not disturb the first.
 func TestUpgrade_SecondIsRefused(t *testing.T) {

@@ -159,6 +159,7 @@ func TestBudget_CountsWhatArrives(t *testing.T) {
 	}
 	second := dial() // fits until it grows to 128 KiB
 	_, _ = io.WriteString(second, sized(1<<20)+strings.Repeat("x", 70_000))
+	_ = second.Close() // so that the test ends if the body is not refused
 	if r := <-reads; !errors.Is(r.err, httpbody.ErrFull) || r.used != 32<<10 {
 		t.Errorf("the second body: %d bytes are in use, %v", r.used, r.err)
 	}
