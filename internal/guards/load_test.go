@@ -106,7 +106,7 @@ var ofLoad = []guard{
 	{
 		[]string{"28"}, "a handshake that is not completed ends",
 		engine, "TestTime_HijackNeverHappens",
-		edit("socketbridge/engineio/conn.go", "\tc.setTimer(giveUpOpening, s.cfg.Timeouts.Upgrade)\n", ""),
+		edit("socketbridge/engineio/conn.go", "time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)\n\tc.setTimer(giveUpOpening, s.cfg.Timeouts.Upgrade)", "time.AfterFunc(time.Hour, c.onTimer)"),
 	},
 	{
 		[]string{"28", "GHSA-px4r"}, "a close is not waited for without end",
@@ -241,7 +241,7 @@ var ofLoad = []guard{
 	{
 		[]string{"33", "D17", "CVE-2026-48802"}, "an idle connection costs one goroutine",
 		engine, "TestD17_IdleConnectionsCostOneGoroutine",
-		edit("socketbridge/engineio/conn.go", "\tc.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)\n", "\tgo func() { <-c.Done() }()\n\tc.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)\n"),
+		edit("socketbridge/engineio/conn.go", "c.setTimer(sendPing, c.server.cfg.PingInterval)", "c.setTimer(sendPing, c.server.cfg.PingInterval)\n\t\tgo func() { <-c.Done() }()"),
 	},
 	{
 		[]string{"33"}, "a read buffer grows with what has arrived",

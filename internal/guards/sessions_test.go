@@ -1,5 +1,7 @@
 package guards_test
 
+import "github.com/fiberbridge/fiberbridge/internal/mutant"
+
 // ofSessions are the guards of docs/security.md, rows 4 to 10.
 var ofSessions = []guard{
 	{
@@ -32,7 +34,7 @@ var ofSessions = []guard{
 	},
 	{
 		[]string{"4", "CVE-2022-25896"}, "a login over HTTP gives a new ID",
-		bridge, "TestCVE_2022_25896_LoginGivesANewID",
+		session, "TestLogin_OverHTTP",
 		edit("fibersession/user.go", "h, err := s.regenerate()", "h, err := s.loadToWrite()"),
 	},
 	{
@@ -61,9 +63,18 @@ var ofSessions = []guard{
 		edit("socketbridge/packet_session.go", "return s.sessionRegenerated()", "return nil"),
 	},
 	{
-		[]string{"6", "D4", "D5", "CVE-2025-46336", "CVE-2025-32441"}, "a save does not revive an ended session",
-		session, "TestD4_WritingRequestAcrossLogout",
+		[]string{"6", "D4", "D5", "CVE-2025-46336", "CVE-2025-32441"}, "a save does not revive a session that ended elsewhere",
+		session, "TestD4_ReadOnlyRequestAcrossLogout",
 		edit("fibersession/state_commit.go", "CompareAndSwap(c.ctx, at.key, cur.rev, data, ttl)", "CompareAndSwap(c.ctx, at.key, storage.Any, data, ttl)"),
+	},
+	{
+		[]string{"6", "D4", "CVE-2025-46336"}, "a save does not revive a session that ended here",
+		session, "TestD4_WritingRequestAcrossLogout",
+		[]mutant.Edit{
+			{File: "fibersession/handle.go", Old: "if err != nil {\n\t\treturn err\n\t}\n\tif len(ch) == 0 && idle == 0", New: "if cur == nil {\n\t\treturn err\n\t}\n\tif len(ch) == 0 && idle == 0"},
+			{File: "fibersession/state_queue.go", Old: "if s.ended != nil && o.kind != opDestroy {", New: "if false {"},
+			{File: "fibersession/state_commit.go", Old: "if _, ended = c.s.current(); ended != nil {", New: "if _, ended = c.s.current(); false {"},
+		},
 	},
 	{
 		[]string{"6"}, "a creation without an answer is not repeated",
