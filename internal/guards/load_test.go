@@ -19,9 +19,9 @@ var ofLoad = []guard{
 	},
 	{
 		[]string{"25", "CVE-2020-36048"}, "a post that is too large is refused before it is read",
-		engine, "TestRefuse_Bodies",
-		append(edit("socketbridge/engineio/handler.go", "case h.ContentLength() > s.cfg.MaxPayload:", "case h.ContentLength() > 64*s.cfg.MaxPayload:"),
-			edit("socketbridge/internal/httpbody/budget.go", "\tif size > limit {", "\tif size > 64*limit {")...),
+		engine, "TestStreamedBodies",
+		append(edit("socketbridge/engineio/handler.go", "case h.ContentLength() > s.cfg.MaxPayload:", "case h.ContentLength() > s.cfg.MaxPayload<<20:"),
+			edit("socketbridge/internal/httpbody/budget.go", "\tif size > limit {", "\tif size > limit<<20 {")...),
 	},
 	{
 		[]string{"63"}, "memory of a body grows with what arrives",
@@ -104,7 +104,7 @@ var ofLoad = []guard{
 		edit("socketbridge/engineio/websocket_reader.go", "\t\tr.timed = r.timed && r.dec.Pending()\n", ""),
 	},
 	{
-		[]string{"28"}, "a handshake that is not completed ends",
+		[]string{"28", "CVE-2022-41940"}, "a handshake that is not completed ends",
 		engine, "TestTime_HijackNeverHappens",
 		edit("socketbridge/engineio/conn.go", "time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)\n\tc.setTimer(giveUpOpening, s.cfg.Timeouts.Upgrade)", "time.AfterFunc(time.Hour, c.onTimer)"),
 	},

@@ -154,11 +154,6 @@ var ofPages = []guard{
 		edit("socketbridge/engineio/body.go", "if httpbody.Unread(req) {", "if false && httpbody.Unread(req) {"),
 	},
 	{
-		[]string{"65"}, "what is left of a body is not the next request, without LimitBodies",
-		engine, "TestStreamedBodies",
-		edit("socketbridge/engineio/handler.go", "if httpbody.Unread(c.Request()) {", "if false && httpbody.Unread(c.Request()) {"),
-	},
-	{
 		[]string{"66"}, "X-Forwarded-Host counts from a trusted proxy only",
 		"./internal/sitehost", "TestB9_HostOfTheSite",
 		edit("internal/sitehost/sitehost.go", "return utils.UnsafeString(header), ok", "_ = utils.UnsafeString\n\treturn c.Hostname(), ok"),
