@@ -257,8 +257,8 @@ var ofIDs = []guard{
 		edit("fibersession/takeover_request.go", "|| s.upgraded() || st.place().id != old.newID {", "|| s.upgraded() {"),
 	},
 	{
-		[]string{"58"}, "the note of an old ID holds no ID in clear",
-		session, "TestF3_NoteHoldsNoID",
+		[]string{"56", "58"}, "a note opens with its old ID alone",
+		session, "TestF3_HostileValues",
 		edit("fibersession/takeover_note.go", `derivedCipher(oldID, "fiberbridge old login")`, `derivedCipher(oldID[:0], "fiberbridge old login")`),
 	},
 	{

@@ -3,7 +3,7 @@ package guards_test
 // ofLoad are the guards of docs/security.md, rows 25 to 33, 63 and 64.
 var ofLoad = []guard{
 	{
-		[]string{"25", "D12", "CVE-2016-10542", "CVE-2020-27813", "CVE-2026-1528", "CVE-2020-13935", "CVE-2026-27889"}, "a message that is too large is refused at its header",
+		[]string{"25", "D12", "CVE-2016-10542", "CVE-2020-27813", "CVE-2026-1528", "CVE-2020-13935", "CVE-2026-27889", "CVE-2026-33219"}, "a message that is too large is refused at its header",
 		engine, "TestD12_MessageSizeIsLimited",
 		edit("socketbridge/internal/wsframe/decoder.go", "if d.MaxMessage > 0 && h.Length > uint64(d.MaxMessage-joined) {", "if d.MaxMessage > 0 && joined > d.MaxMessage {"),
 	},
