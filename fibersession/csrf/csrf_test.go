@@ -193,11 +193,13 @@ func TestF4_StorageFails(t *testing.T) {
 	t.Parallel()
 	st := faulty.New(memory.New(), nil)
 	t.Cleanup(func() { _ = st.Close() })
-	v := newVisitor(t, site(t, fibersession.Config{Storage: st}))
+	app := site(t, fibersession.Config{Storage: st})
+	app.Post("/transfer", func(*fiber.Ctx) error { t.Error("a handler ran without a check of the token"); return nil })
+	v := newVisitor(t, app)
 	token := v.token()
 	st.SetPlan(func(faulty.Call) faulty.Fault { return faulty.Fault{Fail: errors.New("broken")} })
 	for _, method := range []string{"POST", "GET"} {
-		path := map[string]string{"POST": "/do", "GET": "/"}[method]
+		path := map[string]string{"POST": "/transfer", "GET": "/"}[method]
 		if status, _ := v.request(method, path, form(token)); status != 503 {
 			t.Errorf("%s: got status %d, want 503", method, status)
 		}

@@ -289,7 +289,7 @@ var ofIDs = []guard{
 	{
 		[]string{"60"}, "the private ID is worth nothing afterwards",
 		session, "TestF4_RequestOver",
-		edit("fibersession/fiber_request.go", "\tr.f.requests.Delete(r.token)\n", ""),
+		edit("fibersession/fiber_request.go", "\tr.f.requests.Delete(r.token)\n\tr.f.forget(r)\n\tr.mu.Lock()\n\tc := r.c\n\tr.c = nil\n", "\tr.f.forget(r)\n\tr.mu.Lock()\n\tc := r.c\n"),
 	},
 	{
 		[]string{"60"}, "no sessions without the Handler",
