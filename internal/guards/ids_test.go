@@ -164,7 +164,7 @@ var ofIDs = []guard{
 	{
 		[]string{"53"}, "a ticket is valid once among many",
 		session, "TestTicket_OnceAmongMany",
-		edit("fibersession/ticket_store.go", "CompareAndSwap(ctx, key, item.Revision, encodeTokenHeader", "CompareAndSwap(ctx, key, storage.Any, encodeTokenHeader"),
+		edit("fibersession/ticket_store.go", "_, err = s.storage.CompareAndSwap(ctx, key, item.Revision, encodeTokenHeader(", "err = s.storage.Set(key, encodeTokenHeader("),
 	},
 	{
 		[]string{"53"}, "a ticket is valid for 30 s",
@@ -229,7 +229,7 @@ var ofIDs = []guard{
 	{
 		[]string{"57"}, "an old login is taken over once",
 		session, "TestF3_N12_EndsDuringTheTakeover",
-		edit("fibersession/takeover.go", "CompareAndSwap(ctx, old.id, rev, value, ttl)", "CompareAndSwap(ctx, old.id, storage.Any, value, ttl)"),
+		edit("fibersession/takeover.go", "_, err = t.store.storage.CompareAndSwap(ctx, old.id, rev, value, ttl)", "err = t.store.storage.Set(old.id, value, ttl)"),
 	},
 	{
 		[]string{"57"}, "EndAll ends old logins that were not taken over",
