@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/faulty"
 	"github.com/fiberbridge/fiberbridge/storage"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -464,5 +465,32 @@ func TestRegenerate_EndedMeanwhileLeavesNothing(t *testing.T) {
 	}
 	if _, err := st.Load(ctx, newKey); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("the new key: got %v, want ErrNotFound", err)
+	}
+}
+
+// Row 5: what another node saves between the two writes of Regenerate is kept.
+func TestN5_RegenerateKeepsASaveInBetween(t *testing.T) {
+	t.Parallel()
+	base := memory.New()
+	st := faulty.New(base, nil)
+	defer func() { _ = st.Close() }()
+	here, there := newStore(t, fibersession.Config{Storage: st}), newStore(t, fibersession.Config{Storage: base})
+	h := storedSession(t, here, map[string]any{"n": 0})
+	other, old := handleOf(t, there, h.ID()), here.StoreKey(h.ID())
+	var once sync.Once
+	st.SetPlan(func(c faulty.Call) faulty.Fault {
+		if c.Key == old && c.Method != "Load" { // the new key is written already
+			once.Do(func() {
+				_, err := other.Incr(ctx, "n", 1)
+				must(t, err)
+			})
+		}
+		return faulty.Fault{}
+	})
+	must(t, h.Regenerate(ctx))
+	st.SetPlan(nil)
+	must(t, h.Reload(ctx))
+	if got := h.Get("n"); got != 1 {
+		t.Errorf("got n = %v, want 1", got)
 	}
 }

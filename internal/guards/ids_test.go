@@ -136,7 +136,7 @@ var ofIDs = []guard{
 	},
 	{
 		[]string{"16"}, "a secret has at least 32 bytes",
-		session, "TestNew_RefusesContradictions",
+		session, "TestExtractor_Contradictions",
 		edit("fibersession/cookie_sign.go", "if len(secret) < minSecret {", "if len(secret) < 1 {"),
 	},
 	{

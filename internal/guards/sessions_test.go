@@ -47,7 +47,7 @@ var ofSessions = []guard{
 	},
 	{
 		[]string{"5"}, "a new ID keeps what others saved meanwhile",
-		session, "TestN5_RegenerateWhileOthersSave",
+		session, "TestN5_RegenerateKeepsASaveInBetween",
 		edit("fibersession/state_regenerate.go", "_, err = s.store.storage.CompareAndSwap(c.ctx, from.key, cur.rev, note, ttl)", "err = s.store.storage.Set(from.key, note, ttl)"),
 	},
 	{
@@ -82,12 +82,12 @@ var ofSessions = []guard{
 	},
 	{
 		[]string{"6"}, "no handler runs for an ended session",
-		bridge, "TestN12_LogoutSticks",
+		bridge, "TestInFlight_BetweenMiddlewaresAndListeners",
 		edit("socketbridge/packet_session.go", "if err := s.session.Err(); err != nil {", "if err := s.session.Err(); err != nil && false {"),
 	},
 	{
 		[]string{"7", "CVE-2026-44553"}, "the session is read again before each event",
-		bridge, "TestCVE_2026_44553_RoleIsReadForEachEvent",
+		bridge, "TestReload_HowOftenTheStoreIsAsked",
 		edit("socketbridge/packet_session.go", "if s.mode == SessionPerPacket {", "if false {"),
 	},
 	{
