@@ -105,7 +105,7 @@ var ofIDs = []guard{
 	{
 		[]string{"15"}, "the use of a session is not written each time",
 		session, "TestN4_TouchesAreGathered",
-		edit("fibersession/expiry.go", "return !now.Before(m.expiry.Add(every - m.idle))", "return every > 0"),
+		edit("fibersession/expiry.go", "return !now.Before(m.expiry.Add(every-m.idle)) ||", "return every > 0 ||"),
 	},
 	{
 		[]string{"15", "CVE-2026-44553"}, "sockets notice the end without traffic",

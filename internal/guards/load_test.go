@@ -231,7 +231,7 @@ var ofLoad = []guard{
 	{
 		[]string{"32", "D16"}, "Emit to a client that has left returns an error",
 		bridge, "TestD16_EmitAfterDisconnect",
-		append(edit("socketbridge/socket_send.go", "\tcase ended:\n\t\treturn ErrDisconnected\n", ""),
+		append(edit("socketbridge/socket_send.go", "\tif state == ended {\n\t\treturn ErrDisconnected\n\t}\n", ""),
 			edit("socketbridge/socket_send.go", "if errors.Is(err, transport.ErrClosed) {\n\t\treturn ErrDisconnected", "if errors.Is(err, transport.ErrClosed) {\n\t\treturn nil")...),
 	},
 	{

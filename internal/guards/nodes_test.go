@@ -230,7 +230,7 @@ var ofNodes = []guard{
 	{
 		rows: []string{"44"}, name: "false notices lead to 16 reads a second",
 		pkg: "./fibersession", test: "TestFeed_FloodOfForgedNotices",
-		edits: []mutant.Edit{{File: "fibersession/track_apply.go", Old: "if n.falsely < noticeReads {", New: "if n.falsely >= 0 {"}},
+		edits: []mutant.Edit{{File: "fibersession/track_apply.go", Old: "if f == nil || f.n < noticeReads {", New: "if f == nil || f.n >= 0 {"}},
 	},
 	{
 		rows: []string{"44"}, name: "a copied notice does not hide a true one",

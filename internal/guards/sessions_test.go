@@ -68,7 +68,7 @@ var ofSessions = []guard{
 	{
 		[]string{"6"}, "a creation without an answer is not repeated",
 		session, "TestN12_UnconfirmedCreation_DestroyedElsewhere",
-		edit("fibersession/state_create.go", "creation{true, ttl}", "creation{false, ttl}"),
+		edit("fibersession/state_create.go", "c.s.setCreation(&creation{ttl})", "c.s.setCreation(nil)"),
 	},
 	{
 		[]string{"6"}, "a creation that is under way is waited for",
