@@ -27,7 +27,7 @@ func init() {
 
 // send writes a response with body to a client that read runs. It returns the error of the
 // write, how long it took, and how often the client was reported.
-func send(body []byte, read func(net.Conn)) (err error, took time.Duration, cut int) {
+func send(body []byte, read func(net.Conn)) (took time.Duration, cut int, err error) {
 	client, server := net.Pipe()
 	done := make(chan struct{})
 	go func() { defer close(done); read(client) }()
@@ -42,7 +42,7 @@ func send(body []byte, read func(net.Conn)) (err error, took time.Duration, cut 
 	took = time.Since(start)
 	server.Close()
 	<-done
-	return err, took, cut
+	return took, cut, err
 }
 
 func random(n int) []byte {
@@ -57,7 +57,7 @@ func TestAnswer_SlowReader(t *testing.T) {
 	for _, size := range []int{0, 1, 100, 4000, 200_000} {
 		synctest.Test(t, func(t *testing.T) {
 			body, got := random(size), []byte(nil)
-			err, took, cut := send(body, func(nc net.Conn) {
+			took, cut, err := send(body, func(nc net.Conn) {
 				for b := make([]byte, 20<<10); ; { // fasthttp's own buffer comes on top of 16 KiB
 					n, err := io.ReadFull(nc, b)
 					if got = append(got, b[:n]...); err != nil {
@@ -81,7 +81,7 @@ func TestAnswer_NotRead(t *testing.T) {
 	t.Parallel()
 	for _, stop := range []int{0, 10, 300, 5000, 150_000} {
 		synctest.Test(t, func(t *testing.T) {
-			err, took, cut := send(random(200_000), func(nc net.Conn) { _, _ = io.ReadFull(nc, make([]byte, stop)) })
+			took, cut, err := send(random(200_000), func(nc net.Conn) { _, _ = io.ReadFull(nc, make([]byte, stop)) })
 			if !errors.Is(err, os.ErrDeadlineExceeded) || cut != 1 || took < timeout || took > 2*timeout {
 				t.Errorf("after %d bytes: %v in %v, reported %d times", stop, err, took, cut)
 			}
@@ -93,7 +93,7 @@ func TestAnswer_NotRead(t *testing.T) {
 func TestAnswer_ClientLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		err, _, cut := send(random(200_000), func(nc net.Conn) {
+		_, cut, err := send(random(200_000), func(nc net.Conn) {
 			_, _ = io.ReadFull(nc, make([]byte, 100_000))
 			nc.Close()
 		})
