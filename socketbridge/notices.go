@@ -69,7 +69,7 @@ var (
 	earlyFullNotice = notice.Kind{
 		Name: "early_full", Level: slog.LevelWarn,
 		Text:    "socketbridge: connection closed: more was sent to its client before its CONNECT was confirmed than may be queued",
-		Setting: "Config.Engine.Limits.MaxQueueMessages, MaxQueueBytes",
+		Setting: "Config.Engine.Limits.MaxBacklogBytes",
 	}
 	tooManyNamespacesNotice = notice.Kind{
 		Name: "too_many_namespaces", Level: slog.LevelWarn,

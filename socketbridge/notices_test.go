@@ -98,9 +98,10 @@ var noticeCases = map[string]noticeCase{
 		})
 	}},
 	"early_full": {do: func(t *testing.T, e *noticeEnv) {
+		megabyte := strings.Repeat("x", 1<<20)
 		e.io.Of("/").Use(func(c *socketbridge.Connect) error {
-			for range 1025 {
-				_ = c.Socket().Emit("e")
+			for range 66 {
+				_ = c.Socket().Emit("e", megabyte)
 			}
 			return c.Next()
 		})

@@ -3,15 +3,20 @@ package socketbridge
 import "github.com/fiberbridge/fiberbridge/socketbridge/transport"
 
 // earlyQueue holds what is sent to a socket before its client's CONNECT is confirmed: the client
-// must not get it earlier. It is bounded like the queue of a connection that the client does not
-// read, by Engine.Limits.MaxQueueMessages and MaxQueueBytes. A single larger event is kept.
-// Socket.mu guards it.
+// must not get it earlier. The sender is what delays the CONNECT, so it cannot wait. The bound is
+// that of broadcasts to one connection, a quarter of Engine.Limits.MaxBacklogBytes. A single
+// larger event is kept. Socket.mu guards it.
 type earlyQueue struct {
 	packets []early
 	held    [][]transport.Message // events to append to the recovery log once the socket is in its namespace's tables
-	size    int                   // bytes of both
+	size    int                   // bytes of both, with earlyOverhead for each message
 	over    bool                  // something was dropped, so the client must connect anew
 }
+
+const (
+	earlyShare    = 4  // of MaxBacklogBytes, as one connection may use of it
+	earlyOverhead = 64 // bytes of a message in addition to its data, as MaxBacklogBytes counts it
+)
 
 // early is a packet that was emitted while the socket was connecting.
 type early struct {
@@ -44,8 +49,8 @@ func (s *Socket) countEarly(f transport.Flags, msgs []transport.Message) error {
 	if q.over {
 		return transport.ErrClosed
 	}
-	size, n := messagesSize(msgs), len(q.packets)+len(q.held)
-	if n > 0 && (n >= limits.MaxQueueMessages || q.size+size > limits.MaxQueueBytes) {
+	size := messagesSize(msgs)
+	if q.size > 0 && q.size+size > limits.MaxBacklogBytes/earlyShare {
 		q.over = f&transport.Volatile == 0
 		return transport.ErrQueueFull
 	}
@@ -65,7 +70,7 @@ func (q *earlyQueue) takeHeld() [][]transport.Message {
 
 func messagesSize(msgs []transport.Message) (n int) {
 	for _, m := range msgs {
-		n += len(m.Data)
+		n += earlyOverhead + len(m.Data)
 	}
 	return n
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -20,24 +21,24 @@ type earlyCase struct {
 	over  bool // extra is too much
 }
 
-// What is sent to a socket before its CONNECT is confirmed is bounded: by number, in bytes, and
-// also if a log keeps it. One event more closes the connection, and a volatile one is dropped.
+// What is sent to a socket before its CONNECT is confirmed is bounded in bytes, also if a log
+// keeps it. One event more closes the connection, and a volatile one is dropped.
 func TestR24_SentBeforeConnect(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 300<<10)
+	engine := engineio.Config{Limits: engineio.Limits{MaxBacklogBytes: 4 << 20}} // a quarter for one socket
 	for name, tt := range map[string]earlyCase{
-		"as many as fit":             {"x", 1024, nil, false},
-		"one more":                   {"x", 1024, func(s *socketbridge.Socket) error { return s.Emit("n", "x") }, true},
-		"a volatile one more":        {"x", 1024, func(s *socketbridge.Socket) error { return s.Volatile().Emit("n", "x") }, false},
+		"thousands of events":        {"x", 5000, nil, false},
 		"as many bytes as fit":       {large, 3, nil, false},
 		"more bytes":                 {large, 3, func(s *socketbridge.Socket) error { return s.Emit("n", large) }, true},
+		"more volatile bytes":        {large, 3, func(s *socketbridge.Socket) error { return s.Volatile().Emit("n", large) }, false},
 		"one event that is larger":   {strings.Repeat("x", 2<<20), 1, nil, false},
 		"more beside one such event": {strings.Repeat("x", 2<<20), 1, func(s *socketbridge.Socket) error { return s.Emit("n", "x") }, true},
 	} {
 		for kind, config := range map[string]func() socketbridge.Config{
-			"": func() socketbridge.Config { return socketbridge.Config{} },
+			"": func() socketbridge.Config { return socketbridge.Config{Engine: engine} },
 			", kept by a log": func() socketbridge.Config {
-				return socketbridge.Config{Adapter: adapter.NewMemory().Join(), Recovery: socketbridge.Recovery{Window: time.Minute}}
+				return socketbridge.Config{Engine: engine, Adapter: adapter.NewMemory().Join(), Recovery: socketbridge.Recovery{Window: time.Minute}}
 			},
 		} {
 			t.Run(name+kind, func(t *testing.T) {

@@ -303,13 +303,8 @@ var ofFaults = []guard{
 		edits: []mutant.Edit{{File: "socketbridge/contribws/message_queue.go", Old: " || len(q.waiting) > 0 && q.bytes+n > q.maxBytes", New: ""}},
 	},
 	{
-		rows: []string{"32"}, name: "what is sent before a CONNECT is confirmed is limited in number",
+		rows: []string{"32"}, name: "what is sent before a CONNECT is confirmed is limited",
 		pkg: "./socketbridge", test: "TestR24_SentBeforeConnect",
-		edits: []mutant.Edit{{File: "socketbridge/socket_early.go", Old: "n >= limits.MaxQueueMessages || ", New: ""}},
-	},
-	{
-		rows: []string{"32"}, name: "what is sent before a CONNECT is confirmed is limited in bytes",
-		pkg: "./socketbridge", test: "TestR24_SentBeforeConnect",
-		edits: []mutant.Edit{{File: "socketbridge/socket_early.go", Old: " || q.size+size > limits.MaxQueueBytes)", New: ")"}},
+		edits: []mutant.Edit{{File: "socketbridge/socket_early.go", Old: "if q.size > 0 && q.size+size > limits.MaxBacklogBytes/earlyShare {", New: "if limits == nil {"}},
 	},
 }

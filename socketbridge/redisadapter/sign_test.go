@@ -271,16 +271,13 @@ func TestSign_RollingDeploy(t *testing.T) {
 				for i := range nodes {
 					if step > 0 {
 						nodes[i].stop()
+						// Otherwise Redis may still count the node that ended in place of the next one.
+						waitForNodes(t, nodes[(i+1)%len(nodes)], len(nodes)-1)
 						nodes[i] = startDeployNode(t, server, c)
 					}
-					waitFor(t, "the nodes find each other", func() string {
-						for _, n := range nodes {
-							if count, err := n.Nodes(t.Context(), "/"); count != len(nodes) || err != nil {
-								return fmt.Sprint(count, err)
-							}
-						}
-						return ""
-					})
+					for _, n := range nodes {
+						waitForNodes(t, n, len(nodes))
+					}
 					for range 3 { // every node sends to the two others, and asks them
 						for _, from := range nodes {
 							number++
@@ -319,6 +316,17 @@ func startDeployNode(t *testing.T, server *redistest.Server, cfg redisadapter.Co
 	})
 	t.Cleanup(n.stop)
 	return n
+}
+
+// waitForNodes waits until n counts so many nodes.
+func waitForNodes(t *testing.T, n *deployNode, want int) {
+	t.Helper()
+	waitFor(t, fmt.Sprintf("%s counts %d nodes", n.id, want), func() string {
+		if count, err := n.Nodes(t.Context(), "/"); count != want || err != nil {
+			return fmt.Sprint(count, err)
+		}
+		return ""
+	})
 }
 
 // counter makes the IDs of nodes.
