@@ -169,8 +169,10 @@ func (s *state) lead(ctx context.Context, own *op) {
 		o.status = running
 	}
 	s.committing = c.batch
-	defer s.led(&c, own)   // even if a driver or a codec ends the goroutine
-	s.applyPendingLocked() // changes that are known already would only cause a conflict
+	defer s.led(&c, own)        // even if a driver or a codec ends the goroutine
+	if s.applyPendingLocked() { // changes that are known already would only cause a conflict
+		s.store.tracker.enqueue(s)
+	}
 	c.began = time.Now()
 	c.now = c.began
 	c.generation, c.key, c.subscribed = s.store.tracker.generation.Load(), s.track.key, s.track.subscribed
@@ -213,7 +215,9 @@ func (s *state) led(c *commit, own *op) {
 			o.wake <- struct{}{}
 		}
 	}
-	s.applyPendingLocked() // changes received during the commit
+	if s.applyPendingLocked() { // changes received during the commit
+		s.store.tracker.enqueue(s)
+	}
 }
 
 // do submits o to the state in charge, following forwards. An op of an Update fails

@@ -334,7 +334,7 @@ func (t *tracker) sleep(d time.Duration) {
 // catchUp applies the pending change and reloads the session if that is needed. After an
 // error, the caller has to try again.
 func (s *state) catchUp() error {
-	s.applyPending()
+	s.applyPending() // catchUp itself reads
 	s.mu.Lock()
 	read := s.track.key != "" && s.ended == nil && !s.isConfirmed() && (s.track.subscribed || s.track.recheckDue) &&
 		!s.track.waiting || s.mustConfirmCreation()

@@ -109,7 +109,9 @@ func (s *state) upToDate() bool {
 		return false
 	}
 	// After checking the lag: what the feed delivered until then is now here.
-	s.applyPending()
+	if s.applyPending() {
+		s.store.tracker.enqueue(s)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.track.key == s.at.key && s.track.pending == nil && !s.track.applying && s.isConfirmed() &&
