@@ -134,11 +134,6 @@ var ofPages = []guard{
 		edit("socketbridge/internal/httpbody/framing.go", "return encoding && (length || !chunked)", "return encoding && length && chunked"),
 	},
 	{
-		[]string{"65"}, "an ambiguous request ends its connection",
-		bridge, "TestAmbiguousRequestsEndTheConnection",
-		edit("socketbridge/engineio/origin_guard.go", "\t\tc.Context().SetConnectionClose()\n", ""),
-	},
-	{
 		[]string{"65"}, "an ambiguous request is refused on the server's paths",
 		bridge, "TestAmbiguousRequestsEndTheConnection",
 		edit("socketbridge/engineio/origin_guard.go", "if httpbody.Ambiguous(&c.Request().Header) {", "if false && httpbody.Ambiguous(&c.Request().Header) {"),
