@@ -2,9 +2,7 @@ package fibersession
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/valyala/fasthttp"
 
@@ -162,10 +160,7 @@ func (s *Session) reportTooLate(err error) {
 // reportPanic reports that the app's code has not returned. It must be called by the deferred
 // function.
 func (s *Store) reportPanic(where string, recovered any) {
-	if recovered == nil {
-		recovered = "none: the code ended its goroutine (runtime.Goexit, which t.FailNow calls)"
-	}
-	s.notices.Report(&callbackPanicNotice, where, "where", where, "panic", fmt.Sprint(recovered), "stack", string(debug.Stack()))
+	s.notices.Report(&callbackPanicNotice, where, append([]any{"where", where}, notice.Panic(recovered)...)...)
 }
 
 // loggedHost is a request whose Host header is logged.

@@ -182,7 +182,7 @@ func (c *client) connect(p siopacket.Packet) error {
 	}
 	if c.auth+len(auth) > maxClientAuth {
 		c.mu.Unlock()
-		c.report(&packetRefusedNotice, "auth of all sockets", "packet", "CONNECT", "it_has", "with the client's other sockets, more than 131072 bytes of auth", "namespace", notice.Text(p.Namespace))
+		c.report(&packetRefusedNotice, "auth of all sockets", "packet", "CONNECT", "it_has", fmt.Sprintf("with the client's other sockets, more than %d bytes of auth", maxClientAuth), "namespace", notice.Text(p.Namespace))
 		return c.sendConnectError(p.Namespace, errTooMuchAuth)
 	}
 	c.auth += len(auth)

@@ -3,7 +3,6 @@ package socketbridge
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
@@ -110,8 +109,8 @@ func (p *Packet) runListeners() error {
 // panic is logged; a client that makes up names cannot keep those of the app's events from
 // the log.
 func (s *Socket) reportHandlerPanic(p *Packet, recovered any) {
-	s.report(&panicNotice, "event "+s.eventKey(p.event), "where", "a handler", "event", notice.Text(p.event),
-		"panic", panicked(recovered), "stack", string(debug.Stack()))
+	s.report(&panicNotice, "event "+s.eventKey(p.event),
+		append([]any{"where", "a handler", "event", notice.Text(p.event)}, notice.Panic(recovered)...)...)
 }
 
 // eventKey returns the event's name if the app handles it, and "" otherwise.

@@ -122,6 +122,20 @@ func (e *callbackEnv) visit(connect string) {
 	conn.Leave("transport close", nil)
 }
 
+// withSocket calls fn on a session of its own that has a socket.
+func (e *callbackEnv) withSocket(fn func(*fibersession.Handle, context.Context) error) {
+	h := newStoredSession(e.t, e.store, nil)
+	defer h.Release()
+	conn, err := transporttest.Connect(e.io, sessionHandshake(h.Fork()))
+	if err != nil {
+		return
+	}
+	_ = conn.Text("0")
+	_, _ = conn.Next(e.t.Context())
+	_ = fn(h, context.Background())
+	conn.Leave("transport close", nil)
+}
+
 func (e *callbackEnv) visitRoot() { e.visit("0") }
 
 func (e *callbackEnv) onAsk(fn func() error) {
@@ -247,17 +261,7 @@ var callbacks = map[string]callback{
 	},
 	"OnInvalidSession at the session's end": {
 		early: func(e *callbackEnv) { e.io.OnInvalidSession(func(*socketbridge.Socket, error) { e.run() }) },
-		fire: func(e *callbackEnv) {
-			h := newStoredSession(e.t, e.store, nil)
-			conn, err := transporttest.Connect(e.io, sessionHandshake(h.Fork()))
-			if err == nil {
-				_ = conn.Text("0")
-				_, _ = conn.Next(e.t.Context())
-				_ = h.Destroy(context.Background())
-				conn.Leave("transport close", nil)
-			}
-			h.Release()
-		},
+		fire:  func(e *callbackEnv) { e.withSocket((*fibersession.Handle).Destroy) },
 	},
 	"OnAnyOutgoing": {
 		arm:  func(e *callbackEnv) { e.socket.Load().OnAnyOutgoing(func(*socketbridge.OutgoingEvent) { e.run() }) },
@@ -307,17 +311,7 @@ var callbacks = map[string]callback{
 		config: func(e *callbackEnv, cfg *socketbridge.Config) {
 			cfg.OnRegenerate = func(*socketbridge.Socket) socketbridge.Action { e.run(); return socketbridge.ActionStay }
 		},
-		fire: func(e *callbackEnv) {
-			h := newStoredSession(e.t, e.store, nil)
-			conn, err := transporttest.Connect(e.io, sessionHandshake(h.Fork()))
-			if err == nil {
-				_ = conn.Text("0")
-				_, _ = conn.Next(e.t.Context())
-				_ = h.Regenerate(context.Background())
-				conn.Leave("transport close", nil)
-			}
-			h.Release()
-		},
+		fire: func(e *callbackEnv) { e.withSocket((*fibersession.Handle).Regenerate) },
 	},
 	"Trace.Connected": {
 		config: func(e *callbackEnv, cfg *socketbridge.Config) {

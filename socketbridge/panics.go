@@ -1,9 +1,9 @@
 package socketbridge
 
 import (
-	"fmt"
 	"log/slog"
-	"runtime/debug"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // User code runs in one of three ways, so that what it does wrong costs its own socket at
@@ -18,18 +18,6 @@ import (
 // A callback that ends its goroutine (runtime.Goexit, as t.FailNow does) is treated like one
 // that panics.
 
-// goexit is reported in place of the value of a panic.
-const goexit = "none: the code ended its goroutine (runtime.Goexit, which t.FailNow calls)"
-
-// panicked returns what is reported of user code that has not returned. It must be called by
-// the deferred function.
-func panicked(recovered any) string {
-	if recovered == nil {
-		return goexit
-	}
-	return fmt.Sprint(recovered)
-}
-
 // reportPanic reports that user code has not returned. what and name say which code it was;
 // about is logged too, if it is not nil.
 func (s *Server) reportPanic(what, name string, about slog.LogValuer, recovered any) {
@@ -40,7 +28,7 @@ func (s *Server) reportPanic(what, name string, about slog.LogValuer, recovered 
 	if about != nil {
 		args = append(args, "", about)
 	}
-	s.notices.Report(&panicNotice, what+" "+name, append(args, "panic", panicked(recovered), "stack", string(debug.Stack()))...)
+	s.notices.Report(&panicNotice, what+" "+name, append(args, notice.Panic(recovered)...)...)
 }
 
 // guard runs a user's callback on a goroutine of its own and waits for it. It reports whether

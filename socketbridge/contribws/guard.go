@@ -1,9 +1,6 @@
 package contribws
 
 import (
-	"fmt"
-	"runtime/debug"
-
 	"github.com/gofiber/contrib/socketio"
 
 	"github.com/fiberbridge/fiberbridge/internal/notice"
@@ -37,5 +34,5 @@ func Guard(fn func(payload *socketio.EventPayload)) func(payload *socketio.Event
 }
 
 func reportPanic(b *notice.Board, listener string, v any) {
-	b.Report(&panicNotice, listener, "listener", listener, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	b.Report(&panicNotice, listener, append([]any{"listener", listener}, notice.Panic(v)...)...)
 }

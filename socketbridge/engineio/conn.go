@@ -3,11 +3,11 @@ package engineio
 import (
 	"fmt"
 	"net/netip"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
@@ -285,7 +285,7 @@ func (c *conn) recoverPanic(fn func() error) (err error) {
 }
 
 func (c *conn) panicError(v any) error {
-	c.server.notices.Report(&receiverPanicNotice, "", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	c.server.notices.Report(&receiverPanicNotice, "", notice.Panic(v)...)
 	return fmt.Errorf("%w: %v", ErrPanic, v)
 }
 

@@ -1,14 +1,13 @@
 package engineio
 
 import (
-	"fmt"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/internal/sitehost"
 )
 
@@ -169,7 +168,7 @@ func (s *Server) containOriginFunc(fn func(string, *fiber.Ctx) bool) func(string
 		defer func() {
 			if v := recover(); v != nil {
 				allowed = false
-				s.notices.Report(&originFuncPanicNotice, "", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+				s.notices.Report(&originFuncPanicNotice, "", notice.Panic(v)...)
 			}
 		}()
 		return fn(origin, c)

@@ -148,10 +148,16 @@ func (c *conn) beginPost() *Error {
 	overlap, switching := c.posting, c.switching
 	c.posting = true
 	c.mu.Unlock()
-	if !overlap {
-		return nil
+	if overlap {
+		return c.refuseOverlap(switching)
 	}
-	if !switching { // see acquirePost
+	return nil
+}
+
+// refuseOverlap refuses a post while another post or an upgrade has the connection, and ends the
+// connection, unless its WebSocket is about to take over: then the post has only come late.
+func (c *conn) refuseOverlap(switching bool) *Error {
+	if !switching {
 		c.terminate(transport.TransportError, ErrOverlap)
 	}
 	return ErrBadRequest
@@ -196,8 +202,7 @@ func (c *conn) post(body []byte) *Error {
 	return ErrBadRequest
 }
 
-// acquirePost acquires receiverSem without waiting. It returns an error if another post or
-// an upgrade has it.
+// acquirePost acquires receiverSem without waiting. It returns an error if an upgrade has it.
 func (c *conn) acquirePost() *Error {
 	c.mu.Lock()
 	if err := c.checkOnPolling(); err != nil {
@@ -212,10 +217,7 @@ func (c *conn) acquirePost() *Error {
 	}
 	switching := c.switching
 	c.mu.Unlock()
-	if !switching {
-		c.terminate(transport.TransportError, ErrOverlap)
-	}
-	return ErrBadRequest
+	return c.refuseOverlap(switching)
 }
 
 func (c *conn) handlePost(body []byte) *failure {

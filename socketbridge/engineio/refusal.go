@@ -1,12 +1,12 @@
 package engineio
 
 import (
-	"fmt"
-	"runtime/debug"
 	"strings"
 	"sync"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
 // Refusal describes an HTTP request that the server refused. It holds nothing that grants
@@ -79,7 +79,7 @@ func (s *Server) reportRefusal(c *fiber.Ctx, err error) error {
 func (s *Server) callRefusalHook(fn func(Refusal), r Refusal) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.notices.Report(&hookPanicNotice, "", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.notices.Report(&hookPanicNotice, "", notice.Panic(v)...)
 		}
 	}()
 	fn(r)

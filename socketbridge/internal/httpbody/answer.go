@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -67,7 +68,7 @@ func (a *answer) WriteTo(w io.Writer) (int64, error) {
 		n, err := w.Write(a.body[a.taken:min(len(a.body), a.taken+chunkSize)])
 		a.taken += n
 		if err != nil {
-			if a.onCut != nil && isTimeout(err) {
+			if a.onCut != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 				a.onCut()
 			}
 			return int64(a.taken - from), err
@@ -83,10 +84,4 @@ func extendDeadline(ctx *fasthttp.RequestCtx, timeout time.Duration) {
 		return
 	}
 	_ = ctx.SetWriteDeadline(time.Now().Add(timeout)) // an error means a closed connection, as the write finds out
-}
-
-// isTimeout reports whether err is that of an expired deadline.
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
 }
