@@ -1,7 +1,6 @@
 package fibersession
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"reflect"
@@ -227,7 +226,7 @@ func (s *Session) saveChanges(ch changes, idle time.Duration) error {
 		own.change(key, c)
 	}
 	own.setExpiry(idle)
-	if err := own.saveOrExtend(context.Background()); err != nil {
+	if err := own.saveOrExtend(s.context()); err != nil {
 		return err
 	}
 	h.discardKeys(ch)

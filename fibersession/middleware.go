@@ -1,7 +1,6 @@
 package fibersession
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -136,7 +135,7 @@ func (s *Session) saveAtEnd() error {
 	s.collectLent(h)
 	switch {
 	case h.Changed():
-		if err := h.Save(context.Background()); err != nil {
+		if err := h.Save(s.context()); err != nil {
 			return err
 		}
 		if err := s.sendID(false); err != nil {
@@ -144,7 +143,7 @@ func (s *Session) saveAtEnd() error {
 		}
 	case h.needsTouch():
 		// A session that ended during the request is no error: what was read was valid then.
-		if err := h.KeepAlive(context.Background()); err != nil && !errors.Is(err, ErrSessionGone) {
+		if err := h.KeepAlive(s.context()); err != nil && !errors.Is(err, ErrSessionGone) {
 			return err
 		}
 	}

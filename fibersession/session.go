@@ -149,7 +149,7 @@ func (s *Session) load() (*Handle, error) {
 	known, err := true, p.err
 	var st *state
 	if err == nil {
-		st, err = s.store.acquirePresented(context.Background(), p)
+		st, err = s.store.acquirePresented(s.context(), p)
 	}
 	var old *oldLogin
 	if errors.Is(err, ErrNotFound) {
@@ -420,7 +420,7 @@ func (s *Session) Save() error {
 		return err
 	}
 	s.collectLent(h)
-	err = h.saveOrExtend(context.Background())
+	err = h.saveOrExtend(s.context())
 	if errors.Is(err, ErrSessionGone) && !h.Changed() {
 		return nil
 	}
@@ -437,7 +437,7 @@ func (s *Session) Reload() error {
 	if err != nil {
 		return err
 	}
-	if err := h.Reload(context.Background()); err != nil {
+	if err := h.Reload(s.context()); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -453,7 +453,7 @@ func (s *Session) Touch() error {
 	if err != nil {
 		return err
 	}
-	return h.Touch(context.Background())
+	return h.Touch(s.context())
 }
 
 // Update runs fn on the newest revision of the session and stores its changes, as
@@ -463,7 +463,7 @@ func (s *Session) Update(fn func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Update(context.Background(), fn); err != nil {
+	if err := h.Update(s.context(), fn); err != nil {
 		return err
 	}
 	return s.sendStored(h)
@@ -476,7 +476,7 @@ func (s *Session) Incr(key string, delta int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := h.Incr(context.Background(), key, delta)
+	n, err := h.Incr(s.context(), key, delta)
 	if err != nil {
 		return 0, err
 	}
@@ -525,7 +525,7 @@ func (s *Session) regenerate() (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := h.Regenerate(context.Background()); err != nil {
+	if err := h.Regenerate(s.context()); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -542,7 +542,7 @@ func (s *Session) Destroy() error {
 	if err != nil {
 		return err
 	}
-	if err := h.Destroy(context.Background()); err != nil {
+	if err := h.Destroy(s.context()); err != nil {
 		return err
 	}
 	h.discardChanges()

@@ -78,6 +78,7 @@ func (c *commit) tryAll() {
 			return
 		}
 		c.s.store.stats.conflicts.Add(1)
+		c.s.traceConflict()
 		c.s.markStale()
 		// A logout retries without backing off: it must win against frequent writers.
 		if !c.has(opDestroy) && !backoff(c.ctx, try) || c.ctx.Err() != nil {
@@ -309,7 +310,7 @@ func (c *commit) extendExpired(at place) {
 		return
 	}
 	if carries {
-		s.store.notices.Report(&clockDiffersNotice, "", "difference_at_least", now.Add(left).Sub(cur.expiry).Round(time.Second))
+		s.store.notices.Report(&clockDiffersNotice, "", "session", s, "difference_at_least", now.Add(left).Sub(cur.expiry).Round(time.Second))
 	}
 	next := *cur
 	next.expiry = now.Add(left)

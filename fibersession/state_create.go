@@ -60,7 +60,7 @@ func (c *commit) missingAfterCreation(at place, made *creation) error {
 		c.loadErr = s.store.storeError("load", at.key, err)
 		return c.loadErr
 	}
-	s.store.notices.Report(&unconfirmedNotice, "")
+	s.store.notices.Report(&unconfirmedNotice, "", "session", s)
 	s.end(ErrDestroyed)
 	return nil
 }

@@ -53,6 +53,7 @@ type Store struct {
 	tracker   *tracker
 	stats     counters
 	notices   *notice.Board
+	tracing   tracing
 	warnIndex sync.Once
 
 	fiberOnce sync.Once

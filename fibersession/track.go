@@ -231,6 +231,7 @@ func (t *tracker) onChange(c storage.Change) {
 	if c.Kind == storage.Gap {
 		t.generation.Add(1)
 		t.store.stats.gaps.Add(1)
+		t.store.traceGap()
 		t.mu.Lock()
 		for _, s := range t.states {
 			t.enqueueLocked(s)

@@ -50,6 +50,7 @@ func (s *state) applyChange(c storage.Change, cur *snapshot) (read bool) {
 		return false
 	}
 	s.store.stats.notifications.Add(1)
+	s.traceHeard()
 	return s.followNotice()
 }
 

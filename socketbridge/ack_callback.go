@@ -1,12 +1,16 @@
 package socketbridge
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // ackCallback calls a function with the answer to an event, as a step of the socket's life.
 type ackCallback struct {
 	socket *Socket
 	id     uint64
 	fn     func(Answer, error)
+	finish func(error) // ends the operation of the trace
 	timer  *time.Timer // set before the callback is in pendingAcks
 }
 
@@ -52,8 +56,9 @@ func (c *ackCallback) deliver(r ackResult) {
 			quota.begin()
 			defer quota.end(s.server(), r.size)
 		}
+		c.finish(r.err)
 		s.guard("EmitWithAckFunc", func() { c.fn(r.answer, r.err) })
-		if err := s.saveLifeStep(); err != nil {
+		if err := s.saveLifeStep(context.Background()); err != nil {
 			s.report(&changesLostNotice, "EmitWithAckFunc", "handler", "EmitWithAckFunc", "error", err)
 		}
 		s.acks.callbackReturned()

@@ -172,7 +172,7 @@ func (b Broadcast) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return b.ns.recovery.broadcast(b, msgs)
+	return b.traceEmit(event, b.ns.recovery.broadcast(b, msgs))
 }
 
 // sendLocal sends an event to the sockets of this node that are in any of to (all if to
@@ -193,7 +193,7 @@ func (n *Namespace) sendLocal(to, except []string, from *Socket, f transport.Fla
 // It does not wait for sockets of this node that disconnect meanwhile, and skips sockets
 // that owe 1024 answers already. Of an answer on another node, some adapters carry the
 // first argument only.
-func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (answers []Answer, err error) {
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -208,6 +208,8 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 	cfg := b.ns.server.cfg
 	ctx, cancel := ackContext(ctx, b.timeout, cfg.Timeouts.Ack)
 	defer cancel()
+	ctx, finish := b.ns.server.trace(ctx, Operation{Kind: OpAsk, Namespace: b.ns.name, Event: event})
+	defer func() { finish(err) }()
 	var (
 		remote     []Answer
 		errRemote  error
@@ -221,7 +223,8 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 		requesting.Go(func() { remote, errRemote = b.requestAnswers(ctx, m) }) // ends with ctx; waited for below
 	}
 	g := collectAcks(id, b.flags, msgs, b.Sockets(), maxPendingAcks)
-	answers := make([]Answer, 0, len(g.asked))
+	_ = b.traceEmit(event, nil)
+	answers = make([]Answer, 0, len(g.asked))
 	err = g.each(ctx, func(a Answer) bool {
 		answers = append(answers, a)
 		return true

@@ -59,6 +59,7 @@ func newClient(s *Server, conn transport.Conn) *client {
 	c.idleTimer = time.AfterFunc(s.cfg.Timeouts.Connect, c.connectTimeout)
 	s.clientsMu.Lock()
 	s.clients[c] = struct{}{}
+	s.watchHandlers()
 	s.clientsMu.Unlock()
 	return c
 }

@@ -2,7 +2,6 @@ package socketbridge
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -29,7 +28,7 @@ type cluster struct {
 var _ adapter.Node = (*cluster)(nil)
 
 func newCluster(s *Server, a adapter.Adapter) *cluster {
-	c := &cluster{server: s, adapter: a, id: rand.Text(), done: make(chan struct{})}
+	c := &cluster{server: s, adapter: a, id: s.id, done: make(chan struct{})}
 	c.watcher, _ = a.(adapter.RoomWatcher)
 	c.log, _ = a.(adapter.Log)
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -91,12 +90,18 @@ func (c *cluster) Deliver(m *adapter.Message) {
 		c.server.notices.Report(&nodeNamespaceNotice, m.Namespace, "namespace", notice.Text(m.Namespace))
 		return
 	}
+	_, finish := c.server.trace(c.ctx, Operation{Kind: OpDeliver, Namespace: m.Namespace, Message: m})
+	finish(c.deliver(ns, m))
+}
+
+// deliver is Deliver for a namespace of this node. It returns an error if m is malformed.
+func (c *cluster) deliver(ns *Namespace, m *adapter.Message) error {
 	switch m.Kind {
 	case adapter.Broadcast:
 		msgs, _, err := decodePayload(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
 		if err != nil {
 			c.logMalformed(m, err)
-			return
+			return err
 		}
 		ns.recovery.deliver(m, msgs)
 	case adapter.Join:
@@ -116,8 +121,11 @@ func (c *cluster) Deliver(m *adapter.Message) {
 	case adapter.ServerSide:
 		c.queueServerEvent(ns, m, nil)
 	default:
-		c.logMalformed(m, fmt.Errorf("%w: kind %d", errProtocol, m.Kind))
+		err := fmt.Errorf("%w: kind %d", errProtocol, m.Kind)
+		c.logMalformed(m, err)
+		return err
 	}
+	return nil
 }
 
 // Answer implements adapter.Node.
@@ -136,6 +144,8 @@ func (c *cluster) Answer(ctx context.Context, m *adapter.Message) iter.Seq[*adap
 			}
 			return
 		}
+		ctx, finish := c.server.trace(ctx, Operation{Kind: OpDeliver, Namespace: m.Namespace, Message: m})
+		defer finish(nil)
 		switch m.Kind {
 		case adapter.Broadcast:
 			c.answerBroadcast(ctx, ns, m, yield)
@@ -160,7 +170,15 @@ func (s *Server) publish(m *adapter.Message) error {
 	if m == nil {
 		return nil
 	}
-	return s.cluster.adapter.Publish(s.cluster.ctx, m)
+	return s.tracePublish(s.cluster.ctx, m, s.cluster.adapter.Publish)
+}
+
+// tracePublish sends a message with send, as an operation.
+func (s *Server) tracePublish(ctx context.Context, m *adapter.Message, send func(context.Context, *adapter.Message) error) error {
+	ctx, finish := s.trace(ctx, Operation{Kind: OpPublish, Namespace: m.Namespace, Message: m})
+	err := send(ctx, m)
+	finish(err)
+	return err
 }
 
 // request sends a message to the other nodes and yields their replies until ctx ends or,
@@ -172,9 +190,13 @@ func (s *Server) request(ctx context.Context, m *adapter.Message) iter.Seq2[*ada
 		}
 		ctx, cancel := ackContext(ctx, 0, s.cfg.Timeouts.Request)
 		defer cancel()
+		var err error
+		ctx, finish := s.trace(ctx, Operation{Kind: OpRequest, Namespace: m.Namespace, Message: m})
+		defer func() { finish(err) }()
 		defer context.AfterFunc(s.cluster.ctx, cancel)()
-		for r, err := range s.cluster.adapter.Ask(ctx, m) {
-			if !yield(r, err) {
+		for r, e := range s.cluster.adapter.Ask(ctx, m) {
+			err = e
+			if !yield(r, e) {
 				return
 			}
 		}

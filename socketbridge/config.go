@@ -134,7 +134,7 @@ type Config struct {
 	// Optional. Default: slog.Default()
 	Logger *slog.Logger
 
-	// Trace holds hooks for metrics, logs and tracing.
+	// Trace holds hooks for metrics, logs and tracing. Observe adds more.
 	//
 	// Optional. Default: Trace{}, no hooks
 	Trace Trace
@@ -244,19 +244,6 @@ const (
 	attachmentTimeout = 10 * time.Second
 	ticketField       = "ticket" // the field of a client's auth option that holds a ticket
 )
-
-// Trace is a set of hooks. Each runs on the goroutine of the event that it reports, and
-// must not block. A nil hook is skipped.
-type Trace struct {
-	// Connected is called after a socket has joined its namespace.
-	Connected func(s *Socket)
-	// Disconnected is called after a socket's disconnect handlers.
-	Disconnected func(s *Socket, reason Reason)
-	// Handled is called after an event was handled, its session saved and its
-	// acknowledgement sent. err joins the errors of the handlers and of the save; nil
-	// means that there was none.
-	Handled func(p *Packet, err error)
-}
 
 // ConfigDefault holds the defaults, except of Logger. New without an argument uses it.
 var ConfigDefault = Config{

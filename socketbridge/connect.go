@@ -23,6 +23,7 @@ type Connect struct {
 	chain  []ConnectHandler
 	next   int
 	passed bool
+	ctx    context.Context // nil for the socket's
 }
 
 // Socket returns the socket that is being connected. Middlewares can already give it
@@ -36,7 +37,12 @@ func (c *Connect) Session() *fibersession.Handle { return c.socket.session }
 func (c *Connect) Handshake() *transport.Handshake { return c.socket.Handshake() }
 
 // Context is canceled when the client disconnects.
-func (c *Connect) Context() context.Context { return c.socket.Context() }
+func (c *Connect) Context() context.Context {
+	if c.ctx != nil {
+		return c.ctx
+	}
+	return c.socket.Context()
+}
 
 // Auth decodes the client's auth option into v. If the client sent none, v stays
 // unchanged.

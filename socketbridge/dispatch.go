@@ -11,15 +11,18 @@ import (
 // saves the session and sends the answer. It runs on a worker of the socket's inbox.
 func (s *Socket) handle(p *Packet) {
 	err := errPanic // unless run returns: a handler can end this goroutine
-	defer func() { s.handled(p, err) }()
+	finish := noFinish
+	defer func() { finish(s.handled(p, err)) }()
+	finish = p.traceHandling()
 	err = s.run(p)
 }
 
-// handled saves the session and sends the answer after the handlers of an event.
-func (s *Socket) handled(p *Packet, err error) {
+// handled saves the session and sends the answer after the handlers of an event. It returns the
+// outcome.
+func (s *Socket) handled(p *Packet, err error) error {
 	if err == errDropped {
-		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
-		return
+		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s), "event", notice.Text(p.event))
+		return err
 	}
 	if err == nil {
 		err = p.ackError()
@@ -35,9 +38,8 @@ func (s *Socket) handled(p *Packet, err error) {
 	if err != nil {
 		s.reportError(p, err)
 	}
-	if hook := s.server().cfg.Trace.Handled; hook != nil {
-		s.guardHere("Trace.Handled", func() { hook(p, err) })
-	}
+	s.traceHandled(p, err)
+	return err
 }
 
 // run prepares the session and runs the packet's middlewares, which lead to
@@ -82,6 +84,11 @@ func (p *Packet) runListeners() error {
 		return err
 	}
 	catchAll, own := s.listeners(p.event)
+	shared := s.ns.chains(p.event)
+	if len(catchAll)+len(shared)+len(own) == 0 {
+		s.server().notices.Report(&eventUnhandledNotice, "", "", (*loggedSocket)(s), "event", notice.Text(p.event))
+		return nil
+	}
 	var errs []error
 	runChain := func(c chain) {
 		p.chain, p.next = c, 0
@@ -92,7 +99,7 @@ func (p *Packet) runListeners() error {
 	for _, c := range catchAll {
 		runChain(c)
 	}
-	for _, c := range s.ns.chains(p.event) {
+	for _, c := range shared {
 		runChain(c)
 	}
 	for _, c := range own {

@@ -53,7 +53,7 @@ func (e Emitter) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return e.ignoreDropped(e.socket.sendEvent(e.flags, msgs))
+	return e.socket.traceEmit(event, true, e.ignoreDropped(e.socket.sendEvent(e.flags, msgs)))
 }
 
 // ignoreDropped returns nil for the error of a volatile event that was dropped.
@@ -82,7 +82,7 @@ func (e Emitter) pacedFlags() transport.Flags {
 
 // EmitWithAck sends an event and waits for the client's answer. See Socket.EmitWithAck. A
 // volatile event that was dropped is not answered.
-func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) (Answer, error) {
+func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) (answer Answer, err error) {
 	s := e.socket
 	id := s.ns.acks.Add(1)
 	msgs, err := encodeEvent(s.ns.name, event, id, true, args)
@@ -91,6 +91,8 @@ func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) (An
 	}
 	ctx, cancel := ackContext(ctx, e.timeout, s.server().cfg.Timeouts.Ack)
 	defer cancel()
+	ctx, finish := s.server().trace(ctx, Operation{Kind: OpAsk, Namespace: s.ns.name, Socket: s, Event: event})
+	defer func() { finish(err) }()
 	if err := e.waitUntilDrained(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = ackTimeoutError(ctx)
@@ -105,6 +107,7 @@ func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) (An
 		s.acks.remove(id)
 		return Answer{}, err
 	}
+	_ = s.traceEmit(event, e.flags&transport.Volatile != 0, nil)
 	return s.awaitAck(ctx, id, ch)
 }
 
@@ -118,6 +121,19 @@ func (e Emitter) EmitWithAckFunc(event string, fn func(a Answer, err error), arg
 	if err != nil {
 		return err
 	}
+	_, finish := s.server().trace(context.Background(), Operation{Kind: OpAsk, Namespace: s.ns.name, Socket: s, Event: event})
+	c := &ackCallback{socket: s, id: id, fn: fn, finish: finish}
+	if err := e.ask(c, msgs); err != nil {
+		finish(err)
+		return err
+	}
+	_ = s.traceEmit(event, e.flags&transport.Volatile != 0, nil)
+	return nil
+}
+
+// ask sends the event of c. If it returns an error, c is not called.
+func (e Emitter) ask(c *ackCallback, msgs []transport.Message) error {
+	s := e.socket
 	if err := e.waitUntilDrained(context.Background()); err != nil {
 		return err
 	}
@@ -125,13 +141,12 @@ func (e Emitter) EmitWithAckFunc(event string, fn func(a Answer, err error), arg
 	if timeout <= 0 {
 		timeout = s.server().cfg.Timeouts.Ack
 	}
-	c := &ackCallback{socket: s, id: id, fn: fn}
 	if err := s.acks.registerCallback(c, maxPendingAcks, timeout); err != nil {
 		return err
 	}
-	if err := e.ignoreDropped(s.sendEvent(e.pacedFlags(), msgs)); err != nil && s.acks.remove(id) {
+	if err := e.ignoreDropped(s.sendEvent(e.pacedFlags(), msgs)); err != nil && s.acks.remove(c.id) {
 		c.timer.Stop()
-		return err // if it was removed before, fn is told
+		return err // if it was removed before, c is called
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ type inbox struct {
 
 	mu        sync.Mutex
 	queue     []task
+	running   *Packet // the first of the events that are being handled; see handler_watch.go
 	workers   int
 	exclusive bool          // a step is running: no other task may start
 	space     chan struct{} // closed when the queue has room again; nil without a waiter
@@ -119,18 +120,19 @@ func (b *inbox) work() {
 			go b.work()
 		}
 	}()
-	for t, ok := b.next(); ok; t, ok = b.next() {
+	for t, ok := b.next(nil); ok; t, ok = b.next(t.packet) {
 		b.run(t)
 	}
 	returned = true
 	b.socket.server().running.Done()
 }
 
-// next takes the next task that this worker may start. It returns false if the worker has
-// to end.
-func (b *inbox) next() (task, bool) {
+// next takes the next task that this worker may start, after the event done, which may be nil.
+// It returns false if the worker has to end.
+func (b *inbox) next(done *Packet) (task, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.handled(done)
 	// The last worker to end runs a step.
 	if len(b.queue) == 0 || b.exclusive || b.queue[0].step != nil && b.workers > 1 {
 		b.workers--
@@ -143,6 +145,9 @@ func (b *inbox) next() (task, bool) {
 	}
 	b.signalSpace()
 	b.exclusive = t.step != nil
+	if p := t.packet; p != nil {
+		p.nextRunning, b.running = b.running, p
+	}
 	return t, true
 }
 

@@ -180,6 +180,19 @@ var (
 		Name: "event_dropped", Level: slog.LevelDebug,
 		Text: "socketbridge: a client's event was dropped: its socket has ended, or the server is shutting down",
 	}
+	eventUnhandledNotice = notice.Kind{
+		Name: "event_unhandled", Level: slog.LevelDebug,
+		Text: "socketbridge: a client's event was ignored: no handler of Server.On, Socket.On or Socket.OnAny is for it",
+	}
+	eventUnansweredNotice = notice.Kind{
+		Name: "event_unanswered", Level: slog.LevelDebug,
+		Text: "socketbridge: the handlers of an event have returned without Packet.Ack, and its client waits for an answer; it can still be given later",
+	}
+	handlerSlowNotice = notice.Kind{
+		Name: "handler_slow", Level: slog.LevelWarn,
+		Text:    "socketbridge: a handler has not returned for 30 seconds; the later events of its socket wait for it",
+		Setting: "Config.Concurrency",
+	}
 	inboxFullNotice = notice.Kind{
 		Name: "inbox_full", Level: slog.LevelInfo,
 		Text:    "socketbridge: a client is not read from: its events wait for handlers that are slower than they arrive",
@@ -287,12 +300,24 @@ func (c *client) report(k *notice.Kind, key string, args ...any) {
 	c.server.notices.Report(k, key, append(args, "remote", (*loggedClient)(c))...)
 }
 
-// loggedSocket is logged as the socket's namespace, ID and client.
+// loggedSocket is logged as the socket's namespace, ID, session and client.
 type loggedSocket Socket
 
 // LogValue implements slog.LogValuer.
 func (s *loggedSocket) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("namespace", s.ns.name), slog.String("socket", s.id), slog.Any("remote", (*loggedClient)(s.client).LogValue()))
+	attrs := []slog.Attr{slog.String("namespace", s.ns.name), slog.String("socket", s.id)}
+	if name := (*Socket)(s).logSession(); name != "" {
+		attrs = append(attrs, slog.String("session", name))
+	}
+	return slog.GroupValue(append(attrs, slog.Any("remote", (*loggedClient)(s.client).LogValue()))...)
+}
+
+// logSession returns the pseudonym by which logs name the socket's session, or "".
+func (s *Socket) logSession() string {
+	if !s.opened.Load() || s.session == nil {
+		return ""
+	}
+	return s.session.Pseudonym(fibersession.LogLabel)
 }
 
 // loggedClient is logged as the client's address. Handshake builds a new value each time.

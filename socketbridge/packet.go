@@ -24,6 +24,7 @@ type Packet struct {
 	size     int // that eventQuota counts
 	args     []json.RawMessage
 	locals   map[string]any
+	ctx      context.Context // of SetContext; nil for the socket's
 
 	session   *fibersession.Handle
 	split     bool                   // args is filled
@@ -37,6 +38,9 @@ type Packet struct {
 	ack      packetAck
 	claim    *claim // of an event that Idempotent lets through
 	repeated bool   // Idempotent answered the event, or refused it
+
+	nextRunning *Packet // in inbox.running, and guarded by its lock, as looks is
+	looks       uint8   // of the handlerWatch
 }
 
 // stage is the part of its way that a packet has reached.
@@ -53,7 +57,20 @@ func (p *Packet) Socket() *Socket { return p.socket }
 // Context is canceled when the server disconnects the socket, or when the client has
 // disconnected and all events it sent before were handled. Socket.Done is closed as soon
 // as the client disconnects.
-func (p *Packet) Context() context.Context { return p.socket.Context() }
+func (p *Packet) Context() context.Context {
+	if p.ctx != nil {
+		return p.ctx
+	}
+	return p.socket.Context()
+}
+
+// SetContext replaces the context for the middlewares and handlers of this packet that follow,
+// and for the save of its session, which does not end with it. Derive ctx from Context, so
+// that it ends with the socket.
+func (p *Packet) SetContext(ctx context.Context) { p.ctx = ctx }
+
+// Received returns when the event arrived. It may have waited for handlers since.
+func (p *Packet) Received() time.Time { return p.received }
 
 // Event returns the event's name.
 func (p *Packet) Event() string { return p.event }

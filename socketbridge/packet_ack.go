@@ -105,6 +105,9 @@ func (p *Packet) finishAck(err error, saved bool) {
 		_ = p.sendAck(text, binary) // fails only if the client has disconnected
 		return
 	}
+	if err == nil && !given && p.in.HasID && !p.repeated {
+		p.socket.server().notices.Report(&eventUnansweredNotice, "", "", (*loggedSocket)(p.socket), "event", notice.Text(p.event))
+	}
 	if err == nil || given || !p.in.HasID {
 		p.recordUnanswered(err)
 		return

@@ -123,16 +123,20 @@ func (p *Packet) saveSession() error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
-	return errors.Join(saveChanged(p.session, p.received), saveChanged(s.session, p.received))
+	ctx := context.Background()
+	if p.ctx != nil {
+		ctx = context.WithoutCancel(p.ctx)
+	}
+	return errors.Join(saveChanged(ctx, p.session, p.received), saveChanged(ctx, s.session, p.received))
 }
 
-// saveChanged saves h if it has changes. The store's own timeout bounds it, not the
-// socket's context: a handler's change is saved even if its client has just disconnected.
-// Since is when the work that made the changes was queued.
-func saveChanged(h *fibersession.Handle, since time.Time) error {
+// saveChanged saves h if it has changes. ctx does not end: the store's own timeout bounds the
+// save, so that a handler's change is saved even if its client has just disconnected. since is
+// when the work that made the changes was queued.
+func saveChanged(ctx context.Context, h *fibersession.Handle, since time.Time) error {
 	if h == nil || !h.Changed() {
 		return nil
 	}
 	h.QueuedSince(since)
-	return h.Save(context.Background())
+	return h.Save(ctx)
 }

@@ -50,9 +50,9 @@ func (s *Server) guardAbout(name string, about slog.LogValuer, fn func()) (retur
 }
 
 // guardHere is guard on the caller's goroutine, which ends if the callback ends it.
-func (s *Socket) guardHere(name string, fn func()) {
-	var returned bool
+func (s *Socket) guardHere(name string, fn func()) (returned bool) {
 	s.server().call("a callback", name, (*loggedSocket)(s), &returned, fn)
+	return returned
 }
 
 func (s *Server) call(what, name string, about slog.LogValuer, returned *bool, fn func()) {

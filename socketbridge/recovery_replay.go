@@ -42,28 +42,42 @@ func (b *recoveryBase) attach(s *Socket) {
 	if !ok {
 		return
 	}
-	o := s.owner()
+	ctx, finish := s.server().trace(s.Context(), Operation{Kind: OpRecover, Namespace: s.ns.name, Socket: s})
+	key, err := b.resume(ctx, s, req)
+	if err != nil {
+		s.report(&recoveryRefusedNotice, key, "cause", err)
+	}
+	finish(err)
+}
+
+// Reasons why a client that reconnects gets a new socket.
+var (
+	errResumeSession = errors.New("its session has ended")
+	errResumeState   = errors.New("no state is kept for its private ID, session and user")
+	errResumeOffset  = errors.New("its offset is not one that its socket was sent")
+)
+
+// resume gives the socket the state of the one that the client had. If it returns an error, the
+// client gets a new socket; key is a word for the reason.
+func (b *recoveryBase) resume(ctx context.Context, s *Socket, req resumeRequest) (key string, err error) {
+	log, rec, o := s.ns.recovery, s.recovery, s.owner()
 	if o.session == "" {
-		s.report(&recoveryRefusedNotice, "session", "cause", "its session has ended")
-		return
+		return "session", errResumeSession
 	}
 	if old := b.connectedSocket(req.PID, s.ns, o); old != nil {
-		old.closeAndWait(s.Context())
+		old.closeAndWait(ctx)
 	}
 	st := log.restore(s, req.PID, o)
 	if st == nil {
-		s.report(&recoveryRefusedNotice, "state", "cause", "no state is kept for its private ID, session and user")
-		return
+		return "state", errResumeState
 	}
 	after, confirmed, ok := st.resumePoint(req.Offset)
 	if !ok {
-		s.report(&recoveryRefusedNotice, "offset", "cause", "its offset is not one that its socket was sent")
-		return
+		return "offset", errResumeOffset
 	}
 	r := newReplay(s.server(), st.addressed, after)
 	if err := s.readLog(r); err != nil {
-		s.report(&recoveryRefusedNotice, "events", "cause", err)
-		return
+		return "events", err
 	}
 	s.mu.Lock()
 	s.id = st.id
@@ -71,6 +85,7 @@ func (b *recoveryBase) attach(s *Socket) {
 	s.pending = slices.Clone(st.rooms)
 	s.mu.Unlock()
 	s.data.restore(st.data)
+	return "", nil
 }
 
 // resumePoint returns the position from which events must be replayed, and the position

@@ -2,6 +2,7 @@ package socketbridge
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,8 +34,10 @@ const (
 // Methods that Namespace also has apply to the default namespace, "/".
 type Server struct {
 	cfg     Config
+	id      string       // of this node
 	log     *slog.Logger // for lines at start; all others go through notices
 	notices *notice.Board
+	tracing tracing
 	engine  *engineio.Server
 	root    *Namespace
 
@@ -59,13 +62,18 @@ type Server struct {
 
 	clientsMu sync.Mutex
 	clients   map[*client]struct{}
+	handlers  handlerWatch
 }
 
 // New returns a new server. It panics if the configuration is invalid; see Config.
 func New(config ...Config) *Server {
 	cfg := configDefault(config...)
+	id := rand.Text()
+	cfg.Logger = cfg.Logger.With("node", id)
+	cfg.Engine.Logger = cfg.Engine.Logger.With("node", id)
 	s := &Server{
 		cfg:        cfg,
+		id:         id,
 		log:        cfg.Logger,
 		notices:    notice.New(cfg.Logger),
 		namespaces: make(map[string]*Namespace),
@@ -90,6 +98,7 @@ func New(config ...Config) *Server {
 	}
 	s.root = s.Of("/")
 	s.engine = engineio.New(s, cfg.Engine, hooks)
+	s.tracing.add(s, &s.cfg.Trace)
 	s.cluster.start()
 	s.warnOfPrefork()
 	return s

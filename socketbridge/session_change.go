@@ -1,6 +1,7 @@
 package socketbridge
 
 import (
+	"context"
 	"maps"
 	"slices"
 )
@@ -94,7 +95,7 @@ func (s *Socket) notifyChange() {
 	for _, fn := range fns {
 		s.guard("OnSessionChange", func() { fn(slices.Clone(keys)) })
 	}
-	if err := s.saveLifeStep(); err != nil {
+	if err := s.saveLifeStep(context.Background()); err != nil {
 		s.report(&changesLostNotice, "OnSessionChange", "handler", "OnSessionChange", "error", err)
 	}
 }

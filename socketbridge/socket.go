@@ -34,6 +34,7 @@ type Socket struct {
 	epoch    atomic.Uint64 // of the session ID that the socket accepted; see sessionRegenerated
 	muted    atomic.Bool   // broadcasts skip the socket: its session is invalid, and it is about to end
 	observed atomic.Bool   // there are listeners of OnAnyOutgoing
+	opened   atomic.Bool   // session is set
 	inbox    inbox
 	acks     pendingAcks
 	ctx      serial.Context // see Context
@@ -259,7 +260,7 @@ func (s *Socket) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return s.ns.recovery.emit(s, msgs)
+	return s.traceEmit(event, false, s.ns.recovery.emit(s, msgs))
 }
 
 // Join adds the socket to all of rooms. If it returns ErrTooManyRooms, ErrRoomName or

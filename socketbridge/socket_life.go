@@ -1,6 +1,7 @@
 package socketbridge
 
 import (
+	"context"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -13,32 +14,14 @@ import (
 // handlers.
 func (s *Socket) connect() {
 	s.settings, s.mode = s.ns.connectSettings()
-	err := s.openSession()
-	if err == nil {
-		s.ns.recovery.attach(s)
-		c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses}
-		err = c.run()
-	}
-	if err == nil {
-		err = s.saveLifeStep()
-	}
-	if err == nil {
-		err = s.enter()
-	}
-	if err == nil {
-		s.emitHeld()
-		err = s.announce()
-	}
-	if err != nil {
+	if err := s.traceConnect(s.confirm); err != nil {
 		if st := s.recovery.restored; st != nil {
 			s.ns.recovery.save(st) // the client may try again
 		}
 		s.reject(err)
 		return
 	}
-	if hook := s.server().cfg.Trace.Connected; hook != nil {
-		s.guard("Trace.Connected", func() { hook(s) })
-	}
+	s.traceConnected()
 	if err := s.sessionError(); err != nil { // the session ended during the connect
 		s.sessionEnded(err)
 		return
@@ -46,17 +29,45 @@ func (s *Socket) connect() {
 	for _, fn := range s.settings.connection {
 		s.guard("OnConnection", func() { fn(s) })
 	}
-	if err := s.saveLifeStep(); err != nil {
+	if err := s.saveLifeStep(context.Background()); err != nil {
 		s.report(&changesLostNotice, "OnConnection", "handler", "OnConnection", "error", err)
 	}
 }
 
-// saveLifeStep saves what the handlers of a life step changed in Socket.Session.
-func (s *Socket) saveLifeStep() error {
+// confirm connects the socket, up to the confirmation of the client's CONNECT. It returns the
+// reason if the client is refused. ctx is nil if the server is not observed.
+func (s *Socket) confirm(ctx context.Context) error {
+	err := s.openSession()
+	s.opened.Store(true)
+	if err != nil {
+		return err
+	}
+	s.ns.recovery.attach(s)
+	c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses, ctx: ctx}
+	if err := c.run(); err != nil {
+		return err
+	}
+	saveCtx := context.Background()
+	if ctx != nil {
+		saveCtx = context.WithoutCancel(ctx)
+	}
+	if err := s.saveLifeStep(saveCtx); err != nil {
+		return err
+	}
+	if err := s.enter(); err != nil {
+		return err
+	}
+	s.emitHeld()
+	return s.announce()
+}
+
+// saveLifeStep saves what the handlers of a life step changed in Socket.Session. ctx does not
+// end.
+func (s *Socket) saveLifeStep(ctx context.Context) error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
-	return saveChanged(s.session, time.Now())
+	return saveChanged(ctx, s.session, time.Now())
 }
 
 // enter adds the socket to its namespace: under its ID, to the rooms that middlewares
@@ -148,6 +159,7 @@ func (s *Socket) reject(err error) {
 
 // sessionEvent handles a change of the session. It runs on the goroutine that made it.
 func (s *Socket) sessionEvent(e fibersession.Event) {
+	s.traceSession(e)
 	switch e.Kind {
 	case fibersession.Ended:
 		s.sessionEnded(e.Cause)
@@ -190,6 +202,7 @@ func (s *Socket) end(reason Reason, discard bool) {
 		s.ctx.Cancel()
 	}
 	s.acks.close()
+	s.server().setEnding(s, true)
 	s.inbox.close(discard)
 	s.inbox.pushStep(func() { s.finish(was == connected) })
 }
@@ -217,14 +230,13 @@ func (s *Socket) finish(wasConnected bool) {
 		for _, fn := range h.disconnect {
 			s.guard("OnDisconnect", func() { fn(reason) })
 		}
-		if err := s.saveLifeStep(); err != nil {
+		if err := s.saveLifeStep(context.Background()); err != nil {
 			s.report(&changesLostNotice, "OnDisconnect", "handler", "OnDisconnect", "error", err)
 		}
-		if hook := s.server().cfg.Trace.Disconnected; hook != nil {
-			s.guard("Trace.Disconnected", func() { hook(s, reason) })
-		}
+		s.traceDisconnected(reason)
 	}
 	s.ns.recovery.detach(s, saved)
+	s.server().setEnding(s, false)
 	s.finished.Fire()
 	s.ctx.Cancel()
 	s.client.removeSocket(s, true)

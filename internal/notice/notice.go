@@ -55,6 +55,8 @@ type Board struct {
 	log     *slog.Logger // nil: slog.Default() at the time of the report
 	entries sync.Map     // of *entry by *Kind
 	broken  sync.Once    // the logger panicked, and stderr was told
+
+	observer atomic.Pointer[func(k *Kind, args []any)] // see Observe
 }
 
 type entry struct {
@@ -66,6 +68,17 @@ type entry struct {
 // New returns a board.
 func New(log *slog.Logger) *Board { return &Board{log: log} }
 
+// Observe makes Report call fn with every report, including those that are not logged. args
+// are those of Report; fn may keep them. fn runs on the goroutine of the report, so it must
+// not block. It replaces an earlier function; nil removes it.
+func (b *Board) Observe(fn func(k *Kind, args []any)) {
+	if fn == nil {
+		b.observer.Store(nil)
+		return
+	}
+	b.observer.Store(&fn)
+}
+
 const (
 	maxKey  = 128  // bytes of a key that count
 	maxText = 1000 // bytes of an error that are logged
@@ -75,6 +88,15 @@ const (
 // its kind was logged already. Reports with different keys, for example event names, do not
 // keep each other from the log. A key may come from a client.
 func (b *Board) Report(k *Kind, key string, args ...any) {
+	if observe := b.observer.Load(); observe != nil {
+		(*observe)(k, append([]any(nil), args...)) // a copy, so that args of other calls need no allocation
+	}
+	b.ReportUnobserved(k, key, args...)
+}
+
+// ReportUnobserved is Report without the function of Observe. It reports what that function
+// does wrong.
+func (b *Board) ReportUnobserved(k *Kind, key string, args ...any) {
 	e := b.entry(k)
 	e.count.Add(1)
 	if k.Once && e.logged.Load() {
@@ -138,6 +160,22 @@ func (b *Board) entry(k *Kind) *entry {
 		e, _ = b.entries.LoadOrStore(k, &entry{lines: throttle.Throttle{Once: k.Once}})
 	}
 	return e.(*entry)
+}
+
+// Attrs returns the arguments of a report as attributes, in the form in which they are logged.
+func Attrs(args []any) []slog.Attr {
+	resolved := make([]any, len(args))
+	for i, arg := range args {
+		resolved[i] = resolve(arg)
+	}
+	var r slog.Record
+	r.Add(resolved...)
+	attrs := make([]slog.Attr, 0, r.NumAttrs())
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = append(attrs, a)
+		return true
+	})
+	return attrs
 }
 
 // resolve returns what is logged for arg: the value of a LogValuer, which a handler may

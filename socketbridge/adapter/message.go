@@ -67,6 +67,10 @@ type Message struct {
 	// and 0 if no Log stores the message.
 	Offset   string
 	Position uint64
+
+	// Trace is the W3C trace context ("traceparent") of the operation that sent the message,
+	// or "". It is at most 128 bytes. An adapter passes it on if its format has room for it.
+	Trace string
 }
 
 // ReplyKind is the type of a Reply.

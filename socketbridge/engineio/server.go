@@ -131,6 +131,11 @@ type Stats struct {
 	Notices map[string]uint64
 }
 
+// ObserveNotices makes the server call fn with everything that it counts in Stats.Notices,
+// also if it is not logged: with the kind, and the attributes of the line in the log. fn runs on
+// the goroutine of what is reported, so it must not block. nil removes it.
+func (s *Server) ObserveNotices(fn func(k *notice.Kind, args []any)) { s.notices.Observe(fn) }
+
 // Stats returns the counts. All counts of the moment but Addresses return to 0 shortly after
 // the last client has left. Addresses can keep some that had a recent connection until other
 // connections arrive.
