@@ -15,8 +15,8 @@ import (
 )
 
 // Trace is a set of hooks that observe a store, for metrics, traces and logs: see
-// Store.Observe. A nil hook is skipped. Hooks run on the goroutine of what they report, and
-// with several sessions at the same time, so they must not block and must be safe for
+// Store.Observe. A nil hook is skipped. What a hook reports waits for it, so hooks must not
+// block. They are called for several sessions at the same time, and must be safe for
 // concurrent use. A hook that panics is logged.
 type Trace struct {
 	// Operation is called before the store reads or writes a session for a request, a handle
@@ -237,40 +237,36 @@ func (s *Store) traceGap() {
 	}
 }
 
-// reported calls the hooks for a report. Reports are made on goroutines that have to go on, so
-// each hook gets a goroutine of its own, as the lines of the log do.
+// reported calls the hooks for a report.
 func (s *Store) reported(k *notice.Kind, args []any) {
 	for _, t := range s.tracing.all() {
-		if t.Reported == nil {
-			continue
+		if t.Reported != nil {
+			s.hookOr("Trace.Reported", s.notices.ReportUnobserved, func() { // else a hook that panics would be told of its panic
+				t.Reported(Report{Name: k.Name, Level: k.Level, Text: k.Text, Setting: k.Setting, args: args})
+			})
 		}
-		done := make(chan struct{})
-		go func() { // received below
-			defer close(done)
-			returned := false
-			defer func() {
-				if !returned {
-					const where = "Trace.Reported"
-					s.notices.ReportUnobserved(&callbackPanicNotice, where, append([]any{"where", where}, notice.Panic(recover())...)...)
-				}
-			}()
-			t.Reported(Report{Name: k.Name, Level: k.Level, Text: k.Text, Setting: k.Setting, args: args})
-			returned = true
-		}()
-		<-done
 	}
 }
 
-// hook calls a hook of the app.
-func (s *Store) hook(name string, fn func()) {
-	returned := false
-	defer func() {
-		if !returned {
-			s.reportPanic(name, recover())
-		}
+// hook calls a hook of the app on a goroutine of its own, because the caller has to go on, and
+// waits for it.
+func (s *Store) hook(name string, fn func()) { s.hookOr(name, s.notices.Report, fn) }
+
+// hookOr is hook. It calls report if the hook panics.
+func (s *Store) hookOr(name string, report func(k *notice.Kind, key string, args ...any), fn func()) {
+	done := make(chan struct{})
+	go func() { // received below
+		defer close(done)
+		returned := false
+		defer func() {
+			if !returned {
+				report(&callbackPanicNotice, name, append([]any{"where", name}, notice.Panic(recover())...)...)
+			}
+		}()
+		fn()
+		returned = true
 	}()
-	fn()
-	returned = true
+	<-done
 }
 
 // requestContext is the context of an operation of a request, while the store is observed.

@@ -63,7 +63,7 @@ func (s *Session) Login(userID any) error {
 		return err
 	}
 	// If setUser fails, the browser still gets the new ID: only the login failed.
-	err = h.setUser(context.Background(), userID, s.client)
+	err = h.setUser(s.context(), userID, s.client)
 	return errors.Join(err, s.sendStored(h))
 }
 
@@ -84,7 +84,7 @@ func (s *Session) Logout() error {
 	if err != nil || s.isDestroyed() {
 		return err
 	}
-	out, err := h.clearUser(context.Background())
+	out, err := h.clearUser(s.context())
 	if err != nil || !out {
 		return err
 	}

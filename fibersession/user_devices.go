@@ -65,7 +65,7 @@ func (s *Session) Devices() ([]Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.Devices(context.Background())
+	return h.Devices(s.context())
 }
 
 // EndDevice ends the user's session with that Device.ID, on any node. The session's sockets
@@ -133,7 +133,7 @@ func (s *Session) EndOthers() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return h.EndOthers(context.Background())
+	return h.EndOthers(s.context())
 }
 
 // EndDevice ends the session of this session's user with that Device.ID (see
@@ -143,7 +143,7 @@ func (s *Session) EndDevice(id string) error {
 	if err != nil {
 		return err
 	}
-	return h.EndDevice(context.Background(), id)
+	return h.EndDevice(s.context(), id)
 }
 
 func (s *Store) listDevices(ctx context.Context, user string, asking *Handle) ([]Device, error) {

@@ -26,7 +26,7 @@ var meaningfulZeros = []string{
 	"Engine.AllowOrigins", "Engine.AllowOriginFunc", "Engine.AllowAnyOrigin", "Engine.RequireOrigin",
 	"DisableServeClient",
 	"Repeats.Storage",
-	"Trace.Connected", "Trace.Disconnected", "Trace.Handled",
+	"Trace.Operation", "Trace.Connected", "Trace.Disconnected", "Trace.Handled", "Trace.Emitted", "Trace.SessionChanged", "Trace.Reported",
 }
 
 // TestConfig_DefaultsAreAppliedOnce checks that New fills in every default, also those of

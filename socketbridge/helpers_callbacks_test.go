@@ -332,6 +332,69 @@ var callbacks = map[string]callback{
 		arm:  func(e *callbackEnv) { e.onAsk(func() error { return nil }) },
 		fire: (*callbackEnv).ask,
 	},
+	"Trace.Operation": {
+		config: func(e *callbackEnv, cfg *socketbridge.Config) {
+			cfg.Trace.Operation = func(context.Context, *socketbridge.Operation) (context.Context, func(error)) {
+				e.run()
+				return nil, func(error) { e.run() }
+			}
+		},
+		fire: (*callbackEnv).visitRoot,
+	},
+	"Trace.Operation of an event": {
+		config: func(e *callbackEnv, cfg *socketbridge.Config) {
+			cfg.Trace.Operation = func(_ context.Context, op *socketbridge.Operation) (context.Context, func(error)) {
+				if op.Kind == socketbridge.OpHandle {
+					e.run()
+				}
+				return nil, nil
+			}
+		},
+		arm:  func(e *callbackEnv) { e.onAsk(func() error { return nil }) },
+		fire: (*callbackEnv).ask,
+	},
+	"Trace.Operation at the end of an event": {
+		config: func(e *callbackEnv, cfg *socketbridge.Config) {
+			cfg.Trace.Operation = func(_ context.Context, op *socketbridge.Operation) (context.Context, func(error)) {
+				if op.Kind == socketbridge.OpHandle {
+					return nil, func(error) { e.run() }
+				}
+				return nil, nil
+			}
+		},
+		arm:  func(e *callbackEnv) { e.onAsk(func() error { return nil }) },
+		fire: (*callbackEnv).ask,
+	},
+	"Trace.Emitted": {
+		config: func(e *callbackEnv, cfg *socketbridge.Config) {
+			cfg.Trace.Emitted = func(*socketbridge.Emission) { e.run() }
+		},
+		fire:   func(e *callbackEnv) { _ = e.io.Emit("news") },
+		caller: true,
+	},
+	"Trace.SessionChanged": {
+		config: func(e *callbackEnv, cfg *socketbridge.Config) {
+			cfg.Trace.SessionChanged = func(*socketbridge.Socket, fibersession.Event) { e.run() }
+		},
+		fire: (*callbackEnv).change,
+	},
+	"Trace.Reported": {
+		config: func(e *callbackEnv, cfg *socketbridge.Config) {
+			cfg.Trace.Reported = func(socketbridge.Report) { e.run() }
+		},
+		fire: func(e *callbackEnv) { e.visit(fmt.Sprintf("0/none%d,", e.n.Add(1))) },
+	},
+	"Store.Observe": {
+		arm: func(e *callbackEnv) {
+			e.t.Cleanup(e.store.Observe(fibersession.Trace{
+				Operation: func(context.Context, *fibersession.Operation) (context.Context, func(error)) {
+					e.run()
+					return nil, nil
+				},
+			}))
+		},
+		fire: (*callbackEnv).change,
+	},
 	"Handle.Watch": {
 		arm:  func(e *callbackEnv) { e.t.Cleanup(e.session.Watch(func(fibersession.Event) { e.run() })) },
 		fire: (*callbackEnv).change,

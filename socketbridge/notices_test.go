@@ -192,6 +192,25 @@ var noticeCases = map[string]noticeCase{
 		p.expect("1")
 		twice(func() { p.send(`2["e"]`) })
 	}},
+	"event_unhandled": {do: func(t *testing.T, e *noticeEnv) {
+		p := join(t, e.io, "/")
+		twice(func() { p.send(`2["e"]`) })
+	}},
+	"event_unanswered": {do: func(t *testing.T, e *noticeEnv) {
+		e.io.On("e", func(*socketbridge.Packet) error { return nil })
+		p := join(t, e.io, "/")
+		twice(func() { p.send(`21["e"]`) })
+	}},
+	"handler_slow": {do: func(t *testing.T, e *noticeEnv) {
+		e.io.On("e", func(*socketbridge.Packet) error { time.Sleep(41 * time.Second); return nil })
+		stay, leave := join(t, e.io, "/"), join(t, e.io, "/")
+		stay.send(`2["e"]`)
+		leave.send(`2["e"]`)
+		leave.leave() // its handler runs on
+		time.Sleep(45 * time.Second)
+		stay.send(`2["e"]`)
+		time.Sleep(45 * time.Second)
+	}},
 	"inbox_full": {socketbridge.Config{Limits: socketbridge.Limits{MaxInbox: 1}}, func(t *testing.T, e *noticeEnv) {
 		e.io.On("e", func(*socketbridge.Packet) error { time.Sleep(time.Second); return nil })
 		p := join(t, e.io, "/")

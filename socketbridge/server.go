@@ -69,13 +69,11 @@ type Server struct {
 func New(config ...Config) *Server {
 	cfg := configDefault(config...)
 	id := rand.Text()
-	cfg.Logger = cfg.Logger.With("node", id)
-	cfg.Engine.Logger = cfg.Engine.Logger.With("node", id)
 	s := &Server{
 		cfg:        cfg,
 		id:         id,
 		log:        cfg.Logger,
-		notices:    notice.New(cfg.Logger),
+		notices:    notice.New(cfg.Logger, "node", id),
 		namespaces: make(map[string]*Namespace),
 		clients:    make(map[*client]struct{}),
 	}
@@ -83,9 +81,10 @@ func New(config ...Config) *Server {
 	s.users.closed = make(chan struct{})
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	s.repeats.server = s
-	var hooks engineio.Hooks
+	hooks := engineio.Hooks{Node: id}
 	if cfg.Sessions != nil {
 		hooks = engineio.Hooks{
+			Node: id,
 			Lift: s.lift, SameVisitor: s.sameVisitor, Release: s.releaseLifted,
 			SessionCookie: cfg.Sessions.IsSessionCookie,
 			SessionHeader: cfg.Sessions.IsSessionHeader,

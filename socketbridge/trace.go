@@ -14,9 +14,9 @@ import (
 )
 
 // Trace is a set of hooks that observe a server, for metrics, traces and logs: see
-// Config.Trace and Server.Observe. A nil hook is skipped. Hooks must not block and must be
-// safe for concurrent use. A hook that panics is logged. fibersession.Trace has the hooks for
-// what the session store does.
+// Config.Trace and Server.Observe. A nil hook is skipped. What a hook reports waits for it, so
+// hooks must not block. They must be safe for concurrent use. A hook that panics is logged.
+// fibersession.Trace has the hooks for what the session store does.
 type Trace struct {
 	// Operation is called before each operation. The operation runs with the context that it
 	// returns, and the function that it returns, unless nil, is called with the outcome at the

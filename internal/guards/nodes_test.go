@@ -145,7 +145,7 @@ var ofNodes = []guard{
 	{
 		rows: []string{"43", "skipMiddlewares"}, name: "the middlewares run again at a recovery",
 		pkg: "./socketbridge", test: "TestRecovery_MiddlewaresRunAgain",
-		edits: []mutant.Edit{{File: "socketbridge/socket_life.go", Old: "err = c.run()", New: "if !s.Recovered() {\n\t\t\terr = c.run()\n\t\t}"}},
+		edits: []mutant.Edit{{File: "socketbridge/socket_life.go", Old: "if err := c.run(); err != nil {", New: "if err := c.run(); err != nil && !s.Recovered() {"}},
 	},
 	{
 		rows: []string{"43", "CVE-2026-56170"}, name: "the events kept for a session are limited",
@@ -215,7 +215,7 @@ var ofNodes = []guard{
 	{
 		rows: []string{"44", "CVE-2025-61765", "CVE-2026-23524"}, name: "a node checks what another node sends to clients",
 		pkg: "./socketbridge", test: "TestCluster_MalformedMessages",
-		edits: []mutant.Edit{{File: "socketbridge/cluster.go", Old: "if err != nil {\n\t\t\tc.logMalformed(m, err)\n\t\t\treturn\n\t\t}\n\t\tns.recovery.deliver", New: "if err != nil {\n\t\t\tc.logMalformed(m, err)\n\t\t}\n\t\tns.recovery.deliver"}},
+		edits: []mutant.Edit{{File: "socketbridge/cluster.go", Old: "if err != nil {\n\t\t\tc.logMalformed(m, err)\n\t\t\treturn err\n\t\t}\n\t\tns.recovery.deliver", New: "if err != nil {\n\t\t\tc.logMalformed(m, err)\n\t\t}\n\t\tns.recovery.deliver"}},
 	},
 	{
 		rows: []string{"44"}, name: "other nodes learn no secret of a handshake",

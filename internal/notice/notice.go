@@ -53,6 +53,7 @@ type Kind struct {
 // zero value logs to slog.Default().
 type Board struct {
 	log     *slog.Logger // nil: slog.Default() at the time of the report
+	attrs   []any        // of every line
 	entries sync.Map     // of *entry by *Kind
 	broken  sync.Once    // the logger panicked, and stderr was told
 
@@ -65,8 +66,9 @@ type entry struct {
 	logged atomic.Bool // the line of a Once without a key is written
 }
 
-// New returns a board.
-func New(log *slog.Logger) *Board { return &Board{log: log} }
+// New returns a board. Every line gets attrs. They are not given to log.With, because handlers
+// that wrap another one often lose themselves there.
+func New(log *slog.Logger, attrs ...any) *Board { return &Board{log: log, attrs: attrs} }
 
 // Observe makes Report call fn with every report, including those that are not logged. args
 // are those of Report; fn may keep them. fn runs on the goroutine of the report, so it must
@@ -119,7 +121,7 @@ func (b *Board) ReportUnobserved(k *Kind, key string, args ...any) {
 	if k.Once && key == "" {
 		e.logged.Store(true)
 	}
-	line := make([]any, 0, len(args)+6) // a copy, so that args of other calls need no allocation
+	line := make([]any, 0, len(args)+len(b.attrs)+6) // a copy, so that args of other calls need no allocation
 	for _, arg := range args {
 		line = append(line, resolve(arg))
 	}
@@ -129,6 +131,7 @@ func (b *Board) ReportUnobserved(k *Kind, key string, args ...any) {
 	if suppressed > 0 && !k.Once {
 		line = append(line, "suppressed", suppressed)
 	}
+	line = append(line, b.attrs...)
 	b.write(log, k, append(line, "notice", k.Name))
 }
 

@@ -34,6 +34,11 @@ type Hooks struct {
 	// Optional. Default: nil, the Handshake has all cookies
 	SessionCookie func(name string) bool
 
+	// Node is the ID of this process in the lines of the log.
+	//
+	// Optional. Default: "", no ID is logged
+	Node string
+
 	// SessionHeader and SessionQuery do the same for headers and URL parameters.
 	//
 	// Optional. Default: nil, the Handshake has all of them

@@ -195,3 +195,11 @@ func (r loggedRequest) LogValue() slog.Value {
 		slog.Any("user_agent", notice.Text(c.Get(fiber.HeaderUserAgent)).LogValue()),
 	)
 }
+
+// nodeAttr returns the attribute of every line of the log.
+func nodeAttr(hooks []Hooks) []any {
+	if len(hooks) == 0 || hooks[0].Node == "" {
+		return nil
+	}
+	return []any{"node", hooks[0].Node}
+}

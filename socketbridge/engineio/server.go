@@ -68,7 +68,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 	s := &Server{
 		cfg:      cfg,
 		log:      cfg.Logger,
-		notices:  notice.New(cfg.Logger),
+		notices:  notice.New(cfg.Logger, nodeAttr(hooks)...),
 		acceptor: a,
 		origins:  newOriginPolicy(cfg),
 		cors:     newCORSHeaders(cfg),
