@@ -11,6 +11,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/inmemory"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -25,6 +26,8 @@ type client struct {
 	lifted *lifted      // nil without a session store
 	plain  *plainConn   // conn, if the client speaks plain messages; otherwise nil
 	packed *msgpackConn // conn, if Config.Parser is MsgpackParser and plain is nil; otherwise nil
+
+	observer inmemory.Observer // of a client in memory; otherwise nil
 
 	// Only the reader goroutine uses these.
 	decoder         siopacket.Decoder

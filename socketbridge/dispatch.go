@@ -34,6 +34,9 @@ func (s *Socket) handled(p *Packet, err error) error {
 			err = errors.Join(err, e)
 		}
 	}
+	if o := s.client.observer; o != nil {
+		o.Handled(s.ns.name, p.in.ID, p.in.HasID, err)
+	}
 	p.finishAck(err, saved)
 	if err != nil {
 		s.reportError(p, err)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
@@ -157,6 +158,9 @@ func (s *Server) allNamespaces() []*Namespace {
 	}
 	return all
 }
+
+// Sessions returns Config.Sessions, the store whose sessions the sockets share, or nil.
+func (s *Server) Sessions() *fibersession.Store { return s.cfg.Sessions }
 
 // Engine returns the underlying Engine.IO server. Its Use method adds middlewares that
 // run for every HTTP request of the transport (engine.use).

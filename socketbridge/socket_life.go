@@ -32,6 +32,9 @@ func (s *Socket) connect() {
 	if err := s.saveLifeStep(context.Background()); err != nil {
 		s.report(&changesLostNotice, "OnConnection", "handler", "OnConnection", "error", err)
 	}
+	if o := s.client.observer; o != nil {
+		o.Connected(s.ns.name, s)
+	}
 }
 
 // confirm connects the socket, up to the confirmation of the client's CONNECT. It returns the
@@ -143,6 +146,9 @@ func (s *Socket) announce() error {
 // reject ends a connect that failed with err: the client gets a connect_error, or, for
 // an invalid session, the OnInvalidSession handlers run.
 func (s *Socket) reject(err error) {
+	if o := s.client.observer; o != nil {
+		o.Refused(s.ns.name, err)
+	}
 	if s.connectInvalid(err) {
 		return
 	}
@@ -238,6 +244,9 @@ func (s *Socket) finish(wasConnected bool) {
 	s.ns.recovery.detach(s, saved)
 	s.server().setEnding(s, false)
 	s.finished.Fire()
+	if o := s.client.observer; o != nil {
+		o.Disconnected(s.id, reason)
+	}
 	s.ctx.Cancel()
 	s.client.removeSocket(s, true)
 	s.client.release(len(s.auth))

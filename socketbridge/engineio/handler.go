@@ -101,7 +101,7 @@ func (s *Server) parseQuery(c *fiber.Ctx) (query, *Error) {
 
 // dispatch routes a request.
 func (s *Server) dispatch(c *fiber.Ctx) error {
-	if isWebSocketRequest(c) && !canHijack(c) {
+	if isWebSocketRequest(c) && !canHijack(c) && !isInMemory(c) {
 		s.warnNoHijack()
 		return sendError(c, errNoHijack)
 	}

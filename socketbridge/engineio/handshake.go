@@ -2,11 +2,13 @@ package engineio
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/inmemory"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -24,6 +26,9 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 		if key, err = checkWebSocketRequest(c); err != nil {
 			return sendError(c, err)
 		}
+	}
+	if client, ok := c.Context().Conn().(inmemory.Client); ok {
+		return s.openInMemory(c, client)
 	}
 	conn, err := s.openConn(c, transportName)
 	if err != nil {
@@ -64,17 +69,25 @@ func (s *Server) openConn(c *fiber.Ctx, transportName string) (conn *conn, err e
 			s.hooks.Release(request.lifted)
 		}
 	}()
-	if s.hooks.Lift != nil {
-		lifted, err := s.hooks.Lift(c)
-		if err != nil {
-			if !errors.As(err, new(*Error)) { // one that the hook chose is reported by the hook
-				s.notices.Report(&handshakeRefusedNotice, "", "error", err, "remote", from.addr.String())
-			}
-			return nil, err
-		}
-		request.lifted = lifted
+	if request.lifted, err = s.lift(c, from.addr); err != nil {
+		return nil, err
 	}
 	return s.addConn(request, from.network, transportName)
+}
+
+// lift calls Hooks.Lift.
+func (s *Server) lift(c *fiber.Ctx, from netip.Addr) (any, error) {
+	if s.hooks.Lift == nil {
+		return nil, nil
+	}
+	lifted, err := s.hooks.Lift(c)
+	if err != nil {
+		if !errors.As(err, new(*Error)) { // one that the hook chose is reported by the hook
+			s.notices.Report(&handshakeRefusedNotice, "", "error", err, "remote", from.String())
+		}
+		return nil, err // the value returned with an error is ignored
+	}
+	return lifted, nil
 }
 
 // notOpened ends a connection whose client did not get the WebSocket's 101.

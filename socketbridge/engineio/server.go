@@ -47,7 +47,8 @@ type Server struct {
 
 	mu      sync.RWMutex // guards the fields below
 	conns   map[string]*conn
-	running int // connections and WebSockets of which something runs
+	memory  map[transport.Conn]struct{} // connections of clients in memory
+	running int                         // connections and WebSockets of which something runs
 	closing bool
 	ended   chan struct{} // closed when closing is true and running is 0
 }
@@ -151,7 +152,7 @@ func (s *Server) Stats() Stats {
 		Notices:    s.notices.Counts(),
 	}
 	s.mu.RLock()
-	st.Connections = len(s.conns)
+	st.Connections = len(s.conns) + len(s.memory)
 	s.mu.RUnlock()
 	st.Addresses = s.limiter.len()
 	return st
@@ -173,6 +174,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range s.allConns() {
 		c.Close(transport.ShuttingDown)
 	}
+	s.closeInMemory()
 	select {
 	case <-s.ended:
 		return nil
