@@ -29,6 +29,7 @@ var floors = map[string]int{
 	"socketbridge/internal/httpbody":       1,
 	"socketbridge/internal/siopacket":      0,
 	"socketbridge/internal/wsframe":        0,
+	"socketbridge/internal/inmemory":       1,
 	"socketbridge/internal/presence":       1,
 	"socketbridge/internal/serial":         0,
 	"fibersession/internal/codec":          0,
@@ -43,13 +44,14 @@ var floors = map[string]int{
 	"socketbridge/redisadapter":            1,
 	"fibersession/csrf":                    2,
 	"socketbridge":                         2,
+	"socketbridge/bridgetest":              3,
 	"socketbridge/contribws":               3,
 	"examples":                             4,
 }
 
 var arrows = map[string][]string{
 	"fibersession":              {"storage/memory", "internal/sitehost"},
-	"socketbridge/engineio":     {"socketbridge/internal/httpbody", "internal/sitehost"},
+	"socketbridge/engineio":     {"socketbridge/internal/httpbody", "socketbridge/internal/inmemory", "internal/sitehost"},
 	"internal/notice":           {"internal/throttle"},
 	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
 }
@@ -70,6 +72,15 @@ var testOnly = map[string]bool{
 	"internal/testlog":           true,
 	"internal/vulndb":            true,
 	"internal/flakes":            true,
+}
+
+// forTests are packages for the tests of users and of this module: they import package testing. No
+// package of a program may import them, but forTests may import each other.
+var forTests = map[string]bool{
+	"storage/storagetest":                  true,
+	"socketbridge/transport/transporttest": true,
+	"socketbridge/adapter/adaptertest":     true,
+	"socketbridge/bridgetest":              true,
 }
 
 // heavy are modules that only the listed packages may import.
@@ -160,6 +171,8 @@ func refusal(pkg string, floor int, imp string) string {
 	if own, ok := strings.CutPrefix(imp, module); ok {
 		below, known := floors[own]
 		switch {
+		case forTests[own] && !forTests[pkg]:
+			return pkg + " imports " + own + ", which is for tests"
 		case !known:
 			return pkg + " imports " + own + ", which has no floor"
 		case below < floor, contains(arrows[pkg], own):
@@ -195,6 +208,8 @@ func TestFloors_RejectForbiddenImports(t *testing.T) {
 		{"the engine imports the core", "socketbridge/engineio", module + "socketbridge"},
 		{"storage imports a driver", "storage", module + "storage/memory"},
 		{"an unknown package", "socketbridge", module + "elsewhere"},
+		{"a program imports the test kit", "examples", module + "socketbridge/bridgetest"},
+		{"the core imports a conformance suite", "socketbridge", module + "socketbridge/transport/transporttest"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

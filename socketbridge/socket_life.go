@@ -245,7 +245,7 @@ func (s *Socket) finish(wasConnected bool) {
 	s.server().setEnding(s, false)
 	s.finished.Fire()
 	if o := s.client.observer; o != nil {
-		o.Disconnected(s.id, reason)
+		o.Disconnected(s.ns.name, s.id, reason)
 	}
 	s.ctx.Cancel()
 	s.client.removeSocket(s, true)

@@ -53,9 +53,19 @@ type state struct {
 	refusal    *DialError
 	refusedBy  error // what the server refused it with
 	ended      bool
-	reconnects bool             // see WillReconnect
-	reason     transport.Reason // once the disconnect handlers have returned
+	reconnects bool // see WillReconnect
 	recovered  bool
+
+	finished       string // the ID of the last socket whose disconnect handlers have returned
+	finishedReason transport.Reason
+}
+
+// reason returns what the disconnect handlers got, or "" if they have not returned.
+func (s *state) reason() transport.Reason {
+	if s.sid == "" || s.finished != s.sid {
+		return ""
+	}
+	return s.finishedReason
 }
 
 // Dial connects a client to the server, and ends the test if the client is refused. It returns
@@ -358,7 +368,7 @@ func waitInBubble() (ok bool) {
 // stays connected.
 func (c *Client) Disconnected() socketbridge.Reason {
 	c.t.Helper()
-	if !c.await(func() bool { return c.ended && c.reason != "" }) {
+	if !c.await(func() bool { return c.ended && c.reason() != "" }) {
 		c.mu.Lock()
 		over := c.ended
 		c.mu.Unlock()
@@ -369,7 +379,7 @@ func (c *Client) Disconnected() socketbridge.Reason {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reason
+	return c.reason()
 }
 
 // WillReconnect reports whether a Socket.IO client would now reconnect on its own: it is
@@ -573,8 +583,8 @@ func (c *Client) why() string {
 }
 
 func (c *Client) reasonText() string {
-	if c.reason == "" {
+	if c.reason() == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (%s)", c.reason)
+	return fmt.Sprintf(" (%s)", c.reason())
 }

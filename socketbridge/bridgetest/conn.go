@@ -253,15 +253,13 @@ func (k *conn) Handled(namespace string, id uint64, asked bool, err error) {
 	}
 }
 
-// Disconnected implements inmemory.Observer.
-func (k *conn) Disconnected(socketID string, reason transport.Reason) {
-	k.mu.Lock()
-	all := k.all
-	k.mu.Unlock()
-	for _, c := range all {
+// Disconnected implements inmemory.Observer. The worker may not have read the confirmation of the
+// CONNECT yet, from which the client knows its ID.
+func (k *conn) Disconnected(namespace, socketID string, reason transport.Reason) {
+	if c := k.last(namespace); c != nil {
 		c.update(func() {
-			if c.conn == k && c.sid == socketID {
-				c.reason = reason
+			if c.conn == k {
+				c.finished, c.finishedReason = socketID, reason
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,17 +15,18 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/inmemory"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
-// fasthttp and Fiber start goroutines on their first response, which never end. They must not
-// belong to the bubble of a test.
+// fasthttp, Fiber and the storage in memory start goroutines on their first use, which never end.
+// They must not belong to the bubble of a test.
 func init() {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	req, err := http.NewRequest(http.MethodGet, "http://example.com/", nil)
 	if err == nil {
 		_, err = roundTrip(app, req, &netConn{})
 	}
-	if err != nil {
+	if err = errors.Join(err, memory.New().Close()); err != nil {
 		panic("bridgetest: " + err.Error())
 	}
 }

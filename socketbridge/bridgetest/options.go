@@ -20,7 +20,7 @@ type options struct {
 	user    any
 	cookies []*http.Cookie
 	host    string
-	https   bool
+	plain   bool // http, not https
 	addr    net.IP
 
 	// of the handshake
@@ -80,8 +80,9 @@ func Cookie(name, value string) Option {
 // example.com.
 func Host(host string) Option { return func(o *options) { o.host = host } }
 
-// HTTPS makes the visitor's requests come over TLS. Default: plain HTTP, as in app.Test.
-func HTTPS() Option { return func(o *options) { o.https = true } }
+// PlainHTTP makes the visitor's requests come over plain HTTP, as those of app.Test. Without it
+// they come over TLS. A session that began on one gives no access on the other.
+func PlainHTTP() Option { return func(o *options) { o.plain = true } }
 
 // RemoteAddr is the IP address that the visitor's requests come from. Default: 192.0.2.1. It
 // panics if addr is not an IP address.

@@ -134,7 +134,8 @@ func (v *Visitor) request(method, path, contentType string, body io.Reader) *htt
 	return req
 }
 
-// Cookies returns the cookies that the visitor sends to the app, for requests by app.Test.
+// Cookies returns the cookies that the visitor sends to the app. For requests by app.Test, which
+// come over plain HTTP, create the visitor with PlainHTTP.
 func (v *Visitor) Cookies() []*http.Cookie { return v.jar.Cookies(v.url("")) }
 
 // Session returns a handle of the visitor's session, to look at it and to change it from
@@ -169,7 +170,7 @@ func (v *Visitor) begin() {
 	v.inSession(func(_ *fiber.Ctx, sess *fibersession.Session) error {
 		if sess.Fresh() {
 			return errors.New("the session was stored, but the visitor's next request does not present it: " +
-				"if its cookie is Secure use the option HTTPS, and if it has a domain the option Host")
+				"if its cookie is Secure, do without the option PlainHTTP; if it has a domain, use the option Host")
 		}
 		return nil
 	})
@@ -206,9 +207,9 @@ func (v *Visitor) inSession(fn func(c *fiber.Ctx, sess *fibersession.Session) er
 
 // url returns the URL of a path of the site.
 func (v *Visitor) url(path string) *url.URL {
-	u := &url.URL{Scheme: "http", Host: v.options.host, Path: "/" + strings.TrimPrefix(path, "/")}
-	if v.options.https {
-		u.Scheme = "https"
+	u := &url.URL{Scheme: "https", Host: v.options.host, Path: "/" + strings.TrimPrefix(path, "/")}
+	if v.options.plain {
+		u.Scheme = "http"
 	}
 	return u
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/bridgetest"
-	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 )
 
 // newSite returns an app with a login, and its server.
@@ -70,7 +69,7 @@ func body(t *testing.T, res *http.Response) string {
 func TestN10_HTTPAndSocket(t *testing.T) {
 	inAndOutOfABubble(t, func(t *testing.T) {
 		app, io := newSite(t)
-		v := bridgetest.Visit(t, io, bridgetest.App(app))
+		v := bridgetest.Visit(t, io, bridgetest.App(app), bridgetest.PlainHTTP())
 		if res := v.PostForm("/login", url.Values{"user": {"ann"}}); res.StatusCode != 303 || res.Header.Get("Location") != "/" {
 			t.Fatalf("got %s", res.Status)
 		}
@@ -103,17 +102,17 @@ func TestN10_HTTPAndSocket(t *testing.T) {
 func TestN10_Handshake(t *testing.T) {
 	t.Parallel()
 	app, io := newSite(t)
-	bridgetest.Dial(t, io).Ask("handshake").Want(nil, "192.0.2.1", "example.com", false, "", "", "")
-	v := bridgetest.Visit(t, io, bridgetest.App(app), bridgetest.RemoteAddr("2001:db8::7"), bridgetest.Host("app.test:8443"), bridgetest.HTTPS(),
+	bridgetest.Dial(t, io).Ask("handshake").Want(nil, "192.0.2.1", "example.com", true, "", "", "")
+	v := bridgetest.Visit(t, io, bridgetest.App(app), bridgetest.RemoteAddr("2001:db8::7"), bridgetest.Host("app.test:8080"), bridgetest.PlainHTTP(),
 		bridgetest.Header("X-App", "kit"), bridgetest.Cookie("lang", "de"), bridgetest.User("ann"))
 	c := v.Dial(bridgetest.Query("room", "red"))
-	c.Ask("handshake").Want("acme", "2001:db8::7", "app.test:8443", true, "kit", "red", "de")
+	c.Ask("handshake").Want("acme", "2001:db8::7", "app.test:8080", false, "kit", "red", "de")
 	c.Ask("whoami").Want("ann")
 	if c.Socket().Transport() != "websocket" {
 		t.Error(c.Socket().Transport())
 	}
 	v.Dial(bridgetest.Query("transport", "polling"), bridgetest.Header("X-App", "other")).Ask("handshake").
-		Want("acme", nil, nil, true, "other", "", "de")
+		Want("acme", nil, nil, false, "other", "", "de")
 	for _, tt := range []struct {
 		opt    bridgetest.Option
 		status int
@@ -147,9 +146,9 @@ func TestN10_WhereTheIDIs(t *testing.T) {
 		fails  string
 	}{
 		"cookie":          {},
-		"https":           {opts: []bridgetest.Option{bridgetest.HTTPS()}},
-		"secure on http":  {config: fibersession.Config{CookieSecure: true}, fails: "use the option HTTPS"},
-		"secure on https": {config: fibersession.Config{CookieSecure: true}, opts: []bridgetest.Option{bridgetest.HTTPS()}},
+		"plain":           {opts: []bridgetest.Option{bridgetest.PlainHTTP()}},
+		"secure on https": {config: fibersession.Config{CookieSecure: true}},
+		"secure on plain": {config: fibersession.Config{CookieSecure: true}, opts: []bridgetest.Option{bridgetest.PlainHTTP()}, fails: "without the option PlainHTTP"},
 		"domain":          {config: fibersession.Config{CookieDomain: "app.test"}, opts: []bridgetest.Option{bridgetest.Host("www.app.test")}},
 		"other domain":    {config: fibersession.Config{CookieDomain: "app.test"}, fails: "the option Host"},
 		"header":          {config: fibersession.Config{KeyLookup: "header:X-Session"}},
@@ -231,8 +230,25 @@ func TestN10_OnlyTheKitOpensConnections(t *testing.T) {
 	if n := io.Stats().Connections; n != 0 {
 		t.Errorf("%d connections", n)
 	}
-	if err := io.Engine().Shutdown(context.Background()); err != nil {
-		t.Error(err)
+}
+
+// A middleware that replaces the answer to a handshake costs a WebSocket, and so a client in
+// memory.
+func TestN10_MiddlewareReplacesTheAnswer(t *testing.T) {
+	t.Parallel()
+	_, io := newSite(t)
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(func(c *fiber.Ctx) error {
+		if err := c.Next(); err != nil {
+			return err
+		}
+		return c.Status(fiber.StatusOK).SendString("welcome")
+	}, io.Handler())
+	_, err := bridgetest.TryDial(t, io, bridgetest.App(app))
+	if refused := (*bridgetest.DialError)(nil); !errors.As(err, &refused) || refused.Status != 200 || refused.Message != "welcome" {
+		t.Errorf("got %v, want status 200", err)
 	}
-	var _ *engineio.Server = io.Engine()
+	if n := io.Stats().Connections; n != 0 {
+		t.Errorf("%d connections", n)
+	}
 }

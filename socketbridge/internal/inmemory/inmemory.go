@@ -62,5 +62,5 @@ type Observer interface {
 	Handled(namespace string, id uint64, asked bool, err error)
 	// Disconnected is called with the ID of a socket whose last handler has returned. reason is
 	// what the disconnect handlers got.
-	Disconnected(socketID string, reason transport.Reason)
+	Disconnected(namespace, socketID string, reason transport.Reason)
 }
