@@ -10,7 +10,7 @@ var ofIDs = []guard{
 	{
 		[]string{"11", "engine.io d1f5aa93"}, "a handshake that the app refuses opens nothing",
 		engine, "TestLift",
-		edit("socketbridge/engineio/handshake.go", "\t\t\treturn nil, err\n\t\t}\n\t\trequest.lifted = lifted", "\t\t}\n\t\trequest.lifted = lifted"),
+		edit("socketbridge/engineio/handshake.go", "\t\treturn nil, err // the value returned with an error is ignored\n\t}\n", "\t}\n"),
 	},
 	{
 		[]string{"11"}, "another's connection is answered like an unknown one",
