@@ -2,7 +2,7 @@
 // over HTTP and over sockets, and one room that all sockets join. Environment variables
 // configure it:
 //
-//   - PORT: the port to listen on, at 127.0.0.1
+//   - PORT: the port to listen on, at 127.0.0.1 (3000 by default)
 //   - STORE: memory (the default) or redis
 //   - REDIS_URL: the Redis of STORE=redis
 //   - FRESHNESS: strict (the default) or tracked, how the session is reloaded
@@ -10,8 +10,11 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	_ "net/http/pprof" // on http.DefaultServeMux, which only PPROF serves
 	"os"
@@ -39,9 +42,29 @@ func main() {
 	if addr := os.Getenv("PPROF"); addr != "" {
 		go func() { log.Println(http.ListenAndServe(addr, nil)) }() // ends with the process
 	}
-	app := newApp(store)
-	log.Fatal(app.Listen("127.0.0.1:" + os.Getenv("PORT")))
+	ln, err := listen("127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "3000"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("Open http://%s for what this server has\n", ln.Addr())
+	log.Fatal(newApp(store).Listener(ln))
 }
+
+// listen listens at addr. If another program uses the port, the error says what to do.
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: if another program uses this port, stop it, or choose another port, such as %s: %w", addr, "PORT=4000", err)
+	}
+	return ln, nil
+}
+
+const about = `The server of the benchmarks. It has no page; a load generator uses it.
+
+POST /login    a new session with the count 0
+POST /incr     adds 1 to the session's count
+/socket.io/    sockets, with the events echo, read, incr and cast
+`
 
 func newApp(store storage.Storage) *fiber.App {
 	sessions := fibersession.New(fibersession.Config{Storage: store, Expiration: time.Hour})
@@ -67,6 +90,7 @@ func newApp(store storage.Storage) *fiber.App {
 	app.Use(sessions.Handler())
 	app.Use(io.Handler())
 
+	app.Get("/", func(c *fiber.Ctx) error { return c.SendString(about) })
 	app.Post("/login", func(c *fiber.Ctx) error {
 		sess := fibersession.FromContext(c)
 		if err := sess.Reset(); err != nil {

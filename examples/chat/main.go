@@ -4,6 +4,7 @@
 //	go run ./examples/chat                                                  # three nodes, a proxy and a Redis
 //	STORAGE=redis://127.0.0.1:6379 PORT=3001 go run ./examples/chat -node   # one node of several
 //	go run ./examples/chat -node                                            # a single node, in memory
+//	PORT=4000 go run ./examples/chat                                        # other ports: 4000 to 4003
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -31,11 +33,38 @@ func main() {
 	if *node {
 		err = runNode(ctx, nodeConfigFromEnv())
 	} else {
-		err = runCluster(ctx, clusterConfigFromEnv(), os.Stdin)
+		log.SetOutput(os.Stdout) // where to click; what the nodes log goes to stderr
+		cfg := clusterConfigFromEnv()
+		if err = choosePorts(&cfg, os.Getenv("PORT")); err == nil {
+			err = runCluster(ctx, cfg, os.Stdin)
+		}
+		log.SetOutput(os.Stderr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w; or choose other ports: PORT=4000 uses 4000, and 4001 to 4003 for the nodes", err)
+		}
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// choosePorts moves the cluster to the given port, which is the proxy's, and to those that
+// follow it. With "", the ports stay as they are.
+func choosePorts(cfg *clusterConfig, port string) error {
+	if port == "" {
+		return nil
+	}
+	first, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || first == 0 || int(first)+len(cfg.Nodes) > 65535 {
+		return fmt.Errorf("PORT=%s: not a port with %d more after it", port, len(cfg.Nodes))
+	}
+	addr := func(i int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(first)+i)) }
+	nodes := make([]string, len(cfg.Nodes))
+	for i := range nodes {
+		nodes[i] = addr(i + 1)
+	}
+	cfg.ProxyAddr, cfg.Nodes = addr(0), nodes
+	return nil
 }
 
 // nodeConfig is the configuration of one node from the environment.
@@ -73,6 +102,7 @@ func runNode(ctx context.Context, cfg nodeConfig) error {
 	}
 	ln, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
+		err = fmt.Errorf("cannot listen at %s: if another program uses this port, stop it, or choose another port with PORT: %w", cfg.Addr, err)
 		return errors.Join(err, s.Shutdown(ctx))
 	}
 	log.Printf("listening on http://%s", ln.Addr())

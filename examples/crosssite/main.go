@@ -8,6 +8,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"html/template"
 	"log"
 	"math/rand/v2"
@@ -30,20 +31,31 @@ var index string
 var page = template.Must(template.New("index").Parse(index))
 
 func main() {
-	sockets, err := net.Listen("tcp", env("ADDR", "127.0.0.1:3000"))
+	sockets, err := listen("ADDR", "127.0.0.1:3000")
 	if err != nil {
 		log.Fatal(err)
 	}
-	pages, err := net.Listen("tcp", env("PAGES", "127.0.0.1:3001"))
+	pages, err := listen("PAGES", "127.0.0.1:3001")
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	log.Printf("open http://%s", pages.Addr())
+	fmt.Printf("Open http://%s and follow its links\n", pages.Addr())
 	if err := serve(ctx, sockets, pages); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// listen listens at the address in an environment variable. If another program uses the port,
+// the error says what to do.
+func listen(variable, def string) (net.Listener, error) {
+	addr := env(variable, def)
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: if another program uses this port, stop it, or choose another port, such as %s=127.0.0.1:4000: %w", addr, variable, err)
+	}
+	return ln, nil
 }
 
 // origins are the URLs of the socket server and of the page under its three hostnames.

@@ -8,7 +8,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -40,6 +42,10 @@ func run(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	ln, err := listenAt(cfg.Addr)
+	if err != nil {
+		return err
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -53,9 +59,18 @@ func run(cfg Config) error {
 			log.Print(err)
 		}
 	}()
-	log.Printf("open http://%s", cfg.Addr)
-	err = s.app.Listen(cfg.Addr)
+	fmt.Printf("Open http://%s and sign up; a private window can be a second user\n", ln.Addr())
+	err = s.app.Listener(ln)
 	stop()
 	<-ended
 	return err
+}
+
+// listenAt listens at addr. If another program uses the port, the error says what to do.
+func listenAt(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: if another program uses this port, stop it, or choose another port, such as %s: %w", addr, "ADDR=127.0.0.1:4000", err)
+	}
+	return ln, nil
 }

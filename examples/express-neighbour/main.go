@@ -3,15 +3,16 @@
 // page and the sockets, and proxies /express/ to it. Both keep sessions in the same Redis
 // and use the same signed cookie.
 //
-//	npm ci && node server.js   # Express, on port 3001
-//	go run .                   # Fiber, on port 3000: open http://127.0.0.1:3000 in two tabs
+//	go run ./examples/express-neighbour   # starts both, and a Redis
 package main
 
 import (
 	"context"
 	_ "embed"
 	"errors"
+	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -32,19 +33,35 @@ import (
 var page []byte
 
 func main() {
-	store, err := storage.Open(env("REDIS_URL", "redis://127.0.0.1:6379/0"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer store.Close()
-	app, io := newApp(store, config{
-		secrets: strings.Split(env("SESSION_SECRETS", "only for trying out: set SESSION_SECRETS"), ","),
-		express: env("EXPRESS_URL", "http://127.0.0.1:3001"),
-	})
-
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() { // shuts down on Ctrl-C, which makes Listen return
+	if err := run(ctx, env("ADDR", "127.0.0.1:3000")); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run starts Redis and Express unless the environment names running ones, and serves Fiber
+// until ctx is canceled.
+func run(ctx context.Context, addr string) (err error) {
+	ln, err := listen(addr)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	secrets := env("SESSION_SECRETS", "only for trying out: set SESSION_SECRETS")
+	n, err := startNeighbours(ctx, secrets)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	store, err := storage.Open(n.redis)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	app, io := newApp(store, config{secrets: strings.Split(secrets, ","), express: n.express})
+
+	go func() { // shuts down on Ctrl-C, which makes Listener return
 		<-ctx.Done()
 		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -52,11 +69,17 @@ func main() {
 		_ = app.ShutdownWithContext(timeout)
 	}()
 
-	addr := env("ADDR", "127.0.0.1:3000")
-	log.Printf("open http://%s in two tabs", addr)
-	if err := app.Listen(addr); err != nil {
-		log.Fatal(err)
+	fmt.Printf("Open http://%s in two tabs\n", ln.Addr())
+	return app.Listener(ln)
+}
+
+// listen listens at addr. If another program uses the port, the error says what to do.
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: if another program uses this port, stop it, or choose another port, such as ADDR=127.0.0.1:4000: %w", addr, err)
 	}
+	return ln, nil
 }
 
 type config struct {
@@ -99,7 +122,7 @@ func proxyTo(url string) fiber.Handler {
 		c.Request().Header.Set(fiber.HeaderXForwardedProto, c.Protocol())
 		c.Request().Header.Set(fiber.HeaderXForwardedHost, c.Hostname())
 		if err := proxy.DoTimeout(c, url+c.OriginalURL(), 10*time.Second); err != nil {
-			log.Printf("no answer from %s (is `node server.js` running?): %v", url, err)
+			log.Printf("no answer from Express at %s: %v", url, err)
 			return fiber.NewError(fiber.StatusBadGateway, "The Express app is not responding. Please try again in a moment.")
 		}
 		return nil

@@ -55,6 +55,10 @@ async function main() {
   const server = app.listen(Number(process.env.PORT ?? 3001), "127.0.0.1", () => {
     console.log(`Express listens on http://127.0.0.1:${server.address().port}`);
   });
+  server.on("error", (error) => {
+    console.error(`Cannot listen: if another program uses this port, stop it, or choose another one with PORT. (${error.message})`);
+    process.exit(1);
+  });
 }
 
 main().catch((error) => {

@@ -10,6 +10,7 @@ import (
 	_ "embed"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -30,17 +31,28 @@ import (
 var page []byte
 
 func main() {
-	store, err := storage.Open(env("STORAGE", "memory://"))
-	if err != nil {
+	if err := run(env("ADDR", "127.0.0.1:3000"), env("STORAGE", "memory://")); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// run serves the page until Ctrl-C.
+func run(addr, storageURL string) error {
+	store, err := storage.Open(storageURL)
+	if err != nil {
+		return err
+	}
 	defer store.Close()
+	ln, err := listen(addr)
+	if err != nil {
+		return err
+	}
 	socketio.On(socketio.EventMessage, contribws.Guard(onMessage))
 	app, io := newApp(store)
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	go func() { // shuts down on Ctrl-C, which makes Listen return
+	go func() { // shuts down on Ctrl-C, which makes Listener return
 		<-ctx.Done()
 		timeout, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -48,11 +60,8 @@ func main() {
 		_ = app.ShutdownWithContext(timeout)
 	}()
 
-	addr := env("ADDR", "127.0.0.1:3000")
-	log.Printf("open http://%s in two tabs", addr)
-	if err := app.Listen(addr); err != nil {
-		log.Fatal(err)
-	}
+	fmt.Printf("Open http://%s in two tabs\n", ln.Addr())
+	return app.Listener(ln)
 }
 
 // onMessage is an ordinary contrib/socketio listener that can now read the session.
@@ -135,6 +144,15 @@ func requireName(p *socketbridge.Packet) error {
 		return p.Socket().Emit("problem", "Enter your name first.")
 	}
 	return p.Next()
+}
+
+// listen listens at addr. If another program uses the port, the error says what to do.
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: if another program uses this port, stop it, or choose another port, such as %s: %w", addr, "ADDR=127.0.0.1:4000", err)
+	}
+	return ln, nil
 }
 
 func env(name, def string) string {
