@@ -1,7 +1,7 @@
 // The chat page. Everything it shows arrives over the socket, from the node that the page is
 // connected to at the moment.
 import { connect } from "/socket.io/fiberbridge.mjs";
-import { $, debounce, formatTime, renderList, showAvatar, showCount, showToast } from "./ui.mjs";
+import { $, debounce, formatTime, problemText, renderList, showAvatar, showCount, showText, showToast } from "./ui.mjs";
 
 // ?transport=polling or ?transport=websocket restricts the client to that transport.
 const transport = new URLSearchParams(location.search).get("transport");
@@ -72,7 +72,7 @@ async function request(event, ...args) {
   try {
     const answer = await socket.timeout(10000).emitWithAck(event, ...args);
     if (!answer?.error) return answer;
-    showToast(answer.error.message);
+    showToast(problemText(answer.error));
   } catch {
     // The connection was lost. The page requests everything again when it reconnects.
   }
@@ -159,7 +159,8 @@ async function refreshPeople() {
   renderList($("people"), "person-row", people, (row, person) => {
     showAvatar(row.querySelector(".avatar"), person);
     row.dataset.user = person.id;
-    row.querySelector(".label").textContent = person.name + (person.id === me.id ? " (you)" : "");
+    row.querySelector(".label").textContent = person.name;
+    row.querySelector(".you").hidden = person.id !== me.id;
     row.querySelector(".nodes").textContent = person.nodes.join(" ");
     row.firstElementChild.disabled = person.id === me.id;
     row.firstElementChild.onclick = () => show(userConversation({ id: person.id, name: person.name }));
@@ -219,7 +220,7 @@ function showMessages() {
     row.querySelector("b").textContent = m.from.name;
     row.querySelector("time").textContent = formatTime(m.at);
     row.querySelector(".nodes").textContent = m.node;
-    row.querySelector(".text").textContent = m.text;
+    showText(row.querySelector(".text"), m.text);
     previous = m;
   });
   $("empty").hidden = messages.length > 0;

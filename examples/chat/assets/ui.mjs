@@ -11,6 +11,50 @@ export function showAvatar(avatar, { id, name }) {
   avatar.style.setProperty("--hue", hue);
 }
 
+const linkPattern = /(?<![\p{L}\p{N}_])https?:\/\/[^\s<>"'`\\^{}|]+/giu;
+
+/** Shows a text in an element, with its http and https URLs as links. Nothing else becomes markup. */
+export function showText(element, text) {
+  element.replaceChildren();
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(linkPattern)) {
+    const address = withoutPunctuation(found);
+    const url = URL.canParse(address) ? new URL(address) : null;
+    if (!url || url.username || url.password) continue; // "https://your-bank.example@evil.example" misleads
+    element.append(text.slice(end, index));
+    const link = element.appendChild(document.createElement("a"));
+    link.href = url.href;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer nofollow";
+    link.textContent = address;
+    end = index + address.length;
+  }
+  element.append(text.slice(end));
+}
+
+/** Removes what ends the sentence around a URL, such as ")." if the URL has no "(". */
+function withoutPunctuation(url) {
+  for (;;) {
+    const last = url.at(-1), opening = { ")": "(", "]": "[" }[last];
+    const unbalanced = opening && url.split(last).length > url.split(opening).length;
+    if (!unbalanced && !".,;:!?…*_~".includes(last)) return url;
+    url = url.slice(0, -1);
+  }
+}
+
+/** Returns the text to show for an error of an event. Errors of the app have a text for people. Those of
+ * the library have one for programs, so the page words them. */
+export const problemText = ({ code, message }) => wordings[code] ?? message;
+
+const failed = "Something went wrong. Please try again in a moment.";
+const loginChanged = "Your login has changed. Please reload the page.";
+const wordings = { // by the codes in docs/troubleshooting.md
+  session_missing: loginChanged, session_gone: loginChanged, session_renewed: loginChanged,
+  unknown_outcome: "Please check whether your change was made.",
+  session_unavailable: failed, session_too_large: failed, bad_arguments: failed, internal_error: failed, ticket_invalid: failed,
+  forbidden: failed, wrong_parser: failed, offset_invalid: failed, offset_reused: failed, offset_expired: failed, too_many: failed,
+};
+
 /** Replaces a list's rows with one row per item, cloned from a template and filled in by fill(row, item). */
 export function renderList(list, templateID, items, fill) {
   const template = $(templateID).content.firstElementChild;

@@ -1,7 +1,7 @@
 // The dashboard page. Everything it shows arrives over the socket. When the connection is
 // lost, the page hides the user's name and who is online, because both may be out of date.
 import { connect } from "/socket.io/fiberbridge.mjs";
-import { showAvatar, renderList, timeAgo, showToast, countInTitle } from "./ui.mjs";
+import { showAvatar, renderList, timeAgo, problemText, showText, showToast, countInTitle } from "./ui.mjs";
 
 const $ = (id) => document.getElementById(id);
 const socket = connect();
@@ -84,7 +84,7 @@ async function refresh(list) {
     refreshing.set(list, false);
     try {
       const answer = await socket.timeout(10000).emitWithAck(list);
-      if (answer.error) showToast(answer.error.message);
+      if (answer.error) showToast(problemText(answer.error));
       else lists[list](answer);
     } catch {
       // The connection was lost. The next "hello" requests all lists.
@@ -104,7 +104,7 @@ async function send(event, argument, button) {
   if (button) button.disabled = true;
   try {
     const answer = await socket.timeout(10000).emitWithAck(event, argument);
-    if (answer?.error) showToast(answer.error.message);
+    if (answer?.error) showToast(problemText(answer.error));
     return !answer?.error;
   } catch {
     showToast("No answer yet. Please check whether your change was made.");
@@ -137,7 +137,7 @@ function showComments() {
     row.querySelector("b").textContent = comment.from.name;
     row.querySelector("time").textContent = timeAgo(comment.at);
     row.querySelector("time").dateTime = new Date(comment.at).toISOString();
-    row.querySelector(".text").textContent = comment.text;
+    showText(row.querySelector(".text"), comment.text);
     row.classList.toggle("new", Boolean(comment.fresh));
   });
   $("quiet").hidden = shown.length > 0;
