@@ -22,6 +22,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/proxy"
+	"github.com/valyala/fasthttp"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -116,12 +117,19 @@ func newApp(store storage.Storage, cfg config) (*fiber.App, *socketbridge.Server
 
 // proxyTo forwards requests to the server at url.
 func proxyTo(url string) fiber.Handler {
+	client := &fasthttp.Client{
+		NoDefaultUserAgentHeader: true,
+		DisablePathNormalizing:   true,
+		// Node closes a connection that was idle for 5 s. By default the client would reuse it
+		// for 10 s, and a POST that meets the close cannot be repeated.
+		MaxIdleConnDuration: 3 * time.Second,
+	}
 	return func(c *fiber.Ctx) error {
 		// Overwrite these headers: a browser could send false ones.
 		c.Request().Header.Set(fiber.HeaderXForwardedFor, c.IP())
 		c.Request().Header.Set(fiber.HeaderXForwardedProto, c.Protocol())
 		c.Request().Header.Set(fiber.HeaderXForwardedHost, c.Hostname())
-		if err := proxy.DoTimeout(c, url+c.OriginalURL(), 10*time.Second); err != nil {
+		if err := proxy.DoTimeout(c, url+c.OriginalURL(), 10*time.Second, client); err != nil {
 			log.Printf("no answer from Express at %s: %v", url, err)
 			return fiber.NewError(fiber.StatusBadGateway, "The Express app is not responding. Please try again in a moment.")
 		}
