@@ -6,7 +6,10 @@ import (
 )
 
 // Adapter links one node with the other nodes. The core calls Run once. All other
-// methods are safe for concurrent use, also before and during Run.
+// methods are safe for concurrent use, also before and during Run. Publish, Ask and Nodes
+// wait for Run if they are called before it, so that a server can send right after it was
+// created. They wait for a bounded time, and then return an error that wraps ErrUnavailable
+// and ErrNotBegun.
 type Adapter interface {
 	// Open subscribes the node to a namespace: from now on messages for it are
 	// delivered. It does not block. Repeated calls do nothing.
@@ -19,7 +22,8 @@ type Adapter interface {
 
 	// Publish sends m to all other nodes that serve its namespace. Messages that one
 	// goroutine publishes to the same rooms arrive at each node in the same order.
-	// Errors wrap ErrUnavailable, ErrUnknownOutcome, ErrTooLarge or ErrClosed.
+	// Errors wrap ErrUnavailable, ErrUnknownOutcome, ErrTooLarge or, after Run has ended,
+	// ErrClosed.
 	Publish(ctx context.Context, m *Message) error
 
 	// Ask sends m to all other nodes that serve its namespace. It yields their replies as

@@ -21,13 +21,15 @@
 //     only to those, for example with one subject per room.
 //   - Log, optionally: store broadcasts for a while in one order for all nodes, for
 //     example in a stream. Connection state recovery across nodes requires it.
+//   - Emitter, optionally: send without being a node. Package socketbridge/emitter requires
+//     it.
 //
 // The core implements Node, the receiving side: the adapter calls Node.Deliver for a
 // published message and Node.Answer for a request. Complete counts replies, so that
 // Ask knows when it has all of them.
 //
 // Package adaptertest is the conformance suite: its Run checks an Adapter and its RunLog
-// a Log. memory.go and memory_log.go are the smallest implementations of both.
+// a Log. memory.go and memory_log.go are the smallest implementations of all.
 //
 // # Design
 //

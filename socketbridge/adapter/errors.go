@@ -23,6 +23,10 @@ var (
 	// did.
 	ErrNotKept = errors.New("adapter: log does not store all of the requested messages")
 
-	// ErrClosed means that the adapter is not running. Nothing was sent.
+	// ErrClosed means that the adapter has ended. Nothing was sent.
 	ErrClosed = errors.New("adapter: closed")
+
+	// ErrNotBegun is the cause of an ErrUnavailable: Run has not begun in the time that a
+	// call waits for it. Nothing was sent.
+	ErrNotBegun = errors.New("adapter: Run was not called")
 )

@@ -2,7 +2,6 @@ package adapter_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -83,8 +82,8 @@ func ExampleLog() {
 	go func() { ended <- log.Run(ctx, printer{"node-a"}) }() // ends with ctx
 
 	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["news",1]`)}}
-	for errors.Is(log.Append(ctx, m), adapter.ErrClosed) {
-		time.Sleep(time.Millisecond) // until Run has started
+	if err := log.Append(ctx, m); err != nil { // it waits for Run
+		fmt.Println(err)
 	}
 	end, err := log.Since(ctx, "/", 0, func(m *adapter.Message) bool {
 		fmt.Printf("replay %s: %s\n", m.Offset, m.Payload.JSON)

@@ -29,7 +29,10 @@ type storedState struct {
 	until time.Time
 }
 
-var _ Log = (*memoryLink)(nil)
+var (
+	_ Log     = (*memoryLink)(nil)
+	_ Emitter = (*memoryLink)(nil)
+)
 
 // begin starts a node at the end of the log.
 func (log *memoryLog) begin(l *memoryLink) {
@@ -42,6 +45,9 @@ func (log *memoryLog) begin(l *memoryLink) {
 
 // Append implements Log.
 func (l *memoryLink) Append(ctx context.Context, m *Message) error {
+	if err := l.waitUntilBegun(ctx); err != nil { // without the lock: Run takes it
+		return err
+	}
 	log := &l.hub.log
 	log.order.Lock()
 	defer log.order.Unlock()
@@ -67,6 +73,7 @@ func (l *memoryLink) Append(ctx context.Context, m *Message) error {
 	if self != nil {
 		self.Deliver(&kept)
 	}
+	l.hub.show(&kept)
 	l.hub.mu.Lock()
 	defer l.hub.mu.Unlock()
 	for _, link := range l.hub.links {

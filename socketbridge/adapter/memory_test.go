@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -35,8 +34,8 @@ func TestMemoryLog_Bounded(t *testing.T) {
 	go func() { ended <- l.Run(ctx, idle{}) }() // ends with ctx; the deferred function waits for it
 	defer func() { cancel(); <-ended }()
 	m := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/"}
-	for errors.Is(l.Append(ctx, m), adapter.ErrClosed) {
-		runtime.Gosched() // Run has not started yet
+	if err := l.Append(ctx, m); err != nil { // it waits for Run
+		t.Fatal(err)
 	}
 	for range 10_000 {
 		if err := l.Append(ctx, m); err != nil {
@@ -70,3 +69,9 @@ func TestMemoryLog_Bounded(t *testing.T) {
 type idle struct{ adapter.Node }
 
 func (idle) Deliver(*adapter.Message) {}
+
+func TestMemoryEmitter(t *testing.T) {
+	t.Parallel()
+	adaptertest.RunEmitter(t, func(*testing.T) func() adapter.Adapter { return adapter.NewMemory().Join },
+		adapter.Broadcast, adapter.Join, adapter.Leave, adapter.Disconnect, adapter.ServerSide, adapter.Fetch)
+}

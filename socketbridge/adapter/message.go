@@ -103,6 +103,7 @@ type Socket struct {
 	Rooms     []string
 	Handshake []byte // a JSON object
 	Data      []byte // a JSON object
+	User      string // the ID of the session's user; "" if there is none, or if the other node does not say
 }
 
 // Complete determines when all replies to one message have arrived. Create it with

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -15,8 +16,8 @@ import (
 )
 
 // Adapter connects one socketbridge.Server with others through Redis. It implements
-// adapter.Adapter and adapter.RoomWatcher. Its methods are safe for concurrent use; Run is
-// called once.
+// adapter.Adapter, adapter.RoomWatcher and adapter.Emitter. Its methods are safe for concurrent use; Run or
+// RunEmitter is called once.
 type Adapter struct {
 	cfg         Config
 	client      goredis.UniversalClient
@@ -30,10 +31,18 @@ type Adapter struct {
 
 	opening sync.Mutex // held while a namespace is subscribed to or unsubscribed from, which does not block
 
+	begun       chan struct{} // closed when Run or RunEmitter has begun
+	beginOnce   sync.Once     // closes begun
+	receiving   chan struct{} // closed when an emitter begins to receive
+	receiveOnce sync.Once     // closes receiving
+
 	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	node       adapter.Node
+	emitter    *emitterNode // the node in RunEmitter; nil in Run
 	ctx        context.Context
 	namespaces map[string]bool
+	listening  map[string]bool            // the namespaces in which an emitter receives replies
+	prepared   map[string]bool            // the namespaces in which an emitter knows the nodes
 	requests   map[string]*pendingRequest // by request ID
 }
 
@@ -76,7 +85,11 @@ func newAdapter(client goredis.UniversalClient, cfg Config) *Adapter {
 		client:      client,
 		answerSlots: make(chan struct{}, cfg.MaxAnswers),
 		notices:     notice.New(cfg.Logger),
+		begun:       make(chan struct{}),
+		receiving:   make(chan struct{}),
 		namespaces:  make(map[string]bool),
+		listening:   make(map[string]bool),
+		prepared:    make(map[string]bool),
 		requests:    make(map[string]*pendingRequest),
 	}
 	a.clock = &redisClock{a: a, tried: make(chan struct{})}
@@ -126,10 +139,10 @@ func (a *Adapter) Open(namespace string) {
 	a.opening.Lock()
 	defer a.opening.Unlock()
 	a.mu.Lock()
-	node, isOpen := a.node, a.namespaces[namespace]
+	node, isOpen, isNode := a.node, a.namespaces[namespace], a.emitter == nil
 	a.namespaces[namespace] = true
 	a.mu.Unlock()
-	if node != nil && !isOpen {
+	if node != nil && !isOpen && isNode {
 		a.link.subscribe(namespace, node.ID())
 	}
 }
@@ -139,10 +152,10 @@ func (a *Adapter) Close(namespace string) {
 	a.opening.Lock()
 	defer a.opening.Unlock()
 	a.mu.Lock()
-	node, isOpen := a.node, a.namespaces[namespace]
+	node, isOpen, isNode := a.node, a.namespaces[namespace], a.emitter == nil
 	delete(a.namespaces, namespace)
 	a.mu.Unlock()
-	if node != nil && isOpen {
+	if node != nil && isOpen && isNode {
 		a.link.unsubscribe(namespace, node.ID())
 	}
 }
@@ -150,12 +163,19 @@ func (a *Adapter) Close(namespace string) {
 // Run implements adapter.Adapter.
 func (a *Adapter) Run(ctx context.Context, n adapter.Node) error {
 	a.start(ctx, n)
+	return a.run(ctx)
+}
+
+// begin ends the waiting of calls that came before Run.
+func (a *Adapter) begin() { a.beginOnce.Do(func() { close(a.begun) }) }
+
+func (a *Adapter) run(ctx context.Context) error {
 	if !a.signer.isOn() {
-		a.link.run(ctx)
+		a.runLink(ctx)
 	} else if a.clock.start(ctx) {
 		var clock sync.WaitGroup
 		clock.Go(func() { a.clock.run(ctx) }) // ends with ctx; waited for below
-		a.link.run(ctx)
+		a.runLink(ctx)
 		clock.Wait()
 	}
 	a.answering.Wait()
@@ -176,6 +196,7 @@ func (a *Adapter) start(ctx context.Context, n adapter.Node) {
 	for _, ns := range namespaces {
 		a.link.subscribe(ns, n.ID())
 	}
+	a.begin()
 }
 
 // RoomOpened implements adapter.RoomWatcher.
@@ -190,13 +211,17 @@ func (a *Adapter) RoomClosed(namespace, room string, private bool) {
 	a.link.roomChanged(namespace, room, private, false)
 }
 
-// checkRunning returns adapter.ErrClosed if the adapter is not running, and
-// adapter.ErrUnavailable if ctx has ended or, with secrets, the clock of Redis is not known.
+// checkRunning returns adapter.ErrClosed if the adapter has ended, and adapter.ErrUnavailable
+// if ctx has ended, if Run has not begun within Config.Timeout or, with secrets, if the clock of
+// Redis is not known.
 func (a *Adapter) checkRunning(ctx context.Context) error {
+	if err := a.waitUntilBegun(ctx); err != nil {
+		return err
+	}
 	a.mu.Lock()
 	running := a.ctx
 	a.mu.Unlock()
-	if running == nil || running.Err() != nil {
+	if running.Err() != nil {
 		return adapter.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
@@ -206,6 +231,26 @@ func (a *Adapter) checkRunning(ctx context.Context) error {
 		return a.clock.wait(ctx) // at most Config.Timeout, after Run has begun
 	}
 	return nil
+}
+
+// waitUntilBegun waits for Run, so that a message is not refused because this process has just
+// started.
+func (a *Adapter) waitUntilBegun(ctx context.Context) error {
+	select {
+	case <-a.begun:
+		return nil
+	default:
+	}
+	limit := time.NewTimer(a.cfg.Timeout)
+	defer limit.Stop()
+	select {
+	case <-a.begun:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", adapter.ErrUnavailable, ctx.Err())
+	case <-limit.C:
+		return fmt.Errorf("%w: %w within Config.Timeout, %v", adapter.ErrUnavailable, adapter.ErrNotBegun, a.cfg.Timeout)
+	}
 }
 
 // Publish implements adapter.Adapter.
@@ -240,10 +285,15 @@ func (a *Adapter) publish(ctx context.Context, namespace, channel string, data [
 // Nodes implements adapter.Adapter. It counts the subscribed nodes: a node that died without
 // closing its connection counts until Redis notices. With a stream, it also counts the nodes
 // that use no pub/sub (StreamsOnly, and @socket.io/redis-streams-adapter 0.2): those that sent
-// something within Config.HeartbeatTimeout.
+// something within Config.HeartbeatTimeout. An emitter (RunEmitter) does not count.
 func (a *Adapter) Nodes(ctx context.Context, namespace string) (int, error) {
 	if err := a.checkRunning(ctx); err != nil {
 		return 0, err
+	}
+	if a.asEmitter() != nil { // the nodes of a stream make themselves known to processes that read it
+		if err := a.prepareToAsk(ctx, namespace); err != nil {
+			return 0, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()

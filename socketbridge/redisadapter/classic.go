@@ -40,6 +40,24 @@ func (l *classicLink) subscribe(namespace, uid string) {
 	l.pubSub.subscriber.set(true, subscription{byPattern, broadcasts}, subscription{byName, responses}, subscription{byName, own}, subscription{byName, requests})
 }
 
+// listen subscribes to requests by a pattern: nodes count the subscribers by name.
+func (l *classicLink) listen(namespace string, n *emitterNode) {
+	broadcasts, requests, responses, own := l.channels(namespace, n.id)
+	l.routing.add(responses, route{namespace, l.handleResponse})
+	l.routing.add(own, route{namespace, l.handleResponse})
+	l.mu.Lock()
+	l.uids[namespace] = n.id
+	l.mu.Unlock()
+	wanted := []subscription{{byName, responses}, {byName, own}}
+	if n.watch != nil {
+		requests = escapePattern.Replace(requests)
+		l.routing.add(broadcasts, route{namespace, l.handleBroadcast})
+		l.routing.add(requests, route{namespace, l.handleRequest})
+		wanted = append(wanted, subscription{byPattern, broadcasts}, subscription{byPattern, requests})
+	}
+	l.pubSub.subscriber.set(true, wanted...)
+}
+
 func (l *classicLink) unsubscribe(namespace, uid string) {
 	broadcasts, requests, responses, own := l.channels(namespace, uid)
 	for _, name := range []string{broadcasts, requests, responses, own} {
@@ -66,13 +84,15 @@ func (l *classicLink) receivesReplies(namespace string) bool {
 
 func (l *classicLink) roomChanged(string, string, bool, bool) {} // the pattern matches the channels of all rooms
 
+func (l *classicLink) findPeers(context.Context, string) error { return nil } // Redis knows all nodes
+
 func (l *classicLink) catchUp(context.Context, *frame) {} // one connection delivers everything in order
 
 func (l *classicLink) run(ctx context.Context) { l.pubSub.run(ctx) }
 
 func (l *classicLink) handleBroadcast(namespace, channel string, data []byte) {
 	room := strings.TrimPrefix(channel, l.broadcastChannel(namespace))
-	if room != "" && !l.a.localRooms.has(namespace, strings.TrimSuffix(room, "#")) {
+	if room != "" && !l.a.localRooms.has(namespace, strings.TrimSuffix(room, "#")) && l.a.asEmitter() == nil {
 		return // skip decoding: no socket of this node is in the room
 	}
 	l.a.receive(channel, data, func(data []byte) (*frame, error) { return l.decodeBroadcast(namespace, data) })

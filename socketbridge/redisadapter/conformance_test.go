@@ -91,6 +91,63 @@ func streamsConfig(t *testing.T) redisadapter.Config {
 	return cfg
 }
 
+// The conformance suite of an emitter.
+func TestS7_EmitterSuite(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	commands := []adapter.Kind{adapter.Broadcast, adapter.Join, adapter.Leave, adapter.Disconnect}
+	all := append(commands[:len(commands):len(commands)], adapter.ServerSide, adapter.Fetch)
+	for name, tt := range map[string]struct {
+		modes   []redisadapter.Mode // of the emitter, and of the nodes in turn
+		secrets bool
+		watched []adapter.Kind
+	}{
+		"classic":                {modes: []redisadapter.Mode{redisadapter.Classic}, watched: all},
+		"classic, signed":        {modes: []redisadapter.Mode{redisadapter.Classic}, secrets: true, watched: all},
+		"sharded":                {modes: []redisadapter.Mode{redisadapter.Sharded}},
+		"sharded private":        {modes: []redisadapter.Mode{redisadapter.ShardedPrivate}},
+		"sharded static, signed": {modes: []redisadapter.Mode{redisadapter.ShardedStatic}, secrets: true},
+		"streams":                {modes: []redisadapter.Mode{redisadapter.Streams}, watched: all},
+		"streams, signed":        {modes: []redisadapter.Mode{redisadapter.Streams}, secrets: true, watched: all},
+		"streams sharded":        {modes: []redisadapter.Mode{redisadapter.StreamsSharded}, watched: commands},
+		"stream only":            {modes: []redisadapter.Mode{redisadapter.StreamsOnly}, watched: all},
+		"streams, stream only":   {modes: []redisadapter.Mode{redisadapter.Streams, redisadapter.StreamsOnly}, watched: all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			adaptertest.RunEmitter(t, func(t *testing.T) func() adapter.Adapter {
+				client := newClient(t, server.Addr())
+				i := 0
+				return func() adapter.Adapter {
+					cfg := quietConfig(tt.modes[i%len(tt.modes)])
+					if tt.secrets {
+						cfg = signedConfig(cfg.Mode, 1)
+					}
+					cfg.Key, cfg.SessionKey = t.Name(), t.Name()+":session:"
+					i++
+					return newAdapter(client, cfg)
+				}
+			}, tt.watched...)
+		})
+	}
+}
+
+// The same on a Redis Cluster.
+func TestS7_EmitterSuiteOnCluster(t *testing.T) {
+	t.Parallel()
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: redistest.StartCluster(t).Addrs(), MaxRetries: -1, Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	for name, mode := range map[string]redisadapter.Mode{"classic": redisadapter.Classic, "sharded": redisadapter.Sharded, "streams sharded": redisadapter.StreamsSharded} {
+		t.Run(name, func(t *testing.T) {
+			adaptertest.RunEmitter(t, func(t *testing.T) func() adapter.Adapter {
+				cfg := quietConfig(mode)
+				cfg.Key, cfg.SessionKey = t.Name(), t.Name()+":session:"
+				return func() adapter.Adapter { return newAdapter(client, cfg) }
+			})
+		})
+	}
+}
+
 // The conformance suites on a Redis Cluster.
 func TestStreamsOnCluster(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,12 @@ import (
 type link interface {
 	// subscribe subscribes node uid to the messages of a namespace.
 	subscribe(namespace, uid string)
+	// listen subscribes an emitter to the replies to its requests in a namespace and, if it
+	// watches, to what can be received without being counted as a node.
+	listen(namespace string, n *emitterNode)
+	// findPeers finds the nodes that countNodes would not count, because they have sent
+	// nothing since listen was called.
+	findPeers(ctx context.Context, namespace string) error
 	// unsubscribe is the reverse of subscribe.
 	unsubscribe(namespace, uid string)
 	// receivesReplies reports whether replies to requests of this node would arrive.

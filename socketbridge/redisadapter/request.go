@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"sync"
-	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
@@ -91,23 +90,19 @@ func (a *Adapter) Ask(ctx context.Context, m *adapter.Message) iter.Seq2[*adapte
 // because it has just started or its connection has just broken, countOthers waits until
 // it can.
 func (a *Adapter) countOthers(ctx context.Context, namespace string) (int, error) {
+	self := 1
+	if a.asEmitter() != nil {
+		self = 0
+	}
 	n, err := a.Nodes(ctx, namespace)
 	if err != nil || a.link.receivesReplies(namespace) {
-		return max(n-1, 0), err
+		return max(n-self, 0), err
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !a.link.receivesReplies(namespace) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("%w: this node cannot receive replies at present", adapter.ErrUnavailable)
-		}
+	if err := a.waitForReplies(ctx, namespace); err != nil {
+		return 0, err
 	}
 	n, err = a.Nodes(ctx, namespace)
-	return max(n-1, 0), err
+	return max(n-self, 0), err
 }
 
 // yieldReplies yields replies until all other nodes have replied in full.

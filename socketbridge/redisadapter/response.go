@@ -13,6 +13,10 @@ func (a *Adapter) handleMessage(f *frame) {
 	if node == nil || f.uid == node.ID() {
 		return
 	}
+	if a.asEmitter() != nil { // it replies to no request
+		node.Deliver(f.message)
+		return
+	}
 	if f.requestID == "" || f.sid != "" {
 		node.Deliver(f.message)
 		if f.sid != "" && f.requestID != "" && a.localRooms.has(f.message.Namespace, f.sid) {

@@ -35,6 +35,22 @@ func (l *shardedLink) subscribe(namespace, uid string) {
 	l.pubSub.set(true, own, common)
 }
 
+// listen watches the namespace's channel by a pattern, which nodes do not count. There are no
+// patterns of sharded channels.
+func (l *shardedLink) listen(namespace string, n *emitterNode) {
+	own := l.subChannel(namespace, n.id)
+	l.routing.add(own, route{namespace, l.handle})
+	l.mu.Lock()
+	l.uids[namespace] = n.id
+	l.mu.Unlock()
+	l.pubSub.set(true, own)
+	if p, ok := l.pubSub.(*plainPubSub); ok && n.watch != nil {
+		pattern := escapePattern.Replace(l.mainChannel(namespace))
+		l.routing.add(pattern, route{namespace, l.handle})
+		p.subscriber.set(true, subscription{byPattern, pattern})
+	}
+}
+
 func (l *shardedLink) unsubscribe(namespace, uid string) {
 	own, common := l.subChannel(namespace, uid), l.mainChannel(namespace)
 	l.routing.remove(own)
@@ -49,7 +65,7 @@ func (l *shardedLink) receivesReplies(namespace string) bool {
 	l.mu.Lock()
 	uid := l.uids[namespace]
 	l.mu.Unlock()
-	return l.pubSub.isConfirmed(l.subChannel(namespace, uid)) && l.pubSub.isConfirmed(l.mainChannel(namespace))
+	return l.pubSub.isConfirmed(l.subChannel(namespace, uid)) && (l.a.asEmitter() != nil || l.pubSub.isConfirmed(l.mainChannel(namespace)))
 }
 
 func (l *shardedLink) roomChanged(namespace, room string, private, isOpen bool) {
@@ -72,6 +88,8 @@ func (l *shardedLink) roomChanged(namespace, room string, private, isOpen bool) 
 		l.pubSub.set(false, name)
 	}
 }
+
+func (l *shardedLink) findPeers(context.Context, string) error { return nil } // Redis knows all nodes
 
 func (l *shardedLink) catchUp(context.Context, *frame) {} // on a Redis Cluster, channels have no common order
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -435,12 +434,7 @@ func TestSign_FirstMessage(t *testing.T) {
 	waitForDelivery(t, startNode(t, client, signedConfig(redisadapter.Classic, 1)), a)
 	for range 20 {
 		n := startNode(t, client, signedConfig(redisadapter.Classic, 1))
-		err := adapter.ErrClosed
-		for errors.Is(err, adapter.ErrClosed) { // Run has not begun
-			runtime.Gosched()
-			err = n.Publish(t.Context(), &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["x"]`)}})
-		}
-		if err != nil {
+		if err := n.Publish(t.Context(), &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Payload: adapter.Payload{JSON: []byte(`["x"]`)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -34,6 +34,9 @@ func (l *streamLink) countNodes(ctx context.Context, namespace string) (int, err
 		return 0, errNotReading
 	}
 	n := 1
+	if l.a.asEmitter() != nil {
+		n = 0
+	}
 	if l.requests != nil {
 		var err error
 		if n, err = l.requests.countNodes(ctx, namespace); err != nil {
@@ -104,6 +107,10 @@ func (l *streamLink) sendHeartbeats(ctx context.Context) {
 		case <-l.wake:
 		case <-tick.C:
 			l.mu.Lock()
+			if l.emitter != nil {
+				l.mu.Unlock()
+				continue
+			}
 			for name, ns := range l.namespaces {
 				ns.removeExpired(l.a.cfg.HeartbeatTimeout)
 				// Heartbeats that pile up during an outage would all be added
@@ -176,7 +183,7 @@ func (l *streamLink) announceClose(ctx context.Context) {
 	l.mu.Lock()
 	var entries []streamEntry
 	for name, ns := range l.namespaces {
-		if ns.isReading() {
+		if ns.isReading() && l.emitter == nil {
 			entries = append(entries, l.heartbeat(name, clusterAdapterClose))
 		}
 	}
@@ -197,25 +204,29 @@ func (l *streamLink) noteSender(e *streamEntry) bool {
 	switch {
 	case ns == nil: // this node does not serve the namespace
 		return false
-	case e.uid == l.uid:
+	case e.uid == l.uid && (l.emitter == nil || l.emitter.watch == nil): // one that watches receives from other emitters
 		return e.loopback
 	case e.kind == clusterAdapterClose:
 		delete(ns.peers, e.uid)
 		return false
-	case e.uid != "" && e.uid != "emitter":
-		l.notePeer(ns, e)
+	case e.uid != "" && e.uid != emitterUID:
+		l.notePeer(ns, e, time.Now())
 	}
 	return e.kind != clusterInitialHeartbeat && e.kind != clusterHeartbeat
 }
 
-// notePeer updates what is known about the sender of an entry. The caller holds l.mu.
-func (l *streamLink) notePeer(ns *streamNamespace, e *streamEntry) {
+// notePeer updates what is known about the sender of an entry that was added at a time. The
+// caller holds l.mu.
+func (l *streamLink) notePeer(ns *streamNamespace, e *streamEntry, added time.Time) {
 	p := ns.peers[e.uid]
 	if p == nil {
 		p = new(streamPeer)
 		ns.peers[e.uid] = p
 	}
-	p.lastSeen, p.sent = time.Now(), true
+	p.sent = true
+	if added.After(p.lastSeen) {
+		p.lastSeen = added
+	}
 	switch {
 	case e.kind != clusterInitialHeartbeat && e.kind != clusterHeartbeat:
 		return
@@ -224,7 +235,7 @@ func (l *streamLink) notePeer(ns *streamNamespace, e *streamEntry) {
 	default:
 		p.streamOnly = true
 	}
-	if e.kind == clusterInitialHeartbeat && (p.streamOnly || l.requests == nil) {
+	if e.kind == clusterInitialHeartbeat && (p.streamOnly || l.requests == nil) && l.emitter == nil {
 		l.due = append(l.due, l.heartbeat(e.namespace, clusterHeartbeat))
 		l.notify()
 	}

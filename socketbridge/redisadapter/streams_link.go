@@ -23,6 +23,7 @@ type streamLink struct {
 
 	mu         sync.Mutex // guards the fields below; nothing is called while it is held
 	uid        string
+	emitter    *emitterNode // nil in a node
 	namespaces map[string]*streamNamespace
 	streams    map[string]*stream // by key
 	due        []streamEntry      // heartbeats to add
@@ -101,6 +102,27 @@ func (l *streamLink) subscribe(namespace, uid string) {
 	}
 }
 
+// listen reads the namespace's stream without heartbeats. The requests of an emitter that go
+// through a stream have the sender emitterUID, and servers with version 0.3 reply to it on its
+// channel.
+func (l *streamLink) listen(namespace string, n *emitterNode) {
+	if l.requests != nil {
+		l.requests.listen(namespace, &emitterNode{id: emitterUID})
+		l.requests.listen(namespace, n)
+	}
+	key := l.keyOf(namespace)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.uid, l.emitter = emitterUID, n
+	s := l.streams[key]
+	if s == nil {
+		s = newStream(l, key)
+		l.streams[key] = s
+		l.start(s)
+	}
+	l.namespaces[namespace] = &streamNamespace{stream: s, peers: make(map[string]*streamPeer)}
+}
+
 // start starts the reader of a stream, if run has begun. The caller holds l.mu.
 func (l *streamLink) start(s *stream) {
 	if l.reading == nil || l.stopped {
@@ -170,7 +192,8 @@ func (l *streamLink) roomChanged(string, string, bool, bool) {} // the stream ca
 
 // encodeMessage encodes a message. The channel of a stream's message is its type, a number.
 func (l *streamLink) encodeMessage(m *adapter.Message, uid, requestID string) (string, []byte, error) {
-	if (requestID != "" || m.Kind == adapter.ServerSide) && l.requests != nil && !l.hasStreamOnlyPeers(m.Namespace) {
+	byPubSub := requestID != "" || m.Kind == adapter.ServerSide && l.a.asEmitter() == nil // an emitter may not know the nodes
+	if byPubSub && l.requests != nil && !l.hasStreamOnlyPeers(m.Namespace) {
 		return l.requests.encodeMessage(m, uid, requestID)
 	}
 	kind, text, err := encodeClusterMessage(m, requestID)
@@ -208,6 +231,9 @@ func (l *streamLink) add(ctx context.Context, namespace string, kind int, data [
 	l.mu.Lock()
 	e := streamEntry{uid: l.uid, namespace: namespace, kind: kind, data: data, loopback: loopback}
 	l.mu.Unlock()
+	if l.a.asEmitter() != nil {
+		e.uid = emitterUID // it may not listen yet
+	}
 	args, err := l.addArgs(e)
 	if err != nil {
 		return "", err

@@ -203,7 +203,11 @@ func appendSockets(dst []byte, sockets []adapter.Socket) []byte {
 		dst = appendText(append(dst, `{"id":`...), s.ID)
 		dst = append(append(dst, `,"handshake":`...), orEmptyObject(s.Handshake)...)
 		dst = appendNames(append(dst, `,"rooms":`...), s.Rooms)
-		dst = append(append(append(dst, `,"data":`...), orEmptyObject(s.Data)...), '}')
+		dst = append(append(dst, `,"data":`...), orEmptyObject(s.Data)...)
+		if s.User != "" {
+			dst = appendText(append(dst, `,"user":`...), s.User) // not in Node's format, which ignores it
+		}
+		dst = append(dst, '}')
 	}
 	return append(dst, ']')
 }
@@ -222,13 +226,15 @@ type wireSocket struct {
 	Handshake json.RawMessage `json:"handshake"`
 	Rooms     []looseString   `json:"rooms"`
 	Data      json.RawMessage `json:"data"`
+	User      any             `json:"user"` // a string, unless another program has a member of this name
 }
 
 // fetchedReply returns the reply to a Fetch.
 func fetchedReply(sockets []wireSocket) *adapter.Reply {
 	r := &adapter.Reply{Kind: adapter.Fetched}
 	for _, s := range sockets {
-		r.Sockets = append(r.Sockets, adapter.Socket{ID: string(s.ID), Rooms: toStrings(s.Rooms), Handshake: s.Handshake, Data: s.Data})
+		user, _ := s.User.(string)
+		r.Sockets = append(r.Sockets, adapter.Socket{ID: string(s.ID), Rooms: toStrings(s.Rooms), Handshake: s.Handshake, Data: s.Data, User: user})
 	}
 	return r
 }

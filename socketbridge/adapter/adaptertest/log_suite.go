@@ -264,8 +264,10 @@ func testRecoveryState(t *testing.T, join func() adapter.Adapter) {
 
 func testLogEnd(t *testing.T, join func() adapter.Adapter) {
 	notRunning := join().(adapter.Log)
-	if err := notRunning.Append(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
-		t.Errorf("Append before Run returned %v, want ErrClosed", err)
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := notRunning.Append(short, broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("Append before Run returned %v, want ErrUnavailable", err)
 	}
 	if position := notRunning.Position("/"); position != 0 {
 		t.Errorf("Position before Run is %d, want 0", position)

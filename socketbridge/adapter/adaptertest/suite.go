@@ -34,6 +34,7 @@ func Run(t *testing.T, cluster func(t *testing.T) func() adapter.Adapter) {
 		{"a namespace is closed", testClose},
 		{"concurrent calls", testConcurrent},
 		{"rooms", testRooms},
+		{"before the beginning", testBegin},
 		{"after the end", testEnd},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -164,10 +165,10 @@ func testReplies(t *testing.T, join func() adapter.Adapter) {
 			`count 0 | count 0`},
 		{"sockets", &adapter.Message{Kind: adapter.Fetch, Rooms: []string{"a"}, Except: []string{"b"}},
 			[]*adapter.Reply{{Kind: adapter.Fetched, Sockets: []adapter.Socket{
-				{ID: "x", Rooms: []string{"x", "r"}, Handshake: []byte(`{"issued":1}`), Data: []byte(`{"k":[1,"v"]}`)},
+				{ID: "x", Rooms: []string{"x", "r"}, Handshake: []byte(`{"issued":1}`), Data: []byte(`{"k":[1,"v"]}`), User: `é"1`},
 				{ID: "y", Rooms: []string{"y"}, Handshake: []byte(`{}`), Data: []byte(`{}`)}}}},
 			[]*adapter.Reply{{Kind: adapter.Fetched}},
-			`sockets | sockets x ["x" "r"] {"issued":1} {"k":[1,"v"]} y ["y"] {} {}`},
+			`sockets | sockets x ["x" "r"] {"issued":1} {"k":[1,"v"]}é"1 y ["y"] {} {}`},
 		{"rooms", &adapter.Message{Kind: adapter.ListRooms},
 			[]*adapter.Reply{{Kind: adapter.Listed, Rooms: []string{"a", "b"}}}, []*adapter.Reply{{Kind: adapter.Listed}},
 			`rooms ["a" "b"] | rooms []`},
@@ -359,6 +360,32 @@ func testRooms(t *testing.T, join func() adapter.Adapter) {
 	}
 	nodes[0].waitForRoom(nodes[1], "room")
 	nodes[0].waitForRoom(nodes[1], "")
+}
+
+// A call before Run waits for it, and names the cause if it does not come.
+func testBegin(t *testing.T, join func() adapter.Adapter) {
+	nodes := start(t, join, 1)
+	late := newNode(t, join())
+	ended, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := late.Publish(ended, broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrUnavailable) || errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("Publish before Run returned %v, want ErrUnavailable", err)
+	}
+	published := make(chan error, 2)
+	go func() { published <- late.Publish(t.Context(), broadcastTo("", `["first"]`)) }() // ends with Run; waited for below
+	go func() {
+		_, err := late.Nodes(t.Context(), "/")
+		published <- err
+	}() // likewise
+	late.run()
+	for range 2 {
+		if err := <-published; errors.Is(err, adapter.ErrClosed) {
+			t.Errorf("a call before Run returned %v, want it to wait", err)
+		}
+	}
+	if got := string(nodes[0].next().Payload.JSON); got != `["first"]` {
+		t.Errorf("got %s", got)
+	}
 }
 
 func testEnd(t *testing.T, join func() adapter.Adapter) {
