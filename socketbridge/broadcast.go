@@ -56,7 +56,7 @@ func (n *Namespace) Compress(compress bool) Broadcast { return n.Broadcast().Com
 func (n *Namespace) Timeout(d time.Duration) Broadcast { return n.Broadcast().Timeout(d) }
 
 // ToSession addresses all sockets of a session in this namespace: the tabs of one
-// browser. ref is a *fibersession.Session or *fibersession.Handle.
+// browser. ref is a *fibersession.Session, a *fibersession.Handle or a SessionName.
 func (n *Namespace) ToSession(ref SessionRef) Broadcast {
 	return n.Broadcast().toRooms(sessionRoom(ref))
 }

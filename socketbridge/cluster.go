@@ -19,6 +19,7 @@ type cluster struct {
 	adapter adapter.Adapter
 	watcher adapter.RoomWatcher // nil if the adapter does not watch rooms
 	log     adapter.Log         // nil if the adapter keeps no log
+	isNode  bool                // false with adapter.EmitOnly
 	id      string
 	ctx     context.Context // ends when the server has shut down
 	stop    context.CancelFunc
@@ -31,6 +32,8 @@ func newCluster(s *Server, a adapter.Adapter) *cluster {
 	c := &cluster{server: s, adapter: a, id: s.id, done: make(chan struct{})}
 	c.watcher, _ = a.(adapter.RoomWatcher)
 	c.log, _ = a.(adapter.Log)
+	_, emitOnly := a.(adapter.EmitOnly)
+	c.isNode = !emitOnly
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -44,7 +47,7 @@ func (c *cluster) start() {
 
 func (c *cluster) run() {
 	defer close(c.done)
-	if p := c.server.presence; p != nil {
+	if p := c.server.presence; p != nil && c.isNode {
 		var presence sync.WaitGroup
 		presence.Go(func() { c.server.guard("Sessions.Storage (presence)", func() { p.Run(c.ctx) }) }) // ends with c.ctx; waited for here
 		defer presence.Wait()

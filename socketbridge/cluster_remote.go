@@ -18,6 +18,8 @@ type RemoteSocket struct {
 	ns        *Namespace
 	id        string
 	rooms     []string
+	user      string
+	session   SessionName
 	handshake RemoteHandshake
 	data      map[string]json.RawMessage
 }
@@ -89,11 +91,11 @@ func (s *Socket) describe() (adapter.Socket, bool) {
 		handshake = []byte("{}")
 	}
 	rooms := s.Rooms()
-	return adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public()}, len(rooms) > 0
+	return adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public(), User: s.User()}, len(rooms) > 0
 }
 
 func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
-	r := RemoteSocket{ns: ns, id: d.ID, rooms: appRooms(d.Rooms)}
+	r := RemoteSocket{ns: ns, id: d.ID, rooms: appRooms(d.Rooms), user: d.User, session: sessionNameIn(d.Rooms)}
 	var h struct {
 		Headers map[string]json.RawMessage `json:"headers"`
 		Issued  float64                    `json:"issued"`
@@ -151,8 +153,11 @@ func (n *Namespace) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 	return n.Broadcast().FetchSockets(ctx)
 }
 
-// FetchSockets returns the user's sockets on all nodes. See Broadcast.FetchSockets.
+// FetchSockets returns the user's sockets on all nodes, in the namespaces that this node
+// serves. See Broadcast.FetchSockets.
 func (u User) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
+	ctx, cancel := ackContext(ctx, 0, u.server.cfg.Timeouts.Request) // for all namespaces together
+	defer cancel()
 	var (
 		all  []RemoteSocket
 		errs []error
@@ -192,6 +197,17 @@ func (n *Namespace) AllRooms(ctx context.Context) ([]string, error) {
 
 // ID returns the socket's ID.
 func (r RemoteSocket) ID() string { return r.id }
+
+// User returns the ID of the user that the socket's session belonged to, or "". It is "" for
+// sockets of servers for Node. The other node is believed: without secrets (see
+// redisadapter.Config.Secrets), other clients of the Redis can reply in its place.
+func (r RemoteSocket) User() string { return r.user }
+
+// Session returns the name of the socket's session, or "" if it has none. Sockets of one session
+// have the same one, on all nodes and after a new session ID:
+//
+//	io.ToSession(r.Session()).Emit("note")
+func (r RemoteSocket) Session() SessionName { return r.session }
 
 // Rooms returns the rooms that the socket was in. See Socket.Rooms.
 func (r RemoteSocket) Rooms() []string { return r.rooms }

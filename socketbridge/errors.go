@@ -51,6 +51,15 @@ var (
 	// see ToSession and ToUser.
 	ErrRoomName = errors.New("socketbridge: invalid room name")
 
+	// ErrNoPresence is returned by a server that is not a node (adapter.EmitOnly) if it cannot
+	// see which users are online: Config.Sessions is nil or has no UserKey, or its storage is
+	// no storage.Index.
+	ErrNoPresence = errors.New("socketbridge: online users are not known without Config.Sessions, its UserKey and a storage with an index")
+
+	// ErrNoSessions is returned if users are addressed on a server that is not a node
+	// (adapter.EmitOnly) and has no Config.Sessions. Nothing was sent.
+	ErrNoSessions = errors.New("socketbridge: users cannot be addressed without Config.Sessions")
+
 	// ErrMissingArg is returned by Bind if it is given more pointers than there are
 	// arguments. Packet.Bind wraps it in an ArgumentError.
 	ErrMissingArg = errors.New("socketbridge: argument is missing")

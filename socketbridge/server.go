@@ -52,7 +52,7 @@ type Server struct {
 	perSession sessionCounts
 	users      userTable
 	cluster    *cluster           // nil without an adapter
-	presence   *presence.Registry // nil if OnPresence covers this node only
+	presence   *presence.Registry // nil if OnPresence covers this node only; of other nodes only, with adapter.EmitOnly
 	recovery   *recoveryBase
 	repeats    repeats
 

@@ -66,7 +66,7 @@ func (s *Server) Timeout(d time.Duration) Broadcast { return s.root.Timeout(d) }
 func (s *Server) OnRoomEvent(fn func(e RoomEvent)) { s.root.OnRoomEvent(fn) }
 
 // ToSession addresses all sockets of a session in the default namespace, that is, all
-// tabs of one browser. ref is a *fibersession.Session or *fibersession.Handle.
+// tabs of one browser. ref is a *fibersession.Session, a *fibersession.Handle or a SessionName.
 func (s *Server) ToSession(ref SessionRef) Broadcast { return s.root.ToSession(ref) }
 
 // ToUser addresses all sockets of users in the default namespace, on all their devices.

@@ -13,7 +13,7 @@ import (
 )
 
 // SessionRef names a session without its ID. A *fibersession.Session (in an HTTP
-// handler) and a *fibersession.Handle are SessionRefs.
+// handler), a *fibersession.Handle and a SessionName are SessionRefs.
 type SessionRef interface {
 	// Pseudonym returns a name of the session from which neither its ID nor its
 	// content can be derived.

@@ -11,14 +11,28 @@ func (n *Namespace) ToUser(ids ...string) Broadcast { return n.Broadcast().ToUse
 func (s *Socket) ToUser(ids ...string) Broadcast { return s.Broadcast().ToUser(ids...) }
 
 // ToUser adds the sockets of users. See Namespace.ToUser.
-func (b Broadcast) ToUser(ids ...string) Broadcast { return b.toRooms(b.ns.userRooms(ids)...) }
+func (b Broadcast) ToUser(ids ...string) Broadcast {
+	return b.checkUsers().toRooms(b.ns.userRooms(ids)...)
+}
 
 // ExceptUser excludes the sockets of users.
-func (b Broadcast) ExceptUser(ids ...string) Broadcast { return b.exceptRooms(b.ns.userRooms(ids)...) }
+func (b Broadcast) ExceptUser(ids ...string) Broadcast {
+	return b.checkUsers().exceptRooms(b.ns.userRooms(ids)...)
+}
+
+// checkUsers records that the rooms of users on other nodes are not known. A server without
+// sessions that is a node has no users.
+func (b Broadcast) checkUsers() Broadcast {
+	if s := b.ns.server; s.cfg.Sessions == nil && s.cluster != nil && !s.cluster.isNode {
+		b.err = ErrNoSessions
+	}
+	return b
+}
 
 // User addresses the sockets of a user: those that exist at the time of each call, and
-// with Config.Adapter those on all nodes. Sockets and Online cover this node only. It is
-// a value, and safe for concurrent use.
+// with Config.Adapter those on all nodes. Sockets and Online cover this node only, because they
+// do not wait for other nodes: FetchSockets and OnlineAnywhere cover all nodes. It is a value, and
+// safe for concurrent use.
 type User struct {
 	id     string
 	server *Server
@@ -41,7 +55,7 @@ func (u User) namespaces() []*Namespace {
 	return u.server.allNamespaces()
 }
 
-// Sockets returns the user's sockets on this node.
+// Sockets returns the user's sockets on this node. FetchSockets returns those of all nodes.
 func (u User) Sockets() []*Socket {
 	var all []*Socket
 	for _, ns := range u.namespaces() {
@@ -51,7 +65,7 @@ func (u User) Sockets() []*Socket {
 }
 
 // Online reports whether a socket of the user is connected to this node. Unlike
-// OnPresence, it has no grace period.
+// OnPresence, it has no grace period. OnlineAnywhere covers all nodes.
 func (u User) Online() bool {
 	for _, s := range u.Sockets() {
 		if s.Connected() {

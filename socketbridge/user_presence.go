@@ -3,6 +3,7 @@ package socketbridge
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -317,7 +318,7 @@ func (t *userTable) removeFromDeadNode(ctx context.Context, node, pseudonym stri
 // the users of this node are offline. If there are other nodes, they do: users who
 // reconnect to them within the grace period were never offline.
 func (s *Server) handOverUsers(ctx context.Context) {
-	if s.presence == nil {
+	if s.presence == nil || !s.cluster.isNode {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeouts.Request)
@@ -335,12 +336,54 @@ func (s *Server) closePresence(ctx context.Context) {
 }
 
 // OnlineAnywhere reports whether the user has a socket on any node, or had one less than
-// Config.Presence.Grace ago. Without an adapter it is Online.
+// Config.Presence.Grace ago. Without an adapter it is Online. On a server that is not a node
+// (adapter.EmitOnly) it returns ErrNoPresence if Config.Sessions has no users or its storage is
+// no storage.Index.
 func (u User) OnlineAnywhere(ctx context.Context) (bool, error) {
+	if c := u.server.cluster; c != nil && !c.isNode && u.server.presence == nil {
+		return false, ErrNoPresence
+	}
 	if u.server.presence == nil || u.id == "" {
 		return u.Online(), nil
 	}
 	return u.server.presence.Online(ctx, u.id)
+}
+
+// OnlineUsers yields the IDs of the users who are online now, each once and in no particular
+// order, such as for a page that has just been opened. It agrees with OnPresence: it yields a
+// user from before the handlers are told that they came online until they are told that they
+// went offline, and with Config.Adapter those of all nodes. A change while it runs may or may not
+// be seen. It reads from the storage and stops after the first error.
+//
+// With Config.Adapter and a sessions' storage that is no storage.Index, it yields the users of
+// this node. On a server that is not a node (adapter.EmitOnly) it then yields ErrNoPresence.
+func (s *Server) OnlineUsers(ctx context.Context) iter.Seq2[string, error] {
+	switch {
+	case s.presence != nil:
+		return s.presence.Users(ctx)
+	case s.cluster != nil && !s.cluster.isNode:
+		return func(yield func(string, error) bool) { yield("", ErrNoPresence) }
+	}
+	return func(yield func(string, error) bool) {
+		for _, id := range s.users.onlineUsers() {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// onlineUsers returns the users who are online on this node.
+func (t *userTable) onlineUsers() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]string, 0, len(t.byID))
+	for id, u := range t.byID {
+		if u.online() {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // OnPresence adds a handler that is called when a user comes online or goes offline. A

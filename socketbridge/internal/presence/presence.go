@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -237,6 +238,79 @@ func (r *Registry) exists(ctx context.Context, key string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// readAtOnce is how many records Users reads at a time. A storage such as Redis sends them
+// together.
+const readAtOnce = 64
+
+// maxPasses is how often Users reads the sets of the nodes' users: again after each pass that
+// found a user, because a user can move to a node whose set was read already.
+const maxPasses = 3
+
+// Users yields the users who are on any node, each once. It stops after the first error.
+func (r *Registry) Users(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := make(map[string]bool)
+		for range maxPasses {
+			before := len(seen)
+			if err := r.eachNewUser(ctx, seen, func(user string) bool { return yield(user, nil) }); err != nil {
+				if !errors.Is(err, errStopped) {
+					yield("", err)
+				}
+				return
+			}
+			if len(seen) == before {
+				return
+			}
+		}
+	}
+}
+
+// errStopped is returned by eachNewUser if yield returned false.
+var errStopped = errors.New("presence: stopped")
+
+// eachNewUser calls yield for the users of all nodes whose pseudonyms are not in seen, and adds
+// these.
+func (r *Registry) eachNewUser(ctx context.Context, seen map[string]bool, yield func(user string) bool) error {
+	nodes, err := r.members(ctx, r.nodes())
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		names, err := r.members(ctx, r.usersOf(node))
+		if err != nil {
+			return err
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return seen[name] })
+		for some := range slices.Chunk(names, readAtOnce) {
+			users, err := r.usersNamed(ctx, some)
+			if err != nil {
+				return err
+			}
+			for i, user := range users {
+				if user == "" { // the user has just left
+					continue
+				}
+				seen[some[i]] = true
+				if !yield(user) {
+					return errStopped
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// usersNamed returns the users of pseudonyms, with "" for those who are on no node.
+func (r *Registry) usersNamed(ctx context.Context, pseudonyms []string) ([]string, error) {
+	users, errs := make([]string, len(pseudonyms)), make([]error, len(pseudonyms))
+	var reading sync.WaitGroup
+	for i, name := range pseudonyms {
+		reading.Go(func() { users[i], errs[i] = r.UserOf(ctx, name) }) // ends with its read; waited for below
+	}
+	reading.Wait()
+	return users, errors.Join(errs...)
 }
 
 // Run keeps this node registered and checks others until ctx ends. The two run
