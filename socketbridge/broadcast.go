@@ -58,7 +58,7 @@ func (n *Namespace) Timeout(d time.Duration) Broadcast { return n.Broadcast().Ti
 // ToSession addresses all sockets of a session in this namespace: the tabs of one
 // browser. ref is a *fibersession.Session, a *fibersession.Handle or a SessionName.
 func (n *Namespace) ToSession(ref SessionRef) Broadcast {
-	return n.Broadcast().toRooms(sessionRoom(ref))
+	return n.Broadcast().ToSession(ref)
 }
 
 // Broadcast addresses all sockets of the namespace except s.
@@ -100,6 +100,9 @@ func (b Broadcast) toRooms(rooms ...string) Broadcast {
 	b.to = slices.Concat(b.to, rooms)
 	return b
 }
+
+// ToSession adds the sockets of a session. See Namespace.ToSession.
+func (b Broadcast) ToSession(ref SessionRef) Broadcast { return b.toRooms(sessionRoom(ref)) }
 
 // In is an alias of To.
 func (b Broadcast) In(rooms ...string) Broadcast { return b.To(rooms...) }

@@ -91,11 +91,15 @@ func (s *Socket) describe() (adapter.Socket, bool) {
 		handshake = []byte("{}")
 	}
 	rooms := s.Rooms()
-	return adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public(), User: s.User()}, len(rooms) > 0
+	d := adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public(), User: s.User()}
+	if s.session != nil {
+		d.Session = string(sessionName(s.session))
+	}
+	return d, len(rooms) > 0
 }
 
 func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
-	r := RemoteSocket{ns: ns, id: d.ID, rooms: appRooms(d.Rooms), user: d.User, session: sessionNameIn(d.Rooms)}
+	r := RemoteSocket{ns: ns, id: d.ID, rooms: appRooms(d.Rooms), user: d.User, session: SessionName(d.Session)}
 	var h struct {
 		Headers map[string]json.RawMessage `json:"headers"`
 		Issued  float64                    `json:"issued"`

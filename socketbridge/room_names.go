@@ -23,7 +23,11 @@ const emptyRoom = reservedPrefix + "nobody"
 // sessionRoom returns the name of the room of a session's sockets. It is derived from the
 // session's lineage: it stays the same when the session gets a new ID, and does not reveal
 // the ID.
-func sessionRoom(ref SessionRef) string { return reservedPrefix + "session:" + ref.Pseudonym("room") }
+func sessionRoom(ref SessionRef) string {
+	return reservedPrefix + "session:" + string(sessionName(ref))
+}
+
+func sessionName(ref SessionRef) SessionName { return SessionName(ref.Pseudonym("room")) }
 
 // SessionName is a name of a session that reveals neither its ID nor its content: see
 // RemoteSocket.Session. It is a SessionRef for ToSession.
@@ -31,16 +35,6 @@ type SessionName string
 
 // Pseudonym implements SessionRef. It returns the name for all labels.
 func (n SessionName) Pseudonym(string) string { return string(n) }
-
-// sessionNameIn returns the name of the session whose room is among rooms, or "".
-func sessionNameIn(rooms []string) SessionName {
-	for _, room := range rooms {
-		if name, ok := strings.CutPrefix(room, reservedPrefix+"session:"); ok {
-			return SessionName(name)
-		}
-	}
-	return ""
-}
 
 // userRoom returns the name of the room of a user's sockets. It contains a hash of the
 // user's ID, so that IDs can have any form and length.

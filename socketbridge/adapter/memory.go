@@ -134,9 +134,6 @@ func (l *memoryLink) waitUntilBegun(ctx context.Context) error {
 
 // others returns all other running nodes that serve a namespace.
 func (l *memoryLink) others(ctx context.Context, namespace string) ([]*memoryPeer, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	if err := l.waitUntilBegun(ctx); err != nil {
 		return nil, err
 	}
@@ -144,6 +141,9 @@ func (l *memoryLink) others(ctx context.Context, namespace string) ([]*memoryPee
 	defer l.hub.mu.Unlock()
 	if !l.running {
 		return nil, ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	var others []*memoryPeer
 	for _, other := range l.hub.links {

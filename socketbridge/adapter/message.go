@@ -104,6 +104,7 @@ type Socket struct {
 	Handshake []byte // a JSON object
 	Data      []byte // a JSON object
 	User      string // the ID of the session's user; "" if there is none, or if the other node does not say
+	Session   string // a name of the session that is not its ID; likewise
 }
 
 // Complete determines when all replies to one message have arrived. Create it with

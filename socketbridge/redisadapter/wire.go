@@ -207,6 +207,9 @@ func appendSockets(dst []byte, sockets []adapter.Socket) []byte {
 		if s.User != "" {
 			dst = appendText(append(dst, `,"user":`...), s.User) // not in Node's format, which ignores it
 		}
+		if s.Session != "" {
+			dst = appendText(append(dst, `,"session":`...), s.Session)
+		}
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')
@@ -227,6 +230,7 @@ type wireSocket struct {
 	Rooms     []looseString   `json:"rooms"`
 	Data      json.RawMessage `json:"data"`
 	User      any             `json:"user"` // a string, unless another program has a member of this name
+	Session   any             `json:"session"`
 }
 
 // fetchedReply returns the reply to a Fetch.
@@ -234,7 +238,8 @@ func fetchedReply(sockets []wireSocket) *adapter.Reply {
 	r := &adapter.Reply{Kind: adapter.Fetched}
 	for _, s := range sockets {
 		user, _ := s.User.(string)
-		r.Sockets = append(r.Sockets, adapter.Socket{ID: string(s.ID), Rooms: toStrings(s.Rooms), Handshake: s.Handshake, Data: s.Data, User: user})
+		session, _ := s.Session.(string)
+		r.Sockets = append(r.Sockets, adapter.Socket{ID: string(s.ID), Rooms: toStrings(s.Rooms), Handshake: s.Handshake, Data: s.Data, User: user, Session: session})
 	}
 	return r
 }

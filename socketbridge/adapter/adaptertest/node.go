@@ -206,7 +206,7 @@ func formatReply(r *adapter.Reply) string {
 	case adapter.Fetched:
 		text := "sockets"
 		for _, s := range r.Sockets {
-			text += fmt.Sprintf(" %s %q %s %s%s", s.ID, s.Rooms, s.Handshake, s.Data, s.User)
+			text += fmt.Sprintf(" %s %q %s %s%s%s", s.ID, s.Rooms, s.Handshake, s.Data, s.User, s.Session)
 		}
 		return text
 	case adapter.Listed:

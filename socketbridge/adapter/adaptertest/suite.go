@@ -165,10 +165,10 @@ func testReplies(t *testing.T, join func() adapter.Adapter) {
 			`count 0 | count 0`},
 		{"sockets", &adapter.Message{Kind: adapter.Fetch, Rooms: []string{"a"}, Except: []string{"b"}},
 			[]*adapter.Reply{{Kind: adapter.Fetched, Sockets: []adapter.Socket{
-				{ID: "x", Rooms: []string{"x", "r"}, Handshake: []byte(`{"issued":1}`), Data: []byte(`{"k":[1,"v"]}`), User: `é"1`},
+				{ID: "x", Rooms: []string{"x", "r"}, Handshake: []byte(`{"issued":1}`), Data: []byte(`{"k":[1,"v"]}`), User: `é"1`, Session: "s1"},
 				{ID: "y", Rooms: []string{"y"}, Handshake: []byte(`{}`), Data: []byte(`{}`)}}}},
 			[]*adapter.Reply{{Kind: adapter.Fetched}},
-			`sockets | sockets x ["x" "r"] {"issued":1} {"k":[1,"v"]}é"1 y ["y"] {} {}`},
+			`sockets | sockets x ["x" "r"] {"issued":1} {"k":[1,"v"]}é"1s1 y ["y"] {} {}`},
 		{"rooms", &adapter.Message{Kind: adapter.ListRooms},
 			[]*adapter.Reply{{Kind: adapter.Listed, Rooms: []string{"a", "b"}}}, []*adapter.Reply{{Kind: adapter.Listed}},
 			`rooms ["a" "b"] | rooms []`},
