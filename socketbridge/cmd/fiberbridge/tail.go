@@ -17,7 +17,6 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
-	"github.com/fiberbridge/fiberbridge/storage"
 )
 
 // maxWaiting is how many things may wait to be printed. Further ones are counted and dropped: a
@@ -268,19 +267,23 @@ func (t *tail) followUsers(ctx context.Context, c *cluster) error {
 	}
 }
 
-// followSessions receives the notices of the sessions' storage. Each key has a channel of its
-// own, which ends in the name of the feed.
+// followSessions receives the notices of changes of the sessions' storage, as package
+// storage/redis publishes them: each key has a channel of its own.
 func (t *tail) followSessions(ctx context.Context, c *cluster) error {
-	onRedis, ok := storage.Storage(c.store).(interface {
+	onRedis, ok := c.store.(interface {
 		Conn() goredis.UniversalClient
 		Prefix() string
 	})
 	if !ok {
 		return nil
 	}
-	prefix := onRedis.Prefix() + c.prefix + "s:"
-	sub := onRedis.Conn().PSubscribe(ctx, escapePattern.Replace(prefix)+"*:changes*")
+	prefix, suffix := onRedis.Prefix()+c.prefix+"s:", ":changes"
+	if client, ok := onRedis.Conn().(*goredis.Client); ok && client.Options().DB != 0 {
+		suffix += fmt.Sprint("@", client.Options().DB) // all databases of a server share its channels
+	}
+	sub := onRedis.Conn().PSubscribe(ctx, escapePattern.Replace(prefix)+"*"+suffix)
 	defer sub.Close()
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // a read does not end with ctx
 	for {
 		m, err := sub.ReceiveMessage(ctx)
 		switch {
