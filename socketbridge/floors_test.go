@@ -46,6 +46,8 @@ var floors = map[string]int{
 	"socketbridge":                         2,
 	"socketbridge/bridgetest":              3,
 	"socketbridge/contribws":               3,
+	"socketbridge/emitter":                 3,
+	"socketbridge/cmd/fiberbridge":         4,
 	"examples":                             4,
 }
 
@@ -63,6 +65,7 @@ var testOnly = map[string]bool{
 	"internal/matrix/render":     true,
 	"internal/notice/noticetest": true,
 	"internal/nodetest":          true,
+	"internal/clustertest":       true,
 	"internal/doccheck":          true,
 	"internal/guards":            true,
 	"internal/mutant":            true,

@@ -26,6 +26,7 @@ var configs = []struct {
 	{"socketbridge", []string{"Config", "Limits", "Timeouts", "Presence", "Recovery", "Repeats", "Trace"}},
 	{"socketbridge/engineio", []string{"Config", "Limits", "Timeouts"}},
 	{"socketbridge/redisadapter", []string{"Config"}},
+	{"socketbridge/emitter", []string{"Config"}},
 	{"socketbridge/contribws", []string{"Config"}},
 	{"storage/redis", []string{"Config"}},
 	{"storage/memory", []string{"Config"}},

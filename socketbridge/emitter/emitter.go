@@ -16,15 +16,17 @@ import (
 type Config struct {
 	// Adapter links the process with the servers. It has their settings, and implements
 	// adapter.Emitter, as all adapters of this module do. An adapter belongs to one Emitter.
+	// redisadapter.For returns nil for a storage in memory, through which other processes
+	// cannot be reached.
 	//
-	// Required. redisadapter.For returns nil for a storage in memory: other processes cannot
-	// be reached through it.
+	// Required.
 	Adapter adapter.Adapter
 
 	// Sessions is a store with the storage, the prefix and the UserKey of the servers'.
-	// Users need it: ToUser, OnlineUsers, Online. It is not closed with the Emitter.
+	// Without it, users cannot be addressed: ToUser, OnlineUsers, Online. It is not closed
+	// with the Emitter.
 	//
-	// Optional. Default: nil, users cannot be addressed
+	// Optional. Default: nil
 	Sessions *fibersession.Store
 
 	// Logger receives what operators need to know.

@@ -37,7 +37,7 @@ func (n *node) runEmitter(watch func(*adapter.Message)) {
 	n.t.Cleanup(n.shutDown)
 }
 
-// checkCounts checks that nobody counts an emitter.
+// checkCounts checks that each node counts the nodes alone.
 func checkCounts(t *testing.T, nodes []*node) {
 	t.Helper()
 	for _, n := range nodes {
