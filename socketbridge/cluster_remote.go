@@ -93,7 +93,7 @@ func (s *Socket) describe() (adapter.Socket, bool) {
 	rooms := s.Rooms()
 	d := adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public(), User: s.User()}
 	if s.session != nil {
-		d.Session = string(sessionName(s.session))
+		d.Session = s.session.Pseudonym("room") // as in sessionRoom
 	}
 	return d, len(rooms) > 0
 }

@@ -23,11 +23,7 @@ const emptyRoom = reservedPrefix + "nobody"
 // sessionRoom returns the name of the room of a session's sockets. It is derived from the
 // session's lineage: it stays the same when the session gets a new ID, and does not reveal
 // the ID.
-func sessionRoom(ref SessionRef) string {
-	return reservedPrefix + "session:" + string(sessionName(ref))
-}
-
-func sessionName(ref SessionRef) SessionName { return SessionName(ref.Pseudonym("room")) }
+func sessionRoom(ref SessionRef) string { return reservedPrefix + "session:" + ref.Pseudonym("room") }
 
 // SessionName is a name of a session that reveals neither its ID nor its content: see
 // RemoteSocket.Session. It is a SessionRef for ToSession.
