@@ -237,6 +237,9 @@ func TestS7_EmitterNamespaces(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	if _, err := io.Nodes(t.Context()); err != nil { // it waits until the server runs
+		t.Fatal(err)
+	}
 	for name, want := range map[string]int{"/": 1, "/chat": 1, "/elsewhere": 0} {
 		if n, err := out.Of(name).Nodes(t.Context()); err != nil || n != want || out.Of(name).Name() != name {
 			t.Errorf("%s: %d nodes, %v, want %d", name, n, err, want)
