@@ -2,6 +2,7 @@ package fibersession
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -90,6 +91,35 @@ func (o *Operation) Keys() []string { return slices.Sorted(maps.Keys(o.op.ch)) }
 func (o *Operation) Value(key string) (v any, ok bool) {
 	c, changed := o.op.ch[key]
 	return c.value, changed && c.kind == changeSet
+}
+
+// Outcome returns a word for the outcome of the operation, for labels of metrics and the like:
+// "ok" without an error. docs/metrics.md lists all of them. They do not change, and no text of
+// the app or of the storage is among them. Errors without a word of their own are "error".
+func (o *Operation) Outcome(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	for _, outcome := range outcomes {
+		if errors.Is(err, outcome.err) {
+			return outcome.word
+		}
+	}
+	return "error"
+}
+
+// outcomes are the words of errors, as in the codes that socketbridge sends to clients. The
+// first match counts.
+var outcomes = []struct {
+	err  error
+	word string
+}{
+	{ErrUnknownOutcome, "unknown_outcome"},
+	{ErrUnavailable, "session_unavailable"},
+	{ErrTooLarge, "session_too_large"},
+	{ErrTooManyKeys, "session_too_large"},
+	{ErrSessionGone, "session_gone"},
+	{ErrNotFound, "not_found"},
 }
 
 // Report is something that was refused, dropped, ignored or failed. docs/troubleshooting.md

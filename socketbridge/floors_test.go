@@ -48,6 +48,7 @@ var floors = map[string]int{
 	"socketbridge/contribws":               3,
 	"socketbridge/emitter":                 3,
 	"socketbridge/cmd/fiberbridge":         4,
+	"socketbridge/internal/measure":        3,
 	"examples":                             4,
 }
 
