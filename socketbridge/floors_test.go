@@ -49,6 +49,7 @@ var floors = map[string]int{
 	"socketbridge/emitter":                 3,
 	"socketbridge/cmd/fiberbridge":         4,
 	"socketbridge/internal/measure":        3,
+	"socketbridge/metrics":                 3,
 	"examples":                             4,
 }
 
@@ -57,6 +58,7 @@ var arrows = map[string][]string{
 	"socketbridge/engineio":     {"socketbridge/internal/httpbody", "socketbridge/internal/inmemory", "internal/sitehost"},
 	"internal/notice":           {"internal/throttle"},
 	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
+	"socketbridge/metrics":      {"socketbridge/internal/measure"},
 }
 
 // testOnly are packages that only tests and the Makefile use. They have no floor.
@@ -94,6 +96,7 @@ var heavy = map[string][]string{
 	"github.com/gofiber/storage/memory":    {"storage/memory"},
 	"github.com/gofiber/contrib/websocket": {"socketbridge/contribws"},
 	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
+	"github.com/prometheus/":               {"socketbridge/metrics"},
 }
 
 func TestFloors(t *testing.T) {
@@ -207,6 +210,8 @@ func TestFloors_RejectForbiddenImports(t *testing.T) {
 		{"the session store imports Redis", "fibersession", module + "storage/redis"},
 		{"the core imports Redis", "socketbridge", "github.com/redis/go-redis/v9"},
 		{"the core imports contrib/socketio", "socketbridge", "github.com/gofiber/contrib/socketio"},
+		{"the core imports Prometheus", "socketbridge", "github.com/prometheus/client_golang/prometheus"},
+		{"what all systems of metrics share imports Prometheus", "socketbridge/internal/measure", "github.com/prometheus/client_golang/prometheus"},
 		{"the core imports a package above it", "socketbridge", module + "socketbridge/contribws"},
 		{"a codec imports a module", "socketbridge/internal/siopacket", "github.com/gofiber/fiber/v2"},
 		{"the engine imports the core", "socketbridge/engineio", module + "socketbridge"},

@@ -28,6 +28,7 @@ var configs = []struct {
 	{"socketbridge/redisadapter", []string{"Config"}},
 	{"socketbridge/emitter", []string{"Config"}},
 	{"socketbridge/contribws", []string{"Config"}},
+	{"socketbridge/metrics", []string{"Config"}},
 	{"storage/redis", []string{"Config"}},
 	{"storage/memory", []string{"Config"}},
 }

@@ -197,9 +197,16 @@ func TestN9_Metrics_EmitsAndAcks(t *testing.T) {
 	expect(t, m, "fiberbridge_ack_duration_seconds", map[string]float64{"ok socket": 1, "timeout socket": 1, "timeout broadcast": 1, "disconnected socket": 1})
 }
 
-// N9: the operations of sessions, their failures, and what sockets are told.
-func TestN9_Metrics_Sessions(t *testing.T) {
+// N9: what the official client causes, over a real network.
+func TestN9_Metrics_RealClient(t *testing.T) {
 	t.Parallel()
+	n := nodetest.Start(t)
+	t.Run("sessions", func(t *testing.T) { testSessions(t, n) })
+	t.Run("recovery", func(t *testing.T) { testRecovery(t, n) })
+}
+
+// testSessions checks the operations of sessions, their failures, and what sockets are told.
+func testSessions(t *testing.T, n *nodetest.Node) {
 	st := faulty.New(memory.New(), nil)
 	store := newStore(t, fibersession.Config{Storage: st})
 	server := newServer(t, socketbridge.Config{Sessions: store})
@@ -207,7 +214,7 @@ func TestN9_Metrics_Sessions(t *testing.T) {
 	server.On("save", func(p *socketbridge.Packet) error { p.Session().Set("n", 2); return p.Ack(1) })
 	server.On("end", func(p *socketbridge.Packet) error { return p.Session().Destroy(p.Context()) })
 	url := serve(t, store, server)
-	c := nodetest.Start(t).Dial(t, url, nodetest.Options{Cookie: login(t, url), Transports: []string{"websocket"}})
+	c := n.Dial(t, url, nodetest.Options{Cookie: login(t, url), Transports: []string{"websocket"}})
 	c.MustConnect()
 	c.MustCall("save")
 	st.SetPlan(faulty.OnMethod("CompareAndSwap", faulty.Fault{Fail: errors.New("the storage is away")}))
@@ -264,9 +271,8 @@ func TestN9_Metrics_Adapter(t *testing.T) {
 	}
 }
 
-// N9: a client that comes back, with and without its socket.
-func TestN9_Metrics_Recovery(t *testing.T) {
-	t.Parallel()
+// testRecovery checks clients that come back, with and without their socket.
+func testRecovery(t *testing.T, n *nodetest.Node) {
 	store := newStore(t, fibersession.Config{})
 	server := newServer(t, socketbridge.Config{Sessions: store, Recovery: socketbridge.Recovery{Window: time.Minute}})
 	r := register(t, metrics.Config{Server: server})
@@ -276,7 +282,6 @@ func TestN9_Metrics_Recovery(t *testing.T) {
 	})
 	server.On("e", func(p *socketbridge.Packet) error { return p.Ack(1) })
 	url := serve(t, store, server)
-	n := nodetest.Start(t)
 	options := nodetest.Options{Cookie: login(t, url), Transports: []string{"websocket"}, Reconnect: true}
 	c := n.Dial(t, url, options)
 	c.MustConnect()
