@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -61,5 +63,23 @@ func TestN9_OutcomeWords(t *testing.T) {
 	}
 	if got := (&Emission{Err: ErrDisconnected}).Outcome(); got != "disconnected" {
 		t.Errorf("an emission to a socket that has left is %q, want disconnected", got)
+	}
+}
+
+// N9: docs/metrics.md lists each word.
+func TestN9_OutcomeWordsAreListed(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := []string{"ok", "error", "refused", "canceled", CodeBadArguments}
+	for _, o := range outcomes {
+		words = append(words, o.word)
+	}
+	for _, word := range words {
+		if !strings.Contains(string(page), "`"+word+"`") {
+			t.Errorf("docs/metrics.md does not have the outcome %s", word)
+		}
 	}
 }

@@ -1,10 +1,10 @@
 package metrics_test
 
 import (
+	"fmt"
 	"io"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -56,28 +56,29 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
-// BenchmarkScrape measures a scrape of a server with 10,000 sockets.
+// BenchmarkScrape measures a scrape of a server with 10 and with 10,000 sockets, each in a room of
+// its own beside that of its ID.
 func BenchmarkScrape(b *testing.B) {
-	server := newServer(b, socketbridge.Config{})
-	store := newStore(b, fibersession.Config{})
-	registry := prometheus.NewRegistry()
-	m := metrics.New(metrics.Config{Server: server, Sessions: store})
-	defer m.Close()
-	registry.MustRegister(m)
-	server.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("room " + s.ID()[:1]) })
-	for range 10_000 {
-		join(b, server)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		families, err := registry.Gather()
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, f := range families {
-			if _, err := expfmt.MetricFamilyToText(io.Discard, f); err != nil {
-				b.Fatal(err)
+	for _, sockets := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("sockets=%d", sockets), func(b *testing.B) {
+			server, store := newServer(b, socketbridge.Config{}), newStore(b, fibersession.Config{})
+			registry := register(b, metrics.Config{Server: server, Sessions: store})
+			server.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("room of " + s.ID()) })
+			for range sockets {
+				join(b, server)
 			}
-		}
+			b.ReportAllocs()
+			for b.Loop() {
+				families, err := registry.Gather()
+				if err != nil {
+					b.Fatal(err)
+				}
+				for _, f := range families {
+					if _, err := expfmt.MetricFamilyToText(io.Discard, f); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
 	}
 }
