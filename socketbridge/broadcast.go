@@ -20,7 +20,8 @@ type Broadcast struct {
 	except  []string
 	flags   transport.Flags
 	timeout time.Duration
-	err     error // of To or Except; b then addresses no socket
+	err     error           // of To or Except; b then addresses no socket
+	ctx     context.Context // of WithContext; may be nil
 
 	local      bool // this node only
 	noCompress bool // a hint to other nodes
@@ -147,6 +148,16 @@ func (b Broadcast) Compress(compress bool) Broadcast {
 // Timeout sets how long EmitWithAck waits at most.
 func (b Broadcast) Timeout(d time.Duration) Broadcast {
 	b.timeout = d
+	return b
+}
+
+// WithContext sets a context whose values the message to the other nodes is sent with: that of
+// the request or event that the broadcast belongs to, such as fiber.Ctx.UserContext or
+// Packet.Context. Traces then show the message as a part of it. The end of ctx has no effect, so
+// that a broadcast still reaches the other nodes when its client disconnects. Methods with a
+// context of their own use that one.
+func (b Broadcast) WithContext(ctx context.Context) Broadcast {
+	b.ctx = ctx
 	return b
 }
 

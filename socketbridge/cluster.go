@@ -168,20 +168,39 @@ func (c *cluster) logMalformed(m *adapter.Message, err error) {
 	c.server.notices.Report(&nodeMalformedNotice, "", "namespace", notice.Text(m.Namespace), "error", err)
 }
 
-// publish sends a message to the other nodes. It does nothing if m is nil.
-func (s *Server) publish(m *adapter.Message) error {
+// publish sends a message to the other nodes, with the values of ctx, which may be nil. It does
+// nothing if m is nil.
+func (s *Server) publish(ctx context.Context, m *adapter.Message) error {
 	if m == nil {
 		return nil
 	}
-	return s.tracePublish(s.cluster.ctx, m, s.cluster.adapter.Publish)
+	return s.tracePublish(ctx, m, s.cluster.adapter.Publish)
 }
 
-// tracePublish sends a message with send, as an operation.
+// tracePublish sends a message with send, as an operation. ctx has values only, and may be nil:
+// the message is given up when the server has shut down.
 func (s *Server) tracePublish(ctx context.Context, m *adapter.Message, send func(context.Context, *adapter.Message) error) error {
-	ctx, finish := s.trace(ctx, Operation{Kind: OpPublish, Namespace: m.Namespace, Message: m})
-	err := send(ctx, m)
+	sending := s.cluster.ctx
+	if ctx != nil {
+		sending = &valuesContext{sending, context.WithoutCancel(ctx)}
+	}
+	sending, finish := s.trace(sending, Operation{Kind: OpPublish, Namespace: m.Namespace, Message: m})
+	err := send(sending, m)
 	finish(err)
 	return err
+}
+
+// valuesContext is a context with the values of another one.
+type valuesContext struct {
+	context.Context
+	values context.Context
+}
+
+func (c *valuesContext) Value(key any) any {
+	if v := c.values.Value(key); v != nil {
+		return v
+	}
+	return c.Context.Value(key)
 }
 
 // request sends a message to the other nodes and yields their replies until ctx ends or,

@@ -48,7 +48,7 @@ func (b Broadcast) publish(msgs []transport.Message) error {
 		return nil
 	}
 	m.Payload = encodePayload(msgs)
-	return b.ns.server.publish(m)
+	return b.ns.server.publish(b.ctx, m)
 }
 
 // publishCommand has other nodes join their addressed sockets to rooms, take them out of
@@ -58,7 +58,7 @@ func (b Broadcast) publishCommand(kind adapter.Kind, rooms []string, closeConn b
 	if m != nil {
 		m.Targets, m.Close = rooms, closeConn
 	}
-	return b.ns.server.publish(m)
+	return b.ns.server.publish(b.ctx, m)
 }
 
 // requestAnswers sends an event to the addressed sockets on other nodes and collects

@@ -113,7 +113,7 @@ func (p *Packet) touchSession() error {
 	if s.server().cfg.DisableTouch {
 		return nil
 	}
-	return p.Session().KeepAlive(s.Context())
+	return p.Session().KeepAlive(p.Context())
 }
 
 // saveSession saves what the packet's handlers changed, through Packet.Session or

@@ -93,7 +93,7 @@ func (l *sharedLog) append(b Broadcast, msgs []transport.Message) error {
 		return nil // b addresses no room
 	}
 	m.Payload = encodePayload(msgs)
-	err := l.ns.server.tracePublish(l.ns.server.cluster.ctx, m, l.log.Append)
+	err := l.ns.server.tracePublish(b.ctx, m, l.log.Append)
 	if err != nil && !errors.Is(err, adapter.ErrUnknownOutcome) {
 		l.ns.sendLocal(b.to, b.except, b.from, b.flags, msgs)
 	}

@@ -61,6 +61,7 @@ type classicRequest struct {
 
 	ClientCount int             `json:"clientCount"`
 	Sockets     json.RawMessage `json:"sockets"`
+	Trace       wireTrace       `json:"traceparent"`
 }
 
 // encodeMessage encodes a message and returns the channel on which to publish it.
@@ -72,7 +73,8 @@ func (c classicFormat) encodeMessage(m *adapter.Message, uid, requestID string) 
 		}
 		text := appendText([]byte{'['}, uid)
 		text = appendPacket(append(text, ','), m)
-		text = append(appendOptions(append(text, ','), m, true), ']')
+		text = appendOptions(append(text, ','), m, true)
+		text = append(appendTrace(text[:len(text)-1], m), "}]"...)
 		data, err = msgpack.Append(nil, text, m.Payload.Attachments)
 		return channel, data, err
 	}
@@ -84,7 +86,7 @@ func (c classicFormat) encodeMessage(m *adapter.Message, uid, requestID string) 
 	switch m.Kind {
 	case adapter.Broadcast:
 		text = append(fmt.Appendf(text, `%d,"packet":`, classicBroadcast), appendPacket(nil, m)...)
-		text = append(appendOptions(append(text, `,"opts":`...), m, true), '}')
+		text = append(appendTrace(appendOptions(append(text, `,"opts":`...), m, true), m), '}')
 		data, err = msgpack.Append(nil, text, m.Payload.Attachments)
 		return c.requestChannel(m.Namespace), data, err
 	case adapter.Join:
@@ -105,7 +107,7 @@ func (c classicFormat) encodeMessage(m *adapter.Message, uid, requestID string) 
 	default:
 		return "", nil, fmt.Errorf("%w: kind %d", errMalformed, m.Kind)
 	}
-	data, err = encode(append(text, '}'), m.Payload.Attachments)
+	data, err = encode(append(appendTrace(text, m), '}'), m.Payload.Attachments)
 	return c.requestChannel(m.Namespace), data, err
 }
 
@@ -192,7 +194,7 @@ func (c classicFormat) decodeRequest(namespace string, data []byte) (*frame, err
 	if r.Type == nil {
 		return nil, fmt.Errorf("%w: request has no type", errMalformed)
 	}
-	m := &adapter.Message{Namespace: namespace}
+	m := &adapter.Message{Namespace: namespace, Trace: string(r.Trace)}
 	f := &frame{uid: string(r.UID), requestID: string(r.RequestID), message: m}
 	switch *r.Type {
 	case classicSockets:

@@ -105,6 +105,7 @@ type wireOptions struct {
 		Compress any `json:"compress"`
 		Timeout  any `json:"timeout"`
 	} `json:"flags"`
+	Trace wireTrace `json:"traceparent"` // of a classic broadcast
 }
 
 // apply sets the address and the flags of m.
@@ -113,6 +114,9 @@ func (o *wireOptions) apply(m *adapter.Message) error {
 		return fmt.Errorf("%w: no options", errMalformed)
 	}
 	m.Rooms, m.Except = toStrings(o.Rooms), toStrings(o.Except)
+	if o.Trace != "" {
+		m.Trace = string(o.Trace)
+	}
 	if o.Flags == nil {
 		return nil
 	}

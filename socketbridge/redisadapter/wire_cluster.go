@@ -53,7 +53,7 @@ func encodeClusterMessage(m *adapter.Message, requestID string) (kind int, text 
 	default:
 		return 0, nil, fmt.Errorf("%w: kind %d", errMalformed, m.Kind)
 	}
-	return kind, append(text, '}'), nil
+	return kind, append(appendTrace(text, m), '}'), nil
 }
 
 // encodeClusterReply returns the type and the data of a reply to the request f.
@@ -93,6 +93,7 @@ type clusterData struct {
 	Close     any             `json:"close"`
 	Sockets   []wireSocket    `json:"sockets"`
 	Clients   int             `json:"clientCount"`
+	Trace     wireTrace       `json:"traceparent"`
 }
 
 // frame decodes the data of a message or a reply of the given type.
@@ -109,7 +110,7 @@ func (d *clusterData) frame(uid, namespace string, kind int, attachments [][]byt
 		f.reply = &adapter.Reply{Kind: adapter.Counted, Clients: max(d.Clients, 0)}
 		return f, nil
 	}
-	m := &adapter.Message{Namespace: namespace}
+	m := &adapter.Message{Namespace: namespace, Trace: string(d.Trace)}
 	f.message = m
 	switch kind {
 	case clusterBroadcast:
