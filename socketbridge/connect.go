@@ -91,7 +91,7 @@ func connectErrorOf(err error) *ConnectError {
 
 // openSession gives the socket its session: that of its ticket, or else that of the
 // handshake's cookie.
-func (s *Socket) openSession() error {
+func (s *Socket) openSession(ctx context.Context) error {
 	if s.mode == SessionNone {
 		if s.settings.required {
 			return ErrSessionMissing
@@ -99,7 +99,7 @@ func (s *Socket) openSession() error {
 		return nil
 	}
 	if ticket, given := s.ticket(); given {
-		if err := s.redeem(ticket); err != nil {
+		if err := s.redeem(ctx, ticket); err != nil {
 			return err
 		}
 		s.epoch.Store(s.ticketed.epoch)

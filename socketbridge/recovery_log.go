@@ -73,7 +73,7 @@ type socketSteps interface {
 
 	// attach restores the socket that the client names in its auth, if it can be
 	// recovered. It runs before any user code sees the socket.
-	attach(s *Socket)
+	attach(ctx context.Context, s *Socket)
 
 	// register gives a socket that is about to be connected its private ID and returns
 	// it. It returns "" for a socket that cannot be recovered.
@@ -133,7 +133,7 @@ func (noLog) recoverable(Reason) bool                    { return false }
 func (noLog) save(*savedState)                           {}
 func (noLog) restore(*Socket, string, owner) *savedState { return nil }
 func (noLog) newRecord() *recoveryRecord                 { return &noRecovery }
-func (noLog) attach(*Socket)                             {}
+func (noLog) attach(context.Context, *Socket)            {}
 func (noLog) register(*Socket) string                    { return "" }
 func (noLog) capture(*Socket, Reason) *savedState        { return nil }
 func (noLog) detach(*Socket, *savedState)                {}

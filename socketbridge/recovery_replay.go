@@ -27,7 +27,7 @@ func parseResumeRequest(auth json.RawMessage) (req resumeRequest, ok bool) {
 }
 
 // attach implements recoveryLog.
-func (b *recoveryBase) attach(s *Socket) {
+func (b *recoveryBase) attach(ctx context.Context, s *Socket) {
 	log, rec := s.ns.recovery, s.recovery
 	log.Lock()
 	rec.Joined = log.position()
@@ -42,7 +42,7 @@ func (b *recoveryBase) attach(s *Socket) {
 	if !ok {
 		return
 	}
-	ctx, finish := s.server().trace(s.Context(), Operation{Kind: OpRecover, Namespace: s.ns.name, Socket: s})
+	ctx, finish := s.server().trace(ctx, Operation{Kind: OpRecover, Namespace: s.ns.name, Socket: s})
 	key, err := b.resume(ctx, s, req)
 	if err != nil {
 		s.report(&recoveryRefusedNotice, key, "cause", err)

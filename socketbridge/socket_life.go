@@ -40,12 +40,16 @@ func (s *Socket) connect() {
 // confirm connects the socket, up to the confirmation of the client's CONNECT. It returns the
 // reason if the client is refused. ctx is nil if the server is not observed.
 func (s *Socket) confirm(ctx context.Context) error {
-	err := s.openSession()
+	opening := ctx
+	if opening == nil {
+		opening = s.Context()
+	}
+	err := s.openSession(opening)
 	s.opened.Store(true)
 	if err != nil {
 		return err
 	}
-	s.ns.recovery.attach(s)
+	s.ns.recovery.attach(opening, s)
 	c := &Connect{socket: s, auth: s.auth, chain: s.settings.uses, ctx: ctx}
 	if err := c.run(); err != nil {
 		return err

@@ -162,9 +162,9 @@ func (s *Socket) ticket() (ticket string, given bool) {
 
 // redeem redeems a ticket and gives the socket the ticket's session instead of the
 // connection's. The socket owns the handle; finish releases it.
-func (s *Socket) redeem(ticket string) error {
+func (s *Socket) redeem(ctx context.Context, ticket string) error {
 	srv := s.server()
-	h, err := srv.cfg.Sessions.Redeem(s.Context(), ticket, handshakeOrigin(s.Handshake()))
+	h, err := srv.cfg.Sessions.Redeem(ctx, ticket, handshakeOrigin(s.Handshake()))
 	if err != nil {
 		return err
 	}
