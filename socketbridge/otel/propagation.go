@@ -1,0 +1,47 @@
+package bridgeotel
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/propagation"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+)
+
+// A message between nodes has room for the W3C header "traceparent" and for no other, so the
+// propagator is fixed, and "tracestate" and baggage stay on the node.
+const traceparent = "traceparent"
+
+// inject gives a message the trace context of ctx, if there is one.
+func inject(ctx context.Context, m *adapter.Message) {
+	propagation.TraceContext{}.Inject(ctx, (*carrier)(m))
+}
+
+// extract returns ctx with the trace context of a message, if it has a valid one.
+func extract(ctx context.Context, m *adapter.Message) context.Context {
+	if m.Trace == "" {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, (*carrier)(m))
+}
+
+// carrier is a message as a propagation.TextMapCarrier.
+type carrier adapter.Message
+
+// Get implements propagation.TextMapCarrier.
+func (c *carrier) Get(key string) string {
+	if key == traceparent {
+		return c.Trace
+	}
+	return ""
+}
+
+// Set implements propagation.TextMapCarrier.
+func (c *carrier) Set(key, value string) {
+	if key == traceparent {
+		c.Trace = value
+	}
+}
+
+// Keys implements propagation.TextMapCarrier.
+func (*carrier) Keys() []string { return []string{traceparent} }
