@@ -48,6 +48,7 @@ var floors = map[string]int{
 	"socketbridge/contribws":               3,
 	"socketbridge/emitter":                 3,
 	"socketbridge/cmd/fiberbridge":         4,
+	"socketbridge/otel":                    3,
 	"socketbridge/internal/measure":        3,
 	"socketbridge/metrics":                 3,
 	"examples":                             4,
@@ -59,6 +60,7 @@ var arrows = map[string][]string{
 	"internal/notice":           {"internal/throttle"},
 	"socketbridge/redisadapter": {"socketbridge/internal/msgpack"},
 	"socketbridge/metrics":      {"socketbridge/internal/measure"},
+	"socketbridge/otel":         {"socketbridge/internal/measure"},
 }
 
 // testOnly are packages that only tests and the Makefile use. They have no floor.
@@ -97,6 +99,7 @@ var heavy = map[string][]string{
 	"github.com/gofiber/contrib/websocket": {"socketbridge/contribws"},
 	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
 	"github.com/prometheus/":               {"socketbridge/metrics"},
+	"go.opentelemetry.io":                  {"socketbridge/otel"},
 }
 
 func TestFloors(t *testing.T) {

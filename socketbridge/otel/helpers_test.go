@@ -2,6 +2,7 @@ package bridgeotel_test
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -344,3 +345,6 @@ func operationHook(fn func(op *socketbridge.Operation)) func(context.Context, *s
 		return ctx, nil
 	}
 }
+
+// spanIDOf returns the ID of an exemplar's span.
+func spanIDOf(e metricdata.Exemplar[float64]) string { return hex.EncodeToString(e.SpanID) }
