@@ -54,10 +54,10 @@ func BenchmarkEvent(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			roundTrip("40")
+			roundTrip("0")
 			b.ReportAllocs()
 			for b.Loop() {
-				roundTrip(`421["e"]`)
+				roundTrip(`21["e"]`)
 			}
 			conn.Leave("transport close", nil)
 			if err := io.Shutdown(b.Context()); err != nil {

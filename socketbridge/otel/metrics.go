@@ -16,7 +16,7 @@ import (
 func observeMetrics(cfg *Config) (stop func()) {
 	meter := cfg.MeterProvider.Meter(ScopeName)
 	if _, none := meter.(metricnoop.Meter); none {
-		return func() {} // nothing is measured
+		return func() {}
 	}
 	r := newRecorder(meter, measure.Recorded(cfg.Server != nil, cfg.Sessions != nil))
 	stopReading := readOnCollect(meter, cfg)

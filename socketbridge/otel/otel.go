@@ -50,16 +50,8 @@ func Observe(cfg Config) (stop func()) {
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
 	}
-	tracer := &tracer{cfg.TracerProvider.Tracer(ScopeName)}
-	var stops []func()
-	if cfg.Server != nil {
-		stops = append(stops, cfg.Server.Observe(socketbridge.Trace{Operation: tracer.server}))
-	}
-	if cfg.Sessions != nil {
-		stops = append(stops, cfg.Sessions.Observe(fibersession.Trace{Operation: tracer.session}))
-	}
-	// After the hooks of spans, so that measurements have the span of their operation (exemplars).
-	stops = append(stops, observeMetrics(&cfg))
+	// Spans come first, so that measurements have the span of their operation (exemplars).
+	stops := append(observeSpans(&cfg), observeMetrics(&cfg))
 	return sync.OnceFunc(func() {
 		for _, stop := range stops {
 			stop()

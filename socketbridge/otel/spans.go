@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.39.0"
 	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -49,6 +50,21 @@ var operations = map[socketbridge.OperationKind]struct {
 	socketbridge.OpRequest: {asClient, []attribute.KeyValue{semconv.MessagingOperationTypeSend}},
 	socketbridge.OpDeliver: {asConsumer, []attribute.KeyValue{semconv.MessagingOperationTypeProcess}},
 	socketbridge.OpRecover: {asInternal, nil},
+}
+
+// observeSpans reports spans until the functions that it returns are called.
+func observeSpans(cfg *Config) (stops []func()) {
+	t := &tracer{cfg.TracerProvider.Tracer(ScopeName)}
+	if _, none := t.Tracer.(tracenoop.Tracer); none {
+		return nil
+	}
+	if cfg.Server != nil {
+		stops = append(stops, cfg.Server.Observe(socketbridge.Trace{Operation: t.server}))
+	}
+	if cfg.Sessions != nil {
+		stops = append(stops, cfg.Sessions.Observe(fibersession.Trace{Operation: t.session}))
+	}
+	return stops
 }
 
 // tracer makes spans of operations. It implements their hooks.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 )
 
 // mixedCluster is a cluster of two servers of ours, a and b, and one of Node's, c. Each has
-// one client in the namespace "/", in the rooms "all" and "a", "b" or "c".
+// one client in the namespace "/", in the rooms "all" and "a", "b" or "c". The messages of a have
+// a trace context, which the others must ignore or receive; those of b have none.
 type mixedCluster struct {
 	t       *testing.T
 	a, b    *socketbridge.Server
@@ -30,6 +32,26 @@ type mixedCluster struct {
 	urls    []string           // of a, b and c
 	clients []*nodetest.Client // of a, b and c
 	ids     []string           // of the clients' sockets
+	traced  *atomic.Int64      // messages with a's trace context that b received
+}
+
+// trace is the trace context of a's messages.
+const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// traceMessages gives the messages of a their trace context, and counts those that b receives.
+func (m *mixedCluster) traceMessages() {
+	m.traced = new(atomic.Int64)
+	for _, io := range []*socketbridge.Server{m.a, m.b} {
+		m.t.Cleanup(io.Observe(socketbridge.Trace{Operation: func(ctx context.Context, op *socketbridge.Operation) (context.Context, func(error)) {
+			switch {
+			case io == m.a && (op.Kind == socketbridge.OpPublish || op.Kind == socketbridge.OpRequest):
+				op.Message.Trace = trace
+			case io == m.b && op.Kind == socketbridge.OpDeliver && op.Message.Trace == trace:
+				m.traced.Add(1)
+			}
+			return ctx, nil
+		}}))
+	}
 }
 
 // startServer starts a server whose sockets join the rooms in their auth data.
@@ -88,6 +110,7 @@ func newMixedCluster(t *testing.T, v variant) (*mixedCluster, *nodetest.Node, st
 	var urlA, urlB string
 	m.a, urlA = startServer(t, redis, v.ours)
 	m.b, urlB = startServer(t, redis, v.ours)
+	m.traceMessages()
 	m.urls = []string{urlA, urlB, m.c.URL}
 	for _, ns := range []string{"/", "/chat"} {
 		m.waitForNodes(ns, 3)

@@ -46,6 +46,9 @@ func TestMixedCluster(t *testing.T) {
 					tt.test(m.with(t))
 				})
 			}
+			if m.traced.Load() == 0 {
+				t.Error("no message has taken its trace context to another node")
+			}
 			if !v.node.Streams {
 				for _, column := range []string{"recovery →", "recovery ←"} {
 					matrix.Nothing(t, "adapters", v.row(t), column, "Pub/sub keeps nothing to recover from; only streams do.")
