@@ -29,6 +29,7 @@ var configs = []struct {
 	{"socketbridge/emitter", []string{"Config"}},
 	{"socketbridge/contribws", []string{"Config"}},
 	{"socketbridge/metrics", []string{"Config"}},
+	{"socketbridge/otel", []string{"Config"}},
 	{"storage/redis", []string{"Config"}},
 	{"storage/memory", []string{"Config"}},
 }

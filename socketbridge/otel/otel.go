@@ -17,20 +17,24 @@ const ScopeName = "github.com/fiberbridge/fiberbridge/socketbridge/otel"
 
 // Config says what Observe observes, and to which providers it reports.
 type Config struct {
-	// Server is the server whose events, connects and messages to other nodes are reported.
-	// Optional. Default: none, only sessions are observed.
+	// Server is the server whose events, connects and messages to other nodes are reported. If it
+	// is nil, only sessions are observed.
+	// Optional. Default: nil.
 	Server *socketbridge.Server
 
-	// Sessions is the store whose operations are reported. Optional. Default: none, only the
-	// server is observed.
+	// Sessions is the store whose operations are reported. If it is nil, only the server is
+	// observed.
+	// Optional. Default: nil.
 	Sessions *fibersession.Store
 
 	// TracerProvider gets the spans. For metrics without spans, set that of package
-	// go.opentelemetry.io/otel/trace/noop. Optional. Default: otel.GetTracerProvider().
+	// go.opentelemetry.io/otel/trace/noop.
+	// Optional. Default: otel.GetTracerProvider().
 	TracerProvider trace.TracerProvider
 
 	// MeterProvider gets the metrics. For spans without metrics, set that of package
-	// go.opentelemetry.io/otel/metric/noop. Optional. Default: otel.GetMeterProvider().
+	// go.opentelemetry.io/otel/metric/noop.
+	// Optional. Default: otel.GetMeterProvider().
 	MeterProvider metric.MeterProvider
 }
 
