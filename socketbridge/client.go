@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -32,6 +33,8 @@ type client struct {
 	// Only the reader goroutine uses these.
 	decoder         siopacket.Decoder
 	attachmentTimer *time.Timer // runs while a packet's attachments are missing
+
+	leaving atomic.Bool // the drain is about to close the connection; further events are dropped
 
 	stop   serial.Signal // fired when the client ends, to release a blocked reader
 	events eventQuota

@@ -117,6 +117,11 @@ type Config struct {
 	// Optional. Default: see Repeats
 	Repeats Repeats
 
+	// Drain determines the pace at which Shutdown sends clients to other nodes.
+	//
+	// Optional. Default: Drain{}, all at once
+	Drain Drain
+
 	// Adapter connects this node with others, so that broadcasts, rooms and users span all
 	// nodes. See packages adapter and redisadapter.
 	//
@@ -341,6 +346,9 @@ func configDefault(config ...Config) Config {
 	setting.Default(field("Recovery.MaxSockets"), &r.MaxSockets, ConfigDefault.Recovery.MaxSockets)
 
 	setting.AtLeast(field("Repeats.Window"), &cfg.Repeats.Window, time.Minute, ConfigDefault.Repeats.Window)
+
+	setting.NotNegative(field("Drain.Delay"), cfg.Drain.Delay)
+	setting.NotNegative(field("Drain.Rate"), cfg.Drain.Rate)
 
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

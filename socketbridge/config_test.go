@@ -25,6 +25,7 @@ var meaningfulZeros = []string{
 	"Engine.DisableUpgrades",
 	"Engine.AllowOrigins", "Engine.AllowOriginFunc", "Engine.AllowAnyOrigin", "Engine.RequireOrigin",
 	"DisableServeClient",
+	"Drain.Delay", "Drain.Rate", // all at once
 	"Repeats.Storage",
 	"Trace.Operation", "Trace.Connected", "Trace.Disconnected", "Trace.Handled", "Trace.Emitted", "Trace.SessionChanged", "Trace.Reported",
 }
@@ -90,6 +91,8 @@ func TestConfig_RefusesInvalidValues(t *testing.T) {
 		"MaxBytes":           {recovery(socketbridge.Recovery{MaxBytes: -1}), []string{"socketbridge: Config.Recovery.MaxBytes ", "-1", "must be positive", "67108864"}},
 		"MaxBytesPerSession": {recovery(socketbridge.Recovery{MaxBytesPerSession: -1}), []string{"socketbridge: Config.Recovery.MaxBytesPerSession", "-1", "must be positive", "262144"}},
 		"MaxSockets":         {recovery(socketbridge.Recovery{MaxSockets: -1}), []string{"socketbridge: Config.Recovery.MaxSockets", "-1", "must be positive", "10000"}},
+		"Drain.Delay":        {socketbridge.Config{Drain: socketbridge.Drain{Delay: -time.Second}}, []string{"socketbridge: Config.Drain.Delay", "-1s", "must not be negative"}},
+		"Drain.Rate":         {socketbridge.Config{Drain: socketbridge.Drain{Rate: -1}}, []string{"socketbridge: Config.Drain.Rate", "-1", "must not be negative"}},
 		"PingInterval":       {socketbridge.Config{Engine: engineio.Config{PingInterval: time.Nanosecond}}, []string{"engineio: Config.PingInterval", "1ns", "at least 1ms", "25s"}},
 	}
 	for name, tt := range tests {

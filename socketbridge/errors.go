@@ -68,8 +68,8 @@ var (
 	// Config.Limits.EventsPerSecond or BytesPerSecond.
 	ErrFlood = engineio.ErrFlood
 
-	// ErrShutdown is returned if the server is shutting down.
-	ErrShutdown = errors.New("socketbridge: server is shutting down")
+	// ErrShutdown is returned if the server is shutting down. The client gets status 503.
+	ErrShutdown error = shutdownError{}
 
 	// ErrNoSession is returned if the namespace shares no session (SessionNone), or the
 	// server has no Config.Sessions.
@@ -203,3 +203,11 @@ func clientError(err error) *EventError {
 		return nil
 	}
 }
+
+// shutdownError is the type of ErrShutdown.
+type shutdownError struct{}
+
+func (shutdownError) Error() string { return "socketbridge: server is shutting down" }
+
+// Unwrap lets the transport answer with 503.
+func (shutdownError) Unwrap() error { return engineio.ErrShuttingDown }

@@ -101,6 +101,20 @@ var (
 		Name: "refused_at_shutdown", Level: slog.LevelDebug,
 		Text: "socketbridge: a request was refused: the server is shutting down",
 	}
+	notReadyNotice = notice.Kind{
+		Name: "not_ready", Level: slog.LevelWarn,
+		Text: "socketbridge: a health check is answered with 503: this node cannot serve at present",
+	}
+	drainingNotice = notice.Kind{
+		Name: "draining", Level: slog.LevelInfo,
+		Text:    "socketbridge: the server sends its clients to other nodes before it shuts down",
+		Setting: "Config.Drain",
+	}
+	drainHurriedNotice = notice.Kind{
+		Name: "drain_hurried", Level: slog.LevelWarn,
+		Text:    "socketbridge: connections are closed faster, or sooner, than configured: the context of Shutdown ends too early; give Shutdown more time",
+		Setting: "Config.Drain.Delay, Rate",
+	}
 )
 
 // Sessions and users.

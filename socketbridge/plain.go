@@ -52,6 +52,9 @@ func (a plainAcceptor) Accept(conn transport.Conn) (transport.Receiver, error) {
 	if s.closing.Load() {
 		return nil, ErrShutdown
 	}
+	if s.drain.refusing.Load() {
+		return nil, ErrShutdown
+	}
 	c := newClient(s, newPlainConn(a.ns.name, conn))
 	if err := c.connect(siopacket.Packet{Header: siopacket.Header{Type: siopacket.Connect, Namespace: a.ns.name}}); err != nil {
 		c.Closed(transport.ForcedClose, err)

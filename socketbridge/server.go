@@ -58,6 +58,9 @@ type Server struct {
 
 	heldBytes atomic.Int64 // of the events of all clients; see eventQuota
 
+	readiness readiness
+	drain     drain
+
 	closing atomic.Bool
 	running serial.Group // goroutines that run user code
 
@@ -80,6 +83,7 @@ func New(config ...Config) *Server {
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.Presence.Grace, cfg.Limits.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
+	s.drain.done = make(chan struct{})
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	s.repeats.server = s
 	hooks := engineio.Hooks{Node: id}
@@ -180,15 +184,22 @@ func (s *Server) Accept(conn transport.Conn) (transport.Receiver, error) {
 	if s.closing.Load() {
 		return nil, ErrShutdown
 	}
+	if s.drain.refusing.Load() {
+		return nil, ErrShutdown
+	}
 	return newClient(s, conn), nil
 }
 
-// Shutdown stops the server gracefully. It refuses new connections and packets, waits
-// until the received events are handled, their sessions saved and their answers sent, and
-// closes every connection with the reason "server shutting down". It returns when no
-// handler is running any more. If ctx ends first, Shutdown drops queued events, closes
-// the connections at once and returns ctx's error. Further calls wait for the same end.
+// Shutdown stops the server gracefully. With Config.Drain, it first sends the clients to other
+// nodes, a few at a time. Then it refuses new connections and packets, waits until the received
+// events are handled, their sessions saved and their answers sent, and closes every
+// connection with the reason "server shutting down". It returns when no handler is running
+// any more. If ctx ends first, Shutdown drops queued events, closes the connections at once
+// and returns ctx's error. Further calls wait for the same end.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.readiness.close()
+	s.drainClients(ctx)
+	s.drain.stop.Fire()
 	s.closing.Store(true)
 	s.handOverUsers(ctx)
 	s.users.close()
@@ -213,6 +224,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return err
 	}
 	return s.running.Wait(ctx) // for handlers of requests that other nodes had sent
+}
+
+func (s *Server) clientCount() int {
+	s.clientsMu.Lock()
+	defer s.clientsMu.Unlock()
+	return len(s.clients)
 }
 
 func (s *Server) allClients() []*client {
@@ -245,10 +262,7 @@ type Stats struct {
 // Stats returns the current counts. All but Notices fall to 0 after the last client has
 // disconnected and the grace periods of presence and recovery have passed.
 func (s *Server) Stats() Stats {
-	st := Stats{Notices: s.noticeCounts(), Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Engine: s.engine.Stats()}
-	s.clientsMu.Lock()
-	st.Connections = len(s.clients)
-	s.clientsMu.Unlock()
+	st := Stats{Connections: s.clientCount(), Notices: s.noticeCounts(), Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Engine: s.engine.Stats()}
 	s.nsMu.RLock()
 	st.Children = s.children
 	s.nsMu.RUnlock()

@@ -325,7 +325,7 @@ func (s *Socket) receiveEvent(in siopacket.Packet) error {
 		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
 		return nil
 	}
-	if !s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in, size: packetSize(&in)}) {
+	if s.client.leaving.Load() || !s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in, size: packetSize(&in)}) {
 		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
 	}
 	return nil

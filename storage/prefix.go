@@ -151,6 +151,9 @@ func (v *view) TTL(ctx context.Context, key string) (time.Duration, error) {
 	return r.TTL(ctx, v.name(key))
 }
 
+// Ping implements Pinger.
+func (v *view) Ping(ctx context.Context) error { return Ping(ctx, v.base) }
+
 func (v *view) unsupported(method string) error {
 	return fmt.Errorf("storage: %s: %T does not implement it: %w", method, v.base, errors.ErrUnsupported)
 }

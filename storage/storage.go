@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 )
@@ -56,7 +57,7 @@ type Item struct {
 // empty value that another program stored counts as absent. A negative ttl is
 // ErrInvalid. A storage with a coarser clock rounds a ttl up, never down.
 //
-// Feed, Index, PrefixResetter, Checker and TTLReader are optional interfaces of a
+// Feed, Index, PrefixResetter, Checker, TTLReader and Pinger are optional interfaces of a
 // Storage, found by type assertion. A wrapper may have their methods although its
 // base lacks them; they then return errors.ErrUnsupported.
 type Storage interface {
@@ -177,6 +178,29 @@ type TTLReader interface {
 	// TTL returns the time until key expires, or 0 if it does not expire. It
 	// returns ErrNotFound if the key does not exist.
 	TTL(ctx context.Context, key string) (time.Duration, error)
+}
+
+// Pinger is the optional interface of a Storage that has a cheaper way than Load to verify
+// that the store answers. Call it by Ping.
+type Pinger interface {
+	// Ping returns nil if the store answers. Otherwise its error wraps ErrUnavailable or
+	// ErrClosed. It changes nothing, and ends with its context.
+	Ping(ctx context.Context) error
+}
+
+// pingKey is a key that is never written.
+const pingKey = "fiberbridge|ping"
+
+// Ping verifies that the store of s answers: by Pinger, or by loading a key that does not
+// exist. Its errors are those of Load.
+func Ping(ctx context.Context, s Storage) error {
+	if p, ok := s.(Pinger); ok {
+		return p.Ping(ctx)
+	}
+	if _, err := s.Load(ctx, pingKey); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 // NonBlocking marks a Basic whose methods never wait for I/O. From calls it on the

@@ -55,6 +55,15 @@ type Reporter interface {
 	Notices() map[string]uint64
 }
 
+// Pinger is an optional interface of an Adapter that can tell whether this node sends and
+// receives at present. Server.Ready of socketbridge calls it. For an adapter that is no
+// Pinger it calls Nodes.
+type Pinger interface {
+	// Ping returns nil if the node can send to other nodes and receive from them. Otherwise
+	// its error wraps ErrUnavailable or ErrClosed. It ends with its context.
+	Ping(ctx context.Context) error
+}
+
 // Closer is an optional interface of an Adapter. Close is the reverse of Open: messages for
 // the namespace need not be delivered any more. It does not block. The core calls it for
 // namespaces that clients made (Server.OfPattern of socketbridge), never at the same time as

@@ -19,6 +19,8 @@
 //     collect their replies (Ask), and receive for this node (Run).
 //   - RoomWatcher, optionally: follow which rooms have sockets on this node, to subscribe
 //     only to those, for example with one subject per room.
+//   - Pinger, optionally: say whether this node sends and receives at present, for health
+//     checks.
 //   - Log, optionally: store broadcasts for a while in one order for all nodes, for
 //     example in a stream. Connection state recovery across nodes requires it.
 //   - Emitter, optionally: send without being a node. Package socketbridge/emitter requires

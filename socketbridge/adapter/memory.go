@@ -59,6 +59,12 @@ func (l *memoryLink) Close(namespace string) {
 	delete(l.open, namespace)
 }
 
+// Ping implements Pinger.
+func (l *memoryLink) Ping(ctx context.Context) error {
+	_, err := l.others(ctx, "")
+	return err
+}
+
 func (l *memoryLink) Run(ctx context.Context, n Node) error {
 	l.hub.mu.Lock()
 	l.running, l.node, l.ctx = true, n, ctx

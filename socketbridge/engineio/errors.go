@@ -27,6 +27,10 @@ var (
 	ErrUnsupportedProtocol = &Error{Code: 5, Message: "Unsupported protocol version"}
 )
 
+// ErrShuttingDown refuses new connections while the server shuts down: status 503. An Acceptor
+// may return it too.
+var ErrShuttingDown = &Error{Code: 4, Message: "Server is shutting down", status: http.StatusServiceUnavailable}
+
 // Errors whose HTTP status says more than the protocol's code.
 var (
 	errOtherVisitor     = &Error{Code: ErrUnknownSID.Code, Message: ErrUnknownSID.Message} // the hook SameVisitor reports it
@@ -40,7 +44,6 @@ var (
 	errTooMany          = &Error{Code: 4, Message: "Too many connections", status: http.StatusTooManyRequests}
 	errFull             = &Error{Code: 4, Message: "Too many connections", status: http.StatusServiceUnavailable}
 	errInternal         = &Error{Code: 4, Message: "Internal error", status: http.StatusInternalServerError}
-	errShuttingDown     = &Error{Code: 4, Message: "Server is shutting down", status: http.StatusServiceUnavailable}
 )
 
 // Error returns Message with the package's name.

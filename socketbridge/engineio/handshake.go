@@ -17,8 +17,8 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 	if c.Method() != fiber.MethodGet {
 		return sendError(c, ErrBadHandshakeMethod)
 	}
-	if s.isClosing() {
-		return sendError(c, errShuttingDown)
+	if s.refusesConnections() {
+		return sendError(c, ErrShuttingDown)
 	}
 	var key string
 	if transportName == WebSocket {
@@ -39,7 +39,7 @@ func (s *Server) handshake(c *fiber.Ctx, transportName string) error {
 		return nil
 	}
 	if !conn.acquireReceiver() {
-		return sendError(c, errShuttingDown)
+		return sendError(c, ErrShuttingDown)
 	}
 	defer conn.releaseReceiver()
 	if err := conn.accept(); err != nil {

@@ -162,7 +162,7 @@ func refusalOf(err *Error) *notice.Kind {
 		return &unknownConnNotice
 	case errTooLarge:
 		return &tooLargeNotice
-	case errShuttingDown:
+	case ErrShuttingDown:
 		return &shuttingDownNotice
 	case ErrUnknownTransport, ErrBadHandshakeMethod, ErrBadRequest, errEncoding, errNoUpgrade, errVersion:
 		return &badRequestNotice

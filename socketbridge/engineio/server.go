@@ -50,6 +50,7 @@ type Server struct {
 	memory  map[transport.Conn]struct{} // connections of clients in memory
 	running int                         // connections and WebSockets of which something runs
 	closing bool
+	refuses bool          // new connections are refused
 	ended   chan struct{} // closed when closing is true and running is 0
 }
 
@@ -158,12 +159,21 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
+// RefuseConnections refuses new connections with 503 from now on, as Shutdown does. The others
+// continue, with all their requests and upgrades.
+func (s *Server) RefuseConnections() {
+	s.mu.Lock()
+	s.refuses = true
+	s.mu.Unlock()
+}
+
 // Shutdown refuses new connections with 503 and closes all others with the reason "server
 // shutting down" after their queues have been sent. It returns when nothing runs any more.
 // If ctx ends first, Shutdown ends the remaining connections without waiting and returns
 // ctx's error. It may be called again, to wait for the end.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	s.refuses = true
 	if !s.closing {
 		s.closing = true
 		if s.running == 0 {
@@ -205,8 +215,8 @@ func (s *Server) addConn(request snapshot, network netip.Addr, transportName str
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
-		return nil, errShuttingDown
+	if s.refuses {
+		return nil, ErrShuttingDown
 	}
 	s.running++
 	c := newConn(s, id, request, network, transportName)
@@ -251,10 +261,10 @@ func (s *Server) lookup(id string) *conn {
 	return s.conns[id]
 }
 
-func (s *Server) isClosing() bool {
+func (s *Server) refusesConnections() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.closing
+	return s.refuses
 }
 
 // newID returns an ID of 144 random bits. The ID is a secret: together with the session's

@@ -24,7 +24,7 @@ func TestNewID(t *testing.T) {
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != errShuttingDown {
+	if _, err := s.addConn(snapshot{}, netip.Addr{}, Polling); err != ErrShuttingDown {
 		t.Errorf("after Shutdown: %v", err)
 	}
 	if s.addRunning() {

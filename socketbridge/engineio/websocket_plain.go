@@ -36,8 +36,8 @@ func (s *Server) openPlain(c *fiber.Ctx, a transport.Acceptor) error {
 		c.Set(fiber.HeaderUpgrade, "websocket")
 		return sendError(c, errNoUpgrade)
 	}
-	if s.isClosing() {
-		return sendError(c, errShuttingDown)
+	if s.refusesConnections() {
+		return sendError(c, ErrShuttingDown)
 	}
 	key, bad := checkWebSocketRequest(c)
 	if bad != nil {

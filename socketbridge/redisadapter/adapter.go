@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +51,7 @@ type Adapter struct {
 var (
 	_ adapter.Adapter     = (*Adapter)(nil)
 	_ adapter.Closer      = (*Adapter)(nil)
+	_ adapter.Pinger      = (*Adapter)(nil)
 	_ adapter.RoomWatcher = (*Adapter)(nil)
 )
 
@@ -302,6 +305,27 @@ func (a *Adapter) Nodes(ctx context.Context, namespace string) (int, error) {
 		return 0, fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
 	}
 	return n, nil
+}
+
+// Ping implements adapter.Pinger. It returns nil if Redis answers and the subscriptions, or
+// the readers of the streams, of a namespace are up. One namespace is enough, because those
+// that clients make (Server.OfPattern of socketbridge) are being subscribed to at any time.
+func (a *Adapter) Ping(ctx context.Context) error {
+	if err := a.checkRunning(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	if err := a.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("%w: %w", adapter.ErrUnavailable, err)
+	}
+	a.mu.Lock()
+	namespaces := slices.Collect(maps.Keys(a.namespaces))
+	a.mu.Unlock()
+	if len(namespaces) > 0 && !slices.ContainsFunc(namespaces, a.link.receivesReplies) {
+		return fmt.Errorf("%w: this node does not receive messages at present", adapter.ErrUnavailable)
+	}
+	return nil
 }
 
 // notSentError is an error that occurred before a command was sent.

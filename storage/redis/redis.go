@@ -38,8 +38,8 @@ func (driver) Open(url string) (storage.Storage, error) {
 }
 
 // Storage is a storage.Storage in Redis. It also implements storage.Feed,
-// storage.Index, storage.PrefixResetter and storage.TTLReader. It is safe for
-// concurrent use.
+// storage.Index, storage.PrefixResetter, storage.TTLReader and storage.Pinger. It is safe
+// for concurrent use.
 type Storage struct {
 	base       *gofiber.Storage
 	client     goredis.UniversalClient
@@ -62,6 +62,7 @@ var (
 	_ storage.Feed           = (*Storage)(nil)
 	_ storage.Index          = (*Storage)(nil)
 	_ storage.PrefixResetter = (*Storage)(nil)
+	_ storage.Pinger         = (*Storage)(nil)
 )
 
 // New connects to a Redis and verifies that it answers. It returns within
@@ -239,6 +240,24 @@ func (s *Storage) Touch(ctx context.Context, key string, ttl time.Duration) erro
 		return storage.ErrNotFound
 	}
 	return err
+}
+
+// Ping implements storage.Pinger with PING, which takes the way of all other requests: behind
+// those that wait for a hanging server. On a cluster it asks one node, because the others still
+// serve their share of the keys while one is down.
+func (s *Storage) Ping(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	name := s.name("ping")
+	err := s.router.do(ctx, name, goredis.NewStatusCmd(ctx, "ping"), false)
+	if isConnectionError(err) { // as in Load
+		err = s.router.do(ctx, name, goredis.NewStatusCmd(ctx, "ping"), false)
+	}
+	if err != nil {
+		return wrap(err, false)
+	}
+	return nil
 }
 
 // Get implements storage.Basic. It waits for Timeout at most, as Set and Delete do.

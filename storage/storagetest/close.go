@@ -28,6 +28,7 @@ func TestClose(t *testing.T, open Open) {
 				"CompareAndSwap":   swapErr,
 				"CompareAndDelete": s.CompareAndDelete(ctx, "k", storage.Any),
 				"Touch":            s.Touch(ctx, "k", 0),
+				"Ping":             storage.Ping(ctx, s),
 				"Get":              getErr,
 				"Set":              s.Set("k", []byte("v"), 0),
 				"Delete":           s.Delete("k"),

@@ -48,6 +48,16 @@ var storageCases = []testCase{
 			t.Error("a failed call stored a value")
 		}
 	}, ""},
+	{"ping", func(ctx context.Context, t *testing.T, s storage.Storage) {
+		if err := storage.Ping(ctx, s); err != nil {
+			t.Errorf("Ping: %v", err)
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := storage.Ping(ended, s); !is(err, storage.ErrUnavailable) {
+			t.Errorf("Ping with a context that has ended: %v, want ErrUnavailable", err)
+		}
+	}, ""},
 	{"set, get, delete", func(ctx context.Context, t *testing.T, s storage.Storage) {
 		set(t, s, "k", "one")
 		set(t, s, "k", "two")

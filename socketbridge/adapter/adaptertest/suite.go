@@ -390,7 +390,18 @@ func testBegin(t *testing.T, join func() adapter.Adapter) {
 
 func testEnd(t *testing.T, join func() adapter.Adapter) {
 	nodes := start(t, join, 2)
+	p, pings := nodes[1].Adapter.(adapter.Pinger)
+	if pings {
+		if err := p.Ping(t.Context()); err != nil {
+			t.Errorf("Ping of a node that sends and receives returned %v", err)
+		}
+	}
 	nodes[1].shutDown()
+	if pings {
+		if err := p.Ping(t.Context()); !errors.Is(err, adapter.ErrClosed) {
+			t.Errorf("Ping after the end returned %v, want ErrClosed", err)
+		}
+	}
 	if err := nodes[1].Publish(t.Context(), broadcastTo("", `["e"]`)); !errors.Is(err, adapter.ErrClosed) {
 		t.Errorf("Publish after the end returned %v, want ErrClosed", err)
 	}
