@@ -356,7 +356,7 @@ func TestM2_RecoveryAfterADrain(t *testing.T) {
 func TestM2_PresenceDuringADrain(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
-	p := newSitePair(t, "memory://", socketbridge.Config{Presence: socketbridge.Presence{Grace: 2 * time.Second}, Drain: socketbridge.Drain{Delay: time.Second, Rate: 1}})
+	p := newSitePair(t, "memory://", socketbridge.Config{Presence: socketbridge.Presence{Grace: 2 * time.Second, TTL: 3 * time.Second}, Drain: socketbridge.Drain{Delay: time.Second, Rate: 1}})
 	var clients []*nodetest.Client
 	var agents []*agent
 	for _, name := range []string{"ada", "bob", "cyd"} {

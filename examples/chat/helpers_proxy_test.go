@@ -8,7 +8,8 @@ import (
 )
 
 // startBehindProxy starts three servers behind a proxy with its configuration file from this
-// folder. Edits are pairs of old and new text in that file.
+// folder. The handler finds the node's number in the response's X-Node. Edits are pairs of old and
+// new text in the file.
 func startBehindProxy(t *testing.T, name string, handler http.Handler, edits ...string) (site string, nodes []*httptest.Server) {
 	t.Helper()
 	needProxy(t, name)
@@ -23,9 +24,7 @@ func startBehindProxy(t *testing.T, name string, handler http.Handler, edits ...
 	for i := range 3 {
 		node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Node", string(rune('1'+i)))
-			if r.URL.Path != "/healthz" {
-				handler.ServeHTTP(w, r)
-			}
+			handler.ServeHTTP(w, r)
 		}))
 		t.Cleanup(node.Close)
 		nodes = append(nodes, node)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -170,5 +171,110 @@ func TestUnknownProxy(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{"nginx", "haproxy"}) {
 		t.Errorf("the error lists nginx and haproxy, but the supported proxies are %v", names)
+	}
+}
+
+// M2: while a node answers its health check with 503, HAProxy sends it no new visitors. Requests
+// under way are finished, and its visitors stay. A handshake that it refuses goes to another node.
+// Without the rule for 503, HAProxy takes the node for down and cuts its requests.
+func TestM2_HAProxyLetsANodeDrain(t *testing.T) {
+	t.Parallel()
+	const rule = "    http-check expect error-status L7OKC status 200\n"
+	for _, tt := range []struct {
+		name  string
+		edits []string
+		cut   bool
+	}{
+		{"with the file", nil, false},
+		{"without the rule", []string{rule, ""}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var draining atomic.Pointer[string] // the node that drains
+			var checks atomic.Int64
+			slow, release := make(chan string, 1), make(chan struct{})
+			drains := func(w http.ResponseWriter) bool {
+				name := draining.Load()
+				return name != nil && *name == w.Header().Get("X-Node")
+			}
+			site, _ := startBehindProxy(t, "haproxy", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path == "/healthz":
+					if drains(w) {
+						checks.Add(1)
+						w.WriteHeader(http.StatusServiceUnavailable)
+					}
+				case r.URL.Path == "/slow":
+					slow <- w.Header().Get("X-Node")
+					<-release
+				case r.URL.Path == "/socket.io/" && drains(w):
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+			}), tt.edits...)
+			v := newVisitor(t, site)
+			v.do("GET", "/page", "")
+			answer := make(chan error, 1)
+			go func() { // received below
+				res, err := v.http.Post(site+"/slow", "text/plain", strings.NewReader("x"))
+				if err == nil {
+					_ = res.Body.Close()
+					if res.StatusCode != http.StatusOK {
+						err = errors.New(res.Status)
+					}
+				}
+				answer <- err
+			}()
+			home := <-slow
+			draining.Store(&home)
+			for deadline := time.Now().Add(time.Minute); checks.Load() < 4; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("HAProxy does not check the node")
+				}
+			}
+			if tt.cut {
+				close(release)
+				if err := <-answer; err == nil {
+					t.Error("the request was answered: the file need not have the rule")
+				}
+				return
+			}
+			for range 12 {
+				if res, _ := newVisitor(t, site).do("GET", "/page", ""); res.Header.Get("X-Node") == home {
+					t.Error("a new visitor was sent to the node that drains")
+				}
+			}
+			if res, _ := v.do("GET", "/page", ""); res.Header.Get("X-Node") != home {
+				t.Errorf("a visitor of the node that drains is sent to node %s", res.Header.Get("X-Node"))
+			}
+			close(release)
+			if err := <-answer; err != nil {
+				t.Errorf("a request that was under way failed: %v", err)
+			}
+			res, _ := v.do("GET", "/socket.io/", "")
+			if res.StatusCode != http.StatusOK || res.Header.Get("X-Node") == home {
+				t.Errorf("a handshake that node %s refused got %s from node %s", home, res.Status, res.Header.Get("X-Node"))
+			}
+			if res, _ := v.do("GET", "/page", ""); res.Header.Get("X-Node") == home {
+				t.Error("after its handshake the visitor is still sent to the node that drains, so its polls would not find their connection")
+			}
+		})
+	}
+}
+
+// M2: a handshake that a draining node refuses goes to another one, through nginx too.
+func TestM2_NginxSendsHandshakesElsewhere(t *testing.T) {
+	t.Parallel()
+	var draining atomic.Pointer[string]
+	site, _ := startBehindProxy(t, "nginx", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name := draining.Load(); name != nil && *name == w.Header().Get("X-Node") && r.URL.Path == "/socket.io/" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	v := newVisitor(t, site)
+	res, _ := v.do("GET", "/page", "")
+	home := res.Header.Get("X-Node")
+	draining.Store(&home)
+	if res, _ := v.do("GET", "/socket.io/", ""); res.StatusCode != http.StatusOK || res.Header.Get("X-Node") == home {
+		t.Errorf("a handshake that node %s refused got %s from node %s", home, res.Status, res.Header.Get("X-Node"))
 	}
 }

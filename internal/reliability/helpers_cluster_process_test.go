@@ -150,11 +150,6 @@ func (o *processOutput) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// drainsRequests lets a node that reports itself as down finish the requests that it has. With
-// the setting that it removes, which ends the sockets of a node that hangs, HAProxy cuts them:
-// on a busy machine, up to 3 requests of a restart failed in 2 of 16 runs.
-var drainsRequests = []string{" on-marked-down shutdown-sessions", ""}
-
 // startHAProxy starts HAProxy with the file of examples/chat in front of three nodes, and
 // returns its URL. Edits are pairs of old and new text.
 func startHAProxy(t *testing.T, nodes []*nodeProcess, edits ...string) string {

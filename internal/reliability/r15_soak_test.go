@@ -71,7 +71,7 @@ func TestR15_Soak(t *testing.T) {
 	for i := range nodes {
 		nodes[i] = startNodeProcess(t, network.URL(), drain)
 	}
-	url := startHAProxy(t, nodes, drainsRequests...)
+	url := startHAProxy(t, nodes)
 
 	var faulty atomic.Int64 // Unix nanoseconds of the end of the last window
 	var inWindow, outside, lost atomic.Int64

@@ -21,7 +21,7 @@ func TestR17_RollingRestart(t *testing.T) {
 	for i := range nodes {
 		nodes[i] = startNodeProcess(t, server.URL(), drain)
 	}
-	url := startHAProxy(t, nodes, drainsRequests...)
+	url := startHAProxy(t, nodes)
 	l := &clusterLoad{t: t, pace: scaled(100*time.Millisecond, 200*time.Millisecond), failed: func(what string, _ time.Time, err error) {
 		t.Errorf("%s: %v", what, err)
 	}}
