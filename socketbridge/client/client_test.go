@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -468,6 +469,53 @@ func TestPolling_DisconnectReachesTheServer(t *testing.T) {
 	for i, status := range got.Statuses {
 		if status != 200 {
 			t.Errorf("the post %q got status %d, want 200", got.Bodies[i], status)
+		}
+	}
+}
+
+// M2: a client that a server refuses with Retry-After comes back after that time, spread over half
+// of it. A minute is the most that a server can ask for.
+func TestM2_RetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	page := n.Browser(t).Open(bridge(t) + "/")
+	for _, tt := range []struct {
+		header   string
+		min, max float64 // ms
+	}{
+		{"7", 7000, 10_500},
+		{"100000", 60_000, 90_000},
+		{"0", 5, 15},
+		{"-5", 5, 15},
+		{"Fri, 27 Nov 2026 10:00:00 GMT", 5, 15},
+		{"", 5, 15},
+	} {
+		var delays []float64
+		page.Eval(`
+			const { connect } = await import("/socket.io/fiberbridge.mjs");
+			const real = window.setTimeout, delays = [];
+			window.setTimeout = (fn, ms, ...more) => {
+				if (ms !== 777) delays.push(ms); // the timeout of the handshake
+				return real(fn, ms === 777 ? 20000 : 1, ...more);
+			};
+			const fetch = async () => new Response("{}", { status: 503, headers: arg ? { "Retry-After": arg } : {} });
+			const options = { transports: ["polling"], fetch, timeout: 777, reconnectionDelay: 10, reconnectionDelayMax: 10, reconnectionAttempts: 20 };
+			const socket = connect("/", options);
+			let failed = 0;
+			await new Promise((done) => socket.on("connect_error", () => ++failed === 21 && done()));
+			window.setTimeout = real;
+			return delays;
+		`, tt.header, &delays)
+		if len(delays) != 20 {
+			t.Fatalf("Retry-After %q: %d attempts, want 20", tt.header, len(delays))
+		}
+		for _, d := range delays {
+			if d < tt.min || d > tt.max {
+				t.Errorf("Retry-After %q: the client came back after %v ms, want %v to %v", tt.header, d, tt.min, tt.max)
+			}
+		}
+		if spread := slices.Max(delays) - slices.Min(delays); spread < (tt.max-tt.min)/10 {
+			t.Errorf("Retry-After %q: the attempts are spread over %v ms only", tt.header, spread)
 		}
 	}
 }

@@ -19,7 +19,8 @@
  * @property {boolean} [autoConnect] connect immediately. Default: true
  * @property {boolean} [reconnection] reconnect when the connection is lost. Default: true
  * @property {number} [reconnectionAttempts] maximum number of failed attempts in a row. Default: Infinity
- * @property {number} [reconnectionDelay] ms before the first attempt, doubled after each. Default: 1000
+ * @property {number} [reconnectionDelay] ms before the first attempt, doubled after each. A server that refuses with
+ *   Retry-After can ask for more, up to a minute. Default: 1000
  * @property {number} [reconnectionDelayMax] maximum of the delay, in ms. Default: 5000
  * @property {number} [randomizationFactor] random variation of the delay, as a fraction of it. Default: 0.5
  * @property {number} [timeout] ms for the handshake of one transport. Default: 20000
@@ -168,7 +169,10 @@ function polling(url, options, on) {
 
   async function request(more) {
     const response = await fetch(last ?? url("polling"), { credentials, cache: "no-store", ...more });
-    if (!response.ok) throw Object.assign(new Error(`polling request failed with status ${response.status}`), { status: response.status });
+    if (!response.ok) {
+      const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || 0; // 0 for a date, too
+      throw Object.assign(new Error(`polling request failed with status ${response.status}`), { status: response.status, retryAfter });
+    }
     return response.text();
   }
   async function receive() {
@@ -388,7 +392,10 @@ class Connection {
     if (!o.reconnection || !this.sockets.size || this.#state !== "closed" || this.#attempts >= o.reconnectionAttempts) return;
     const delay = Math.min(o.reconnectionDelay * 2 ** this.#attempts++, o.reconnectionDelayMax);
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.#open(), delay * (1 + o.randomizationFactor * (2 * Math.random() - 1)));
+    const random = o.randomizationFactor * Math.random();
+    // Not before the time that the server asks for, and then spread, because it may ask many clients.
+    const earliest = Math.min(error?.retryAfter ?? 0, 60000) * (1 + random);
+    this.#retry = setTimeout(() => this.#open(), Math.max(earliest, delay * (1 - o.randomizationFactor + 2 * random)));
   }
 }
 
