@@ -15,6 +15,7 @@ SOAKTIME    ?= 2h
 COUNT       ?= 5
 FSYNC       ?= everysec
 OPS         ?= 1000000
+VISITORS    ?= 300
 SEED        ?= 1
 # Tests of one package at the same time. Most of them wait for servers and browsers.
 PARALLEL    ?= 4
@@ -30,7 +31,7 @@ RERUNS := $(CURDIR)/.cache/reruns
 again   = --rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-report=$(RERUNS)/$$(basename $$(pwd))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation guards interop reliability storm soak repeat flakes cover run-tests
+.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation guards interop reliability storm soak rolling-restart repeat flakes cover run-tests
 
 ## help: this list
 help:
@@ -124,6 +125,11 @@ storm:
 ## soak: three nodes under load with restarts, resets and deploys for SOAKTIME (2h) (R15)
 soak: deps
 	CI=true RELIABILITY=full SOAKTIME=$(SOAKTIME) go test -count=1 -v -timeout 0 -run '^TestR15_' ./internal/reliability
+
+## rolling-restart: examples/chat, three nodes restarted in turn under load from VISITORS (300), behind each proxy (M2)
+rolling-restart: deps
+	@mkdir -p bin && go build -o bin/chat ./examples/chat
+	for proxy in haproxy nginx; do PROXY=$$proxy DRAIN_RATE=$${DRAIN_RATE:-30} bin/chat -rolling-restart $(VISITORS) || exit 1; done
 
 ## repeat: all tests COUNT (5) times, with the race detector, in a new order each time (R21)
 repeat: deps

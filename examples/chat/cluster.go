@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
@@ -26,10 +27,14 @@ type clusterConfig struct {
 	ProxyAddr string    // the address on which the proxy listens
 	Nodes     []string  // the addresses on which the nodes listen
 	Out       io.Writer // receives the output of all processes
+
+	Drain          socketbridge.Drain // DRAIN_DELAY and DRAIN_RATE of the nodes
+	StorageTimeout time.Duration      // STORAGE_TIMEOUT of the nodes, unless it is 0
 }
 
 func clusterConfigFromEnv() clusterConfig {
-	return clusterConfig{Storage: env("STORAGE", ""), Proxy: env("PROXY", ""), ProxyAddr: confProxyAddr, Nodes: confNodeAddrs, Out: os.Stderr}
+	return clusterConfig{Storage: env("STORAGE", ""), Proxy: env("PROXY", ""), ProxyAddr: confProxyAddr, Nodes: confNodeAddrs, Out: os.Stderr,
+		Drain: drainFromEnv(socketbridge.Drain{Delay: 2 * time.Second, Rate: 20})}
 }
 
 // runCluster starts the cluster and runs it until ctx is canceled. A line with a number on
@@ -158,7 +163,10 @@ func (c *cluster) startNode(i int) (err error) {
 	if c.cfg.Proxy == "none" {
 		trustedProxy = ""
 	}
-	env := []string{"HOST=" + host, "PORT=" + port, "STORAGE=" + c.cfg.Storage, fmt.Sprintf("NODE=n%d", i+1), "PROXY=" + trustedProxy}
+	env := []string{"DRAIN_DELAY=" + c.cfg.Drain.Delay.String(), "DRAIN_RATE=" + strconv.Itoa(c.cfg.Drain.Rate), "HOST=" + host, "PORT=" + port, "STORAGE=" + c.cfg.Storage, fmt.Sprintf("NODE=n%d", i+1), "PROXY=" + trustedProxy}
+	if d := c.cfg.StorageTimeout; d > 0 {
+		env = append(env, "STORAGE_TIMEOUT="+d.String())
+	}
 	c.nodes[i], err = startProcess(fmt.Sprintf("node %d", i+1), c.cfg.Out, env, c.program, "-node")
 	return err
 }

@@ -5,6 +5,7 @@
 //	STORAGE=redis://127.0.0.1:6379 PORT=3001 go run ./examples/chat -node   # one node of several
 //	go run ./examples/chat -node                                            # a single node, in memory
 //	PORT=4000 go run ./examples/chat                                        # other ports: 4000 to 4003
+//	go run ./examples/chat -rolling-restart 100                             # restarts the nodes in turn under load
 package main
 
 import (
@@ -17,35 +18,48 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/storage"
 	_ "github.com/fiberbridge/fiberbridge/storage/redis" // lets STORAGE be a redis:// URL
 )
 
 func main() {
 	node := flag.Bool("node", false, "run a single node, configured by the environment")
+	visitors := flag.Int("rolling-restart", 0, "restart the nodes in turn while this `number` of visitors use the site, and print a report")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if *node {
+	switch {
+	case *node:
 		err = runNode(ctx, nodeConfigFromEnv())
-	} else {
-		log.SetOutput(os.Stdout) // where to click; what the nodes log goes to stderr
-		cfg := clusterConfigFromEnv()
-		if err = choosePorts(&cfg, os.Getenv("PORT")); err == nil {
-			err = runCluster(ctx, cfg, os.Stdin)
-		}
-		log.SetOutput(os.Stderr)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = fmt.Errorf("%w; or choose other ports: PORT=4000 uses 4000, and 4001 to 4003 for the nodes", err)
-		}
+	case *visitors > 0:
+		err = runCommand(func(cfg clusterConfig) error { return runRollingRestart(ctx, cfg, *visitors) })
+	default:
+		err = runCommand(func(cfg clusterConfig) error { return runCluster(ctx, cfg, os.Stdin) })
 	}
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// runCommand runs the cluster on the ports that PORT chooses.
+func runCommand(run func(cfg clusterConfig) error) error {
+	log.SetOutput(os.Stdout) // where to click; what the nodes log goes to stderr
+	cfg := clusterConfigFromEnv()
+	err := choosePorts(&cfg, os.Getenv("PORT"))
+	if err == nil {
+		err = run(cfg)
+	}
+	log.SetOutput(os.Stderr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w; or choose other ports: PORT=4000 uses 4000, and 4001 to 4003 for the nodes", err)
+	}
+	return err
 }
 
 // choosePorts moves the cluster to the given port, which is the proxy's, and to those that
@@ -76,11 +90,39 @@ type nodeConfig struct {
 	// Proxy is PROXY: the address of the reverse proxy whose X-Forwarded-… headers are
 	// trusted. Such headers from other addresses are ignored.
 	Proxy string
+
+	// StorageTimeout is STORAGE_TIMEOUT: how long each call waits for the storage of the
+	// sessions. 0 is the default of fibersession.
+	StorageTimeout time.Duration
+
+	// Drain is DRAIN_DELAY and DRAIN_RATE: how a node that is stopped sends its sockets to
+	// other nodes.
+	Drain socketbridge.Drain
+}
+
+// drainFromEnv returns DRAIN_DELAY and DRAIN_RATE. HAProxy checks each node every second, so it
+// has noticed after two.
+func drainFromEnv(def socketbridge.Drain) socketbridge.Drain {
+	if d, err := time.ParseDuration(env("DRAIN_DELAY", "")); err == nil {
+		def.Delay = max(0, d)
+	}
+	if n, err := strconv.Atoi(env("DRAIN_RATE", "")); err == nil {
+		def.Rate = max(0, n)
+	}
+	return def
 }
 
 func nodeConfigFromEnv() nodeConfig {
 	port := env("PORT", "3000")
+	var drain socketbridge.Drain
+	if !strings.HasPrefix(env("STORAGE", "memory:"), "memory:") { // there are other nodes
+		drain = socketbridge.Drain{Delay: 2 * time.Second, Rate: 20}
+	}
+	storageTimeout, _ := time.ParseDuration(env("STORAGE_TIMEOUT", "0s"))
 	return nodeConfig{
+		StorageTimeout: max(0, storageTimeout),
+
+		Drain:   drainFromEnv(drain),
 		Name:    env("NODE", "n"+port),
 		Addr:    net.JoinHostPort(env("HOST", "127.0.0.1"), port),
 		Storage: env("STORAGE", "memory://"),
@@ -113,13 +155,16 @@ func runNode(ctx context.Context, cfg nodeConfig) error {
 	case <-ctx.Done():
 		log.Print("stopping")
 	}
-	timeout, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	timeout, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if stopErr := s.Shutdown(timeout); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("shutting down: %w", stopErr))
 	}
 	return err
 }
+
+// shutdownTimeout bounds the shutdown of a node, which takes as long as its drain.
+const shutdownTimeout = 30 * time.Second
 
 func env(name, def string) string {
 	if v := os.Getenv(name); v != "" {

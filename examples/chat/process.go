@@ -46,13 +46,13 @@ func (p *process) running() bool {
 	}
 }
 
-// stop sends SIGTERM, kills the process if it is still running after 15 seconds, and waits
-// until it has exited.
+// stop sends SIGTERM, kills the process if it is still running some seconds after
+// shutdownTimeout, and waits until it has exited.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if the process has already exited
 	select {
 	case <-p.done:
-	case <-time.After(15 * time.Second):
+	case <-time.After(shutdownTimeout + 5*time.Second):
 		p.kill()
 	}
 }

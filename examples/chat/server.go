@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -22,7 +21,6 @@ type server struct {
 	io       *socketbridge.Server
 	history  History
 	list     RoomList
-	stopping atomic.Bool
 }
 
 // newServer connects the parts. Read this function first. Nothing in it depends on the
@@ -38,10 +36,15 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 		Storage:    store,
 		UserKey:    "user", // the session value that holds the user's ID
 		Expiration: 24 * time.Hour,
+		Timeouts:   fibersession.Timeouts{Storage: cfg.StorageTimeout},
 	})
 	s.io = socketbridge.New(socketbridge.Config{
 		Sessions: s.sessions,
-		Adapter:  redisadapter.For(store), // links nodes that share a Redis; nil for memory
+		// Links nodes that share a Redis; nil for memory. Streams keep events for a while, so
+		// that a page that reconnects to another node gets those that it missed.
+		Adapter:  redisadapter.For(store, redisadapter.Config{Mode: redisadapter.Streams}),
+		Recovery: socketbridge.Recovery{Window: 2 * time.Minute},
+		Drain:    cfg.Drain,
 	})
 
 	config := fiber.Config{
@@ -61,7 +64,7 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 	}
 	s.app = fiber.New(config)
 	s.io.LimitBodies(s.app)
-	s.app.Get("/healthz", s.health) // the proxy's health check, before the session middleware
+	s.app.Get("/healthz", s.io.ReadyHandler()) // the proxy's health check, before the session middleware
 	s.app.Use(s.securityHeaders)
 	s.app.Get("/assets/:version/:name", serveAsset)
 	s.app.Use(s.sessions.Handler())
@@ -71,16 +74,7 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 	return s, nil
 }
 
-// health answers the proxy's health check. A node that is stopping reports itself as down.
-func (s *server) health(c *fiber.Ctx) error {
-	if s.stopping.Load() {
-		return c.Status(fiber.StatusServiceUnavailable).SendString("stopping")
-	}
-	return c.SendString("ok")
-}
-
-// Shutdown closes the sockets, the app and the session store.
+// Shutdown sends the sockets away, and then closes the app and the session store.
 func (s *server) Shutdown(ctx context.Context) error {
-	s.stopping.Store(true)
 	return errors.Join(s.io.Shutdown(ctx), s.app.ShutdownWithContext(ctx), s.sessions.Close())
 }

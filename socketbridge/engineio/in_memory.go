@@ -40,7 +40,7 @@ func (s *Server) acceptInMemory(conn inmemory.Conn) error {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		return errShuttingDown
+		return ErrShuttingDown
 	}
 	if s.memory == nil {
 		s.memory = make(map[transport.Conn]struct{})
