@@ -19,6 +19,8 @@ const (
 	readyTimeout = 800 * time.Millisecond
 	// readyInterval is how long the result of a check is used.
 	readyInterval = 500 * time.Millisecond
+	// readyStart is how long a new server may take to become ready without a line in the log.
+	readyStart = 10 * time.Second
 )
 
 // Ready reports whether this node can serve clients: it returns nil if the storage of the
@@ -45,7 +47,8 @@ func (s *Server) Ready(ctx context.Context) error {
 
 // ReadyHandler returns a handler for health checks by load balancers. It answers with 200 and
 // "ready", or with 503 and "draining" after Shutdown was called, or with 503 and "not ready". The
-// log says why; the answer does not. Mount it before the session middleware, with any path:
+// log says why, except in the first 10 s of a server that was not ready yet, while its adapter
+// connects; the answer does not. Mount it before the session middleware, with any path:
 //
 //	app.Get("/readyz", io.ReadyHandler())
 func (s *Server) ReadyHandler() fiber.Handler {
@@ -57,7 +60,9 @@ func (s *Server) ReadyHandler() fiber.Handler {
 		case errors.Is(err, ErrShutdown):
 			return c.Status(fiber.StatusServiceUnavailable).SendString("draining")
 		default:
-			s.notices.Report(&notReadyNotice, "", "error", err)
+			if !s.readiness.isStarting() {
+				s.notices.Report(&notReadyNotice, "", "error", err)
+			}
 			return c.Status(fiber.StatusServiceUnavailable).SendString("not ready")
 		}
 	}
@@ -66,6 +71,8 @@ func (s *Server) ReadyHandler() fiber.Handler {
 // readiness coalesces the checks of Ready.
 type readiness struct {
 	mu     sync.Mutex // guards the fields below
+	began  time.Time // when the server was created
+	ready  bool      // a check has succeeded
 	check  *readyCheck
 	closed bool
 }
@@ -82,6 +89,13 @@ type readyCheck struct {
 type readyProbe struct {
 	name string
 	ping func(ctx context.Context) error
+}
+
+// isStarting reports whether the server is new, and was never ready.
+func (r *readiness) isStarting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.ready && time.Since(r.began) < readyStart
 }
 
 // close makes Ready return ErrShutdown, and begins no further check.
@@ -143,6 +157,7 @@ func (r *readiness) run(s *Server, check *readyCheck) {
 	running.Wait()
 	r.mu.Lock()
 	check.ended = true
+	r.ready = r.ready || check.err == nil
 	r.mu.Unlock()
 }
 

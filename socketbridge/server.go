@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
@@ -83,6 +84,7 @@ func New(config ...Config) *Server {
 	}
 	s.users.server, s.users.grace, s.users.limit = s, cfg.Presence.Grace, cfg.Limits.MaxConnsPerUser
 	s.users.closed = make(chan struct{})
+	s.readiness.began = time.Now()
 	s.drain.done = make(chan struct{})
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	s.repeats.server = s

@@ -71,6 +71,7 @@ func newServer(cfg Config, store storage.Storage, db *sql.DB) (*server, error) {
 	}
 	s.app = fiber.New(config)
 	s.io.LimitBodies(s.app)
+	s.app.Get("/healthz", s.io.ReadyHandler()) // for a load balancer, before the session middleware
 	s.app.Use(securityHeaders)
 	s.app.Get("/assets/:version/:name", serveAsset)
 	s.app.Use(s.sessions.Handler())

@@ -76,6 +76,7 @@ func newApp(store storage.Storage) (*fiber.App, *socketbridge.Server) {
 		WriteTimeout:          30 * time.Second,
 	})
 	io.LimitBodies(app)
+	app.Get("/healthz", io.ReadyHandler()) // for a load balancer
 	app.Use(sessions.Handler())
 	app.Use(io.Handler()) // serves /socket.io/
 

@@ -23,7 +23,7 @@ var configs = []struct {
 }{
 	{"fibersession", []string{"Config", "Cookie", "Timeouts", "Tracking", "Limits", "OldLogins", "Express"}},
 	{"fibersession/csrf", []string{"Config"}},
-	{"socketbridge", []string{"Config", "Limits", "Timeouts", "Presence", "Recovery", "Repeats", "Trace"}},
+	{"socketbridge", []string{"Config", "Limits", "Timeouts", "Presence", "Recovery", "Repeats", "Drain", "Trace"}},
 	{"socketbridge/engineio", []string{"Config", "Limits", "Timeouts"}},
 	{"socketbridge/redisadapter", []string{"Config"}},
 	{"socketbridge/emitter", []string{"Config"}},
