@@ -71,8 +71,8 @@ func (s *Server) ReadyHandler() fiber.Handler {
 // readiness coalesces the checks of Ready.
 type readiness struct {
 	mu     sync.Mutex // guards the fields below
-	began  time.Time // when the server was created
-	ready  bool      // a check has succeeded
+	began  time.Time  // when the server was created
+	ready  bool       // a check has succeeded
 	check  *readyCheck
 	closed bool
 }

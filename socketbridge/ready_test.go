@@ -227,3 +227,48 @@ func TestN9_ReadinessWithABrokenStorage(t *testing.T) {
 		shutdown(t, io)
 	})
 }
+
+// N9: while a new server connects, a health check fails without a line in the log. After 10 s
+// there is one.
+func TestN9_AStartIsNoFault(t *testing.T) {
+	t.Parallel()
+	startBackground()
+	synctest.Test(t, func(t *testing.T) {
+		var log noticetest.Log
+		st := faulty.New(memory.New(), faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
+		defer st.Close()
+		sessions := fibersession.New(fibersession.Config{Storage: st, Logger: silent})
+		defer sessions.Close()
+		io := socketbridge.New(socketbridge.Config{Sessions: sessions, Logger: log.Logger()})
+		app := fiber.New()
+		app.Get("/readyz", io.ReadyHandler())
+		check := func(when string, wantStatus, wantLines int) {
+			t.Helper()
+			if status, _ := checkHealth(t, app); status != wantStatus {
+				t.Errorf("%s: status %d, want %d", when, status, wantStatus)
+			}
+			if lines := log.Lines("not_ready"); len(lines) != wantLines {
+				t.Errorf("%s: %d lines in the log, want %d", when, len(lines), wantLines)
+			}
+		}
+		check("at first", 503, 0)
+		time.Sleep(10 * time.Second)
+		check("after 10 s", 503, 1)
+		shutdown(t, io)
+
+		var later noticetest.Log
+		io = socketbridge.New(socketbridge.Config{Sessions: sessions, Logger: later.Logger()})
+		app = fiber.New()
+		app.Get("/readyz", io.ReadyHandler())
+		st.SetPlan(nil)
+		if err := io.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		st.SetPlan(faulty.OnMethod("Load", faulty.Fault{Fail: errors.New("down")}))
+		time.Sleep(time.Second)
+		if status, _ := checkHealth(t, app); status != 503 || len(later.Lines("not_ready")) != 1 {
+			t.Errorf("a new server that was ready before: status %d, %d lines in the log, want 503 and 1", status, len(later.Lines("not_ready")))
+		}
+		shutdown(t, io)
+	})
+}
