@@ -178,6 +178,42 @@ func TestM2_DrainFinishesEvents(t *testing.T) {
 	})
 }
 
+// M2: events that arrive while connections wait for their turn can take long too. When they end
+// together, the pace still holds.
+func TestM2_DrainKeepsItsPaceAfterLateEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const clients, rate = 20, 10
+		io := socketbridge.New(socketbridge.Config{Drain: socketbridge.Drain{Rate: rate}, Logger: silent})
+		first, late := make(chan struct{}), make(chan struct{})
+		io.On("first", func(p *socketbridge.Packet) error { <-first; return p.Ack() })
+		io.On("late", func(p *socketbridge.Packet) error { <-late; return p.Ack() })
+		d := joinPeers(t, io, clients)
+		for _, p := range d.all {
+			p.send(`21["first"]`)
+		}
+		done := shutDownIn(t.Context(), io)
+		time.Sleep(10 * time.Second)
+		close(first) // all are free now, and wait for their turns
+		synctest.Wait()
+		for _, p := range d.all {
+			_ = p.conn.Text(`22["late"]`) // fails for the one whose turn came at once
+		}
+		time.Sleep(10 * time.Second) // all turns are over
+		close(late)
+		_, last, shortest := d.spacing()
+		if shortest < time.Second/rate {
+			t.Errorf("two connections were closed within %v, want at least %v", shortest, time.Second/rate)
+		}
+		if want := 20*time.Second + clients*time.Second/rate; last > want {
+			t.Errorf("the last connection was closed after %v, want at most %v", last, want)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // M2: a client that never stops sending is sent away too. What it sends is answered or dropped,
 // and each answer arrives.
 func TestM2_DrainOfABusyClient(t *testing.T) {
