@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
@@ -91,11 +93,67 @@ func (s *Socket) describe() (adapter.Socket, bool) {
 		handshake = []byte("{}")
 	}
 	rooms := s.Rooms()
-	d := adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.data.public(), User: s.User()}
+	d := adapter.Socket{ID: s.id, Rooms: rooms, Handshake: handshake, Data: s.describedData(), User: s.User()}
 	if s.session != nil {
 		d.Session = s.session.Pseudonym("room") // as in sessionRoom
 	}
 	return d, len(rooms) > 0
+}
+
+// describer is what one call of DescribeSockets adds.
+type describer struct {
+	key string
+	fn  func(s *Socket) any
+}
+
+// DescribeSockets adds a value to what FetchSockets shows all nodes as the data of this
+// node's sockets: under key, fn's result for the socket as JSON. It replaces a value that
+// the socket's Data has under key. fn runs whenever a socket is fetched, and not before. It
+// must not block, and must be safe for concurrent use. A result that cannot be encoded is
+// left out.
+func (s *Server) DescribeSockets(key string, fn func(s *Socket) any) {
+	needFunc("DescribeSockets", fn != nil)
+	for {
+		old := s.describers.Load()
+		var all []describer
+		if old != nil {
+			all = *old
+		}
+		all = with(all, describer{key, fn})
+		if s.describers.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
+
+// describedData returns the data of the socket that all nodes may see, as a JSON object.
+func (s *Socket) describedData() []byte {
+	all := s.server().describers.Load()
+	if all == nil {
+		return s.data.public()
+	}
+	var public map[string]json.RawMessage
+	if json.Unmarshal(s.data.public(), &public) != nil {
+		return []byte("{}")
+	}
+	for _, d := range *all {
+		s.guard("DescribeSockets", func() {
+			if text, err := json.Marshal(d.fn(s)); err == nil {
+				public[d.key] = text
+			}
+		})
+	}
+	text, err := json.Marshal(public)
+	if err != nil {
+		return []byte("{}")
+	}
+	return text
+}
+
+// Describe returns what FetchSockets shows other nodes of the socket now.
+func (s *Socket) Describe() RemoteSocket {
+	d, _ := s.describe()
+	return newRemoteSocket(s.ns, d)
 }
 
 func newRemoteSocket(ns *Namespace, d adapter.Socket) RemoteSocket {
@@ -229,6 +287,9 @@ func (r RemoteSocket) Data(key string, v any) error {
 	}
 	return json.Unmarshal(text, v)
 }
+
+// DataKeys returns the keys of the socket's Data that are visible to other nodes, sorted.
+func (r RemoteSocket) DataKeys() []string { return slices.Sorted(maps.Keys(r.data)) }
 
 func (r RemoteSocket) to() Broadcast { return r.ns.To(r.id) }
 

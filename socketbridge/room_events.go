@@ -41,8 +41,28 @@ func (n *Namespace) OnRoomEvent(fn func(e RoomEvent)) *Namespace {
 // setRoomHandlers sets the handlers of room events. The caller holds n.mu.
 func (n *Namespace) setRoomHandlers(fns []func(RoomEvent)) {
 	n.roomHandlers = fns
-	if len(fns) > 0 {
+	n.queueRoomEvents()
+}
+
+// queueRoomEvents makes the rooms queue their changes while there are handlers or hooks for
+// them. The caller holds n.mu.
+func (n *Namespace) queueRoomEvents() {
+	if len(n.roomHandlers) > 0 || n.server.roomsTraced.Load() {
 		n.rooms.observe(&n.roomEvents)
+	} else {
+		n.rooms.observe(nil)
+	}
+}
+
+// observeRooms turns the RoomChanged hooks of all namespaces on or off.
+func (s *Server) observeRooms(on bool) {
+	if s.roomsTraced.Swap(on) == on {
+		return
+	}
+	for _, n := range s.allNamespaces() { // one that is created meanwhile reads roomsTraced
+		n.mu.Lock()
+		n.queueRoomEvents()
+		n.mu.Unlock()
 	}
 }
 
@@ -103,6 +123,7 @@ func (q *roomEvents) work() {
 			for _, fn := range fns {
 				q.ns.server.guard("OnRoomEvent", func() { fn(e) })
 			}
+			q.ns.server.traceRoom(e)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,8 +41,10 @@ type Server struct {
 	log     *slog.Logger // for lines at start; all others go through notices
 	notices *notice.Board
 	tracing tracing
-	engine  *engineio.Server
-	root    *Namespace
+
+	roomsTraced atomic.Bool // there are Trace.RoomChanged hooks
+	engine      *engineio.Server
+	root        *Namespace
 
 	nsMu        sync.RWMutex
 	namespaces  map[string]*Namespace
@@ -62,12 +65,15 @@ type Server struct {
 	readiness readiness
 	drain     drain
 
-	closing atomic.Bool
-	running serial.Group // goroutines that run user code
+	closing  atomic.Bool
+	running  serial.Group   // goroutines that run user code
+	stopping serial.Context // canceled when Shutdown begins: see Go
 
 	clientsMu sync.Mutex
 	clients   map[*client]struct{}
 	handlers  handlerWatch
+
+	describers atomic.Pointer[[]describer] // see DescribeSockets; replaced, never modified in place
 }
 
 // New returns a new server. It panics if the configuration is invalid; see Config.
@@ -129,6 +135,9 @@ func (s *Server) Of(name string) *Namespace {
 			n = s.createChild(name, s.patterns[i])
 		} else {
 			n = newNamespace(s, name)
+			n.mu.Lock()
+			n.queueRoomEvents()
+			n.mu.Unlock()
 			s.namespaces[name] = n
 		}
 		created = true
@@ -153,6 +162,14 @@ func (s *Server) namespace(name string) *Namespace {
 	s.nsMu.RLock()
 	defer s.nsMu.RUnlock()
 	return s.namespaces[name]
+}
+
+// Namespaces returns the namespaces that exist on this node, with the children of patterns
+// and without the patterns themselves, sorted by name.
+func (s *Server) Namespaces() []*Namespace {
+	all := s.allNamespaces()
+	slices.SortFunc(all, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 func (s *Server) allNamespaces() []*Namespace {
@@ -203,6 +220,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.drainClients(ctx)
 	s.drain.stop.Fire()
 	s.closing.Store(true)
+	s.stopping.Cancel()
 	s.handOverUsers(ctx)
 	s.users.close()
 	s.recovery.states.close()
@@ -232,6 +250,23 @@ func (s *Server) clientCount() int {
 	s.clientsMu.Lock()
 	defer s.clientsMu.Unlock()
 	return len(s.clients)
+}
+
+// Go runs fn on a goroutine that Shutdown waits for. ctx is canceled when Shutdown begins. Go
+// returns ErrShutdown, and does not run fn, if Shutdown was called before. A panic of fn is
+// logged.
+func (s *Server) Go(fn func(ctx context.Context)) error {
+	s.running.Add()
+	if s.closing.Load() {
+		s.running.Done()
+		return ErrShutdown
+	}
+	go func() { // Shutdown waits for it
+		defer s.running.Done()
+		var returned bool
+		s.call("a goroutine", "Server.Go", nil, &returned, func() { fn(s.stopping.Get()) })
+	}()
+	return nil
 }
 
 func (s *Server) allClients() []*client {

@@ -3,6 +3,7 @@ package socketbridge
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -102,6 +103,14 @@ func newSocketID() string {
 
 // ID returns the socket's public ID. It differs from the connection's ID.
 func (s *Socket) ID() string { return s.id }
+
+// ClientID returns the public ID of the socket's client. All sockets of a connection, in all
+// its namespaces, have the same one. It is derived from the connection's ID, and does not
+// reveal it.
+func (s *Socket) ClientID() string {
+	sum := sha256.Sum256([]byte(s.client.conn.ID()))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
 
 // Namespace returns the namespace that the socket is in.
 func (s *Socket) Namespace() *Namespace { return s.ns }

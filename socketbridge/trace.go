@@ -40,6 +40,10 @@ type Trace struct {
 	// called for what other nodes emit, nor for acknowledgements.
 	Emitted func(e *Emission)
 
+	// RoomChanged is called with the events of Namespace.OnRoomEvent, of all namespaces, in the
+	// order of each namespace.
+	RoomChanged func(e RoomEvent)
+
 	// SessionChanged is called when a socket is told that its session has changed, has a new
 	// ID or has ended.
 	SessionChanged func(s *Socket, e fibersession.Event)
@@ -167,6 +171,7 @@ func (t *tracing) update(s *Server, change func([]*Trace) []*Trace) {
 	}
 	s.notices.Observe(observe)
 	s.engine.ObserveNotices(observe)
+	s.observeRooms(slices.ContainsFunc(all, func(h *Trace) bool { return h.RoomChanged != nil }))
 }
 
 // observed reports whether there are hooks.
@@ -266,6 +271,15 @@ func (s *Socket) traceHandled(p *Packet, err error) {
 	for _, t := range s.server().tracing.all() {
 		if t.Handled != nil {
 			s.guardHere("Trace.Handled", func() { t.Handled(p, err) })
+		}
+	}
+}
+
+// traceRoom calls the RoomChanged hooks.
+func (s *Server) traceRoom(e RoomEvent) {
+	for _, t := range s.tracing.all() {
+		if t.RoomChanged != nil {
+			s.guard("Trace.RoomChanged", func() { t.RoomChanged(e) })
 		}
 	}
 }

@@ -186,6 +186,7 @@ func (c *conn) finish(accepted bool) {
 	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
 	if c.receiver != nil {
+		c.server.stats.countClosed(c.reason)
 		_ = c.recoverPanic(func() error { c.receiver.Closed(c.reason, c.cause); return nil })
 	} else {
 		c.server.notices.Report(&notOpenedNotice, "", "reason", string(c.reason), "cause", c.cause, "remote", (*loggedConn)(c))
@@ -214,6 +215,7 @@ func (c *conn) accept() error {
 	if c.state.Load() == opening {
 		c.state.Store(open)
 		c.accepted = true
+		c.server.stats.opened.Add(1)
 		c.setTimer(sendPing, c.server.cfg.PingInterval)
 	}
 	return nil
@@ -252,6 +254,8 @@ func (c *conn) receive(m transport.Message) *failure {
 	if c.state.Load() != open {
 		return nil
 	}
+	c.server.stats.packetsIn.Add(1)
+	c.server.stats.bytesIn.Add(int64(len(m.Data)))
 	var panicked bool
 	err := c.callReceive(m, &panicked)
 	switch {

@@ -25,7 +25,7 @@ func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
 		packets = append(packets, packet{kind: k, part: i > 0, paced: paced, data: m.Data})
 	}
 	if f&transport.Volatile != 0 {
-		return c.sendVolatile(packets)
+		return c.sendVolatile(packets, msgs)
 	}
 	counted := !paced && c.out.High()
 	if counted {
@@ -42,6 +42,7 @@ func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
 		c.closeSlow(maxBacklogSetting, c.sinceProgress())
 		return transport.ErrQueueFull
 	}
+	c.countSent(msgs)
 	c.wakePoll()
 	if c.out.High() {
 		c.watchProgress()
@@ -52,13 +53,24 @@ func (c *conn) Send(f transport.Flags, msgs ...transport.Message) error {
 	return nil
 }
 
-func (c *conn) sendVolatile(packets []packet) error {
+// countSent counts messages that were queued.
+func (c *conn) countSent(msgs []transport.Message) {
+	var size int
+	for _, m := range msgs {
+		size += len(m.Data)
+	}
+	c.server.stats.packetsOut.Add(int64(len(msgs)))
+	c.server.stats.bytesOut.Add(int64(size))
+}
+
+func (c *conn) sendVolatile(packets []packet, msgs []transport.Message) error {
 	err := serial.ErrFull
 	if c.canSendNow() {
 		err = c.out.PushIdle(packets...)
 	}
 	switch err {
 	case nil:
+		c.countSent(msgs)
 		c.wakePoll()
 		return nil
 	case serial.ErrClosed:

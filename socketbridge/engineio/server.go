@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -61,6 +62,49 @@ type counters struct {
 	webSockets atomic.Int64
 	waits      atomic.Int64
 	slow       atomic.Int64
+
+	opened      atomic.Int64
+	packetsIn   atomic.Int64
+	bytesIn     atomic.Int64
+	packetsOut  atomic.Int64
+	bytesOut    atomic.Int64
+	closedMu    sync.Mutex
+	closedSince map[transport.Reason]int64
+}
+
+// Traffic is what a server has carried since it was created. Packets are Engine.IO messages
+// and their binary attachments, without heartbeats and the packets that open, upgrade and
+// close connections. Bytes are those of their data.
+type Traffic struct {
+	Opened     int64                      // connections
+	Closed     map[transport.Reason]int64 // connections that were opened before, by the reason of their end
+	PacketsIn  int64
+	BytesIn    int64
+	PacketsOut int64 // that were queued for clients
+	BytesOut   int64
+}
+
+// Traffic returns the totals.
+func (s *Server) Traffic() Traffic {
+	t := Traffic{
+		Opened:    s.stats.opened.Load(),
+		PacketsIn: s.stats.packetsIn.Load(), BytesIn: s.stats.bytesIn.Load(),
+		PacketsOut: s.stats.packetsOut.Load(), BytesOut: s.stats.bytesOut.Load(),
+	}
+	s.stats.closedMu.Lock()
+	defer s.stats.closedMu.Unlock()
+	t.Closed = maps.Clone(s.stats.closedSince)
+	return t
+}
+
+// countClosed counts the end of a connection.
+func (s *counters) countClosed(r transport.Reason) {
+	s.closedMu.Lock()
+	defer s.closedMu.Unlock()
+	if s.closedSince == nil {
+		s.closedSince = make(map[transport.Reason]int64)
+	}
+	s.closedSince[r]++
 }
 
 // New returns a server that passes its connections to a. hooks is optional; only the first
