@@ -46,7 +46,11 @@ func (u *UI) admit(c *socketbridge.Connect) error {
 
 // authorized asks Config.Authorize.
 func (u *UI) authorized(s *socketbridge.Socket) bool {
-	return u.cfg.Authorize == nil || u.cfg.Authorize(s)
+	if u.cfg.Authorize == nil {
+		return true
+	}
+	session := s.Session()
+	return session != nil && u.cfg.Authorize(session)
 }
 
 // login checks the password or the token of a client.

@@ -8,20 +8,21 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/setting"
-	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
 // Config configures the admin namespace. One of Authorize, PasswordHash and Insecure is
 // required. Instrument panics if the configuration is invalid.
 type Config struct {
-	// Authorize reports whether a client may use the Admin UI, such as by the session or the
-	// user of its socket. It is called when the client connects, before each of its commands,
-	// and after changes of its session; false then disconnects it. It must be safe for
-	// concurrent use.
+	// Authorize reports whether the client with this session may use the Admin UI, such as
+	// because its user is an administrator. It is called when the client connects, before each
+	// of its commands, and after changes of its session; false then disconnects it. It must be
+	// safe for concurrent use. Without socketbridge.Config.Sessions it is not called, and no
+	// client is authorized.
 	//
 	// Optional. Default: nil, PasswordHash is required
-	Authorize func(s *socketbridge.Socket) bool
+	Authorize func(session *fibersession.Handle) bool
 
 	// Username is what the login form of the UI has to contain if PasswordHash is set.
 	//

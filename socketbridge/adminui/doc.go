@@ -4,7 +4,7 @@
 //
 //	io := socketbridge.New(socketbridge.Config{Sessions: sessions})
 //	adminui.Instrument(io, adminui.Config{
-//		Authorize: func(s *socketbridge.Socket) bool { return s.Session().Get("role") == "admin" },
+//		Authorize: func(session *fibersession.Handle) bool { return session.Get("role") == "admin" },
 //	})
 //
 // Host the files of the npm package's ui/dist folder, or open https://admin.socket.io, and
