@@ -51,6 +51,7 @@ var floors = map[string]int{
 	"socketbridge/otel":                    3,
 	"socketbridge/internal/measure":        3,
 	"socketbridge/metrics":                 3,
+	"socketbridge/adminui":                 3,
 	"examples":                             4,
 }
 
@@ -100,6 +101,7 @@ var heavy = map[string][]string{
 	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
 	"github.com/prometheus/":               {"socketbridge/metrics"},
 	"go.opentelemetry.io":                  {"socketbridge/otel"},
+	"golang.org/x/crypto":                  {"socketbridge/adminui", "examples/dashboard"},
 }
 
 func TestFloors(t *testing.T) {

@@ -30,6 +30,7 @@ var configs = []struct {
 	{"socketbridge/contribws", []string{"Config"}},
 	{"socketbridge/metrics", []string{"Config"}},
 	{"socketbridge/otel", []string{"Config"}},
+	{"socketbridge/adminui", []string{"Config"}},
 	{"storage/redis", []string{"Config"}},
 	{"storage/memory", []string{"Config"}},
 }

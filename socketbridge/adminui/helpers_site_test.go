@@ -46,6 +46,7 @@ type options struct {
 	storage string // with redis://, the site is a node of a cluster
 	admin   adminui.Config
 	bridge  socketbridge.Config
+	bare    bool // the sockets share no session
 }
 
 const password = "changeit"
@@ -76,6 +77,9 @@ func newSite(t testing.TB, o options) *site {
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	sessions := fibersession.New(fibersession.Config{Storage: store, UserKey: "user", Logger: logger})
 	o.bridge.Sessions, o.bridge.Logger, o.admin.Logger = sessions, logger, logger
+	if o.bare {
+		o.bridge.Sessions = nil
+	}
 	if strings.HasPrefix(o.storage, "redis") {
 		o.bridge.Adapter = redisadapter.For(store)
 	}
