@@ -40,8 +40,8 @@ type Trace struct {
 	// called for what other nodes emit, nor for acknowledgements.
 	Emitted func(e *Emission)
 
-	// RoomChanged is called with the events of Namespace.OnRoomEvent, of all namespaces, in the
-	// order of each namespace.
+	// RoomChanged is called with the events of Namespace.OnRoomEvent, of all namespaces. The
+	// events of one namespace come one at a time, in the order of the changes.
 	RoomChanged func(e RoomEvent)
 
 	// SessionChanged is called when a socket is told that its session has changed, has a new

@@ -21,7 +21,7 @@ type Config struct {
 	// safe for concurrent use. Without socketbridge.Config.Sessions it is not called, and no
 	// client is authorized.
 	//
-	// Optional. Default: nil, PasswordHash is required
+	// Optional. Default: nil
 	Authorize func(session *fibersession.Handle) bool
 
 	// Username is what the login form of the UI has to contain if PasswordHash is set.
@@ -29,10 +29,11 @@ type Config struct {
 	// Optional. Default: "admin"
 	Username string
 
-	// PasswordHash is the bcrypt hash of the password, as for the package for Node. With
-	// Authorize, a client has to pass both.
+	// PasswordHash is the bcrypt hash of the password, as for the package for Node. Without
+	// it, Authorize is required and the login form has no effect. With Authorize, a client has
+	// to pass both.
 	//
-	// Optional. Default: "", no login form; Authorize is required
+	// Optional. Default: ""
 	PasswordHash string
 
 	// Insecure lets every client use the Admin UI. It is for development only.
@@ -51,10 +52,10 @@ type Config struct {
 	// Optional. Default: false
 	Production bool
 
-	// Arguments names the events whose arguments are shown. "*" shows those of all events
-	// but the bridge's own.
+	// Arguments names the events whose arguments are shown. "[hidden]" stands for each argument
+	// of the others. "*" shows the arguments of all events but the bridge's own.
 	//
-	// Optional. Default: nil, "[hidden]" stands for each argument
+	// Optional. Default: nil
 	Arguments []string
 
 	// Namespace is the name of the admin namespace.
@@ -62,9 +63,10 @@ type Config struct {
 	// Optional. Default: "/admin"
 	Namespace string
 
-	// ServerID names this server in the UI. It must be unique in a cluster.
+	// ServerID names this server in the UI, such as "web-1#4711". It must be unique in a
+	// cluster.
 	//
-	// Optional. Default: the host's name and the process ID, such as "web-1#4711"
+	// Optional. Default: the host's name and the process ID
 	ServerID string
 
 	// Logger receives messages for the operator.
