@@ -48,11 +48,12 @@ func TestN8_AdminUIInChromium(t *testing.T) {
 	t.Parallel()
 	n := nodetest.Start(t)
 	site := newSite(t, options{admin: adminui.Config{PasswordHash: hashed(t), ServerID: "the-go-server", Arguments: []string{"chat"}}})
+	browser := n.Browser(t) // first, because its start may take a minute
 	alice := n.Connect(t, site.url, nodetest.Options{Auth: map[string]any{"rooms": []string{"lobby"}}, Transports: []string{"websocket"}})
 	alice.MustNext("ready")
 	id := alice.State().ID
 
-	p := openUI(t, n.Browser(t).Context, site.url)
+	p := openUI(t, browser.Context, site.url)
 	logIn(p, site.url, "admin", "wrong")
 	p.WaitText(".v-dialog", "Invalid credentials")
 	logIn(p, site.url, "admin", password)
