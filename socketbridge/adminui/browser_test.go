@@ -94,7 +94,7 @@ func TestN8_AdminUIInChromium(t *testing.T) {
 	}
 	picture(p, "socket")
 	p.Click("main tr:has-text('made by admin') button")
-	p.Eval(`while (document.querySelector("main").innerText.includes("made by admin")) await new Promise((r) => setTimeout(r, 20))`, nil, nil)
+	p.Eval(`while ([...document.querySelectorAll("main tr")].some((row) => row.innerText.includes("made by admin"))) await new Promise((r) => setTimeout(r, 20))`, nil, nil)
 	if slices.Contains(socket.Rooms(), "made by admin") {
 		t.Errorf("the socket is in %q", socket.Rooms())
 	}
