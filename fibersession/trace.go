@@ -137,9 +137,9 @@ type Report struct {
 // cut. It is costly, and must not be called after the hook has returned.
 func (r Report) Attrs() []slog.Attr { return notice.Attrs(r.args) }
 
-// LogLabel is the label of the pseudonyms (Handle.Pseudonym) by which logs, metrics and traces
-// of this module name a session.
-const LogLabel = "log"
+// LogLabel is the label of the pseudonyms (Handle.Pseudonym) by which logs, traces, the inspector
+// and the command line of this module name a session.
+const LogLabel = "room"
 
 // logName returns the session's pseudonym for logs, or "" before it was loaded.
 func (s *state) logName() string {

@@ -241,4 +241,8 @@ func TestN9_LogNamesNodeAndSession(t *testing.T) {
 	if strings.Contains(log.String(), id) {
 		t.Error("the log has the session's ID")
 	}
+	sockets, err := io.FetchSockets(t.Context())
+	if err != nil || len(sockets) != 1 || string(sockets[0].Session()) != name {
+		t.Errorf("FetchSockets returned %v and error %v, want the socket with the session %s, as in the log", sockets, err, name)
+	}
 }

@@ -53,7 +53,7 @@ func Instrument(io *socketbridge.Server, cfg Config) *UI {
 		comparing: make(chan struct{}, 1), tokens: newTokens(cfg),
 	}
 	if cfg.Insecure {
-		cfg.Logger.Warn("adminui: Config.Insecure is set: every client can use the Admin UI")
+		u.notices.Report(&insecureNotice, "")
 	}
 	if cfg.Authorize == nil {
 		u.ns.SetMode(socketbridge.SessionNone)

@@ -2,6 +2,7 @@ package adminui_test
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/notice/noticetest"
+	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adminui"
 )
@@ -51,6 +53,17 @@ func TestN8_AdminUIConfig(t *testing.T) {
 			}()
 			adminui.Instrument(io, c.cfg)
 		})
+	}
+}
+
+func TestN8_AdminUIInsecureIsReported(t *testing.T) {
+	t.Parallel()
+	var log testlog.Log
+	io := socketbridge.New()
+	defer func() { _ = io.Shutdown(context.Background()) }()
+	adminui.Instrument(io, adminui.Config{Insecure: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if !log.Has("notice=admin_insecure") || !log.Has("setting=Config.Insecure") {
+		t.Errorf("the log is %q, want the line admin_insecure", log.String())
 	}
 }
 

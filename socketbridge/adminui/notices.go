@@ -13,6 +13,11 @@ var (
 		Text:    "adminui: a client of the Admin UI is refused or disconnected",
 		Setting: "Config.Authorize, Username, PasswordHash",
 	}
+	insecureNotice = notice.Kind{
+		Name: "admin_insecure", Level: slog.LevelWarn, Once: true,
+		Text:    "adminui: every client can use the Admin UI",
+		Setting: "Config.Insecure",
+	}
 	attemptsNotice = notice.Kind{
 		Name: "admin_login_attempts", Level: slog.LevelWarn,
 		Text: "adminui: an address has tried too many passwords, and is refused for a minute",
