@@ -107,7 +107,7 @@ func (n *Namespace) ServerSideEmit(event string, args ...any) error {
 	if err != nil || m == nil {
 		return err
 	}
-	return n.server.publish(nil, m)
+	return n.server.publish(context.Background(), m)
 }
 
 // ServerSideEmitWithAck sends an event to the servers of all other nodes and collects

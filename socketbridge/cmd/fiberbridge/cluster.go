@@ -162,9 +162,9 @@ func parseSecrets(text string) (secrets [][]byte, err error) {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, adapter.ErrIncomplete):
-		return fmt.Errorf("%w\nA server did not answer in time. Ask again, or give it longer with --timeout.", err)
+		return fmt.Errorf("%w\na server did not answer in time: ask again, or give it longer with --timeout", err)
 	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, adapter.ErrUnavailable):
-		return fmt.Errorf("%w\nIs FIBERBRIDGE_STORAGE the storage of the servers, and does it accept connections from here?", err)
+		return fmt.Errorf("%w\ncheck that FIBERBRIDGE_STORAGE is the storage of the servers, and that it accepts connections from here", err)
 	}
 	return err
 }

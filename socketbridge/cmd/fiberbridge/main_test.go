@@ -339,7 +339,7 @@ func TestS7_CommandLineRefusals(t *testing.T) {
 		{[]string{"who", "--timeout", "0s"}, []string{good}, exitUsage, "--timeout"},
 		{[]string{"who"}, []string{good, "FIBERBRIDGE_SECRETS=short"}, exitUsage, "32 or more"},
 		{[]string{"who"}, []string{good, "FIBERBRIDGE_SECRETS=base64:?"}, exitUsage, "number 1"},
-		{[]string{"who"}, []string{good}, exitFailed, "Is FIBERBRIDGE_STORAGE"},
+		{[]string{"who"}, []string{good}, exitFailed, "check that FIBERBRIDGE_STORAGE"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			stdout, stderr, code := newShell(t, tt.env...).run("", tt.args...)
