@@ -3,6 +3,7 @@ package doccheck_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -23,13 +24,16 @@ var shellRow = regexp.MustCompile("(?m)^\\| (.+?) \\| `([^`]+)`[^|]*\\| yes \\|$
 
 // shellSite is the program of docs/shells.md for these origins.
 func shellSite(origins []string) *fiber.App {
+	quiet := slog.New(slog.DiscardHandler)
 	sessions := fibersession.New(fibersession.Config{
+		Logger:    quiet,
 		UserKey:   "user",
 		Extractor: fibersession.Chain(fibersession.FromCookie(""), fibersession.FromHeader("X-Session")),
 	})
 	io := socketbridge.New(socketbridge.Config{
+		Logger:   quiet,
 		Sessions: sessions,
-		Engine:   engineio.Config{AllowOrigins: origins, AllowHeaders: []string{"Content-Type", "X-Session"}},
+		Engine:   engineio.Config{AllowOrigins: origins, AllowHeaders: []string{"Content-Type", "X-Session"}, Logger: quiet},
 	})
 	app := fiber.New(fiber.Config{Immutable: true})
 	app.Use(sessions.Handler(), io.Handler(), cors.New(cors.Config{
