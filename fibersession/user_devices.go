@@ -35,6 +35,8 @@ type Device struct {
 	Expires  time.Time
 	// Current reports whether this is the session that the list was read through.
 	Current bool
+	// LogName is the pseudonym by which the log names the session (LogLabel).
+	LogName string `json:"-"`
 }
 
 // deviceLabel is the label of the pseudonyms in Device.ID.
@@ -163,6 +165,7 @@ func (s *Store) listDevices(ctx context.Context, user string, asking *Handle) ([
 			Created:   cur.created,
 			LastSeen:  cur.expiry.Add(-cur.idle),
 			Expires:   cur.deadline(),
+			LogName:   h.Pseudonym(LogLabel),
 		}
 		d.Current = asking != nil && d.ID == asking.Pseudonym(deviceLabel)
 		if !slices.ContainsFunc(all, func(o Device) bool { return o.ID == d.ID }) { // a session whose ID changes meanwhile can be visited twice

@@ -16,7 +16,6 @@ func (s *Server) NamespaceCount() int { return len(s.allNamespaces()) }
 func (s *Socket) AllRooms() []string { return s.ns.rooms.names(s, true) }
 
 // Config returns the server's configuration with all defaults filled in.
-func (s *Server) Config() Config { return s.cfg }
 
 // KickedNames returns how many namespaces all clients together were disconnected from.
 func (s *Server) KickedNames() (n int) {

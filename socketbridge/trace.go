@@ -122,6 +122,23 @@ func (e *Emission) Sockets() int {
 	return len(e.broadcast.Sockets())
 }
 
+// Reaches reports whether the event was for a socket of this node. It looks at the socket's
+// rooms when it is called.
+func (e *Emission) Reaches(s *Socket) bool {
+	b := e.broadcast
+	if b == nil {
+		return e.Socket == s
+	}
+	if b.err != nil || s == b.from || s.ns != b.ns && s.ns.child.parent != b.ns {
+		return false
+	}
+	rooms := s.ns.rooms.names(s, true) // none if the socket has disconnected
+	in := func(names []string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return slices.Contains(rooms, name) })
+	}
+	return (len(b.to) == 0 && len(rooms) > 0 || in(b.to)) && !in(b.except)
+}
+
 // Report is something that was refused, dropped, closed, ignored or failed.
 // docs/troubleshooting.md lists all of them.
 type Report struct {
