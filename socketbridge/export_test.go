@@ -15,8 +15,6 @@ func (s *Server) NamespaceCount() int { return len(s.allNamespaces()) }
 // AllRooms returns the socket's rooms, including those of the bridge.
 func (s *Socket) AllRooms() []string { return s.ns.rooms.names(s, true) }
 
-// Config returns the server's configuration with all defaults filled in.
-
 // KickedNames returns how many namespaces all clients together were disconnected from.
 func (s *Server) KickedNames() (n int) {
 	for _, c := range s.allClients() {
