@@ -38,6 +38,8 @@ func (i *inspector) endFor(ctx context.Context, page *socketbridge.Socket, q *qu
 	outcome := "ended"
 	if err != nil {
 		outcome = "failed"
+	}
+	if err != nil && !errors.Is(err, errNotFound) && !errors.Is(err, fibersession.ErrNotFound) {
 		i.notices.Report(&failedNotice, "end", "what", "end a "+what, "error", err)
 	}
 	i.audit("administrator", notice.Text(administrator), "what", what, "user", notice.Text(q.User), "session", notice.Text(q.Session), "socket", notice.Text(q.Socket), "outcome", outcome, "remote", page.Handshake().RemoteIP)

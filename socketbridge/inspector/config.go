@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -48,7 +49,8 @@ type inspector struct {
 	io       *socketbridge.Server
 	sessions *fibersession.Store // nil if the bridge shares none
 	ns       *socketbridge.Namespace
-	host     string // to tell nodes apart
+	host     string        // to tell nodes apart
+	lifetime time.Duration // of an authorization
 	notices  *notice.Board
 
 	passes   passes
@@ -65,7 +67,9 @@ type inspector struct {
 //
 // The page needs io.Handler() in the same app or behind the same host. New panics without
 // Bridge or Authorize. The handler is safe for concurrent use.
-func New(cfg Config) fiber.Handler {
+func New(cfg Config) fiber.Handler { return newInspector(cfg, authorizedFor).handler() }
+
+func newInspector(cfg Config, lifetime time.Duration) *inspector {
 	if cfg.Bridge == nil {
 		panic("inspector: Config.Bridge is missing: set it to the socketbridge.Server to look into")
 	}
@@ -82,11 +86,12 @@ func New(cfg Config) fiber.Handler {
 		io:       cfg.Bridge,
 		sessions: bridge.Sessions,
 		notices:  notice.New(cfg.Logger),
+		lifetime: lifetime,
 	}
 	i.host, _ = os.Hostname() // only a label
 	i.serveNamespace()
 	i.observe()
-	return i.handler()
+	return i
 }
 
 // value reports whether the page may show values of a session's key.

@@ -3,11 +3,11 @@ package inspector_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -102,7 +102,8 @@ func start(t *testing.T, store storage.Storage, link adapter.Adapter, o options)
 	}
 	app.Get("/", func(c *fiber.Ctx) error { return c.Type("html").SendString("<h1>The app</h1>") })
 	app.Post("/login/:user", func(c *fiber.Ctx) error {
-		return fibersession.FromContext(c).Login(strings.Clone(c.Params("user")))
+		user, err := url.PathUnescape(c.Params("user"))
+		return errors.Join(err, fibersession.FromContext(c).Login(strings.Clone(user)))
 	})
 	app.Post("/set/:key/:value", func(c *fiber.Ctx) error {
 		fibersession.FromContext(c).Set(strings.Clone(c.Params("key")), strings.Clone(c.Params("value")))
@@ -225,5 +226,3 @@ func ctx(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	return c
 }
-
-var _ = fmt.Sprint

@@ -72,7 +72,7 @@ func (i *inspector) admit(c *socketbridge.Connect) error {
 	return nil
 }
 
-// open makes the socket a page's, for authorizedFor.
+// open makes the socket a page's, until its authorization is over.
 func (i *inspector) open(s *socketbridge.Socket, administrator string) bool {
 	i.pages.mu.Lock()
 	defer i.pages.mu.Unlock()
@@ -84,8 +84,8 @@ func (i *inspector) open(s *socketbridge.Socket, administrator string) bool {
 	}
 	i.pages.all[s] = &openPage{
 		administrator: administrator,
-		until:         time.Now().Add(authorizedFor),
-		end: time.AfterFunc(authorizedFor, func() {
+		until:         time.Now().Add(i.lifetime),
+		end: time.AfterFunc(i.lifetime, func() {
 			i.closed(s)
 			s.Disconnect()
 		}),
@@ -93,7 +93,7 @@ func (i *inspector) open(s *socketbridge.Socket, administrator string) bool {
 	return true
 }
 
-// administrator returns whose page the socket is. ok is false after authorizedFor.
+// administrator returns whose page the socket is. ok is false when the authorization is over.
 func (i *inspector) administrator(s *socketbridge.Socket) (name string, ok bool) {
 	i.pages.mu.Lock()
 	defer i.pages.mu.Unlock()
@@ -215,8 +215,8 @@ func (i *inspector) onRenew(p *socketbridge.Packet) error {
 	page := i.pages.all[s]
 	ok = ok && page != nil && page.administrator == administrator
 	if ok {
-		page.until = time.Now().Add(authorizedFor)
-		page.end.Reset(authorizedFor)
+		page.until = time.Now().Add(i.lifetime)
+		page.end.Reset(i.lifetime)
 	}
 	i.pages.mu.Unlock()
 	if !ok {

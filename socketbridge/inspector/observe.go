@@ -149,7 +149,7 @@ func (i *inspector) reported(r socketbridge.Report) {
 	if r.Socket != nil && (r.Name == "handler_error" || r.Name == "bad_arguments") {
 		return // see handled
 	}
-	out := &record{Kind: kindReport, Notice: r.Name}
+	out := &record{Kind: kindReport, Notice: r.Name, Level: levelName(r.Level), Text: message(r.Text)}
 	if r.Socket != nil {
 		out.Namespace, out.Socket, out.User = r.Socket.Namespace().Name(), r.Socket.ID(), r.Socket.User()
 	}
@@ -166,7 +166,7 @@ func (i *inspector) storeReported(r fibersession.Report) {
 	if r.Level < slog.LevelInfo {
 		return
 	}
-	out := &record{Kind: kindReport, Notice: r.Name}
+	out := &record{Kind: kindReport, Notice: r.Name, Level: levelName(r.Level), Text: message(r.Text)}
 	if i.problems.saw(r.Name, r.Level, r.Setting) {
 		describe(out, r.Attrs())
 	}
@@ -175,7 +175,7 @@ func (i *inspector) storeReported(r fibersession.Report) {
 
 // describe puts the attributes of a log line into a record.
 func describe(r *record, attrs []slog.Attr) {
-	var text strings.Builder
+	text := &strings.Builder{}
 	var add func(attrs []slog.Attr)
 	add = func(attrs []slog.Attr) {
 		for _, a := range attrs {
@@ -196,13 +196,23 @@ func describe(r *record, attrs []slog.Attr) {
 				if text.Len() > 0 {
 					text.WriteString(" · ")
 				}
-				fmt.Fprintf(&text, "%s: %s", a.Key, v)
+				fmt.Fprintf(text, "%s: %s", a.Key, v)
 			}
 		}
 	}
 	add(attrs)
-	r.Text = text.String()
+	if text.Len() > 0 {
+		r.Text = text.String()
+	}
 }
+
+// message returns the text of a notice without the package that it begins with.
+func message(text string) string {
+	_, after, _ := strings.Cut(text, ": ")
+	return after
+}
+
+func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
 
 // storeOperation is the hook before the store reads or writes a session.
 func (i *inspector) storeOperation(ctx context.Context, op *fibersession.Operation) (context.Context, func(error)) {
@@ -301,7 +311,7 @@ func (p *problems) saw(name string, level slog.Level, setting string) (describe 
 		p.all = make(map[string]problem)
 	}
 	one := p.all[name]
-	one.Name, one.Level, one.Last = name, strings.ToLower(level.String()), now.UnixMilli()
+	one.Name, one.Level, one.Last = name, levelName(level), now.UnixMilli()
 	if setting != "" {
 		one.Setting = setting
 	}

@@ -43,6 +43,7 @@ type record struct {
 	User      string            `json:"user,omitempty"`
 	Socket    string            `json:"socket,omitempty"`
 	Notice    string            `json:"notice,omitempty"`
+	Level     string            `json:"level,omitempty"` // of the notice
 	Text      string            `json:"text,omitempty"`
 	Keys      []string          `json:"keys,omitempty"`
 	Values    map[string]string `json:"values,omitempty"` // of the keys in Config.Values

@@ -18,7 +18,9 @@ let nodes = [], summary, route, filterKind = "All", poll, asked = 0, state = "wa
 const link = connect({ onstate, onsummary });
 const nodeName = (id) => {
   const n = nodes.find((n) => n.id === id);
-  return n ? `${n.host || "node"}:${n.pid}` : id ? `node ${short(id)}` : "a node without inspector";
+  const label = (n) => `${n.host || "node"}:${n.pid}`;
+  if (n) return nodes.some((o) => o !== n && label(o) === label(n)) ? `${label(n)} ${short(id)}` : label(n);
+  return id ? `node ${short(id)}` : "a node without inspector";
 };
 
 function onstate(next) {
@@ -79,14 +81,14 @@ function follow() {
     show(detail, h("p.empty", {}, "Asking the nodes…"));
     if (before && matchMedia("(max-width: 760px)").matches) scrollTo(0, 0);
   }
-  refresh();
+  return refresh();
 }
 
 function drawNav() {
-  const wrong = allProblems().filter((p) => Date.now() - p.last < 300_000).length;
+  const wrong = allProblems().filter((p) => p.level !== "info" && Date.now() - p.last < 300_000).length;
   show(document.querySelector("nav"), views.map((v) => h("a", {
     href: path(v), "data-key": `nav-${v}`, "aria-current": route.view === v ? "page" : null,
-  }, titles[v], v === "problems" && wrong ? h("span.n", { title: "kinds of problems in the last 5 minutes" }, wrong) : null)));
+  }, titles[v], v === "problems" && wrong ? h("span.n", { title: "kinds of warnings and errors in the last 5 minutes" }, wrong) : null)));
 }
 
 // refresh asks for what is shown, and again later: the longer an answer takes, the later.
@@ -171,13 +173,12 @@ const tiles = h("dl.tiles"), plots = h("div.plots", {}, Object.values(rates.plot
 function overview() {
   if (!summary) return show(list, h("p.empty", {}, "Waiting for the first summary…"));
   const sum = (key) => nodes.reduce((a, n) => a + n[key], 0);
-  show(tiles, [["sockets", "Sockets", sum("sockets"), "sockets"], ["connections", "Connections", sum("connections")], ["users", "Users", sum("users"), "users"],
-    ["sessions", "Sessions", sum("sessions"), "sessions"], ["nodes", "Nodes", nodes.length + (summary.strangers ?? 0)]].map(([key, name, n, to]) =>
+  show(tiles, [["sockets", "Sockets", sum("sockets"), "sockets"], ["connections", "Connections", sum("connections")], ["users", "Users", sum("users"), "users"], ["nodes", "Nodes", nodes.length + (summary.strangers ?? 0)]].map(([key, name, n, to]) =>
     h("div", {}, h("dt", {}, to ? h("a", { href: path(to), "data-key": `tile-${key}` }, name) : name), h("dd", {}, count(n)))));
   const wrong = allProblems().slice(0, 6);
   show(below,
     h("section", {}, h("h2", {}, "Latest problems"), wrong.length ? h("ul.rows", {}, wrong.map((p) => row(path("problems", p.name), p.name,
-      [h(`span.level.${p.level}`, {}, ""), h("code", {}, p.name)], `${count(p.count)}×`, p.last ? when(p.last) : "earlier"))) : h("p.empty", {}, "Nothing was refused, dropped or failed.")),
+      [h(`span.level.${p.level}`, {}, ""), h("code", {}, p.name)], p.level, `${count(p.count)}×`, p.last ? when(p.last) : "earlier"))) : h("p.empty", {}, "Nothing was refused, dropped or failed.")),
     h("section", {}, h("h2", {}, "Nodes"), warning(summary), h("ul.rows.nodes", {}, nodes.map((n) => h("li", {}, h("div.row", {},
       h("span.main", {}, nodeName(n.id)), h("span.meta", {}, [plural(n.sockets, "socket"), plural(n.connections, "connection"), bytes(n.memory), plural(n.goroutines, "goroutine"), `up ${ago(n.started).replace(" ago", "")}`].join(" · ")))))),
       summary.strangers ? h("p.warning", {}, `${plural(summary.strangers, "node")} without an inspector, or not answering: mount inspector.New on every node to see ${summary.strangers === 1 ? "it" : "them"} here.`) : null));
@@ -352,25 +353,25 @@ function confirmEnd(label, target, title, text) {
 // Search and keyboard
 
 let typing;
+// filterBy shows the list of what matches the search box.
+function filterBy() {
+  clearTimeout(typing);
+  const view = route.view === "overview" ? "users" : route.view;
+  history.replaceState(null, "", box.value ? `${path(view)}?q=${encodeURIComponent(box.value)}` : path(view));
+  return follow();
+}
 box.addEventListener("input", () => {
   clearTimeout(typing);
-  typing = setTimeout(() => {
-    const view = route.view === "overview" ? "users" : route.view;
-    history.replaceState(null, "", box.value ? `${path(view)}?q=${encodeURIComponent(box.value)}` : path(view));
-    follow();
-  }, 150);
+  typing = setTimeout(filterBy, 150);
 });
-$("search").addEventListener("submit", (event) => {
+$("search").addEventListener("submit", async (event) => { // opens the row whose name was typed, or else the first
   event.preventDefault();
-  const first = list.querySelector("a.row");
-  const view = route.view === "overview" ? "users" : route.view;
-  if (view === "users" && box.value) location.hash = path("users", box.value); // the exact ID, or else the first that is found
-  if (view !== "users" && first) first.click();
-  if (view === "users" && box.value) {
-    const exact = [...list.querySelectorAll("a.row")].find((a) => a.dataset.key === box.value);
-    if (!exact && first && !first.dataset.key.startsWith("exact-")) first.click();
-  }
+  if (!box.value) return;
+  const name = box.value;
   box.blur();
+  await filterBy();
+  const rows = [...list.querySelectorAll("a.row")];
+  (rows.find((a) => a.dataset.key === name) ?? rows.find((a) => !a.dataset.key.startsWith("exact-")) ?? rows[0])?.click();
 });
 document.addEventListener("keydown", (event) => {
   if ($("confirm").open || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -44,7 +44,7 @@ export class Plot {
       h("div.area", {}, this.drawing, this.top), h("div.axis", {}, this.note, h("span", {}, "now")));
     this.drawing.addEventListener("pointermove", (e) => {
       const box = this.drawing.getBoundingClientRect();
-      this.at = Math.round(((box.right - e.clientX) / box.width) * span);
+      this.at = Math.round(((box.right - e.clientX) / box.width) * this.width());
       this.draw();
     });
     this.drawing.addEventListener("pointerleave", () => { this.at = undefined; this.draw(); });
@@ -58,18 +58,24 @@ export class Plot {
     if (this.element.isConnected) this.draw();
   }
 
+  // width is how many seconds are shown: a page that was just opened shows one minute.
+  width() {
+    return [60, 120, span].find((w) => this.series[0].points.length <= w);
+  }
+
   draw() {
     const all = this.series.flatMap((s) => s.points).filter((v) => v !== undefined);
-    const max = Math.max(...all, 0) * 1.15 || 1;
-    this.top.textContent = all.length ? this.format(Math.max(...all, 0)) + " at most" : "";
-    const back = Math.min(this.at ?? 0, this.series[0].points.length - 1);
-    this.cursor.setAttribute("transform", `translate(${this.at === undefined ? -9 : span - back + 9})`);
-    this.note.textContent = this.at === undefined ? "5 min ago" : back <= 0 ? "now" : `${back} s ago`;
+    const top = Math.max(...all, 0), max = top * 1.15 || 1;
+    const length = this.series[0].points.length, width = this.width();
+    this.top.textContent = top ? this.format(top) + " at most" : "";
+    const back = Math.min(this.at ?? 0, length - 1), x = (i) => span - ((length - 1 - i) * span) / width;
+    this.cursor.setAttribute("transform", `translate(${this.at === undefined ? -9 : x(length - 1 - back) + 9})`);
+    this.note.textContent = this.at === undefined ? `${width / 60} min ago` : back <= 0 ? "now" : `${back} s ago`;
     this.series.forEach((s, k) => {
       let d = "", pen = "M";
       s.points.forEach((v, i) => {
         if (v === undefined) { pen = "M"; return; }
-        d += `${pen}${span - s.points.length + 1 + i} ${(99 - (v / max) * 98).toFixed(1)}`;
+        d += `${pen}${x(i).toFixed(1)} ${(99 - (v / max) * 98).toFixed(1)}${pen === "M" ? "h0" : ""}`;
         pen = "L";
       });
       this.lines[k].setAttribute("d", d);

@@ -51,7 +51,7 @@ function line(r, about, explain, open) {
   const badge = h(`span.badge.${bad(r) ? "bad" : r.kind}`, {}, r.notice || labels[r.kind] || r.kind);
   if (!r.notice) return h("li.record", {}, clock(r.time), badge, h("div", {}, body, who));
   const place = h("div.explanation");
-  const button = h("button.badge.bad", { "aria-expanded": String(open.has(id)), title: "What it means, and what to change", "data-key": `x-${id}` }, r.notice);
+  const button = h(`button.badge.${r.level === "info" ? "info" : "bad"}`, { "aria-expanded": String(open.has(id)), title: "What it means, and what to change", "data-key": `x-${id}` }, r.notice);
   button.addEventListener("click", () => {
     const now = !open.has(id);
     if (now) open.add(id); else open.delete(id);
