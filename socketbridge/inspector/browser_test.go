@@ -163,7 +163,7 @@ func TestN8_HostileNames(t *testing.T) {
 		page.Goto(s.url + "/inspector#/" + view)
 		page.WaitText("#list", "<img src=x")
 	}
-	page.Goto(s.url + "/inspector#/users/" + url.PathEscape(url.PathEscape(hostile)))
+	page.Goto(s.url + "/inspector#/users/" + url.PathEscape(hostile))
 	page.WaitText("#detail .out", "bad_arguments")
 	var bad struct{ Images, Wide bool }
 	page.Eval(`return { Images: !!document.querySelector("main img") || document.title === "owned", Wide: document.documentElement.scrollWidth > innerWidth }`, nil, &bad)

@@ -54,12 +54,12 @@ func TestN8_Histogram(t *testing.T) {
 	last := -1
 	for us := int64(0); us < 200_000_000; us += 1 + us/50 {
 		b := bucketOf(time.Duration(us) * time.Microsecond)
-		if b < last || b > last+1 || b >= len(histogram{}) {
+		if b < last || b > last+1 || b >= buckets {
 			t.Fatalf("%d µs is in bucket %d, after %d", us, b, last)
 		}
 		last = b
 	}
-	if last != len(histogram{})-1 {
+	if last != buckets-1 {
 		t.Errorf("the last bucket is %d", last)
 	}
 }

@@ -57,8 +57,12 @@ func (i *inspector) operation(ctx context.Context, op *socketbridge.Operation) (
 	if !i.watch.on.Load() {
 		return c, nil
 	}
+	focused := i.watch.focus.has(op.Socket)
+	if !focused && !i.watch.answered.sample() {
+		return c, nil
+	}
 	start := time.Now()
-	return c, func(err error) { i.watch.measure(i, op, time.Since(start), err) }
+	return c, func(err error) { i.watch.measure(i, op, time.Since(start), err == nil && focused) }
 }
 
 // subject returns the pseudonym of the socket's session, and its user.
@@ -99,7 +103,13 @@ func (i *inspector) disconnected(s *socketbridge.Socket, reason socketbridge.Rea
 // handled is the hook after an event.
 func (i *inspector) handled(p *socketbridge.Packet, err error) {
 	s := p.Socket()
-	if err == nil || s.Namespace() == i.ns {
+	if s.Namespace() == i.ns {
+		return
+	}
+	if i.watch.on.Load() {
+		i.watch.handled(err)
+	}
+	if err == nil {
 		return
 	}
 	r := i.recordOf(s, kindFailed)
@@ -222,7 +232,7 @@ func (i *inspector) storeOperation(ctx context.Context, op *fibersession.Operati
 	case fibersession.OpSave, fibersession.OpRegenerate, fibersession.OpDestroy:
 		start = time.Now()
 	default:
-		if !watched {
+		if !watched || !i.watch.stored.sample() {
 			return nil, nil
 		}
 		start = time.Now()

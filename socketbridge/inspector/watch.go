@@ -57,14 +57,19 @@ func (w *watch) end() {
 	w.focus.reset()
 }
 
-// measure counts an event that was handled.
-func (w *watch) measure(i *inspector, op *socketbridge.Operation, took time.Duration, err error) {
+// handled counts an event.
+func (w *watch) handled(err error) {
 	w.events.Add(1)
 	if err != nil {
 		w.errors.Add(1)
 	}
+}
+
+// measure adds the duration of an event's handling, and records the event if a page shows its
+// user.
+func (w *watch) measure(i *inspector, op *socketbridge.Operation, took time.Duration, shown bool) {
 	w.answered.add(took)
-	if err != nil || !w.focus.has(op.Socket) || !w.focus.allow() {
+	if !shown || !w.focus.allow() {
 		return
 	}
 	r := i.recordOf(op.Socket, kindHandled)
@@ -113,11 +118,30 @@ func (w *watch) sentTo(i *inspector, s *socketbridge.Socket, e *socketbridge.Emi
 	i.timeline.add(r)
 }
 
+// Above this rate, only each sampleEvery-th operation is timed: two looks at the clock cost a
+// sizable part of a small event.
+const (
+	sampleAbove = 200 // since the last summary
+	sampleEvery = 16
+)
+
+// buckets is the number of buckets of a histogram.
+const buckets = 100
+
 // histogram counts durations in buckets whose bounds are at most 25 % apart. Durations over a
 // minute count as a minute. It is safe for concurrent use.
-type histogram [100]atomic.Uint64
+type histogram struct {
+	all  [buckets]atomic.Uint64
+	seen atomic.Uint64 // operations since the last summary
+}
 
-func (h *histogram) add(d time.Duration) { h[bucketOf(d)].Add(1) }
+// sample reports whether to time the next operation.
+func (h *histogram) sample() bool {
+	n := h.seen.Add(1)
+	return n <= sampleAbove || n%sampleEvery == 0
+}
+
+func (h *histogram) add(d time.Duration) { h.all[bucketOf(d)].Add(1) }
 
 // bucketOf returns the bucket of a duration. page/plot.mjs has the inverse.
 func bucketOf(d time.Duration) int {
@@ -126,15 +150,16 @@ func bucketOf(d time.Duration) int {
 		return int(us)
 	}
 	n := bits.Len64(us)
-	return min((n-2)*4+int(us>>(n-3)&3), len(histogram{})-1)
+	return min((n-2)*4+int(us>>(n-3)&3), buckets-1)
 }
 
 // counts returns the buckets, without the empty ones at the end.
 func (h *histogram) counts() []uint64 {
-	all := make([]uint64, len(h))
+	h.seen.Store(0)
+	all := make([]uint64, buckets)
 	used := 0
-	for b := range h {
-		if all[b] = h[b].Load(); all[b] > 0 {
+	for b := range all {
+		if all[b] = h.all[b].Load(); all[b] > 0 {
 			used = b + 1
 		}
 	}
