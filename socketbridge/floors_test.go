@@ -52,6 +52,7 @@ var floors = map[string]int{
 	"socketbridge/internal/measure":        3,
 	"socketbridge/metrics":                 3,
 	"socketbridge/adminui":                 3,
+	"socketbridge/inspector":               3,
 	"examples":                             4,
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/inspector"
 )
 
 // These tests check rows of docs/security.md that no other test covers.
@@ -194,8 +195,9 @@ func TestSecurityPage(t *testing.T) {
 		"fibersession": reflect.TypeFor[fibersession.Config](),
 		"engineio":     reflect.TypeFor[engineio.Config](),
 		"socketbridge": reflect.TypeFor[socketbridge.Config](),
+		"inspector":    reflect.TypeFor[inspector.Config](),
 	}
-	for _, m := range regexp.MustCompile("`(fibersession|engineio|socketbridge)\\.Config\\.([\\w.]+)`").FindAllSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile("`(fibersession|engineio|socketbridge|inspector)\\.Config\\.([\\w.]+)`").FindAllSubmatch(page, -1) {
 		at := configs[string(m[1])]
 		for name := range strings.SplitSeq(string(m[2]), ".") {
 			field, ok := at.FieldByName(name)

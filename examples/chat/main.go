@@ -98,6 +98,8 @@ type nodeConfig struct {
 	// Drain is DRAIN_DELAY and DRAIN_RATE: how a node that is stopped sends its sockets to
 	// other nodes.
 	Drain socketbridge.Drain
+
+	InspectorPassword string // INSPECTOR_PASSWORD: of the page /inspector; without one there is none
 }
 
 // drainFromEnv returns DRAIN_DELAY and DRAIN_RATE. HAProxy checks each node every second, so it
@@ -127,6 +129,8 @@ func nodeConfigFromEnv() nodeConfig {
 		Addr:    net.JoinHostPort(env("HOST", "127.0.0.1"), port),
 		Storage: env("STORAGE", "memory://"),
 		Proxy:   env("PROXY", ""),
+
+		InspectorPassword: env("INSPECTOR_PASSWORD", ""),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/inspector"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
@@ -69,6 +70,9 @@ func newServer(cfg nodeConfig, store storage.Storage) (*server, error) {
 	s.app.Get("/assets/:version/:name", serveAsset)
 	s.app.Use(s.sessions.Handler())
 	s.app.Use(s.io.Handler()) // serves /socket.io/
+	if cfg.InspectorPassword != "" {
+		s.app.Use("/inspector", inspector.New(inspector.Config{Bridge: s.io, Authorize: administrator(cfg.InspectorPassword)}))
+	}
 	s.addPages()
 	s.addEvents()
 	return s, nil

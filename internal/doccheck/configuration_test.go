@@ -31,6 +31,7 @@ var configs = []struct {
 	{"socketbridge/metrics", []string{"Config"}},
 	{"socketbridge/otel", []string{"Config"}},
 	{"socketbridge/adminui", []string{"Config"}},
+	{"socketbridge/inspector", []string{"Config"}},
 	{"storage/redis", []string{"Config"}},
 	{"storage/memory", []string{"Config"}},
 }
