@@ -42,6 +42,7 @@ type summary struct {
 
 // summarise returns the summary of this node.
 func (i *inspector) summarise() *summary {
+	i.watch.focus.refill()
 	st := i.io.Stats()
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)

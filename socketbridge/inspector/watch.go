@@ -255,18 +255,17 @@ func (m *emissions) list(limit int) []emission {
 
 const (
 	maxFocus    = 16 // users
-	focusedRate = 50 // records a second
-	resolveRate = 50 // times a second that a broadcast's rooms are compared with a user's
+	focusedRate = 50 // records between two summaries
+	resolveRate = 50 // times between two summaries that a broadcast's rooms are compared with a user's
 )
 
 // focus are the users that pages show: their events are recorded one by one. The zero value has
 // none.
 type focus struct {
 	users    atomic.Pointer[map[string]time.Time] // until when; replaced, never modified
-	mu       sync.Mutex
-	spent    int // records of this second
-	resolved int // broadcasts of this second
-	since    int64
+	mu       sync.Mutex                           // serialises changes of users
+	records  atomic.Int32                         // that may still be made until the next summary
+	compared atomic.Int32                         // broadcasts that may still be compared
 }
 
 // show adds a user, for watchFor.
@@ -294,36 +293,40 @@ func (f *focus) shown() []string {
 	return slices.Collect(maps.Keys(*users))
 }
 
+// has reports whether an event of the socket is to be recorded.
 func (f *focus) has(s *socketbridge.Socket) bool {
 	users := f.users.Load()
-	if users == nil || s == nil {
+	if users == nil || f.records.Load() <= 0 {
 		return false
 	}
-	until, ok := (*users)[s.User()]
-	return ok && time.Now().Before(until)
+	_, ok := (*users)[s.User()]
+	return ok
 }
 
-// allow reports whether another record fits into this second.
-func (f *focus) allow() bool {
+// allow reports whether another record may be made until the next summary.
+func (f *focus) allow() bool { return f.records.Add(-1) >= 0 }
+
+// resolve reports whether another broadcast may be compared with a user until the next summary.
+func (f *focus) resolve() bool { return f.compared.Add(-1) >= 0 }
+
+// refill begins the time until the next summary, and forgets users that no page shows any more.
+func (f *focus) refill() {
+	f.records.Store(focusedRate)
+	f.compared.Store(resolveRate)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.turn()
-	f.spent++
-	return f.spent <= focusedRate
-}
-
-// resolve reports whether another broadcast may be compared with a user in this second.
-func (f *focus) resolve() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.turn()
-	f.resolved++
-	return f.resolved <= resolveRate
-}
-
-func (f *focus) turn() {
-	if now := time.Now().Unix(); now != f.since {
-		f.since, f.spent, f.resolved = now, 0, 0
+	users := f.users.Load()
+	if users == nil {
+		return
+	}
+	now, next := time.Now(), map[string]time.Time{}
+	for user, until := range *users {
+		if now.Before(until) {
+			next[user] = until
+		}
+	}
+	if f.users.Store(&next); len(next) == 0 {
+		f.users.Store(nil)
 	}
 }
 
