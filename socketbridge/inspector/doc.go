@@ -5,8 +5,8 @@
 //	app.Use("/inspector", inspector.New(inspector.Config{
 //		Bridge: io,
 //		Authorize: func(c *fiber.Ctx) (administrator string, err error) {
-//			user, err := fibersession.Value[string](fibersession.FromContext(c), "user")
-//			if err != nil || !isAdministrator(user) {
+//			user := fibersession.FromContext(c).User()
+//			if !isAdministrator(user) {
 //				return "", fiber.ErrNotFound
 //			}
 //			return user, nil
