@@ -1,0 +1,6 @@
+package blocks
+
+var (
+	cache  interface{ Flush() }
+	secret []byte
+)

@@ -1,0 +1,3 @@
+package blocks
+
+type Order struct{ Tea int }

@@ -1,0 +1,5 @@
+package blocks
+
+import "github.com/gofiber/fiber/v2"
+
+var c *fiber.Ctx
