@@ -10,6 +10,7 @@ import (
 	"go/types"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -47,30 +48,37 @@ func TestBlocks_Go(t *testing.T) {
 // TestBlocks_GoFindsMistakes: the checker names the line of each mistake.
 func TestBlocks_GoFindsMistakes(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ text, want string }{
-		"statements":           {"io.To(\"room\").Emit(\"news\", 1)\nx, err := io.To(\"room\").FetchSockets(ctx)", ""},
-		"a wrong method":       {"\nio.To(\"room\").Emitt(\"news\", 1)", "docs/p.md:3: io.To(\"room\").Emitt undefined"},
-		"a wrong field":        {"x := socketbridge.New(socketbridge.Config{\n\tSession: sessions,\n})", "docs/p.md:3: unknown field Session"},
-		"too many values":      {"a, b := sessions.Handler()", "docs/p.md:2: assignment mismatch"},
-		"unknown":              {"io.On(\"pay\", payer)", "docs/p.md:2: undefined: payer"},
-		"an unknown package":   {"import \"github.com/fiberbridge/fiberbridge/x\"\n", "docs/p.md:2: could not import github.com/fiberbridge/fiberbridge/x"},
-		"imports, statements":  {"import session \"github.com/fiberbridge/fiberbridge/fibersession\"\n\ns := session.New()\ns.Handle()", "docs/p.md:5: s.Handle undefined"},
-		"declarations":         {"type T struct{}\n\nfunc (T) f() int { return \"\" }", "docs/p.md:4: cannot use \"\""},
-		"hides a common name":  {"func app() {}\n\nvar io = app", ""},
-		"a local name":         {"store := 1\nstore.Get()", "docs/p.md:3: store.Get undefined"},
-		"both":                 {"func f() {}\n\nf()", "docs/p.md:4: expected declaration"},
-		"syntax":               {"f(\n}", "docs/p.md:3: "},
-		"unused":               {"x := 1\nvar y int", ""},
-		"unused in a function": {"f := func() {\n\tx := 1\n}", "docs/p.md:3: declared and not used: x"},
-		"returns an error":     {"if err := sessions.Close(); err != nil {\n\treturn err\n}", ""},
-		"returns no error":     {"return 1", "docs/p.md:2: cannot use 1"},
-		"a program":            {"package main\n\nimport \"os\"\n\nfunc main() {}", "docs/p.md:4: \"os\" imported and not used"},
-		"a program's names":    {"package main\n\nfunc main() { io.Of(\"/\") }", "docs/p.md:4: undefined: io"},
-	} {
+	tests := map[string]struct{ text, want string }{
+		"statements":            {"io.To(\"room\").Emit(\"news\", 1)\nx, err := io.To(\"room\").FetchSockets(ctx)", ""},
+		"a wrong method":        {"\nio.To(\"room\").Emitt(\"news\", 1)", "docs/p.md:3: io.To(\"room\").Emitt undefined"},
+		"a wrong field":         {"x := socketbridge.New(socketbridge.Config{\n\tSession: sessions,\n})", "docs/p.md:3: unknown field Session"},
+		"too many values":       {"a, b := sessions.Handler()", "docs/p.md:2: assignment mismatch"},
+		"unknown":               {"io.On(\"pay\", payer)", "docs/p.md:2: undefined: payer"},
+		"an unknown package":    {"import \"github.com/fiberbridge/fiberbridge/x\"\n", "docs/p.md:2: could not import github.com/fiberbridge/fiberbridge/x"},
+		"imports, statements":   {"import session \"github.com/fiberbridge/fiberbridge/fibersession\"\n\ns := session.New()\ns.Handle()", "docs/p.md:5: s.Handle undefined"},
+		"declarations":          {"type T struct{}\n\nfunc (T) f() int { return \"\" }", "docs/p.md:4: cannot use \"\""},
+		"imports a common name": {"import \"io\"\n\nvar r io.Reader\nr.Red()", "docs/p.md:5: r.Red undefined"},
+		"hides a common name":   {"func app() {}\n\nvar io = app", ""},
+		"a local name":          {"store := 1\nstore.Get()", "docs/p.md:3: store.Get undefined"},
+		"both":                  {"func f() {}\n\nf()", "docs/p.md:4: expected declaration"},
+		"syntax":                {"f(\n}", "docs/p.md:3: "},
+		"unused":                {"x := 1\nvar y int", ""},
+		"unused in a function":  {"f := func() {\n\tx := 1\n}", "docs/p.md:3: declared and not used: x"},
+		"returns an error":      {"if err := sessions.Close(); err != nil {\n\treturn err\n}", ""},
+		"returns no error":      {"return 1", "docs/p.md:2: cannot use 1"},
+		"a program":             {"package main\n\nimport \"os\"\n\nfunc main() {}", "docs/p.md:4: \"os\" imported and not used"},
+		"a program's names":     {"package main\n\nfunc main() { io.Of(\"/\") }", "docs/p.md:4: undefined: io"},
+	}
+	blocks := map[string][]block{}
+	var all []block
+	for name, tt := range tests {
+		blocks[name] = blocksOf("docs/p.md", "```go\n"+tt.text+"\n```")
+		all = append(all, blocks[name]...)
+	}
+	c := newGoChecker(t, all) // once, since it runs go list
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			blocks := blocksOf("docs/p.md", "```go\n"+tt.text+"\n```")
-			compare(t, newGoChecker(t, blocks).check(blocks), tt.want)
+			compare(t, c.check(blocks[name]), tt.want)
 		})
 	}
 }
@@ -231,6 +239,7 @@ func (c *goChecker) checkBlock(b block) (problems []problem) {
 	files := []*ast.File{f}
 	if !isProgram(b) {
 		hidden := declared(f)
+		maps.Copy(hidden, imports(f))
 		for _, name := range []string{preambleOf(b.page), "common.go"} {
 			text, ok := c.preambles[name]
 			if !ok {
@@ -242,9 +251,8 @@ func (c *goChecker) checkBlock(b block) (problems []problem) {
 			}
 			own := declared(p)
 			hide(p, hidden)
-			for name := range own {
-				hidden[name] = true
-			}
+			maps.Copy(hidden, own)
+			maps.Copy(hidden, imports(p))
 			files = append(files, p)
 		}
 	}
@@ -393,9 +401,7 @@ func withImports(src string, specs []string) string {
 // preamble and of common.go.
 func (c *goChecker) implied(page string, f *ast.File) (specs []string) {
 	skip := declared(f)
-	for _, spec := range f.Imports {
-		skip[importName(spec)] = true
-	}
+	maps.Copy(skip, imports(f))
 	used := qualifiers(f)
 	for _, name := range []string{preambleOf(page), "common.go"} {
 		p, err := parser.ParseFile(token.NewFileSet(), name, c.preambles[name], 0)
@@ -435,6 +441,15 @@ func importName(spec *ast.ImportSpec) string {
 		return spec.Name.Name
 	}
 	return path.Base(majorVersion.ReplaceAllString(importPath(spec), ""))
+}
+
+// imports are the names of the packages that a file imports.
+func imports(f *ast.File) map[string]bool {
+	all := map[string]bool{}
+	for _, spec := range f.Imports {
+		all[importName(spec)] = true
+	}
+	return all
 }
 
 // qualifiers are the names before a dot.
