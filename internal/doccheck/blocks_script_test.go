@@ -17,7 +17,10 @@ func TestBlocks_JS(t *testing.T) {
 	report(t, blocks, checkJS(t, scripts(blocks)))
 }
 
-var scriptTag = regexp.MustCompile(`(?s)(<script[^>]*>)(.*?)</script>`)
+var (
+	scriptTag = regexp.MustCompile(`(?s)(<script[^>]*>)(.*?)</script>`)
+	dataTag   = regexp.MustCompile(`type="(importmap|[^"]*json)"`)
+)
 
 // scripts returns the blocks of JavaScript, with one for each script in a block of HTML.
 func scripts(blocks []block) (all []block) {
@@ -26,7 +29,11 @@ func scripts(blocks []block) (all []block) {
 			all = append(all, b)
 			continue
 		}
+		// A script with data, such as an import map, has no code.
 		for _, m := range scriptTag.FindAllStringSubmatchIndex(b.text, -1) {
+			if dataTag.MatchString(b.text[m[2]:m[3]]) {
+				continue
+			}
 			script := b
 			script.line += strings.Count(b.text[:m[4]], "\n")
 			script.text = b.text[m[4]:m[5]]
@@ -92,6 +99,7 @@ func TestBlocks_JSFindsMistakes(t *testing.T) {
 		"no such module": {"```js\nimport x from \"socket.io-msgpack\";\n```", "p.md:2: Cannot find module 'socket.io-msgpack'"},
 		"npm":            {"```js\nimport parser from \"socket.io-msgpack-parser\";\n```", ""},
 		"npm, no name":   {"```js\nimport { parser } from \"socket.io-msgpack-parser\";\n```", "p.md:2: The requested module"},
+		"data":           {"```html\n<script type=\"importmap\">\n{ \"imports\": {} }\n</script>\n```", ""},
 		"HTML":           {"```html\n<script src=\"x.js\"></script>\n<script>\n  f(;\n</script>\n```", "p.md:4: Unexpected token ';'"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,7 +71,8 @@ func blocksOf(page, text string) (all []block) {
 	return all
 }
 
-// pageNames are the pages of the repository, relative to its top.
+// pageNames are the pages of the repository, relative to its top: those at the top, in docs and
+// in .github, and each README.md.
 func pageNames(t *testing.T) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
@@ -81,12 +82,17 @@ func pageNames(t *testing.T) (names []string) {
 		if d.IsDir() && slices.Contains([]string{"node_modules", ".git", ".cache", "testdata"}, d.Name()) {
 			return filepath.SkipDir
 		}
-		if !d.IsDir() && filepath.Ext(file) == ".md" {
-			rel, err := filepath.Rel(root, file)
-			if err != nil {
-				return err
-			}
-			names = append(names, filepath.ToSlash(rel))
+		if d.IsDir() || filepath.Ext(file) != ".md" {
+			return nil
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		top, _, inFolder := strings.Cut(rel, "/")
+		if !inFolder || top == "docs" || top == ".github" || d.Name() == "README.md" {
+			names = append(names, rel)
 		}
 		return nil
 	})
@@ -112,25 +118,33 @@ func blocksIn(t *testing.T, langs ...string) (all []block) {
 	return all
 }
 
-// report fails the test for each problem outside of the marked blocks, and for each marked
-// block without a problem.
+// report fails the test for each problem that is not expected.
 func report(t *testing.T, blocks []block, problems []problem) {
 	t.Helper()
-	for _, p := range problems {
-		if !slices.ContainsFunc(blocks, func(b block) bool { return b.mark && b.has(p) }) {
-			t.Error(p)
-		}
+	for _, p := range unexpected(blocks, problems) {
+		t.Error(p)
 	}
 	for _, b := range blocks {
-		if !b.mark {
-			continue
-		}
-		t.Logf("%s:%d is not compiled: %s", b.page, b.line, b.reason)
-		if !slices.ContainsFunc(problems, b.has) {
-			t.Errorf("%s:%d has nothing wrong: remove the mark \"not compiled\"", b.page, b.line)
+		if b.mark {
+			t.Logf("%s:%d is not compiled: %s", b.page, b.line, b.reason)
 		}
 	}
 	t.Logf("%d blocks", len(blocks))
+}
+
+// unexpected returns the problems outside of the marked blocks, and the marked blocks without one.
+func unexpected(blocks []block, problems []problem) (all []problem) {
+	for _, p := range problems {
+		if !slices.ContainsFunc(blocks, func(b block) bool { return b.mark && b.has(p) }) {
+			all = append(all, p)
+		}
+	}
+	for _, b := range blocks {
+		if b.mark && !slices.ContainsFunc(problems, b.has) {
+			all = append(all, b.at(0, "the block has nothing wrong: remove the mark \"not compiled\""))
+		}
+	}
+	return all
 }
 
 // program returns the path of a tool. If it is missing, the test fails if CI is set, and is
@@ -270,6 +284,26 @@ func compare(t *testing.T, got []problem, want string) {
 	}
 	if len(got) != 1 || want == "" || !strings.HasPrefix(got[0].String(), want) {
 		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// TestBlocks_Marks: a mark allows the mistakes of its block only, and there has to be one.
+func TestBlocks_Marks(t *testing.T) {
+	t.Parallel()
+	blocks := blocksOf("p.md", "<!-- not compiled: wrong -->\n```go\na\nb\n```\n\n```go\nc\n```")
+	for name, tt := range map[string]struct {
+		problems []problem
+		want     string
+	}{
+		"in the marked block": {[]problem{{"p.md", 4, "x"}}, ""},
+		"in the other":        {[]problem{{"p.md", 4, "x"}, {"p.md", 8, "y"}}, "p.md:8: y"},
+		"none":                {nil, "p.md:2: the block has nothing wrong"},
+		"in another page":     {[]problem{{"p.md", 3, "x"}, {"q.md", 3, "z"}}, "q.md:3: z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			compare(t, unexpected(blocks, tt.problems), tt.want)
+		})
 	}
 }
 
