@@ -11,9 +11,8 @@ import (
 // saves the session and sends the answer. It runs on a worker of the socket's inbox.
 func (s *Socket) handle(p *Packet) {
 	err := errPanic // unless run returns: a handler can end this goroutine
-	finish := noFinish
-	defer func() { finish(s.handled(p, err)) }()
-	finish = p.traceHandling()
+	defer func() { p.traceEnd(s.handled(p, err)) }()
+	p.traceHandling()
 	err = s.run(p)
 }
 

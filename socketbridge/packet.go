@@ -25,6 +25,7 @@ type Packet struct {
 	args     []json.RawMessage
 	locals   map[string]any
 	ctx      context.Context // of SetContext; nil for the socket's
+	handling *handling       // of the trace; nil without hooks
 
 	session   *fibersession.Handle
 	split     bool                   // args is filled

@@ -110,7 +110,7 @@ func New(config ...Config) *Server {
 	}
 	s.root = s.Of("/")
 	s.engine = engineio.New(s, cfg.Engine, hooks)
-	s.tracing.add(s, &s.cfg.Trace)
+	s.tracing.add(s, &s.cfg.Trace) // costs nothing for hooks that are nil
 	s.cluster.start()
 	s.warnOfPrefork()
 	return s

@@ -160,8 +160,10 @@ func (s *Server) Observe(t Trace) (stop func()) { return s.tracing.add(s, &t) }
 
 // tracing holds the hooks of a server. The zero value has none.
 type tracing struct {
-	hooks atomic.Pointer[[]*Trace] // nil without hooks, which is all that is paid then
-	mu    sync.Mutex               // serialises changes
+	hooks      atomic.Pointer[[]*Trace] // nil without hooks
+	operations atomic.Bool              // there are Operation hooks: without, an event costs no more than this
+	emissions  atomic.Bool              // there are Emitted hooks
+	mu         sync.Mutex               // serialises changes
 }
 
 // add adds hooks until stop is called.
@@ -182,17 +184,17 @@ func (t *tracing) update(s *Server, change func([]*Trace) []*Trace) {
 	if len(all) > 0 {
 		t.hooks.Store(&all)
 	}
+	has := func(hook func(h *Trace) bool) bool { return slices.ContainsFunc(all, hook) }
+	t.operations.Store(has(func(h *Trace) bool { return h.Operation != nil }))
+	t.emissions.Store(has(func(h *Trace) bool { return h.Emitted != nil }))
 	var observe func(*notice.Kind, []any)
-	if slices.ContainsFunc(all, func(h *Trace) bool { return h.Reported != nil }) {
+	if has(func(h *Trace) bool { return h.Reported != nil }) {
 		observe = s.reported
 	}
 	s.notices.Observe(observe)
 	s.engine.ObserveNotices(observe)
-	s.observeRooms(slices.ContainsFunc(all, func(h *Trace) bool { return h.RoomChanged != nil }))
+	s.observeRooms(has(func(h *Trace) bool { return h.RoomChanged != nil }))
 }
-
-// observed reports whether there are hooks.
-func (t *tracing) observed() bool { return t.hooks.Load() != nil }
 
 // all returns the hooks. The caller must not modify the slice.
 func (t *tracing) all() []*Trace {
@@ -202,12 +204,9 @@ func (t *tracing) all() []*Trace {
 	return nil
 }
 
-// guarded runs a hook. It is Server.guard, or guardHere.
-type guarded func(name string, fn func()) bool
-
 // begin calls the Operation hooks, in order. finish calls the functions that they returned, in
 // reverse order.
-func (t *tracing) begin(ctx context.Context, op *Operation, guard guarded) (_ context.Context, finish func(err error)) {
+func (t *tracing) begin(ctx context.Context, op *Operation, guard func(name string, fn func()) bool) (_ context.Context, finish func(err error)) {
 	var ends []func(error)
 	for _, hooks := range t.all() {
 		if hooks.Operation == nil {
@@ -235,7 +234,7 @@ func noFinish(error) {}
 
 // trace begins an operation. The caller calls finish with its outcome.
 func (s *Server) trace(ctx context.Context, op Operation) (_ context.Context, finish func(err error)) {
-	if !s.tracing.observed() {
+	if !s.tracing.operations.Load() {
 		return ctx, noFinish
 	}
 	kept := op // a copy, so that an operation without hooks needs no allocation
@@ -245,7 +244,7 @@ func (s *Server) trace(ctx context.Context, op Operation) (_ context.Context, fi
 // traceConnect runs fn as the operation of the socket's connect, with its context, or with nil
 // if there are no hooks.
 func (s *Socket) traceConnect(fn func(ctx context.Context) error) error {
-	if !s.server().tracing.observed() {
+	if !s.server().tracing.operations.Load() {
 		return fn(nil)
 	}
 	ctx, finish := s.server().tracing.begin(s.Context(), &Operation{Kind: OpConnect, Namespace: s.ns.name, Socket: s}, s.guard)
@@ -272,15 +271,74 @@ func (s *Socket) traceDisconnected(reason Reason) {
 	}
 }
 
+// handling is the operation of an event that is being handled.
+type handling struct {
+	op    Operation
+	ends  []func(error)
+	space [2]func(error) // for ends
+}
+
 // traceHandling begins the operation of handling the event, whose context becomes the packet's.
-func (p *Packet) traceHandling() (finish func(err error)) {
+// The hooks run on the worker, and without closures: a goroutine for each would cost as much as
+// the event.
+func (p *Packet) traceHandling() {
 	s := p.socket
-	if !s.server().tracing.observed() {
-		return noFinish
+	t := &s.server().tracing
+	if !t.operations.Load() {
+		return
 	}
-	ctx, finish := s.server().tracing.begin(p.Context(), &Operation{Kind: OpHandle, Namespace: s.ns.name, Socket: s, Event: p.event, Packet: p}, s.guardHere)
+	h := &handling{op: Operation{Kind: OpHandle, Namespace: s.ns.name, Socket: s, Event: p.event, Packet: p}}
+	h.ends, p.handling = h.space[:0], h
+	ctx := p.Context()
+	for _, hooks := range t.all() {
+		if hooks.Operation == nil {
+			continue
+		}
+		next, end := s.beginHere(hooks, ctx, &h.op)
+		if next != nil {
+			ctx = next
+		}
+		if end != nil {
+			h.ends = append(h.ends, end)
+		}
+	}
 	p.SetContext(ctx)
-	return finish
+}
+
+// beginHere calls an Operation hook on the caller's goroutine.
+func (s *Socket) beginHere(hooks *Trace, ctx context.Context, op *Operation) (next context.Context, end func(error)) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.server().reportPanic("a callback", "Trace.Operation", (*loggedSocket)(s), recover())
+		}
+	}()
+	next, end = hooks.Operation(ctx, op)
+	returned = true
+	return next, end
+}
+
+// traceEnd ends the operation of handling the event.
+func (p *Packet) traceEnd(err error) {
+	if p.handling == nil {
+		return
+	}
+	for _, end := range slices.Backward(p.handling.ends) {
+		p.socket.endHere(end, err)
+	}
+	p.handling = nil
+}
+
+// endHere calls the function that an Operation hook returned, on the caller's goroutine.
+func (s *Socket) endHere(end func(error), err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.server().reportPanic("a callback", "Trace.Operation", (*loggedSocket)(s), recover())
+		}
+	}()
+	end(err)
+	returned = true
 }
 
 // traceHandled calls the Handled hooks.
@@ -312,7 +370,7 @@ func (s *Socket) traceSession(e fibersession.Event) {
 
 // traceEmit calls the Emitted hooks for an event to one socket. It returns err.
 func (s *Socket) traceEmit(event string, volatile bool, err error) error {
-	if s.server().tracing.observed() {
+	if s.server().tracing.emissions.Load() {
 		s.server().traceEmission(&Emission{Namespace: s.ns.name, Socket: s, Event: event, Volatile: volatile, Err: err})
 	}
 	return err
@@ -320,7 +378,7 @@ func (s *Socket) traceEmit(event string, volatile bool, err error) error {
 
 // traceEmit calls the Emitted hooks for a broadcast. It returns err.
 func (b Broadcast) traceEmit(event string, err error) error {
-	if s := b.ns.server; s.tracing.observed() {
+	if s := b.ns.server; s.tracing.emissions.Load() {
 		kept := b // a copy, so that a broadcast without hooks needs no allocation
 		s.traceEmission(&Emission{
 			Namespace: b.ns.name, Event: event, Rooms: appRooms(b.to), Except: appRooms(b.except),

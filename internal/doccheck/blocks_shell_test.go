@@ -220,7 +220,7 @@ func (c *shellChecker) goCommand(args []string) (found []string) {
 			continue
 		}
 		folder, ours := c.folder(arg)
-		if ours && !isPackage(strings.TrimSuffix(folder, "/...")) && !strings.HasSuffix(folder, "/...") {
+		if ours && !isPackage(strings.TrimSuffix(folder, "/...")) && folder != "..." && !strings.HasSuffix(folder, "/...") {
 			found = append(found, "there is no package "+arg)
 			continue
 		}

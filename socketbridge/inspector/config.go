@@ -93,6 +93,3 @@ func newInspector(cfg Config, lifetime time.Duration) *inspector {
 	i.observe()
 	return i
 }
-
-// value reports whether the page may show values of a session's key.
-func (i *inspector) value(key string) bool { return slices.Contains(i.cfg.Values, key) }

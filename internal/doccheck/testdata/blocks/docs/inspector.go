@@ -1,0 +1,5 @@
+package blocks
+
+import "github.com/fiberbridge/fiberbridge/socketbridge/inspector"
+
+func isAdministrator(user string) bool { panic(0) }
