@@ -128,6 +128,7 @@ soak: deps
 
 ## rolling-restart: examples/chat, three nodes restarted in turn under load from VISITORS (300), behind each proxy (M2)
 rolling-restart: deps
+	ROLLING_RESTART=1 go test -count=1 -v -run 'TestM2_RollingRestart$$' ./examples/chat
 	@mkdir -p bin && go build -o bin/chat ./examples/chat
 	for proxy in haproxy nginx; do PROXY=$$proxy DRAIN_RATE=$${DRAIN_RATE:-30} bin/chat -rolling-restart $(VISITORS) || exit 1; done
 

@@ -31,7 +31,8 @@ type Drain struct {
 	// its turn has come and all events that it has sent are handled and answered.
 	//
 	// If the context of Shutdown ends too early for Delay and Rate, both are adapted: all
-	// connections are sent away within three quarters of the time, evenly. The log says so.
+	// connections are sent away within three quarters of the time, evenly, and Delay keeps at least
+	// a third of that. The log says so.
 	//
 	// Optional. Default: 0, all connections at once
 	Rate int

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +14,12 @@ import (
 // handshake fails, no message is lost or doubled, sockets are recovered, and they come back at
 // the pace of the drain.
 //
-// `make rolling-restart` does the same with more visitors and both proxies.
+// It takes a minute and most of a machine, so `make rolling-restart` runs it, and the same with
+// more visitors and both proxies.
 func TestM2_RollingRestart(t *testing.T) {
-	t.Parallel()
+	if os.Getenv("ROLLING_RESTART") == "" {
+		t.Skip("a load test: make rolling-restart runs it")
+	}
 	needProxy(t, "haproxy")
 	cfg := newConfig(t, "haproxy", redistest.Start(t).URL(), 3)
 	cfg.StorageTimeout = 20 * time.Second // of a machine that is busy with other tests

@@ -13,7 +13,7 @@ import (
 )
 
 // Timeout bounds the methods that take no context.
-const Timeout = 20 * time.Second
+const Timeout = 60 * time.Second
 
 // closeTimeout is the time that the process has to end after its standard input is closed.
 const closeTimeout = 10 * time.Second
