@@ -208,6 +208,7 @@ func TestN9_Metrics_RealClient(t *testing.T) {
 // testSessions checks the operations of sessions, their failures, and what sockets are told.
 func testSessions(t *testing.T, n *nodetest.Node) {
 	st := faulty.New(memory.New(), nil)
+	t.Cleanup(func() { _ = st.Close() })
 	store := newStore(t, fibersession.Config{Storage: st})
 	server := newServer(t, socketbridge.Config{Sessions: store})
 	r := register(t, metrics.Config{Server: server, Sessions: store})
@@ -427,6 +428,7 @@ func TestN9_Metrics_Parts(t *testing.T) {
 func TestN9_Metrics_ScrapeWithoutStorage(t *testing.T) {
 	t.Parallel()
 	st := faulty.New(memory.New(), nil)
+	t.Cleanup(func() { _ = st.Close() })
 	store := newStore(t, fibersession.Config{Storage: st})
 	server := newServer(t, socketbridge.Config{Sessions: store})
 	r := register(t, metrics.Config{Server: server, Sessions: store})
