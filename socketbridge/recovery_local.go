@@ -65,6 +65,9 @@ func newLocalLog(n *Namespace) *localLog {
 
 // emit implements eventLog. The event has its position before emit waits for the client.
 func (l *localLog) emit(s *Socket, msgs []transport.Message) error {
+	if s.muted.Load() {
+		return s.sendEventAndWait(msgs) // of OnInvalidSession: the log skips the socket, and nothing of it is kept
+	}
 	e := &loggedEvent{to: []string{s.id}, quota: s.recovery.quota, msgs: msgs}
 	if err := l.append(e, nil, transport.Paced, func() []*Socket { return []*Socket{s} }); err != nil {
 		return err

@@ -48,8 +48,8 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	}
 	disconnected, reason := s.state == ended, s.reason
 	s.mu.Unlock()
-	if s.muted.Load() {
-		return nil
+	if s.muted.Load() && !disconnected {
+		return s.sendEventAndWait(msgs) // of OnInvalidSession: the log skips the socket, and nothing of it is kept
 	}
 	var err error
 	if !disconnected || l.recoverable(reason) {

@@ -18,6 +18,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
@@ -431,4 +432,33 @@ func TestN12_LogoutSticks(t *testing.T) {
 			})
 		}
 	})
+}
+
+// C5: what OnInvalidSession sends arrives before the disconnect, with connection state recovery
+// too, whose logs skip sockets of an ended session.
+func TestC5_InvalidSessionEventWithRecovery(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]socketbridge.Config{
+		"no log":     {},
+		"local log":  {Recovery: socketbridge.Recovery{Window: time.Minute}},
+		"shared log": {Recovery: socketbridge.Recovery{Window: time.Minute}, Adapter: adapter.NewMemory().Join()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			withFakeClock(t, fibersession.Config{}, cfg, func(t *testing.T, store *fibersession.Store, io *socketbridge.Server) {
+				io.OnInvalidSession(func(s *socketbridge.Socket, _ error) {
+					if err := s.Emit("ended"); err != nil {
+						t.Error(err)
+					}
+					_ = io.Emit("news") // broadcasts skip the socket
+				})
+				h := newStoredSession(t, store, map[string]any{"n": 1})
+				p := joinAs(t, io, "/", h)
+				if err := h.Destroy(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				p.expect(`2["ended"]`, "1")
+			})
+		})
+	}
 }

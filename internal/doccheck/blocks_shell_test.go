@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -188,6 +189,7 @@ func (c *shellChecker) makeCommand(args []string) (found []string) {
 	}
 	cmd := exec.Command(program(c.t, "make"), append([]string{"--dry-run"}, args...)...)
 	cmd.Dir = root
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") })
 	if out, err := cmd.CombinedOutput(); err != nil {
 		found = append(found, strings.TrimSpace(string(out)))
 	}

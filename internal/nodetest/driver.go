@@ -16,7 +16,7 @@ import (
 const Timeout = 60 * time.Second
 
 // closeTimeout is the time that the process has to end after its standard input is closed.
-const closeTimeout = 10 * time.Second
+const closeTimeout = time.Minute
 
 // Driver is a program that runs clients for a test: Node, Python or another that speaks the
 // protocol in driver.mjs. It is safe for concurrent use, except for methods that end the
