@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,9 @@ func TestS7_Emitter(t *testing.T) {
 		{"streams 0.2", redisadapter.Config{Mode: redisadapter.Streams}, &nodetest.ClusterOptions{Streams: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if os.Getenv("MATRIX") == "" && tt.name != "classic" && tt.name != "streams 0.3" {
+				t.Skip("another form of what is tested: make interop runs it")
+			}
 			c := clustertest.Start(t, clustertest.Options{Adapter: tt.adapter, Node: tt.node})
 			testEmitter(t, c, tt.adapter)
 		})
