@@ -223,7 +223,7 @@ func (s *state) led(c *commit, own *op) {
 // do submits o to the state in charge, following forwards. An op of an Update fails
 // with errRerun if its state was replaced, because it was computed from the old one.
 func (s *state) do(ctx context.Context, o *op) error {
-	if s.store.tracing.hooks.Load() != nil {
+	if s.store.tracing.operations.Load() {
 		return s.traced(ctx, o, func(ctx context.Context) error { return s.doUntraced(ctx, o) })
 	}
 	return s.doUntraced(ctx, o)

@@ -7,11 +7,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/fiberbridge/fiberbridge/internal/hooklist"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 )
 
@@ -156,48 +156,20 @@ func (s *state) LogValue() slog.Value { return slog.StringValue(s.resolve().logN
 // Observe adds hooks until stop is called. Operations that began before are not reported.
 func (s *Store) Observe(t Trace) (stop func()) {
 	s.start()
-	return s.tracing.add(&t, func(observed bool) {
-		if observed {
-			s.notices.Observe(s.reported)
-		} else {
-			s.notices.Observe(nil)
+	return s.tracing.hooks.Add(&t, func(all []*Trace) {
+		s.tracing.operations.Store(slices.ContainsFunc(all, func(h *Trace) bool { return h.Operation != nil }))
+		var observe func(*notice.Kind, []any)
+		if slices.ContainsFunc(all, func(h *Trace) bool { return h.Reported != nil }) {
+			observe = s.reported
 		}
+		s.notices.Observe(observe)
 	})
 }
 
 // tracing holds the hooks of a store. The zero value has none.
 type tracing struct {
-	hooks atomic.Pointer[[]*Trace] // nil without hooks, which is all that an operation pays then
-	mu    sync.Mutex               // serialises changes
-}
-
-func (t *tracing) add(hooks *Trace, changed func(observed bool)) (stop func()) {
-	t.update(func(all []*Trace) []*Trace { return append(slices.Clip(all), hooks) }, changed)
-	return sync.OnceFunc(func() {
-		t.update(func(all []*Trace) []*Trace {
-			return slices.DeleteFunc(slices.Clone(all), func(other *Trace) bool { return other == hooks })
-		}, changed)
-	})
-}
-
-func (t *tracing) update(change func([]*Trace) []*Trace, changed func(observed bool)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := change(t.all())
-	if len(all) == 0 {
-		t.hooks.Store(nil)
-	} else {
-		t.hooks.Store(&all)
-	}
-	changed(len(all) > 0)
-}
-
-// all returns the hooks. The caller must not modify the slice.
-func (t *tracing) all() []*Trace {
-	if all := t.hooks.Load(); all != nil {
-		return *all
-	}
-	return nil
+	hooks      hooklist.List[Trace]
+	operations atomic.Bool // there are Operation hooks: without, an operation costs no more than this
 }
 
 // traced runs an operation between the hooks.
@@ -206,7 +178,7 @@ func (s *state) traced(ctx context.Context, o *op, run func(ctx context.Context)
 	if r, ok := ctx.(*requestContext); ok {
 		what.Request, ctx = r.label, r.Context
 	}
-	for _, t := range s.store.tracing.all() {
+	for _, t := range s.store.tracing.hooks.All() {
 		if t.Operation == nil {
 			continue
 		}
@@ -243,7 +215,7 @@ func (k opKind) operation() OperationKind {
 
 // traceConflict calls the hooks for a conflict.
 func (s *state) traceConflict() {
-	for _, t := range s.store.tracing.all() {
+	for _, t := range s.store.tracing.hooks.All() {
 		if t.Conflict != nil {
 			s.store.hook("Trace.Conflict", func() { t.Conflict(s.logName()) })
 		}
@@ -252,7 +224,7 @@ func (s *state) traceConflict() {
 
 // traceHeard calls the hooks for a notice of the feed. No lock may be held.
 func (s *state) traceHeard() {
-	for _, t := range s.store.tracing.all() {
+	for _, t := range s.store.tracing.hooks.All() {
 		if t.Heard != nil {
 			s.store.hook("Trace.Heard", func() { t.Heard(s.logName()) })
 		}
@@ -260,7 +232,7 @@ func (s *state) traceHeard() {
 }
 
 func (s *Store) traceGap() {
-	for _, t := range s.tracing.all() {
+	for _, t := range s.tracing.hooks.All() {
 		if t.Gap != nil {
 			s.hook("Trace.Gap", t.Gap)
 		}
@@ -269,7 +241,7 @@ func (s *Store) traceGap() {
 
 // reported calls the hooks for a report.
 func (s *Store) reported(k *notice.Kind, args []any) {
-	for _, t := range s.tracing.all() {
+	for _, t := range s.tracing.hooks.All() {
 		if t.Reported != nil {
 			s.hookOr("Trace.Reported", s.notices.ReportUnobserved, func() { // else a hook that panics would be told of its panic
 				t.Reported(Report{Name: k.Name, Level: k.Level, Text: k.Text, Setting: k.Setting, args: args})
@@ -310,7 +282,7 @@ const userContextKey = "__local_user_context__"
 
 // operationContext returns the context for calls of the storage for a request.
 func (s *Store) operationContext(r *fasthttp.RequestCtx) context.Context {
-	if r == nil || s.tracing.hooks.Load() == nil {
+	if r == nil || !s.tracing.operations.Load() {
 		return context.Background()
 	}
 	ctx := context.Background()
@@ -322,7 +294,7 @@ func (s *Store) operationContext(r *fasthttp.RequestCtx) context.Context {
 
 // context returns the context for calls of the storage.
 func (s *Session) context() context.Context {
-	if s.store.tracing.hooks.Load() == nil {
+	if !s.store.tracing.operations.Load() {
 		return context.Background()
 	}
 	s.mu.Lock()

@@ -181,7 +181,7 @@ func (s *Server) publish(ctx context.Context, m *adapter.Message) error {
 // the message is given up when the server has shut down.
 func (s *Server) tracePublish(ctx context.Context, m *adapter.Message, send func(context.Context, *adapter.Message) error) error {
 	sending := s.cluster.ctx
-	if ctx != nil && ctx != context.Background() {
+	if ctx != nil {
 		sending = &valuesContext{sending, context.WithoutCancel(ctx)}
 	}
 	sending, finish := s.trace(sending, Operation{Kind: OpPublish, Namespace: m.Namespace, Message: m})

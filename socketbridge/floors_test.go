@@ -21,6 +21,7 @@ var floors = map[string]int{
 	"internal/sitehost":                    1,
 	"internal/throttle":                    0,
 	"internal/notice":                      0,
+	"internal/hooklist":                    0,
 	"storage":                              0,
 	"socketbridge/transport":               0,
 	"socketbridge/adapter":                 0,

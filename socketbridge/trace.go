@@ -4,10 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/hooklist"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -160,55 +160,32 @@ func (s *Server) Observe(t Trace) (stop func()) { return s.tracing.add(s, &t) }
 
 // tracing holds the hooks of a server. The zero value has none.
 type tracing struct {
-	hooks      atomic.Pointer[[]*Trace] // nil without hooks
-	operations atomic.Bool              // there are Operation hooks: without, an event costs no more than this
-	emissions  atomic.Bool              // there are Emitted hooks
-	mu         sync.Mutex               // serialises changes
+	hooks      hooklist.List[Trace]
+	operations atomic.Bool // there are Operation hooks: without, an event costs no more than this
+	emissions  atomic.Bool // there are Emitted hooks
 }
 
 // add adds hooks until stop is called.
 func (t *tracing) add(s *Server, hooks *Trace) (stop func()) {
-	t.update(s, func(all []*Trace) []*Trace { return append(slices.Clip(all), hooks) })
-	return sync.OnceFunc(func() {
-		t.update(s, func(all []*Trace) []*Trace {
-			return slices.DeleteFunc(slices.Clone(all), func(other *Trace) bool { return other == hooks })
-		})
+	return t.hooks.Add(hooks, func(all []*Trace) {
+		has := func(hook func(h *Trace) bool) bool { return slices.ContainsFunc(all, hook) }
+		t.operations.Store(has(func(h *Trace) bool { return h.Operation != nil }))
+		t.emissions.Store(has(func(h *Trace) bool { return h.Emitted != nil }))
+		var observe func(*notice.Kind, []any)
+		if has(func(h *Trace) bool { return h.Reported != nil }) {
+			observe = s.reported
+		}
+		s.notices.Observe(observe)
+		s.engine.ObserveNotices(observe)
+		s.observeRooms(has(func(h *Trace) bool { return h.RoomChanged != nil }))
 	})
-}
-
-func (t *tracing) update(s *Server, change func([]*Trace) []*Trace) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	all := change(t.all())
-	t.hooks.Store(nil)
-	if len(all) > 0 {
-		t.hooks.Store(&all)
-	}
-	has := func(hook func(h *Trace) bool) bool { return slices.ContainsFunc(all, hook) }
-	t.operations.Store(has(func(h *Trace) bool { return h.Operation != nil }))
-	t.emissions.Store(has(func(h *Trace) bool { return h.Emitted != nil }))
-	var observe func(*notice.Kind, []any)
-	if has(func(h *Trace) bool { return h.Reported != nil }) {
-		observe = s.reported
-	}
-	s.notices.Observe(observe)
-	s.engine.ObserveNotices(observe)
-	s.observeRooms(has(func(h *Trace) bool { return h.RoomChanged != nil }))
-}
-
-// all returns the hooks. The caller must not modify the slice.
-func (t *tracing) all() []*Trace {
-	if all := t.hooks.Load(); all != nil {
-		return *all
-	}
-	return nil
 }
 
 // begin calls the Operation hooks, in order. finish calls the functions that they returned, in
 // reverse order.
 func (t *tracing) begin(ctx context.Context, op *Operation, guard func(name string, fn func()) bool) (_ context.Context, finish func(err error)) {
 	var ends []func(error)
-	for _, hooks := range t.all() {
+	for _, hooks := range t.hooks.All() {
 		if hooks.Operation == nil {
 			continue
 		}
@@ -255,7 +232,7 @@ func (s *Socket) traceConnect(fn func(ctx context.Context) error) error {
 
 // traceConnected calls the Connected hooks.
 func (s *Socket) traceConnected() {
-	for _, t := range s.server().tracing.all() {
+	for _, t := range s.server().tracing.hooks.All() {
 		if t.Connected != nil {
 			s.guard("Trace.Connected", func() { t.Connected(s) })
 		}
@@ -264,7 +241,7 @@ func (s *Socket) traceConnected() {
 
 // traceDisconnected calls the Disconnected hooks.
 func (s *Socket) traceDisconnected(reason Reason) {
-	for _, t := range s.server().tracing.all() {
+	for _, t := range s.server().tracing.hooks.All() {
 		if t.Disconnected != nil {
 			s.guard("Trace.Disconnected", func() { t.Disconnected(s, reason) })
 		}
@@ -290,7 +267,7 @@ func (p *Packet) traceHandling() {
 	h := &handling{op: Operation{Kind: OpHandle, Namespace: s.ns.name, Socket: s, Event: p.event, Packet: p}}
 	h.ends, p.handling = h.space[:0], h
 	ctx := p.Context()
-	for _, hooks := range t.all() {
+	for _, hooks := range t.hooks.All() {
 		if hooks.Operation == nil {
 			continue
 		}
@@ -343,7 +320,7 @@ func (s *Socket) endHere(end func(error), err error) {
 
 // traceHandled calls the Handled hooks.
 func (s *Socket) traceHandled(p *Packet, err error) {
-	for _, t := range s.server().tracing.all() {
+	for _, t := range s.server().tracing.hooks.All() {
 		if t.Handled != nil {
 			s.guardHere("Trace.Handled", func() { t.Handled(p, err) })
 		}
@@ -352,7 +329,7 @@ func (s *Socket) traceHandled(p *Packet, err error) {
 
 // traceRoom calls the RoomChanged hooks.
 func (s *Server) traceRoom(e RoomEvent) {
-	for _, t := range s.tracing.all() {
+	for _, t := range s.tracing.hooks.All() {
 		if t.RoomChanged != nil {
 			s.guard("Trace.RoomChanged", func() { t.RoomChanged(e) })
 		}
@@ -361,7 +338,7 @@ func (s *Server) traceRoom(e RoomEvent) {
 
 // traceSession calls the SessionChanged hooks.
 func (s *Socket) traceSession(e fibersession.Event) {
-	for _, t := range s.server().tracing.all() {
+	for _, t := range s.server().tracing.hooks.All() {
 		if t.SessionChanged != nil {
 			s.guard("Trace.SessionChanged", func() { t.SessionChanged(s, e) })
 		}
@@ -389,7 +366,7 @@ func (b Broadcast) traceEmit(event string, err error) error {
 }
 
 func (s *Server) traceEmission(e *Emission) {
-	for _, t := range s.tracing.all() {
+	for _, t := range s.tracing.hooks.All() {
 		if t.Emitted != nil {
 			var returned bool
 			s.call("a callback", "Trace.Emitted", nil, &returned, func() { t.Emitted(e) })
@@ -405,7 +382,7 @@ func (s *Server) reported(k *notice.Kind, args []any) {
 			r.Socket = (*Socket)(about)
 		}
 	}
-	for _, t := range s.tracing.all() {
+	for _, t := range s.tracing.hooks.All() {
 		if t.Reported == nil {
 			continue
 		}
