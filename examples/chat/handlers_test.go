@@ -32,7 +32,7 @@ func newNode(t *testing.T) *server {
 	return s
 }
 
-// join connects a client of a user who has joined rooms.
+// join connects a client with a user's session. Its user has joined rooms.
 func join(t *testing.T, s *server, name string, rooms ...string) *bridgetest.Client {
 	t.Helper()
 	user, _ := parseUser(name)

@@ -35,7 +35,7 @@ func newSite(t *testing.T) site {
 	return site{s}
 }
 
-// dial connects a client of a user, who is added to the database.
+// dial adds a user to the database and connects a client with the session of that user.
 func (s site) dial(t *testing.T, login string) (*bridgetest.Client, User) {
 	t.Helper()
 	if _, err := s.users.db.Exec("INSERT INTO users (id, login, name, password, created) VALUES (?, ?, ?, '', 0)", "id-"+login, login, login); err != nil {

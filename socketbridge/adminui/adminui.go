@@ -49,7 +49,7 @@ func Instrument(io *socketbridge.Server, cfg Config) *UI {
 	cfg = cfg.withDefaults()
 	u := &UI{
 		io: io, cfg: cfg, ns: io.Of(cfg.Namespace), notices: notice.New(cfg.Logger),
-		node: newNodeID(), started: time.Now(), features: supportedFeatures(cfg),
+		node: io.ID(), started: time.Now(), features: supportedFeatures(cfg),
 		comparing: make(chan struct{}, 1), tokens: newTokens(cfg),
 	}
 	if cfg.Insecure {

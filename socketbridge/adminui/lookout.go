@@ -2,7 +2,6 @@ package adminui
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 )
 
@@ -12,8 +11,6 @@ const announcement = "fiberbridge:adminui"
 
 // lookEvery is how often a node looks for pages of the UI on other nodes.
 const lookEvery = 5 * time.Second
-
-func newNodeID() string { return rand.Text() }
 
 // lookOut looks for pages of the UI on other nodes until the server shuts down.
 func (u *UI) lookOut(ctx context.Context) {

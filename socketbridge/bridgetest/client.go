@@ -16,9 +16,9 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// patience is how long Want, Ask and the others wait before they fail. What a handler causes
+// waitTimeout is how long Want, Ask and the others wait before they fail. What a handler causes
 // arrives within microseconds; the rest is for busy machines.
-const patience = 5 * time.Second
+const waitTimeout = 5 * time.Second
 
 // Client is a Socket.IO client in one namespace. Create it with Dial, TryDial, Visitor.Dial or
 // Client.Join. It keeps the events that arrive until Want, Next or Discard takes them.
@@ -157,7 +157,7 @@ func (c *Client) join(k *conn) error {
 		asks := slices.ContainsFunc(c.events, (*Event).Asked) // a connection handler waits for an answer
 		return c.ended || c.sid != "" && (c.socket != nil || asks)
 	}) {
-		return fmt.Errorf("bridgetest: the CONNECT to %s was not answered within %v: does a middleware or connection handler block?", c.namespace, patience)
+		return fmt.Errorf("bridgetest: the CONNECT to %s was not answered within %v: does a middleware or connection handler block?", c.namespace, waitTimeout)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,9 +246,9 @@ func (c *Client) Ask(event string, args ...any) *Reply {
 	case handled && err != nil:
 		c.t.Fatalf("bridgetest: Ask(%q) was not answered: its handler returned: %v", event, err)
 	case handled:
-		c.t.Fatalf("bridgetest: Ask(%q) was not answered within %v: no handler of the event called Ack, or there is none", event, patience)
+		c.t.Fatalf("bridgetest: Ask(%q) was not answered within %v: no handler of the event called Ack, or there is none", event, waitTimeout)
 	default:
-		c.t.Fatalf("bridgetest: Ask(%q) was not answered within %v: its handler has not returned", event, patience)
+		c.t.Fatalf("bridgetest: Ask(%q) was not answered within %v: its handler has not returned", event, waitTimeout)
 	}
 	return r
 }
@@ -262,7 +262,7 @@ func (c *Client) Want(event string, want ...any) *Event {
 	c.t.Helper()
 	e := c.take(func(e *Event) bool { return e.Name == event })
 	if e == nil {
-		c.t.Fatalf("bridgetest: no event %q within %v; %s", event, patience, c.arrived())
+		c.t.Fatalf("bridgetest: no event %q within %v; %s", event, waitTimeout, c.arrived())
 	}
 	if err := e.match(want); err != nil {
 		c.t.Fatalf("bridgetest: the event %s: %v", e, err)
@@ -275,7 +275,7 @@ func (c *Client) Next() *Event {
 	c.t.Helper()
 	e := c.take(func(*Event) bool { return true })
 	if e == nil {
-		c.t.Fatalf("bridgetest: no event within %v; %s", patience, c.arrived())
+		c.t.Fatalf("bridgetest: no event within %v; %s", waitTimeout, c.arrived())
 	}
 	return e
 }
@@ -342,7 +342,7 @@ func (c *Client) On(event string, fn func(e *Event)) {
 func (c *Client) Settle() {
 	c.t.Helper()
 	if err := c.settle(); err != nil {
-		c.t.Fatalf("bridgetest: a handler has been running for %v: outside of a synctest bubble, Settle and WantNothing need it to return", patience)
+		c.t.Fatalf("bridgetest: a handler has been running for %v: outside of a synctest bubble, Settle and WantNothing need it to return", waitTimeout)
 	}
 }
 
@@ -350,7 +350,7 @@ func (c *Client) settle() error {
 	if waitInBubble() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	return c.connection().receiver.Settle(ctx)
 }
@@ -373,9 +373,9 @@ func (c *Client) Disconnected() socketbridge.Reason {
 		over := c.ended
 		c.mu.Unlock()
 		if over {
-			c.t.Fatalf("bridgetest: the client is disconnected, but a handler of its socket has been running for %v", patience)
+			c.t.Fatalf("bridgetest: the client is disconnected, but a handler of its socket has been running for %v", waitTimeout)
 		}
-		c.t.Fatalf("bridgetest: the client is still connected after %v", patience)
+		c.t.Fatalf("bridgetest: the client is still connected after %v", waitTimeout)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -475,7 +475,7 @@ func (c *Client) Visitor() *Visitor { return c.visitor }
 func (c *Client) Socket() *socketbridge.Socket {
 	c.t.Helper()
 	if !c.await(func() bool { return c.socket != nil || c.ended }) {
-		c.t.Fatalf("bridgetest: the connection handlers have been running for %v", patience)
+		c.t.Fatalf("bridgetest: the connection handlers have been running for %v", waitTimeout)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -495,7 +495,7 @@ func (c *Client) Session() *fibersession.Handle {
 	if err := s.Session().Err(); err != nil {
 		c.t.Fatalf("bridgetest: the client's session: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	h, err := c.visitor.io.Sessions().GetByID(ctx, s.Session().ID())
 	if err != nil {
@@ -535,7 +535,7 @@ func (c *Client) update(fn func()) {
 
 // await waits until done returns true, and reports whether it did. It calls done with c.mu held.
 func (c *Client) await(done func() bool) bool {
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(waitTimeout)
 	defer timer.Stop()
 	for {
 		c.mu.Lock()

@@ -15,7 +15,7 @@
 //
 // An Emitter is not a node: servers of this module and of Node do not count it, their requests
 // and acknowledgements do not wait for it, and presence does not know it. It can ask the nodes
-// (FetchSockets, EmitWithAck, ServerSideEmitWithAck) and read who is online (OnlineUsers).
+// (FetchSockets, EmitWithAck, ServerSideEmitWithAck) and list the users online (OnlineUsers).
 //
 // The values that To, ToUser and the like return are those of package socketbridge. An Emitter
 // has no sockets of its own, so Broadcast.Local addresses none, and Broadcast.Sockets returns
