@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
@@ -48,7 +49,7 @@ func newCallbackEnv(t testing.TB, cb callback) *callbackEnv {
 	t.Cleanup(func() { _ = st.Close() })
 	e := &callbackEnv{t: t}
 	log := slog.New(slog.NewTextHandler(&e.log, nil))
-	e.store = fibersession.New(fibersession.Config{Storage: st, UserKey: "user", Logger: log})
+	e.store = fibersession.New(fibersession.Config{Storage: st, UserKey: "user", Logger: log, Timeouts: fibersession.Timeouts{Storage: 20 * time.Second}})
 	t.Cleanup(func() { _ = e.store.Close() })
 	hub := adapter.NewMemory()
 	cfg := socketbridge.Config{Sessions: e.store, Adapter: hub.Join(), Logger: log,

@@ -82,6 +82,9 @@ func newSite(t testing.TB, o options) *site {
 	s.app = fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond
 	o.session.Storage, o.session.Logger = store, silent
+	if o.session.Timeouts.Storage == 0 { // the default is short for a busy machine
+		o.session.Timeouts.Storage = 20 * time.Second
+	}
 	s.sessions = fibersession.New(o.session)
 	o.bridge.Sessions, o.bridge.Logger = s.sessions, silent
 	o.bridge.Engine.Limits.MaxConnsPerIP, o.bridge.Engine.Limits.ConnRatePerIP = -1, -1

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/clustertest"
@@ -28,7 +29,7 @@ func newEmitter(t *testing.T, url string, cfg redisadapter.Config) (*emitter.Emi
 	t.Helper()
 	store := storage.MustOpen(url)
 	cfg.Logger = silent
-	sessions := fibersession.New(fibersession.Config{Storage: store, UserKey: "user", Logger: silent})
+	sessions := fibersession.New(fibersession.Config{Storage: store, UserKey: "user", Logger: silent, Timeouts: fibersession.Timeouts{Storage: 20 * time.Second}})
 	out := emitter.New(emitter.Config{Adapter: redisadapter.For(store, cfg), Sessions: sessions, Logger: silent})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), clustertest.Timeout)

@@ -70,7 +70,7 @@ func start(t *testing.T, store storage.Storage, link adapter.Adapter, o options)
 	t.Helper()
 	s := &site{t: t, log: &testlog.Log{}}
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	sessions := fibersession.New(fibersession.Config{Storage: store, UserKey: "user", Logger: logger})
+	sessions := fibersession.New(fibersession.Config{Storage: store, UserKey: "user", Logger: logger, Timeouts: fibersession.Timeouts{Storage: 20 * time.Second}})
 	bridge := socketbridge.Config{Sessions: sessions, Adapter: link, Logger: logger}
 	if o.bridge != nil {
 		o.bridge(&bridge)
