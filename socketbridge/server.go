@@ -290,16 +290,20 @@ type Stats struct {
 	Users       int // users with sockets, or who OnPresence has not reported offline yet
 	Engine      engineio.Stats
 
+	// Emitted counts the events that sockets and broadcasts of this node have emitted since New:
+	// those of Trace.Emitted. A broadcast counts once.
+	Emitted uint64
+
 	// Notices counts what the server also writes to its log, since New, by the names in
 	// docs/troubleshooting.md. The log is bounded, the counts are not. Those of the engine
 	// are in Engine.Notices; those of an adapter.Reporter, such as redisadapter, are here.
 	Notices map[string]uint64
 }
 
-// Stats returns the current counts. All but Notices fall to 0 after the last client has
+// Stats returns the current counts. All but Emitted and Notices fall to 0 after the last client has
 // disconnected and the grace periods of presence and recovery have passed.
 func (s *Server) Stats() Stats {
-	st := Stats{Connections: s.clientCount(), Notices: s.noticeCounts(), Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Engine: s.engine.Stats()}
+	st := Stats{Connections: s.clientCount(), Notices: s.noticeCounts(), Sessions: s.perSession.len(), Users: s.users.len(), Recoverable: s.recovery.states.len(), Emitted: s.tracing.emitted.Load(), Engine: s.engine.Stats()}
 	s.nsMu.RLock()
 	st.Children = s.children
 	s.nsMu.RUnlock()

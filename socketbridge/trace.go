@@ -163,6 +163,7 @@ type tracing struct {
 	hooks      hooklist.List[Trace]
 	operations atomic.Bool // there are Operation hooks: without, an event costs no more than this
 	emissions  atomic.Bool // there are Emitted hooks
+	emitted    atomic.Uint64
 }
 
 // add adds hooks until stop is called.
@@ -345,16 +346,18 @@ func (s *Socket) traceSession(e fibersession.Event) {
 	}
 }
 
-// traceEmit calls the Emitted hooks for an event to one socket. It returns err.
+// traceEmit counts an event to one socket, and calls the Emitted hooks. It returns err.
 func (s *Socket) traceEmit(event string, volatile bool, err error) error {
+	s.server().tracing.emitted.Add(1)
 	if s.server().tracing.emissions.Load() {
 		s.server().traceEmission(&Emission{Namespace: s.ns.name, Socket: s, Event: event, Volatile: volatile, Err: err})
 	}
 	return err
 }
 
-// traceEmit calls the Emitted hooks for a broadcast. It returns err.
+// traceEmit counts a broadcast, and calls the Emitted hooks. It returns err.
 func (b Broadcast) traceEmit(event string, err error) error {
+	b.ns.server.tracing.emitted.Add(1)
 	if s := b.ns.server; s.tracing.emissions.Load() {
 		kept := b // a copy, so that a broadcast without hooks needs no allocation
 		s.traceEmission(&Emission{

@@ -20,6 +20,7 @@
 //     object per line. When the test ends, so does the process. Its error output goes to
 //     the test's log. StartPython does the same with driver.py, and StartDriver with any
 //     program that speaks this protocol.
+//   - With Share in TestMain, the tests of a package share one Node process and one Chromium.
 //   - Events are queued as they happen until the test consumes them, each once and in
 //     order. So no event is missed, and no test needs to sleep.
 //   - If a tool is missing (Node, the packages of package-lock.json, Chromium), the test

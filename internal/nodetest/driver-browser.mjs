@@ -73,6 +73,16 @@ export const ops = {
   closeContext: ({ context }) => contexts.get(context).close(),
 };
 
+// release closes the contexts of a test with their pages, and forgets them.
+export async function release(numbers) {
+  for (const number of numbers) {
+    await contexts.get(number)?.close();
+    contexts.delete(number);
+    pages.delete(number);
+    journals.delete(number);
+  }
+}
+
 export async function close() {
   await browser?.close();
 }

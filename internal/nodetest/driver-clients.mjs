@@ -30,3 +30,4 @@ export const ops = {
 };
 
 export const close = async () => clients.close();
+export const release = async (numbers) => clients.release(numbers);

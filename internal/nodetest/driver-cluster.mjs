@@ -96,6 +96,15 @@ export const ops = {
   },
 };
 
+export async function release(numbers) {
+  for (const all of [servers, emitters]) {
+    for (const number of numbers) {
+      await all.get(number)?.close();
+      all.delete(number);
+    }
+  }
+}
+
 export async function close() {
   await Promise.allSettled([...servers.values(), ...emitters.values()].map((each) => each.close()));
 }

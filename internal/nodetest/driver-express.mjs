@@ -132,6 +132,13 @@ export const ops = {
   },
 };
 
+export async function release(numbers) {
+  for (const number of numbers) {
+    await apps.get(number)?.();
+    apps.delete(number);
+  }
+}
+
 export async function close() {
   await Promise.allSettled([...apps.values()].map((end) => end()));
 }

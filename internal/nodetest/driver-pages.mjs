@@ -42,6 +42,8 @@ export async function adopt(page, client, write) {
   pages.set(client, page);
 }
 
+export const release = (numbers) => numbers.forEach((number) => pages.delete(number));
+
 export const inPage = ({ client }) => pages.has(client);
 
 // runIn runs a command in the page of its client.

@@ -53,6 +53,13 @@ export const ops = {
   },
 };
 
+export async function release(numbers) {
+  for (const number of numbers) {
+    await servers.get(number)?.close();
+    servers.delete(number);
+  }
+}
+
 export async function close() {
   await Promise.allSettled([...servers.values()].map((server) => server.close()));
 }

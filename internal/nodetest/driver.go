@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -22,10 +23,23 @@ const closeTimeout = time.Minute
 // protocol in driver.mjs. It is safe for concurrent use, except for methods that end the
 // test, which must be called on the test's goroutine, like those of testing.T.
 type Driver struct {
-	cmd     *exec.Cmd
-	stdin   io.WriteCloser
-	version string        // the default of Options.Version
-	done    chan struct{} // closed when the process has ended and its output has been read
+	*process
+	version string // the default of Options.Version
+	made    made
+}
+
+// made are the numbers of what a test has made: see Driver.release.
+type made struct {
+	mu      sync.Mutex
+	numbers []int
+}
+
+// process is the running program.
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.WriteCloser
+	say   reporter
+	done  chan struct{} // closed when the process has ended and its output has been read
 
 	mu      sync.Mutex
 	lastID  int
@@ -33,6 +47,12 @@ type Driver struct {
 	waiting map[int]chan<- answer // by command ID; nil once the process has ended
 	queues  map[int]*eventQueue   // by client or page number
 	writing sync.Mutex            // held while writing a line to stdin
+}
+
+// reporter is told what the process prints, and how it fails: a testing.TB or a Sharing.
+type reporter interface {
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
 }
 
 type answer struct {
@@ -49,24 +69,29 @@ type answer struct {
 // when its standard input is closed. Its error output goes to the test's log after name.
 func StartDriver(t testing.TB, name string, cmd *exec.Cmd) *Driver {
 	t.Helper()
-	stdin, err := cmd.StdinPipe()
+	p, err := startProcess(t, name, cmd)
 	if err != nil {
-		t.Fatalf("nodetest: %v", err)
+		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatalf("nodetest: %v", err)
-	}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatalf("nodetest: %v", err)
+	t.Cleanup(p.stop)
+	return &Driver{process: p}
+}
+
+// startProcess starts the program. The caller calls stop.
+func startProcess(say reporter, name string, cmd *exec.Cmd) (*process, error) {
+	stdin, errIn := cmd.StdinPipe()
+	stdout, errOut := cmd.StdoutPipe()
+	stderr, errErr := cmd.StderrPipe()
+	if err := errors.Join(errIn, errOut, errErr); err != nil {
+		return nil, fmt.Errorf("nodetest: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("nodetest: %v", err)
+		return nil, fmt.Errorf("nodetest: %w", err)
 	}
-	d := &Driver{
+	p := &process{
 		cmd:     cmd,
 		stdin:   stdin,
+		say:     say,
 		done:    make(chan struct{}),
 		waiting: map[int]chan<- answer{},
 		queues:  map[int]*eventQueue{},
@@ -76,81 +101,80 @@ func StartDriver(t testing.TB, name string, cmd *exec.Cmd) *Driver {
 		defer close(logged)
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
-			t.Logf("%s: %s", name, lines.Text())
+			say.Logf("%s: %s", name, lines.Text())
 		}
 		_, _ = io.Copy(io.Discard, stderr) // after a line that is too long for the Scanner
 	}()
-	go func() { // stop waits for it through d.done
-		defer close(d.done)
-		d.read(t, stdout)
+	go func() { // stop waits for it through p.done
+		defer close(p.done)
+		p.read(stdout)
 		<-logged
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("nodetest: %s: %v", name, err)
+			say.Errorf("nodetest: %s: %v", name, err)
 		}
 	}()
-	t.Cleanup(d.stop)
-	return d
+	return p, nil
 }
 
 // stop ends the process and waits for it.
-func (d *Driver) stop() {
-	_ = d.stdin.Close()
+func (p *process) stop() {
+	_ = p.stdin.Close()
 	select {
-	case <-d.done:
+	case <-p.done:
 	case <-time.After(closeTimeout):
-		_ = d.cmd.Process.Kill() // fails if it has ended meanwhile
-		<-d.done
+		_ = p.cmd.Process.Kill() // fails if it has ended meanwhile
+		<-p.done
 	}
 }
 
 // read dispatches the lines of the process until it ends.
-func (d *Driver) read(t testing.TB, stdout io.Reader) {
+func (p *process) read(stdout io.Reader) {
 	lines := json.NewDecoder(stdout)
 	for {
 		var a answer
 		if err := lines.Decode(&a); err != nil {
 			if err != io.EOF {
-				t.Errorf("nodetest: reading the output: %v", err)
+				p.say.Errorf("nodetest: reading the output: %v", err)
 			}
 			break
 		}
-		d.mu.Lock()
-		reply, queue := d.waiting[a.ID], d.queues[a.Client]
-		delete(d.waiting, a.ID)
-		d.mu.Unlock()
+		p.mu.Lock()
+		reply, queue := p.waiting[a.ID], p.queues[a.Client]
+		delete(p.waiting, a.ID)
+		p.mu.Unlock()
 		if reply != nil {
 			reply <- a
 		} else if queue != nil {
 			queue.put(a.Event, a.Args)
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, reply := range d.waiting {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, reply := range p.waiting {
 		close(reply)
 	}
-	d.waiting = nil
-	for _, queue := range d.queues {
+	p.waiting = nil
+	for _, queue := range p.queues {
 		queue.close()
 	}
 }
 
 // do sends a command, waits for its answer, and stores it in result unless result is nil.
-func (d *Driver) do(ctx context.Context, op string, command map[string]any, result any) error {
+func (p *process) do(ctx context.Context, op string, command map[string]any, result any) error {
 	reply := make(chan answer, 1)
-	d.mu.Lock()
-	if d.waiting == nil {
-		d.mu.Unlock()
+	p.mu.Lock()
+	if p.waiting == nil {
+		p.mu.Unlock()
 		return ErrEnded
 	}
-	d.lastID++
-	id := d.lastID
-	d.waiting[id] = reply
-	d.mu.Unlock()
+	p.lastID++
+	id := p.lastID
+	p.waiting[id] = reply
+	p.mu.Unlock()
 	defer func() {
-		d.mu.Lock()
-		delete(d.waiting, id)
-		d.mu.Unlock()
+		p.mu.Lock()
+		delete(p.waiting, id)
+		p.mu.Unlock()
 	}()
 
 	line := map[string]any{"id": id, "op": op}
@@ -161,9 +185,9 @@ func (d *Driver) do(ctx context.Context, op string, command map[string]any, resu
 	if err != nil {
 		return fmt.Errorf("nodetest: %s: %w", op, err)
 	}
-	d.writing.Lock()
-	_, err = d.stdin.Write(append(text, '\n'))
-	d.writing.Unlock()
+	p.writing.Lock()
+	_, err = p.stdin.Write(append(text, '\n'))
+	p.writing.Unlock()
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrEnded, op, err)
 	}
@@ -208,13 +232,21 @@ func (d *Driver) mustWithin(t testing.TB, timeout time.Duration, op string, comm
 
 // number returns a number and an event queue for a new client, page, context or server.
 func (d *Driver) number() (int, *eventQueue) {
+	number, queue := d.process.number()
+	d.made.mu.Lock()
+	defer d.made.mu.Unlock()
+	d.made.numbers = append(d.made.numbers, number)
+	return number, queue
+}
+
+func (p *process) number() (int, *eventQueue) {
 	queue := newEventQueue()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.lastObj++
-	d.queues[d.lastObj] = queue
-	if d.waiting == nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastObj++
+	p.queues[p.lastObj] = queue
+	if p.waiting == nil {
 		queue.close()
 	}
-	return d.lastObj, queue
+	return p.lastObj, queue
 }

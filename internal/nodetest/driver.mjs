@@ -8,7 +8,7 @@
 // standard input is closed.
 import { createInterface } from "node:readline";
 import { pack, unpack } from "./binary.mjs";
-import { inPage, runIn } from "./driver-pages.mjs";
+import * as inPages from "./driver-pages.mjs";
 import * as clients from "./driver-clients.mjs";
 import * as servers from "./driver-servers.mjs";
 import * as browsers from "./driver-browser.mjs";
@@ -16,7 +16,15 @@ import * as cluster from "./driver-cluster.mjs";
 import * as express from "./driver-express.mjs";
 import * as parser from "./driver-parser.mjs";
 
-const ops = { ...clients.ops, ...servers.ops, ...browsers.ops, ...parser.ops, ...express.ops, ...cluster.ops };
+// What tests have made, in the order in which it is closed.
+const makers = [clients, browsers, inPages, express, cluster, servers];
+
+// Closes what a test has made, if the process goes on with other tests.
+async function release({ numbers }) {
+  for (const maker of makers) await maker.release(numbers);
+}
+
+const ops = { release, ...clients.ops, ...servers.ops, ...browsers.ops, ...parser.ops, ...express.ops, ...cluster.ops };
 
 export function write(line) {
   process.stdout.write(JSON.stringify(line, pack) + "\n");
@@ -26,7 +34,7 @@ async function run(command) {
   try {
     const op = ops[command.op];
     if (!op) throw new Error(`unknown command ${command.op}`);
-    const result = inPage(command) ? await runIn(command) : await op(command, write);
+    const result = inPages.inPage(command) ? await inPages.runIn(command) : await op(command, write);
     write({ id: command.id, result: result ?? null });
   } catch (error) {
     write({ id: command.id, error: String(error?.message ?? error) });

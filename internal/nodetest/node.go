@@ -11,9 +11,16 @@ import (
 // Chromium.
 type Node struct{ *Driver }
 
-// Start starts a Node process that ends with the test. If Node or its packages are missing,
-// the test fails if CI is set, and is skipped otherwise.
+// Start starts a Node process that ends with the test, or returns the one that the tests of the
+// package share (see Share). If Node or its packages are missing, the test fails if CI is set, and
+// is skipped otherwise.
 func Start(t testing.TB) *Node {
+	t.Helper()
+	return start(t, shared)
+}
+
+// start is Start with the process of s, unless it is nil.
+func start(t testing.TB, s *Sharing) *Node {
 	t.Helper()
 	dir := Dir(t)
 	node, err := exec.LookPath("node")
@@ -25,7 +32,13 @@ func Start(t testing.TB) *Node {
 	}
 	cmd := exec.Command(node, "driver.mjs")
 	cmd.Dir = dir
-	n := &Node{StartDriver(t, "node", cmd)}
+	var n *Node
+	if s != nil {
+		n = &Node{&Driver{process: s.start(t, cmd)}}
+		t.Cleanup(func() { n.release(t) })
+	} else {
+		n = &Node{StartDriver(t, "node", cmd)}
+	}
 	n.version = "4.8"
 	return n
 }

@@ -118,14 +118,26 @@ export function sockets(versions, WebSocket, parsers = {}) {
     plainClose: ({ client }) => void plain.get(client).close(),
   };
 
+  function end({ socket }) {
+    socket.io.reconnection(false);
+    socket.disconnect();
+    socket.io.engine?.close();
+  }
+
   function close() {
-    for (const { socket } of clients.values()) {
-      socket.io.reconnection(false);
-      socket.disconnect();
-      socket.io.engine?.close();
-    }
+    for (const client of clients.values()) end(client);
     for (const ws of plain.values()) ws.close();
   }
 
-  return { ops, close };
+  // release closes the clients of a test, and forgets them.
+  function release(numbers) {
+    for (const number of numbers) {
+      if (clients.has(number)) end(clients.get(number));
+      plain.get(number)?.close();
+      clients.delete(number);
+      plain.delete(number);
+    }
+  }
+
+  return { ops, close, release };
 }

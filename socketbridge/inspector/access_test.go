@@ -149,7 +149,7 @@ func TestN8_RevokedAdministrator(t *testing.T) {
 				return "", errors.New("no administrator")
 			}
 			return c.Get("X-Root"), nil
-		}}, time.Second))
+		}}, time.Second, time.Minute))
 	}})
 	n := nodetest.Start(t)
 	pass := func(name string) string {

@@ -1,13 +1,19 @@
 package inspector_test
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/inspector"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
 
@@ -246,3 +252,49 @@ for (const e of document.querySelectorAll("body *")) {
   if ((a + 0.05) / (b + 0.05) < 4.5) low.push(e.textContent.slice(0, 40));
 }
 return low;`
+
+// TestN8_HistoryOfPlotsOfAllNodes: the plots begin with what happened before the page was opened,
+// on all nodes, also if one of them is of a version that keeps no history.
+func TestN8_HistoryOfPlotsOfAllNodes(t *testing.T) {
+	t.Parallel()
+	quick := options{mount: "-", app: func(app *fiber.App, io *socketbridge.Server) {
+		app.Use("/inspector", inspector.NewFor(inspector.Config{Bridge: io, Authorize: func(*fiber.Ctx) (string, error) { return "root", nil }}, time.Minute, time.Second))
+	}}
+	older := options{mount: "-", app: func(_ *fiber.App, io *socketbridge.Server) {
+		io.Of(inspector.Namespace).OnServerSideEmit("ask", func(e *socketbridge.ServerEvent) {
+			_ = e.Ack(map[string]any{"node": io.ID(), "total": 0})
+		})
+	}}
+	nodes := startNodes(t, 3, quick, quick, older)
+	n := nodetest.Start(t)
+	ada, _ := nodes[1].socketOf(n, "ada")
+	admin := nodes[0].admin(n, nodes[0])
+	for range 30 {
+		ada.MustCall("say", "gardens", "Roses are in bloom")
+	}
+	events, sent := 0.0, 0.0
+	await(t, func() bool {
+		answer, _ := ask(t, admin, "history", nil)
+		events, sent = 0, 0
+		histories, _ := answer["histories"].([]any)
+		for _, h := range histories {
+			for _, p := range h.(map[string]any)["points"].([]any) {
+				events += p.(map[string]any)["events"].(float64)
+				sent += p.(map[string]any)["sent"].(float64)
+			}
+		}
+		return len(histories) == 2 && events >= 30
+	}, func() string { return fmt.Sprintf("%v events in the histories", events) })
+	if events != 30 || sent != 30 {
+		t.Errorf("the histories have %v events received and %v sent, want 30 and 30", events, sent)
+	}
+
+	// The event rate of the page's first drawing is that of the time before.
+	page := nodes[0].openPage(n.Browser(t), 1280, "light")
+	page.WaitText(".plot[aria-label='Events a second']", "at most")
+	page.WaitText(".plot[aria-label='Time to answer an event']", "at most")
+	page.WaitText(".plot[aria-label='Sockets'] dd", "2") // Ada's, and one of the administrator
+	if page.Waiting("error") > 0 {
+		t.Error(page.MustNext("error"))
+	}
+}

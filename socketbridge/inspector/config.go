@@ -1,9 +1,11 @@
 package inspector
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -49,16 +51,27 @@ type inspector struct {
 	io       *socketbridge.Server
 	sessions *fibersession.Store // nil if the bridge shares none
 	ns       *socketbridge.Namespace
-	host     string        // to tell nodes apart
-	lifetime time.Duration // of an authorization
+	host     string // to tell nodes apart
+	pace     pace
 	notices  *notice.Board
 
 	passes   passes
 	pages    pages
 	timeline timeline
 	problems problems
+	emitted  atomic.Uint64 // summaries, which Stats.Emitted counts too
+	counts   counts
 	watch    watch
+	history  history
 }
+
+// pace is how long things take that tests shorten.
+type pace struct {
+	authorized time.Duration // by one pass
+	sample     time.Duration // between two points of the history
+}
+
+var defaultPace = pace{authorized: authorizedFor, sample: pointEvery}
 
 // New returns the handler of the page, and opens its namespace. Call it once for each bridge,
 // and mount it with app.Use, on every node:
@@ -67,9 +80,9 @@ type inspector struct {
 //
 // The page needs io.Handler() in the same app or behind the same host. New panics without
 // Bridge or Authorize. The handler is safe for concurrent use.
-func New(cfg Config) fiber.Handler { return newInspector(cfg, authorizedFor).handler() }
+func New(cfg Config) fiber.Handler { return newInspector(cfg, defaultPace).handler() }
 
-func newInspector(cfg Config, lifetime time.Duration) *inspector {
+func newInspector(cfg Config, pace pace) *inspector {
 	if cfg.Bridge == nil {
 		panic("inspector: Config.Bridge is missing: set it to the socketbridge.Server to look into")
 	}
@@ -86,10 +99,11 @@ func newInspector(cfg Config, lifetime time.Duration) *inspector {
 		io:       cfg.Bridge,
 		sessions: bridge.Sessions,
 		notices:  notice.New(cfg.Logger),
-		lifetime: lifetime,
+		pace:     pace,
 	}
 	i.host, _ = os.Hostname() // only a label
 	i.serveNamespace()
 	i.observe()
+	_ = i.io.Go(func(ctx context.Context) { i.history.record(ctx, i.pace.sample, i.summarise) }) // an error means that the server has shut down
 	return i
 }

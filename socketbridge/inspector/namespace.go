@@ -84,8 +84,8 @@ func (i *inspector) open(s *socketbridge.Socket, administrator string) bool {
 	}
 	i.pages.all[s] = &openPage{
 		administrator: administrator,
-		until:         time.Now().Add(i.lifetime),
-		end: time.AfterFunc(i.lifetime, func() {
+		until:         time.Now().Add(i.pace.authorized),
+		end: time.AfterFunc(i.pace.authorized, func() {
 			i.closed(s)
 			s.Disconnect()
 		}),
@@ -195,6 +195,7 @@ func (i *inspector) sendSummaries(ctx context.Context) {
 		if err := i.ns.To(watching).Local().Volatile().Emit("summary", a); err != nil {
 			i.failed("a summary", err)
 		}
+		i.emitted.Add(1)
 		select {
 		case <-next.C:
 		case <-ctx.Done():
@@ -215,8 +216,8 @@ func (i *inspector) onRenew(p *socketbridge.Packet) error {
 	page := i.pages.all[s]
 	ok = ok && page != nil && page.administrator == administrator
 	if ok {
-		page.until = time.Now().Add(i.lifetime)
-		page.end.Reset(i.lifetime)
+		page.until = time.Now().Add(i.pace.authorized)
+		page.end.Reset(i.pace.authorized)
 	}
 	i.pages.mu.Unlock()
 	if !ok {
@@ -242,7 +243,7 @@ func (i *inspector) onAsk(p *socketbridge.Packet) error {
 	q.Search, q.Filter.Text = strings.ToLower(q.Search), strings.ToLower(q.Filter.Text)
 	ctx := p.Context()
 	switch q.Op {
-	case opUsers, opSessions, opRooms, opSent, opTimeline:
+	case opUsers, opSessions, opRooms, opSent, opTimeline, opHistory:
 		return p.Ack(i.ask(ctx, &q, answerIn))
 	case opSockets, opUser:
 		return p.Ack(i.askSockets(ctx, &q))

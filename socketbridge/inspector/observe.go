@@ -15,8 +15,7 @@ import (
 )
 
 // observe starts to record the time line. It goes on for as long as the server exists: what
-// happened to a session is asked after it has happened. Rates are measured while a page is
-// open only; see watch.
+// happened to a session is asked after it has happened.
 func (i *inspector) observe() {
 	i.io.Observe(socketbridge.Trace{
 		Operation:      i.operation,
@@ -54,15 +53,20 @@ func (i *inspector) operation(ctx context.Context, op *socketbridge.Operation) (
 		return nil, nil
 	}
 	c := &causeContext{ctx, op.Packet}
-	if !i.watch.on.Load() {
-		return c, nil
-	}
-	focused := i.watch.focus.has(op.Socket)
-	if !focused && !i.watch.answered.sample() {
+	timed, shown := i.counts.answered.count(), i.watch.focus.has(op.Socket)
+	if !timed && !shown {
 		return c, nil
 	}
 	start := time.Now()
-	return c, func(err error) { i.watch.measure(i, op, time.Since(start), err == nil && focused) }
+	return c, func(err error) {
+		took := time.Since(start)
+		if timed {
+			i.counts.answered.add(took)
+		}
+		if shown && err == nil {
+			i.watch.handled(i, op, took)
+		}
+	}
 }
 
 // subject returns the pseudonym of the socket's session, and its user.
@@ -106,12 +110,10 @@ func (i *inspector) handled(p *socketbridge.Packet, err error) {
 	if s.Namespace() == i.ns {
 		return
 	}
-	if i.watch.on.Load() {
-		i.watch.handled(err)
-	}
 	if err == nil {
 		return
 	}
+	i.counts.errors.Add(1)
 	r := i.recordOf(s, kindFailed)
 	r.Event, r.Notice, r.Text = p.Event(), noticeOf(err), err.Error()
 	i.timeline.add(r)
@@ -226,17 +228,14 @@ func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
 
 // storeOperation is the hook before the store reads or writes a session.
 func (i *inspector) storeOperation(ctx context.Context, op *fibersession.Operation) (context.Context, func(error)) {
-	var start time.Time
-	watched := i.watch.on.Load()
-	switch op.Kind {
-	case fibersession.OpSave, fibersession.OpRegenerate, fibersession.OpDestroy:
-		start = time.Now()
-	default:
-		if !watched || !i.watch.stored.sample() {
-			return nil, nil
-		}
-		start = time.Now()
-		return nil, func(error) { i.watch.stored.add(time.Since(start)) }
+	timed := i.counts.stored.count()
+	change := op.Kind == fibersession.OpSave || op.Kind == fibersession.OpRegenerate || op.Kind == fibersession.OpDestroy
+	if !timed && !change {
+		return nil, nil
+	}
+	start := time.Now()
+	if !change {
+		return nil, func(error) { i.counts.stored.add(time.Since(start)) }
 	}
 	r := &record{Time: start.UnixMilli(), Session: op.Session(), User: op.User(), Request: op.Request}
 	if cause, ok := ctx.Value(causeKey{}).(*causeContext); ok {
@@ -254,10 +253,10 @@ func (i *inspector) storeOperation(ctx context.Context, op *fibersession.Operati
 	}
 	return nil, func(err error) {
 		took := time.Since(start)
-		if watched {
-			i.watch.stored.add(took)
-			i.watch.saves.Add(1)
+		if timed {
+			i.counts.stored.add(took)
 		}
+		i.counts.saves.Add(1)
 		r.Took = took.Microseconds()
 		if r.Session == "" {
 			r.Session = op.Session()

@@ -44,6 +44,7 @@ const (
 	opRooms     = "rooms"
 	opSent      = "sent"
 	opTimeline  = "timeline"
+	opHistory   = "history"    // of the plots; nodes of older versions answer without one
 	opUser      = "user"       // with the sessions in the storage; between nodes: sockets
 	opExplain   = "explain"    // not asked of other nodes
 	opRedeem    = "redeem"     // between nodes only
@@ -59,6 +60,7 @@ type answer struct {
 
 	Summary   *summary      `json:"summary,omitempty"`
 	Nodes     []*summary    `json:"nodes,omitempty"`
+	Histories []nodeHistory `json:"histories,omitempty"`
 	Strangers int           `json:"strangers,omitempty"` // nodes that have not answered
 	Missing   bool          `json:"missing,omitempty"`   // an answer of a node has not arrived in time
 	Users     []userRow     `json:"users,omitempty"`
@@ -134,6 +136,7 @@ func (i *inspector) answerHere(q *query) answer {
 	switch q.Op {
 	case opSummary:
 		i.watch.touch(i)
+		i.watch.focus.refill()
 		a.Summary = i.summarise()
 	case opUsers:
 		a.Users, a.Total = i.users(q)
@@ -151,6 +154,8 @@ func (i *inspector) answerHere(q *query) answer {
 		a.Values = i.contents(q.User)
 	case opTimeline:
 		a.Records = i.timeline.find(q.Filter, maxFound)
+	case opHistory:
+		a.Histories = []nodeHistory{i.historyHere()}
 	case opRedeem:
 		a.Administrator, a.OK = i.passes.redeem(q.Pass)
 	case opEndHere:
@@ -403,6 +408,7 @@ func (a *answer) merge(b *answer) {
 	if b.Summary != nil {
 		a.Nodes = append(a.Nodes, b.Summary)
 	}
+	a.Histories = append(a.Histories, b.Histories...)
 	a.Total += b.Total
 	a.OK = a.OK || b.OK
 	if b.Administrator != "" {

@@ -28,7 +28,7 @@ type summary struct {
 	Heap       uint64 `json:"heap"`   // bytes of objects
 	Goroutines uint64 `json:"goroutines"`
 
-	// Since the node began to measure.
+	// Since the inspector was mounted.
 	Events   uint64   `json:"events"`
 	Errors   uint64   `json:"errors"`
 	Sent     uint64   `json:"sent"`
@@ -40,9 +40,9 @@ type summary struct {
 	Problems []problem `json:"problems"` // the latest first
 }
 
-// summarise returns the summary of this node.
+// summarise returns the summary of this node, which the history is made of too.
 func (i *inspector) summarise() *summary {
-	i.watch.focus.refill()
+	own := i.emitted.Load() // before Stats, so that it is never the larger one
 	st := i.io.Stats()
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(sample)
@@ -51,8 +51,8 @@ func (i *inspector) summarise() *summary {
 		ID: i.io.ID(), Host: i.host, PID: os.Getpid(), Started: started.UnixMilli(), Now: time.Now().UnixMilli(),
 		Connections: st.Connections, Sockets: st.Sockets - mine, Sessions: st.Sessions, Users: st.Users,
 		Memory: sample[0].Value.Uint64() - sample[3].Value.Uint64(), Heap: sample[1].Value.Uint64(), Goroutines: sample[2].Value.Uint64(),
-		Events: i.watch.events.Load(), Errors: i.watch.errors.Load(), Sent: i.watch.sent.Load(), Saves: i.watch.saves.Load(),
-		Answered: i.watch.answered.counts(), Stored: i.watch.stored.counts(),
+		Events: i.counts.answered.seen.Load(), Errors: i.counts.errors.Load(), Sent: st.Emitted - own, Saves: i.counts.saves.Load(),
+		Answered: i.counts.answered.read(), Stored: i.counts.stored.read(),
 	}
 	counts := []map[string]uint64{st.Notices, st.Engine.Notices}
 	if i.sessions != nil {

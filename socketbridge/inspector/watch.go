@@ -3,7 +3,6 @@ package inspector
 import (
 	"cmp"
 	"maps"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -13,19 +12,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// watchFor is how long a node measures after a page has last asked it.
+// watchFor is how long a node records them after a page has last asked it.
 const watchFor = 5 * time.Second
 
-// watch measures rates and latencies while a page is open on any node. Its counters only grow:
-// pages compute rates from two answers, so that several pages do not disturb each other. The
-// zero value measures nothing.
+// watch records emissions, and the events of users that pages show, while a page is open on any
+// node. The zero value records nothing.
 type watch struct {
-	on atomic.Bool
-
-	events, errors, sent, saves atomic.Uint64
-
-	answered  histogram // from the beginning of an event's handling to its acknowledgement
-	stored    histogram // calls of the session store
 	emissions emissions
 	focus     focus
 
@@ -34,7 +26,7 @@ type watch struct {
 	timer *time.Timer // fires at the end of watchFor
 }
 
-// touch measures for watchFor.
+// touch records for watchFor.
 func (w *watch) touch(i *inspector) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,33 +35,21 @@ func (w *watch) touch(i *inspector) {
 		return
 	}
 	w.stop = i.io.Observe(socketbridge.Trace{Emitted: func(e *socketbridge.Emission) { w.emitted(i, e) }})
-	w.on.Store(true)
 	w.timer = time.AfterFunc(watchFor, w.end)
 }
 
 func (w *watch) end() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.on.Store(false)
 	w.stop()
 	w.stop = nil
 	w.emissions.reset()
 	w.focus.reset()
 }
 
-// handled counts an event.
-func (w *watch) handled(err error) {
-	w.events.Add(1)
-	if err != nil {
-		w.errors.Add(1)
-	}
-}
-
-// measure adds the duration of an event's handling, and records the event if a page shows its
-// user.
-func (w *watch) measure(i *inspector, op *socketbridge.Operation, took time.Duration, shown bool) {
-	w.answered.add(took)
-	if !shown || !w.focus.allow() {
+// handled records an event of a user that a page shows.
+func (w *watch) handled(i *inspector, op *socketbridge.Operation, took time.Duration) {
+	if !w.focus.allow() {
 		return
 	}
 	r := i.recordOf(op.Socket, kindHandled)
@@ -77,12 +57,11 @@ func (w *watch) measure(i *inspector, op *socketbridge.Operation, took time.Dura
 	i.timeline.add(r)
 }
 
-// emitted counts an event that was emitted on this node.
+// emitted records an event that was emitted on this node.
 func (w *watch) emitted(i *inspector, e *socketbridge.Emission) {
 	if e.Namespace == Namespace {
 		return
 	}
-	w.sent.Add(1)
 	if e.Socket != nil {
 		if w.focus.has(e.Socket) {
 			w.sentTo(i, e.Socket, e)
@@ -116,54 +95,6 @@ func (w *watch) sentTo(i *inspector, s *socketbridge.Socket, e *socketbridge.Emi
 		r.Text += " · error: " + e.Err.Error()
 	}
 	i.timeline.add(r)
-}
-
-// Above this rate, only each sampleEvery-th operation is timed: two looks at the clock cost a
-// sizable part of a small event.
-const (
-	sampleAbove = 200 // since the last summary
-	sampleEvery = 16
-)
-
-// buckets is the number of buckets of a histogram.
-const buckets = 100
-
-// histogram counts durations in buckets whose bounds are at most 25 % apart. Durations over a
-// minute count as a minute. It is safe for concurrent use.
-type histogram struct {
-	all  [buckets]atomic.Uint64
-	seen atomic.Uint64 // operations since the last summary
-}
-
-// sample reports whether to time the next operation.
-func (h *histogram) sample() bool {
-	n := h.seen.Add(1)
-	return n <= sampleAbove || n%sampleEvery == 0
-}
-
-func (h *histogram) add(d time.Duration) { h.all[bucketOf(d)].Add(1) }
-
-// bucketOf returns the bucket of a duration. page/plot.mjs has the inverse.
-func bucketOf(d time.Duration) int {
-	us := uint64(max(0, d.Microseconds()))
-	if us < 4 {
-		return int(us)
-	}
-	n := bits.Len64(us)
-	return min((n-2)*4+int(us>>(n-3)&3), buckets-1)
-}
-
-// counts returns the buckets, without the empty ones at the end.
-func (h *histogram) counts() []uint64 {
-	h.seen.Store(0)
-	all := make([]uint64, buckets)
-	used := 0
-	for b := range all {
-		if all[b] = h.all[b].Load(); all[b] > 0 {
-			used = b + 1
-		}
-	}
-	return all[:used]
 }
 
 const (

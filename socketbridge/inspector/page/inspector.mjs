@@ -33,7 +33,16 @@ function onstate(next) {
     clearTimeout(poll);
     show(list); show(detail);
   }
-  if (next === "on") refresh();
+  if (next === "on") { loadHistory(); refresh(); }
+}
+
+// loadHistory fills the plots with what the nodes know of the time before this page was watching.
+async function loadHistory() {
+  try {
+    rates.load((await link.ask("history")).histories ?? []);
+  } catch {
+    // A node of an older version keeps no history: the plots begin now.
+  }
 }
 
 function onsummary(answer) {
@@ -103,7 +112,7 @@ async function refresh() {
   }
   if (mine === asked) poll = setTimeout(refresh, Math.max(3000, (performance.now() - began) * 40));
 }
-document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) { if (state === "on") loadHistory(); refresh(); } });
 
 const current = (mine) => mine === asked;
 

@@ -1,14 +1,14 @@
 // Line plots of the last five minutes.
 import { h, count, rate, duration, bytes } from "./dom.mjs";
 
-const span = 300; // points, one a second
+const span = 300; // seconds
 const svg = (tag, attributes) => {
   const e = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
   return e;
 };
 
-// lower is the lower bound of a bucket in microseconds: see histogram in watch.go.
+// lower is the lower bound of a bucket in microseconds: see histogram in counts.go.
 const lower = (b) => (b < 4 ? b : 2 ** (Math.floor(b / 4) + 1) * (1 + (b % 4) / 4));
 
 // quantile returns a quantile of the counts of a histogram, in microseconds, or undefined.
@@ -27,67 +27,108 @@ export function quantile(counts, q) {
 
 // Plot is a figure with one or more series.
 export class Plot {
+  points = []; // { at, values }, the oldest first; at is in milliseconds
+
   constructor(title, format, series) {
     this.format = format;
-    this.series = series.map((name) => ({ name, points: [] }));
+    this.series = series;
     this.legend = h("dl.legend");
     this.top = h("span.top");
     this.drawing = svg("svg", { viewBox: `0 0 ${span} 100`, preserveAspectRatio: "none", "aria-hidden": "true" });
     for (const y of [0.5, 33, 66]) this.drawing.append(svg("line", { class: "grid", x1: 0, x2: span, y1: y, y2: y }));
     this.cursor = svg("line", { class: "cursor", y1: 0, y2: 100, x1: -9, x2: -9 });
-    this.lines = this.series.map((_, k) => svg("path", { class: `line s${k}` }));
+    this.lines = series.map((_, k) => svg("path", { class: `line s${k}` }));
     this.drawing.append(...this.lines, this.cursor);
-    this.title = h("h3", {}, title);
     this.note = h("span.ago", {}, "5 min ago");
     this.element = h("figure.plot", { role: "group", "aria-label": title },
-      h("figcaption", {}, this.title, this.legend),
+      h("figcaption", {}, h("h3", {}, title), this.legend),
       h("div.area", {}, this.drawing, this.top), h("div.axis", {}, this.note, h("span", {}, "now")));
     this.drawing.addEventListener("pointermove", (e) => {
       const box = this.drawing.getBoundingClientRect();
-      this.at = Math.round(((box.right - e.clientX) / box.width) * this.width());
+      this.age = ((box.right - e.clientX) / box.width) * this.width();
       this.draw();
     });
-    this.drawing.addEventListener("pointerleave", () => { this.at = undefined; this.draw(); });
+    this.drawing.addEventListener("pointerleave", () => { this.age = undefined; this.draw(); });
   }
 
-  add(values) {
-    this.series.forEach((s, k) => {
-      s.points.push(values[k]);
-      if (s.points.length > span) s.points.shift();
-    });
+  add(at, values) {
+    this.points.push({ at, values });
+    while (this.points[0].at < at - span * 1000) this.points.shift();
     if (this.element.isConnected) this.draw();
   }
 
-  // width is how many seconds are shown: a page that was just opened shows one minute.
+  // load replaces the points.
+  load(points) {
+    this.points = points;
+    if (this.element.isConnected) this.draw();
+  }
+
+  ageOf(point) {
+    return (this.points.at(-1).at - point.at) / 1000;
+  }
+
+  // width is how many seconds are shown: fewer than all if the nodes have just been started.
   width() {
-    return [60, 120, span].find((w) => this.series[0].points.length <= w);
+    return [60, 120].find((w) => !this.points.length || this.ageOf(this.points[0]) <= w) ?? span;
   }
 
   draw() {
-    const all = this.series.flatMap((s) => s.points).filter((v) => v !== undefined);
-    const top = Math.max(...all, 0), max = top * 1.15 || 1;
-    const length = this.series[0].points.length, width = this.width();
+    const width = this.width(), x = (point) => span - (this.ageOf(point) * span) / width;
+    const top = this.points.reduce((max, p) => p.values.reduce((max, v) => Math.max(max, v ?? 0), max), 0), scale = 98 / (top * 1.15 || 1);
+    const distance = (p) => Math.abs(this.ageOf(p) - (this.age ?? 0));
+    const shown = this.points.reduce((a, b) => (a && distance(a) < distance(b) ? a : b), undefined);
+    const ago = shown && Math.round(this.ageOf(shown));
     this.top.textContent = top ? this.format(top) + " at most" : "";
-    const back = Math.min(this.at ?? 0, length - 1), x = (i) => span - ((length - 1 - i) * span) / width;
-    this.cursor.setAttribute("transform", `translate(${this.at === undefined ? -9 : x(length - 1 - back) + 9})`);
-    this.note.textContent = this.at === undefined ? `${width / 60} min ago` : back <= 0 ? "now" : `${back} s ago`;
-    this.series.forEach((s, k) => {
+    this.cursor.setAttribute("transform", `translate(${this.age === undefined || !shown ? -9 : x(shown) + 9})`);
+    this.note.textContent = this.age === undefined ? `${width / 60} min ago` : ago ? `${ago} s ago` : "now";
+    this.lines.forEach((line, k) => {
       let d = "", pen = "M";
-      s.points.forEach((v, i) => {
-        if (v === undefined) { pen = "M"; return; }
-        d += `${pen}${x(i).toFixed(1)} ${(99 - (v / max) * 98).toFixed(1)}${pen === "M" ? "h0" : ""}`;
-        pen = "L";
-      });
-      this.lines[k].setAttribute("d", d);
+      for (const p of this.points) {
+        const v = p.values[k];
+        if (v !== undefined) d += `${pen}${x(p).toFixed(1)} ${(99 - v * scale).toFixed(1)}${pen === "M" ? "h0" : ""}`;
+        pen = v === undefined ? "M" : "L";
+      }
+      line.setAttribute("d", d);
     });
-    this.legend.replaceChildren(...this.series.flatMap((s, k) => {
-      const v = s.points[s.points.length - 1 - Math.max(back, 0)];
-      return [h("div", {}, h(`dt.s${k}`, {}, s.name), h("dd", {}, v === undefined ? "–" : this.format(v)))];
-    }));
+    this.legend.replaceChildren(...this.series.map((name, k) => h("div", {}, h(`dt.s${k}`, {}, name),
+      h("dd", {}, shown?.values[k] === undefined ? "–" : this.format(shown.values[k])))));
   }
 }
 
-// Rates turns summaries, whose counters only grow, into plots.
+const quantiles = { latency: [0.5, 0.95, 0.99], storage: [0.5, 0.95] };
+
+// Sum adds up what nodes have counted in a time.
+class Sum {
+  events = 0; sent = 0; errors = 0; refused = 0; memory = 0; heap = 0; sockets = 0;
+  answered = []; stored = [];
+
+  // count adds counts of a number of seconds.
+  count(counts, seconds) {
+    for (const key of ["events", "sent", "errors", "refused"]) this[key] += counts[key] / seconds;
+  }
+
+  bucket(histogram, b, n) {
+    while (this[histogram].length <= b) this[histogram].push(0);
+    this[histogram][b] += n;
+  }
+
+  hold(node) {
+    for (const key of ["memory", "heap", "sockets"]) this[key] += node[key];
+  }
+
+  values() {
+    return {
+      events: [this.events, this.sent],
+      latency: quantiles.latency.map((q) => quantile(this.answered, q)),
+      wrong: [this.errors, this.refused],
+      storage: quantiles.storage.map((q) => quantile(this.stored, q)),
+      memory: [this.memory, this.heap],
+      sockets: [this.sockets],
+    };
+  }
+}
+
+// Rates turns summaries, whose counters only grow, and the histories of nodes into plots.
 export class Rates {
   before = new Map();
   plots = {
@@ -99,30 +140,44 @@ export class Rates {
     sockets: new Plot("Sockets", count, ["sockets"]),
   };
 
-  add(nodes) {
-    const sum = { events: 0, errors: 0, sent: 0, refused: 0, saves: 0 };
-    const answered = [], stored = [];
-    let memory = 0, heap = 0, sockets = 0, known = false;
+  add(nodes, at = Date.now()) {
+    const sum = new Sum(), grown = (now, old) => Math.max(0, now - (old ?? 0));
+    let known = false;
     for (const n of nodes) {
-      memory += n.memory; heap += n.heap; sockets += n.sockets;
+      sum.hold(n);
       const old = this.before.get(n.id);
       this.before.set(n.id, n);
       const seconds = old ? (n.now - old.now) / 1000 : 0;
       if (seconds <= 0) continue;
       known = true;
-      for (const key of Object.keys(sum)) sum[key] += Math.max(0, n[key] - old[key]) / seconds;
-      for (const [to, name] of [[answered, "answered"], [stored, "stored"]]) {
-        n[name].forEach((c, b) => { to[b] = (to[b] ?? 0) + Math.max(0, c - (old[name][b] ?? 0)); });
+      sum.count(Object.fromEntries(["events", "sent", "errors", "refused"].map((key) => [key, grown(n[key], old[key])])), seconds);
+      for (const name of ["answered", "stored"]) n[name].forEach((c, b) => sum.bucket(name, b, grown(c, old[name][b])));
+    }
+    const values = sum.values();
+    for (const [name, plot] of Object.entries(this.plots)) if (known || name === "memory" || name === "sockets") plot.add(at, values[name]);
+  }
+
+  // load replaces the points by those of the nodes' histories. The nodes' clocks differ, so each
+  // point has an age, and the points of all nodes that are nearest to an age are added up.
+  load(histories, at = Date.now()) {
+    histories = histories.filter((h) => h.points?.length);
+    const every = Math.max(...histories.map((h) => h.every)), newest = Math.min(...histories.map((h) => h.now - h.points.at(-1).time));
+    const points = [];
+    for (let k = histories.length ? Math.floor((span * 1000 - newest) / every) : -1; k >= 0; k--) {
+      const age = newest + k * every;
+      const sum = new Sum();
+      let nodes = 0;
+      for (const { now, points } of histories) {
+        const distance = (p) => Math.abs(now - p.time - age);
+        const p = points.reduce((a, b) => (a && distance(a) < distance(b) ? a : b), undefined);
+        if (distance(p) > every * 0.75) continue;
+        nodes++;
+        sum.hold(p);
+        sum.count(p, p.span / 1000);
+        for (const name of ["answered", "stored"]) for (let k = 0; k < p[name].length; k += 2) sum.bucket(name, p[name][k], p[name][k + 1]);
       }
+      if (nodes) points.push({ at: at - age, values: sum.values() });
     }
-    for (const list of [answered, stored]) for (let b = 0; b < list.length; b++) list[b] ??= 0;
-    if (known) {
-      this.plots.events.add([sum.events, sum.sent]);
-      this.plots.wrong.add([sum.errors, sum.refused]);
-      this.plots.latency.add([0.5, 0.95, 0.99].map((q) => quantile(answered, q)));
-      this.plots.storage.add([0.5, 0.95].map((q) => quantile(stored, q)));
-    }
-    this.plots.memory.add([memory, heap]);
-    this.plots.sockets.add([sockets]);
+    if (points.length) for (const [name, plot] of Object.entries(this.plots)) plot.load(points.map((p) => ({ at: p.at, values: p.values[name] })));
   }
 }
