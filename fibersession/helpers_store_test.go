@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -32,9 +31,6 @@ func newStore(t testing.TB, cfg fibersession.Config) *fibersession.Store {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = discardLogger
-	}
-	if cfg.Timeouts.Storage == 0 { // the default is short for a busy machine
-		cfg.Timeouts.Storage = 20 * time.Second
 	}
 	s := fibersession.New(cfg)
 	t.Cleanup(func() {

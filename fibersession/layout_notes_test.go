@@ -40,6 +40,7 @@ func TestN5_TheEndRemovesTheNotesOfFormerIDs(t *testing.T) {
 			t.Run(fmt.Sprintf("%s after %d", name, moves), func(t *testing.T) {
 				server.Do("flushall")
 				cfg := fibersession.Config{UserKey: "user", OldLogins: fibersession.OldLogins{Off: true}} // or EndAll leaves its mark
+				cfg.Timeouts.Storage = 20 * time.Second                                                   // for a busy machine
 				cfg.Storage = openStorage(t, server.URL())
 				a := newStore(t, cfg)
 				cfg.Storage = openStorage(t, server.URL())

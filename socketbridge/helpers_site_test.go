@@ -66,9 +66,6 @@ func newSite(t testing.TB, o options) *site {
 	o.fiber.DisableStartupMessage, o.fiber.ReadTimeout = true, time.Minute
 	s := &site{t: t, listener: o.listener, app: fiber.New(o.fiber)}
 	s.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // so that idle workers do not disturb counts of goroutines
-	if o.sessions.Timeouts.Storage == 0 {                         // the default is short for a busy machine
-		o.sessions.Timeouts.Storage = 20 * time.Second
-	}
 	s.sessions = fibersession.New(o.sessions)
 	o.bridge.Sessions = s.sessions
 	if o.bridge.Engine.Timeouts.Close == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -19,9 +20,12 @@ import (
 // TestNoLeaks_ConnectionCycles opens 10,000 connections that end in different ways. Afterwards
 // no goroutine, connection, socket, room or session is left in memory.
 func TestNoLeaks_ConnectionCycles(t *testing.T) {
-	cycles := 10_000
-	if testing.Short() {
+	cycles := 2000
+	switch {
+	case testing.Short():
 		cycles = 500
+	case os.Getenv("RELIABILITY") == "full":
+		cycles = 10_000
 	}
 	s := newSite(t, options{}).counter()
 	s.io.Of("/more")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/redistest"
 )
 
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(nodetest.Share(m).Run())
 }
 
 // testWriter logs the output of child processes.
