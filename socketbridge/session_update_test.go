@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -21,7 +22,8 @@ func TestN1_NoLostUpdate(t *testing.T) {
 	const writers, steps = 64, 200
 	onEachStorage(t, func(t *testing.T, url string) {
 		n := nodetest.Start(t)
-		s := newSite(t, options{storage: url})
+		// The default is short for a busy machine.
+		s := newSite(t, options{storage: url, sessions: fibersession.Config{Timeouts: fibersession.Timeouts{Storage: 20 * time.Second}}})
 		add := func(tx *fibersession.Tx) error {
 			tx.Set("count", valueOf[int](tx, "count")+1)
 			return nil
