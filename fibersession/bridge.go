@@ -93,7 +93,7 @@ func (s *Store) OwnsWithoutCookies(c *fiber.Ctx, h *Handle) bool {
 		return false
 	}
 	p := s.readPresentedID(c.Context(), c, s.isSecure(c))
-	return p.err == nil && s.ownsByID(p, h, ended)
+	return p.err == nil && s.ownsByID(s.operationContext(c.Context()), p, h, ended)
 }
 
 // checkHandler warns if the request passed the Handler of another store alone. The request
@@ -129,11 +129,11 @@ func (s *Store) Owns(c *fiber.Ctx, h *Handle) bool {
 	if ended != nil && !errors.Is(ended, ErrSessionGone) {
 		return false
 	}
-	return s.ownsByID(s.presentedIDOf(c), h, ended) || s.ownsByOldID(c, h)
+	return s.ownsByID(s.operationContext(c.Context()), s.presentedIDOf(c), h, ended) || s.ownsByOldID(c, h)
 }
 
 // ownsByID is Owns for an ID of this package. ended is why h's session has ended, or nil.
-func (s *Store) ownsByID(p presentedID, h *Handle, ended error) bool {
+func (s *Store) ownsByID(ctx context.Context, p presentedID, h *Handle, ended error) bool {
 	if !s.validID(p.id) {
 		return false
 	}
@@ -148,7 +148,6 @@ func (s *Store) ownsByID(p presentedID, h *Handle, ended error) bool {
 	if ended != nil {
 		return false
 	}
-	ctx := context.Background()
 	st, err := s.acquire(ctx, p.id)
 	if err != nil {
 		return false

@@ -10,8 +10,9 @@ type ackCallback struct {
 	socket *Socket
 	id     uint64
 	fn     func(Answer, error)
-	finish func(error) // ends the operation of the trace
-	timer  *time.Timer // set before the callback is in pendingAcks
+	ctx    context.Context // of the operation of the trace; it does not end
+	finish func(error)     // ends the operation
+	timer  *time.Timer     // set before the callback is in pendingAcks
 }
 
 // EmitWithAckFunc sends an event and returns. fn is called once with the client's answer, or
@@ -58,7 +59,7 @@ func (c *ackCallback) deliver(r ackResult) {
 		}
 		c.finish(r.err)
 		s.guard("EmitWithAckFunc", func() { c.fn(r.answer, r.err) })
-		if err := s.saveLifeStep(context.Background()); err != nil {
+		if err := s.saveLifeStep(context.WithoutCancel(c.ctx)); err != nil {
 			s.report(&changesLostNotice, "EmitWithAckFunc", "handler", "EmitWithAckFunc", "error", err)
 		}
 		s.acks.callbackReturned()

@@ -24,7 +24,7 @@ import (
 type client struct {
 	server *Server
 	conn   transport.Conn
-	lifted *lifted      // nil without a session store
+	lifted *lifted      // nil without a session store, unless hooks keep something of the handshake
 	plain  *plainConn   // conn, if the client speaks plain messages; otherwise nil
 	packed *msgpackConn // conn, if Config.Parser is MsgpackParser and plain is nil; otherwise nil
 
@@ -344,6 +344,14 @@ func (c *client) Closed(reason transport.Reason, cause error) {
 	delete(c.server.clients, c)
 	c.server.clientsMu.Unlock()
 	c.release(0)
+}
+
+// handshakeTrace returns what the hooks keep of the request that opened the connection, or "".
+func (c *client) handshakeTrace() string {
+	if c.lifted == nil {
+		return ""
+	}
+	return c.lifted.request
 }
 
 // forkSession returns a handle of the connection's session for one socket.

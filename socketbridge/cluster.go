@@ -93,12 +93,12 @@ func (c *cluster) Deliver(m *adapter.Message) {
 		c.server.notices.Report(&nodeNamespaceNotice, m.Namespace, "namespace", notice.Text(m.Namespace))
 		return
 	}
-	_, finish := c.server.trace(c.ctx, Operation{Kind: OpDeliver, Namespace: m.Namespace, Message: m})
-	finish(c.deliver(ns, m))
+	ctx, finish := c.server.trace(c.ctx, Operation{Kind: OpDeliver, Namespace: m.Namespace, Message: m})
+	finish(c.deliver(ctx, ns, m))
 }
 
 // deliver is Deliver for a namespace of this node. It returns an error if m is malformed.
-func (c *cluster) deliver(ns *Namespace, m *adapter.Message) error {
+func (c *cluster) deliver(ctx context.Context, ns *Namespace, m *adapter.Message) error {
 	switch m.Kind {
 	case adapter.Broadcast:
 		msgs, _, err := decodePayload(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
@@ -122,7 +122,7 @@ func (c *cluster) deliver(ns *Namespace, m *adapter.Message) error {
 			s.disconnect(m.Close)
 		}
 	case adapter.ServerSide:
-		c.queueServerEvent(ns, m, nil)
+		c.queueServerEvent(ctx, ns, m, nil)
 	default:
 		err := fmt.Errorf("%w: kind %d", errProtocol, m.Kind)
 		c.logMalformed(m, err)

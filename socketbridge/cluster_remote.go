@@ -24,6 +24,7 @@ type RemoteSocket struct {
 	session   SessionName
 	handshake RemoteHandshake
 	data      map[string]json.RawMessage
+	ctx       context.Context // of WithContext; may be nil
 }
 
 // RemoteHandshake is the part of a socket's handshake that other nodes may see. Cookies,
@@ -291,7 +292,14 @@ func (r RemoteSocket) Data(key string, v any) error {
 // DataKeys returns the keys of the socket's Data that are visible to other nodes, sorted.
 func (r RemoteSocket) DataKeys() []string { return slices.Sorted(maps.Keys(r.data)) }
 
-func (r RemoteSocket) to() Broadcast { return r.ns.To(r.id) }
+// WithContext sets a context whose values messages to the other nodes are sent with. See
+// Broadcast.WithContext.
+func (r RemoteSocket) WithContext(ctx context.Context) RemoteSocket {
+	r.ctx = ctx
+	return r
+}
+
+func (r RemoteSocket) to() Broadcast { return r.ns.To(r.id).WithContext(r.ctx) }
 
 // Emit sends an event to the socket. See Broadcast.Emit.
 func (r RemoteSocket) Emit(event string, args ...any) error { return r.to().Emit(event, args...) }

@@ -35,11 +35,17 @@ func (s *serverSide) start(n *Namespace) {
 type ServerEvent struct {
 	packet siopacket.Packet
 	args   []json.RawMessage
+	ctx    context.Context
 
 	mu    sync.Mutex
 	reply func(adapter.Payload) // nil if no answer is expected, or after Ack
 	asked bool
 }
+
+// Context returns a context with the values that Trace.Operation gave the event's delivery, so that
+// what the handlers call with it belongs to the sender's trace. It ends when the server has shut
+// down, and for an event with an answer when the sender no longer waits.
+func (e *ServerEvent) Context() context.Context { return e.ctx }
 
 // Event returns the event's name.
 func (e *ServerEvent) Event() string { return string(e.packet.Name) }
@@ -100,14 +106,21 @@ func (n *Namespace) OnServerSideEmit(event string, fn func(e *ServerEvent)) *Nam
 // that the protocol reserves, it refuses "connection" and "new_namespace", as Socket.IO for
 // Node does.
 func (n *Namespace) ServerSideEmit(event string, args ...any) error {
+	return n.ServerSideEmitContext(context.Background(), event, args...)
+}
+
+// ServerSideEmitContext is ServerSideEmit with the values of ctx, as Broadcast.WithContext: traces
+// then show the event as a part of the request or event that ctx belongs to. The end of ctx has no
+// effect.
+func (n *Namespace) ServerSideEmitContext(ctx context.Context, event string, args ...any) error {
 	if n.pattern != nil {
-		return n.Broadcast().inChildren(func(b Broadcast) error { return b.ns.ServerSideEmit(event, args...) })
+		return n.Broadcast().inChildren(func(b Broadcast) error { return b.ns.ServerSideEmitContext(ctx, event, args...) })
 	}
 	m, err := n.serverSideMessage(event, args)
 	if err != nil || m == nil {
 		return err
 	}
-	return n.server.publish(context.Background(), m)
+	return n.server.publish(ctx, m)
 }
 
 // ServerSideEmitWithAck sends an event to the servers of all other nodes and collects
@@ -155,7 +168,7 @@ func (n *Namespace) serverSideMessage(event string, args []any) (*adapter.Messag
 // queueServerEvent queues an event of another node's server for its handlers. It calls
 // reply, unless it is nil, with the handlers' answer. It reports whether the event was
 // queued, so that it can be answered.
-func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func(adapter.Payload)) bool {
+func (c *cluster) queueServerEvent(ctx context.Context, ns *Namespace, m *adapter.Message, reply func(adapter.Payload)) bool {
 	_, packet, err := decodePayload(m.Payload, siopacket.Header{Type: siopacket.Event, Namespace: ns.name})
 	if err != nil {
 		c.logMalformed(m, err)
@@ -168,7 +181,7 @@ func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func
 		c.server.notices.Report(&nodeEventUnhandledNotice, "", "namespace", ns.name, "event", notice.Text(packet.Name))
 		return false
 	}
-	e := &ServerEvent{packet: packet, args: packet.AppendArgs(nil), reply: reply, asked: reply != nil}
+	e := &ServerEvent{ctx: ctx, packet: packet, args: packet.AppendArgs(nil), reply: reply, asked: reply != nil}
 	c.server.running.Add()
 	err = ns.serverSide.queue.Push(func() {
 		for _, fn := range handlers {
@@ -186,7 +199,7 @@ func (c *cluster) queueServerEvent(ns *Namespace, m *adapter.Message, reply func
 // server.
 func (c *cluster) answerServerSide(ctx context.Context, ns *Namespace, m *adapter.Message, yield func(*adapter.Reply) bool) {
 	replies := make(chan adapter.Payload, 1)
-	if !c.queueServerEvent(ns, m, func(p adapter.Payload) { replies <- p }) {
+	if !c.queueServerEvent(ctx, ns, m, func(p adapter.Payload) { replies <- p }) {
 		return
 	}
 	select {

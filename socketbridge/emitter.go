@@ -14,6 +14,7 @@ type Emitter struct {
 	socket  *Socket
 	flags   transport.Flags
 	timeout time.Duration
+	ctx     context.Context // of WithContext; may be nil
 }
 
 // Volatile drops an event if the client's connection is not ready to send it at once. Such
@@ -26,6 +27,9 @@ func (s *Socket) Timeout(d time.Duration) Emitter { return Emitter{socket: s}.Ti
 // Compress is accepted for programs that come from Socket.IO for Node, and has no effect:
 // this server does not compress messages.
 func (s *Socket) Compress(compress bool) Emitter { return Emitter{socket: s}.Compress(compress) }
+
+// WithContext sets a context whose values events are emitted with. See Emitter.WithContext.
+func (s *Socket) WithContext(ctx context.Context) Emitter { return Emitter{socket: s, ctx: ctx} }
 
 // Volatile drops an event if the client's connection is not ready to send it at once.
 func (e Emitter) Volatile() Emitter {
@@ -43,11 +47,28 @@ func (e Emitter) Timeout(d time.Duration) Emitter {
 // Compress has no effect. See Socket.Compress.
 func (e Emitter) Compress(bool) Emitter { return e }
 
+// WithContext sets a context whose values Emit and EmitWithAckFunc emit with: that of the request
+// or event that they belong to, such as Packet.Context. Traces then show the wait for an answer,
+// and what the recovery log sends to the other nodes, as a part of it. The end of ctx has no
+// effect. EmitWithAck uses the context that it is given.
+func (e Emitter) WithContext(ctx context.Context) Emitter {
+	e.ctx = ctx
+	return e
+}
+
+// values returns a context with the values of WithContext's, which does not end.
+func (e Emitter) values() context.Context {
+	if e.ctx == nil {
+		return context.Background()
+	}
+	return context.WithoutCancel(e.ctx)
+}
+
 // Emit sends an event to the client. See Socket.Emit. It returns nil for a volatile event
 // that was dropped.
 func (e Emitter) Emit(event string, args ...any) error {
 	if e.flags&transport.Volatile == 0 {
-		return e.socket.Emit(event, args...)
+		return e.socket.emit(e.values(), event, args)
 	}
 	msgs, err := encodeEvent(e.socket.ns.name, event, 0, false, args)
 	if err != nil {
@@ -121,8 +142,8 @@ func (e Emitter) EmitWithAckFunc(event string, fn func(a Answer, err error), arg
 	if err != nil {
 		return err
 	}
-	_, finish := s.server().trace(context.Background(), Operation{Kind: OpAsk, Namespace: s.ns.name, Socket: s, Event: event})
-	c := &ackCallback{socket: s, id: id, fn: fn, finish: finish}
+	ctx, finish := s.server().trace(e.values(), Operation{Kind: OpAsk, Namespace: s.ns.name, Socket: s, Event: event})
+	c := &ackCallback{socket: s, id: id, fn: fn, ctx: ctx, finish: finish}
 	if err := e.ask(c, msgs); err != nil {
 		finish(err)
 		return err

@@ -64,7 +64,7 @@ func newLocalLog(n *Namespace) *localLog {
 }
 
 // emit implements eventLog. The event has its position before emit waits for the client.
-func (l *localLog) emit(s *Socket, msgs []transport.Message) error {
+func (l *localLog) emit(_ context.Context, s *Socket, msgs []transport.Message) error {
 	if s.muted.Load() {
 		return s.sendEventAndWait(msgs) // of OnInvalidSession: the log skips the socket, and nothing of it is kept
 	}

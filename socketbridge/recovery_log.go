@@ -29,7 +29,7 @@ type eventLog interface {
 	sync.Locker
 
 	// emit sends an event to one socket. See Socket.Emit.
-	emit(s *Socket, msgs []transport.Message) error
+	emit(ctx context.Context, s *Socket, msgs []transport.Message) error
 
 	// broadcast sends an event to the sockets that b addresses, on all nodes. See
 	// Broadcast.Emit.
@@ -114,7 +114,9 @@ var _ recoveryLog = noLog{}
 func (noLog) Lock()   {}
 func (noLog) Unlock() {}
 
-func (noLog) emit(s *Socket, msgs []transport.Message) error { return s.sendEventAndWait(msgs) }
+func (noLog) emit(_ context.Context, s *Socket, msgs []transport.Message) error {
+	return s.sendEventAndWait(msgs)
+}
 
 func (l noLog) broadcast(b Broadcast, msgs []transport.Message) error {
 	l.ns.sendLocal(b.to, b.except, b.from, b.flags, msgs)

@@ -35,7 +35,7 @@ func (*sharedLog) close()                                     {}
 
 // emit implements eventLog. An event is appended even if the client has disconnected, as
 // long as it may come back.
-func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
+func (l *sharedLog) emit(ctx context.Context, s *Socket, msgs []transport.Message) error {
 	s.mu.Lock()
 	switch {
 	case s.refused:
@@ -53,7 +53,7 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 	}
 	var err error
 	if !disconnected || l.recoverable(reason) {
-		err = l.append(s.ns.Broadcast().toRooms(s.id), msgs)
+		err = l.append(s.ns.Broadcast().toRooms(s.id).WithContext(ctx), msgs)
 	}
 	if disconnected {
 		return errors.Join(ErrDisconnected, err)
@@ -65,13 +65,13 @@ func (l *sharedLog) emit(s *Socket, msgs []transport.Message) error {
 }
 
 // emitHeld emits the events that were emitted to the socket before it was in its
-// namespace's rooms, where the log can reach it.
-func (s *Socket) emitHeld() {
+// namespace's rooms, where the log can reach it. ctx has values only.
+func (s *Socket) emitHeld(ctx context.Context) {
 	s.mu.Lock()
 	held := s.early.takeHeld()
 	s.mu.Unlock()
 	for _, msgs := range held {
-		if err := s.ns.recovery.emit(s, msgs); err != nil && !errors.Is(err, ErrDisconnected) {
+		if err := s.ns.recovery.emit(ctx, s, msgs); err != nil && !errors.Is(err, ErrDisconnected) {
 			s.report(&recoveryEventLostNotice, "", "error", err)
 		}
 	}

@@ -94,7 +94,7 @@ func New(config ...Config) *Server {
 	s.drain.done = make(chan struct{})
 	s.recovery = newRecoveryBase(cfg.Recovery)
 	s.repeats.server = s
-	hooks := engineio.Hooks{Node: id}
+	hooks := engineio.Hooks{Node: id, Lift: s.lift}
 	if cfg.Sessions != nil {
 		hooks = engineio.Hooks{
 			Node: id,

@@ -102,6 +102,12 @@ func (s *Server) ServerSideEmit(event string, args ...any) error {
 	return s.root.ServerSideEmit(event, args...)
 }
 
+// ServerSideEmitContext is ServerSideEmit with the values of ctx. See
+// Namespace.ServerSideEmitContext.
+func (s *Server) ServerSideEmitContext(ctx context.Context, event string, args ...any) error {
+	return s.root.ServerSideEmitContext(ctx, event, args...)
+}
+
 // ServerSideEmitWithAck sends an event to the servers of all other nodes and collects
 // their answers. See Namespace.ServerSideEmitWithAck.
 func (s *Server) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {

@@ -27,22 +27,45 @@ type lifted struct {
 	err    error
 	name   string // key of the connection in Server.perSession; "" if it is not counted
 	epoch  uint64 // of the session's ID at the handshake
-	new    bool   // the handshake presented no existing session: the client may not keep cookies
 	idHash string // of the session ID that the handshake presented; "" if cookies are ignored and the session is stored
 	newID  string // the same of the ID that a new session got in the handshake's response; "" if there is none
 
-	noCookies bool // the session was named otherwise, and the request's cookies are ignored
+	request string // what the hooks keep of the handshake (Trace.Handshake), or ""
 
 	// cookieless is the program that opened the connection, if it may be one that sends
 	// its session with the handshake alone. See cookieless.
 	cookieless string
 	sendsID    atomic.Bool // a later request presented the session: from then on, each has to
+
+	new       bool // the handshake presented no existing session: the client may not keep cookies
+	noCookies bool // the session was named otherwise, and the request's cookies are ignored
 }
 
-// lift detaches the session from the handshake request. It implements
-// engineio.Hooks.Lift. An error of the store does not refuse the connection, because the
-// client may only use namespaces without a session.
+// lift extracts from the handshake request what the connection needs later. It implements
+// engineio.Hooks.Lift.
 func (s *Server) lift(c *fiber.Ctx) (any, error) {
+	var l *lifted
+	if s.cfg.Sessions != nil {
+		var err error
+		if l, err = s.liftSession(c); err != nil {
+			return nil, err
+		}
+	}
+	if request := s.traceHandshake(c.UserContext); request != "" {
+		if l == nil {
+			l = &lifted{err: ErrSessionMissing}
+		}
+		l.request = request
+	}
+	if l == nil {
+		return nil, nil
+	}
+	return l, nil
+}
+
+// liftSession detaches the session from the handshake request. An error of the store does not
+// refuse the connection, because the client may only use namespaces without a session.
+func (s *Server) liftSession(c *fiber.Ctx) (*lifted, error) {
 	noCookies := engineio.CookiesIgnored(c)
 	var h *fibersession.Handle
 	var err error

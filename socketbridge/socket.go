@@ -265,11 +265,16 @@ func (s *Socket) OnDisconnect(fn func(reason Reason)) {
 // reconnects in time. If the nodes also share a log (adapter.Log), Emit appends the event to
 // it first, and returns errors like Broadcast.Emit.
 func (s *Socket) Emit(event string, args ...any) error {
+	return s.emit(context.Background(), event, args)
+}
+
+// emit is Emit with the values of ctx.
+func (s *Socket) emit(ctx context.Context, event string, args []any) error {
 	msgs, err := encodeEvent(s.ns.name, event, 0, false, args)
 	if err != nil {
 		return err
 	}
-	return s.traceEmit(event, false, s.ns.recovery.emit(s, msgs))
+	return s.traceEmit(event, false, s.ns.recovery.emit(ctx, s, msgs))
 }
 
 // Join adds the socket to all of rooms. If it returns ErrTooManyRooms, ErrRoomName or

@@ -14,7 +14,14 @@ import (
 // handlers.
 func (s *Socket) connect() {
 	s.settings, s.mode = s.ns.connectSettings()
-	if err := s.traceConnect(s.confirm); err != nil {
+	saveCtx := context.Background()
+	err := s.traceConnect(func(ctx context.Context) error {
+		if ctx != nil {
+			saveCtx = context.WithoutCancel(ctx)
+		}
+		return s.confirm(ctx)
+	})
+	if err != nil {
 		if st := s.recovery.restored; st != nil {
 			s.ns.recovery.save(st) // the client may try again
 		}
@@ -29,7 +36,7 @@ func (s *Socket) connect() {
 	for _, fn := range s.settings.connection {
 		s.guard("OnConnection", func() { fn(s) })
 	}
-	if err := s.saveLifeStep(context.Background()); err != nil {
+	if err := s.saveLifeStep(saveCtx); err != nil {
 		s.report(&changesLostNotice, "OnConnection", "handler", "OnConnection", "error", err)
 	}
 	if o := s.client.observer; o != nil {
@@ -64,7 +71,7 @@ func (s *Socket) confirm(ctx context.Context) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
-	s.emitHeld()
+	s.emitHeld(saveCtx)
 	return s.announce()
 }
 

@@ -23,6 +23,12 @@ type Trace struct {
 	// end. op is valid until then.
 	Operation func(ctx context.Context, op *Operation) (context.Context, func(err error))
 
+	// Handshake is called for each request that opens a connection, with its user context
+	// (Fiber's UserContext), which must not be kept. The string that it returns, such as a W3C
+	// traceparent, is kept as long as the connection: the connects of the connection have it as
+	// Operation.Handshake. If several hooks return one, the last counts.
+	Handshake func(ctx context.Context) string
+
 	// Connected is called after a socket has joined its namespace, before the connection
 	// handlers.
 	Connected func(s *Socket)
@@ -88,6 +94,10 @@ type Operation struct {
 	Socket    *Socket // nil for OpPublish, OpRequest, OpDeliver and broadcasts
 	Event     string  // of OpHandle and OpAsk. For OpHandle, the client chooses it: see Registered
 	Packet    *Packet // of OpHandle
+
+	// Handshake is what Trace.Handshake returned for the request that opened the connection of an
+	// OpConnect, or "".
+	Handshake string
 
 	// Message is what OpPublish and OpRequest send and what OpDeliver received. A hook may
 	// set Message.Trace before it is sent, and must not modify it otherwise.
@@ -219,13 +229,29 @@ func (s *Server) trace(ctx context.Context, op Operation) (_ context.Context, fi
 	return s.tracing.begin(ctx, &kept, s.guard)
 }
 
+// traceHandshake returns what the Handshake hooks keep of a request.
+func (s *Server) traceHandshake(userContext func() context.Context) (kept string) {
+	for _, t := range s.tracing.hooks.All() {
+		if t.Handshake == nil {
+			continue
+		}
+		ctx := userContext()
+		s.guard("Trace.Handshake", func() {
+			if text := t.Handshake(ctx); text != "" {
+				kept = text
+			}
+		})
+	}
+	return kept
+}
+
 // traceConnect runs fn as the operation of the socket's connect, with its context, or with nil
 // if there are no hooks.
 func (s *Socket) traceConnect(fn func(ctx context.Context) error) error {
 	if !s.server().tracing.operations.Load() {
 		return fn(nil)
 	}
-	ctx, finish := s.server().tracing.begin(s.Context(), &Operation{Kind: OpConnect, Namespace: s.ns.name, Socket: s}, s.guard)
+	ctx, finish := s.server().tracing.begin(s.Context(), &Operation{Kind: OpConnect, Namespace: s.ns.name, Socket: s, Handshake: s.client.handshakeTrace()}, s.guard)
 	err := fn(ctx)
 	finish(err)
 	return err

@@ -1,6 +1,9 @@
 package socketbridge
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // ToUser addresses the sockets of users in this namespace, in all their tabs and on all
 // their devices. An ID is the text form of the value under fibersession.Config.UserKey:
@@ -36,7 +39,8 @@ func (b Broadcast) checkUsers() Broadcast {
 type User struct {
 	id     string
 	server *Server
-	ns     *Namespace // nil: all namespaces
+	ns     *Namespace      // nil: all namespaces
+	ctx    context.Context // of WithContext; may be nil
 }
 
 // User returns the sockets of a user in all namespaces.
@@ -44,6 +48,16 @@ func (s *Server) User(id string) User { return User{id: id, server: s} }
 
 // User returns the sockets of a user in this namespace.
 func (n *Namespace) User(id string) User { return User{id: id, server: n.server, ns: n} }
+
+// WithContext sets a context whose values messages to the other nodes are sent with. See
+// Broadcast.WithContext.
+func (u User) WithContext(ctx context.Context) User {
+	u.ctx = ctx
+	return u
+}
+
+// in addresses the user's sockets in one namespace.
+func (u User) in(ns *Namespace) Broadcast { return ns.ToUser(u.id).WithContext(u.ctx) }
 
 // ID returns the user's ID.
 func (u User) ID() string { return u.id }
@@ -80,7 +94,7 @@ func (u User) Online() bool {
 func (u User) Emit(event string, args ...any) error {
 	var errs []error
 	for _, ns := range u.namespaces() {
-		errs = append(errs, ns.ToUser(u.id).Emit(event, args...))
+		errs = append(errs, u.in(ns).Emit(event, args...))
 	}
 	return errors.Join(errs...)
 }
@@ -93,7 +107,7 @@ func (u User) Emit(event string, args ...any) error {
 func (u User) Disconnect() error {
 	var errs []error
 	for _, ns := range u.namespaces() {
-		errs = append(errs, ns.ToUser(u.id).Disconnect(false))
+		errs = append(errs, u.in(ns).Disconnect(false))
 	}
 	return errors.Join(errs...)
 }

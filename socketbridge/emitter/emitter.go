@@ -61,6 +61,10 @@ func New(cfg Config) *Emitter {
 	return &Emitter{Namespace: Namespace{server.Of("/")}, server: server}
 }
 
+// Server returns the server that sends for the Emitter, to observe it: for Server.Observe,
+// bridgeotel.Observe and metrics.New. It has no sockets.
+func (e *Emitter) Server() *socketbridge.Server { return e.server }
+
 // Close ends the Emitter and returns when everything that it started has ended, or when ctx
 // ends. Calls that still wait for replies end with an error. Events were sent when Emit returned,
 // so there is nothing to flush.

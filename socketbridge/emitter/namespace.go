@@ -68,6 +68,12 @@ func (n Namespace) ServerSideEmit(event string, args ...any) error {
 	return n.ns.ServerSideEmit(event, args...)
 }
 
+// ServerSideEmitContext is ServerSideEmit with the values of ctx. See
+// socketbridge.Namespace.ServerSideEmitContext.
+func (n Namespace) ServerSideEmitContext(ctx context.Context, event string, args ...any) error {
+	return n.ns.ServerSideEmitContext(ctx, event, args...)
+}
+
 // ServerSideEmitWithAck sends an event to the servers and collects one answer of each. See
 // socketbridge.Namespace.ServerSideEmitWithAck.
 func (n Namespace) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]socketbridge.Answer, error) {

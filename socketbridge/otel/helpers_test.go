@@ -122,16 +122,16 @@ func (tel *telemetry) metrics(t testing.TB) (points map[string]int64, units map[
 // they began. names replaces values that differ from run to run.
 func tree(spans tracetest.SpanStubs, names *strings.Replacer) string {
 	slices.SortStableFunc(spans, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
-	known := map[trace.SpanID]bool{}
+	known := map[trace.SpanID]string{}
 	for _, s := range spans {
-		known[s.SpanContext.SpanID()] = true
+		known[s.SpanContext.SpanID()] = s.Name
 	}
 	var b strings.Builder
 	var write func(parent trace.SpanID, depth int)
 	write = func(parent trace.SpanID, depth int) {
 		for _, s := range spans {
 			of := s.Parent.SpanID()
-			if of.IsValid() && !known[of] {
+			if of.IsValid() && known[of] == "" {
 				of = trace.SpanID{}
 			}
 			if of != parent {
@@ -144,6 +144,12 @@ func tree(spans tracetest.SpanStubs, names *strings.Replacer) string {
 			b.WriteString(")")
 			for _, a := range sorted(s.Attributes) {
 				b.WriteString(" " + a)
+			}
+			for _, link := range s.Links {
+				fmt.Fprintf(&b, " link=%s", known[link.SpanContext.SpanID()])
+				if link.SpanContext.IsRemote() {
+					b.WriteString(" (remote)")
+				}
 			}
 			if s.Status.Code != codes.Unset {
 				fmt.Fprintf(&b, " status=%s:%s", s.Status.Code, s.Status.Description)
@@ -196,14 +202,19 @@ func newNode(t testing.TB, tel *telemetry, cfg socketbridge.Config, store fibers
 	t.Cleanup(bridgeotel.Observe(bridgeotel.Config{Server: n.io, Sessions: n.sessions, TracerProvider: tel.traces, MeterProvider: tel.meters}))
 	n.app = fiber.New(fiber.Config{DisableStartupMessage: true})
 	n.app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond // the worker pool's goroutine outlives the server by this time
-	n.app.Use(func(c *fiber.Ctx) error {
+	n.app.Use(requestSpans(tel))
+	n.app.Use(n.sessions.Handler(), n.io.Handler())
+	return n
+}
+
+// requestSpans is what an instrumentation of Fiber does.
+func requestSpans(tel *telemetry) fiber.Handler {
+	return func(c *fiber.Ctx) error {
 		ctx, span := tel.tracer().Start(c.UserContext(), c.Method()+" "+c.Path(), trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
 		c.SetUserContext(ctx)
 		return c.Next()
-	})
-	n.app.Use(n.sessions.Handler(), n.io.Handler())
-	return n
+	}
 }
 
 func (n *node) serve(t testing.TB) {

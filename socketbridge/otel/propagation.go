@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
 )
@@ -11,6 +12,23 @@ import (
 // A message between nodes has room for the W3C header "traceparent" and for no other, so the
 // propagator is fixed, and "tracestate" and baggage stay on the node.
 const traceparent = "traceparent"
+
+// traceContext returns the trace context of ctx as a traceparent, or "". It is
+// socketbridge.Trace.Handshake.
+func traceContext(ctx context.Context) string {
+	var m adapter.Message
+	inject(ctx, &m)
+	return m.Trace
+}
+
+// spanContextOf returns the span context of a traceparent of this process. It is invalid if there
+// is none.
+func spanContextOf(text string) trace.SpanContext {
+	if text == "" {
+		return trace.SpanContext{}
+	}
+	return trace.SpanContextFromContext(extract(context.Background(), &adapter.Message{Trace: text})).WithRemote(false)
+}
 
 // inject gives a message the trace context of ctx, if there is one.
 func inject(ctx context.Context, m *adapter.Message) {

@@ -2,6 +2,7 @@ package bridgeotel
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func observeSpans(cfg *Config) (stops []func()) {
 		return nil
 	}
 	if cfg.Server != nil {
-		stops = append(stops, cfg.Server.Observe(socketbridge.Trace{Operation: t.server}))
+		stops = append(stops, cfg.Server.Observe(socketbridge.Trace{Operation: t.server, Handshake: traceContext}))
 	}
 	if cfg.Sessions != nil {
 		stops = append(stops, cfg.Sessions.Observe(fibersession.Trace{Operation: t.session}))
@@ -76,7 +77,11 @@ func (t *tracer) server(ctx context.Context, op *socketbridge.Operation) (contex
 		ctx = extract(ctx, op.Message)
 	}
 	registered := op.Registered()
-	ctx, span := t.Start(ctx, spanName(op, registered), operations[op.Kind].options...)
+	options := operations[op.Kind].options
+	if request := spanContextOf(op.Handshake); request.IsValid() {
+		options = append(slices.Clip(options), trace.WithLinks(trace.Link{SpanContext: request}))
+	}
+	ctx, span := t.Start(ctx, spanName(op, registered), options...)
 	if op.Kind == socketbridge.OpPublish || op.Kind == socketbridge.OpRequest {
 		inject(ctx, op.Message)
 	}

@@ -161,8 +161,8 @@ func TestN9_OtelOutcomes(t *testing.T) {
 	if strings.Contains(got, "secret") {
 		t.Error("a span has a text of the app or of a client")
 	}
-	got = got[strings.Index(got, "connect"):] // after the handshake's request
-	equal(t, "spans", got, `connect (server) namespace=/ outcome=ok socket.id=ID
+	got = got[strings.Index(got, "connect (server)"):] // after the handshake's request
+	equal(t, "spans", got, `connect (server) namespace=/ outcome=ok socket.id=ID link=GET /socket.io/
 handle fine (consumer) event_name=fine namespace=/ outcome=ok socket.id=ID wait
 handle refused (consumer) error.type=refused event_name=refused namespace=/ outcome=refused socket.id=ID wait
 handle arguments (consumer) error.type=bad_arguments event_name=arguments namespace=/ outcome=bad_arguments socket.id=ID wait
@@ -171,7 +171,7 @@ handle panic (consumer) error.type=panic event_name=panic namespace=/ outcome=pa
 handle no answer (consumer) error.type=timeout event_name=no answer namespace=/ outcome=timeout socket.id=ID wait status=Error:timeout
   ask anybody? (client) error.type=timeout event_name=anybody? namespace=/ outcome=timeout socket.id=ID status=Error:timeout
 handle (consumer) event_name=_other namespace=/ outcome=ok socket.id=ID wait
-connect (server) namespace=/private
+connect (server) namespace=/private link=GET /socket.io/
   look up (internal)
 `)
 }
