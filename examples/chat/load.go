@@ -18,6 +18,7 @@ import (
 
 const (
 	loadRoomSize = 10               // visitors in one room
+	loadPollers  = 3                // one visitor of so many polls
 	answerIn     = 15 * time.Second // within which a request or an event must be answered
 )
 
@@ -49,9 +50,10 @@ type roomTally struct {
 
 // comeback is a reconnection.
 type comeback struct {
-	at        time.Time
-	after     time.Duration // since the connection was closed
-	recovered bool          // the server gave the socket back
+	closed    time.Time // when the connection was closed
+	began     time.Time // when the handshake that succeeded was sent
+	at        time.Time // when the socket was connected
+	recovered bool      // the server gave the socket back
 }
 
 // startLoad logs the visitors in, opens their sockets and returns when all have joined their
@@ -148,6 +150,7 @@ func (l *load) fail(ctx context.Context, what string, err error) {
 type loadVisitor struct {
 	load       *load
 	name, room string
+	polls      bool // its sockets poll; those of the others are WebSockets
 	http       *http.Client
 	sockets    chan *loadSocket // holds the present socket while it is connected
 
@@ -161,10 +164,10 @@ func newLoadVisitor(l *load, i int) (*loadVisitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{DialContext: loadDialer(i).DialContext, MaxIdleConnsPerHost: 2}
+	transport := &http.Transport{DialContext: loadDialer(i).DialContext, MaxIdleConnsPerHost: 4}
 	return &loadVisitor{
 		load: l,
-		name: fmt.Sprintf("visitor %d", i), room: fmt.Sprintf("load-%d", i/loadRoomSize),
+		name: fmt.Sprintf("visitor %d", i), room: fmt.Sprintf("load-%d", i/loadRoomSize), polls: i%loadPollers == 0,
 		http:    &http.Client{Jar: jar, Transport: transport},
 		sockets: make(chan *loadSocket, 1),
 		got:     map[int]int{}, fetched: map[int]bool{},
@@ -210,13 +213,14 @@ func (v *loadVisitor) run(ctx context.Context) {
 		case <-v.sockets:
 		default:
 		}
-		closed := time.Now()
-		s = v.reconnect(ctx, s)
+		back := comeback{closed: time.Now()}
+		s, back.began = v.reconnect(ctx, s)
 		if s == nil {
 			return
 		}
+		back.at, back.recovered = time.Now(), s.recovered
 		v.load.mu.Lock()
-		v.load.returns = append(v.load.returns, comeback{time.Now(), time.Since(closed), s.recovered})
+		v.load.returns = append(v.load.returns, back)
 		v.load.mu.Unlock()
 		if !s.recovered {
 			v.loadHistory(ctx, s)
@@ -226,17 +230,19 @@ func (v *loadVisitor) run(ctx context.Context) {
 	<-s.done
 }
 
-// reconnect opens a socket in place of one that was closed. It returns nil when ctx ends.
-func (v *loadVisitor) reconnect(ctx context.Context, last *loadSocket) *loadSocket {
+// reconnect opens a socket in place of one that was closed, and returns when its handshake began.
+// It returns nil when ctx ends.
+func (v *loadVisitor) reconnect(ctx context.Context, last *loadSocket) (s *loadSocket, began time.Time) {
 	for attempt := 0; ; attempt++ {
 		select {
 		case <-ctx.Done():
-			return nil
+			return nil, began
 		case <-time.After(officialDelay(attempt)):
 		}
+		began = time.Now()
 		s, err := v.connect(ctx, last)
 		if err == nil {
-			return s
+			return s, began
 		}
 		v.load.fail(ctx, "handshake", err)
 	}

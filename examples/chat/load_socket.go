@@ -10,14 +10,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
-// loadSocket is a Socket.IO client over a WebSocket, in the default namespace.
+// loadSocket is a Socket.IO client in the default namespace.
 type loadSocket struct {
 	visitor *loadVisitor
-	ws      *websocket.Conn
+	conn    loadConn
 	done    chan struct{} // closed when the connection has ended
 
 	pid       string // the private ID for recovery
@@ -56,12 +54,11 @@ func officialDelay(attempt int) time.Duration {
 func (v *loadVisitor) connect(ctx context.Context, last *loadSocket) (*loadSocket, error) {
 	opening, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
-	url := "ws" + strings.TrimPrefix(v.load.site, "http") + "/socket.io/?EIO=4&transport=websocket"
-	ws, _, err := websocket.Dial(opening, url, &websocket.DialOptions{HTTPClient: v.http})
+	conn, err := v.dial(opening)
 	if err != nil {
 		return nil, err
 	}
-	s := &loadSocket{visitor: v, ws: ws, done: make(chan struct{}), acks: map[int]chan loadAnswer{}}
+	s := &loadSocket{visitor: v, conn: conn, done: make(chan struct{}), acks: map[int]chan loadAnswer{}}
 	connect := "40"
 	if last != nil {
 		last.mu.Lock()
@@ -73,7 +70,7 @@ func (v *loadVisitor) connect(ctx context.Context, last *loadSocket) (*loadSocke
 		}
 	}
 	if err := s.join(opening, connect); err != nil {
-		_ = ws.CloseNow()
+		conn.close()
 		return nil, err
 	}
 	if s.recovered = last != nil && s.pid != "" && s.pid == last.pid; !s.recovered {
@@ -85,18 +82,15 @@ func (v *loadVisitor) connect(ctx context.Context, last *loadSocket) (*loadSocke
 
 // join joins the default namespace.
 func (s *loadSocket) join(ctx context.Context, connect string) error {
-	if _, _, err := s.ws.Read(ctx); err != nil { // the handshake of Engine.IO
+	if err := s.conn.write(ctx, connect); err != nil {
 		return err
 	}
-	if err := s.ws.Write(ctx, websocket.MessageText, []byte(connect)); err != nil {
-		return err
-	}
-	_, answer, err := s.ws.Read(ctx)
+	answer, err := s.conn.read(ctx)
 	if err != nil {
 		return err
 	}
 	var hello struct{ PID string }
-	if !strings.HasPrefix(string(answer), "40") || json.Unmarshal(answer[2:], &hello) != nil {
+	if !strings.HasPrefix(answer, "40") || json.Unmarshal([]byte(answer[2:]), &hello) != nil {
 		return fmt.Errorf("the connect was answered with %s", answer)
 	}
 	s.pid = hello.PID
@@ -106,17 +100,20 @@ func (s *loadSocket) join(ctx context.Context, connect string) error {
 // read handles what arrives until the connection ends.
 func (s *loadSocket) read(ctx context.Context) {
 	defer close(s.done)
-	defer func() { _ = s.ws.CloseNow() }()
+	defer s.conn.close()
 	for {
-		_, b, err := s.ws.Read(ctx)
+		packet, err := s.conn.read(ctx)
 		if err != nil {
+			if errors.Is(err, errPollRefused) {
+				s.visitor.load.fail(ctx, "poll", err)
+			}
 			return
 		}
-		switch packet := string(b); {
+		switch {
 		case packet == "2":
-			_ = s.ws.Write(ctx, websocket.MessageText, []byte("3")) // the next Read fails too
+			_ = s.conn.write(ctx, "3") // the next read fails too
 		case strings.HasPrefix(packet, "42"):
-			s.event(b[2:])
+			s.event([]byte(packet[2:]))
 		case strings.HasPrefix(packet, "43"):
 			s.answered(packet[2:])
 		}
@@ -172,7 +169,7 @@ func (s *loadSocket) ask(ctx context.Context, event string, arg any) (loadAnswer
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
-	if s.ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, "42%d%s", id, b)) != nil {
+	if s.conn.write(ctx, fmt.Sprintf("42%d%s", id, b)) != nil {
 		return nil, errSocketClosed
 	}
 	select {

@@ -116,14 +116,15 @@ func TestProxySettings(t *testing.T) {
 }
 
 // nginx has several worker processes, and a browser's connections can be with any of them.
-// When one worker sees a node fail, all must send that node's visitors to another one.
+// When a node fails to answer a request, the cookie sends its visitor to another one through all of
+// them.
 func TestNginxWorkersAgree(t *testing.T) {
 	t.Parallel()
 	site, _ := startBehindProxy(t, "nginx", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/fail" && w.Header().Get("X-Node") == r.Header.Get("X-Fails") {
 			panic(http.ErrAbortHandler) // closes the connection without an answer
 		}
-	}), "worker_processes auto", "worker_processes 4", "fail_timeout=5s", "fail_timeout=1h")
+	}), "worker_processes auto", "worker_processes 4")
 	v := newVisitor(t, site)
 	v.http.Transport.(*http.Transport).DisableKeepAlives = true // each request can reach another worker
 	first, _ := v.do("GET", "/page", "")
@@ -261,20 +262,72 @@ func TestM2_HAProxyLetsANodeDrain(t *testing.T) {
 	}
 }
 
-// M2: a handshake that a draining node refuses goes to another one, through nginx too.
-func TestM2_NginxSendsHandshakesElsewhere(t *testing.T) {
+// M2: through nginx, a handshake that a draining node refuses goes to another node, and the polls
+// follow it and stay there when the node is back. The node keeps the polls and requests of its other
+// visitors. With max_fails=1 for all nodes, it would lose them at the first refusal.
+func TestM2_NginxLetsANodeDrain(t *testing.T) {
 	t.Parallel()
-	var draining atomic.Pointer[string]
-	site, _ := startBehindProxy(t, "nginx", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name := draining.Load(); name != nil && *name == w.Header().Get("X-Node") && r.URL.Path == "/socket.io/" {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	v := newVisitor(t, site)
-	res, _ := v.do("GET", "/page", "")
-	home := res.Header.Get("X-Node")
-	draining.Store(&home)
-	if res, _ := v.do("GET", "/socket.io/", ""); res.StatusCode != http.StatusOK || res.Header.Get("X-Node") == home {
-		t.Errorf("a handshake that node %s refused got %s from node %s", home, res.Status, res.Header.Get("X-Node"))
+	for _, tt := range []struct {
+		name  string
+		edits []string
+		lost  bool
+	}{
+		{"with the file", nil, false},
+		{"without max_fails=0", []string{"max_fails=0", "max_fails=1 fail_timeout=1h"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var draining atomic.Pointer[string]
+			site, _ := startBehindProxy(t, "nginx", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if name := draining.Load(); name != nil && *name == w.Header().Get("X-Node") && r.URL.Path == "/socket.io/" && r.URL.Query().Get("sid") == "" {
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+			}), tt.edits...)
+			nodeOf := func(v *visitor, method, path string) string {
+				res, _ := v.do(method, path, "")
+				if res.StatusCode != http.StatusOK {
+					t.Errorf("%s %s gets %s", method, path, res.Status)
+				}
+				return res.Header.Get("X-Node")
+			}
+			const handshake, poll = "/socket.io/?transport=polling", "/socket.io/?transport=polling&sid=a"
+			homes := map[string][]*visitor{}
+			for range 12 {
+				v := newVisitor(t, site)
+				home := nodeOf(v, "GET", handshake)
+				homes[home] = append(homes[home], v)
+			}
+			home := "2"
+			if len(homes[home]) < 2 {
+				t.Fatalf("visitors are spread as %v", homes)
+			}
+			moves, stays := homes[home][0], homes[home][1]
+			draining.Store(&home)
+			next := nodeOf(moves, "GET", handshake)
+			if next == home {
+				t.Errorf("a handshake that node %s refused was answered by it", home)
+			}
+			for _, method := range []string{"GET", "POST", "GET"} {
+				if got := nodeOf(moves, method, poll); got != next {
+					t.Errorf("after its handshake with node %s, a visitor polls node %s", next, got)
+				}
+			}
+			lost := false
+			for _, path := range []string{poll, "/page", poll} {
+				lost = lost || nodeOf(stays, "GET", path) != home
+			}
+			if lost != tt.lost {
+				t.Errorf("a visitor of the node that drains was sent elsewhere: %v, want %v", lost, tt.lost)
+			}
+			for range 6 {
+				if got := nodeOf(newVisitor(t, site), "GET", handshake); got == home {
+					t.Error("a handshake of a new visitor was answered by the node that drains")
+				}
+			}
+			draining.Store(nil)
+			if got := nodeOf(moves, "GET", poll); got != next {
+				t.Errorf("after the restart of its first node, a visitor of node %s polls node %s", next, got)
+			}
+		})
 	}
 }

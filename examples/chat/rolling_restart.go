@@ -27,19 +27,51 @@ type restartReport struct {
 
 // nodeReport is what the restart of one node did.
 type nodeReport struct {
-	moved  int           // sockets that came back
-	span   time.Duration // between the first and the last of them
-	peak   int           // the most of them in one second
-	exited time.Duration // until the node had stopped
-	ready  time.Duration // until the proxy sent requests to it again
+	closed     []time.Time   // when the visitors saw the end of their connections, in order
+	handshakes []time.Time   // when they sent the handshakes that succeeded, in order
+	exited     time.Duration // until the node had stopped
+	ready      time.Duration // until the proxy sent requests to it again
 }
 
-// perSecond returns the mean rate of handshakes while sockets came back.
-func (n nodeReport) perSecond() float64 {
-	if n.moved < 2 {
-		return 0
+// judged is the time over which handshakes are counted to judge their rate. The official client
+// waits 0.5 to 1.5 s, at random, so the count of one second varies even if connections are closed
+// at a steady rate: at 30 per second by a standard deviation of 3.2. The count of three seconds
+// varies by no more, because delays only move handshakes over its two ends.
+const judged = 3 * time.Second
+
+// busiest returns the highest number of sorted times within a span.
+func busiest(times []time.Time, span time.Duration) (peak int) {
+	for first, last := 0, 0; last < len(times); last++ {
+		for times[last].Sub(times[first]) >= span {
+			first++
+		}
+		peak = max(peak, last-first+1)
 	}
-	return float64(n.moved-1) / n.span.Seconds()
+	return peak
+}
+
+// perSecond returns the rate of handshakes in the busiest time of the length judged.
+func (n nodeReport) perSecond() float64 {
+	return float64(busiest(n.handshakes, judged)) / judged.Seconds()
+}
+
+// expectedPeak returns how many handshakes the busiest second has if each client waits as the
+// official one does after its connection was closed: the mean of many trials, and a number that
+// one in a hundred exceeds.
+func (n nodeReport) expectedPeak() (mean float64, most int) {
+	const trials = 1000
+	peaks := make([]int, trials)
+	times := make([]time.Time, len(n.closed))
+	for i := range peaks {
+		for j, closed := range n.closed {
+			times[j] = closed.Add(officialDelay(0))
+		}
+		slices.SortFunc(times, time.Time.Compare)
+		peaks[i] = busiest(times, time.Second)
+		mean += float64(peaks[i]) / trials
+	}
+	slices.Sort(peaks)
+	return mean, peaks[trials*99/100]
 }
 
 // runRollingRestart starts the cluster, restarts its nodes in turn under load, and prints a report.
@@ -85,7 +117,7 @@ func (c *cluster) rollingRestart(ctx context.Context, visitors int, pace time.Du
 	defer l.mu.Unlock()
 	r.requests, r.messages, r.failures = l.requests, l.messages, slices.Clone(l.failures)
 	for _, back := range l.returns {
-		r.away = append(r.away, back.after)
+		r.away = append(r.away, back.at.Sub(back.closed))
 		if back.recovered {
 			r.recovered++
 		}
@@ -116,20 +148,11 @@ func (c *cluster) restartNode(ctx context.Context, i int, l *load) (n nodeReport
 	n.ready = time.Since(began)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var times []time.Time
 	for _, back := range l.returns[before:] {
-		times = append(times, back.at)
+		n.closed, n.handshakes = append(n.closed, back.closed), append(n.handshakes, back.began)
 	}
-	slices.SortFunc(times, time.Time.Compare)
-	for first, last := 0, 0; last < len(times); last++ {
-		for times[last].Sub(times[first]) >= time.Second {
-			first++
-		}
-		n.peak = max(n.peak, last-first+1)
-	}
-	if n.moved = len(times); n.moved > 0 {
-		n.span = times[n.moved-1].Sub(times[0])
-	}
+	slices.SortFunc(n.closed, time.Time.Compare)
+	slices.SortFunc(n.handshakes, time.Time.Compare)
 	return n, nil
 }
 
@@ -161,8 +184,12 @@ func (r *restartReport) check() error {
 		wrong = append(wrong, fmt.Sprintf("%d messages were lost and %d doubled", r.lost, r.doubled))
 	}
 	for i, n := range r.nodes {
-		if limit := 1.2 * float64(r.cfg.Drain.Rate); limit > 0 && n.perSecond() > limit {
+		limit := 1.2 * float64(r.cfg.Drain.Rate)
+		if limit > 0 && n.perSecond() > limit {
 			wrong = append(wrong, fmt.Sprintf("the visitors of node %d came back at %.1f per second", i+1, n.perSecond()))
+		}
+		if peak := busiest(n.closed, time.Second); limit > 0 && float64(peak) > limit+1 { // the first and the last can be a second apart
+			wrong = append(wrong, fmt.Sprintf("node %d closed %d connections in one second", i+1, peak))
 		}
 	}
 	if len(wrong) > 0 {
@@ -177,8 +204,10 @@ func (r *restartReport) String() string {
 	fmt.Fprintf(&b, "rolling restart of %d nodes behind %s in %v: %d visitors, Drain{Delay: %v, Rate: %d}\n",
 		len(r.nodes), r.proxy, r.took.Round(time.Second), r.visitors, r.cfg.Drain.Delay, r.cfg.Drain.Rate)
 	for i, n := range r.nodes {
-		fmt.Fprintf(&b, "  node %d: stopped after %v, in use again after %v; %d sockets came back in %v, %.1f per second, %d in the busiest\n",
-			i+1, n.exited.Round(100*time.Millisecond), n.ready.Round(100*time.Millisecond), n.moved, n.span.Round(100*time.Millisecond), n.perSecond(), n.peak)
+		fmt.Fprintf(&b, "  node %d: stopped after %v, in use again after %v\n", i+1, n.exited.Round(100*time.Millisecond), n.ready.Round(100*time.Millisecond))
+		mean, most := n.expectedPeak()
+		fmt.Fprintf(&b, "    closed %d connections, %d in the busiest second; handshakes: %.1f per second in the busiest %v, %d in the busiest second (%.0f to %d by the clients' delays)\n",
+			len(n.closed), busiest(n.closed, time.Second), n.perSecond(), judged, busiest(n.handshakes, time.Second), mean, most)
 	}
 	fmt.Fprintf(&b, "  requests: %d, %d failed (with handshakes)\n", r.requests, len(r.failures))
 	for _, f := range r.failures[:min(len(r.failures), 10)] {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestM2_RollingRestart(t *testing.T) {
 		t.Errorf("%d messages and %d requests are no load", report.messages, report.requests)
 	}
 	for i, n := range report.nodes {
-		if n.moved == 0 {
+		if len(n.closed) == 0 {
 			t.Errorf("node %d had no sockets", i+1)
 		}
 	}
@@ -57,7 +58,7 @@ func TestM2_RollingRestartReport(t *testing.T) {
 	t.Parallel()
 	good := restartReport{
 		cfg:   clusterConfig{Drain: socketbridge.Drain{Rate: 10}},
-		nodes: []nodeReport{{moved: 13, span: time.Second}, {}},
+		nodes: []nodeReport{{closed: every(77*time.Millisecond, 40), handshakes: every(85*time.Millisecond, 100)}, {}},
 	}
 	if err := good.check(); err != nil {
 		t.Errorf("a good restart: %v", err)
@@ -66,13 +67,42 @@ func TestM2_RollingRestartReport(t *testing.T) {
 		"1 requests failed, such as GET /: 503": func(r *restartReport) { r.failures = []string{"GET /: 503"} },
 		"1 messages were lost and 0 doubled":    func(r *restartReport) { r.lost = 1 },
 		"0 messages were lost and 2 doubled":    func(r *restartReport) { r.doubled = 2 },
-		"node 2 came back at 13.0 per second":   func(r *restartReport) { r.nodes = append(r.nodes[:1:1], nodeReport{moved: 14, span: time.Second}) },
+		"node 2 came back at 12.3 per second": func(r *restartReport) {
+			r.nodes = append(r.nodes[:1:1], nodeReport{handshakes: every(81*time.Millisecond, 50)})
+		},
+		"node 1 closed 14 connections in one second": func(r *restartReport) { r.nodes = []nodeReport{{closed: every(75*time.Millisecond, 40)}} },
 	} {
 		bad := good
 		change(&bad)
 		if err := bad.check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
+	}
+}
+
+// every returns n times at an interval.
+func every(interval time.Duration, n int) (times []time.Time) {
+	for i := range n {
+		times = append(times, time.Unix(1000, 0).Add(time.Duration(i)*interval))
+	}
+	return times
+}
+
+// M2: the busiest second of clients that are sent away at a steady rate is what their random delays
+// make of it, and three seconds have the rate.
+func TestM2_ExpectedPeak(t *testing.T) {
+	t.Parallel()
+	n := nodeReport{closed: every(time.Second/30, 100)}
+	mean, most := n.expectedPeak()
+	if mean < 32 || mean > 40 || most <= int(mean) || most > 48 {
+		t.Errorf("the busiest second has %.1f handshakes, at most %d", mean, most)
+	}
+	for _, closed := range n.closed {
+		n.handshakes = append(n.handshakes, closed.Add(officialDelay(0)))
+	}
+	slices.SortFunc(n.handshakes, time.Time.Compare)
+	if got := n.perSecond(); got > 36 {
+		t.Errorf("%.1f handshakes per second in the busiest %v, at a rate of 30", got, judged)
 	}
 }
 

@@ -255,11 +255,15 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// promtool runs Prometheus' own tool. The test is skipped without it.
+// promtool runs Prometheus' own tool. Without it the test fails if CI is set, and is skipped
+// otherwise.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	tool, err := exec.LookPath("promtool")
-	if err != nil {
+	switch {
+	case err != nil && os.Getenv("CI") != "":
+		t.Fatalf("promtool is missing although CI is set (make deps installs it): %v", err)
+	case err != nil:
 		t.Skip("promtool is not installed (Debian's package prometheus)")
 	}
 	cmd := exec.Command(tool, args...)

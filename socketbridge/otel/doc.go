@@ -14,7 +14,8 @@
 // event or connect, so that what is called with them becomes its child. The operations of
 // sessions are children of what caused them: an event, or a request whose span is in
 // fiber.Ctx.UserContext. A message takes its span's ID to the other nodes, where its delivery is
-// a child of that span. A broadcast takes part with Broadcast.WithContext.
+// a child of that span. A broadcast takes part with Broadcast.WithContext. A connect links to the
+// span of the request that opened the connection.
 //
 // # Attributes
 //
