@@ -27,7 +27,7 @@ var meaningfulZeros = []string{
 	"DisableServeClient",
 	"Drain.Delay", "Drain.Rate", // all at once
 	"Repeats.Storage",
-	"Trace.Operation", "Trace.Connected", "Trace.Disconnected", "Trace.Handled", "Trace.Emitted", "Trace.RoomChanged", "Trace.SessionChanged", "Trace.Reported",
+	"Trace.Operation", "Trace.Handshake", "Trace.Connected", "Trace.Disconnected", "Trace.Handled", "Trace.Emitted", "Trace.RoomChanged", "Trace.SessionChanged", "Trace.Reported",
 }
 
 // TestConfig_DefaultsAreAppliedOnce checks that New fills in every default, also those of
