@@ -25,6 +25,7 @@ globalThis.setTimeout = (fn, ms, ...args) => {
 };
 const { io } = await import("socket.io-client");
 const socket = io(process.argv[1], { transports: ["websocket"] });
+socket.on("cut", () => socket.io.engine.transport.ws.close()); // as a node that drains does
 socket.on("connect", () => console.log("connected"));
 socket.on("disconnect", (reason) => { closed = true; console.log("disconnected", reason); });
 `
@@ -84,7 +85,9 @@ func TestM2_HintForTheOfficialClient(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		(<-sockets).Close()
+		if err := (<-sockets).Emit("cut"); err != nil {
+			t.Fatal(err)
+		}
 		if got := next(); !strings.HasPrefix(got, "disconnected transport") {
 			t.Errorf("the client says %q", got)
 		}
