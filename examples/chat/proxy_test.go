@@ -273,7 +273,7 @@ func TestM2_NginxLetsANodeDrain(t *testing.T) {
 		lost  bool
 	}{
 		{"with the file", nil, false},
-		{"without max_fails=0", []string{"max_fails=0", "max_fails=1 fail_timeout=1h"}, true},
+		{"without max_fails=0", []string{"max_fails=0", "max_fails=1 fail_timeout=1h", "worker_processes auto", "worker_processes 1"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

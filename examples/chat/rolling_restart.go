@@ -59,7 +59,7 @@ func (n nodeReport) perSecond() float64 {
 // official one does after its connection was closed: the mean of many trials, and a number that
 // one in a hundred exceeds.
 func (n nodeReport) expectedPeak() (mean float64, most int) {
-	const trials = 1000
+	const trials = 300
 	peaks := make([]int, trials)
 	times := make([]time.Time, len(n.closed))
 	for i := range peaks {

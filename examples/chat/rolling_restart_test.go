@@ -67,7 +67,7 @@ func TestM2_RollingRestartReport(t *testing.T) {
 		"1 requests failed, such as GET /: 503": func(r *restartReport) { r.failures = []string{"GET /: 503"} },
 		"1 messages were lost and 0 doubled":    func(r *restartReport) { r.lost = 1 },
 		"0 messages were lost and 2 doubled":    func(r *restartReport) { r.doubled = 2 },
-		"node 2 came back at 12.3 per second": func(r *restartReport) {
+		"node 2 came back at 12.7 per second": func(r *restartReport) {
 			r.nodes = append(r.nodes[:1:1], nodeReport{handshakes: every(81*time.Millisecond, 50)})
 		},
 		"node 1 closed 14 connections in one second": func(r *restartReport) { r.nodes = []nodeReport{{closed: every(75*time.Millisecond, 40)}} },
