@@ -1,5 +1,4 @@
 // Headless Chromium: one browser per process. Each context has its own cookies.
-import { chromium } from "playwright-core";
 import { adopt } from "./driver-pages.mjs";
 import { Journal } from "./journal.mjs";
 
@@ -28,6 +27,7 @@ function page({ page: number }) {
 export const ops = {
   async browser({ executable }) {
     // Each launch has a new profile, which is removed when the browser closes.
+    const { chromium } = await import("playwright-core"); // it takes half of the start of a process that uses no browser
     browser ??= await chromium.launch({ executablePath: executable, headless: true, args: flags });
     return browser.version();
   },

@@ -1,7 +1,6 @@
 // Socket.IO servers in a cluster with an adapter over Redis, and emitters of
 // @socket.io/redis-emitter. The packages are imported on first use.
 import { createServer } from "node:http";
-import { Server } from "socket.io";
 
 const servers = new Map(); // number -> { io, close }
 const emitters = new Map(); // number -> { emitter, close }
@@ -57,6 +56,7 @@ export const ops = {
   async cluster({ server, options, ...how }) {
     const { adapter, close: closeAdapter } = await open(how);
     const http = createServer();
+    const { Server } = await import("socket.io");
     const io = new Server(http, { ...options, adapter });
     for (const name of ["/", "/chat"]) {
       io.of(name).on("connection", (socket) => {

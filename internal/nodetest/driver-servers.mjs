@@ -2,7 +2,6 @@
 // this repository's client.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { Server } from "socket.io";
 import { WebSocketServer } from "ws";
 
 const servers = new Map(); // number -> server
@@ -32,6 +31,7 @@ export const ops = {
       response.setHeader("Content-Type", file.type);
       response.end(file.body ?? (await readFile(file.path)));
     });
+    const { Server } = await import("socket.io");
     const io = new Server(http, options ?? {});
     io.of("/admin").use((socket, next) => {
       if (socket.handshake.auth.token === "let me in") return next();
