@@ -66,6 +66,7 @@ func TestN9_OtelHandshake(t *testing.T) {
 			n.serve(t)
 			cookie := n.post(t, "/begin", "")
 			tel.wait(t, 1, "POST /begin")
+			n.release(t)
 			tel.spans.Reset()
 			join := open(t, n, cookie)
 			tel.wait(t, 1, "GET /socket.io/") // of the handshake, before that of the first poll

@@ -259,6 +259,17 @@ func (n *node) post(t testing.TB, path, cookie string) string {
 	return cookie
 }
 
+// release waits until no request holds a session: a client has its response a moment before. The
+// next request then loads its session.
+func (n *node) release(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(testTimeout); n.sessions.Stats().States > 0; time.Sleep(time.Millisecond) { // there is no notification
+		if time.Now().After(deadline) {
+			t.Fatalf("%d sessions are in use", n.sessions.Stats().States)
+		}
+	}
+}
+
 // client speaks the protocol by hand over a WebSocket.
 type client struct {
 	t    testing.TB

@@ -106,6 +106,7 @@ func TestN9_OtelTreeOfARequest(t *testing.T) {
 	cookie := ""
 	for _, path := range []string{"/login", "/visit", "/logout"} {
 		cookie = n.post(t, path, cookie)
+		n.release(t)
 	}
 	equal(t, "spans of the requests", tree(tel.wait(t, 1, "POST /logout"), strings.NewReplacer(pseudonym, "NAME")), `POST /login (server)
   session regenerate (internal) outcome=ok session=NAME
