@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -232,6 +233,17 @@ func (n *node) serve(t testing.TB) {
 			t.Error(err)
 		}
 	})
+	// A shutdown before the server serves would not end it. A malformed request is answered without
+	// the app, so it makes no span.
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_, err = nc.Write([]byte("malformed\r\n\r\n"))
+	if answer, failed := io.ReadAll(nc); err != nil || failed != nil || len(answer) == 0 {
+		t.Fatalf("the server does not serve: %q, %v, %v", answer, err, failed)
+	}
 }
 
 // post sends a request and returns the cookie of its response, or the given one.
