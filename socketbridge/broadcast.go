@@ -87,7 +87,7 @@ func (s *Socket) ToSession() Broadcast {
 // are addressed. A call with an empty list adds no socket; in Socket.IO for Node it
 // addresses all.
 //
-// If a name is one that Socket.Join refuses, such as that of a room of the bridge, the
+// If a name is one that Socket.Join refuses, such as that of a room of the server, the
 // Broadcast addresses no socket, and its methods that return an error return ErrRoomName.
 func (b Broadcast) To(rooms ...string) Broadcast {
 	if len(rooms) == 0 {

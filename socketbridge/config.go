@@ -177,7 +177,7 @@ type Limits struct {
 	// Optional. Default: 256
 	MaxInbox int
 
-	// MaxRooms is the number of rooms that one socket can be in, not counting the bridge's
+	// MaxRooms is the number of rooms that one socket can be in, not counting the server's
 	// own rooms.
 	//
 	// Optional. Default: 1000

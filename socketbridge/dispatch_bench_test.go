@@ -29,6 +29,11 @@ func BenchmarkEvent(b *testing.B) {
 	h := newStoredSession(b, store, map[string]any{"n": 1})
 	io := newServer(b, socketbridge.Config{Sessions: store, Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1}})
 	io.On("e", func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) })
+	benchmarkEvents(b, io, h)
+}
+
+// benchmarkEvents measures the event "e", up to its answer, of a client with the session of h.
+func benchmarkEvents(b *testing.B, io *socketbridge.Server, h *fibersession.Handle) {
 	conn := sessionConn{handle: h, sent: make(chan struct{}, 1)}
 	r, err := io.Accept(conn)
 	if err != nil {

@@ -48,23 +48,7 @@ func BenchmarkEvent_Inspected(b *testing.B) {
 					defer watch(b, io, handler)()
 				}
 			}
-			conn := sessionConn{handle: h, sent: make(chan struct{}, 1)}
-			r, err := io.Accept(conn)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer r.Closed(transport.TransportClose, nil)
-			send := func(text []byte) {
-				if err := r.Receive(transport.Message{Data: text}); err != nil {
-					b.Fatal(err)
-				}
-				<-conn.sent
-			}
-			send([]byte("0"))
-			b.ReportAllocs()
-			for b.Loop() {
-				send([]byte(`20["e"]`))
-			}
+			benchmarkEvents(b, io, h)
 		})
 	}
 }

@@ -47,7 +47,7 @@ var (
 	ErrTooManyConns = errors.New("socketbridge: user has too many connections")
 
 	// ErrRoomName is returned if a room's name is empty, longer than 256 bytes, not valid
-	// UTF-8, or begins with "fiberbridge:", which is reserved for the bridge's own rooms:
+	// UTF-8, or begins with "fiberbridge:", which is reserved for the server's own rooms:
 	// see ToSession and ToUser.
 	ErrRoomName = errors.New("socketbridge: invalid room name")
 
@@ -89,7 +89,7 @@ var (
 	errNotNext  = errors.New("socketbridge: a connect middleware returned without calling Next")
 )
 
-// Stable codes of the errors that the bridge itself sends to clients, in the data of a
+// Stable codes of the errors that the server itself sends to clients, in the data of a
 // connect_error and in the answer to an event.
 const (
 	CodeSessionGone        = "session_gone"        // the session has ended: log in again

@@ -12,7 +12,7 @@ import (
 // middleware and any other middleware that must run for the handshake. It serves the
 // engine's path ("/socket.io/") and, below it, the official client (socket.io.js,
 // socket.io.min.js, socket.io.esm.min.js and socket.io.msgpack.min.js; see
-// Config.DisableServeClient), the bridge's own client (see ScriptURL), tickets (see
+// Config.DisableServeClient), the server's own client (see ScriptURL), tickets (see
 // TicketHandler) and cookie renewal (see CookieURL). It passes all other
 // requests to the next handler.
 func (s *Server) Handler() fiber.Handler {

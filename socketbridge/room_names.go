@@ -9,7 +9,7 @@ import (
 // maxRoomName is the longest name of a room, in bytes.
 const maxRoomName = 256
 
-// reservedPrefix begins the names of the bridge's own rooms. Apps can neither see, address,
+// reservedPrefix begins the names of the server's own rooms. Apps can neither see, address,
 // join nor leave them: apps take room names from clients, and a client that could join a
 // user's room would receive that user's messages. Apps that list a socket's rooms, such as
 // to tell them that it leaves, mean the rooms that they made.
@@ -61,7 +61,7 @@ func checkRoomNames(names []string) error {
 	return nil
 }
 
-// appRooms returns names without the bridge's own rooms.
+// appRooms returns names without the server's own rooms.
 func appRooms(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), isReserved)
 }

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/presence"
@@ -181,9 +180,6 @@ func (s *Server) allNamespaces() []*Namespace {
 	}
 	return all
 }
-
-// Sessions returns Config.Sessions, the store whose sessions the sockets share, or nil.
-func (s *Server) Sessions() *fibersession.Store { return s.cfg.Sessions }
 
 // Engine returns the underlying Engine.IO server. Its Use method adds middlewares that
 // run for every HTTP request of the transport (engine.use).

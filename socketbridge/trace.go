@@ -10,6 +10,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/hooklist"
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -158,12 +159,17 @@ type Report struct {
 	Setting string     // the fields of Config that decide it, or ""
 	Socket  *Socket    // that it happened to, or nil
 
-	args []any
+	attrs func() []slog.Attr
 }
 
 // Attrs returns the attributes that the line in the log has. Texts of clients are escaped and
 // cut. It is costly, and must not be called after the hook has returned.
-func (r Report) Attrs() []slog.Attr { return notice.Attrs(r.args) }
+func (r Report) Attrs() []slog.Attr {
+	if r.attrs == nil {
+		return nil
+	}
+	return r.attrs()
+}
 
 // Observe adds hooks to those of Config.Trace, until stop is called.
 func (s *Server) Observe(t Trace) (stop func()) { return s.tracing.add(s, &t) }
@@ -182,12 +188,13 @@ func (t *tracing) add(s *Server, hooks *Trace) (stop func()) {
 		has := func(hook func(h *Trace) bool) bool { return slices.ContainsFunc(all, hook) }
 		t.operations.Store(has(func(h *Trace) bool { return h.Operation != nil }))
 		t.emissions.Store(has(func(h *Trace) bool { return h.Emitted != nil }))
-		var observe func(*notice.Kind, []any)
 		if has(func(h *Trace) bool { return h.Reported != nil }) {
-			observe = s.reported
+			s.notices.Observe(s.noticed)
+			s.engine.ObserveNotices(s.engineNoticed)
+		} else {
+			s.notices.Observe(nil)
+			s.engine.ObserveNotices(nil)
 		}
-		s.notices.Observe(observe)
-		s.engine.ObserveNotices(observe)
 		s.observeRooms(has(func(h *Trace) bool { return h.RoomChanged != nil }))
 	})
 }
@@ -403,14 +410,27 @@ func (s *Server) traceEmission(e *Emission) {
 	}
 }
 
-// reported calls the Reported hooks.
-func (s *Server) reported(k *notice.Kind, args []any) {
-	r := Report{Name: k.Name, Level: k.Level, Text: k.Text, Setting: k.Setting, args: args}
+// noticed reports a notice of this package to the hooks.
+func (s *Server) noticed(k *notice.Kind, args []any) {
+	r := Report{
+		Name: k.Name, Level: k.Level, Text: k.Text, Setting: k.Setting,
+		attrs: func() []slog.Attr { return notice.Attrs(args) },
+	}
 	for _, arg := range args {
 		if about, ok := arg.(*loggedSocket); ok {
 			r.Socket = (*Socket)(about)
 		}
 	}
+	s.reported(r)
+}
+
+// engineNoticed reports a notice of the Engine.IO server to the hooks.
+func (s *Server) engineNoticed(n engineio.Notice) {
+	s.reported(Report{Name: n.Name, Level: n.Level, Text: n.Text, Setting: n.Setting, attrs: n.Attrs})
+}
+
+// reported calls the Reported hooks.
+func (s *Server) reported(r Report) {
 	for _, t := range s.tracing.hooks.All() {
 		if t.Reported == nil {
 			continue

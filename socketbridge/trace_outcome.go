@@ -11,7 +11,7 @@ import (
 
 // Outcome returns a word for the outcome of the operation, for labels of metrics and the like:
 // "ok" without an error. docs/metrics.md lists all of them. They do not change, and no text of
-// the app or of a client is among them. Errors that the bridge does not know are "error", or
+// the app or of a client is among them. Errors that the server does not know are "error", or
 // "refused" if a connect middleware returned one.
 func (o *Operation) Outcome(err error) string {
 	word := outcomeOf(err)

@@ -53,7 +53,7 @@ type Config struct {
 	Production bool
 
 	// Arguments names the events whose arguments are shown. "[hidden]" stands for each argument
-	// of the others. "*" shows the arguments of all events but the bridge's own.
+	// of the others. "*" shows the arguments of all events but the server's own.
 	//
 	// Optional. Default: nil
 	Arguments []string

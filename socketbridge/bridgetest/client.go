@@ -497,7 +497,7 @@ func (c *Client) Session() *fibersession.Handle {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
-	h, err := c.visitor.io.Sessions().GetByID(ctx, s.Session().ID())
+	h, err := c.visitor.io.Config().Sessions.GetByID(ctx, s.Session().ID())
 	if err != nil {
 		c.t.Fatalf("bridgetest: the client's session: %v", err)
 	}

@@ -67,7 +67,7 @@ func newVisitor(t TB, io *socketbridge.Server, o options, b *browser) *Visitor {
 	if v.app == nil {
 		v.app = newApp()
 		io.LimitBodies(v.app)
-		if sessions := io.Sessions(); sessions != nil {
+		if sessions := io.Config().Sessions; sessions != nil {
 			v.app.Use(sessions.Handler())
 		}
 		v.app.Use(io.Handler())
@@ -148,7 +148,7 @@ func (v *Visitor) Session() *fibersession.Handle {
 		if sess.Fresh() {
 			return errors.New("the visitor has no stored session")
 		}
-		h, err = v.io.Sessions().Lift(c)
+		h, err = v.io.Config().Sessions.Lift(c)
 		return err
 	})
 	v.t.Cleanup(h.Release)
@@ -180,7 +180,7 @@ func (v *Visitor) begin() {
 // ends the test if fn returns an error, or if the session cannot be loaded or saved.
 func (v *Visitor) inSession(fn func(c *fiber.Ctx, sess *fibersession.Session) error) {
 	v.t.Helper()
-	sessions := v.io.Sessions()
+	sessions := v.io.Config().Sessions
 	if sessions == nil {
 		v.t.Fatalf("bridgetest: the server shares no sessions: set socketbridge.Config.Sessions")
 	}
@@ -250,7 +250,7 @@ func (v *Visitor) do(req *http.Request, app *fiber.App, k *conn) (*http.Response
 
 // keepHeaders keeps the headers of a response that name the session.
 func (v *Visitor) keepHeaders(header http.Header) {
-	sessions := v.io.Sessions()
+	sessions := v.io.Config().Sessions
 	if sessions == nil {
 		return
 	}

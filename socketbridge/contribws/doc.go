@@ -1,4 +1,4 @@
-// Package contribws makes routes of contrib/socketio part of the bridge: each
+// Package contribws makes routes of contrib/socketio part of the server: each
 // *socketio.Websocket is a socket like any other.
 //
 //	app.Use(sessions.Handler())
@@ -22,7 +22,7 @@
 //
 // # How it works
 //
-//   - Only the bridge's own transport uses the network. It reads, writes, checks origins,
+//   - Only the server's own transport uses the network. It reads, writes, checks origins,
 //     bounds sizes, sets deadlines, and waits for the goroutines that it started. The library
 //     runs beside it, on a connection in memory that is created for one client and never
 //     reused. Whatever the library keeps after the end belongs to that client alone.
@@ -52,5 +52,5 @@
 //   - Routes that still use socketio.New share the library's pools with the routes of this
 //     package. Move all of them to this package.
 //   - Each connection takes three goroutines and one tick per second, in addition to those of
-//     the bridge.
+//     the server.
 package contribws

@@ -177,10 +177,35 @@ type Stats struct {
 	Notices map[string]uint64
 }
 
+// Notice is something that the server refused, dropped, closed, ignored or failed to do.
+// docs/troubleshooting.md lists all of them.
+type Notice struct {
+	Name    string     // the stable name, as in Stats.Notices
+	Level   slog.Level // of the line in the log
+	Text    string     // what happened
+	Setting string     // the fields of Config that decide it, or ""
+
+	args []any
+}
+
+// Attrs returns the attributes that the line in the log has. Texts of clients are escaped and
+// cut. It is costly, and must not be called after the function of ObserveNotices has returned.
+func (n Notice) Attrs() []slog.Attr { return notice.Attrs(n.args) }
+
 // ObserveNotices makes the server call fn with everything that it counts in Stats.Notices,
-// also if it is not logged: with the kind, and the attributes of the line in the log. fn runs on
-// the goroutine of what is reported, so it must not block. nil removes it.
-func (s *Server) ObserveNotices(fn func(k *notice.Kind, args []any)) { s.notices.Observe(fn) }
+// also if it is not logged. fn runs on the goroutine of what is reported, so it must not block.
+// It must be safe for concurrent use. The server has one such function: each call replaces the
+// one before, and nil removes it. socketbridge.Server sets it for Trace.Reported; with such a
+// server, use that hook.
+func (s *Server) ObserveNotices(fn func(n Notice)) {
+	if fn == nil {
+		s.notices.Observe(nil)
+		return
+	}
+	s.notices.Observe(func(k *notice.Kind, args []any) {
+		fn(Notice{Name: k.Name, Level: k.Level, Text: k.Text, Setting: k.Setting, args: args})
+	})
+}
 
 // Stats returns the counts. All counts of the moment but Addresses return to 0 shortly after
 // the last client has left. Addresses can keep some that had a recent connection until other

@@ -49,7 +49,7 @@ type Config struct {
 type inspector struct {
 	cfg      Config
 	io       *socketbridge.Server
-	sessions *fibersession.Store // nil if the bridge shares none
+	sessions *fibersession.Store // nil if the server shares none
 	ns       *socketbridge.Namespace
 	host     string // to tell nodes apart
 	pace     pace

@@ -15,7 +15,7 @@
 //
 // Three ideas:
 //
-//   - The page is a client of the bridge, in a namespace of its own (Namespace). Its HTTP
+//   - The page is a client of the server, in a namespace of its own (Namespace). Its HTTP
 //     handler asks Authorize and gives the page a pass: it works once, for 30 seconds. The page
 //     needs one to connect, another one every 60 seconds, and one for everything that it ends.
 //   - Nodes with an inspector ask each other through the adapter. Lists are cut, sorted and

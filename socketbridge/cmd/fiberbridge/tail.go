@@ -223,7 +223,7 @@ func (t *tail) message(m *adapter.Message) {
 	t.add(h)
 }
 
-// roomNames shortens the names of the bridge's own rooms: those of users have a name that is not
+// roomNames shortens the names of the server's own rooms: those of users have a name that is not
 // the user's ID, and those of sessions one that is not the session's ID.
 func roomNames(rooms []string) []string {
 	all := slices.Clone(rooms)

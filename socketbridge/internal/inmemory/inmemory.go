@@ -50,7 +50,13 @@ type Receiver interface {
 }
 
 // Observer is told what happened to a client's packets. Its methods run on the goroutine of the
-// packet, and must not block.
+// packet, and must not block. The hooks of socketbridge.Trace cannot replace it:
+//   - Trace.Handled promises that the acknowledgement was sent, and an OpHandle lasts until
+//     then. A test that has the answer must already be able to ask for the handler's error.
+//   - Trace.Connected comes before the connection handlers, and a client is connected for a
+//     test after them.
+//   - Hooks are those of a server, for all of its clients. An Observer is that of one client,
+//     and knows the ID of the event that the client sent.
 type Observer interface {
 	// Connected is called after the connection handlers of a namespace have returned. socket is
 	// the *socketbridge.Socket.

@@ -14,14 +14,14 @@ import (
 // event that the app does not handle.
 const Other = "_other"
 
-// reasons are the reasons of disconnects that the bridge and its transports have.
+// reasons are the reasons of disconnects that the server and its transports have.
 var reasons = []socketbridge.Reason{
 	transport.TransportClose, transport.TransportError, transport.PingTimeout, transport.ParseError, transport.ForcedClose,
 	transport.Refused, transport.ShuttingDown, socketbridge.ServerDisconnect, socketbridge.ClientDisconnect, socketbridge.ForcedClose,
 }
 
 // ReasonWord returns the word for the reason of a disconnect: the reason with "_" for spaces, or
-// Other for one that is not of the bridge, because a transport of the app can make up any.
+// Other for one that is not of the server, because a transport of the app can make up any.
 func ReasonWord(r socketbridge.Reason) string {
 	if slices.Contains(reasons, r) {
 		return strings.ReplaceAll(string(r), " ", "_")
