@@ -123,6 +123,9 @@ func (p *Packet) saveSession() error {
 	if s.mode != SessionPerPacket && s.mode != SessionPerConnection {
 		return nil
 	}
+	if !changed(p.session) && !changed(s.session) {
+		return nil // as for most events: without a context of its own
+	}
 	ctx := context.Background()
 	if p.ctx != nil {
 		ctx = context.WithoutCancel(p.ctx)
@@ -130,11 +133,14 @@ func (p *Packet) saveSession() error {
 	return errors.Join(saveChanged(ctx, p.session, p.received), saveChanged(ctx, s.session, p.received))
 }
 
+// changed reports whether h has changes to be saved.
+func changed(h *fibersession.Handle) bool { return h != nil && h.Changed() }
+
 // saveChanged saves h if it has changes. ctx does not end: the store's own timeout bounds the
 // save, so that a handler's change is saved even if its client has just disconnected. since is
 // when the work that made the changes was queued.
 func saveChanged(ctx context.Context, h *fibersession.Handle, since time.Time) error {
-	if h == nil || !h.Changed() {
+	if !changed(h) {
 		return nil
 	}
 	h.QueuedSince(since)

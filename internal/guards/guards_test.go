@@ -26,7 +26,7 @@ const root = "../.."
 
 // all are the guards, in the order of docs/security.md.
 func all() []guard {
-	return slices.Concat(ofPages, ofSessions, ofIDs, ofLoad, ofProtocol, ofNodes, ofFaults, ofInspector)
+	return slices.Concat(ofPages, ofSessions, ofIDs, ofLoad, ofProtocol, ofNodes, ofFaults, ofInspector, ofAdminUI)
 }
 
 // without are the rows that have no guard in the source, with the reason.

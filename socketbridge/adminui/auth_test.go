@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/bcrypt"
@@ -188,4 +190,27 @@ func TestN8_AdminUIAuthorize(t *testing.T) {
 		t.Errorf("a session without a password gets %s", got)
 	}
 	n.Connect(t, both.url+"/admin", nodetest.Options{Cookie: cookie, Auth: withPassword}).MustNext("config")
+}
+
+// TestN8_AdminUIRevoked: Authorize is asked before each command, also if the session has not
+// changed.
+func TestN8_AdminUIRevoked(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t)
+	var revoked atomic.Bool
+	site := newSite(t, options{admin: adminui.Config{Authorize: func(session *fibersession.Handle) bool {
+		return session.User() == "boss" && !revoked.Load()
+	}}})
+	cookie, _ := sessionOf(t, site, "boss")
+	user := n.Connect(t, site.url, nodetest.Options{})
+	user.MustNext("ready")
+	admin := n.Connect(t, site.url+"/admin", nodetest.Options{Cookie: cookie})
+	admin.MustCall("join", "/", "red", user.State().ID)
+	revoked.Store(true)
+	admin.Emit("join", "/", "blue", user.State().ID)
+	admin.MustNext(nodetest.Disconnected)
+	user.MustCall("chat")
+	if rooms := site.io.Of("/").Socket(user.State().ID).Rooms(); !slices.Contains(rooms, "red") || slices.Contains(rooms, "blue") {
+		t.Errorf("the socket is in %q", rooms)
+	}
 }

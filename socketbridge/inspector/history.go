@@ -110,5 +110,5 @@ type nodeHistory struct {
 func (i *inspector) historyHere() nodeHistory {
 	i.history.mu.Lock()
 	defer i.history.mu.Unlock()
-	return nodeHistory{i.io.ID(), time.Now().UnixMilli(), i.pace.sample.Milliseconds(), slices.Clone(i.history.points)}
+	return nodeHistory{i.io.ID(), time.Now().UnixMilli(), i.pace.sample.Milliseconds(), append([]*point{}, i.history.points...)}
 }
