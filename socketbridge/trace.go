@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
@@ -180,6 +181,7 @@ type tracing struct {
 	operations atomic.Bool // there are Operation hooks: without, an event costs no more than this
 	emissions  atomic.Bool // there are Emitted hooks
 	emitted    atomic.Uint64
+	free       sync.Pool // of *handling
 }
 
 // add adds hooks until stop is called.
@@ -282,7 +284,8 @@ func (s *Socket) traceDisconnected(reason Reason) {
 	}
 }
 
-// handling is the operation of an event that is being handled.
+// handling is the operation of an event that is being handled. It is used again: its allocation
+// was half of the cost of a hook.
 type handling struct {
 	op    Operation
 	ends  []func(error)
@@ -298,7 +301,11 @@ func (p *Packet) traceHandling() {
 	if !t.operations.Load() {
 		return
 	}
-	h := &handling{op: Operation{Kind: OpHandle, Namespace: s.ns.name, Socket: s, Event: p.event, Packet: p}}
+	h, _ := t.free.Get().(*handling)
+	if h == nil {
+		h = &handling{}
+	}
+	h.op = Operation{Kind: OpHandle, Namespace: s.ns.name, Socket: s, Event: p.event, Packet: p}
 	h.ends, p.handling = h.space[:0], h
 	ctx := p.Context()
 	for _, hooks := range t.hooks.All() {
@@ -331,13 +338,16 @@ func (s *Socket) beginHere(hooks *Trace, ctx context.Context, op *Operation) (ne
 
 // traceEnd ends the operation of handling the event.
 func (p *Packet) traceEnd(err error) {
-	if p.handling == nil {
+	h := p.handling
+	if h == nil {
 		return
 	}
-	for _, end := range slices.Backward(p.handling.ends) {
+	for _, end := range slices.Backward(h.ends) {
 		p.socket.endHere(end, err)
 	}
 	p.handling = nil
+	*h = handling{} // an operation is valid until its end
+	p.socket.server().tracing.free.Put(h)
 }
 
 // endHere calls the function that an Operation hook returned, on the caller's goroutine.

@@ -304,7 +304,7 @@ func testCommandLine(t *testing.T, c *clustertest.Cluster, s *shell) {
 	}
 	clustertest.Next(t, ann, nodetest.Disconnected)
 	clustertest.Next(t, tab, nodetest.Disconnected)
-	until("the end of ann's session", func() {}, func(h happening) bool { return h.Kind == "session-end" && h.Session != "" })
+	until("the end of ann's session", func() {}, func(h happening) bool { return h.Kind == "session-end" && h.Key != "" && h.Key != annsSession })
 	if _, stderr, code := s.run("", "end", "--user", "ann"); code != exitNothing || !strings.Contains(stderr, "no session was ended") {
 		t.Errorf("end without a session: exit code %d, %s", code, stderr)
 	}
@@ -329,6 +329,7 @@ func TestS7_CommandLineRefusals(t *testing.T) {
 		{nil, nil, exitUsage, "Usage: fiberbridge COMMAND"},
 		{[]string{"help"}, nil, 0, "FIBERBRIDGE_SECRETS"},
 		{[]string{"help", "tail"}, nil, 0, "--every DURATION"},
+		{[]string{"help", "tail"}, nil, 0, "not the name that who shows"},
 		{[]string{"kick", "--help"}, nil, 0, "--user ID"},
 		{[]string{"dance"}, nil, exitUsage, "no command dance"},
 		{[]string{"who"}, nil, exitUsage, "set FIBERBRIDGE_STORAGE"},

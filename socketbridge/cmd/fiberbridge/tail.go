@@ -35,6 +35,10 @@ Prints, until Ctrl-C:
                users who come online or go offline (the storage is asked every --every)
   session-end  sessions that are ended or log out; not those that expire
 
+The name in a line of session-end is not the name that who shows: Redis tells only which key was
+removed, and a session's key does not reveal its name. To learn whose session it was, look for the
+user's line offline, or at the sockets that are missing in who.
+
 In the sharded modes the servers' messages cannot be received without being counted as one of
 them, and in the mode streams-sharded no requests and server-side events. Values can be private:
 arguments are shown with --args only.`,
@@ -70,7 +74,7 @@ type happening struct {
 	Except    []string          `json:"except,omitempty"`
 	Targets   []string          `json:"targets,omitempty"`
 	User      string            `json:"user,omitempty"`
-	Session   string            `json:"session,omitempty"`
+	Key       string            `json:"key,omitempty"` // a name of the session's key in the storage
 	Bytes     int               `json:"bytes,omitempty"`
 	Args      []json.RawMessage `json:"args,omitempty"`
 }
@@ -178,7 +182,7 @@ func (h happening) text() string {
 	add("except ", cleanAll(h.Except))
 	add("rooms ", cleanAll(h.Targets))
 	add("user ", clean(h.User))
-	add("session ", h.Session)
+	add("key ", h.Key)
 	if h.Bytes > 0 {
 		parts = append(parts, plural(h.Bytes, "byte", "bytes"))
 	}
@@ -300,7 +304,7 @@ func (t *tail) followSessions(ctx context.Context, c *cluster) error {
 			case <-time.After(time.Second):
 			}
 		case strings.HasPrefix(m.Payload, "D"):
-			t.add(happening{Kind: "session-end", Session: keyName(m.Channel)})
+			t.add(happening{Kind: "session-end", Key: keyName(m.Channel)})
 		}
 	}
 }
