@@ -21,7 +21,7 @@ var ofAdminUI = []guard{
 		edit("socketbridge/adminui/auth.go", "	if !u.authorized(c.Socket()) {", "	if false {"),
 	},
 	{
-		[]string{"71"}, "a visitor without a session is not asked about",
+		[]string{"71"}, "without sessions, Authorize lets no client of the Admin UI in",
 		admin, "TestN8_AdminUIAuthorize",
 		edit("socketbridge/adminui/auth.go", "session != nil && u.cfg.Authorize(session)", "session == nil || u.cfg.Authorize(session)"),
 	},

@@ -181,6 +181,11 @@ func TestN8_AdminUIAuthorize(t *testing.T) {
 	_ = res.Body.Close()
 	admin.MustNext(nodetest.Disconnected)
 
+	bare := newSite(t, options{bare: true, admin: adminui.Config{Authorize: func(*fibersession.Handle) bool { return true }}})
+	if got := refused(t, n, bare.url, nil, ""); !strings.Contains(got, "invalid credentials") {
+		t.Errorf("a client of a server without sessions gets %s", got)
+	}
+
 	both := newSite(t, options{admin: adminui.Config{Authorize: allow, PasswordHash: hashed(t)}})
 	cookie, _ = sessionOf(t, both, "boss")
 	if got := refused(t, n, both.url, withPassword, ""); !strings.Contains(got, "invalid credentials") {
