@@ -83,7 +83,7 @@ var ofAdminUI = []guard{
 	{
 		[]string{"73"}, "the Admin UI hides arguments of events",
 		admin, "TestN8_AdminUIShowsNoSecrets",
-		edit("socketbridge/adminui/reporter.go", "		case !shown:\n", "		case false:\n"),
+		edit("socketbridge/adminui/reporter.go", "		case !shown:\n", "		case !shown && i > maxArguments:\n"),
 	},
 	{
 		[]string{"73"}, "the Admin UI never shows the arguments of the bridge's own events",
