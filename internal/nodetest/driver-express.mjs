@@ -36,13 +36,6 @@ async function start({ server, redis, storePackage, clientPackage, secrets, sess
   return `http://127.0.0.1:${http.address().port}`;
 }
 
-const gates = new Map(); // name -> { entered, released }
-
-function gate(name) {
-  if (!gates.has(name)) gates.set(name, { entered: latch(), released: latch() });
-  return gates.get(name);
-}
-
 function latch() {
   let open;
   return { passed: new Promise((resolve) => (open = resolve)), open };
@@ -52,6 +45,11 @@ function latch() {
 const done = (response, next) => (error) => (error ? next(error) : response.json("done"));
 
 function routes(app) {
+  const gates = new Map(); // name -> { entered, released }
+  const gate = (name) => {
+    if (!gates.has(name)) gates.set(name, { entered: latch(), released: latch() });
+    return gates.get(name);
+  };
   app.get("/express", ({ session, sessionID }, response) => response.json({ id: sessionID, session }));
   app.post("/express/set", ({ session, body }, response) => response.json(Object.assign(session, body)));
   app.post("/express/delete/:key", ({ session, params }, response) => {

@@ -75,7 +75,7 @@ func (s *Sharing) Errorf(format string, args ...any) {
 // release closes what the test has made.
 func (d *Driver) release(t testing.TB) {
 	d.made.mu.Lock()
-	numbers := d.made.numbers
+	numbers := append([]int{}, d.made.numbers...) // not null
 	d.made.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
