@@ -19,6 +19,13 @@ func Start(t testing.TB) *Node {
 	return start(t, shared)
 }
 
+// StartAlone is Start for a test that needs a process of its own, such as one with a server that
+// goes on when it is closed.
+func StartAlone(t testing.TB) *Node {
+	t.Helper()
+	return start(t, nil)
+}
+
 // start is Start with the process of s, unless it is nil.
 func start(t testing.TB, s *Sharing) *Node {
 	t.Helper()

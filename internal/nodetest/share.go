@@ -17,7 +17,7 @@ import (
 // Start then returns the process that is running. At the end of a test, its clients, pages,
 // contexts and servers are closed. The process starts with the first test that needs it, and ends
 // with Run. The tests stay independent: a test does not see the clients and cookies of another.
-// Do not use Share in a package with a test that ends or blocks the process.
+// A test that ends or blocks its process, or leaves something behind in it, uses StartAlone.
 func Share(m *testing.M) *Sharing { return &Sharing{m: m} }
 
 // Sharing runs the tests of a package: see Share.

@@ -18,9 +18,10 @@ import (
 // arguments, and the keys and types in them.
 func TestN8_AdminUIProtocol(t *testing.T) {
 	t.Parallel()
-	n := nodetest.Start(t)
+	redis := redistest.Start(t).URL() // first, so that it ends after Node, whose timers publish until then
+	n := nodetest.StartAlone(t)
 	site := newSite(t, options{admin: adminui.Config{PasswordHash: hashed(t), Arguments: []string{"*"}}})
-	reference := n.Cluster(t, nodetest.ClusterOptions{Redis: redistest.Start(t).URL()})
+	reference := n.Cluster(t, nodetest.ClusterOptions{Redis: redis})
 	reference.Run(t, "/", instrument+`io.of("/").on("connection", (s) => { s.emit("ready"); s.on("chat", (a, b, ack) => { s.emit("reply", "an answer"); ack("ok"); }) })`, nil, hashed(t), "reference", false)
 
 	want, got := shapes(t, n, reference.URL), shapes(t, n, site.url)
