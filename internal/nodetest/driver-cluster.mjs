@@ -54,9 +54,9 @@ export const ops = {
   // Starts a server with the namespaces / and /chat. Each socket joins the rooms of its
   // auth option and stores its data.
   async cluster({ server, options, ...how }) {
+    const { Server } = await import("socket.io"); // before open: an adapter begins with its server
     const { adapter, close: closeAdapter } = await open(how);
     const http = createServer();
-    const { Server } = await import("socket.io");
     const io = new Server(http, { ...options, adapter });
     for (const name of ["/", "/chat"]) {
       io.of(name).on("connection", (socket) => {
