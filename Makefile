@@ -17,8 +17,9 @@ FSYNC       ?= everysec
 OPS         ?= 1000000
 VISITORS    ?= 300
 SEED        ?= 1
-# Tests of one package at the same time. Most of them wait for servers and browsers.
+# Tests of one package, and packages, at the same time. Most of them wait for servers and browsers.
 PARALLEL    ?= 4
+PACKAGES    ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 export STATICCHECK GOLANGCI GOVULNCHECK
 gotestsum := go run gotest.tools/gotestsum@$(GOTESTSUM) --format pkgname --format-hide-empty-pkg
@@ -28,6 +29,8 @@ nested = $(if $(NESTED),@for dir in $(NESTED); do echo "== $$dir"; (cd $$dir && 
 # A failed test runs once more alone, because the machine may be busy. A test that passes only
 # the second time is flaky: the last lines of `make test` name it, and it is to be fixed.
 RERUNS := $(CURDIR)/.cache/reruns
+# Lint has run vet already; without DWARF, linking takes half of its time.
+testflags = -race -shuffle=on -p $(PACKAGES) -parallel $(PARALLEL) -vet=off -ldflags=-w -timeout 15m
 again   = --rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-report=$(RERUNS)/$$(basename $$(pwd))
 
 .DEFAULT_GOAL := help
@@ -52,8 +55,8 @@ test: deps lint
 
 run-tests:
 	@mkdir -p $(RERUNS)
-	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- -race -shuffle=on -parallel $(PARALLEL) -timeout 15m
-	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- -race -shuffle=on -parallel $(PARALLEL) -timeout 15m)
+	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- $(testflags)
+	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- $(testflags))
 
 ## short: the quick tests, with the tools that are installed
 short:
