@@ -36,13 +36,14 @@ func TestSign_HostilePublisherAtSpeed(t *testing.T) {
 			a, b := startNode(t, client, cfg), startNode(t, client, quiet)
 			waitForDelivery(t, a, b)
 			waitForDelivery(t, b, a)
+			before := lastEntry(t, client)
 			tap := newWiretap(t, client, "socket.io#/#", "socket.io#/#room#")
 			real := &adapter.Message{Kind: adapter.Broadcast, Namespace: "/", Rooms: []string{"room"}, Payload: adapter.Payload{JSON: []byte(`["AAAAAAAAAAAAAAAAAAAAAAAAAA"]`)}}
 			if err := b.Publish(t.Context(), real); err != nil {
 				t.Fatal(err)
 			}
 			waitForDeliveryAmong(t, b, a)
-			send := hostileSender(t, client, mode, tap.messages(t))
+			send := hostileSender(t, client, mode, tap.messages(t), before)
 			_ = tap.pubSub.Close()
 			drain(a)
 
@@ -76,8 +77,9 @@ func TestSign_HostilePublisherAtSpeed(t *testing.T) {
 }
 
 // hostileSender returns a function that sends a number of hostile messages, of several kinds in
-// turn, in one pipeline.
-func hostileSender(t *testing.T, client *goredis.Client, mode redisadapter.Mode, signed []*goredis.Message) func(count int) {
+// turn, in one pipeline. It replays the messages signed, or the entries of the stream after before,
+// all of which the nodes have read: a node delivers a message that it has not seen.
+func hostileSender(t *testing.T, client *goredis.Client, mode redisadapter.Mode, signed []*goredis.Message, before string) func(count int) {
 	t.Helper()
 	formats := map[redisadapter.Mode]string{
 		redisadapter.Classic: "\x93\xa1x\x83\xa4type\x02\xa4data\x91\xa6forged\xa3nsp\xa1/\x81\xa5rooms\x90",
@@ -87,7 +89,7 @@ func hostileSender(t *testing.T, client *goredis.Client, mode redisadapter.Mode,
 	var entries []goredis.XMessage
 	if mode == redisadapter.Streams {
 		var err error
-		if entries, err = client.XRange(t.Context(), "socket.io", "-", "+").Result(); err != nil {
+		if entries, err = client.XRange(t.Context(), "socket.io", "("+before, "+").Result(); err != nil {
 			t.Fatal(err)
 		}
 	} else if len(signed) == 0 {
@@ -125,4 +127,17 @@ func hostileSender(t *testing.T, client *goredis.Client, mode redisadapter.Mode,
 			t.Fatal(err)
 		}
 	}
+}
+
+// lastEntry returns the ID of the last entry of the stream.
+func lastEntry(t *testing.T, client *goredis.Client) string {
+	t.Helper()
+	entries, err := client.XRevRangeN(t.Context(), "socket.io", "+", "-", 1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) == 0 {
+		return "0"
+	}
+	return entries[0].ID
 }
