@@ -107,7 +107,9 @@ func TestHang_EventsAreAnsweredInTime(t *testing.T) {
 func TestHang_Redis(t *testing.T) {
 	const users, socketsEach, events, requests = 50, 10, 5, 4
 	server := redistest.Start(t)
-	s := newSite(t, options{storage: server.URL(), sessions: fibersession.Config{}}).counter().serve()
+	s := newSite(t, options{storage: server.URL(), sessions: fibersession.Config{
+		Timeouts: fibersession.Timeouts{Storage: 4 * time.Second}, // the default is short for 2,500 events on a busy machine
+	}}).counter().serve()
 	agents, peers := make([]*agent, users), []*peer(nil)
 	for i := range agents {
 		agents[i] = s.agent()
