@@ -30,6 +30,7 @@ func TestLayout(t *testing.T) {
 	logIn(phone, site, "ada")
 	phone.WaitText("#signedin", "Linux")
 	phone.Click("#logout")
+	phone.WaitText("#notice", "logged out")
 	logIn(phone, site, "ada")
 	ask(ada, "katherine_g") // does not exist
 	ada.WaitText(".toast", "There is no user with that name")
