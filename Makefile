@@ -17,7 +17,8 @@ FSYNC       ?= everysec
 OPS         ?= 1000000
 VISITORS    ?= 300
 SEED        ?= 1
-# Tests of one package, and packages, at the same time. Most of them wait for servers and browsers.
+# How many tests of a package run at the same time, and how many packages. Most tests wait for
+# servers and browsers.
 PARALLEL    ?= 4
 PACKAGES    ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 

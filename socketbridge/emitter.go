@@ -56,19 +56,11 @@ func (e Emitter) WithContext(ctx context.Context) Emitter {
 	return e
 }
 
-// values returns a context with the values of WithContext's, which does not end.
-func (e Emitter) values() context.Context {
-	if e.ctx == nil {
-		return context.Background()
-	}
-	return context.WithoutCancel(e.ctx)
-}
-
 // Emit sends an event to the client. See Socket.Emit. It returns nil for a volatile event
 // that was dropped.
 func (e Emitter) Emit(event string, args ...any) error {
 	if e.flags&transport.Volatile == 0 {
-		return e.socket.emit(e.values(), event, args)
+		return e.socket.emit(withoutEnd(e.ctx), event, args)
 	}
 	msgs, err := encodeEvent(e.socket.ns.name, event, 0, false, args)
 	if err != nil {
@@ -142,7 +134,7 @@ func (e Emitter) EmitWithAckFunc(event string, fn func(a Answer, err error), arg
 	if err != nil {
 		return err
 	}
-	ctx, finish := s.server().trace(e.values(), Operation{Kind: OpAsk, Namespace: s.ns.name, Socket: s, Event: event})
+	ctx, finish := s.server().trace(withoutEnd(e.ctx), Operation{Kind: OpAsk, Namespace: s.ns.name, Socket: s, Event: event})
 	c := &ackCallback{socket: s, id: id, fn: fn, ctx: ctx, finish: finish}
 	if err := e.ask(c, msgs); err != nil {
 		finish(err)

@@ -126,10 +126,7 @@ func (p *Packet) saveSession() error {
 	if !changed(p.session) && !changed(s.session) {
 		return nil // as for most events: without a context of its own
 	}
-	ctx := context.Background()
-	if p.ctx != nil {
-		ctx = context.WithoutCancel(p.ctx)
-	}
+	ctx := withoutEnd(p.ctx)
 	return errors.Join(saveChanged(ctx, p.session, p.received), saveChanged(ctx, s.session, p.received))
 }
 

@@ -14,11 +14,9 @@ import (
 // handlers.
 func (s *Socket) connect() {
 	s.settings, s.mode = s.ns.connectSettings()
-	saveCtx := context.Background()
+	var traced context.Context // nil if the server is not observed
 	err := s.traceConnect(func(ctx context.Context) error {
-		if ctx != nil {
-			saveCtx = context.WithoutCancel(ctx)
-		}
+		traced = ctx
 		return s.confirm(ctx)
 	})
 	if err != nil {
@@ -36,7 +34,7 @@ func (s *Socket) connect() {
 	for _, fn := range s.settings.connection {
 		s.guard("OnConnection", func() { fn(s) })
 	}
-	if err := s.saveLifeStep(saveCtx); err != nil {
+	if err := s.saveLifeStep(withoutEnd(traced)); err != nil {
 		s.report(&changesLostNotice, "OnConnection", "handler", "OnConnection", "error", err)
 	}
 	if o := s.client.observer; o != nil {
@@ -61,10 +59,7 @@ func (s *Socket) confirm(ctx context.Context) error {
 	if err := c.run(); err != nil {
 		return err
 	}
-	saveCtx := context.Background()
-	if ctx != nil {
-		saveCtx = context.WithoutCancel(ctx)
-	}
+	saveCtx := withoutEnd(ctx)
 	if err := s.saveLifeStep(saveCtx); err != nil {
 		return err
 	}

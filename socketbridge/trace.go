@@ -254,6 +254,14 @@ func (s *Server) traceHandshake(userContext func() context.Context) (kept string
 	return kept
 }
 
+// withoutEnd returns a context with the values of ctx, which may be nil, that does not end.
+func withoutEnd(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return context.WithoutCancel(ctx)
+}
+
 // traceConnect runs fn as the operation of the socket's connect, with its context, or with nil
 // if there are no hooks.
 func (s *Socket) traceConnect(fn func(ctx context.Context) error) error {

@@ -67,7 +67,7 @@ func (n *Node) Cluster(t testing.TB, o ClusterOptions) *ClusterServer {
 	c := &ClusterServer{n: n}
 	c.number, _ = n.number()
 	pkg, client := o.Defaults()
-	n.mustStart(t, "cluster", map[string]any{
+	n.must(t, "cluster", map[string]any{
 		"server": c.number, "redis": o.Redis, "nodes": o.Nodes, "sharded": o.Sharded, "streams": o.Streams,
 		"adapterPackage": pkg, "clientPackage": client, "options": o.Options, "adapter": o.Adapter,
 	}, &c.URL)
@@ -101,7 +101,7 @@ func (n *Node) Emitter(t testing.TB, redis, client string, options map[string]an
 	t.Helper()
 	e := &Emitter{n: n}
 	e.number, _ = n.number()
-	n.mustStart(t, "emitter", map[string]any{"server": e.number, "redis": redis, "clientPackage": client, "options": options}, nil)
+	n.must(t, "emitter", map[string]any{"server": e.number, "redis": redis, "clientPackage": client, "options": options}, nil)
 	return e
 }
 

@@ -1,6 +1,7 @@
 // Headless Chromium: one browser per process. Each context has its own cookies.
 import { adopt } from "./driver-pages.mjs";
 import { Journal } from "./journal.mjs";
+import { closeAll } from "./release.mjs";
 
 const flags = [
   "--no-sandbox",
@@ -75,9 +76,8 @@ export const ops = {
 
 // release closes the contexts of a test with their pages, and forgets them.
 export async function release(numbers) {
+  await closeAll(contexts, numbers);
   for (const number of numbers) {
-    await contexts.get(number)?.close();
-    contexts.delete(number);
     pages.delete(number);
     journals.delete(number);
   }

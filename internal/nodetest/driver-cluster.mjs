@@ -1,6 +1,7 @@
 // Socket.IO servers in a cluster with an adapter over Redis, and emitters of
 // @socket.io/redis-emitter. The packages are imported on first use.
 import { createServer } from "node:http";
+import { closeAll } from "./release.mjs";
 
 const servers = new Map(); // number -> { io, close }
 const emitters = new Map(); // number -> { emitter, close }
@@ -97,12 +98,8 @@ export const ops = {
 };
 
 export async function release(numbers) {
-  for (const all of [servers, emitters]) {
-    for (const number of numbers) {
-      await all.get(number)?.close();
-      all.delete(number);
-    }
-  }
+  await closeAll(servers, numbers);
+  await closeAll(emitters, numbers);
 }
 
 export async function close() {

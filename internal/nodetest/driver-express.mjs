@@ -1,6 +1,8 @@
 // An Express app with express-session over connect-redis, and the packages that sign its
 // cookies. The packages are imported on first use.
-const apps = new Map(); // number -> close
+import { closeAll } from "./release.mjs";
+
+const apps = new Map(); // number -> { close }
 
 async function start({ server, redis, storePackage, clientPackage, secrets, session, store, passport: withPassport }) {
   const { default: express } = await import("express");
@@ -28,11 +30,12 @@ async function start({ server, redis, storePackage, clientPackage, secrets, sess
   const http = await new Promise((resolve) => {
     const listening = app.listen(0, "127.0.0.1", () => resolve(listening));
   });
-  apps.set(server, async () => {
+  const close = async () => {
     http.close();
     http.closeAllConnections();
     await client.close();
-  });
+  };
+  apps.set(server, { close });
   return `http://127.0.0.1:${http.address().port}`;
 }
 
@@ -130,13 +133,8 @@ export const ops = {
   },
 };
 
-export async function release(numbers) {
-  for (const number of numbers) {
-    await apps.get(number)?.();
-    apps.delete(number);
-  }
-}
+export const release = (numbers) => closeAll(apps, numbers);
 
 export async function close() {
-  await Promise.allSettled([...apps.values()].map((end) => end()));
+  await Promise.allSettled([...apps.values()].map((app) => app.close()));
 }

@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { WebSocketServer } from "ws";
+import { closeAll } from "./release.mjs";
 
 const servers = new Map(); // number -> server
 
@@ -53,12 +54,7 @@ export const ops = {
   },
 };
 
-export async function release(numbers) {
-  for (const number of numbers) {
-    await servers.get(number)?.close();
-    servers.delete(number);
-  }
-}
+export const release = (numbers) => closeAll(servers, numbers);
 
 export async function close() {
   await Promise.allSettled([...servers.values()].map((server) => server.close()));

@@ -211,19 +211,7 @@ func (p *process) do(ctx context.Context, op string, command map[string]any, res
 // must is like do with Timeout, but ends the test on an error.
 func (d *Driver) must(t testing.TB, op string, command map[string]any, result any) {
 	t.Helper()
-	d.mustWithin(t, Timeout, op, command, result)
-}
-
-// mustStart is like must for an operation that imports packages for the first time, which takes
-// long on a busy machine.
-func (d *Driver) mustStart(t testing.TB, op string, command map[string]any, result any) {
-	t.Helper()
-	d.mustWithin(t, time.Minute, op, command, result)
-}
-
-func (d *Driver) mustWithin(t testing.TB, timeout time.Duration, op string, command map[string]any, result any) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	if err := d.do(ctx, op, command, result); err != nil {
 		t.Fatal(err)

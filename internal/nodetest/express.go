@@ -38,7 +38,7 @@ func (n *Node) Express(t testing.TB, o ExpressOptions) string {
 	t.Helper()
 	number, _ := n.number()
 	var url string
-	n.mustStart(t, "express", map[string]any{
+	n.must(t, "express", map[string]any{
 		"server": number, "redis": o.Redis, "storePackage": cmp.Or(o.Package, "connect-redis"), "clientPackage": cmp.Or(o.Client, "redis"),
 		"secrets": o.Secrets, "session": o.Session, "store": o.Store, "passport": o.Passport,
 	}, &url)

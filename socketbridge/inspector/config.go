@@ -73,7 +73,7 @@ type pace struct {
 
 var defaultPace = pace{authorized: authorizedFor, sample: pointEvery}
 
-// New returns the handler of the page, and opens its namespace. Call it once for each bridge,
+// New returns the handler of the page, and opens its namespace. Call it once for each server,
 // and mount it with app.Use, on every node:
 //
 //	app.Use("/inspector", inspector.New(inspector.Config{Bridge: io, Authorize: …}))

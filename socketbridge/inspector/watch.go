@@ -12,7 +12,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
 
-// watchFor is how long a node records them after a page has last asked it.
+// watchFor is how long a node records emissions and events after a page has last asked it.
 const watchFor = 5 * time.Second
 
 // watch records emissions, and the events of users that pages show, while a page is open on any
