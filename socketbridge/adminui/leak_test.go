@@ -90,6 +90,7 @@ func TestN8_AdminUIBounds(t *testing.T) {
 	site := newSite(t, options{admin: adminui.Config{Insecure: true}, bridge: unlimited(), bare: true})
 	const sockets, events = 1100, 2000
 	leave := join(t, site.io, sockets)
+	began := time.Now()
 	admin := connect(t, n, site.url, nil)
 	if got := bind[[]socket](t, admin.MustNext("all_sockets")); len(got) != 1000 {
 		t.Errorf("the page gets %d sockets, want 1000", len(got))
@@ -98,7 +99,6 @@ func TestN8_AdminUIBounds(t *testing.T) {
 	talker.MustNext("ready")
 	leave() // the page gets those that were hidden
 	until(t, admin, "socket_connected", func(s socket) bool { return s.ID == talker.State().ID })
-	began := time.Now()
 	for i := range events {
 		talker.Emit("chat", i)
 	}
@@ -106,9 +106,9 @@ func TestN8_AdminUIBounds(t *testing.T) {
 	for !site.log.Has("notice=admin_events_dropped") {
 		admin.MustNext("server_stats")
 	}
-	got, seconds := admin.Waiting("event_received")+admin.Waiting("event_sent"), int(time.Since(began).Seconds())+2
-	if got > 100*seconds { // the limit is 100 a second
-		t.Errorf("the page got %d of %d events in %d s", got, 2*events, seconds)
+	got := admin.Waiting("event_received") + admin.Waiting("event_sent")
+	if most := 200 + int(100*time.Since(began).Seconds()); got > most { // 100 a second, after a burst of 200
+		t.Errorf("the page got %d of %d events, want at most %d", got, 2*events, most)
 	}
 	if !site.log.Has("notice=admin_sockets_hidden") {
 		t.Error("the log does not tell that sockets are hidden")

@@ -183,9 +183,12 @@ func TestS6_StreamsMisfits(t *testing.T) {
 				return ""
 			})
 		}
-		if !log.Has("give all the same version") {
-			t.Errorf("the log does not say what to do:\n%s", log)
-		}
+		waitFor(t, "the log says what to do", func() string { // the line comes after the count
+			if !log.Has("give all the same version") {
+				return fmt.Sprint("the log is:\n", log)
+			}
+			return ""
+		})
 	})
 	t.Run("nodes that fit", func(t *testing.T) {
 		t.Parallel()
