@@ -51,6 +51,12 @@ type conn struct {
 	hasBacklog  atomic.Bool // some of its packets were counted in Server.backlog
 	pingQueued  atomic.Bool // the ping has not been taken yet; written under mu
 
+	flusher   *flusher
+	nextFlush *conn         // guarded by the flusher's lock
+	reader    *reader       // the one whose goroutine can be lent, or nil; set before its first Receive
+	loan      atomic.Uint64 // see lending.go
+	slot      uint16        // in lending.slots; the goroutine that is lent, or ends the loan, uses it
+
 	mu            sync.Mutex // guards the fields below
 	reason        transport.Reason
 	cause         error
@@ -89,6 +95,7 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
 	}
+	c.place(s.placed.Add(1))
 	c.out.HighItems, c.out.HighSize = s.cfg.Limits.MaxQueueMessages, s.cfg.Limits.MaxQueueBytes
 	c.out.Max, c.out.Measure, c.out.Release = max(1, s.cfg.Limits.MaxBacklogBytes/backlogShare), measurePacket, c.released
 	c.mu.Lock()
@@ -96,6 +103,12 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	c.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)
 	c.setTimer(giveUpOpening, s.cfg.Timeouts.Upgrade)
 	return c
+}
+
+// place spreads the connections, of which c is the nth, over the flushers and the slots of loans.
+func (c *conn) place(n uint32) {
+	c.flusher = &c.server.flushers[n%uint32(len(c.server.flushers))]
+	c.slot = uint16(n % lendSlots)
 }
 
 // ID returns the connection's sid.
@@ -183,6 +196,7 @@ func (c *conn) finish(accepted bool) {
 			_ = c.recoverPanic(func() error { i.Interrupt(); return nil })
 		}
 	}
+	c.Detach()
 	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
 	if c.receiver != nil {
@@ -220,6 +234,9 @@ func (c *conn) accept() error {
 	}
 	return nil
 }
+
+// detached is returned instead of a failure by a goroutine that no longer reads.
+var detached = new(failure)
 
 // failure is an error that ends the connection.
 type failure struct {
@@ -261,6 +278,8 @@ func (c *conn) receive(m transport.Message) *failure {
 	switch {
 	case panicked:
 		return &failure{reason: transport.TransportError, code: wsframe.InternalError, cause: err}
+	case err == transport.ErrDetached:
+		return detached
 	case err != nil:
 		return &failure{reason: transport.ParseError, code: wsframe.PolicyViolation, cause: err, refused: true}
 	}

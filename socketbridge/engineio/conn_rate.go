@@ -123,6 +123,7 @@ func (c *conn) limit(packets, bytes int) error {
 		return nil
 	}
 	c.server.notices.Report(&slowedDownNotice, "", "remote", (*loggedConn)(c))
+	c.out.Resume()
 	if !c.pause(wait) {
 		return transport.ErrClosed
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,10 @@ type Server struct {
 	refusals    refusalHooks
 	random      io.Reader // of connection IDs; tests make it fail
 	started     time.Time
+
+	flushers []flusher
+	placed   atomic.Uint32 // connections so far: see conn.place
+	lending  lending
 
 	settingsWarning sync.Once
 	stats           counters
@@ -125,6 +130,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		conns:    make(map[string]*conn),
 		backlog:  backlog{max: cfg.Limits.MaxBacklogBytes},
 		ended:    make(chan struct{}),
+		flushers: make([]flusher, runtime.GOMAXPROCS(0)),
 	}
 	s.bodies.Max = int64(max(minBodies, 16*cfg.MaxPayload))
 	s.origins.allowFunc = s.containOriginFunc(cfg.AllowOriginFunc)
@@ -256,6 +262,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeInMemory()
 	select {
 	case <-s.ended:
+		s.lending.watches.Wait()
 		return nil
 	case <-ctx.Done():
 	}

@@ -15,7 +15,7 @@ func (c *conn) serveWebSocket(r *reader) {
 		r.close()
 		return
 	}
-	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
+	w := c.server.newWriter(r)
 	c.mu.Lock()
 	if c.state.Load() == closed {
 		c.mu.Unlock()
@@ -33,9 +33,19 @@ func (c *conn) serveWebSocket(r *reader) {
 		c.finishReading(r)
 		return
 	}
-	c.out.Start(c.writeBatch)
 	r.stall, r.deadlines = &c.stall, w
+	c.startWriting(r, w)
 	c.read(r)
+}
+
+// startWriting sends the queue on the WebSocket, of which r reads the messages.
+func (c *conn) startWriting(r *reader, w *wsWriter) {
+	if w.raw != nil {
+		c.reader = r
+		c.out.StartTrying(c.writeBatch, c.tryBatch, func() { c.flusher.add(c) })
+	} else {
+		c.out.Start(c.writeBatch)
+	}
 }
 
 // read handles the messages of the WebSocket until the connection has ended. The caller has
@@ -45,14 +55,21 @@ func (c *conn) serveWebSocket(r *reader) {
 // its initial size. So whenever the client is likely to be silent for a while, a new
 // goroutine continues reading: after the client's first message, which joins a namespace,
 // and after each pong.
+//
+// The loop ends without an end of the connection when another goroutine has become the reader.
 func (c *conn) read(r *reader) {
+	r.begin()
 	for {
 		m, err := r.next()
 		if err != nil {
 			c.readFailed(r, err)
 			break
 		}
-		if fail := c.handleFrame(m); fail != nil {
+		fail := c.handleFrame(m)
+		if fail == detached {
+			return
+		}
+		if fail != nil {
 			c.closeAndDrain(r, fail)
 			break
 		}
@@ -60,8 +77,10 @@ func (c *conn) read(r *reader) {
 			c.closeFrameReceived(r, m)
 			break
 		}
+		r.flushOld()
 		if (!r.handledFirst || isPong(m)) && !r.hijacked && r.empty() {
 			r.handledFirst = true
+			r.flush()
 			go c.read(r) // inherits receiverSem; Shutdown waits for it
 			return
 		}
@@ -77,6 +96,7 @@ func isPong(m wsframe.Message) bool {
 // finishReading releases receiverSem, and closes the WebSocket once nothing of the
 // connection runs any more (D2).
 func (c *conn) finishReading(r *reader) {
+	r.flush()
 	c.releaseReceiver()
 	<-c.Done()
 	r.close()
@@ -121,6 +141,7 @@ func (c *conn) closeFrameReceived(r *reader, m wsframe.Message) {
 // the time, and drain how much is read meanwhile.
 func (c *conn) closeAndDrain(r *reader, f *failure) {
 	c.close(f.reason, f.cause, f.code)
+	r.flush()
 	r.drain()
 	c.terminate(f.reason, f.cause)
 }
@@ -151,7 +172,7 @@ func (c *conn) handleFrame(m wsframe.Message) *failure {
 	return nil
 }
 
-// writeBatch is the worker function of the connection's queue.
+// writeBatch is the worker function of the connection's queue. It waits for the network.
 func (c *conn) writeBatch(batch []packet) {
 	if err := c.ws.write(batch); err != nil {
 		if isTimeout(err) {
@@ -161,6 +182,11 @@ func (c *conn) writeBatch(batch []packet) {
 		}
 		return
 	}
+	c.written(batch)
+}
+
+// written is called after a batch has been written.
+func (c *conn) written(batch []packet) {
 	if c.pingQueued.Load() {
 		c.mu.Lock()
 		c.pingTaken(batch)

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -9,7 +10,12 @@ import (
 )
 
 const (
-	readSize = 8 << 10 // of a pooled buffer
+	readSize  = 8 << 10 // of a pooled buffer
+	smallSize = 96      // of reader.small
+
+	// holdTime is how long the answers to messages that arrived together are held, so that one
+	// write can send them.
+	holdTime = 200 * time.Microsecond
 
 	// drainPause is the least time between two reads of drain.
 	drainPause = 5 * time.Millisecond
@@ -34,17 +40,37 @@ type reader struct {
 
 	handledFirst bool // see conn.read
 
+	raw     *rawRead      // nil if nc is not plain TCP
+	ahead   bool          // what was read last had arrived before
+	holding bool          // hold was called, and flush was not
+	heldAt  time.Duration // when hold was called, by Server.now
+
 	buf    []byte // buf[from:to] has been read but not handled
 	from   int
 	to     int
-	pooled *[]byte  // the pooled buffer behind buf; nil if buf is small or was grown
-	small  [96]byte // receives the first bytes, so that an idle reader needs no buffer
+	pooled *[]byte // the pooled buffer behind buf; nil if buf is small or was grown
+	small  []byte  // without raw: receives the first bytes, so that an idle reader needs no buffer
 }
 
 // newReader returns a reader for a WebSocket that the server has counted. early holds the
 // bytes that have already been read from nc.
 func newReader(s *Server, nc net.Conn, early []byte) *reader {
-	return &reader{server: s, nc: nc, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
+	r := &reader{server: s, nc: nc, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
+	if raw := rawOf(nc); raw != nil {
+		r.raw = newRawRead(raw)
+	} else {
+		r.small = make([]byte, smallSize)
+	}
+	return r
+}
+
+// newWriter returns the writer of r's WebSocket.
+func (s *Server) newWriter(r *reader) *wsWriter {
+	w := &wsWriter{nc: r.nc, timeout: s.cfg.Timeouts.Write}
+	if r.raw != nil {
+		w.raw = r.raw.conn
+	}
+	return w
 }
 
 // close closes the WebSocket.
@@ -92,11 +118,12 @@ func (r *reader) empty() bool { return r.from == r.to }
 // fill reads once. If buf has no room, it makes some: buf grows with what has arrived, not
 // with the length that a frame announces. After a large frame, it shrinks.
 func (r *reader) fill() error {
+	r.flush()
 	switch rest := r.buf[r.from:r.to]; {
 	case len(rest) == 0:
 		r.releaseBuffer()
-		r.buf = r.small[:]
-	case r.pooled == nil && (len(r.buf) <= len(r.small) || r.from > 0 && len(rest) < readSize):
+		r.buf = r.small
+	case r.pooled == nil && (len(r.buf) < readSize || r.from > 0 && len(rest) < readSize):
 		r.pooled = readBuffers.Get().(*[]byte)
 		r.to = copy(*r.pooled, rest)
 		r.buf = *r.pooled
@@ -111,8 +138,10 @@ func (r *reader) fill() error {
 	r.from = 0
 	r.boundMessage()
 	r.stall.stop(r.server.now())
-	n, err := r.nc.Read(r.buf[r.to:])
-	r.stall.start(r.server.now())
+	n, err := r.read()
+	now := r.server.now()
+	r.stall.start(now)
+	r.hold(now)
 	r.to += n
 	switch {
 	case n > 0:
@@ -121,6 +150,54 @@ func (r *reader) fill() error {
 		return errSlowMessage
 	}
 	return err
+}
+
+// read reads once, and waits for something to read.
+func (r *reader) read() (n int, err error) {
+	if r.raw == nil || r.to > 0 {
+		return r.nc.Read(r.buf[r.to:])
+	}
+	if r.ahead {
+		runtime.Gosched() // other connections have waited meanwhile
+	}
+	var waited bool
+	if r.pooled, n, waited, err = r.raw.next(); r.pooled != nil {
+		r.buf = *r.pooled
+	}
+	r.ahead = !waited
+	return n, err
+}
+
+// begin is called when another goroutine begins to use the reader.
+func (r *reader) begin() { r.holding = false }
+
+// hold keeps the answers to what has just been read in the queue until flush, which must be
+// called before anything that waits.
+func (r *reader) hold(now time.Duration) {
+	if r.raw != nil && r.deadlines != nil {
+		r.conn.out.Hold()
+		r.holding, r.heldAt = true, now
+	}
+}
+
+// flush writes the answers that were held.
+func (r *reader) flush() {
+	if r.holding {
+		r.holding = false
+		r.conn.out.Flush()
+	}
+}
+
+// flushOld is flush if the first answers have been held for holdTime, and more messages are to
+// be handled.
+func (r *reader) flushOld() {
+	if !r.holding || r.empty() {
+		return
+	}
+	if now := r.server.now(); now-r.heldAt >= holdTime {
+		r.flush()
+		r.hold(now)
+	}
 }
 
 // boundMessage sets the read deadline of a message of which the first bytes have arrived,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
@@ -24,6 +25,8 @@ var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); retu
 type wsWriter struct {
 	nc      net.Conn
 	timeout time.Duration
+	raw     syscall.RawConn // for tryWrite; nil if it cannot be used
+	rest    []byte          // of the batch that tryWrite has begun
 
 	mu          sync.Mutex // guards the deadlines: none may be set after an interrupt
 	interrupted bool
@@ -101,6 +104,10 @@ func isTimeout(err error) bool {
 
 // write writes packets, several with one system call.
 func (w *wsWriter) write(batch []packet) (err error) {
+	if rest := w.rest; rest != nil {
+		w.rest = nil
+		return w.writeBytes(rest)
+	}
 	pooled := writeBuffers.Get().(*[]byte)
 	buf := (*pooled)[:0]
 	for i := range batch {

@@ -39,6 +39,10 @@ var (
 	// Send queued nothing. The transport closes the connection, except after a volatile
 	// message, which is only dropped.
 	ErrQueueFull = errors.New("transport: outbound queue is full")
+
+	// ErrDetached is returned by a Receive that is no longer on the reading goroutine: see
+	// Lender.
+	ErrDetached = errors.New("transport: another goroutine reads from the connection")
 )
 
 // Message is one undecoded message, in either direction.
@@ -142,12 +146,31 @@ type Conn interface {
 type Receiver interface {
 	// Receive handles the next message, on the connection's reading goroutine. Data is
 	// valid only during the call. Receive may block, to slow down a client that sends
-	// too fast; the client cannot time out meanwhile. If Receive returns an error, the
-	// transport closes the connection with ParseError.
+	// too fast; the client cannot time out meanwhile. If Receive returns an error other than
+	// ErrDetached, the transport closes the connection with ParseError.
 	Receive(m Message) error
 	// Closed is called once, after the last Receive. cause is the error that ended the
 	// connection, or nil.
 	Closed(r Reason, cause error)
+}
+
+// Lender is a Conn whose reading goroutine can be lent to a Receive that calls the application:
+// this saves a change of goroutines for each message. If the application takes long, another
+// goroutine continues to read. A Conn need not be a Lender; then Receive passes the work of the
+// application to goroutines of its own.
+type Lender interface {
+	// Lend is called by Receive before it calls the application. It returns a number for
+	// Return, or 0 if the goroutine cannot be lent. Until Return, other calls of Receive can
+	// begin.
+	Lend() (loan uint64)
+	// Return is called by Receive when the application has returned. It returns false if
+	// another goroutine reads now: Receive must then return ErrDetached, and must not use
+	// anything that belongs to the reading goroutine.
+	Return(loan uint64) bool
+	// Detach makes another goroutine read if the reading one is lent. It is called before a
+	// Receive, or the application during one, waits for something that the client sends or
+	// takes. What was sent before is then written without delay. It is safe for concurrent use.
+	Detach()
 }
 
 // Interrupter is a Receiver whose Receive may block until the connection has ended. Interrupt

@@ -49,7 +49,10 @@ type Queue[T any] struct {
 	flight  []T // the batch that is being processed
 	load    Load
 	work    func([]T)
-	running bool
+	try     func([]T) bool // see StartTrying
+	notify  func()         // see StartTrying
+	running bool          // the queue is being processed, or notify was called
+	held    bool          // no worker starts
 	sealed  bool          // Push returns ErrClosed
 	drained chan struct{} // closed by the next drain; nil without a waiter
 	ended   chan struct{} // closed when the worker ends; nil until Close waits for it
@@ -150,15 +153,6 @@ func (q *Queue[T]) Drained() (<-chan struct{}, error) {
 	return q.drained, nil
 }
 
-// Start makes a worker process the queue. It calls work with all waiting items, one
-// call at a time. The batch is valid only during the call. Start may be called once.
-func (q *Queue[T]) Start(work func(batch []T)) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.work = work
-	q.wake()
-}
-
 // Discard drops all waiting items and seals the queue. Items that are being processed no
 // longer count. It does not wait.
 func (q *Queue[T]) Discard() {
@@ -209,6 +203,7 @@ func (q *Queue[T]) add(items []T, l Load) {
 	q.load.add(l)
 	if q.high() {
 		q.waits.Store(true)
+		q.held = false
 	}
 	q.wake()
 }
@@ -233,46 +228,6 @@ func (q *Queue[T]) release(items []T) {
 	if q.Release != nil && len(items) > 0 {
 		q.Release(items)
 	}
-}
-
-func (q *Queue[T]) wake() {
-	if q.work != nil && !q.running && len(q.items) > 0 {
-		q.running = true
-		go q.run() // Close waits for it
-	}
-}
-
-func (q *Queue[T]) run() {
-	q.mu.Lock()
-	for len(q.items) > 0 {
-		batch := q.items
-		q.flight = batch
-		q.items, q.spare = q.spare, nil
-		q.mu.Unlock()
-
-		q.work(batch)
-		l := q.sum(batch)
-
-		q.mu.Lock()
-		if q.flight != nil { // else Discard was called
-			q.release(batch)
-			q.load.sub(l)
-			q.flight = nil
-			if q.waits.Load() {
-				q.update()
-			}
-		}
-		clear(batch)
-		if cap(batch) <= maxIdleCap {
-			q.spare = batch[:0]
-		}
-	}
-	q.running = false
-	if q.ended != nil {
-		close(q.ended)
-		q.ended = nil
-	}
-	q.mu.Unlock()
 }
 
 func (q *Queue[T]) measure(item T) Load {

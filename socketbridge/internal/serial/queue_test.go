@@ -304,7 +304,7 @@ func TestQueue_CloseWaitsForTheWorkAndDropsTheRest(t *testing.T) {
 // workers returns the number of running workers of all queues in this test binary.
 func workers() int {
 	all := make([]byte, 1<<20)
-	return bytes.Count(all[:runtime.Stack(all, true)], []byte(".run(")) // once in each worker's stack
+	return bytes.Count(all[:runtime.Stack(all, true)], []byte(".process(")) // once in each worker's stack
 }
 
 // An idle queue has no goroutine. The test is not parallel because it counts the workers

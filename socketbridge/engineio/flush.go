@@ -1,0 +1,67 @@
+package engineio
+
+import (
+	"runtime"
+	"sync"
+)
+
+// flusher writes to WebSockets what was queued for them. A server has one for each processor,
+// and a connection belongs to one of them. Its goroutine lives while there is work, and writes
+// only what the network takes without waiting: the worker of the connection's queue writes the
+// rest, so that a slow client holds up no other.
+//
+// A broadcast to 1,000 clients needs few goroutines this way, whose stacks have grown already.
+// See docs/benchmarks.md for the alternatives that were measured.
+type flusher struct {
+	mu          sync.Mutex
+	first, last *conn // the connections that wait, linked by conn.nextFlush
+	running     bool
+
+	_ [24]byte // each has a cache line of its own
+}
+
+// flushTurn is the number of connections after which a flusher lets other goroutines run.
+const flushTurn = 32
+
+// add adds a connection whose queue waits for a Run.
+func (f *flusher) add(c *conn) {
+	f.mu.Lock()
+	if f.last == nil {
+		f.first = c
+	} else {
+		f.last.nextFlush = c
+	}
+	f.last = c
+	start := !f.running
+	f.running = true
+	f.mu.Unlock()
+	if start {
+		go f.run() // each connection's end waits for its turn
+	}
+}
+
+func (f *flusher) run() {
+	n := 0
+	for c := f.next(); c != nil; c = f.next() {
+		c.out.Run()
+		if n++; n%flushTurn == 0 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// next returns the next connection, or nil if run has to end.
+func (f *flusher) next() *conn {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.first
+	if c == nil {
+		f.running = false
+		return nil
+	}
+	f.first, c.nextFlush = c.nextFlush, nil
+	if f.first == nil {
+		f.last = nil
+	}
+	return c
+}
