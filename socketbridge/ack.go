@@ -178,6 +178,7 @@ func ackContext(ctx context.Context, timeout, def time.Duration) (context.Contex
 }
 
 func (s *Socket) awaitAck(ctx context.Context, id uint64, ch <-chan ackResult) (Answer, error) {
+	s.client.detach()
 	select {
 	case r := <-ch:
 		return r.answer, r.err
@@ -203,6 +204,8 @@ type ackCollector struct {
 	id      uint64
 	results chan ackResult
 	asked   []*Socket
+
+	detached bool
 }
 
 // collectAcks sends an event that requests an acknowledgement to sockets.
@@ -228,6 +231,7 @@ func (c *ackCollector) each(ctx context.Context, fn func(Answer) bool) error {
 		select {
 		case r = <-c.results:
 		default:
+			c.detach()
 			select {
 			case r = <-c.results:
 			case <-ctx.Done():
@@ -257,6 +261,17 @@ func (c *ackCollector) drain(n int, fn func(Answer) bool, err error) error {
 		}
 	}
 	return nil
+}
+
+// detach is called before a wait: the calling goroutine can be the reader of one of the clients.
+func (c *ackCollector) detach() {
+	if c.detached {
+		return
+	}
+	c.detached = true
+	for _, s := range c.asked {
+		s.client.detach()
+	}
 }
 
 // cancel stops waiting for the sockets that have not answered.

@@ -24,9 +24,10 @@ import (
 type client struct {
 	server *Server
 	conn   transport.Conn
-	lifted *lifted      // nil without a session store, unless hooks keep something of the handshake
-	plain  *plainConn   // conn, if the client speaks plain messages; otherwise nil
-	packed *msgpackConn // conn, if Config.Parser is MsgpackParser and plain is nil; otherwise nil
+	lifted *lifted          // nil without a session store, unless hooks keep something of the handshake
+	lender transport.Lender // conn, or what it wraps; nil if it is none
+	plain  *plainConn       // conn, if the client speaks plain messages; otherwise nil
+	packed *msgpackConn     // conn, if Config.Parser is MsgpackParser and plain is nil; otherwise nil
 
 	observer inmemory.Observer // of a client in memory; otherwise nil
 
@@ -54,6 +55,7 @@ func newClient(s *Server, conn transport.Conn) *client {
 	c := &client{
 		server: s,
 		conn:   conn,
+		lender: lenderOf(conn),
 		refs:   1,
 	}
 	if c.plain, _ = conn.(*plainConn); c.plain == nil && s.cfg.Parser == MsgpackParser {

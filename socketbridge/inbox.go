@@ -1,9 +1,13 @@
 package socketbridge
 
-import "sync"
+import (
+	"errors"
+	"sync"
+)
 
-// inbox runs the events and life steps of one socket in order. Its worker goroutines
-// live only while there is work. Up to width events run at the same time; a step runs
+// inbox runs the events and life steps of one socket in order. The goroutine that reads from the
+// client runs an event if the socket is idle (inbox_inline.go). All else is queued for worker
+// goroutines, which live only while there is work. Up to width events run at the same time; a step runs
 // alone. newSocket sets the first three fields.
 type inbox struct {
 	socket *Socket
@@ -17,6 +21,7 @@ type inbox struct {
 	exclusive bool          // a step is running: no other task may start
 	space     chan struct{} // closed when the queue has room again; nil without a waiter
 	closed    bool          // pushEvent is refused
+	detached  uint8         // events that claim leaves to a worker
 }
 
 // task is an event to handle or a step of the socket's life. Exactly one field is set.
@@ -25,20 +30,25 @@ type task struct {
 	step   func()
 }
 
-// pushEvent queues an event. If the inbox is full, or the client's events take too much
+// pushEvent handles an event, or queues it. If the inbox is full, or the client's events take too much
 // memory (eventQuota), it blocks until there is room, or the inbox or the client is closed.
-// It reports whether the event was queued.
-func (b *inbox) pushEvent(p *Packet) bool {
+// It returns errNotQueued if the event is dropped, and otherwise what Receive returns.
+func (b *inbox) pushEvent(p *Packet) error {
 	c := b.socket.client
 	if !c.events.acquire(b.socket, p.size) {
-		return false
+		return errNotQueued
+	}
+	if b.claim(p) {
+		return b.runInline(p)
 	}
 	if !b.pushCounted(p, c) {
 		c.events.drop(c.server, p.size)
-		return false
+		return errNotQueued
 	}
-	return true
+	return nil
 }
+
+var errNotQueued = errors.New("socketbridge: the event was not queued")
 
 func (b *inbox) pushCounted(p *Packet, c *client) bool {
 	b.mu.Lock()
@@ -49,6 +59,7 @@ func (b *inbox) pushCounted(p *Packet, c *client) bool {
 		space := b.space
 		b.mu.Unlock()
 		b.socket.report(&inboxFullNotice, "events", "waiting", "Config.Limits.MaxInbox events of this socket")
+		c.detach()
 		select {
 		case <-space:
 		case <-c.broken.Done():
@@ -107,20 +118,22 @@ func (b *inbox) push(t task) {
 func (b *inbox) startWorker() {
 	b.workers++
 	b.socket.server().running.Add()
-	go b.work() // ends when the queue is empty; Server.Shutdown waits for it
+	go b.work(nil) // ends when the queue is empty; Server.Shutdown waits for it
 }
 
-// work runs tasks until there is none left that this worker may start. If a handler ends
-// the goroutine (runtime.Goexit), another one goes on.
-func (b *inbox) work() {
+// work runs tasks until there is none left that this worker may start. done is the event that
+// the worker has handled before, or nil. If a handler ends the goroutine (runtime.Goexit),
+// another one goes on.
+func (b *inbox) work(done *Packet) {
 	growStack(false)
 	returned := false
 	defer func() {
 		if !returned {
-			go b.work()
+			go b.work(done)
 		}
 	}()
-	for t, ok := b.next(nil); ok; t, ok = b.next(t.packet) {
+	for t, ok := b.next(done); ok; t, ok = b.next(t.packet) {
+		done = t.packet
 		b.run(t)
 	}
 	returned = true

@@ -53,6 +53,7 @@ func (q *eventQuota) wait(s *Socket, n int) bool {
 	if q.freed == nil {
 		q.freed = make(chan struct{}, 1)
 	}
+	s.client.detach()
 	q.blocked.Store(true)
 	defer q.blocked.Store(false)
 	for q.refusal(s, n) != "" { // read after blocked is set: a release before that sends nothing

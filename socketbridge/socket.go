@@ -329,8 +329,8 @@ func (s *Socket) Close() {
 	s.client.conn.Close(transport.ForcedClose)
 }
 
-// receiveEvent queues an event of the client. It runs on the reader goroutine, and blocks
-// it while the inbox is full.
+// receiveEvent handles an event of the client, or queues it. It runs on the reader goroutine,
+// and blocks it while the inbox is full.
 func (s *Socket) receiveEvent(in siopacket.Packet) error {
 	if err := s.checkConnected(); err != nil {
 		return err
@@ -339,10 +339,15 @@ func (s *Socket) receiveEvent(in siopacket.Packet) error {
 		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
 		return nil
 	}
-	if s.client.leaving.Load() || !s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in, size: packetSize(&in)}) {
-		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
+	err := errNotQueued
+	if !s.client.leaving.Load() {
+		err = s.inbox.pushEvent(&Packet{socket: s, received: time.Now(), event: string(in.Name), in: in, size: packetSize(&in)})
 	}
-	return nil
+	if err == errNotQueued {
+		s.server().notices.Report(&eventDroppedNotice, "", "", (*loggedSocket)(s))
+		return nil
+	}
+	return err
 }
 
 // checkConnected returns an error if the client sends an event before its CONNECT was

@@ -35,6 +35,7 @@ func (s *Socket) waitUntilDrained(ctx context.Context) error {
 	if drained == nil {
 		return disconnectedError(err)
 	}
+	s.client.detach()
 	select {
 	case <-drained:
 		_, err = s.client.conn.Drained() // the connection may have ended
