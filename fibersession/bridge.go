@@ -30,7 +30,7 @@ import (
 //   - For each socket and each packet, Handle.Fork gives a handle with its own unsaved
 //     changes. Handle.QueuedSince tells it how long the packet has already waited, and
 //     Handle.Epoch whether the session got a new ID in the meantime. Handle.Refresh,
-//     KeepAlive and Save do the rest.
+//     KeepAliveDue, KeepAlive and Save do the rest.
 //   - For rooms and presence, Config.UserKey names the key to watch, Store.UserPseudonym
 //     names a user's room, and Store.Backend and Config.Prefix say where presence records
 //     are kept.
@@ -198,13 +198,13 @@ func (s *Store) hashPresented(id string, secureCookie bool) string {
 // costs one small allocation and needs no Release: it works until the handle that was
 // lifted, detached or got by ID is released.
 func (h *Handle) Fork() *Handle {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	root := h
 	if h.root != nil {
 		root = h.root
 	}
-	return &Handle{store: h.store, state: h.state, closed: h.closedErr(), root: root}
+	f := &Handle{store: h.store, state: h.state, root: root}
+	f.closed.Store(h.closed.Load())
+	return f
 }
 
 // Retire is Release for the owner of a handle that other code has forks of. Their calls then

@@ -29,6 +29,13 @@ func (h *Handle) KeepAlive(ctx context.Context) error {
 	return h.tolerate(ctx, h.Touch(ctx))
 }
 
+// KeepAliveDue reports whether KeepAlive would do anything at that time: it is cheap, and false
+// for most calls. It is also false for a session that has ended.
+func (h *Handle) KeepAliveDue(now time.Time) bool {
+	cur, err := h.current()
+	return err == nil && !cur.fresh() && h.store.touchDue(cur.meta, now)
+}
+
 // saveOrExtend is Save for a caller that asked for it by hand: it also stores a new session
 // that is empty, and extends the life of a stored one without changes.
 func (h *Handle) saveOrExtend(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/fibersession/internal/codec"
@@ -33,10 +34,14 @@ type Handle struct {
 	remember cookieFlags // unsaved choice of Session.Remember, or 0
 	seq      uint32
 	queuedAt time.Time // when the caller's work was queued: see QueuedSince
-	closed   error     // why h cannot be used; nil while it can
 	counted  bool      // included in Stats.Handles
-	root     *Handle   // the handle whose reference a fork uses; nil if h has its own
+	root     *Handle   // the handle whose reference a fork uses; nil if h has its own; never changes
+
+	closed atomic.Pointer[closedHandle] // nil while h can be used; written under mu
 }
+
+// closedHandle says why a handle cannot be used.
+type closedHandle struct{ cause error }
 
 // newHandle returns a handle that takes over the caller's reference to st.
 func (s *Store) newHandle(st *state) *Handle {
@@ -46,7 +51,9 @@ func (s *Store) newHandle(st *state) *Handle {
 
 // failedHandle returns a handle whose calls all fail with err.
 func (s *Store) failedHandle(err error) *Handle {
-	return &Handle{store: s, closed: err}
+	h := &Handle{store: s}
+	h.closed.Store(&closedHandle{err})
+	return h
 }
 
 func (h *Handle) queuedSince() time.Time {
@@ -55,14 +62,14 @@ func (h *Handle) queuedSince() time.Time {
 	return h.queuedAt
 }
 
-// closedErr returns why h cannot be used, or nil. The caller holds h.mu.
+// closedErr returns why h cannot be used, or nil.
 func (h *Handle) closedErr() error {
-	if h.closed != nil || h.root == nil {
-		return h.closed
+	for ; h != nil; h = h.root {
+		if c := h.closed.Load(); c != nil {
+			return c.cause
+		}
 	}
-	h.root.mu.Lock()
-	defer h.root.mu.Unlock()
-	return h.root.closed
+	return nil
 }
 
 // Release gives h up and discards its unsaved changes. Once no handle and no request uses
@@ -72,9 +79,10 @@ func (h *Handle) Release() { h.release(errReleaseCalled) }
 // release implements Release. cause is why h cannot be used from now on.
 func (h *Handle) release(cause error) {
 	h.mu.Lock()
-	again := h.closed != nil
+	again := h.closed.Load() != nil
 	if !again {
-		h.closed, h.ch = cause, nil
+		h.closed.Store(&closedHandle{cause})
+		h.ch = nil
 	}
 	h.mu.Unlock()
 	if again || h.root != nil {
@@ -101,10 +109,8 @@ func (h *Handle) Detach() *Handle {
 		owner.mu.Lock()
 		defer owner.mu.Unlock()
 	}
-	for _, err := range [...]error{h.closed, owner.closed} {
-		if err != nil {
-			return h.store.failedHandle(err)
-		}
+	if err := h.closedErr(); err != nil {
+		return h.store.failedHandle(err)
 	}
 	h.state.refs.Add(1) // never from 0: owner holds a reference until it is closed
 	return h.store.newHandle(h.state)
@@ -112,12 +118,6 @@ func (h *Handle) Detach() *Handle {
 
 // current returns the newest known revision, or why h cannot be used.
 func (h *Handle) current() (*snapshot, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.currentLocked()
-}
-
-func (h *Handle) currentLocked() (*snapshot, error) {
 	if err := h.closedErr(); err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (h *Handle) Get(key string) any {
 // value that gob encoded.
 func (h *Handle) lookup(key string) (any, error) {
 	h.mu.Lock()
-	cur, err := h.currentLocked()
+	cur, err := h.current()
 	c, unsaved := h.ch[key]
 	h.mu.Unlock()
 	switch {
@@ -257,7 +257,7 @@ func (h *Handle) Keys() []string {
 func (h *Handle) keys() ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	cur, err := h.currentLocked()
+	cur, err := h.current()
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +308,7 @@ func (h *Handle) Save(ctx context.Context) error { return h.save(ctx, false) }
 // stored, and a session whose stored value does not contain its expiry.
 func (h *Handle) save(ctx context.Context, always bool) error {
 	h.mu.Lock()
-	cur, err := h.currentLocked()
+	cur, err := h.current()
 	ch, idle, remember := maps.Clone(h.ch), h.idle, h.remember
 	h.mu.Unlock()
 	if err != nil {
@@ -396,7 +396,7 @@ func (h *Handle) discardKeys(ch changes) {
 // type or an int.
 func (h *Handle) Incr(ctx context.Context, key string, delta int) (int, error) {
 	h.mu.Lock()
-	_, err := h.currentLocked()
+	_, err := h.current()
 	c, unsaved := h.ch[key]
 	h.mu.Unlock()
 	if err != nil {

@@ -90,9 +90,7 @@ func (s *Socket) sendEventAndWait(msgs []transport.Message) error {
 // notifyOutgoing calls the listeners of OnAnyOutgoing with an event that was queued to the
 // client. No lock may be held.
 func (s *Socket) notifyOutgoing(msgs []transport.Message) {
-	s.mu.Lock()
-	listeners := s.hooks.outgoing
-	s.mu.Unlock()
+	listeners := s.hooks.Load().outgoing
 	if len(listeners) == 0 {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/internal/notice"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
 // packetAck is the one answer to a packet.
@@ -16,6 +17,7 @@ type packetAck struct {
 	done   bool   // the packet was handled: an answer is sent at once
 	text   []byte // the encoded answer, until the session is saved
 	binary [][]byte
+	one    [1]transport.Message // saves an allocation
 }
 
 // WantsAck reports whether the client requested an acknowledgement.
@@ -74,6 +76,10 @@ func (p *Packet) ackHeader() siopacket.Header {
 // sendAck sends the answer of a handled packet, after it was recorded for repeats.
 func (p *Packet) sendAck(text []byte, binary [][]byte) error {
 	p.recordAck(text, binary)
+	if len(binary) == 0 {
+		p.ack.one[0] = transport.Message{Data: text}
+		return p.socket.sendAndWait(p.ack.one[:])
+	}
 	return p.socket.sendAndWait(messages(text, binary))
 }
 

@@ -110,7 +110,7 @@ func (p *Packet) loadSession(f fibersession.Freshness) error {
 // failed write is logged and does not fail the event.
 func (p *Packet) touchSession() error {
 	s := p.socket
-	if s.server().cfg.DisableTouch {
+	if s.server().cfg.DisableTouch || !s.session.KeepAliveDue(p.received) {
 		return nil
 	}
 	return p.Session().KeepAlive(p.Context())

@@ -41,12 +41,12 @@ func (l *sharedLog) emit(ctx context.Context, s *Socket, msgs []transport.Messag
 	case s.refused:
 		s.mu.Unlock()
 		return s.sendEventAndWait(msgs) // it is in no room, so the log cannot reach it
-	case !s.entered && s.state == connecting:
+	case !s.entered && s.state.Load() == connecting:
 		err := s.holdEarly(msgs)
 		s.mu.Unlock()
 		return s.earlyError(0, err)
 	}
-	disconnected, reason := s.state == ended, s.reason
+	disconnected, reason := s.state.Load() == ended, s.reason
 	s.mu.Unlock()
 	if s.muted.Load() && !disconnected {
 		return s.sendEventAndWait(msgs) // of OnInvalidSession: the log skips the socket, and nothing of it is kept

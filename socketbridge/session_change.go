@@ -69,7 +69,7 @@ func (n *Namespace) OnSessionChange(fn func(s *Socket, keys []string)) *Namespac
 func (s *Socket) sessionChanged(keys []string) {
 	s.mu.Lock()
 	// A connecting socket has no handlers yet, but connection handlers can add them.
-	wanted := s.state == connecting || s.state == connected && len(s.settings.change)+len(s.hooks.change) > 0
+	wanted := s.state.Load() == connecting || s.state.Load() == connected && len(s.settings.change)+len(s.hooks.Load().change) > 0
 	first := wanted && s.changes.keys == nil
 	if wanted {
 		s.changes.add(keys)
@@ -83,8 +83,8 @@ func (s *Socket) sessionChanged(keys []string) {
 // notifyChange calls the OnSessionChange handlers. It is a step of the socket's life.
 func (s *Socket) notifyChange() {
 	s.mu.Lock()
-	keys, fns := s.changes.reset(), s.hooks.change
-	over := s.state != connected || s.expelled
+	keys, fns := s.changes.reset(), s.hooks.Load().change
+	over := s.state.Load() != connected || s.expelled
 	s.mu.Unlock()
 	if over || s.sessionError() != nil {
 		return

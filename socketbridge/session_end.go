@@ -13,7 +13,7 @@ import (
 // the session itself.
 func (s *Socket) sessionEnded(cause error) {
 	s.mu.Lock()
-	if s.state != connected || s.expelled {
+	if s.state.Load() != connected || s.expelled {
 		s.mu.Unlock()
 		return
 	}

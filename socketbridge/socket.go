@@ -48,14 +48,15 @@ type Socket struct {
 
 	identity identity
 
+	state atomicState           // written under mu
+	hooks atomic.Pointer[hooks] // noHooks until a handler is added; written under mu
+
 	mu       sync.Mutex // guards the fields below
-	state    socketState
 	early    earlyQueue // emitted before the client's CONNECT was confirmed
 	entered  bool       // the socket is in its namespace's tables
 	pending  []string   // rooms to join once it is
 	reason   Reason
 	unwatch  func()
-	hooks    *hooks      // noHooks until a handler is added
 	changes  changedKeys // of the session; OnSessionChange handlers were not called for them yet
 	expelled bool        // the session has ended and sessionEnded disconnects the socket
 	refused  bool        // the client was not admitted; the socket only runs OnInvalidSession handlers
@@ -64,8 +65,8 @@ type Socket struct {
 // noHooks is shared by all sockets without handlers of their own. It is never modified.
 var noHooks hooks
 
-// hooks are the handlers of one socket. Slices and maps are replaced, never modified in
-// place, so that readers need the lock only to fetch them.
+// hooks are the handlers of one socket. They are replaced, never modified in place, so that
+// readers need no lock.
 type hooks struct {
 	uses          []Handler
 	handlers      map[string][]chain
@@ -85,8 +86,15 @@ const (
 	ended
 )
 
+// atomicState is a socketState that can be read without a lock.
+type atomicState struct{ v atomic.Uint32 }
+
+func (a *atomicState) Load() socketState   { return socketState(a.v.Load()) }
+func (a *atomicState) Store(s socketState) { a.v.Store(uint32(s)) }
+
 func newSocket(ns *Namespace, c *client, auth json.RawMessage) *Socket {
-	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, recovery: ns.recovery.newRecord(), hooks: &noHooks}
+	s := &Socket{id: newSocketID(), ns: ns, client: c, auth: auth, recovery: ns.recovery.newRecord()}
+	s.hooks.Store(&noHooks)
 	s.inbox.socket, s.inbox.width, s.inbox.limit = s, ns.server.cfg.Concurrency, ns.server.cfg.Limits.MaxInbox
 	return s
 }
@@ -153,10 +161,16 @@ func (s *Socket) Context() context.Context { return s.ctx.Get() }
 func (s *Socket) Done() <-chan struct{} { return s.done.Done() }
 
 // Connected reports whether the socket is connected.
-func (s *Socket) Connected() bool {
+func (s *Socket) Connected() bool { return s.currentState() == connected }
+
+// currentState returns the state. It waits while the client's CONNECT is being confirmed.
+func (s *Socket) currentState() socketState {
+	if state := s.state.Load(); state != connecting {
+		return state
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state == connected
+	return s.state.Load()
 }
 
 // Use adds packet middlewares (socket.use). They run in order, before the handlers of
@@ -287,7 +301,7 @@ func (s *Socket) Join(rooms ...string) error {
 		s.pending = append(s.pending, rooms...)
 		return nil
 	}
-	over := s.state == ended
+	over := s.state.Load() == ended
 	s.mu.Unlock()
 	if over {
 		return ErrDisconnected
@@ -353,10 +367,7 @@ func (s *Socket) receiveEvent(in siopacket.Packet) error {
 // checkConnected returns an error if the client sends an event before its CONNECT was
 // confirmed.
 func (s *Socket) checkConnected() error {
-	s.mu.Lock()
-	state := s.state
-	s.mu.Unlock()
-	if state == connecting && s.client.plain == nil {
+	if s.currentState() == connecting && s.client.plain == nil {
 		return fmt.Errorf("%w: event before the CONNECT was confirmed", errProtocol)
 	}
 	return nil
@@ -368,27 +379,17 @@ func (s *Socket) server() *Server { return s.ns.server }
 func (s *Socket) updateHooks(fn func(h *hooks)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hooks == &noHooks {
-		s.hooks = new(hooks)
-	}
-	fn(s.hooks)
+	h := *s.hooks.Load()
+	fn(&h)
+	s.hooks.Store(&h)
 }
 
-func (s *Socket) middlewares() []Handler {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hooks.uses
-}
+func (s *Socket) middlewares() []Handler { return s.hooks.Load().uses }
 
 // listeners returns the socket's OnAny handlers and its chains for event.
 func (s *Socket) listeners(event string) (catchAll, chains []chain) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hooks.any, s.hooks.handlers[event]
+	h := s.hooks.Load()
+	return h.any, h.handlers[event]
 }
 
-func (s *Socket) errorHandlers() []func(*Packet, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.hooks.errors
-}
+func (s *Socket) errorHandlers() []func(*Packet, error) { return s.hooks.Load().errors }

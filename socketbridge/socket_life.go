@@ -131,10 +131,10 @@ func (s *Socket) announce() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state == ended || s.early.over {
+	if s.state.Load() == ended || s.early.over {
 		return ErrDisconnected
 	}
-	s.state = connected
+	defer s.state.Store(connected) // after all that is sent here: see currentState
 	// Sent under the lock, so that no other packet is queued first. Send never blocks.
 	_ = s.client.conn.Send(0, msgs...) // if it fails, Closed is about to be called
 	missed, later := s.mergeEarly(missed)
@@ -190,16 +190,17 @@ func (s *Socket) sessionEvent(e fibersession.Event) {
 // after the events that are still handled.
 func (s *Socket) end(reason Reason, discard bool) {
 	s.mu.Lock()
-	if s.state == ended {
+	was := s.state.Load()
+	if was == ended {
 		s.mu.Unlock()
 		return
 	}
-	was := s.state
 	if s.refused {
 		was = connecting // OnConnection was not called, so OnDisconnect is not either
 	}
 	tooEarly := s.early.over
-	s.state, s.reason, s.early = ended, reason, earlyQueue{}
+	s.reason, s.early = reason, earlyQueue{}
+	s.state.Store(ended)
 	stop := s.unwatch
 	s.mu.Unlock()
 	s.done.Fire()
@@ -223,7 +224,7 @@ func (s *Socket) end(reason Reason, discard bool) {
 // the rooms and releases the session.
 func (s *Socket) finish(wasConnected bool) {
 	s.mu.Lock()
-	h, reason, stop := *s.hooks, s.reason, s.unwatch
+	h, reason, stop := s.hooks.Load(), s.reason, s.unwatch
 	s.mu.Unlock()
 	if stop != nil {
 		stop()
@@ -264,10 +265,6 @@ func (s *Socket) finish(wasConnected bool) {
 
 // endedByServer reports whether the server ended the socket, so that its queued events
 // must be dropped.
-func (s *Socket) endedByServer() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state == ended && s.ctx.Canceled()
-}
+func (s *Socket) endedByServer() bool { return s.state.Load() == ended && s.ctx.Canceled() }
 
 var _ transport.Receiver = (*client)(nil)

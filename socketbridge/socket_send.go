@@ -49,15 +49,16 @@ func (s *Socket) waitUntilDrained(ctx context.Context) error {
 
 // queue is send for an event at a position of the recovery log; 0 for none.
 func (s *Socket) queue(f transport.Flags, msgs []transport.Message, position uint64) error {
-	s.mu.Lock()
-	state := s.state
-	if state == connecting {
-		err := s.queueEarly(early{f, msgs, position})
+	if s.state.Load() == connecting {
+		s.mu.Lock()
+		if s.state.Load() == connecting {
+			err := s.queueEarly(early{f, msgs, position})
+			s.mu.Unlock()
+			return s.earlyError(f, err)
+		}
 		s.mu.Unlock()
-		return s.earlyError(f, err)
 	}
-	s.mu.Unlock()
-	if state == ended {
+	if s.state.Load() == ended {
 		return ErrDisconnected
 	}
 	err := s.client.conn.Send(f, msgs...)

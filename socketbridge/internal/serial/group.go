@@ -3,29 +3,29 @@ package serial
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // Group counts running tasks. Unlike a sync.WaitGroup, it can be waited for with a
 // context, and Add may be called from 0 while another goroutine waits. The zero value
 // is ready to use. All methods are safe for concurrent use.
 type Group struct {
-	mu   sync.Mutex
-	n    int
+	n    atomic.Int64
+	mu   sync.Mutex    // guards idle
 	idle chan struct{} // closed when n falls to 0; nil without a waiter
 }
 
 // Add counts one more task.
-func (g *Group) Add() {
-	g.mu.Lock()
-	g.n++
-	g.mu.Unlock()
-}
+func (g *Group) Add() { g.n.Add(1) }
 
 // Done ends a task that Add counted.
 func (g *Group) Done() {
+	if g.n.Add(-1) > 0 {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.n--; g.n == 0 && g.idle != nil {
+	if g.idle != nil && g.n.Load() == 0 {
 		close(g.idle)
 		g.idle = nil
 	}
@@ -35,14 +35,16 @@ func (g *Group) Done() {
 // returns ctx.Err().
 func (g *Group) Wait(ctx context.Context) error {
 	g.mu.Lock()
-	if g.n == 0 {
+	if g.idle == nil {
+		g.idle = make(chan struct{}) // before the check: a Done that comes after it closes idle
+	}
+	idle := g.idle
+	if g.n.Load() == 0 {
+		close(idle)
+		g.idle = nil
 		g.mu.Unlock()
 		return nil
 	}
-	if g.idle == nil {
-		g.idle = make(chan struct{})
-	}
-	idle := g.idle
 	g.mu.Unlock()
 	select {
 	case <-idle:
