@@ -36,6 +36,7 @@ type client struct {
 	attachmentTimer *time.Timer // runs while a packet's attachments are missing
 
 	leaving atomic.Bool // the drain is about to close the connection; further events are dropped
+	ended   bool        // guarded by mu
 
 	stop   serial.Signal // fired when the client ends, to release a blocked reader
 	events eventQuota
@@ -44,11 +45,10 @@ type client struct {
 	mu        sync.Mutex       // guards the fields below
 	sockets   []*Socket        // connecting or connected, at most one per namespace
 	kicked    map[string]bool  // namespaces that the server disconnected the client from; packets may still arrive
-	auth      int              // bytes of the sockets' auth
+	auth      int32            // bytes of the sockets' auth
+	refs      int32            // users of lifted: the connection and each unfinished socket
 	refusals  *connectRefusals // nil if no CONNECT was refused
-	refs      int              // users of lifted: the connection and each unfinished socket
 	idleTimer *time.Timer      // runs while the client is in no namespace; otherwise nil
-	ended     bool
 }
 
 func newClient(s *Server, conn transport.Conn) *client {
@@ -189,12 +189,12 @@ func (c *client) connect(p siopacket.Packet) error {
 		c.report(&tooManyNamespacesNotice, "", "namespace", notice.Text(p.Namespace))
 		return c.sendConnectError(p.Namespace, errTooManyNamespaces)
 	}
-	if c.auth+len(auth) > maxClientAuth {
+	if int(c.auth)+len(auth) > maxClientAuth {
 		c.mu.Unlock()
 		c.report(&packetRefusedNotice, "auth of all sockets", "packet", "CONNECT", "it_has", fmt.Sprintf("with the client's other sockets, more than %d bytes of auth", maxClientAuth), "namespace", notice.Text(p.Namespace))
 		return c.sendConnectError(p.Namespace, errTooMuchAuth)
 	}
-	c.auth += len(auth)
+	c.auth += int32(len(auth))
 	s := newSocket(ns, c, auth)
 	entered = true // finish leaves it
 	c.sockets = append(c.sockets, s)
@@ -273,7 +273,7 @@ func (c *client) removeSocket(s *Socket, byServer bool) {
 func (c *client) release(auth int) {
 	c.mu.Lock()
 	c.refs--
-	c.auth -= auth
+	c.auth -= int32(auth)
 	last := c.refs == 0
 	c.mu.Unlock()
 	if last {

@@ -43,19 +43,18 @@ type conn struct {
 	done        serial.Signal // fired when nothing of the connection runs any more
 	stopped     serial.Signal // fired by terminate
 	rate        rateLimiter
+	stall       stall
 	wake        chan struct{} // makes the waiting poll check again; nil if opened on a WebSocket
+	reader      *reader       // the one whose goroutine can be lent, or nil; set before its first Receive
+	nextFlush   *conn         // see flusher, whose lock guards it
 	state       atomic.Int32  // written under mu
+	loan        atomic.Uint32 // see lending.go
+	number      uint32        // of all connections of the server, it is the nth
+	slot        uint16        // in lending.slots; used by the goroutine that is lent, or ends the loan
 	plain       bool          // messages have no Engine.IO framing: see Server.Plain
 	accepted    bool          // receiver is set, and is not changed any more; guarded by mu
-	stall       stall
-	hasBacklog  atomic.Bool // some of its packets were counted in Server.backlog
-	pingQueued  atomic.Bool // the ping has not been taken yet; written under mu
-
-	flusher   *flusher
-	nextFlush *conn         // guarded by the flusher's lock
-	reader    *reader       // the one whose goroutine can be lent, or nil; set before its first Receive
-	loan      atomic.Uint64 // see lending.go
-	slot      uint16        // in lending.slots; the goroutine that is lent, or ends the loan, uses it
+	hasBacklog  atomic.Bool   // some of its packets were counted in Server.backlog
+	pingQueued  atomic.Bool   // the ping has not been taken yet; written under mu
 
 	mu            sync.Mutex // guards the fields below
 	reason        transport.Reason
@@ -95,7 +94,8 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
 	}
-	c.place(s.placed.Add(1))
+	c.number = s.opened.Add(1)
+	c.slot = uint16(c.number % lendSlots)
 	c.out.HighItems, c.out.HighSize = s.cfg.Limits.MaxQueueMessages, s.cfg.Limits.MaxQueueBytes
 	c.out.Max, c.out.Measure, c.out.Release = max(1, s.cfg.Limits.MaxBacklogBytes/backlogShare), measurePacket, c.released
 	c.mu.Lock()
@@ -103,12 +103,6 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	c.timer = time.AfterFunc(s.cfg.Timeouts.Upgrade, c.onTimer)
 	c.setTimer(giveUpOpening, s.cfg.Timeouts.Upgrade)
 	return c
-}
-
-// place spreads the connections, of which c is the nth, over the flushers and the slots of loans.
-func (c *conn) place(n uint32) {
-	c.flusher = &c.server.flushers[n%uint32(len(c.server.flushers))]
-	c.slot = uint16(n % lendSlots)
 }
 
 // ID returns the connection's sid.

@@ -23,6 +23,9 @@ type flusher struct {
 // flushTurn is the number of connections after which a flusher lets other goroutines run.
 const flushTurn = 32
 
+// flusherOf returns the flusher that a connection belongs to.
+func (s *Server) flusherOf(c *conn) *flusher { return &s.flushers[c.number%uint32(len(s.flushers))] }
+
 // add adds a connection whose queue waits for a Run.
 func (f *flusher) add(c *conn) {
 	f.mu.Lock()

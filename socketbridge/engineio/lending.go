@@ -41,7 +41,7 @@ type lendSlot struct {
 }
 
 // Lend implements transport.Lender.
-func (c *conn) Lend() (loan uint64) {
+func (c *conn) Lend() (loan uint32) {
 	if c.reader == nil || !c.takeSlot() {
 		return 0
 	}
@@ -70,7 +70,7 @@ func (c *conn) takeSlot() bool {
 }
 
 // Return implements transport.Lender.
-func (c *conn) Return(loan uint64) bool {
+func (c *conn) Return(loan uint32) bool {
 	if !c.loan.CompareAndSwap(loan, loan+1) {
 		return false
 	}
@@ -87,7 +87,7 @@ func (c *conn) Detach() {
 
 // detach ends a loan and continues reading on another goroutine. It returns false if the loan
 // has ended.
-func (c *conn) detach(loan uint64) bool {
+func (c *conn) detach(loan uint32) bool {
 	if !c.Return(loan) {
 		return false
 	}
@@ -119,7 +119,7 @@ func (s *Server) watchLoans() {
 // loanSeen is a loan that the watch has seen in a slot.
 type loanSeen struct {
 	conn *conn
-	loan uint64
+	loan uint32
 }
 
 // look looks at all slots once. It returns false if no goroutine is lent.

@@ -30,7 +30,7 @@ func (s *Server) upgrade(c *fiber.Ctx, conn *conn) error {
 // Until then the connection stays on polling, even if the WebSocket fails.
 func (c *conn) serveUpgrade(r *reader) {
 	r.conn = c
-	w := c.server.newWriter(r)
+	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
 	if c.limit(1, 0) != nil || !c.startProbe(w) { // the request counts
 		c.server.notices.Report(&upgradeFailedNotice, "", "cause", "the connection has moved or ended, or another upgrade is in progress", "remote", (*loggedConn)(c))
 		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})
@@ -127,7 +127,7 @@ func (c *conn) switchToWebSocket(w *wsWriter, r *reader) bool {
 	w.setReadDeadline(time.Time{})
 	r.stall, r.deadlines = &c.stall, w
 	r.stall.start(c.server.now()) // what was read together with the "5" is handled first
-	c.startWriting(r, w)
+	c.startWriting(r)
 	c.wakePoll() // a poll that still waits gets a noop
 	return true
 }

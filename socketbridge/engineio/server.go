@@ -41,7 +41,7 @@ type Server struct {
 	started     time.Time
 
 	flushers []flusher
-	placed   atomic.Uint32 // connections so far: see conn.place
+	opened   atomic.Uint32 // the number of connections so far
 	lending  lending
 
 	settingsWarning sync.Once

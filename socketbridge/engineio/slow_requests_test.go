@@ -24,7 +24,7 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 		"",
 		"GET /socket.io/?EIO=4&tran",
 		"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nX-",
-		fmt.Sprintf("POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n4", poll.query(), s.addr),
+		fmt.Sprintf("POST /socket.io/?%s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: 10000\r\n\r\n4", poll.query(), s.addr),
 	}
 	var slow sync.WaitGroup
 	for i := range 20 {

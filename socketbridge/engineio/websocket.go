@@ -15,7 +15,7 @@ func (c *conn) serveWebSocket(r *reader) {
 		r.close()
 		return
 	}
-	w := c.server.newWriter(r)
+	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
 	c.mu.Lock()
 	if c.state.Load() == closed {
 		c.mu.Unlock()
@@ -34,15 +34,15 @@ func (c *conn) serveWebSocket(r *reader) {
 		return
 	}
 	r.stall, r.deadlines = &c.stall, w
-	c.startWriting(r, w)
+	c.startWriting(r)
 	c.read(r)
 }
 
 // startWriting sends the queue on the WebSocket, of which r reads the messages.
-func (c *conn) startWriting(r *reader, w *wsWriter) {
-	if w.raw != nil {
+func (c *conn) startWriting(r *reader) {
+	if r.raw.conn != nil {
 		c.reader = r
-		c.out.StartTrying(c.writeBatch, c.tryBatch, func() { c.flusher.add(c) })
+		c.out.StartTrying((*wsOutbox)(c))
 	} else {
 		c.out.Start(c.writeBatch)
 	}
@@ -172,7 +172,7 @@ func (c *conn) handleFrame(m wsframe.Message) *failure {
 	return nil
 }
 
-// writeBatch is the worker function of the connection's queue. It waits for the network.
+// writeBatch writes a batch of the connection's queue, and waits for the network.
 func (c *conn) writeBatch(batch []packet) {
 	if err := c.ws.write(batch); err != nil {
 		if isTimeout(err) {

@@ -11,7 +11,7 @@ import (
 // something to read. So an idle reader has no buffer, and the first read takes all that has
 // arrived.
 type rawRead struct {
-	conn   syscall.RawConn
+	conn   syscall.RawConn       // nil if the connection cannot be read this way
 	call   func(fd uintptr) bool // read, allocated once
 	buf    *[]byte
 	n      int
@@ -19,11 +19,7 @@ type rawRead struct {
 	waited bool
 }
 
-func newRawRead(conn syscall.RawConn) *rawRead {
-	r := &rawRead{conn: conn}
-	r.call = r.read
-	return r
-}
+func (r *rawRead) init(conn syscall.RawConn) { r.conn, r.call = conn, r.read }
 
 // next waits until there is something to read. It returns the buffer, which the caller then
 // owns, and the number of bytes, or nil and an error. waited is false if the bytes were there

@@ -40,7 +40,7 @@ type reader struct {
 
 	handledFirst bool // see conn.read
 
-	raw     *rawRead      // nil if nc is not plain TCP
+	raw     rawRead       // of plain TCP
 	ahead   bool          // what was read last had arrived before
 	holding bool          // hold was called, and flush was not
 	heldAt  time.Duration // when hold was called, by Server.now
@@ -48,8 +48,8 @@ type reader struct {
 	buf    []byte // buf[from:to] has been read but not handled
 	from   int
 	to     int
-	pooled *[]byte // the pooled buffer behind buf; nil if buf is small or was grown
-	small  []byte  // without raw: receives the first bytes, so that an idle reader needs no buffer
+	pooled *[]byte          // the pooled buffer behind buf; nil if buf is small or was grown
+	small  *[smallSize]byte // without raw: receives the first bytes, so that an idle reader needs no buffer
 }
 
 // newReader returns a reader for a WebSocket that the server has counted. early holds the
@@ -57,20 +57,11 @@ type reader struct {
 func newReader(s *Server, nc net.Conn, early []byte) *reader {
 	r := &reader{server: s, nc: nc, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
 	if raw := rawOf(nc); raw != nil {
-		r.raw = newRawRead(raw)
+		r.raw.init(raw)
 	} else {
-		r.small = make([]byte, smallSize)
+		r.small = new([smallSize]byte)
 	}
 	return r
-}
-
-// newWriter returns the writer of r's WebSocket.
-func (s *Server) newWriter(r *reader) *wsWriter {
-	w := &wsWriter{nc: r.nc, timeout: s.cfg.Timeouts.Write}
-	if r.raw != nil {
-		w.raw = r.raw.conn
-	}
-	return w
 }
 
 // close closes the WebSocket.
@@ -122,7 +113,9 @@ func (r *reader) fill() error {
 	switch rest := r.buf[r.from:r.to]; {
 	case len(rest) == 0:
 		r.releaseBuffer()
-		r.buf = r.small
+		if r.small != nil {
+			r.buf = r.small[:]
+		}
 	case r.pooled == nil && (len(r.buf) < readSize || r.from > 0 && len(rest) < readSize):
 		r.pooled = readBuffers.Get().(*[]byte)
 		r.to = copy(*r.pooled, rest)
@@ -154,7 +147,7 @@ func (r *reader) fill() error {
 
 // read reads once, and waits for something to read.
 func (r *reader) read() (n int, err error) {
-	if r.raw == nil || r.to > 0 {
+	if r.raw.conn == nil || r.to > 0 {
 		return r.nc.Read(r.buf[r.to:])
 	}
 	if r.ahead {
@@ -174,7 +167,7 @@ func (r *reader) begin() { r.holding = false }
 // hold keeps the answers to what has just been read in the queue until flush, which must be
 // called before anything that waits.
 func (r *reader) hold(now time.Duration) {
-	if r.raw != nil && r.deadlines != nil {
+	if r.raw.conn != nil && r.deadlines != nil {
 		r.conn.out.Hold()
 		r.holding, r.heldAt = true, now
 	}

@@ -6,19 +6,29 @@ import (
 	"syscall"
 )
 
-// tryBatch writes a batch if the network takes it without waiting. If it returns false,
-// writeBatch continues with the same batch.
-func (c *conn) tryBatch(batch []packet) bool {
-	if !c.ws.tryWrite(batch) {
+// wsOutbox writes the queue of a connection to a WebSocket on plain TCP. It implements
+// serial.Trier.
+type wsOutbox conn
+
+// Try writes a batch if the network takes it without waiting.
+func (o *wsOutbox) Try(batch []packet) bool {
+	c := (*conn)(o)
+	if !c.ws.tryWrite(c.reader.raw.conn, batch) {
 		return false
 	}
 	c.written(batch)
 	return true
 }
 
+// Work writes a batch, and waits for the network. It continues where Try has stopped.
+func (o *wsOutbox) Work(batch []packet) { (*conn)(o).writeBatch(batch) }
+
+// Notify has a flusher call the queue's Run.
+func (o *wsOutbox) Notify() { o.server.flusherOf((*conn)(o)).add((*conn)(o)) }
+
 // tryWrite is write without waiting. If it returns false, write must be called with the same
 // batch: it continues where tryWrite has stopped.
-func (w *wsWriter) tryWrite(batch []packet) bool {
+func (w *wsWriter) tryWrite(raw syscall.RawConn, batch []packet) bool {
 	size := 0
 	for i := range batch {
 		size += len(batch[i].data)
@@ -31,9 +41,9 @@ func (w *wsWriter) tryWrite(batch []packet) bool {
 	for i := range batch {
 		buf = appendFrame(buf, &batch[i])
 	}
-	n := writeNow(w.raw, buf)
-	if n < len(buf) {
-		w.rest = append([]byte(nil), buf[n:]...)
+	if n := writeNow(raw, buf); n < len(buf) {
+		rest := append([]byte(nil), buf[n:]...)
+		w.rest = &rest
 	}
 	*pooled = buf
 	writeBuffers.Put(pooled)

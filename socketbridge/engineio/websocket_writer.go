@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
@@ -25,8 +24,7 @@ var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); retu
 type wsWriter struct {
 	nc      net.Conn
 	timeout time.Duration
-	raw     syscall.RawConn // for tryWrite; nil if it cannot be used
-	rest    []byte          // of the batch that tryWrite has begun
+	rest    *[]byte // what tryWrite has left of its batch, or nil
 
 	mu          sync.Mutex // guards the deadlines: none may be set after an interrupt
 	interrupted bool
@@ -106,7 +104,7 @@ func isTimeout(err error) bool {
 func (w *wsWriter) write(batch []packet) (err error) {
 	if rest := w.rest; rest != nil {
 		w.rest = nil
-		return w.writeBytes(rest)
+		return w.writeBytes(*rest)
 	}
 	pooled := writeBuffers.Get().(*[]byte)
 	buf := (*pooled)[:0]

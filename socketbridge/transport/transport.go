@@ -162,11 +162,11 @@ type Lender interface {
 	// Lend is called by Receive before it calls the application. It returns a number for
 	// Return, or 0 if the goroutine cannot be lent. Until Return, other calls of Receive can
 	// begin.
-	Lend() (loan uint64)
+	Lend() (loan uint32)
 	// Return is called by Receive when the application has returned. It returns false if
 	// another goroutine reads now: Receive must then return ErrDetached, and must not use
 	// anything that belongs to the reading goroutine.
-	Return(loan uint64) bool
+	Return(loan uint32) bool
 	// Detach makes another goroutine read if the reading one is lent. It is called before a
 	// Receive, or the application during one, waits for something that the client sends or
 	// takes. What was sent before is then written without delay. It is safe for concurrent use.

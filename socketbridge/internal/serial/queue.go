@@ -49,14 +49,13 @@ type Queue[T any] struct {
 	flight  []T // the batch that is being processed
 	load    Load
 	work    func([]T)
-	try     func([]T) bool // see StartTrying
-	notify  func()         // see StartTrying
-	running bool           // the queue is being processed, or notify was called
-	held    bool           // no worker starts
-	sealed  bool           // Push returns ErrClosed
-	drained chan struct{}  // closed by the next drain; nil without a waiter
-	ended   chan struct{}  // closed when the worker ends; nil until Close waits for it
-	waits   atomic.Bool    // high or sealed: Drained has to look
+	trier   Trier[T]      // nil without StartTrying
+	running bool          // the queue is being processed, or Notify was called
+	held    bool          // no worker starts
+	sealed  bool          // Push returns ErrClosed
+	drained chan struct{} // closed by the next drain; nil without a waiter
+	ended   chan struct{} // closed when the worker ends; nil until Close waits for it
+	waits   atomic.Bool   // high or sealed: Drained has to look
 }
 
 // Push appends items to the queue: either all of them, or none and it returns ErrFull

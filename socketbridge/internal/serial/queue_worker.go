@@ -4,18 +4,34 @@ package serial
 
 // Start makes a worker process the queue. It calls work with all waiting items, one
 // call at a time. The batch is valid only during the call. Start may be called once.
-func (q *Queue[T]) Start(work func(batch []T)) { q.StartTrying(work, nil, nil) }
-
-// StartTrying is like Start, but a worker goroutine is started only for a batch that try, which
-// must not wait, has not processed. When items wait, notify is called: some goroutine must then
-// call Run once. notify runs under the queue's lock and must not call the queue. If try returns
-// false, work gets the same batch.
-func (q *Queue[T]) StartTrying(work func(batch []T), try func(batch []T) bool, notify func()) {
+func (q *Queue[T]) Start(work func(batch []T)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.work, q.try, q.notify = work, try, notify
+	q.work = work
 	q.wake()
 }
+
+// Trier processes the items of a queue without waiting, as far as that is possible.
+type Trier[T any] interface {
+	// Try processes a batch, or returns false.
+	Try(batch []T) bool
+	// Work processes a batch for which Try has returned false. It may wait.
+	Work(batch []T)
+	// Notify is called when items wait: some goroutine must then call Run once. It runs under
+	// the queue's lock and must not call the queue.
+	Notify()
+}
+
+// StartTrying is like Start, but a worker goroutine is started only for what t.Try has not
+// processed.
+func (q *Queue[T]) StartTrying(t Trier[T]) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.trier = t
+	q.wake()
+}
+
+func (q *Queue[T]) started() bool { return q.work != nil || q.trier != nil }
 
 // Run processes the items that wait, on the calling goroutine. See StartTrying.
 func (q *Queue[T]) Run() {
@@ -39,7 +55,7 @@ func (q *Queue[T]) Flush() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.held = false
-	if q.work != nil && !q.running && len(q.items) > 0 {
+	if q.started() && !q.running && len(q.items) > 0 {
 		q.running = true
 		q.tryItems()
 	}
@@ -55,22 +71,22 @@ func (q *Queue[T]) Resume() {
 
 // wake has the items that wait processed. The caller holds mu.
 func (q *Queue[T]) wake() {
-	if q.work != nil && !q.running && !q.held && len(q.items) > 0 {
+	if q.started() && !q.running && !q.held && len(q.items) > 0 {
 		q.running = true
 		q.start()
 	}
 }
 
-// start calls notify, or starts a worker. The caller holds mu and has set running.
+// start calls Notify, or starts a worker. The caller holds mu and has set running.
 func (q *Queue[T]) start() {
-	if q.notify != nil {
-		q.notify()
+	if q.trier != nil {
+		q.trier.Notify()
 	} else {
 		go q.process(nil) // Close waits for it
 	}
 }
 
-// tryItems calls try with all items that wait. The caller holds mu, which is released
+// tryItems calls Try with all items that wait. The caller holds mu, which is released
 // meanwhile, and running is set.
 func (q *Queue[T]) tryItems() {
 	if len(q.items) == 0 { // Discard was called
@@ -79,7 +95,7 @@ func (q *Queue[T]) tryItems() {
 	}
 	batch := q.take()
 	q.mu.Unlock()
-	done := q.try(batch)
+	done := q.trier.Try(batch)
 	q.mu.Lock()
 	if !done {
 		go q.process(batch) // Close waits for it
@@ -93,15 +109,19 @@ func (q *Queue[T]) tryItems() {
 	q.start() // and not another try: other queues wait for this goroutine too
 }
 
-// process is the worker goroutine. It begins with a batch that try has not processed, or nil.
+// process is the worker goroutine. It begins with a batch that Try has not processed, or nil.
 func (q *Queue[T]) process(batch []T) {
 	q.mu.Lock()
+	work := q.work
+	if q.trier != nil {
+		work = q.trier.Work
+	}
 	for batch != nil || len(q.items) > 0 {
 		if batch == nil {
 			batch = q.take()
 		}
 		q.mu.Unlock()
-		q.work(batch)
+		work(batch)
 		q.mu.Lock()
 		q.processed(batch)
 		batch = nil
