@@ -142,14 +142,15 @@ type Conn interface {
 }
 
 // Receiver handles the messages of one connection; the core implements it. The
-// transport never calls it concurrently.
+// transport never calls it concurrently, except while a Receive has lent its goroutine: see
+// Lender.
 type Receiver interface {
 	// Receive handles the next message, on the connection's reading goroutine. Data is
 	// valid only during the call. Receive may block, to slow down a client that sends
 	// too fast; the client cannot time out meanwhile. If Receive returns an error other than
 	// ErrDetached, the transport closes the connection with ParseError.
 	Receive(m Message) error
-	// Closed is called once, after the last Receive. cause is the error that ended the
+	// Closed is called once, after the last Receive that is on the reading goroutine. cause is the error that ended the
 	// connection, or nil.
 	Closed(r Reason, cause error)
 }
