@@ -23,6 +23,7 @@ type Packet struct {
 	in       siopacket.Packet
 	size     int // that eventQuota counts
 	args     []json.RawMessage
+	oneArg   [1]json.RawMessage // behind args, if there is only one: saves an allocation
 	locals   map[string]any
 	ctx      context.Context // of SetContext; nil for the socket's
 	handling *handling       // of the trace; nil without hooks
@@ -85,7 +86,11 @@ func (p *Packet) Values() []any { return valuesOf(p.Args(), p.in.Attachments) }
 // slice, and must not modify its elements.
 func (p *Packet) Args() []json.RawMessage {
 	if !p.split {
-		p.args = p.in.AppendArgs(nil)
+		first := p.oneArg[:0]
+		if p.oneArg[0] != nil { // SetArgs was called, and the caller may have kept the slice
+			first = nil
+		}
+		p.args = p.in.AppendArgs(first)
 		p.split = true
 	}
 	return p.args

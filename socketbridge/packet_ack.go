@@ -12,12 +12,17 @@ import (
 // packetAck is the one answer to a packet.
 type packetAck struct {
 	mu     sync.Mutex
-	given  bool   // Ack was called, or an error was sent
-	failed error  // the last answer could not be encoded
-	done   bool   // the packet was handled: an answer is sent at once
-	text   []byte // the encoded answer, until the session is saved
+	given  bool  // Ack was called, or an error was sent
+	failed error // the last answer could not be encoded
+	done   bool  // the packet was handled: an answer is sent at once
+	ready  bool  // the answer is encoded, and is held back until the session is saved
 	binary [][]byte
-	one    [1]transport.Message // saves an allocation
+	text   [1]transport.Message // the encoded answer; an array saves an allocation
+}
+
+// hold keeps an answer until finishAck. The caller holds mu.
+func (a *packetAck) hold(text []byte, binary [][]byte) {
+	a.text[0].Data, a.binary, a.ready = text, binary, true
 }
 
 // WantsAck reports whether the client requested an acknowledgement.
@@ -64,7 +69,7 @@ func (p *Packet) encodeAck(args []any) (send bool, text []byte, binary [][]byte,
 	}
 	a.given = true
 	if !a.done {
-		a.text, a.binary = text, binary
+		a.hold(text, binary)
 	}
 	return a.done, text, binary, nil
 }
@@ -77,8 +82,8 @@ func (p *Packet) ackHeader() siopacket.Header {
 func (p *Packet) sendAck(text []byte, binary [][]byte) error {
 	p.recordAck(text, binary)
 	if len(binary) == 0 {
-		p.ack.one[0] = transport.Message{Data: text}
-		return p.socket.sendAndWait(p.ack.one[:])
+		p.ack.text[0].Data = text
+		return p.socket.sendAndWait(p.ack.text[:])
 	}
 	return p.socket.sendAndWait(messages(text, binary))
 }
@@ -101,13 +106,13 @@ func (p *Packet) finishAck(err error, saved bool) {
 	a.mu.Lock()
 	a.done = true
 	if !saved {
-		a.given, a.text, a.binary = false, nil, nil
+		a.given, a.ready = false, false
 	}
-	text, binary := a.text, a.binary
-	a.text, a.binary = nil, nil
+	text, binary, ready := a.text[0].Data, a.binary, a.ready
+	a.ready = false
 	given := a.given
 	a.mu.Unlock()
-	if text != nil {
+	if ready {
 		_ = p.sendAck(text, binary) // fails only if the client has disconnected
 		return
 	}

@@ -153,8 +153,7 @@ func (p *Packet) ackAgain(a ledgerAnswer) {
 	}
 	p.ack.given = true
 	if p.in.HasID {
-		p.ack.text = siopacket.AppendPayload(nil, p.ackHeader(), a.payload, len(a.binary))
-		p.ack.binary = a.binary
+		p.ack.hold(siopacket.AppendPayload(nil, p.ackHeader(), a.payload, len(a.binary)), a.binary)
 	}
 }
 
