@@ -35,7 +35,7 @@ testflags = -race -shuffle=on -p $(PACKAGES) -parallel $(PARALLEL) -vet=off -ldf
 again   = --rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-report=$(RERUNS)/$$(basename $$(pwd))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz bench bench-peers faults flood simulation guards interop reliability storm soak rolling-restart repeat flakes cover run-tests
+.PHONY: help deps test short race lint audit fmt fuzz costs bench bench-peers faults flood simulation guards interop reliability storm soak rolling-restart repeat flakes cover run-tests
 
 ## help: this list
 help:
@@ -54,7 +54,7 @@ test: deps lint
 	@rm -rf $(RERUNS)
 	@$(MAKE) --no-print-directory run-tests; status=$$?; .ci/flaky $(RERUNS); exit $$status
 
-run-tests:
+run-tests: costs
 	@mkdir -p $(RERUNS)
 	CI=true $(gotestsum) $(again) --packages="$(PKG)" -- $(testflags)
 	$(call nested,CI=true $(gotestsum) $(again) --packages=./... -- $(testflags))
@@ -101,6 +101,10 @@ simulation:
 ## guards: take each guard of docs/security.md out in turn; a named test must fail (GUARDS: a pattern for their names)
 guards: deps
 	GUARDS='$(or $(GUARDS),.)' go test ./internal/guards -run 'TestR24_Guards$$' -count=1 -v -timeout 4h
+
+## costs: allocations of an event, an emission, a broadcast and a request: no more than the table allows
+costs:
+	go test ./internal/costs
 
 ## bench: the Go benchmarks of PKG
 bench:

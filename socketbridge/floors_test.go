@@ -74,6 +74,7 @@ var testOnly = map[string]bool{
 	"internal/notice/noticetest": true,
 	"internal/nodetest":          true,
 	"internal/clustertest":       true,
+	"internal/costs":             true,
 	"internal/doccheck":          true,
 	"internal/guards":            true,
 	"internal/mutant":            true,
