@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/eiopacket"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/serial"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
@@ -64,6 +65,9 @@ func (c *conn) read(r *reader) {
 		if err != nil {
 			c.readFailed(r, err)
 			break
+		}
+		if c.reader != nil { // the message may be handled on this goroutine
+			serial.GrowStack(false)
 		}
 		fail := c.handleFrame(m)
 		if fail == detached {
