@@ -138,7 +138,7 @@ func (s *Store) ownsByID(ctx context.Context, p presentedID, h *Handle, ended er
 		return false
 	}
 	ours, _ := h.state.resolve().current()
-	if !s.accepts(&p, ours.meta) {
+	if !s.accepts(&p, &ours.meta) {
 		return false
 	}
 	at, mine := s.layout.place(p.id), h.state.resolve().place()

@@ -14,7 +14,7 @@ func (s *Session) renewCookie(h *Handle) error {
 	}
 	s.mu.Lock()
 	due := s.phase == phaseOpen && s.sent != nil &&
-		(s.store.cookieAgeDiffers(s.sent.meta, cur.meta) || h.state.resolve().cookieLags(cur.meta))
+		(s.store.cookieAgeDiffers(&s.sent.meta, &cur.meta) || h.state.resolve().cookieLags(&cur.meta))
 	s.mu.Unlock()
 	if !due {
 		return nil
@@ -24,7 +24,7 @@ func (s *Session) renewCookie(h *Handle) error {
 
 // cookieAgeDiffers reports whether a cookie of the session as it was then has another age than
 // one of the session as it is now.
-func (s *Store) cookieAgeDiffers(then, now meta) bool {
+func (s *Store) cookieAgeDiffers(then, now *meta) bool {
 	at := time.Now()
 	change := s.layout.cookieAge(now, at) - s.layout.cookieAge(then, at)
 	return change.Abs() >= time.Second // Max-Age counts seconds
@@ -32,7 +32,7 @@ func (s *Store) cookieAgeDiffers(then, now meta) bool {
 
 // cookieLags reports whether the browser's cookie ends with the idle limit, and that limit has
 // moved since the browser was sent it. A socket of this node may have moved the limit.
-func (s *state) cookieLags(m meta) bool {
+func (s *state) cookieLags(m *meta) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.store.layout.cookieEndsWhenIdle(m) && m.expiry.After(s.cookieExpiry)

@@ -63,7 +63,7 @@ func (s *Store) begunPlain(secure bool) cookieFlags {
 // plain http can be read and set by anyone on the network path. So it gives no access to a
 // session that began on https, and a cookie of an https request gives none to a session that
 // began on plain http.
-func (s *Store) accepts(p *presentedID, m meta) bool {
+func (s *Store) accepts(p *presentedID, m *meta) bool {
 	return !p.inCookie || !s.layout.keepsCookieFlags() || m.cookie.has(cookiePlain) != p.secure
 }
 

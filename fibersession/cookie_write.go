@@ -15,7 +15,7 @@ const removeCookie time.Duration = -1
 
 // writeID adds the ID to the response, as a cookie or in a header. src is nil if responses
 // cannot carry the ID, as when it comes in the URL. The caller holds s.mu.
-func (s *Session) writeID(src *idSource, id string, m meta) {
+func (s *Session) writeID(src *idSource, id string, m *meta) {
 	switch {
 	case src == nil:
 	case src.kind == SourceHeader:
@@ -35,7 +35,7 @@ func (s *Session) writeID(src *idSource, id string, m meta) {
 
 // removeID makes the browser delete the cookie, and takes the ID out of the request and of
 // the response's header. The caller holds s.mu.
-func (s *Session) removeID(src *idSource, m meta) {
+func (s *Session) removeID(src *idSource, m *meta) {
 	switch {
 	case src == nil:
 	case src.kind == SourceHeader:

@@ -33,7 +33,7 @@ func (h *Handle) KeepAlive(ctx context.Context) error {
 // for most calls. It is also false for a session that has ended.
 func (h *Handle) KeepAliveDue(now time.Time) bool {
 	cur, err := h.current()
-	return err == nil && !cur.fresh() && h.store.touchDue(cur.meta, now)
+	return err == nil && !cur.fresh() && h.store.touchDue(&cur.meta, now)
 }
 
 // saveOrExtend is Save for a caller that asked for it by hand: it also stores a new session

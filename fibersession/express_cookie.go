@@ -37,7 +37,7 @@ func (l *expressLayout) setCookieAttributes(c *fasthttp.Cookie, original *origin
 }
 
 // cookieAge is the session's maxAge, or 0 if it has none.
-func (l *expressLayout) cookieAge(m meta, _ time.Time) time.Duration {
+func (l *expressLayout) cookieAge(m *meta, _ time.Time) time.Duration {
 	if m.cookie.has(cookieDropped) {
 		return 0
 	}
@@ -51,7 +51,7 @@ func (l *expressLayout) cookieAge(m meta, _ time.Time) time.Duration {
 	return min(idle, maxCookieAge)
 }
 
-func (l *expressLayout) cookieEndsWhenIdle(m meta) bool { return l.cookieAge(m, time.Time{}) != 0 }
+func (l *expressLayout) cookieEndsWhenIdle(m *meta) bool { return l.cookieAge(m, time.Time{}) != 0 }
 
 // sameSiteMode decodes express-session's option sameSite.
 func sameSiteMode(raw json.RawMessage) (fasthttp.CookieSameSite, bool) {

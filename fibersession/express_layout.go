@@ -100,7 +100,7 @@ func (l *expressLayout) place(id string) place {
 
 func (l *expressLayout) placeByFingerprint(f fingerprint) place { return place{owner: f} }
 
-func (l *expressLayout) encodeMoved(place, place, meta) []byte { return nil }
+func (l *expressLayout) encodeMoved(place, place, *meta) []byte { return nil }
 
 func (l *expressLayout) lineageOf(p place, _ lineage) lineage { return lineage(p.owner[:]) }
 
@@ -111,7 +111,7 @@ func (l *expressLayout) carriesRevision() bool { return false }
 func (l *expressLayout) carriesExpiry() bool { return false }
 
 // expiryWhenRead leaves the expiry alone, because reading a session does not extend it.
-func (l *expressLayout) expiryWhenRead(m meta, _ time.Time) time.Time { return m.expiry }
+func (l *expressLayout) expiryWhenRead(m *meta, _ time.Time) time.Time { return m.expiry }
 
 func (l *expressLayout) hasUserIndex() bool { return false }
 
@@ -130,7 +130,7 @@ func (l *expressLayout) timeLeft(ctx context.Context, p place) (time.Duration, b
 
 func (l *expressLayout) hashesID() bool { return false }
 
-func (l *expressLayout) encode(p place, m meta, values map[string]any) ([]byte, error) {
+func (l *expressLayout) encode(p place, m *meta, values map[string]any) ([]byte, error) {
 	original := m.original
 	out := make(map[string]json.RawMessage, len(values)+2)
 	for key, v := range values {
@@ -172,7 +172,7 @@ func encodeJSON(v any) ([]byte, error) {
 
 // encodeCookie updates the expiry in the session's "cookie", as a save of express-session
 // does, and leaves the other attributes unchanged.
-func (l *expressLayout) encodeCookie(original *originalValue, m meta) json.RawMessage {
+func (l *expressLayout) encodeCookie(original *originalValue, m *meta) json.RawMessage {
 	cookie := maps.Clone(original.cookie)
 	switch {
 	case m.cookie.has(cookieDropped):

@@ -121,7 +121,7 @@ func (s *Store) acquirePresented(ctx context.Context, p *presentedID) (*state, e
 	if err != nil {
 		return nil, err
 	}
-	if cur, _ := st.resolve().current(); !s.accepts(p, cur.meta) {
+	if cur, _ := st.resolve().current(); !s.accepts(p, &cur.meta) {
 		s.table.release(st)
 		s.reportCrossed(p)
 		return nil, ErrNotFound

@@ -350,7 +350,7 @@ func (h *Handle) clearSaved(ch changes, idle time.Duration, remember cookieFlags
 // together. A failed write is no error while Config.Tracking.OutageGrace serves the
 // session.
 func (h *Handle) Touch(ctx context.Context) error {
-	if cur, err := h.current(); err != nil || cur.fresh() || !h.store.touchDue(cur.meta, time.Now()) {
+	if cur, err := h.current(); err != nil || cur.fresh() || !h.store.touchDue(&cur.meta, time.Now()) {
 		return err
 	}
 	err := h.do(ctx, &op{kind: opTouch})

@@ -29,14 +29,14 @@ type layout interface {
 	hashesID() bool
 
 	// encode encodes a session. Its values have been checked to be encodable.
-	encode(p place, m meta, values map[string]any) ([]byte, error)
+	encode(p place, m *meta, values map[string]any) ([]byte, error)
 	// decode decodes the value stored at p. It returns a *movedError if the session has
 	// another ID now. With other errors it returns as much of meta as it can decode.
 	decode(p place, data []byte) (meta, map[string]any, error)
 	// encodeMoved encodes the record that leads other nodes from a session's old place
 	// to its new one. m.notes are the notes that it carries. It returns nil in layouts
 	// without such a record.
-	encodeMoved(from, to place, m meta) []byte
+	encodeMoved(from, to place, m *meta) []byte
 
 	// lineageOf returns the lineage of a new session at p; random is a random one.
 	lineageOf(p place, random lineage) lineage
@@ -54,17 +54,17 @@ type layout interface {
 	carriesExpiry() bool
 	// expiryWhenRead returns the expiry of a session whose unchanged value was read at
 	// now. It is called only if carriesExpiry is false.
-	expiryWhenRead(m meta, now time.Time) time.Time
+	expiryWhenRead(m *meta, now time.Time) time.Time
 	// timeLeft asks the storage how long a session lives that was read past the expiry
 	// known to this node; ok is false if the storage cannot tell, the session does not outlive
 	// that expiry, or the layout need not ask.
 	timeLeft(ctx context.Context, p place) (left time.Duration, ok bool)
 
 	// cookieAge returns how long the browser keeps the cookie; 0 means until it closes.
-	cookieAge(m meta, now time.Time) time.Duration
+	cookieAge(m *meta, now time.Time) time.Duration
 	// cookieEndsWhenIdle reports whether the cookie ends with the idle limit, so that it
 	// must be sent again when that limit moves.
-	cookieEndsWhenIdle(m meta) bool
+	cookieEndsWhenIdle(m *meta) bool
 	// keepsCookieFlags reports whether a stored value contains meta.cookie.
 	keepsCookieFlags() bool
 	// setCookieAttributes changes the attributes of a cookie to those that the session's
@@ -112,7 +112,7 @@ type originalValue struct {
 }
 
 // deadline returns when the session ends if it is not used again.
-func (m meta) deadline() time.Time {
+func (m *meta) deadline() time.Time {
 	if !m.absolute.IsZero() && m.absolute.Before(m.expiry) {
 		return m.absolute
 	}
@@ -121,7 +121,7 @@ func (m meta) deadline() time.Time {
 
 // expired reports whether the session has ended at now. A session ends exactly at its
 // deadline.
-func (m meta) expired(now time.Time) bool { return !now.Before(m.deadline()) }
+func (m *meta) expired(now time.Time) bool { return !now.Before(m.deadline()) }
 
 // ownCookie answers a layout's questions about the cookie for layouts whose cookie no
 // other program sets.
@@ -136,7 +136,7 @@ func newOwnCookie(c *Config) ownCookie {
 
 // cookieAge is the longest that the session can live. The idle limit does not shorten it:
 // a socket can move that limit but cannot send a cookie.
-func (o ownCookie) cookieAge(m meta, now time.Time) time.Duration {
+func (o ownCookie) cookieAge(m *meta, now time.Time) time.Duration {
 	switch {
 	case m.cookie.has(cookieDropped), o.sessionOnly && !m.cookie.has(cookieKept):
 		return 0
@@ -149,7 +149,7 @@ func (o ownCookie) cookieAge(m meta, now time.Time) time.Duration {
 	}
 }
 
-func (ownCookie) cookieEndsWhenIdle(meta) bool { return false }
+func (ownCookie) cookieEndsWhenIdle(*meta) bool { return false }
 
 func (ownCookie) setCookieAttributes(*fasthttp.Cookie, *originalValue) {}
 

@@ -30,7 +30,7 @@ func (l *builtinLayout) placeByFingerprint(f fingerprint) place { return place{o
 
 func (l *builtinLayout) hashesID() bool { return false }
 
-func (l *builtinLayout) encode(_ place, _ meta, values map[string]any) ([]byte, error) {
+func (l *builtinLayout) encode(_ place, _ *meta, values map[string]any) ([]byte, error) {
 	data, err := codec.Encode(l.codec, values)
 	if err == nil && len(data) > l.maxSize {
 		err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), l.maxSize)
@@ -50,7 +50,7 @@ func (l *builtinLayout) decode(p place, data []byte) (meta, map[string]any, erro
 	return m, values, err
 }
 
-func (l *builtinLayout) encodeMoved(place, place, meta) []byte { return nil }
+func (l *builtinLayout) encodeMoved(place, place, *meta) []byte { return nil }
 
 // lineageOf derives the lineage from the ID, so that all nodes agree on it until the ID
 // changes.
@@ -62,7 +62,7 @@ func (l *builtinLayout) carriesExpiry() bool { return false }
 
 // expiryWhenRead returns the latest possible expiry: that the key exists is all there is
 // to know.
-func (l *builtinLayout) expiryWhenRead(m meta, now time.Time) time.Time { return now.Add(m.idle) }
+func (l *builtinLayout) expiryWhenRead(m *meta, now time.Time) time.Time { return now.Add(m.idle) }
 
 func (l *builtinLayout) timeLeft(context.Context, place) (time.Duration, bool) { return 0, false }
 

@@ -54,7 +54,7 @@ func (l noteList) add(owner fingerprint, end, now time.Time) (next, carried note
 // removeNotes deletes the notes of a session that has ended. It ignores errors: the notes
 // end by their TTL. A node that has not heard of the move finds its old key missing, which
 // tells it that the session has ended.
-func (s *Store) removeNotes(ctx context.Context, m meta) {
+func (s *Store) removeNotes(ctx context.Context, m *meta) {
 	list := m.notes
 	for range maxMoves / maxNotes {
 		if list.len() == 0 {

@@ -46,7 +46,7 @@ func (l *sealedLayout) placeByFingerprint(f fingerprint) place {
 
 func (l *sealedLayout) hashesID() bool { return true }
 
-func (l *sealedLayout) encode(p place, m meta, values map[string]any) ([]byte, error) {
+func (l *sealedLayout) encode(p place, m *meta, values map[string]any) ([]byte, error) {
 	data, err := codec.Encode(l.codec, values)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (l *sealedLayout) encode(p place, m meta, values map[string]any) ([]byte, e
 	if len(data) > l.maxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), l.maxSize)
 	}
-	return envelope{meta: m, kind: kindLive, codec: l.mark, owner: p.owner, payload: data}.encode(), nil
+	return envelope{meta: *m, kind: kindLive, codec: l.mark, owner: p.owner, payload: data}.encode(), nil
 }
 
 func (l *sealedLayout) decode(p place, data []byte) (meta, map[string]any, error) {
@@ -75,9 +75,9 @@ func (l *sealedLayout) decode(p place, data []byte) (meta, map[string]any, error
 	return e.meta, values, err
 }
 
-func (l *sealedLayout) encodeMoved(from, to place, m meta) []byte {
+func (l *sealedLayout) encodeMoved(from, to place, m *meta) []byte {
 	m.client, m.cookie, m.newerFields = clientInfo{}, 0, ""
-	return envelope{meta: m, kind: kindMoved, codec: l.mark, owner: from.owner, payload: to.owner[:]}.encode()
+	return envelope{meta: *m, kind: kindMoved, codec: l.mark, owner: from.owner, payload: to.owner[:]}.encode()
 }
 
 func (l *sealedLayout) lineageOf(_ place, random lineage) lineage { return random }
@@ -86,7 +86,7 @@ func (l *sealedLayout) carriesRevision() bool { return true }
 
 func (l *sealedLayout) carriesExpiry() bool { return true }
 
-func (l *sealedLayout) expiryWhenRead(m meta, _ time.Time) time.Time { return m.expiry }
+func (l *sealedLayout) expiryWhenRead(m *meta, _ time.Time) time.Time { return m.expiry }
 
 // timeLeft returns what is left of the session by the storage's clock. Every write sets the
 // TTL from its node's own clock, so it is right even if that clock is not.

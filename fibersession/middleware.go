@@ -159,5 +159,5 @@ func (s *Session) toleratesFailure() bool {
 // needsTouch reports whether Touch would write to the storage.
 func (h *Handle) needsTouch() bool {
 	cur, err := h.current()
-	return err == nil && !cur.fresh() && h.store.touchDue(cur.meta, time.Now())
+	return err == nil && !cur.fresh() && h.store.touchDue(&cur.meta, time.Now())
 }

@@ -186,7 +186,7 @@ func (s *Session) load() (*Handle, error) {
 		s.answerTakeover(old)
 	case known && p.oldFormat && s.phase == phaseOpen:
 		if cur, _ := st.current(); cur != nil {
-			s.writeID(p.source, p.id, cur.meta)
+			s.writeID(p.source, p.id, &cur.meta)
 		}
 	}
 	return s.h, nil
@@ -553,7 +553,7 @@ func (s *Session) Destroy() error {
 	}
 	s.destroyed, s.cookieDue, s.abandoned, s.nextExpiry, s.lent = true, false, false, 0, nil
 	cur, _ := h.state.resolve().current()
-	s.removeID(s.responseSource(), cur.meta)
+	s.removeID(s.responseSource(), &cur.meta)
 	return nil
 }
 
@@ -582,7 +582,7 @@ func (s *Session) replace(st *state, id string, src *idSource) error {
 	s.err, s.destroyed, s.abandoned = nil, false, false
 	if id != "" {
 		cur, _ := st.current()
-		s.writeID(src, id, cur.meta)
+		s.writeID(src, id, &cur.meta)
 	}
 	s.mu.Unlock()
 	if old != nil {
@@ -639,7 +639,7 @@ func (s *Session) sendID(again bool) error {
 		return nil
 	}
 	cur, _ := st.current()
-	s.writeID(s.responseSource(), at.id, cur.meta)
+	s.writeID(s.responseSource(), at.id, &cur.meta)
 	s.sent = cur
 	st.sentCookie(cur.expiry)
 	s.cookieDue, s.abandoned, s.browserKey = false, false, at.key

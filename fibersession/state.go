@@ -136,7 +136,7 @@ func (s *state) applyItem(at place, item storage.Item) error {
 	if cur != nil && cur.rev == item.Revision {
 		if !s.store.layout.carriesExpiry() {
 			next := *cur
-			next.expiry = s.store.layout.expiryWhenRead(cur.meta, time.Now())
+			next.expiry = s.store.layout.expiryWhenRead(&cur.meta, time.Now())
 			cur = &next
 		}
 		s.publish(cur, nil)

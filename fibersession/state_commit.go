@@ -333,7 +333,7 @@ func (c *commit) write() error {
 	if touchOnly && !s.store.layout.carriesExpiry() {
 		return c.touch(at, next, now)
 	}
-	data, err := s.store.layout.encode(at, next.meta, next.values)
+	data, err := s.store.layout.encode(at, &next.meta, next.values)
 	if err != nil {
 		return c.rejectUnencodable(at, err)
 	}
@@ -344,12 +344,12 @@ func (c *commit) write() error {
 		// Store the changes without extending the session, so that its entry still outlives it.
 		s.store.logNotExtended(err)
 		next.expiry = cur.expiry
-		data, err = s.store.layout.encode(at, next.meta, next.values)
+		data, err = s.store.layout.encode(at, &next.meta, next.values)
 	}
 	if err != nil {
 		return err
 	}
-	if ttl := s.store.ttl(next.meta, now); cur.fresh() {
+	if ttl := s.store.ttl(&next.meta, now); cur.fresh() {
 		next.rev, err = c.create(at, data, ttl)
 	} else {
 		next.rev, err = s.store.storage.CompareAndSwap(c.ctx, at.key, cur.rev, data, ttl)
@@ -411,7 +411,7 @@ func (c *commit) destroy() error {
 // touch extends the TTL of a value that does not contain its expiry.
 func (c *commit) touch(at place, next *snapshot, now time.Time) error {
 	s := c.s
-	err := s.store.storage.Touch(c.ctx, at.key, s.store.ttl(next.meta, now))
+	err := s.store.storage.Touch(c.ctx, at.key, s.store.ttl(&next.meta, now))
 	if errors.Is(err, storage.ErrNotFound) {
 		return storage.ErrConflict // the next attempt loads and finds out why
 	}
@@ -441,14 +441,14 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 	defer s.mu.Unlock()
 	c.rejected = nil
 	values, idle, needed := s.cur.values, time.Duration(0), false
-	m := s.cur.meta
+	cookie, client := s.cur.cookie, s.cur.client
 	for _, o := range c.batch {
 		if o.status != running {
 			continue
 		}
 		switch o.kind {
 		case opTouch:
-			needed = needed || !s.cur.fresh() && s.store.touchDue(s.cur.meta, now)
+			needed = needed || !s.cur.fresh() && s.store.touchDue(&s.cur.meta, now)
 		case opChange:
 			merged, err := s.mergeOne(o, values)
 			if err != nil {
@@ -458,9 +458,9 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 			}
 			values, o.values, needed = merged, merged, true
 			idle = max(idle, o.idle)
-			m.cookie = m.cookie.remembering(o.remember)
+			cookie = cookie.remembering(o.remember)
 			if o.client != (clientInfo{}) {
-				m.client = o.client
+				client = o.client
 			}
 		}
 	}
@@ -472,10 +472,13 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 		}
 		return nil, nil
 	}
+	next = new(snapshot)
+	*next = *s.cur
+	next.values, next.cookie, next.client = values, cookie, client
 	if s.cur.fresh() {
-		initial := s.store.initialLimits(now)
-		m.created, m.absolute, m.idle = initial.created, initial.absolute, initial.idle
+		s.store.setInitialLimits(&next.meta, now)
 	}
+	s.store.slideLimits(&next.meta, now, idle)
 	for _, o := range c.batch {
 		for key := range o.ch {
 			if !sameValue(s.cur.values, values, key) { // setting the same value again is no event
@@ -487,7 +490,7 @@ func (c *commit) merge(now time.Time) (next *snapshot, keys []string) {
 		slices.Sort(keys)
 		keys = slices.Compact(keys)
 	}
-	return &snapshot{meta: s.store.slideLimits(m, now, idle), values: values, rev: s.cur.rev}, keys
+	return next, keys
 }
 
 // mergeOne applies one op's changes to onto. The caller holds s.mu.
@@ -543,7 +546,7 @@ func (c *commit) rejectUnencodable(at place, all error) error {
 		merged, err := c.s.mergeOne(o, values)
 		c.s.mu.Unlock()
 		if err == nil {
-			_, err = c.s.store.layout.encode(at, base.meta, merged)
+			_, err = c.s.store.layout.encode(at, &base.meta, merged)
 		}
 		if err != nil {
 			found = true

@@ -41,7 +41,7 @@ func (c *commit) regenerate() error {
 		return c.attempt() // stores the changes, if any, under the new key
 	}
 
-	data, err := s.store.layout.encode(to, next.meta, next.values)
+	data, err := s.store.layout.encode(to, &next.meta, next.values)
 	if err != nil {
 		if c.has(opChange) {
 			return c.rejectUnencodable(from, err)
@@ -54,7 +54,7 @@ func (c *commit) regenerate() error {
 	if err != nil {
 		return err
 	}
-	next.rev, err = s.store.storage.CompareAndSwap(c.ctx, to.key, c.newRev, data, s.store.ttl(next.meta, now))
+	next.rev, err = s.store.storage.CompareAndSwap(c.ctx, to.key, c.newRev, data, s.store.ttl(&next.meta, now))
 	switch {
 	case isConflict(err) && c.newRev == storage.Absent:
 		c.newPlace = place{} // the key belongs to another session: do not delete it
@@ -112,11 +112,11 @@ func (c *commit) noteOf(from, to place, next *snapshot, now time.Time) (note []b
 	if cur.fresh() {
 		return nil, 0
 	}
-	ttl = s.store.ttl(cur.meta, now) + s.store.Config.Timeouts.TouchInterval
+	ttl = s.store.ttl(&cur.meta, now) + s.store.Config.Timeouts.TouchInterval
 	m := cur.meta
 	list, carried := m.notes.add(from.owner, now.Add(ttl), now)
 	m.notes = carried
-	if note = s.store.layout.encodeMoved(from, to, m); note != nil {
+	if note = s.store.layout.encodeMoved(from, to, &m); note != nil {
 		next.notes = list
 	}
 	return note, ttl

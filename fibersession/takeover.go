@@ -196,9 +196,11 @@ func (t *takeovers) follow(ctx context.Context, old presentedOldID, newID string
 	st.resolve().rememberOldID(old.id)
 	now := time.Now()
 	cur, ended := st.resolve().current()
-	if old.keepsID() && ended == nil && s.touchDue(cur.meta, now) { // this request will move the session's limit too
+	if old.keepsID() && ended == nil && s.touchDue(&cur.meta, now) { // this request will move the session's limit too
 		// An error does not matter: the client has the new ID too.
-		_ = s.storage.Touch(ctx, old.id, s.ttl(s.slideLimits(cur.meta, now, 0), now))
+		slid := cur.meta
+		s.slideLimits(&slid, now, 0)
+		_ = s.storage.Touch(ctx, old.id, s.ttl(&slid, now))
 	}
 	return &oldLogin{old, st, newID}, nil
 }
@@ -271,7 +273,7 @@ func (t *takeovers) writeNote(ctx context.Context, old presentedOldID, rev stora
 	note, ttl := oldIDNote{newID: newID, ends: now.Add(oldIDNoteTTL)}, oldIDNoteTTL
 	if old.keepsID() {
 		cur, _ := st.current()
-		note.ends, ttl = time.Time{}, t.store.ttl(cur.meta, now)
+		note.ends, ttl = time.Time{}, t.store.ttl(&cur.meta, now)
 	}
 	value, err := t.store.sealOldIDNote(old.id, note)
 	if err != nil {

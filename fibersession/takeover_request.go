@@ -124,7 +124,7 @@ func (s *Session) takeOver() (*oldLogin, error) {
 		return nil, err
 	}
 	// Another request may have taken the login over, on the other of https and plain http.
-	if cur, _ := got.st.resolve().current(); cur != nil && !s.store.accepts(old.side(), cur.meta) {
+	if cur, _ := got.st.resolve().current(); cur != nil && !s.store.accepts(old.side(), &cur.meta) {
 		s.store.reportCrossed(old.side())
 		s.store.table.release(got.st)
 		return nil, ErrNotFound
@@ -146,7 +146,7 @@ func (s *Session) answerTakeover(old *oldLogin) {
 	p := *s.presented.Load()
 	p.source = to // for what else this response says about the ID
 	s.presented.Store(&p)
-	s.writeID(to, old.newID, cur.meta)
+	s.writeID(to, old.newID, &cur.meta)
 	if old.source.kind == SourceCookie && s.store.sourceName(to, s.secure) != old.source.name {
 		s.setCookie(old.source.name, "", nil, removeCookie)
 	}
@@ -176,7 +176,7 @@ func (s *Store) ownsByOldID(c *fiber.Ctx, h *Handle) bool {
 	st := h.state.resolve()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if old.id == "" || !s.accepts(old.side(), st.cur.meta) {
+	if old.id == "" || !s.accepts(old.side(), &st.cur.meta) {
 		return false
 	}
 	used := st.usedOldID

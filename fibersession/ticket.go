@@ -134,7 +134,7 @@ func (s *Store) RedeemCookie(c *fiber.Ctx, ticket string) error {
 	if err != nil {
 		return err
 	}
-	if cur, _ := st.resolve().current(); !s.accepts(&p, cur.meta) {
+	if cur, _ := st.resolve().current(); !s.accepts(&p, &cur.meta) {
 		s.table.release(st)
 		return ErrTicketBrowser
 	}

@@ -56,7 +56,7 @@ func (s *Store) placeOfMember(member string) (place, bool) {
 // entryTTL returns how long an entry is kept. An entry outlives its session: with an
 // absolute limit it is added once, without one it is added again in each period (see
 // meta.period).
-func entryTTL(m meta, now time.Time) time.Duration {
+func entryTTL(m *meta, now time.Time) time.Duration {
 	if !m.absolute.IsZero() {
 		return m.absolute.Sub(now) + ttlMargin
 	}
@@ -69,7 +69,7 @@ func entryTTL(m meta, now time.Time) time.Duration {
 // period counts the idle limits from a session's creation to its last use, if the session
 // has no absolute limit. An entry that is added in each period and kept for two lasts as
 // long as the session, and is removed some time after it.
-func (m meta) period() time.Duration {
+func (m *meta) period() time.Duration {
 	if !m.absolute.IsZero() || m.idle <= 0 {
 		return 0
 	}
@@ -92,7 +92,7 @@ func (c *commit) indexBeforeWrite(at place, cur, next *snapshot, now time.Time) 
 	if user == "" || c.entryStands(at, cur, next) && next.period() == cur.period() {
 		return false, nil
 	}
-	err = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+	err = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(&next.meta, now))
 	if errors.Is(err, errors.ErrUnsupported) {
 		s.warnIndex.Do(s.logNoIndex) // the storage wraps one without an index
 		return false, nil
@@ -121,7 +121,7 @@ func (c *commit) indexAfterWrite(from, at place, cur, next *snapshot, added bool
 	}
 	user, before := s.userOf(next.values), s.userOf(cur.values)
 	if added {
-		_ = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(next.meta, now))
+		_ = s.index.AddMember(c.ctx, s.userSet(user), s.member(at), entryTTL(&next.meta, now))
 	}
 	if before != "" && !cur.fresh() && (before != user || from.key != at.key) {
 		_ = s.index.RemoveMember(c.ctx, s.userSet(before), s.member(from))
@@ -133,7 +133,7 @@ func (c *commit) indexAfterWrite(from, at place, cur, next *snapshot, added bool
 func (s *Store) removeTraces(ctx context.Context, st *state) {
 	s.removeFromIndex(ctx, st)
 	if cur, _ := st.current(); cur != nil {
-		s.removeNotes(ctx, cur.meta)
+		s.removeNotes(ctx, &cur.meta)
 	}
 }
 
@@ -235,7 +235,7 @@ func (s *Store) removeStale(ctx context.Context, user string, at place) (*Handle
 	if err == nil {
 		timeout, cancel := s.withTimeout(ctx)
 		defer cancel()
-		err = s.index.AddMember(timeout, s.userSet(user), s.member(at), entryTTL(cur.meta, time.Now()))
+		err = s.index.AddMember(timeout, s.userSet(user), s.member(at), entryTTL(&cur.meta, time.Now()))
 	}
 	if err != nil {
 		h.Release()
@@ -267,6 +267,6 @@ func (s *Store) deleteUndecodable(ctx context.Context, user string, at place) er
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return s.storeError("destroy", at.key, err)
 	}
-	s.removeNotes(timeout, m)
+	s.removeNotes(timeout, &m)
 	return s.removeEntry(ctx, user, at)
 }

@@ -19,7 +19,7 @@ func TestCosts(t *testing.T) {
 		name string
 		// prepare returns the operation, and by how much its allocations are divided.
 		prepare func(t *testing.T) (op func(), per float64)
-		most    float64 // allocations
+		most    float64 // allocations; a hundredth more is allowed, for what runs in the background
 		bytes   float64 // a tenth more is allowed
 	}{
 		{"an event without a session, and its answer", func(t *testing.T) (func(), float64) {
@@ -70,7 +70,7 @@ func TestCosts(t *testing.T) {
 			allocs, bytes := cost(op, each)
 			allocs, bytes = allocs/per, bytes/per
 			t.Logf("%.2f allocations, %.0f bytes", allocs, bytes)
-			if allocs > tt.most+0.005 || bytes > 1.1*tt.bytes {
+			if allocs > 1.01*tt.most || bytes > 1.1*tt.bytes {
 				t.Errorf("%.2f allocations and %.0f bytes, want at most %v and %.0f: see go test -bench -memprofile beside the code", allocs, bytes, tt.most, 1.1*tt.bytes)
 			}
 		})
