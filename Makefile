@@ -35,7 +35,7 @@ testflags = -race -shuffle=on -p $(PACKAGES) -parallel $(PARALLEL) -vet=off -ldf
 again   = --rerun-fails=1 --rerun-fails-max-failures=4 --rerun-fails-report=$(RERUNS)/$$(basename $$(pwd))
 
 .DEFAULT_GOAL := help
-.PHONY: help deps test short race lint audit fmt fuzz costs bench bench-peers faults flood simulation guards interop reliability storm soak rolling-restart repeat flakes cover run-tests
+.PHONY: help deps test short race lint audit fmt fuzz costs growth bench bench-peers faults flood simulation guards interop reliability storm soak rolling-restart repeat flakes cover run-tests
 
 ## help: this list
 help:
@@ -105,6 +105,10 @@ guards: deps
 ## costs: allocations of an event, an emission, a broadcast and a request: no more than the table allows
 costs:
 	go test ./internal/costs
+
+## growth: how costs grow with connections, rooms and nodes: the plots and tables of docs/benchmarks.md
+growth:
+	cd internal/growth && go build -o ../../bin/growth . && taskset -c 1 ../../bin/growth
 
 ## bench: the Go benchmarks of PKG
 bench:
