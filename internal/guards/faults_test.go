@@ -28,7 +28,7 @@ var ofFaults = []guard{
 	{
 		rows: []string{"46"}, name: "a worker that a handler ended is replaced",
 		pkg: "./socketbridge", test: "TestR19_EndedGoroutines",
-		edits: []mutant.Edit{{File: "socketbridge/inbox.go", Old: "\t\tif !returned {\n\t\t\tgo b.work()\n", New: "\t\tif !returned {\n\t\t\tb.socket.server().running.Done()\n"}},
+		edits: []mutant.Edit{{File: "socketbridge/inbox.go", Old: "\t\tif !returned {\n\t\t\tgo b.work(done)\n", New: "\t\tif !returned {\n\t\t\tb.socket.server().running.Done()\n"}},
 	},
 	{
 		rows: []string{"46"}, name: "a panic of Watch is contained",
@@ -178,7 +178,7 @@ var ofFaults = []guard{
 	{
 		rows: []string{"50", "D2"}, name: "one goroutine at a time writes to a connection",
 		pkg: "./socketbridge/internal/serial", test: "TestQueue_CloseWaitsForTheWorkAndDropsTheRest",
-		edits: []mutant.Edit{{File: "socketbridge/internal/serial/queue.go", Old: "if q.work != nil && !q.running && len(q.items) > 0 {", New: "if q.work != nil && len(q.items) > 0 {"}},
+		edits: []mutant.Edit{{File: "socketbridge/internal/serial/queue_worker.go", Old: "if q.started() && !q.running && !q.held && len(q.items) > 0 {", New: "if q.started() && !q.held && len(q.items) > 0 {"}},
 	},
 	{
 		rows: []string{"50", "D3"}, name: "a socket of contrib/socketio has a copy of its connection",
@@ -250,7 +250,7 @@ var ofFaults = []guard{
 	{
 		rows: []string{"31"}, name: "the auth of a client's sockets is limited",
 		pkg: "./socketbridge", test: "TestS11_R27_Auth",
-		edits: []mutant.Edit{{File: "socketbridge/client.go", Old: "if c.auth+len(auth) > maxClientAuth {", New: "if c.auth+len(auth) < 0 {"}},
+		edits: []mutant.Edit{{File: "socketbridge/client.go", Old: "if int(c.auth)+len(auth) > maxClientAuth {", New: "if int(c.auth)+len(auth) < 0 {"}},
 	},
 	{
 		rows: []string{"31"}, name: "128 CONNECTs of a client may be refused a minute",

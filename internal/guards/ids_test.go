@@ -264,7 +264,7 @@ var ofIDs = []guard{
 	{
 		[]string{"55", "58"}, "old IDs of plain http and https do not mix",
 		session, "TestF3_OldIDOverHTTPAndHTTPS",
-		edit("fibersession/takeover_request.go", "cur != nil && !s.store.accepts(old.side(), cur.meta)", "cur != nil && false"),
+		edit("fibersession/takeover_request.go", "cur != nil && !s.store.accepts(old.side(), &cur.meta)", "cur != nil && false"),
 	},
 	{
 		[]string{"59", "CVE-2023-45128", "CVE-2023-45141"}, "a form needs the token of its session",

@@ -211,7 +211,7 @@ var ofLoad = []guard{
 	{
 		[]string{"31"}, "auth of a client's sockets has a limit",
 		bridge, "TestS11_R27_Auth",
-		edit("socketbridge/client.go", "if c.auth+len(auth) > maxClientAuth {", "if false {"),
+		edit("socketbridge/client.go", "if int(c.auth)+len(auth) > maxClientAuth {", "if false {"),
 	},
 	{
 		[]string{"32", "D14"}, "a client on polling that takes nothing is closed",
@@ -231,7 +231,7 @@ var ofLoad = []guard{
 	{
 		[]string{"32", "D16"}, "Emit to a client that has left returns an error",
 		bridge, "TestD16_EmitAfterDisconnect",
-		append(edit("socketbridge/socket_send.go", "\tif state == ended {\n\t\treturn ErrDisconnected\n\t}\n", ""),
+		append(edit("socketbridge/socket_send.go", "\tif s.state.Load() == ended {\n\t\treturn ErrDisconnected\n\t}\n", ""),
 			edit("socketbridge/socket_send.go", "if errors.Is(err, transport.ErrClosed) {\n\t\treturn ErrDisconnected", "if errors.Is(err, transport.ErrClosed) {\n\t\treturn nil")...),
 	},
 	{
