@@ -57,7 +57,7 @@ var ofProtocol = []guard{
 	{
 		rows: []string{"35"}, name: "an event before the answer to CONNECT closes the connection",
 		pkg: "./socketbridge", test: "TestProtocolViolations",
-		edits: []mutant.Edit{{File: "socketbridge/socket.go", Old: "s.currentState() == connecting && s.client.plain == nil", New: "state == ended+1"}},
+		edits: []mutant.Edit{{File: "socketbridge/socket.go", Old: "s.currentState() == connecting && s.client.plain == nil", New: "s.currentState() == ended+1"}},
 	},
 	{
 		rows: []string{"35", "40"}, name: "a namespace's name has at most 256 bytes",
