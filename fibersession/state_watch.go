@@ -32,15 +32,27 @@ const (
 // time.
 type watchers struct {
 	list      []*watcher
-	events    []Event
+	events    []delivery // that wait for notify
 	notifying bool
 	current   *delivery // that notify works on; nil between events
 }
 
-// delivery is an event that notify delivers.
+// delivery is an event on its way to the watchers.
 type delivery struct {
 	event Event
-	left  []*watcher // that have not got it
+	left  []*watcher // that have not got it; set by notify. It shares memory with watchers.list.
+}
+
+// remove removes w from the list. The caller holds state.mu.
+func (ws *watchers) remove(w *watcher) {
+	i := slices.Index(ws.list, w)
+	if i < 0 {
+		return
+	}
+	if ws.current != nil { // notify still reads the old list
+		ws.list = slices.Clone(ws.list)
+	}
+	ws.list = slices.Delete(ws.list, i, i+1)
 }
 
 // next removes and returns a watcher that has not got the event, or nil. The caller holds
@@ -64,7 +76,7 @@ type watcher struct {
 // queueEvent queues an event for notify to deliver. The caller holds s.mu.
 func (s *state) queueEvent(e Event) {
 	if len(s.watch.list) > 0 {
-		s.watch.events = append(s.watch.events, e)
+		s.watch.events = append(s.watch.events, delivery{event: e})
 	}
 }
 
@@ -102,8 +114,11 @@ func (s *state) notify() {
 		if len(s.watch.events) == 0 || s.forward.Load() != nil {
 			break
 		}
-		s.watch.current = &delivery{s.watch.events[0], slices.Clone(s.watch.list)}
-		s.watch.events = s.watch.events[1:]
+		s.watch.current, s.watch.events = &s.watch.events[0], s.watch.events[1:]
+		s.watch.current.left = s.watch.list
+		if len(s.watch.events) == 0 {
+			s.watch.events = nil // an idle session keeps no queue
+		}
 	}
 	s.watch.current = nil
 	complete = true
@@ -137,9 +152,11 @@ func (s *state) moveWatchers() {
 		to = s.resolve()
 	}
 	defer to.mu.Unlock()
-	to.watch.list = append(to.watch.list, slices.DeleteFunc(list, func(w *watcher) bool {
-		return w.stopped.Load() // it stopped while it was in neither list
-	})...)
+	for _, w := range list { // not in place: see watchers.remove
+		if !w.stopped.Load() { // it can stop while it is in neither list
+			to.watch.list = append(to.watch.list, w)
+		}
+	}
 	to.watch.events = append(to.watch.events, events...)
 	if to.ended != nil {
 		to.queueEvent(Event{Kind: Ended, Cause: to.ended})
@@ -171,9 +188,7 @@ func (s *state) addWatcher(fn func(Event)) (stop func()) {
 		now := s.resolve()
 		now.mu.Lock()
 		defer now.mu.Unlock()
-		if i := slices.Index(now.watch.list, w); i >= 0 {
-			now.watch.list = slices.Delete(now.watch.list, i, i+1)
-		}
+		now.watch.remove(w)
 		if len(now.watch.list) == 0 {
 			now.schedule()
 		}

@@ -3,6 +3,7 @@ package fibersession_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -92,6 +93,42 @@ func TestWatch_CallsBack(t *testing.T) {
 	must(t, err)
 	if want := []string{"first", "first"}; !slices.Equal(seen, want) {
 		t.Errorf("got the calls %q, want %q", seen, want)
+	}
+}
+
+// A watcher that stops during an event takes the event from no other one.
+func TestWatch_StopsDuringEvent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		stops int // which of the watchers the first one stops
+		want  []string
+	}{
+		{"itself", 0, []string{"0", "1", "2", "3", "1", "2", "3"}},
+		{"the next one", 1, []string{"0", "2", "3", "0", "2", "3"}},
+		{"the last one", 3, []string{"0", "1", "2", "0", "1", "2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := storedSession(t, newStore(t, fibersession.Config{}), map[string]any{"n": 0})
+			var seen []string
+			stops := make([]func(), 4)
+			for i := range stops {
+				stops[i] = h.Watch(func(fibersession.Event) {
+					seen = append(seen, strconv.Itoa(i))
+					if i == 0 {
+						stops[tt.stops]()
+					}
+				})
+			}
+			for range 2 {
+				_, err := h.Incr(ctx, "n", 1)
+				must(t, err)
+			}
+			if !slices.Equal(seen, tt.want) {
+				t.Errorf("got the calls %q, want %q", seen, tt.want)
+			}
+		})
 	}
 }
 

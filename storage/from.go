@@ -119,6 +119,15 @@ func (s *local) revision(val []byte) Revision {
 	return Revision(rev[:])
 }
 
+// isRevision reports whether rev is the revision of val. It allocates nothing.
+func (s *local) isRevision(val []byte, rev Revision) bool {
+	if len(val) == 0 {
+		return rev == Absent
+	}
+	now := s.hash(val)
+	return string(now[:]) == string(rev)
+}
+
 func (s *local) hash(val []byte) (rev [8]byte) {
 	binary.NativeEndian.PutUint64(rev[:], maphash.Bytes(s.seed, val))
 	return rev
@@ -155,8 +164,7 @@ func (s *local) Holds(key string, rev Revision) (held bool) {
 	if err != nil || val == nil {
 		return false
 	}
-	now := s.hash(val)
-	return string(now[:]) == string(rev)
+	return s.isRevision(val, rev)
 }
 
 func (s *local) CompareAndSwap(ctx context.Context, key string, old Revision, val []byte, ttl time.Duration) (Revision, error) {
@@ -169,7 +177,7 @@ func (s *local) CompareAndSwap(ctx context.Context, key string, old Revision, va
 		if err != nil {
 			return Absent, err
 		}
-		if s.revision(now) != old {
+		if !s.isRevision(now, old) {
 			return Absent, ErrConflict
 		}
 		return c.set(key, val, ttl)
@@ -187,7 +195,7 @@ func (s *local) CompareAndDelete(ctx context.Context, key string, old Revision) 
 			return struct{}{}, err
 		case len(now) == 0:
 			return struct{}{}, ErrNotFound
-		case old != Any && s.revision(now) != old:
+		case old != Any && !s.isRevision(now, old):
 			return struct{}{}, ErrConflict
 		}
 		return struct{}{}, c.delete(key)

@@ -36,7 +36,7 @@ func TestCosts(t *testing.T) {
 			c := a.connect(t, a.login(t))
 			n := 0
 			return func() { n++; c.ask(`4270["incr",1]`, fmt.Sprintf(`4370[%d]`, n)) }, 1
-		}, 31, 3050},
+		}, 29, 3000},
 		{"Socket.Emit", func(t *testing.T) (func(), float64) {
 			a := newApp(t, socketbridge.Config{})
 			c := a.connect(t, "")
@@ -59,7 +59,7 @@ func TestCosts(t *testing.T) {
 		{"a request that changes the session", func(t *testing.T) (func(), float64) {
 			a := newApp(t, socketbridge.Config{})
 			return a.request(t, a.login(t)), 1
-		}, 44, 4480},
+		}, 43, 4470},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			op, per := tt.prepare(t)
