@@ -1,0 +1,106 @@
+package contract
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+)
+
+// CodeInvalidArgument is the code of the answer to an event whose arguments do not fit.
+const CodeInvalidArgument = "invalid_argument"
+
+// None is no argument, or an answer without arguments.
+type None struct{}
+
+// Tuple makes the struct that embeds it several arguments: one for each exported field, in
+// order.
+type Tuple struct{}
+
+// Strict makes the struct that embeds it refuse fields that it does not have and, together
+// with Tuple, arguments beyond the last.
+type Strict struct{}
+
+// Event is the name of an event that clients send with In, and that the server answers with
+// Out.
+type Event[In, Out any] string
+
+// Notice is the name of an event that the server sends with T.
+type Notice[T any] string
+
+// Ask is the name of an event that the server sends with In, and that a client answers with
+// Out.
+type Ask[In, Out any] string
+
+// Emitter is what a Notice is sent through: a socket, a broadcast, a user, a namespace, a
+// server, a RemoteSocket, or a namespace of package emitter.
+type Emitter interface {
+	Emit(event string, args ...any) error
+}
+
+// Asker is what an Ask is sent through: a *socketbridge.Socket, what its Timeout returns, or a
+// RemoteSocket.
+type Asker interface {
+	EmitWithAck(ctx context.Context, event string, args ...any) (socketbridge.Answer, error)
+}
+
+// Handle registers fn on a server, a namespace, a socket, or what Use returns. fn gets the
+// arguments after they were checked (see What fits); if they do not fit, the client gets
+// CodeInvalidArgument. What fn returns is the answer, if the client asked for one. An error of
+// fn, and a panic, is answered as in plain handlers.
+//
+// Handle panics if In or Out cannot be used (see Types), so that the mistake shows at start.
+func (e Event[In, Out]) Handle(on socketbridge.Registrar, fn func(p *socketbridge.Packet, in In) (Out, error)) {
+	if fn == nil {
+		panic("contract: Handle of " + string(e) + " needs a handler")
+	}
+	in, out := mustPlan[In]("event "+string(e)), mustPlan[Out]("the answer to "+string(e))
+	register(on, string(e), func(p *socketbridge.Packet) error {
+		var args In
+		if err := in.decodePacket(p, reflect.ValueOf(&args).Elem()); err != nil {
+			return err
+		}
+		answer, err := fn(p, args)
+		if err != nil || !p.WantsAck() {
+			return err
+		}
+		return p.Ack(out.arguments(answer)...)
+	})
+}
+
+// Emit sends v through to. Its errors are those of to's Emit. It panics if T cannot be used.
+func (n Notice[T]) Emit(to Emitter, v T) error {
+	return to.Emit(string(n), mustPlan[T]("notice "+string(n)).arguments(v)...)
+}
+
+// Emit sends in through to, and waits for the client's answer. Its errors are those of to's
+// EmitWithAck, and an *AnswerError if the answer does not fit Out. It panics if In or Out
+// cannot be used.
+func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
+	var answer Out
+	args, out := mustPlan[In]("event "+string(a)), mustPlan[Out]("the answer to "+string(a))
+	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
+	if err != nil {
+		return answer, err
+	}
+	if m := out.decode(got.Values(), reflect.ValueOf(&answer).Elem()); m != nil {
+		var none Out
+		return none, &AnswerError{Event: string(a), Path: m.pointer(), Expected: m.text()}
+	}
+	return answer, nil
+}
+
+// AnswerError is the error of Ask.Emit for an answer that does not fit.
+type AnswerError struct {
+	// Event is the event's name.
+	Event string
+	// Path is a JSON pointer into the answer's arguments. It is cut to 256 bytes.
+	Path string
+	// Expected says what would fit. It is cut to 256 bytes.
+	Expected string
+}
+
+// Error returns the event, the path and what was expected.
+func (e *AnswerError) Error() string {
+	return "contract: answer to " + e.Event + ": at " + e.Path + ": expected " + e.Expected
+}
