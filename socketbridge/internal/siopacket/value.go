@@ -149,3 +149,12 @@ func (s *markers) restoreValue(rv reflect.Value) (reflect.Value, bool) {
 	}
 	return reflect.ValueOf(Value{text: text, attachments: s.bytes}).Convert(rv.Type()), true
 }
+
+// Parts returns the value's JSON text and the attachments that its placeholders name. Both are
+// shared with the value.
+func (v Value) Parts() (text []byte, attachments [][]byte) {
+	if v.text == nil {
+		return []byte("null"), nil
+	}
+	return v.text, v.attachments
+}

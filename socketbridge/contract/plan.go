@@ -1,0 +1,243 @@
+package contract
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+)
+
+// plan is what is known of the In or Out of an event.
+type plan struct {
+	root  *shape
+	args  []argument
+	tuple bool
+	// strict refuses arguments beyond args.
+	strict bool
+	// rules: there are `validate` tags.
+	rules bool
+	// attachments: binary data fits somewhere.
+	attachments bool
+}
+
+// argument is one argument. In a tuple it is a field.
+type argument struct {
+	shape    *shape
+	index    int
+	optional bool
+	omitted  bool // when it is empty
+}
+
+// plans has a *plan or a *typeError for each type that was used, by reflect.Type.
+var plans sync.Map
+
+// mustPlan returns the plan of T. It panics if T cannot be used; what is said in the message.
+func mustPlan[T any](what string) *plan {
+	t := reflect.TypeFor[T]()
+	found, ok := plans.Load(t)
+	if !ok {
+		found, _ = plans.LoadOrStore(t, newPlan(t))
+	}
+	if err, bad := found.(*typeError); bad {
+		panic("contract: " + what + ": " + err.text)
+	}
+	return found.(*plan)
+}
+
+// newPlan returns a *plan or a *typeError.
+func newPlan(t reflect.Type) (result any) {
+	defer func() {
+		if r := recover(); r != nil {
+			err, ok := r.(*typeError)
+			if !ok {
+				panic(r)
+			}
+			result = err
+		}
+	}()
+	pl := &plan{tuple: embeds(t, tupleType), strict: embeds(t, strictType)}
+	if t == noneType {
+		return pl
+	}
+	b := &builder{shapes: map[reflect.Type]*shape{}}
+	pl.root = b.shapeOf(t)
+	if pl.tuple {
+		pl.args = b.arguments(t)
+	} else {
+		pl.strict = false // it is about the fields of the only argument
+		pl.args = []argument{{shape: pl.root, optional: t.Kind() == reflect.Pointer}}
+	}
+	pl.rules = b.checkRules()
+	b.settle()
+	for _, s := range b.shapes {
+		pl.attachments = pl.attachments || s.attachments
+	}
+	return pl
+}
+
+// arguments returns the fields of a tuple.
+func (b *builder) arguments(t reflect.Type) (args []argument) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Type == tupleType || f.Type == strictType || !f.IsExported() && !f.Anonymous || name == "-" && options == "":
+			continue
+		case f.Anonymous:
+			unusable("%v embeds %v, which cannot be an argument of its own: name the field", t, f.Type)
+		}
+		omitted := false
+		for option := range strings.SplitSeq(options, ",") {
+			omitted = omitted || option == "omitempty" || option == "omitzero"
+		}
+		a := argument{b.shapeOf(f.Type), i, omitted || f.Type.Kind() == reflect.Pointer, omitted}
+		if len(args) > 0 && args[len(args)-1].optional && !a.optional {
+			unusable("argument %s of %v is required, but follows an optional one", f.Name, t)
+		}
+		args = append(args, a)
+	}
+	return args
+}
+
+// settle removes prepare from the shapes whose values are always sent as they are.
+func (b *builder) settle() {
+	differs := map[*shape]bool{}
+	for again := true; again; {
+		again = false
+		for _, s := range b.shapes {
+			if differs[s] || s.prepare == nil {
+				continue
+			}
+			k := s.typ.Kind()
+			yes := k == reflect.Slice || k == reflect.Map || k == reflect.Interface || s.elem != nil && differs[s.elem]
+			for _, f := range s.fields {
+				yes = yes || f.kind != "" || differs[f.shape]
+			}
+			if yes {
+				differs[s], again = true, true
+			}
+		}
+	}
+	for _, s := range b.shapes {
+		if !differs[s] {
+			s.prepare = nil
+		}
+	}
+}
+
+// decodePacket stores the arguments of p in v. Its error is the answer to the client.
+func (pl *plan) decodePacket(p *socketbridge.Packet, v reflect.Value) error {
+	var m *misfit
+	if pl.attachments {
+		m = pl.decode(p.Values(), v)
+	} else {
+		args := p.Args()
+		m = pl.decodeAll(len(args), func(i int) reader { return reader{text: args[i]} }, v)
+	}
+	if m != nil {
+		return m.clientError()
+	}
+	return nil
+}
+
+// decode stores values, each a socketbridge.Value, in v.
+func (pl *plan) decode(values []any, v reflect.Value) *misfit {
+	return pl.decodeAll(len(values), func(i int) reader {
+		text, attachments := siopacket.Value(values[i].(socketbridge.Value)).Parts()
+		return reader{text: text, attachments: attachments}
+	}, v)
+}
+
+// decodeAll stores n arguments in v, and checks the rules.
+func (pl *plan) decodeAll(n int, arg func(i int) reader, v reflect.Value) *misfit {
+	for i := range pl.args {
+		a := &pl.args[i]
+		var r reader
+		if i < n {
+			r = arg(i)
+		}
+		if i >= n || a.optional && bytes.Equal(bytes.TrimSpace(r.text), []byte("null")) {
+			if !a.optional {
+				return expected(a.shape.what).at(i)
+			}
+			continue
+		}
+		to := v
+		if pl.tuple {
+			to = v.Field(a.index)
+		}
+		if m := a.shape.decode(&r, to); m != nil {
+			return m.at(i)
+		}
+	}
+	if pl.strict && n > len(pl.args) {
+		return expected(fmt.Sprintf("%d arguments", len(pl.args))).at(len(pl.args))
+	}
+	if !pl.rules {
+		return nil
+	}
+	m := checkValue(pl.root, v)
+	switch {
+	case m == nil:
+		return nil
+	case pl.tuple:
+		m.path[len(m.path)-1] = pl.position(m.path[len(m.path)-1])
+		return m
+	}
+	return m.at(0)
+}
+
+// position returns the position of the argument with a name of checkValue's path.
+func (pl *plan) position(name string) string {
+	for i := range pl.args {
+		f := pl.root.typ.Field(pl.args[i].index)
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == tag || tag == "" && name == f.Name {
+			return fmt.Sprint(i)
+		}
+	}
+	return name
+}
+
+// arguments returns what is sent for v, a value of the plan's type.
+func (pl *plan) arguments(v any) []any {
+	switch {
+	case len(pl.args) == 0:
+		return nil
+	case !pl.tuple:
+		return []any{pl.root.send(v)}
+	}
+	rv := reflect.ValueOf(v)
+	args := make([]any, 0, len(pl.args))
+	used := 0
+	for _, a := range pl.args {
+		f := rv.Field(a.index)
+		if a.omitted && isEmpty(f) {
+			args = append(args, nil)
+			continue
+		}
+		args = append(args, a.shape.send(f.Interface()))
+		if !a.optional || !f.IsZero() {
+			used = len(args)
+		}
+	}
+	return args[:used]
+}
+
+// send returns what is sent for v.
+func (s *shape) send(v any) any {
+	if s.prepare == nil || v == nil {
+		return v
+	}
+	// v is in a variable of the shape's type, which can be an interface.
+	in := reflect.New(s.typ).Elem()
+	in.Set(reflect.ValueOf(v))
+	out, changed := s.prepare(in)
+	if !changed {
+		return v
+	}
+	return out.Interface()
+}

@@ -1,0 +1,168 @@
+package contract
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
+)
+
+func decodeBool(r *reader, v reflect.Value) *misfit {
+	switch r.peek() {
+	case 't':
+		r.at += len("true")
+		v.SetBool(true)
+	case 'f':
+		r.at += len("false")
+		v.SetBool(false)
+	default:
+		return expected("true or false")
+	}
+	return nil
+}
+
+func decodeString(r *reader, v reflect.Value) *misfit {
+	if r.peek() != '"' {
+		return expected("a string")
+	}
+	v.SetString(unquote(r.str()))
+	return nil
+}
+
+func decodeNumber(r *reader, v reflect.Value) *misfit {
+	n := r.number()
+	if n == nil {
+		return expected("a number")
+	}
+	v.SetString(string(n))
+	return nil
+}
+
+// intText returns the range of an integer type in words.
+func intText(t reflect.Type) string {
+	bits := t.Bits()
+	if v := reflect.Zero(t); v.CanUint() {
+		return fmt.Sprintf("an integer from 0 to %d", uint64(math.MaxUint64)>>(64-bits))
+	}
+	return fmt.Sprintf("an integer from %d to %d", int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits))
+}
+
+func decodeInt(what string) func(*reader, reflect.Value) *misfit {
+	return func(r *reader, v reflect.Value) *misfit {
+		text := string(r.number())
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			f, err := strconv.ParseFloat(text, 64)
+			if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+				return expected(what)
+			}
+			n = int64(f)
+		}
+		if v.OverflowInt(n) {
+			return expected(what)
+		}
+		v.SetInt(n)
+		return nil
+	}
+}
+
+func decodeUint(what string) func(*reader, reflect.Value) *misfit {
+	return func(r *reader, v reflect.Value) *misfit {
+		text := string(r.number())
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			f, err := strconv.ParseFloat(text, 64)
+			if err != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
+				return expected(what)
+			}
+			n = uint64(f)
+		}
+		if v.OverflowUint(n) {
+			return expected(what)
+		}
+		v.SetUint(n)
+		return nil
+	}
+}
+
+func decodeFloat(r *reader, v reflect.Value) *misfit {
+	f, err := strconv.ParseFloat(string(r.number()), v.Type().Bits())
+	if err != nil {
+		return expected("a number")
+	}
+	v.SetFloat(f)
+	return nil
+}
+
+// decodeBytes decodes an attachment, or a string in base64.
+func decodeBytes(r *reader, v reflect.Value) *misfit {
+	switch r.peek() {
+	case '"':
+		b, err := base64.StdEncoding.DecodeString(unquote(r.str()))
+		if err != nil {
+			return expected("binary data")
+		}
+		v.SetBytes(b)
+		return nil
+	case '{':
+		var b []byte
+		if len(r.attachments) > 0 && siopacket.Unmarshal(r.raw(), r.attachments, &b) == nil {
+			v.SetBytes(b)
+			return nil
+		}
+	}
+	return expected("binary data")
+}
+
+// decodeSelf decodes a value whose type decodes itself, or takes anything.
+func decodeSelf(s *shape) func(*reader, reflect.Value) *misfit {
+	return func(r *reader, v reflect.Value) *misfit {
+		if siopacket.Unmarshal(r.raw(), r.attachments, v.Addr().Interface()) != nil {
+			return expected(s.what)
+		}
+		return nil
+	}
+}
+
+// decodeText decodes a string whose type parses it.
+func decodeText(s *shape) func(*reader, reflect.Value) *misfit {
+	return func(r *reader, v reflect.Value) *misfit {
+		if r.peek() != '"' || json.Unmarshal(r.raw(), v.Addr().Interface()) != nil {
+			return expected(s.what)
+		}
+		return nil
+	}
+}
+
+// enum makes decode refuse other values than those that the type's method Values returns.
+func (b *builder) enum(s *shape) {
+	m, ok := s.typ.MethodByName("Values")
+	isInt := reflect.Zero(s.typ).CanInt() || reflect.Zero(s.typ).CanUint()
+	if !ok || s.typ.Kind() != reflect.String && !isInt || m.Type.NumIn() != 1 || m.Type.NumOut() != 1 || m.Type.Out(0) != reflect.SliceOf(s.typ) {
+		return
+	}
+	all := m.Func.Call([]reflect.Value{reflect.Zero(s.typ)})[0]
+	if all.Len() == 0 {
+		unusable("method Values of %v returns nothing", s.typ)
+	}
+	values, names := map[any]bool{}, make([]string, all.Len())
+	for i := range all.Len() {
+		values[all.Index(i).Interface()] = true
+		if names[i] = fmt.Sprint(all.Index(i)); !isInt {
+			names[i] = strconv.Quote(all.Index(i).String())
+		}
+	}
+	what, decode := "one of "+strings.Join(names, ", "), s.decode
+	s.what = what
+	s.decode = func(r *reader, v reflect.Value) *misfit {
+		if decode(r, v) != nil || !values[v.Interface()] {
+			return expected(what)
+		}
+		return nil
+	}
+}
