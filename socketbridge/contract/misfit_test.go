@@ -1,0 +1,246 @@
+package contract_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/bridgetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
+)
+
+// fits is an argument of Put, as JSON.
+const fits = `{"id":1,"made":"2026-01-02T03:04:05Z","flag":true,"small":-128,"big":18446744073709551615,"ratio":1.5,` +
+	`"level":"low","tags":{"a/b":"c"},"data":"AQI=","pair":[1,2],"page":{"items":[{"name":"n","level":"high"}]},"Plain":"p"}`
+
+// with returns fits with one change.
+func with(old, new string) string {
+	if !strings.Contains(fits, old) {
+		panic(old + " is not there")
+	}
+	return strings.Replace(fits, old, new, 1)
+}
+
+// TestM1_Misfits: what does not fit gets an exact answer, and no handler.
+func TestM1_Misfits(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 300)
+	for _, tt := range []struct {
+		name           string
+		event          string
+		args           []string
+		path, expected string
+	}{
+		{"no argument", "put", nil, "/0", "an object"},
+		{"null", "put", []string{"null"}, "/0", "an object"},
+		{"an array for an object", "put", []string{"[]"}, "/0", "an object"},
+		{"a missing field", "put", []string{with(`"flag":true,`, "")}, "/0/flag", "true or false"},
+		{"a missing embedded field", "put", []string{with(`"id":1,`, "")}, "/0/id", "an integer from -9223372036854775808 to 9223372036854775807"},
+		{"another case", "put", []string{with(`"flag"`, `"Flag"`)}, "/0/Flag", "no such field"},
+		{"an unknown field", "put", []string{with(`"flag"`, `"x":1,"flag"`)}, "/0/x", "no such field"},
+		{"an escaped unknown field", "put", []string{with(`"flag"`, `"x\u002fy~":1,"flag"`)}, "/0/x~1y~0", "no such field"},
+		{"a long unknown field", "put", []string{with(`"flag"`, `"`+long+`":1,"flag"`)}, "/0/" + long[:252], "no such field"},
+		{"a key twice", "put", []string{with(`"flag":true`, `"flag":true,"flag":false`)}, "/0/flag", "each key once"},
+		{"a number for a bool", "put", []string{with(`true`, `1`)}, "/0/flag", "true or false"},
+		{"null for a bool", "put", []string{with(`true`, `null`)}, "/0/flag", "true or false"},
+		{"a bool for a string", "put", []string{with(`"p"`, `true`)}, "/0/Plain", "a string"},
+		{"out of range", "put", []string{with(`-128`, `-129`)}, "/0/small", "an integer from -128 to 127"},
+		{"a fraction", "put", []string{with(`-128`, `1.5`)}, "/0/small", "an integer from -128 to 127"},
+		{"far out of range", "put", []string{with(`-128`, `1e99`)}, "/0/small", "an integer from -128 to 127"},
+		{"negative", "put", []string{with(`18446744073709551615`, `-1`)}, "/0/big", "an integer from 0 to 18446744073709551615"},
+		{"over uint64", "put", []string{with(`18446744073709551615`, `18446744073709551616`)}, "/0/big", "an integer from 0 to 18446744073709551615"},
+		{"a float out of range", "put", []string{with(`1.5`, `1e39`)}, "/0/ratio", "a number"},
+		{"a string for a float", "put", []string{with(`1.5`, `"1.5"`)}, "/0/ratio", "a number"},
+		{"no time", "put", []string{with(`2026-01-02T03:04:05Z`, `yesterday`)}, "/0/made", "a time in the form of RFC 3339"},
+		{"null for a time", "put", []string{with(`"2026-01-02T03:04:05Z"`, `null`)}, "/0/made", "a time in the form of RFC 3339"},
+		{"not of the enum", "put", []string{with(`"low"`, `"mid"`)}, "/0/level", `one of "low", "high"`},
+		{"null for a map", "put", []string{with(`{"a/b":"c"}`, `null`)}, "/0/tags", "an object"},
+		{"in a map", "put", []string{with(`"c"`, `7`)}, "/0/tags/a~1b", "a string"},
+		{"a rule in a map", "put", []string{with(`"c"`, `"cccccc"`)}, "/0/tags/a~1b", "a value with max=5"},
+		{"a map's key twice", "put", []string{with(`{"a/b":"c"}`, `{"a":"b","\u0061":"c"}`)}, "/0/tags/a", "each key once"},
+		{"a key that is no integer", "put", []string{with(`"flag"`, `"ports":{"x":true},"flag"`)}, "/0/ports", "a key that is an integer from -9223372036854775808 to 9223372036854775807"},
+		{"a number for binary data", "put", []string{with(`"AQI="`, `7`)}, "/0/data", "binary data"},
+		{"no base64", "put", []string{with(`"AQI="`, `"!"`)}, "/0/data", "binary data"},
+		{"null for binary data", "put", []string{with(`"AQI="`, `null`)}, "/0/data", "binary data"},
+		{"an array too short", "put", []string{with(`[1,2]`, `[1]`)}, "/0/pair", "an array of 2 elements"},
+		{"an array too long", "put", []string{with(`[1,2]`, `[1,2,3]`)}, "/0/pair", "an array of 2 elements"},
+		{"deep", "put", []string{with(`"n"`, `7`)}, "/0/page/items/0/name", "a string"},
+		{"a rule, deep", "put", []string{with(`"n"`, `""`)}, "/0/page/items/0/name", "a value with min=1"},
+		{"a rule of an embedded field", "put", []string{with(`"id":1`, `"id":0`)}, "/0/id", "a value with min=1"},
+		{"a rule behind a pointer", "put", []string{with(`"items"`, `"next":{"name":"","level":"low"},"items"`)}, "/0/page/next/name", "a value with min=1"},
+		{"a rule of a slice", "put", []string{with(`[{"name":"n","level":"high"}]`, `[`+strings.Repeat(`{"name":"n","level":"high"},`, 3)+`{"name":"n","level":"high"}]`)}, "/0/page/items", "a value with max=3"},
+		{"in a recursive type", "put", []string{with(`"flag"`, `"tree":{"value":1,"left":{"value":"x"}},"flag"`)}, "/0/tree/left/value", "an integer from -9223372036854775808 to 9223372036854775807"},
+		{"a second argument", "go", []string{"1"}, "/1", "an integer from -32768 to 32767"},
+		{"null for an argument", "go", []string{"1", "null"}, "/1", "an integer from -32768 to 32767"},
+		{"an optional argument", "go", []string{"1", "2", "3"}, "/2", "a string"},
+		{"an optional enum", "go", []string{"1", "2", "null", `"x"`}, "/3", `one of "low", "high"`},
+		{"no member", "draw", []string{`{"kind":"star"}`}, "/0/kind", `one of "circle", "square"`},
+		{"no kind", "draw", []string{`{"radius":1}`}, "/0/kind", `one of "circle", "square"`},
+		{"no object", "draw", []string{`1`}, "/0", `an object whose "kind" is one of "circle", "square"`},
+		{"in a member", "draw", []string{`{"kind":"circle","radius":"1"}`}, "/0/radius", "a number"},
+		{"a kind twice", "draw", []string{`{"kind":"circle","radius":1,"kind":"square"}`}, "/0/kind", "each key once"},
+		{"a rule in a member", "draw", []string{`{"kind":"circle","radius":1001}`}, "/0/radius", "a value with max=1000"},
+		{"a rule in a member's member", "draw", []string{`{"kind":"square","side":1,"inside":[{"kind":"circle","radius":1001}]}`}, "/0/inside/0/radius", "a value with max=1000"},
+		{"a string for an int", "double", []string{`"1"`}, "/0", "an integer from -9223372036854775808 to 9223372036854775807"},
+		{"a rule in a list", "list", []string{`[{"name":"a","level":"low"},{"name":"","level":"low"}]`}, "/0/1/name", "a value with min=1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			io := newServer(t)
+			register(io, func() { t.Error("a handler was reached") })
+			c := bridgetest.Dial(t, io)
+			args := make([]any, len(tt.args))
+			for i, arg := range tt.args {
+				args[i] = json.RawMessage(arg)
+			}
+			e := c.Ask(tt.event, args...).WantError(contract.CodeInvalidArgument)
+			got, err := json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := json.Marshal(&socketbridge.EventError{
+				Code: "invalid_argument", Message: "expected " + tt.expected + " at " + tt.path,
+				Data: map[string]string{"path": tt.path, "expected": tt.expected},
+			})
+			if err != nil || string(got) != string(want) {
+				t.Errorf("got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// TestM1_Fits: what fits reaches the handler.
+func TestM1_Fits(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, event string
+		args        []string
+		want        []string
+	}{
+		{"an object with all shapes", "put", []string{fits}, nil},
+		{"an integer with a point", "double", []string{"4.0"}, []string{"8"}},
+		{"an integer with an exponent", "double", []string{"1e3"}, []string{"2000"}},
+		{"without arguments", "ping", nil, []string{}},
+		{"arguments beyond the last", "ping", []string{"1", "2"}, []string{}},
+		{"an absent argument", "perhaps", nil, []string{"null"}},
+		{"null for a pointer", "perhaps", []string{"null"}, []string{"null"}},
+		{"optional arguments absent", "go", []string{"1", "2"}, []string{"1", "2"}},
+		{"one optional argument", "go", []string{"1", "2", `"a"`}, []string{"1", "2", `"a"`}},
+		{"an optional argument after null", "go", []string{"1", "2", "null", `"low"`}, []string{"1", "2", "null", `"low"`}},
+		{"white space and escapes", "draw", []string{" { \"\\u006bind\" : \"squ\\u0061re\" , \"side\" : 1 , \"ignored\" : [ { \"]\" : \"\\\"\" } ] } "}, []string{`{"kind":"square","side":1}`}},
+		{"a union in a union", "draw", []string{`{"kind":"square","side":1,"inside":[{"kind":"circle","radius":1,"icon":"AQI="}]}`}, nil},
+		{"an empty list", "list", []string{"[]"}, []string{"[]"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			io := newServer(t)
+			var reached atomic.Int32
+			register(io, func() { reached.Add(1) })
+			args := make([]any, len(tt.args))
+			for i, arg := range tt.args {
+				args[i] = json.RawMessage(arg)
+			}
+			r := bridgetest.Dial(t, io).Ask(tt.event, args...)
+			if err := r.Err(); err != nil || reached.Load() != 1 {
+				t.Fatalf("got %v, the handler was reached %d times", err, reached.Load())
+			}
+			if tt.want != nil && fmt.Sprintf("%s", r.Args()) != fmt.Sprintf("%s", tt.want) {
+				t.Errorf("got %s, want %s", r.Args(), tt.want)
+			}
+		})
+	}
+}
+
+type (
+	badTag struct {
+		A string `validate:"nosuchrule"`
+	}
+	badParam struct {
+		A *int `validate:"omitempty,max=x"`
+	}
+	noDive     struct{ Items []Item }
+	withChan   struct{ C chan int }
+	withString struct {
+		N int `json:",string"`
+	}
+	twoOfOne struct {
+		A int `json:"x"`
+		B int `json:"x"`
+	}
+	gap struct {
+		contract.Tuple
+		A *int
+		B int
+	}
+	noUnion   struct{ E error }
+	floatKeys struct{ M map[float64]int }
+	noKind    interface{ oneOf(Item) }
+	dived     struct {
+		N int `validate:"dive"`
+	}
+)
+
+// TestM1_UnusableTypes: a type that cannot be used panics when its handler is registered.
+func TestM1_UnusableTypes(t *testing.T) {
+	t.Parallel()
+	io := newServer(t)
+	for _, tt := range []struct {
+		name   string
+		handle func()
+		want   string
+	}{
+		{"an unknown rule", func() { contract.Event[badTag, contract.None]("e").Handle(io, nop[badTag]) }, "nosuchrule"},
+		{"a parameter that is no number", func() { contract.Event[badParam, contract.None]("e").Handle(io, nop[badParam]) }, "max=x"},
+		{"no dive", func() { contract.Event[noDive, contract.None]("e").Handle(io, nop[noDive]) }, "dive"},
+		{"dive into a number", func() { contract.Event[dived, contract.None]("e").Handle(io, nop[dived]) }, "dive"},
+		{"a channel", func() { contract.Event[withChan, contract.None]("e").Handle(io, nop[withChan]) }, "chan int"},
+		{"the option string", func() { contract.Event[withString, contract.None]("e").Handle(io, nop[withString]) }, `"string"`},
+		{"two fields of a name", func() { contract.Event[twoOfOne, contract.None]("e").Handle(io, nop[twoOfOne]) }, `"x"`},
+		{"a required argument after an optional one", func() { contract.Event[gap, contract.None]("e").Handle(io, nop[gap]) }, "argument B"},
+		{"an interface", func() { contract.Event[noUnion, contract.None]("e").Handle(io, nop[noUnion]) }, "no union"},
+		{"keys that are floats", func() { contract.Event[floatKeys, contract.None]("e").Handle(io, nop[floatKeys]) }, "keys"},
+		{"a union without members", func() { contract.Event[noKind, contract.None]("e").Handle(io, nop[noKind]) }, "no member"},
+		{"an answer", func() {
+			contract.Event[int, withChan]("e").Handle(io, func(*socketbridge.Packet, int) (withChan, error) { return withChan{}, nil })
+		}, "the answer to e"},
+		{"no handler", func() { contract.Event[int, int]("e").Handle(io, nil) }, "needs a handler"},
+		{"nothing to register on", func() { Ping.Handle(nil, echo[contract.None](func() {})) }, "cannot register"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "contract: ") || !strings.Contains(text, tt.want) {
+					t.Errorf("got panic %q, want one about %s", text, tt.want)
+				}
+			}()
+			tt.handle()
+		})
+	}
+}
+
+func nop[T any](*socketbridge.Packet, T) (contract.None, error) { return contract.None{}, nil }
+
+// TestM1_Errors: errors and panics of typed handlers are those of plain ones.
+func TestM1_Errors(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, want string
+		fn         func() error
+	}{
+		{"a code", "full", func() error { return &socketbridge.EventError{Code: "full"} }},
+		{"another error", socketbridge.CodeInternal, func() error { return errors.New("secret") }},
+		{"a panic", socketbridge.CodeInternal, func() error { panic("secret") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			io := newServer(t)
+			Double.Handle(io, func(*socketbridge.Packet, int) (int, error) { return 1, tt.fn() })
+			if e := bridgetest.Dial(t, io).Ask("double", 1).WantError(tt.want); strings.Contains(e.Message, "secret") {
+				t.Errorf("got %v", e)
+			}
+		})
+	}
+}
