@@ -58,7 +58,7 @@ func (g *payloads) value(t reflect.Type, tag string, depth int) string {
 	}
 	switch t {
 	case reflect.TypeFor[any](), reflect.TypeFor[json.RawMessage]():
-		return g.pick("null", "1", `"x"`, `{"_placeholder":true}`, "[[],{}]")
+		return g.pick("null", "1", `"x"`, `{"y":1}`, "[[],{}]")
 	case reflect.TypeFor[json.Number]():
 		if g.mistake() {
 			return g.pick("null", `"1"`, "[]")
