@@ -168,8 +168,14 @@ type (
 		N int `json:",string"`
 	}
 	twoOfOne struct {
-		A int `json:"x"`
-		B int `json:"x"`
+		left
+		right
+	}
+	left struct {
+		X int
+	}
+	right struct {
+		X int
 	}
 	gap struct {
 		contract.Tuple
@@ -199,7 +205,7 @@ func TestM1_UnusableTypes(t *testing.T) {
 		{"dive into a number", func() { contract.Event[dived, contract.None]("e").Handle(io, nop[dived]) }, "dive"},
 		{"a channel", func() { contract.Event[withChan, contract.None]("e").Handle(io, nop[withChan]) }, "chan int"},
 		{"the option string", func() { contract.Event[withString, contract.None]("e").Handle(io, nop[withString]) }, `"string"`},
-		{"two fields of a name", func() { contract.Event[twoOfOne, contract.None]("e").Handle(io, nop[twoOfOne]) }, `"x"`},
+		{"two fields of a name", func() { contract.Event[twoOfOne, contract.None]("e").Handle(io, nop[twoOfOne]) }, `"X"`},
 		{"a required argument after an optional one", func() { contract.Event[gap, contract.None]("e").Handle(io, nop[gap]) }, "argument B"},
 		{"an interface", func() { contract.Event[noUnion, contract.None]("e").Handle(io, nop[noUnion]) }, "no union"},
 		{"keys that are floats", func() { contract.Event[floatKeys, contract.None]("e").Handle(io, nop[floatKeys]) }, "keys"},
