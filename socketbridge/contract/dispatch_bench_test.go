@@ -11,7 +11,7 @@ import (
 // answering is a transport.Conn that reports each message sent.
 type answering struct {
 	transport.Conn
-	sent chan struct{}
+	sent chan string
 }
 
 func (answering) ID() string                        { return "sink" }
@@ -20,8 +20,8 @@ func (answering) Handshake() *transport.Handshake   { return &transport.Handshak
 func (answering) Lifted() any                       { return nil }
 func (answering) Drained() (<-chan struct{}, error) { return nil, nil }
 func (answering) Close(transport.Reason)            {}
-func (c answering) Send(transport.Flags, ...transport.Message) error {
-	c.sent <- struct{}{}
+func (c answering) Send(_ transport.Flags, msgs ...transport.Message) error {
+	c.sent <- string(msgs[0].Data)
 	return nil
 }
 
@@ -71,7 +71,7 @@ func BenchmarkDispatch(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			io := newServer(b)
 			bb.register(io)
-			conn := answering{sent: make(chan struct{}, 1)}
+			conn := answering{sent: make(chan string, 1)}
 			r, err := io.Accept(conn)
 			if err != nil {
 				b.Fatal(err)
