@@ -46,6 +46,7 @@ var floors = map[string]int{
 	"fibersession/csrf":                    2,
 	"socketbridge":                         2,
 	"socketbridge/bridgetest":              3,
+	"socketbridge/contract":                3,
 	"socketbridge/contribws":               3,
 	"socketbridge/emitter":                 3,
 	"socketbridge/cmd/fiberbridge":         4,
@@ -104,6 +105,7 @@ var heavy = map[string][]string{
 	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
 	"github.com/prometheus/":               {"socketbridge/metrics"},
 	"go.opentelemetry.io":                  {"socketbridge/otel"},
+	"github.com/go-playground/validator":   {"socketbridge/contract"},
 	"golang.org/x/crypto":                  {"socketbridge/adminui", "examples/dashboard"},
 }
 
