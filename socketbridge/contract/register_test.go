@@ -10,6 +10,16 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/bridgetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
+	"github.com/fiberbridge/fiberbridge/socketbridge/emitter"
+)
+
+// Notices and questions go through all that sends.
+var (
+	_ = []contract.Emitter{
+		&socketbridge.Server{}, &socketbridge.Namespace{}, &socketbridge.Socket{}, socketbridge.Broadcast{}, socketbridge.User{},
+		socketbridge.RemoteSocket{}, socketbridge.Emitter{}, emitter.Namespace{},
+	}
+	_ = []contract.Asker{&socketbridge.Socket{}, socketbridge.RemoteSocket{}, socketbridge.Emitter{}}
 )
 
 // TestM1_Registrars: a typed handler can be registered wherever plain ones can, beside them,
