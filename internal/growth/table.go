@@ -52,7 +52,7 @@ func tables(r Results) string {
 	p50 := column{"p50, ms", func(p Point) string { return fmt.Sprintf("%.2f", p.P50/1000) }}
 	p99 := column{"p99, ms", func(p Point) string { return fmt.Sprintf("%.2f", p.P99/1000) }}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nMeasured on %s; medians of %d rounds of 1 s, memory once. Load average of the machine before and after: %s.\n", r.Date, r.Rounds, r.Load)
+	fmt.Fprintf(&b, "\nMeasured on %s; medians of %d rounds of 1 s, memory once.\nLoad average of the machine before and after: %s.\n", r.Date, r.Rounds, r.Load)
 	for _, t := range []struct {
 		title, image string
 		points       []Point
