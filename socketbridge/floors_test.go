@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"socketbridge":                         2,
 	"socketbridge/bridgetest":              3,
 	"socketbridge/contract":                3,
+	"socketbridge/contract/gen":            3,
 	"socketbridge/contribws":               3,
 	"socketbridge/emitter":                 3,
 	"socketbridge/cmd/fiberbridge":         4,

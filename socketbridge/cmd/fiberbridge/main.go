@@ -70,6 +70,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 		}
 		p.help(p.stdout)
 		return 0
+	case "gen":
+		return p.exitCode(name, p.gen(args[1:]))
 	}
 	for _, c := range commands {
 		if c.name == name {
@@ -132,6 +134,7 @@ Commands:
 	for _, c := range commands {
 		fmt.Fprintf(t, "  %s\t%s\n", c.name, c.short)
 	}
+	fmt.Fprintf(t, "  gen\twrite the client's types of the events that an app declares\n")
 	_ = t.Flush()
 	fmt.Fprint(w, `
 fiberbridge COMMAND --help shows the flags of a command.

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
+)
+
+const genHelp = `Usage: fiberbridge gen ts [--out FILE [--check]] [PACKAGE...]
+
+Writes the TypeScript types of the events and session keys that Go packages declare with
+package contract and fibersession.Key. Packages are named as for the go command; the default is
+the one in this folder. It reads source and does not run the app, and needs no cluster.
+
+All packages of one run are one namespace: for several namespaces, declare the events of each in
+a package of its own, and run the command for each.
+
+Flags:
+  --out FILE  write to this file instead of the standard output
+  --check     write nothing, and fail if FILE is not what would be written
+`
+
+// gen runs the command gen, which unlike the others needs no cluster.
+func (p *program) gen(args []string) error {
+	if len(args) > 0 && (args[0] == "-h" || args[0] == "-help" || args[0] == "--help") {
+		fmt.Fprint(p.stdout, genHelp)
+		return nil
+	}
+	if len(args) == 0 || args[0] != "ts" {
+		return usagef("gen needs what to write: ts")
+	}
+	flags := flag.NewFlagSet("gen", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	out := flags.String("out", "", "")
+	check := flags.Bool("check", false, "")
+	switch err := flags.Parse(args[1:]); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(p.stdout, genHelp)
+		return nil
+	case err != nil:
+		return usagef("%v", err)
+	}
+	if *check && *out == "" {
+		return usagef("--check needs --out, the file to check")
+	}
+	patterns := flags.Args()
+	if len(patterns) == 0 {
+		patterns = []string{"."}
+	}
+	c, err := gen.Load("", patterns...)
+	if err != nil {
+		return err
+	}
+	text := gen.TypeScript(c)
+	switch {
+	case *check:
+		have, err := os.ReadFile(*out)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if !bytes.Equal(have, text) {
+			return fmt.Errorf("%s is stale: run fiberbridge gen again", *out)
+		}
+		return nil
+	case *out == "":
+		_, err = p.stdout.Write(text)
+		return err
+	}
+	return os.WriteFile(*out, text, 0o644)
+}

@@ -1,0 +1,139 @@
+package gen_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// TestM1_GenGolden: all shapes, and the same text each time.
+func TestM1_GenGolden(t *testing.T) {
+	t.Parallel()
+	const golden = "testdata/shapes.ts"
+	for range 2 {
+		c, err := gen.Load("", "./testdata/shapes")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := gen.TypeScript(c)
+		if *update {
+			if err := os.WriteFile(golden, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%s differs (%v): run go test -update and read the diff. Got\n%s", golden, err, got)
+		}
+	}
+}
+
+// load writes text as a package of this module, and loads it.
+func load(t *testing.T, text string) (*gen.Contract, error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("testdata", "tmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.WriteFile(filepath.Join(dir, "app.go"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return gen.Load(dir, ".")
+}
+
+// TestM1_GenRefuses: errors name the declaration and what is not supported.
+func TestM1_GenRefuses(t *testing.T) {
+	t.Parallel()
+	const head = "package app\n\nimport \"github.com/fiberbridge/fiberbridge/socketbridge/contract\"\n\n"
+	for _, c := range []struct{ name, text, want string }{
+		{"a channel", "var E = contract.Notice[chan int](\"e\")", "app.go:5:5: E: chan int cannot be sent as JSON"},
+		{"a func", "var E = contract.Notice[func()](\"e\")", "app.go:5:5: E: func() cannot be sent as JSON"},
+		{"complex", "var E = contract.Notice[complex64](\"e\")", "app.go:5:5: E: complex64 cannot be sent as JSON"},
+		{"uintptr", "var E = contract.Notice[uintptr](\"e\")", "app.go:5:5: E: uintptr cannot be sent as JSON"},
+		{"an interface", "var E = contract.Notice[error](\"e\")", "app.go:5:5: E: error is an interface other than any and unions"},
+		{"keys", "var E = contract.Notice[map[bool]int](\"e\")", "has keys that are no strings or integers"},
+		{"a field", "type T struct{ C chan int }\n\nvar E = contract.Event[T, contract.None](\"e\")", "app.go:7:5: E: field C of "},
+		{"string", "type T struct { N int `json:\",string\"` }\n\nvar E = contract.Notice[T](\"e\")", "has the json option \"string\""},
+		{"same name", "type T struct { A int `json:\"x\"`; B int `json:\"x\"` }\n\nvar E = contract.Notice[T](\"e\")", "two fields with the JSON name \"x\""},
+		{"no constant", "var E = contract.Notice[int](name())\n\nfunc name() string { return \"e\" }", "app.go:5:5: the name of E is not a constant"},
+		{"twice", "var E = contract.Notice[int](\"e\")\n\nvar F = contract.Ask[int, int](\"e\")", "app.go:7:5: \"e\" is declared twice: first at "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := load(t, head+c.text+"\n"); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// client uses the generated types with the unmodified socket.io-client.
+const client = `import { io, type Socket } from "socket.io-client";
+import type { ClientToServerEvents, ServerToClientEvents, Session } from "./types";
+
+const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io();
+socket.emit("ping now");
+socket.emit("draw", { kind: "circle", icon: new Uint8Array(1) });
+socket.emit("go", 1, 2, null, (...answer) => answer.length);
+socket.on("moved", (x: number, y: number, label?: string | null) => console.log(x + y, label));
+socket.on("sure", (item, answer) => answer(item.name === "a" ? "low" : "high"));
+// @ts-expect-error: no member of the union
+socket.emit("draw", { kind: "triangle" });
+// @ts-expect-error: no such event
+socket.emit("nothing");
+const cart: Session["cart"] = [{ name: "a", level: "low" }];
+void cart;
+
+async function put(all: Parameters<ClientToServerEvents["put"]>[0]): Promise<string> {
+  const answer = await socket.emitWithAck("put", all);
+  if ("error" in answer) return answer.error.code;
+  return answer.page.items[0].name;
+}
+void put;
+`
+
+// TestM1_GenRename: after a Go field was renamed, a client that uses it does not compile.
+func TestM1_GenRename(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("testdata/shapes/shapes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tsc := func(t *testing.T, source string) (string, error) {
+		c, err := load(t, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		modules := filepath.Join(nodetest.Dir(t), "node_modules")
+		dir := t.TempDir()
+		for name, text := range map[string]string{"types.ts": string(gen.TypeScript(c)), "client.ts": client} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("node", filepath.Join(modules, "typescript/bin/tsc"), "--strict", "--noEmit", "--skipLibCheck",
+			"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "--types", "", "client.ts")
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := tsc(t, string(source)); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	renamed := strings.Replace(string(source), `json:"items"`, `json:"entries"`, 1)
+	if out, err := tsc(t, renamed); err == nil || !strings.Contains(out, "Property 'items' does not exist") {
+		t.Errorf("after the rename: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,179 @@
+package gen
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/constant"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+)
+
+const (
+	contractPath = "github.com/fiberbridge/fiberbridge/socketbridge/contract"
+	sessionPath  = "github.com/fiberbridge/fiberbridge/fibersession"
+)
+
+// Load reads the declarations of the packages that match patterns, seen from dir as by the go
+// command. The events of all of them are those of one namespace: an event that is declared
+// twice is an error. Errors begin with file:line of the declaration.
+func Load(dir string, patterns ...string) (*Contract, error) {
+	all, err := packages.Load(&packages.Config{
+		Dir:  dir,
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo,
+	}, patterns...)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, p := range all {
+		for _, e := range p.Errors {
+			errs = append(errs, e)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	l := &loader{docs: map[token.Pos]string{}, inits: map[token.Pos]constant.Value{}, declared: map[string]token.Position{}}
+	l.reset()
+	for _, p := range all {
+		l.comments(p)
+	}
+	for _, p := range all {
+		scope := p.Types.Scope()
+		for _, name := range scope.Names() {
+			if err := l.declaration(p, scope.Lookup(name)); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	byName := func(a, b Event) int { return cmp.Compare(a.Name, b.Name) }
+	slices.SortFunc(l.out.Events, byName)
+	slices.SortFunc(l.out.Asks, byName)
+	slices.SortFunc(l.out.Keys, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.out.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	return &l.out, nil
+}
+
+type loader struct {
+	out      Contract
+	docs     map[token.Pos]string         // by the position of the name
+	inits    map[token.Pos]constant.Value // what variables are initialized with
+	declared map[string]token.Position
+	builder
+}
+
+// comments collects the comments of p, and the names in its variables.
+func (l *loader) comments(p *packages.Package) {
+	for _, f := range p.Syntax {
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GenDecl:
+				for _, s := range n.Specs {
+					switch s := s.(type) {
+					case *ast.TypeSpec:
+						l.comment(s.Name, s.Doc, s.Comment, alone(n))
+					case *ast.ValueSpec:
+						for i, name := range s.Names {
+							l.comment(name, s.Doc, s.Comment, alone(n))
+							if i < len(s.Values) {
+								if call, ok := s.Values[i].(*ast.CallExpr); ok && len(call.Args) == 1 {
+									l.inits[name.Pos()] = p.TypesInfo.Types[call.Args[0]].Value
+								}
+							}
+						}
+					}
+				}
+			case *ast.Field:
+				for _, name := range n.Names {
+					l.comment(name, n.Doc, n.Comment)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// alone returns the comment of a declaration without parentheses.
+func alone(d *ast.GenDecl) *ast.CommentGroup {
+	if d.Lparen.IsValid() {
+		return nil
+	}
+	return d.Doc
+}
+
+// comment keeps the first comment that has text.
+func (l *loader) comment(name *ast.Ident, groups ...*ast.CommentGroup) {
+	for _, g := range groups {
+		if text := strings.TrimSpace(g.Text()); text != "" {
+			l.docs[name.Pos()] = text
+			return
+		}
+	}
+}
+
+// declaration adds obj to the contract, if it declares an event or a key.
+func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) {
+	named, ok := types.Unalias(obj.Type()).(*types.Named)
+	if !ok || named.Obj().Pkg() == nil || named.TypeArgs().Len() == 0 {
+		return nil
+	}
+	kind, path := named.Obj().Name(), named.Obj().Pkg().Path()
+	if path != contractPath && !(path == sessionPath && kind == "Key") {
+		return nil
+	}
+	var value constant.Value
+	switch obj := obj.(type) {
+	case *types.Const:
+		value = obj.Val()
+	case *types.Var:
+		value = l.inits[obj.Pos()]
+	default:
+		return nil
+	}
+	pos := p.Fset.Position(obj.Pos())
+	if value == nil || value.Kind() != constant.String {
+		return fmt.Errorf("%s: the name of %s is not a constant", pos, obj.Name())
+	}
+	name := constant.StringVal(value)
+	side := kind
+	if kind == "Ask" {
+		side = "Notice"
+	}
+	if first, twice := l.declared[side+name]; twice {
+		return fmt.Errorf("%s: %q is declared twice: first at %s", pos, name, first)
+	}
+	l.declared[side+name] = pos
+	defer func() {
+		if r := recover(); r != nil {
+			u, ok := r.(unusable)
+			if !ok {
+				panic(r)
+			}
+			err = fmt.Errorf("%s: %s: %s", pos, obj.Name(), string(u))
+		}
+	}()
+	l.docOf = l.docs
+	arg := func(i int) types.Type { return named.TypeArgs().At(i) }
+	doc := l.docs[obj.Pos()]
+	switch kind {
+	case "Event":
+		l.out.Events = append(l.out.Events, Event{name, doc, l.args(arg(0)), l.args(arg(1)), true})
+	case "Ask":
+		l.out.Asks = append(l.out.Asks, Event{name, doc, l.args(arg(0)), l.args(arg(1)), true})
+	case "Notice":
+		l.out.Asks = append(l.out.Asks, Event{Name: name, Doc: doc, In: l.args(arg(0))})
+	case "Key":
+		l.out.Keys = append(l.out.Keys, Key{name, doc, l.typeOf(arg(0))})
+	}
+	l.out.Types = l.named
+	return nil
+}

@@ -1,0 +1,317 @@
+package gen
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/constant"
+	"go/token"
+	"go/types"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// unusable is the panic for a type that cannot be sent.
+type unusable string
+
+func failf(format string, args ...any) { panic(unusable(fmt.Sprintf(format, args...))) }
+
+// builder makes the model of Go types, each once.
+type builder struct {
+	docOf map[token.Pos]string
+	seen  map[string]*Type
+	names map[string]bool
+	named []*Type
+}
+
+func (b *builder) reset() { b.seen, b.names = map[string]*Type{}, map[string]bool{} }
+
+func is(t types.Type, path, name string) bool {
+	n, ok := types.Unalias(t).(*types.Named)
+	return ok && n.Obj().Pkg() != nil && n.Obj().Pkg().Path() == path && n.Obj().Name() == name
+}
+
+// args returns the arguments of In, Out or T.
+func (b *builder) args(t types.Type) Args {
+	if is(t, contractPath, "None") {
+		return Args{}
+	}
+	if s, ok := t.Underlying().(*types.Struct); ok && embeds(s, "Tuple") {
+		return Args{b.fields(t, s, true), embeds(s, "Strict")}
+	}
+	_, pointer := types.Unalias(t).(*types.Pointer)
+	return Args{List: []Field{{Name: "data", Type: b.typeOf(t), Optional: pointer, Nullable: pointer}}}
+}
+
+func embeds(s *types.Struct, marker string) bool {
+	for f := range s.Fields() {
+		if f.Embedded() && is(f.Type(), contractPath, marker) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasMethod(t types.Type, name string) bool {
+	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, name)
+	_, ok := obj.(*types.Func)
+	return ok
+}
+
+// selfMade returns the kind of a type that encodes itself.
+func selfMade(t types.Type) (Kind, bool) {
+	switch {
+	case is(t, "time", "Time"):
+		return Time, true
+	case is(t, "encoding/json", "Number"):
+		return Number, true
+	case hasMethod(t, "UnmarshalJSON"), is(t, "encoding/json", "RawMessage"):
+		return Any, true
+	case hasMethod(t, "UnmarshalText"):
+		return Text, true
+	}
+	return 0, false
+}
+
+// typeOf returns the model of t. Pointers are those of their element: what can be null is said
+// by the field.
+func (b *builder) typeOf(t types.Type) *Type {
+	t = types.Unalias(t)
+	if p, ok := t.(*types.Pointer); ok {
+		return b.typeOf(p.Elem())
+	}
+	key := types.TypeString(t, nil)
+	if m := b.seen[key]; m != nil {
+		return m
+	}
+	m := &Type{Len: -1}
+	b.seen[key] = m // before it is complete: types can be recursive
+	if _, ok := t.(*types.Interface); !ok {
+		if kind, ok := selfMade(t); ok {
+			m.Kind = kind
+			return m
+		}
+	}
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		b.basic(m, t, u)
+	case *types.Slice:
+		if e, ok := types.Unalias(u.Elem()).(*types.Basic); ok && e.Kind() == types.Uint8 {
+			m.Kind = Binary
+			return m
+		}
+		m.Kind, m.Elem = List, b.typeOf(u.Elem())
+	case *types.Array:
+		m.Kind, m.Len, m.Elem = List, int(u.Len()), b.typeOf(u.Elem())
+	case *types.Map:
+		k, ok := u.Key().Underlying().(*types.Basic)
+		if !ok || k.Info()&(types.IsString|types.IsInteger) == 0 {
+			failf("%s has keys that are no strings or integers", t)
+		}
+		m.Kind, m.IntKeys, m.Elem = Map, k.Info()&types.IsInteger != 0, b.typeOf(u.Elem())
+	case *types.Struct:
+		m.Kind, m.Strict = Struct, embeds(u, "Strict")
+		b.name(m, t)
+		m.Fields = b.fields(t, u, false)
+	case *types.Interface:
+		b.union(m, t, u)
+	default:
+		failf("%s cannot be sent as JSON", t)
+	}
+	return m
+}
+
+func (b *builder) basic(m *Type, t types.Type, u *types.Basic) {
+	switch info := u.Info(); {
+	case info&types.IsBoolean != 0:
+		m.Kind = Bool
+	case info&types.IsString != 0:
+		m.Kind = String
+	case info&types.IsInteger != 0 && u.Kind() != types.Uintptr:
+		m.Kind = Integer
+	case info&types.IsFloat != 0:
+		m.Kind = Number
+	default:
+		failf("%s cannot be sent as JSON", t)
+	}
+	n, ok := t.(*types.Named)
+	if !ok || m.Kind != String && m.Kind != Integer || !hasMethod(t, "Values") {
+		return
+	}
+	scope := n.Obj().Pkg().Scope()
+	var all []*types.Const
+	for _, name := range scope.Names() {
+		if c, ok := scope.Lookup(name).(*types.Const); ok && types.Identical(c.Type(), t) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b *types.Const) int { return int(a.Pos()) - int(b.Pos()) })
+	for _, c := range all {
+		text := c.Val().ExactString()
+		if c.Val().Kind() == constant.String {
+			text = quote(constant.StringVal(c.Val()))
+		}
+		if !slices.Contains(m.Values, text) {
+			m.Values = append(m.Values, text)
+		}
+	}
+	if len(m.Values) > 0 {
+		m.Kind = Enum
+		b.name(m, t)
+	}
+}
+
+// union fills in m for any, or for an interface whose only method is oneOf.
+func (b *builder) union(m *Type, t types.Type, u *types.Interface) {
+	if u.NumMethods() == 0 {
+		return
+	}
+	if u.NumMethods() != 1 || u.Method(0).Name() != "oneOf" {
+		failf("%s is an interface other than any and unions", t)
+	}
+	m.Kind = Union
+	b.name(m, t)
+	for p := range u.Method(0).Signature().Params().Variables() {
+		m.Members = append(m.Members, b.typeOf(p.Type()))
+	}
+}
+
+// name gives m the name of t, if t has one.
+func (b *builder) name(m *Type, t types.Type) {
+	n, ok := t.(*types.Named)
+	if !ok {
+		return
+	}
+	name := readable(n)
+	if b.names[name] {
+		pkg := n.Obj().Pkg().Name()
+		name = strings.ToUpper(pkg[:1]) + pkg[1:] + name
+	}
+	if b.names[name] || reserved[name] {
+		failf("two types would have the name %s", name)
+	}
+	b.names[name] = true
+	m.Name, m.Doc = name, b.docOf[n.Obj().Pos()]
+	b.named = append(b.named, m)
+}
+
+// reserved are the names that generated files declare themselves.
+var reserved = map[string]bool{"Binary": true, "Failure": true, "Session": true, "ClientToServerEvents": true, "ServerToClientEvents": true}
+
+// readable returns the name of a type: PageOfItem for Page[Item].
+func readable(t types.Type) string {
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		name := t.Obj().Name()
+		name = strings.ToUpper(name[:1]) + name[1:]
+		for i := range t.TypeArgs().Len() {
+			name += []string{"Of", "And"}[min(i, 1)] + readable(t.TypeArgs().At(i))
+		}
+		return name
+	case *types.Pointer:
+		return readable(t.Elem())
+	case *types.Slice:
+		return readable(t.Elem()) + "List"
+	case *types.Map:
+		return readable(t.Elem()) + "Map"
+	case *types.Basic:
+		return strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+	}
+	return "Value"
+}
+
+// fields returns the fields of s by the rules of encoding/json, or one argument for each field.
+func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
+	type found struct {
+		Field
+		depth  int
+		tagged bool
+	}
+	var order []string
+	best := map[string]found{}
+	var walk func(s *types.Struct, depth int, direct bool)
+	walk = func(s *types.Struct, depth int, direct bool) {
+		if depth > 20 {
+			failf("%s embeds itself", t)
+		}
+		for i := range s.NumFields() {
+			f, tag := s.Field(i), reflect.StructTag(s.Tag(i))
+			name, options, _ := strings.Cut(tag.Get("json"), ",")
+			if tag.Get("json") == "-" || f.Embedded() && (is(f.Type(), contractPath, "Tuple") || is(f.Type(), contractPath, "Strict")) {
+				continue
+			}
+			_, pointer := types.Unalias(f.Type()).(*types.Pointer)
+			if f.Embedded() && name == "" && !tuple {
+				in := types.Unalias(f.Type())
+				if p, ok := in.(*types.Pointer); ok {
+					in = p.Elem()
+				}
+				if _, leaf := selfMade(in); !leaf {
+					if inner, ok := in.Underlying().(*types.Struct); ok {
+						walk(inner, depth+1, direct && !pointer)
+						continue
+					}
+				}
+			}
+			if !f.Exported() {
+				continue
+			}
+			all := strings.Split(options, ",")
+			if slices.Contains(all, "string") {
+				failf("field %s of %s has the json option \"string\"", f.Name(), t)
+			}
+			tagged := name != ""
+			switch {
+			case tuple:
+				name = strings.ToLower(f.Name()[:1]) + f.Name()[1:]
+			case !tagged:
+				name = f.Name()
+			}
+			have, twice := best[name]
+			if twice && (have.depth < depth || have.depth == depth && have.tagged && !tagged) {
+				continue
+			}
+			if twice && have.depth == depth && have.tagged == tagged {
+				failf("%s has two fields with the JSON name %q", t, name)
+			}
+			if !twice {
+				order = append(order, name)
+			}
+			field := Field{
+				Name: name, Doc: b.docOf[f.Pos()], Type: b.field(t, f),
+				Optional: pointer || !direct || slices.Contains(all, "omitempty") || slices.Contains(all, "omitzero"),
+				Nullable: pointer || tuple && len(options) > 0,
+			}
+			for rule := range strings.SplitSeq(tag.Get("validate"), ",") {
+				if v, ok := strings.CutPrefix(rule, "eq="); ok && field.Type.Kind == String {
+					field.Const = v
+				}
+			}
+			best[name] = found{field, depth, tagged}
+		}
+	}
+	walk(s, 0, true)
+	var out []Field
+	for _, name := range order {
+		out = append(out, best[name].Field)
+	}
+	return out
+}
+
+// field returns the type of a field. Its errors name the field.
+func (b *builder) field(t types.Type, f *types.Var) *Type {
+	defer func() {
+		if r := recover(); r != nil {
+			if u, ok := r.(unusable); ok && !strings.HasPrefix(string(u), "field ") {
+				failf("field %s of %s: %s", f.Name(), t, string(u))
+			}
+			panic(r)
+		}
+	}()
+	return b.typeOf(f.Type())
+}
+
+func quote(s string) string {
+	text, _ := json.Marshal(s) // strings always encode
+	return string(text)
+}
