@@ -124,7 +124,7 @@ func TestM1_GenRename(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd := exec.Command("node", filepath.Join(modules, "typescript/bin/tsc"), "--strict", "--noEmit", "--skipLibCheck",
-			"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "--types", "", "client.ts")
+			"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "client.ts")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		return string(out), err
