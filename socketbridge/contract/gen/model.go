@@ -16,10 +16,7 @@ type Event struct {
 }
 
 // Args are the arguments of an event or of an answer.
-type Args struct {
-	List   []Field
-	Strict bool // no more arguments fit
-}
+type Args struct{ List []Field }
 
 // Key is a key of the session.
 type Key struct {
@@ -52,10 +49,10 @@ type Type struct {
 	Kind      Kind
 	Name, Doc string   // empty for types without a name
 	Elem      *Type    // of a List or a Map
+	NullElem  bool     // elements may be null
 	Len       int      // of an array; -1 for a slice
 	IntKeys   bool     // of a Map
 	Fields    []Field  // of a Struct
-	Strict    bool     // of a Struct: other fields do not fit
 	Members   []*Type  // of a Union
 	Values    []string // of an Enum, as JSON
 }

@@ -106,6 +106,14 @@ func tsType(t *Type, indent string) string {
 	return tsBody(t, indent)
 }
 
+// tsElem returns the type of an element of t.
+func tsElem(t *Type, indent string) string {
+	if t.NullElem {
+		return tsType(t.Elem, indent) + " | null"
+	}
+	return tsType(t.Elem, indent)
+}
+
 func tsBody(t *Type, indent string) string {
 	switch t.Kind {
 	case Bool:
@@ -117,16 +125,16 @@ func tsBody(t *Type, indent string) string {
 	case Binary:
 		return "Binary"
 	case List:
-		elem := tsType(t.Elem, indent)
+		elem := tsElem(t, indent)
 		if t.Len >= 0 && t.Len <= 16 {
 			return "[" + strings.TrimSuffix(strings.Repeat(elem+", ", t.Len), ", ") + "]"
 		}
 		return "Array<" + elem + ">"
 	case Map:
 		if t.IntKeys {
-			return "Record<number, " + tsType(t.Elem, indent) + ">"
+			return "Record<number, " + tsElem(t, indent) + ">"
 		}
-		return "Record<string, " + tsType(t.Elem, indent) + ">"
+		return "Record<string, " + tsElem(t, indent) + ">"
 	case Struct:
 		return tsFields(t.Fields, indent)
 	case Enum:

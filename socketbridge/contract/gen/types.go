@@ -37,7 +37,7 @@ func (b *builder) args(t types.Type) Args {
 		return Args{}
 	}
 	if s, ok := t.Underlying().(*types.Struct); ok && embeds(s, "Tuple") {
-		return Args{b.fields(t, s, true), embeds(s, "Strict")}
+		return Args{b.fields(t, s, true)}
 	}
 	_, pointer := types.Unalias(t).(*types.Pointer)
 	return Args{List: []Field{{Name: "data", Type: b.typeOf(t), Optional: pointer, Nullable: pointer}}}
@@ -100,17 +100,20 @@ func (b *builder) typeOf(t types.Type) *Type {
 			m.Kind = Binary
 			return m
 		}
-		m.Kind, m.Elem = List, b.typeOf(u.Elem())
+		m.Kind = List
+		b.elem(m, u.Elem())
 	case *types.Array:
-		m.Kind, m.Len, m.Elem = List, int(u.Len()), b.typeOf(u.Elem())
+		m.Kind, m.Len = List, int(u.Len())
+		b.elem(m, u.Elem())
 	case *types.Map:
 		k, ok := u.Key().Underlying().(*types.Basic)
 		if !ok || k.Info()&(types.IsString|types.IsInteger) == 0 {
 			failf("%s has keys that are no strings or integers", t)
 		}
-		m.Kind, m.IntKeys, m.Elem = Map, k.Info()&types.IsInteger != 0, b.typeOf(u.Elem())
+		m.Kind, m.IntKeys = Map, k.Info()&types.IsInteger != 0
+		b.elem(m, u.Elem())
 	case *types.Struct:
-		m.Kind, m.Strict = Struct, embeds(u, "Strict")
+		m.Kind = Struct
 		b.name(m, t)
 		m.Fields = b.fields(t, u, false)
 	case *types.Interface:
@@ -119,6 +122,12 @@ func (b *builder) typeOf(t types.Type) *Type {
 		failf("%s cannot be sent as JSON", t)
 	}
 	return m
+}
+
+// elem sets the type of the elements of m.
+func (b *builder) elem(m *Type, t types.Type) {
+	_, m.NullElem = types.Unalias(t).(*types.Pointer)
+	m.Elem = b.typeOf(t)
 }
 
 func (b *builder) basic(m *Type, t types.Type, u *types.Basic) {

@@ -23,6 +23,8 @@ export interface Everything {
   tags: Record<string, string>;
   ports?: Record<number, boolean>;
   pair: [number, number];
+  maybe?: Array<Item | null>;
+  found?: Record<string, Item | null>;
   page: PageOfItem;
   extra?: unknown;
   raw?: unknown;

@@ -85,6 +85,8 @@ type Everything struct {
 	Tags    map[string]string `json:"tags"`
 	Ports   map[int]bool      `json:"ports,omitempty"`
 	Pair    [2]int            `json:"pair"`
+	Maybe   []*Item           `json:"maybe,omitempty"`
+	Found   map[string]*Item  `json:"found,omitempty"`
 	Page    Page[Item]        `json:"page"`
 	Extra   any               `json:"extra,omitempty"`
 	Raw     json.RawMessage   `json:"raw,omitempty"`
