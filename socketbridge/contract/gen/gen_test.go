@@ -101,6 +101,19 @@ async function put(all: Parameters<ClientToServerEvents["put"]>[0]): Promise<str
 void put;
 `
 
+// page is JavaScript that is checked by its JSDoc.
+const page = `import { io } from "socket.io-client";
+
+/** @typedef {import("./types").ServerToClientEvents} ServerToClientEvents */
+/** @typedef {import("./types").ClientToServerEvents} ClientToServerEvents */
+
+/** @type {import("socket.io-client").Socket<ServerToClientEvents, ClientToServerEvents>} */
+const socket = io();
+socket.on("moved", (x, y) => console.log(x.toFixed(y)));
+// @ts-expect-error: no such event
+socket.emit("nothing");
+`
+
 // TestM1_GenRename: after a Go field was renamed, a client that uses it does not compile.
 func TestM1_GenRename(t *testing.T) {
 	t.Parallel()
@@ -115,7 +128,7 @@ func TestM1_GenRename(t *testing.T) {
 		}
 		modules := filepath.Join(nodetest.Dir(t), "node_modules")
 		dir := t.TempDir()
-		for name, text := range map[string]string{"types.ts": string(gen.TypeScript(c)), "client.ts": client} {
+		for name, text := range map[string]string{"types.ts": string(gen.TypeScript(c)), "client.ts": client, "page.js": page} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -123,8 +136,8 @@ func TestM1_GenRename(t *testing.T) {
 		if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command("node", filepath.Join(modules, "typescript/bin/tsc"), "--strict", "--noEmit", "--skipLibCheck",
-			"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "client.ts")
+		cmd := exec.Command("node", filepath.Join(modules, "typescript/bin/tsc"), "--strict", "--noEmit", "--skipLibCheck", "--allowJs", "--checkJs",
+			"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "client.ts", "page.js")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		return string(out), err
