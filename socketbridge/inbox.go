@@ -9,8 +9,8 @@ import (
 
 // inbox runs the events and life steps of one socket in order. The goroutine that reads from the
 // client runs an event if the socket is idle (inbox_inline.go). All else is queued for worker
-// goroutines, which live only while there is work. Up to width events run at the same time; a step runs
-// alone. newSocket sets the first three fields.
+// goroutines, which live only while there is work. Up to width events run at the same time; a
+// step runs alone. newSocket sets the first three fields.
 type inbox struct {
 	socket *Socket
 	width  int // see Config.Concurrency
@@ -32,9 +32,9 @@ type task struct {
 	step   func()
 }
 
-// pushEvent handles an event, or queues it. If the inbox is full, or the client's events take too much
-// memory (eventQuota), it blocks until there is room, or the inbox or the client is closed.
-// It returns errNotQueued if the event is dropped, and otherwise what Receive returns.
+// pushEvent handles an event, or queues it. If the inbox is full, or the client's events take
+// too much memory (eventQuota), it blocks until there is room, or the inbox or the client is
+// closed. It returns errNotQueued if the event is dropped, and otherwise what Receive returns.
 func (b *inbox) pushEvent(p *Packet) error {
 	c := b.socket.client
 	if !c.events.acquire(b.socket, p.size) {

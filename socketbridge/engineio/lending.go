@@ -46,8 +46,8 @@ func (c *conn) Lend() (loan uint32) {
 		return 0
 	}
 	loan = c.loan.Add(1)
-	if c.state.Load() == closed { // finish may have looked already
-		c.Return(loan)
+	// finish may have looked for a loan already. If it ends this one, another goroutine reads.
+	if c.state.Load() == closed && c.Return(loan) {
 		return 0
 	}
 	if l := &c.server.lending; !l.watching.Load() && l.watching.CompareAndSwap(false, true) {
