@@ -92,6 +92,7 @@ func serve(ctx context.Context, socketsAt, pagesAt net.Listener) error {
 	_ = io.Shutdown(timeout)
 	_ = sockets.ShutdownWithContext(timeout)
 	_ = pages.ShutdownWithContext(timeout)
+	_, _ = socketsAt.Close(), pagesAt.Close() // Shutdown does not end an app that has not begun to serve
 	for range running {
 		err = errors.Join(err, <-ended)
 	}

@@ -58,6 +58,7 @@ func run(cfg Config) error {
 		if err := s.Shutdown(timeout); err != nil {
 			log.Print(err)
 		}
+		_ = ln.Close() // ends Listener also if it has not begun
 	}()
 	fmt.Printf("Open http://%s and sign up; a private window can be a second user\n", ln.Addr())
 	err = s.app.Listener(ln)

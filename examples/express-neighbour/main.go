@@ -68,6 +68,7 @@ func run(ctx context.Context, addr string) (err error) {
 		defer cancel()
 		_ = io.Shutdown(timeout)
 		_ = app.ShutdownWithContext(timeout)
+		_ = ln.Close() // ends Listener also if it has not begun
 	}()
 
 	fmt.Printf("Open http://%s in two tabs\n", ln.Addr())

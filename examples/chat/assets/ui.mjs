@@ -51,7 +51,7 @@ const loginChanged = "Your login has changed. Please reload the page.";
 const wordings = { // by the codes in docs/troubleshooting.md
   session_missing: loginChanged, session_gone: loginChanged, session_renewed: loginChanged,
   unknown_outcome: "Please check whether your change was made.",
-  session_unavailable: failed, session_too_large: failed, bad_arguments: failed, internal_error: failed, ticket_invalid: failed,
+  session_unavailable: failed, session_too_large: failed, bad_arguments: failed, invalid_argument: failed, internal_error: failed, ticket_invalid: failed,
   forbidden: failed, wrong_parser: failed, offset_invalid: failed, offset_reused: failed, offset_expired: failed, too_many: failed,
 };
 
