@@ -141,7 +141,7 @@ func (s *Session) saveAtEnd() error {
 		if err := s.sendID(false); err != nil {
 			return err
 		}
-	case h.needsTouch():
+	case h.KeepAliveDue(time.Now()):
 		// A session that ended during the request is no error: what was read was valid then.
 		if err := h.KeepAlive(s.context()); err != nil && !errors.Is(err, ErrSessionGone) {
 			return err
@@ -154,10 +154,4 @@ func (s *Session) toleratesFailure() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.tolerateFailure
-}
-
-// needsTouch reports whether Touch would write to the storage.
-func (h *Handle) needsTouch() bool {
-	cur, err := h.current()
-	return err == nil && !cur.fresh() && h.store.touchDue(&cur.meta, time.Now())
 }

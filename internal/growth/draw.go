@@ -19,7 +19,7 @@ var (
 	series = color.NRGBA{0x2f, 0x81, 0xf7, 0xff}
 )
 
-// chart is one plot. y returns the value of a point.
+// chart is one plot of value over Point.X. x and y are the names of the axes.
 type chart struct {
 	file, title, x, y string
 	logX              bool
@@ -56,7 +56,7 @@ func (c chart) draw(file string) error {
 	for _, style := range []*draw.TextStyle{&p.Title.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
 		style.Font.Variant = "Sans"
 	}
-	p.BackgroundColor = color.Transparent
+	p.BackgroundColor = nil // that of the page
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.title, c.x, c.y
 	p.Title.TextStyle.Color = ink
 	p.Title.Padding = vg.Points(8)
@@ -74,7 +74,7 @@ func (c chart) draw(file string) error {
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.ConstantTicks(ticks), plainTicks{}
 	lines := plotter.NewGrid()
-	lines.Horizontal.Color, lines.Vertical.Color = grid, color.Transparent
+	lines.Horizontal.Color, lines.Vertical.Color = grid, nil
 	line, dots, err := plotter.NewLinePoints(xys)
 	if err != nil {
 		return err

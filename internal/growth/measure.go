@@ -96,18 +96,25 @@ func load() string {
 // measureEvents measures echoes of 1 to 10,000 clients, each with one under way.
 func measureEvents(binary string, rounds int) ([]Point, error) {
 	return inRounds(rounds, []int{1, 10, 100, 1000, 10_000}, func(n int) (Point, error) {
-		s, err := startServer(binary, "0")
-		if err != nil {
-			return Point{}, err
-		}
-		defer s.stop()
-		clients, err := connectAll(s.addr, n)
-		if err != nil {
-			return Point{}, err
-		}
-		defer closeAll(clients)
-		return run(s, ask(clients, `4270["echo",1]`))
+		return withClients(binary, n, func(s *server, clients []*client) (Point, error) {
+			return run(s, ask(clients, `4270["echo",1]`))
+		})
 	})
+}
+
+// withClients calls measure with a server of its own, and n clients.
+func withClients(binary string, n int, measure func(s *server, clients []*client) (Point, error)) (Point, error) {
+	s, err := startServer(binary, "0")
+	if err != nil {
+		return Point{}, err
+	}
+	defer s.stop()
+	clients, err := connectAll(s.addr, n)
+	if err != nil {
+		return Point{}, err
+	}
+	defer closeAll(clients)
+	return measure(s, clients)
 }
 
 // measureBesideIdle measures echoes of 64 clients beside idle ones, each time after those of 64
@@ -124,35 +131,27 @@ func measureBesideIdle(binary string, rounds int) ([]Point, error) {
 	}
 	defer closeAll(few)
 	return inRounds(rounds, []int{0, 1000, 3000, 10_000}, func(n int) (Point, error) {
-		s, err := startServer(binary, "0")
-		if err != nil {
-			return Point{}, err
-		}
-		defer s.stop()
-		idle, err := connectAll(s.addr, n)
-		if err != nil {
-			return Point{}, err
-		}
-		defer closeAll(idle)
-		clients, err := connectAll(s.addr, active)
-		if err != nil {
-			return Point{}, err
-		}
-		defer closeAll(clients)
-		var ratios []float64
-		var p Point
-		for range 3 {
-			base, err := run(alone, ask(few, `4270["echo",1]`))
+		return withClients(binary, n, func(s *server, _ []*client) (Point, error) {
+			clients, err := connectAll(s.addr, active)
 			if err != nil {
-				return p, err
+				return Point{}, err
 			}
-			if p, err = run(s, ask(clients, `4270["echo",1]`)); err != nil {
-				return p, err
+			defer closeAll(clients)
+			var ratios []float64
+			var p Point
+			for range 3 {
+				base, err := run(alone, ask(few, `4270["echo",1]`))
+				if err != nil {
+					return p, err
+				}
+				if p, err = run(s, ask(clients, `4270["echo",1]`)); err != nil {
+					return p, err
+				}
+				ratios = append(ratios, p.Micros/base.Micros)
 			}
-			ratios = append(ratios, p.Micros/base.Micros)
-		}
-		p.Ratio = median(ratios)
-		return p, nil
+			p.Ratio = median(ratios)
+			return p, nil
+		})
 	})
 }
 
@@ -205,42 +204,26 @@ func memoryOf(binary string, n int) (Point, error) {
 // measureRooms measures broadcasts to rooms of 10 to 10,000 members, one under way.
 func measureRooms(binary string, rounds int) ([]Point, error) {
 	return inRounds(rounds, []int{10, 100, 1000, 10_000}, func(n int) (Point, error) {
-		s, err := startServer(binary, "0")
-		if err != nil {
-			return Point{}, err
-		}
-		defer s.stop()
-		clients, err := connectAll(s.addr, n)
-		if err != nil {
-			return Point{}, err
-		}
-		defer closeAll(clients)
-		return run(s, cast(clients, 10))
+		return withClients(binary, n, func(s *server, clients []*client) (Point, error) {
+			return run(s, cast(clients, 10))
+		})
 	})
 }
 
-// measureSlowReader measures broadcasts to a room of 1,000, of which none or one reads nothing.
+// measureSlowReader measures broadcasts to a room of 1,000, beside none or one that reads nothing.
 func measureSlowReader(binary string, rounds int) ([]Point, error) {
 	return inRounds(rounds, []int{0, 1}, func(slow int) (Point, error) {
-		s, err := startServer(binary, "0")
-		if err != nil {
-			return Point{}, err
-		}
-		defer s.stop()
-		clients, err := connectAll(s.addr, 1000)
-		if err != nil {
-			return Point{}, err
-		}
-		defer closeAll(clients)
-		for range slow {
-			c, err := connect(s.addr, "", 0)
-			if err != nil {
-				return Point{}, err
+		return withClients(binary, 1000, func(s *server, clients []*client) (Point, error) {
+			for range slow {
+				c, err := connect(s.addr, "", 0)
+				if err != nil {
+					return Point{}, err
+				}
+				defer c.nc.Close()
+				_ = c.nc.(*net.TCPConn).SetReadBuffer(2048) // it never reads: its window closes soon
 			}
-			defer c.nc.Close()
-			_ = c.nc.(*net.TCPConn).SetReadBuffer(2048) // it never reads: its window closes soon
-		}
-		return run(s, cast(clients, 2000))
+			return run(s, cast(clients, 2000))
+		})
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 // rest, so that a slow client holds up no other.
 //
 // A broadcast to 1,000 clients needs few goroutines this way, whose stacks have grown already.
-// See docs/benchmarks.md for the alternatives that were measured.
+// docs/decisions.md has the alternatives.
 type flusher struct {
 	mu          sync.Mutex
 	first, last *conn // the connections that wait, linked by conn.nextFlush

@@ -39,8 +39,7 @@ func Load(dir string, patterns ...string) (*Contract, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	l := &loader{docs: map[token.Pos]string{}, inits: map[token.Pos]constant.Value{}, declared: map[string]token.Position{}}
-	l.reset()
+	l := &loader{inits: map[token.Pos]constant.Value{}, declared: map[string]token.Position{}, builder: newBuilder()}
 	for _, p := range all {
 		l.comments(p)
 	}
@@ -59,13 +58,13 @@ func Load(dir string, patterns ...string) (*Contract, error) {
 	slices.SortFunc(l.out.Events, byName)
 	slices.SortFunc(l.out.Asks, byName)
 	slices.SortFunc(l.out.Keys, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
+	l.out.Types = l.named
 	slices.SortFunc(l.out.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
 	return &l.out, nil
 }
 
 type loader struct {
 	out      Contract
-	docs     map[token.Pos]string         // by the position of the name
 	inits    map[token.Pos]constant.Value // what variables are initialized with
 	declared map[string]token.Position
 	builder
@@ -114,7 +113,7 @@ func alone(d *ast.GenDecl) *ast.CommentGroup {
 func (l *loader) comment(name *ast.Ident, groups ...*ast.CommentGroup) {
 	for _, g := range groups {
 		if text := strings.TrimSpace(g.Text()); text != "" {
-			l.docs[name.Pos()] = text
+			l.docOf[name.Pos()] = text
 			return
 		}
 	}
@@ -161,9 +160,8 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 			err = fmt.Errorf("%s: %s: %s", pos, obj.Name(), string(u))
 		}
 	}()
-	l.docOf = l.docs
 	arg := func(i int) types.Type { return named.TypeArgs().At(i) }
-	doc := l.docs[obj.Pos()]
+	doc := l.docOf[obj.Pos()]
 	switch kind {
 	case "Event":
 		l.out.Events = append(l.out.Events, Event{name, doc, l.args(arg(0)), l.args(arg(1)), true})
@@ -174,6 +172,5 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 	case "Key":
 		l.out.Keys = append(l.out.Keys, Key{name, doc, l.typeOf(arg(0))})
 	}
-	l.out.Types = l.named
 	return nil
 }

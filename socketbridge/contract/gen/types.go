@@ -18,13 +18,15 @@ func failf(format string, args ...any) { panic(unusable(fmt.Sprintf(format, args
 
 // builder makes the model of Go types, each once.
 type builder struct {
-	docOf map[token.Pos]string
+	docOf map[token.Pos]string // comments, by the position of the name
 	seen  map[string]*Type
 	names map[string]bool
 	named []*Type
 }
 
-func (b *builder) reset() { b.seen, b.names = map[string]*Type{}, map[string]bool{} }
+func newBuilder() builder {
+	return builder{docOf: map[token.Pos]string{}, seen: map[string]*Type{}, names: map[string]bool{}}
+}
 
 func is(t types.Type, path, name string) bool {
 	n, ok := types.Unalias(t).(*types.Named)
