@@ -191,6 +191,9 @@ func (s *Socket) takeReplay() ([]replayEvent, error) {
 // joined since, and is added to the replay. All others are sent after the replay. The
 // caller holds the lock of the log, and s.mu.
 func (s *Socket) mergeEarly(events []replayEvent) (replayed []replayEvent, later []early) {
+	if s.early == nil {
+		return events, nil
+	}
 	for _, e := range s.early.packets {
 		if e.position == 0 || e.position > s.recovery.replayedTo {
 			later = append(later, e)

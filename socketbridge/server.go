@@ -260,7 +260,7 @@ func (s *Server) Go(fn func(ctx context.Context)) error {
 	go func() { // Shutdown waits for it
 		defer s.running.Done()
 		var returned bool
-		s.call("a goroutine", "Server.Go", nil, &returned, func() { fn(s.stopping.Get()) })
+		s.call("a goroutine", "Server.Go", nil, &returned, func() { fn(&s.stopping) })
 	}()
 	return nil
 }

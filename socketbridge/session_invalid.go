@@ -78,7 +78,7 @@ func (s *Socket) connectInvalid(err error) bool {
 	if s.recovery.restored != nil {
 		s.recovery.restored = nil // the client must not get the events that it missed
 	}
-	s.early = earlyQueue{} // emitted by middlewares for a client that would be admitted
+	s.early = nil // emitted by middlewares for a client that would be admitted
 	s.mu.Unlock()
 	if s.announce() != nil {
 		return false

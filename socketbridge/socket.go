@@ -51,10 +51,10 @@ type Socket struct {
 	state atomicState           // written under mu
 	hooks atomic.Pointer[hooks] // noHooks until a handler is added; written under mu
 
-	mu       sync.Mutex // guards the fields below
-	early    earlyQueue // emitted before the client's CONNECT was confirmed
-	entered  bool       // the socket is in its namespace's tables
-	pending  []string   // rooms to join once it is
+	mu       sync.Mutex  // guards the fields below
+	early    *earlyQueue // emitted before the client's CONNECT was confirmed
+	entered  bool        // the socket is in its namespace's tables
+	pending  []string    // rooms to join once it is
 	reason   Reason
 	unwatch  func()
 	changes  changedKeys // of the session; OnSessionChange handlers were not called for them yet
@@ -155,7 +155,7 @@ func (s *Socket) Data() *Data { return &s.data }
 
 // Context is canceled when the server disconnects the socket, or when the client has
 // disconnected and all events it sent before were handled.
-func (s *Socket) Context() context.Context { return s.ctx.Get() }
+func (s *Socket) Context() context.Context { return &s.ctx }
 
 // Done returns a channel that is closed as soon as the socket is disconnected.
 func (s *Socket) Done() <-chan struct{} { return s.done.Done() }

@@ -5,7 +5,7 @@ import "github.com/fiberbridge/fiberbridge/socketbridge/transport"
 // earlyQueue holds what is sent to a socket before its client's CONNECT is confirmed: the client
 // must not get it earlier. The sender is what delays the CONNECT, so it cannot wait. The bound is
 // that of broadcasts to one connection, a quarter of Engine.Limits.MaxBacklogBytes. A single
-// larger event is kept. Socket.mu guards it.
+// larger event is kept. nil is an empty queue. Socket.mu guards it.
 type earlyQueue struct {
 	packets []early
 	held    [][]transport.Message // events to append to the recovery log once the socket is in its namespace's tables
@@ -45,7 +45,10 @@ func (s *Socket) holdEarly(msgs []transport.Message) error {
 }
 
 func (s *Socket) countEarly(f transport.Flags, msgs []transport.Message) error {
-	q, limits := &s.early, &s.server().cfg.Engine.Limits
+	if s.early == nil {
+		s.early = new(earlyQueue)
+	}
+	q, limits := s.early, &s.server().cfg.Engine.Limits
 	if q.over {
 		return transport.ErrClosed
 	}
@@ -58,8 +61,14 @@ func (s *Socket) countEarly(f transport.Flags, msgs []transport.Message) error {
 	return nil
 }
 
+// dropped reports whether something did not fit.
+func (q *earlyQueue) dropped() bool { return q != nil && q.over }
+
 // takeHeld returns the events for the recovery log, which come back from there.
 func (q *earlyQueue) takeHeld() [][]transport.Message {
+	if q == nil {
+		return nil
+	}
 	held := q.held
 	q.held = nil
 	for _, msgs := range held {

@@ -131,7 +131,7 @@ func (s *Socket) announce() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Load() == ended || s.early.over {
+	if s.state.Load() == ended || s.early.dropped() {
 		return ErrDisconnected
 	}
 	defer s.state.Store(connected) // after all that is sent here: see currentState
@@ -145,7 +145,7 @@ func (s *Socket) announce() error {
 	for _, e := range later {
 		_ = s.client.conn.Send(e.flags|transport.Paced, e.msgs...)
 	}
-	s.early = earlyQueue{}
+	s.early = nil
 	return nil
 }
 
@@ -198,8 +198,8 @@ func (s *Socket) end(reason Reason, discard bool) {
 	if s.refused {
 		was = connecting // OnConnection was not called, so OnDisconnect is not either
 	}
-	tooEarly := s.early.over
-	s.reason, s.early = reason, earlyQueue{}
+	tooEarly := s.early.dropped()
+	s.reason, s.early = reason, nil
 	s.state.Store(ended)
 	stop := s.unwatch
 	s.mu.Unlock()

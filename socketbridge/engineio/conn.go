@@ -49,8 +49,9 @@ type conn struct {
 	nextFlush   *conn         // see flusher, whose lock guards it
 	state       atomic.Int32  // written under mu
 	loan        atomic.Uint32 // see lending.go
-	number      uint32        // of all connections of the server, it is the nth
-	slot        uint16        // in lending.slots; used by the goroutine that is lent, or ends the loan
+	idle        atomic.Bool   // see idleWaits: there is no reader, and receiverSem waits for the next one
+	flusher     uint8         // in Server.flushers
+	slot        uint8         // in lending.slots; used by the goroutine that is lent, or ends the loan
 	plain       bool          // messages have no Engine.IO framing: see Server.Plain
 	accepted    bool          // receiver is set, and is not changed any more; guarded by mu
 	hasBacklog  atomic.Bool   // some of its packets were counted in Server.backlog
@@ -70,8 +71,8 @@ type conn struct {
 	closeReceived bool           // the client's close frame was read
 	watching      bool           // watch runs
 	finalPoll     eiopacket.Type // answers polls after the end
-	timer         *time.Timer
 	timerTask     timerTask
+	timer         *time.Timer
 	timerDue      time.Duration // by Server.now; the timer can still fire for an earlier task
 	pingSent      time.Duration // by Server.now
 	polled        time.Duration // when a poll last took something, or the connection began; by Server.now
@@ -94,8 +95,9 @@ func newConn(s *Server, id string, request snapshot, addr netip.Addr, transportN
 	if transportName == Polling {
 		c.wake = make(chan struct{}, 1)
 	}
-	c.number = s.opened.Add(1)
-	c.slot = uint16(c.number % lendSlots)
+	number := s.opened.Add(1)
+	c.flusher = uint8(number % uint32(len(s.flushers)))
+	c.slot = uint8(number % lendSlots)
 	c.out.HighItems, c.out.HighSize = s.cfg.Limits.MaxQueueMessages, s.cfg.Limits.MaxQueueBytes
 	c.out.Max, c.out.Measure, c.out.Release = max(1, s.cfg.Limits.MaxBacklogBytes/backlogShare), measurePacket, c.released
 	c.mu.Lock()
@@ -191,6 +193,7 @@ func (c *conn) finish(accepted bool) {
 		}
 	}
 	c.Detach()
+	c.server.idle.end(c)
 	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
 	if c.receiver != nil {

@@ -24,7 +24,7 @@ type flusher struct {
 const flushTurn = 32
 
 // flusherOf returns the flusher that a connection belongs to.
-func (s *Server) flusherOf(c *conn) *flusher { return &s.flushers[c.number%uint32(len(s.flushers))] }
+func (s *Server) flusherOf(c *conn) *flusher { return &s.flushers[c.flusher] }
 
 // add adds a connection whose queue waits for a Run.
 func (f *flusher) add(c *conn) {

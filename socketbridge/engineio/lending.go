@@ -20,7 +20,7 @@ const (
 	lendTick = time.Millisecond
 	// lendSlots is the maximum number of goroutines that are lent at the same time. More than
 	// processors are lent only while handlers wait, and after two ticks they are detached.
-	lendSlots = 256
+	lendSlots = 1 << 8 // conn.slot has 8 bits
 	// lendProbes is the number of slots that Lend tries.
 	lendProbes = 4
 	// lendIdleTicks is the number of ticks without a loan after which the watch ends.
@@ -64,7 +64,7 @@ func (c *conn) takeSlot() bool {
 		if slots[c.slot].conn.CompareAndSwap(nil, c) {
 			return true
 		}
-		c.slot = (c.slot + 1) % lendSlots
+		c.slot++ // the last one is followed by the first
 	}
 	return false
 }

@@ -43,6 +43,7 @@ type Server struct {
 	flushers []flusher
 	opened   atomic.Uint32 // the number of connections so far
 	lending  lending
+	idle     idleWaits
 
 	settingsWarning sync.Once
 	stats           counters
@@ -130,7 +131,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		conns:    make(map[string]*conn),
 		backlog:  backlog{max: cfg.Limits.MaxBacklogBytes},
 		ended:    make(chan struct{}),
-		flushers: make([]flusher, runtime.GOMAXPROCS(0)),
+		flushers: make([]flusher, min(runtime.GOMAXPROCS(0), 1<<8)),
 	}
 	s.bodies.Max = int64(max(minBodies, 16*cfg.MaxPayload))
 	s.origins.allowFunc = s.containOriginFunc(cfg.AllowOriginFunc)
@@ -263,6 +264,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	select {
 	case <-s.ended:
 		s.lending.watches.Wait()
+		s.idle.runs.Wait()
 		return nil
 	case <-ctx.Done():
 	}

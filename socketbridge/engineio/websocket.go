@@ -84,12 +84,19 @@ func (c *conn) read(r *reader) {
 		r.flushOld()
 		if (!r.handledFirst || isPong(m)) && !r.hijacked && r.empty() {
 			r.handledFirst = true
-			r.flush()
-			go c.read(r) // inherits receiverSem; Shutdown waits for it
+			c.awaitMore(r)
 			return
 		}
 	}
 	c.finishReading(r)
+}
+
+// awaitMore continues to read when the client sends something. The caller passes receiverSem on.
+func (c *conn) awaitMore(r *reader) {
+	r.rest()
+	if c.reader == nil || !c.server.idle.wait(c) {
+		go c.read(r) // Shutdown waits for it
+	}
 }
 
 // isPong reports whether m is an Engine.IO pong or a WebSocket pong.

@@ -1,9 +1,23 @@
 package engineio
 
 import (
+	"io"
 	"net"
+	"os"
 	"time"
 )
+
+// stream is what a WebSocket needs of its network connection.
+type stream interface {
+	io.ReadWriteCloser
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
+// ownTCP is a plain TCP connection that was taken from fasthttp. It has no addresses, unlike a
+// net.TCPConn, which takes 400 bytes more.
+type ownTCP struct{ *os.File }
 
 // detach takes a hijacked connection away from fasthttp. It returns a new descriptor of the
 // same TCP connection, and the bytes that fasthttp has read from it after the request. The
@@ -11,7 +25,7 @@ import (
 // request: 8 KB together, which fasthttp would otherwise hold as long as the WebSocket is
 // open. detach returns nil for a connection that is not plain TCP: TLS, or one that a
 // listener wraps.
-func detach(hijacked net.Conn) (own net.Conn, early []byte) {
+func detach(hijacked net.Conn) (own stream, early []byte) {
 	u, ok := hijacked.(interface{ UnsafeConn() net.Conn })
 	if !ok {
 		return nil, nil
@@ -20,15 +34,11 @@ func detach(hijacked net.Conn) (own net.Conn, early []byte) {
 	if !ok {
 		return nil, nil
 	}
-	f, err := tcp.File()
+	f, err := tcp.File() // does not wait for reads and writes, either; not supported on Windows
 	if err != nil {
 		return nil, nil
 	}
-	defer func() { _ = f.Close() }()
-	if own, err = net.FileConn(f); err != nil { // not supported on Windows
-		return nil, nil
-	}
-	return own, drainBuffer(hijacked)
+	return ownTCP{f}, drainBuffer(hijacked)
 }
 
 // drainBuffer returns the bytes in nc's read buffer. The expired deadline keeps nc from

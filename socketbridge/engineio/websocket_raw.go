@@ -3,14 +3,14 @@
 package engineio
 
 import (
-	"net"
+	"cmp"
 	"syscall"
 )
 
 // rawOf returns the descriptor of a plain TCP connection, for reads and writes that do not wait.
 // It returns nil for other connections.
-func rawOf(nc net.Conn) syscall.RawConn {
-	tcp, ok := nc.(*net.TCPConn)
+func rawOf(nc stream) syscall.RawConn {
+	tcp, ok := nc.(ownTCP)
 	if !ok {
 		return nil
 	}
@@ -19,6 +19,17 @@ func rawOf(nc net.Conn) syscall.RawConn {
 		return nil
 	}
 	return raw
+}
+
+// CloseWrite closes the writing half of the connection.
+func (c ownTCP) CloseWrite() error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = syscall.Shutdown(int(fd), syscall.SHUT_WR) })
+	return cmp.Or(err, failed)
 }
 
 func readFD(fd uintptr, b []byte) (int, error)  { return syscall.Read(int(fd), b) }

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"net"
 	"runtime"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ var readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); retur
 // reader reads messages from a WebSocket. It is used by one goroutine at a time.
 type reader struct {
 	server   *Server
-	nc       net.Conn
+	nc       stream
 	hijacked bool // fasthttp closes nc when its hijack handler returns
 	conn     *conn
 	stall    *stall
@@ -41,6 +40,7 @@ type reader struct {
 	handledFirst bool // see conn.read
 
 	raw     rawRead       // of plain TCP
+	idleFD  int           // the descriptor that idleWaits knows, or -1
 	ahead   bool          // what was read last had arrived before
 	holding bool          // hold was called, and flush was not
 	heldAt  time.Duration // when hold was called, by Server.now
@@ -54,8 +54,8 @@ type reader struct {
 
 // newReader returns a reader for a WebSocket that the server has counted. early holds the
 // bytes that have already been read from nc.
-func newReader(s *Server, nc net.Conn, early []byte) *reader {
-	r := &reader{server: s, nc: nc, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
+func newReader(s *Server, nc stream, early []byte) *reader {
+	r := &reader{server: s, nc: nc, idleFD: -1, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
 	if raw := rawOf(nc); raw != nil {
 		r.raw.init(raw)
 	} else {
@@ -67,6 +67,7 @@ func newReader(s *Server, nc net.Conn, early []byte) *reader {
 // close closes the WebSocket.
 func (r *reader) close() {
 	r.releaseBuffer()
+	r.server.idle.unregister(r)
 	_ = r.nc.Close()
 	r.server.webSocketEnded()
 }
@@ -211,6 +212,14 @@ func (r *reader) boundMessage() {
 		r.deadlines.setReadDeadline(time.Time{})
 	}
 	r.timed, r.deadline = pending, pending
+}
+
+// rest is called before a wait without a reader, when everything that was read has been handled.
+func (r *reader) rest() {
+	r.flush()
+	r.releaseBuffer()
+	r.boundMessage()
+	r.stall.stop(r.server.now())
 }
 
 // releaseBuffer returns the buffer to the pool. Bytes that were not handled are lost.

@@ -22,7 +22,7 @@ var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); retu
 // wsWriter writes to one WebSocket. Only one goroutine writes at a time: first the one that
 // handles the probe, then the queue's worker.
 type wsWriter struct {
-	nc      net.Conn
+	nc      stream
 	timeout time.Duration
 	rest    *[]byte // what tryWrite has left of its batch, or nil
 
@@ -137,7 +137,7 @@ func (w *wsWriter) write(batch []packet) (err error) {
 // closeWrite closes the writing half of the network connection, if it can be closed on its
 // own. A client that waits for the server to close then sees the end of the stream.
 func (w *wsWriter) closeWrite() {
-	nc := w.nc
+	var nc any = w.nc
 	if u, ok := nc.(interface{ UnsafeConn() net.Conn }); ok {
 		nc = u.UnsafeConn() // fasthttp's hijacked connection wraps it
 	}

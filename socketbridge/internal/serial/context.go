@@ -3,20 +3,20 @@ package serial
 import (
 	"context"
 	"sync"
+	"time"
 )
 
-// Context is a cancellable context that is created on the first call of Get. Most
-// owners never ask for theirs, and then it costs no allocation. The zero value is
-// ready to use. All methods are safe for concurrent use.
+// Context is a cancellable context that allocates nothing until somebody waits for it, or asks
+// for a value. Most owners' contexts are only passed on. The zero value is ready to use. All
+// methods are safe for concurrent use.
 type Context struct {
 	mu       sync.Mutex
-	ctx      context.Context
+	ctx      context.Context // nil until it is needed
 	cancel   context.CancelFunc
 	canceled bool
 }
 
-// Get returns the context. Every call returns the same one.
-func (c *Context) Get() context.Context {
+func (c *Context) get() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx == nil {
@@ -28,8 +28,25 @@ func (c *Context) Get() context.Context {
 	return c.ctx
 }
 
-// Cancel cancels the context, or the one that Get will create. A second call does
-// nothing.
+// Deadline implements context.Context: there is none.
+func (c *Context) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (c *Context) Done() <-chan struct{} { return c.get().Done() }
+
+// Err implements context.Context.
+func (c *Context) Err() error {
+	if c.Canceled() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Value implements context.Context. There are no values of the owner's: only package context
+// finds its own, with which it derives contexts without a goroutine for each.
+func (c *Context) Value(key any) any { return c.get().Value(key) }
+
+// Cancel cancels the context. A second call does nothing.
 func (c *Context) Cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

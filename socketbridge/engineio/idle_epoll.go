@@ -1,0 +1,145 @@
+//go:build linux
+
+package engineio
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// idleWaits waits for the clients of idle WebSockets on plain TCP, with one goroutine for a
+// whole server. An idle connection then has no reader, and so no stack, which would be a third
+// of its memory. Its reader starts when the client sends something.
+//
+// The descriptors are in an epoll instance besides that of Go's runtime. Each wait is for one
+// event (EPOLLONESHOT). The goroutine waits for the instance as for any other file. Both exist
+// while a WebSocket is registered.
+type idleWaits struct {
+	runs sync.WaitGroup // of the goroutine
+
+	mu         sync.Mutex // guards the fields below
+	epoll      *os.File
+	fd         int // of epoll; does not change while a WebSocket is registered
+	registered int
+	conns      []*conn // by descriptor
+}
+
+// idleEvents is the number of events that one system call takes.
+const idleEvents = 64
+
+// wait starts c's reader when there is something to read, or when the connection ends. It
+// returns false if it cannot. The caller is c's reader; if wait returns true it must return,
+// and receiverSem passes to the next reader.
+func (w *idleWaits) wait(c *conn) bool {
+	fd, op := c.reader.idleFD, syscall.EPOLL_CTL_MOD
+	if fd < 0 {
+		if fd = w.register(c); fd < 0 {
+			return false
+		}
+		op = syscall.EPOLL_CTL_ADD
+	}
+	c.idle.Store(true)
+	err := syscall.EpollCtl(w.fd, op, fd, &syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: int32(fd),
+	})
+	if err == nil && c.state.Load() != closed { // finish may have called end already
+		return true
+	}
+	return !c.idle.CompareAndSwap(true, false)
+}
+
+// end starts the reader of an idle connection, which finds that the connection has ended.
+func (*idleWaits) end(c *conn) { c.readAgain() }
+
+// readAgain starts c's reader if c is idle.
+func (c *conn) readAgain() {
+	if c.idle.CompareAndSwap(true, false) {
+		go c.read(c.reader) // has receiverSem; Shutdown waits for it
+	}
+}
+
+// register returns the descriptor of c's WebSocket, or -1 for an error.
+func (w *idleWaits) register(c *conn) int {
+	fd := -1
+	if c.reader.raw.conn.Control(func(v uintptr) { fd = int(v) }) != nil {
+		return -1
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.registered == 0 && !w.open() {
+		return -1
+	}
+	w.registered++
+	for len(w.conns) <= fd {
+		w.conns = append(w.conns, nil)
+	}
+	w.conns[fd] = c
+	c.reader.idleFD = fd
+	return fd
+}
+
+// unregister must be called before the WebSocket of r is closed. The close removes its
+// descriptor from the epoll instance.
+func (w *idleWaits) unregister(r *reader) {
+	if r.idleFD < 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns[r.idleFD] = nil
+	if w.registered--; w.registered == 0 {
+		_ = w.epoll.Close() // ends run
+		w.conns = nil
+	}
+}
+
+// open creates the epoll instance and starts run. The caller holds mu.
+func (w *idleWaits) open() bool {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	_ = syscall.SetNonblock(fd, true) // has the runtime wait for it
+	w.fd, w.epoll = fd, os.NewFile(uintptr(fd), "epoll")
+	epoll := w.epoll
+	w.runs.Go(func() { w.run(epoll) })
+	return true
+}
+
+// run starts readers until epoll is closed.
+func (w *idleWaits) run(epoll *os.File) {
+	raw, err := epoll.SyscallConn()
+	if err != nil { // it is closed already
+		return
+	}
+	var events [idleEvents]syscall.EpollEvent
+	n := 0
+	poll := func(fd uintptr) bool {
+		for {
+			n, err = syscall.EpollWait(int(fd), events[:], 0)
+			if !errors.Is(err, syscall.EINTR) {
+				return n != 0
+			}
+		}
+	}
+	for raw.Read(poll) == nil && err == nil {
+		for _, e := range events[:n] {
+			if c := w.conn(int(e.Fd)); c != nil {
+				c.readAgain()
+			}
+		}
+	}
+}
+
+// conn returns the connection of a descriptor. It can be a later one than the event is for:
+// its reader then starts for nothing.
+func (w *idleWaits) conn(fd int) *conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if fd >= len(w.conns) {
+		return nil
+	}
+	return w.conns[fd]
+}
