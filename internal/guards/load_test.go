@@ -96,7 +96,7 @@ var ofLoad = []guard{
 	{
 		[]string{"28", "CVE-2026-26130", "CVE-2024-21386", "D12"}, "a message has its time",
 		engine, "TestTime_R18_UnfinishedMessage",
-		edit("socketbridge/engineio/websocket_reader.go", "\tr.boundMessage()\n", ""),
+		edit("socketbridge/engineio/websocket_reader.go", "\tr.boundMessage()\n\tr.stall.stop(r.server.now())\n\tn, err", "\tr.stall.stop(r.server.now())\n\tn, err"),
 	},
 	{
 		[]string{"28"}, "each message has its own time",
@@ -240,9 +240,29 @@ var ofLoad = []guard{
 		edit("socketbridge/socket_send.go", "if drained == nil {", "if drained == nil || err == nil {"),
 	},
 	{
-		[]string{"33", "D17", "CVE-2026-48802"}, "an idle connection costs one goroutine",
-		engine, "TestD17_IdleConnectionsCostOneGoroutine",
+		[]string{"33", "D17", "CVE-2026-48802"}, "an idle connection costs no goroutine",
+		engine, "TestD17_GoroutinesOfIdleConnections",
 		edit("socketbridge/engineio/conn.go", "c.setTimer(sendPing, c.server.cfg.PingInterval)", "c.setTimer(sendPing, c.server.cfg.PingInterval)\n\t\tgo func() { <-c.Done() }()"),
+	},
+	{
+		[]string{"33", "D17"}, "one goroutine waits for all idle clients",
+		engine, "TestD17_GoroutinesOfIdleConnections",
+		edit("socketbridge/engineio/websocket.go", "if c.reader == nil || !c.server.idle.wait(c) {", "{"),
+	},
+	{
+		[]string{"33"}, "the reader of an idle connection starts when the connection ends",
+		engine, "TestIdle_Ends",
+		edit("socketbridge/engineio/conn.go", "\tc.server.idle.end(c)\n", ""),
+	},
+	{
+		[]string{"33"}, "a connection that ends while its reader does is not left without one",
+		engine, "TestIdle_WaitOfAnEndedConnection",
+		edit("socketbridge/engineio/idle_epoll.go", "if err == nil && c.state.Load() != closed {", "if err == nil {"),
+	},
+	{
+		[]string{"33"}, "the rest of a message has a reader with a deadline",
+		engine, "TestIdle_NotWithinAMessage",
+		edit("socketbridge/engineio/websocket_reader.go", "return r.empty() && !r.dec.Pending()", "return r.empty()"),
 	},
 	{
 		[]string{"33"}, "a read buffer grows with what has arrived",

@@ -21,7 +21,7 @@ type idleWaits struct {
 
 	mu         sync.Mutex // guards the fields below
 	epoll      *os.File
-	fd         int // of epoll; does not change while a WebSocket is registered
+	fd         int // of epoll
 	registered int
 	conns      []*conn // by descriptor
 }
@@ -33,16 +33,17 @@ const idleEvents = 64
 // returns false if it cannot. The caller is c's reader; if wait returns true it must return,
 // and receiverSem passes to the next reader.
 func (w *idleWaits) wait(c *conn) bool {
-	fd, op := c.reader.idleFD, syscall.EPOLL_CTL_MOD
-	if fd < 0 {
-		if fd = w.register(c); fd < 0 {
+	r, op := c.reader, syscall.EPOLL_CTL_MOD
+	if r.epoll < 0 {
+		if !w.register(c) {
 			return false
 		}
 		op = syscall.EPOLL_CTL_ADD
 	}
-	c.idle.Store(true)
-	err := syscall.EpollCtl(w.fd, op, fd, &syscall.EpollEvent{
-		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: int32(fd),
+	epoll, fd := int(r.epoll), r.fd
+	c.idle.Store(true) // from here on, another reader can have started
+	err := syscall.EpollCtl(epoll, op, int(fd), &syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: fd,
 	})
 	if err == nil && c.state.Load() != closed { // finish may have called end already
 		return true
@@ -60,35 +61,35 @@ func (c *conn) readAgain() {
 	}
 }
 
-// register returns the descriptor of c's WebSocket, or -1 for an error.
-func (w *idleWaits) register(c *conn) int {
+// register makes c's WebSocket known. It returns false if that is not possible.
+func (w *idleWaits) register(c *conn) bool {
 	fd := -1
 	if c.reader.raw.conn.Control(func(v uintptr) { fd = int(v) }) != nil {
-		return -1
+		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.registered == 0 && !w.open() {
-		return -1
+		return false
 	}
 	w.registered++
 	for len(w.conns) <= fd {
 		w.conns = append(w.conns, nil)
 	}
 	w.conns[fd] = c
-	c.reader.idleFD = fd
-	return fd
+	c.reader.epoll, c.reader.fd = int32(w.fd), int32(fd)
+	return true
 }
 
 // unregister must be called before the WebSocket of r is closed. The close removes its
 // descriptor from the epoll instance.
 func (w *idleWaits) unregister(r *reader) {
-	if r.idleFD < 0 {
+	if r.epoll < 0 {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.conns[r.idleFD] = nil
+	w.conns[r.fd] = nil
 	if w.registered--; w.registered == 0 {
 		_ = w.epoll.Close() // ends run
 		w.conns = nil

@@ -52,10 +52,9 @@ func (c *conn) startWriting(r *reader) {
 // read handles the messages of the WebSocket until the connection has ended. The caller has
 // receiverSem and passes it on; it must return right after the call.
 //
-// Most of an idle connection's memory is its reader's stack, which does not shrink back to
-// its initial size. So whenever the client is likely to be silent for a while, a new
-// goroutine continues reading: after the client's first message, which joins a namespace,
-// and after each pong.
+// A reader's stack is much of an idle connection's memory, and does not shrink back to its
+// initial size. So the reader ends whenever the client is likely to be silent for a while: after
+// the client's first message, which joins a namespace, and after each pong. See awaitMore.
 //
 // The loop ends without an end of the connection when another goroutine has become the reader.
 func (c *conn) read(r *reader) {
@@ -82,7 +81,7 @@ func (c *conn) read(r *reader) {
 			break
 		}
 		r.flushOld()
-		if (!r.handledFirst || isPong(m)) && !r.hijacked && r.empty() {
+		if (!r.handledFirst || isPong(m)) && !r.hijacked && r.betweenMessages() {
 			r.handledFirst = true
 			c.awaitMore(r)
 			return
@@ -91,7 +90,8 @@ func (c *conn) read(r *reader) {
 	c.finishReading(r)
 }
 
-// awaitMore continues to read when the client sends something. The caller passes receiverSem on.
+// awaitMore has a new goroutine read on when the client sends something, or at once if nothing
+// else can wait for that. The caller has receiverSem and passes it on.
 func (c *conn) awaitMore(r *reader) {
 	r.rest()
 	if c.reader == nil || !c.server.idle.wait(c) {

@@ -40,7 +40,8 @@ type reader struct {
 	handledFirst bool // see conn.read
 
 	raw     rawRead       // of plain TCP
-	idleFD  int           // the descriptor that idleWaits knows, or -1
+	epoll   int32         // the instance of idleWaits that knows fd, or -1
+	fd      int32         // of raw
 	ahead   bool          // what was read last had arrived before
 	holding bool          // hold was called, and flush was not
 	heldAt  time.Duration // when hold was called, by Server.now
@@ -55,7 +56,7 @@ type reader struct {
 // newReader returns a reader for a WebSocket that the server has counted. early holds the
 // bytes that have already been read from nc.
 func newReader(s *Server, nc stream, early []byte) *reader {
-	r := &reader{server: s, nc: nc, idleFD: -1, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
+	r := &reader{server: s, nc: nc, epoll: -1, dec: wsframe.Decoder{MaxMessage: s.cfg.MaxPayload}, buf: early, to: len(early)}
 	if raw := rawOf(nc); raw != nil {
 		r.raw.init(raw)
 	} else {
@@ -214,7 +215,11 @@ func (r *reader) boundMessage() {
 	r.timed, r.deadline = pending, pending
 }
 
-// rest is called before a wait without a reader, when everything that was read has been handled.
+// betweenMessages reports whether all that was read has been handled, and no message is in
+// progress. Otherwise somebody must be reading, because the rest of a message has a deadline.
+func (r *reader) betweenMessages() bool { return r.empty() && !r.dec.Pending() }
+
+// rest is called between two messages, before a wait without a reader.
 func (r *reader) rest() {
 	r.flush()
 	r.releaseBuffer()
