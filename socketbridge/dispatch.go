@@ -149,8 +149,11 @@ func (s *Socket) reportError(p *Packet, err error) {
 func (s *Socket) logError(p *Packet, err error) {
 	var bad *ArgumentError
 	if errors.As(err, &bad) { // a client can cause it with arguments of its choice
-		key := fmt.Sprintf("%d %t %s", bad.Position, errors.Is(bad.Err, ErrMissingArg), s.eventKey(bad.Event))
-		s.report(&badArgumentsNotice, key, "event", notice.Text(p.event), "error", err)
+		kind, key := &badArgumentsNotice, fmt.Sprintf("%d %t %s", bad.Position, errors.Is(bad.Err, ErrMissingArg), s.eventKey(bad.Event))
+		if bad.Code() == CodeInvalidArgument {
+			kind, key = &invalidArgumentNotice, fmt.Sprintf("%s %v", s.eventKey(bad.Event), bad.Err)
+		}
+		s.report(kind, key, "event", notice.Text(p.event), "error", err)
 		return
 	}
 	args := []any{"event", notice.Text(p.event), "error", err}

@@ -99,6 +99,7 @@ const (
 	CodeUnknownOutcome     = "unknown_outcome"     // the store did not confirm a save: it may have happened
 	CodeSessionTooLarge    = "session_too_large"   // the change does not fit; the old value is kept
 	CodeBadArguments       = "bad_arguments"       // the event's arguments are missing, do not fit the handler or exceed a limit; or a CONNECT's auth does
+	CodeInvalidArgument    = "invalid_argument"    // the event's arguments do not fit its Go type: see package contract
 	CodeInternal           = "internal_error"      // the handler failed or panicked, or its change cannot be stored
 	CodeTicketInvalid      = "ticket_invalid"      // the ticket is malformed, used or expired: fetch a new one
 	CodeForbidden          = "forbidden"           // a connect middleware refused the client without a reason
@@ -106,17 +107,32 @@ const (
 	CodeTooMany            = "too_many"            // a limit of the server was reached
 )
 
-// ArgumentError is the error of Packet.Bind. If a handler returns it and the client
-// requested an acknowledgement, the client gets CodeBadArguments, the position in the
-// message, and {"argument":…} with the position as data. What is wrong with the argument
-// stays on the server, because it can name the handler's Go types.
+// ArgumentError is the error of Packet.Bind, and of a typed event (package contract) whose
+// arguments do not fit. If the client requested an acknowledgement, it gets Code as the answer's
+// code.
+//
+// After Bind, the message has the position, and the data is {"argument":…} with the position.
+// What is wrong with the argument stays on the server, because it can name the handler's Go
+// types. After a typed event, the data is {"path":…,"expected":…}.
 type ArgumentError struct {
 	// Event is the event's name.
 	Event string
 	// Position of the argument, from 0.
 	Position int
-	// Err is ErrMissingArg, or the reason why the argument cannot be decoded.
+	// Err is ErrMissingArg, or the reason why the argument cannot be decoded. Of a typed event,
+	// it says what was expected where, and holds nothing that the client has sent.
 	Err error
+	// Path and Expected are what the client of a typed event gets, and empty after Bind. Path is
+	// a JSON pointer, and can have keys that the client has chosen.
+	Path, Expected string
+}
+
+// Code returns CodeInvalidArgument for a typed event, and CodeBadArguments otherwise.
+func (e *ArgumentError) Code() string {
+	if e.Path != "" {
+		return CodeInvalidArgument
+	}
+	return CodeBadArguments
 }
 
 // Error returns the event, the position and the reason.
@@ -129,12 +145,19 @@ func (e *ArgumentError) Unwrap() error { return e.Err }
 
 // clientError returns the client's view of e.
 func (e *ArgumentError) clientError() *EventError {
+	if e.Path != "" {
+		return &EventError{
+			Code:    e.Code(),
+			Message: "expected " + e.Expected + " at " + e.Path,
+			Data:    map[string]string{"path": e.Path, "expected": e.Expected},
+		}
+	}
 	what := "does not have the expected type"
 	if errors.Is(e.Err, ErrMissingArg) {
 		what = "is missing"
 	}
 	return &EventError{
-		Code:    CodeBadArguments,
+		Code:    e.Code(),
 		Message: fmt.Sprintf("argument %d %s", e.Position, what),
 		Data:    map[string]any{"argument": e.Position},
 	}

@@ -182,6 +182,10 @@ var (
 		Name: "bad_arguments", Level: slog.LevelWarn,
 		Text: "socketbridge: an event was refused: its arguments do not fit the handler, or exceed a limit",
 	}
+	invalidArgumentNotice = notice.Kind{
+		Name: "invalid_argument", Level: slog.LevelWarn,
+		Text: "socketbridge: an event was refused: its arguments do not fit its Go type; correct the client, or the type and its tags",
+	}
 	panicNotice = notice.Kind{
 		Name: "handler_panic", Level: slog.LevelError,
 		Text: "socketbridge: the app's code panicked: the stack names the line",

@@ -17,6 +17,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/notice/noticetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -172,6 +173,13 @@ var noticeCases = map[string]noticeCase{
 		e.io.On("e", func(p *socketbridge.Packet) error { return p.Bind(new(int)) })
 		p := join(t, e.io, "/")
 		twice(func() { p.send(`21["e","text"]`); p.next() })
+	}},
+	"invalid_argument": {do: func(t *testing.T, e *noticeEnv) {
+		contract.Event[map[string]int, contract.None]("e").Handle(e.io, func(*socketbridge.Packet, map[string]int) (contract.None, error) {
+			return contract.None{}, nil
+		})
+		p := join(t, e.io, "/")
+		twice(func() { p.send(`21["e",{"secret":"secret"}]`); p.next() })
 	}},
 	"packet_refused": {do: func(t *testing.T, e *noticeEnv) {
 		p := join(t, e.io, "/")

@@ -78,9 +78,10 @@ func outcomeOf(err error) string {
 			return o.word
 		}
 	}
+	var bad *ArgumentError
 	switch {
-	case errors.As(err, new(*ArgumentError)):
-		return CodeBadArguments
+	case errors.As(err, &bad):
+		return bad.Code()
 	case errors.As(err, new(*EventError)), errors.As(err, new(*ConnectError)):
 		return "refused"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -28,6 +28,7 @@ func TestN9_OutcomeWords(t *testing.T) {
 		{&ConnectError{Message: "of the app"}, "refused"},
 		{errTooManySockets, "too_many"},
 		{&ArgumentError{Err: ErrMissingArg}, "bad_arguments"},
+		{&ArgumentError{Path: "/0"}, "invalid_argument"},
 		{fmt.Errorf("later: %w", fibersession.ErrExpired), "session_gone"},
 		{fibersession.ErrUnavailable, "session_unavailable"},
 		{fibersession.ErrUnknownOutcome, "unknown_outcome"},
@@ -73,7 +74,7 @@ func TestN9_OutcomeWordsAreListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := []string{"ok", "error", "refused", "canceled", CodeBadArguments}
+	words := []string{"ok", "error", "refused", "canceled", CodeBadArguments, CodeInvalidArgument}
 	for _, o := range outcomes {
 		words = append(words, o.word)
 	}

@@ -138,10 +138,10 @@ func (b *builder) mapping(s *shape) {
 				}
 			}
 			if v.MapIndex(k).IsValid() {
-				return expected("each key once").in(name)
+				return expected("each key once").under(name)
 			}
 			if m := elem.decode(r, to); m != nil {
-				return m.in(name)
+				return m.under(name)
 			}
 			v.SetMapIndex(k, to)
 		}
@@ -209,7 +209,7 @@ func (b *builder) structure(s *shape) {
 			case !known && string(name) == "_placeholder":
 				return expected(s.what) // binary data
 			case !known && strict:
-				return expected("no such field").in(string(name))
+				return expected("no such field").under(string(name))
 			case !known:
 				r.raw()
 				continue

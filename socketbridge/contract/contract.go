@@ -8,7 +8,7 @@ import (
 )
 
 // CodeInvalidArgument is the code of the answer to an event whose arguments do not fit.
-const CodeInvalidArgument = "invalid_argument"
+const CodeInvalidArgument = socketbridge.CodeInvalidArgument
 
 // None is no argument, or an answer without arguments.
 type None struct{}
@@ -85,7 +85,7 @@ func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
 	}
 	if m := out.decode(got.Values(), reflect.ValueOf(&answer).Elem()); m != nil {
 		var none Out
-		return none, &AnswerError{Event: string(a), Path: m.pointer(), Expected: m.text()}
+		return none, &AnswerError{Event: string(a), Path: m.pointer(), Expected: m.text(), safe: m.Error()}
 	}
 	return answer, nil
 }
@@ -94,13 +94,15 @@ func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
 type AnswerError struct {
 	// Event is the event's name.
 	Event string
-	// Path is a JSON pointer into the answer's arguments. It is cut to 256 bytes.
+	// Path is a JSON pointer into the answer's arguments. It is cut to 256 bytes, and can have
+	// keys that the client has chosen.
 	Path string
 	// Expected says what would fit. It is cut to 256 bytes.
 	Expected string
+
+	safe string // the text of the misfit
 }
 
-// Error returns the event, the path and what was expected.
-func (e *AnswerError) Error() string {
-	return "contract: answer to " + e.Event + ": at " + e.Path + ": expected " + e.Expected
-}
+// Error returns the event, the path and what was expected. It holds nothing that the client has
+// sent: "*" stands for indices, and for keys that the client has chosen.
+func (e *AnswerError) Error() string { return "contract: answer to " + e.Event + ": " + e.safe }

@@ -111,10 +111,15 @@ const (
 	Sure    = contract.Ask[Item, Level]("sure")
 )
 
-// newServer returns a server that is shut down at the end of the test.
-func newServer(t testing.TB) *socketbridge.Server {
+// newServer returns a server that is shut down at the end of the test. It has no limits of rate.
+func newServer(t testing.TB, config ...socketbridge.Config) *socketbridge.Server {
 	t.Helper()
-	io := socketbridge.New(socketbridge.Config{Logger: silent, Limits: socketbridge.Limits{EventsPerSecond: -1, BytesPerSecond: -1}})
+	cfg := socketbridge.Config{Logger: silent}
+	if len(config) > 0 {
+		cfg = config[0]
+	}
+	cfg.Limits.EventsPerSecond, cfg.Limits.BytesPerSecond = -1, -1
+	io := socketbridge.New(cfg)
 	t.Cleanup(func() {
 		if err := io.Shutdown(context.Background()); err != nil {
 			t.Error(err)

@@ -139,7 +139,7 @@ func (pl *plan) decodePacket(p *socketbridge.Packet, v reflect.Value) error {
 		m = pl.decodeAll(len(args), func(i int) reader { return reader{text: args[i]} }, v)
 	}
 	if m != nil {
-		return m.clientError()
+		return m.argumentError(p.Event())
 	}
 	return nil
 }
@@ -185,7 +185,8 @@ func (pl *plan) decodeAll(n int, arg func(i int) reader, v reflect.Value) *misfi
 	case m == nil:
 		return nil
 	case pl.tuple:
-		m.path[len(m.path)-1] = pl.position(m.path[len(m.path)-1])
+		outer := &m.path[len(m.path)-1]
+		outer.name = pl.position(outer.name)
 		return m
 	}
 	return m.at(0)

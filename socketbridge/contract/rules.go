@@ -194,14 +194,13 @@ func checkValue(s *shape, v reflect.Value) *misfit {
 	if v.Kind() == reflect.Struct {
 		names = strings.TrimPrefix(names, v.Type().Name())
 	}
-	for _, name := range slices.Backward(pathOf(v, names)) {
-		m.in(name)
-	}
+	m.path = pathOf(v, names)
+	slices.Reverse(m.path)
 	return m
 }
 
 // pathOf returns the JSON names for a path of the library below v, such as ".Items[2].Name".
-func pathOf(v reflect.Value, names string) (path []string) {
+func pathOf(v reflect.Value, names string) (path []step) {
 	for names != "" {
 		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 			v = v.Elem()
@@ -221,9 +220,9 @@ func pathOf(v reflect.Value, names string) (path []string) {
 			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			switch {
 			case tag != "":
-				path = append(path, tag)
+				path = append(path, step{name: tag})
 			case !f.Anonymous:
-				path = append(path, f.Name)
+				path = append(path, step{name: f.Name})
 			}
 		case reflect.Slice, reflect.Array:
 			index, rest, _ := strings.Cut(strings.TrimPrefix(names, "["), "]")
@@ -231,7 +230,7 @@ func pathOf(v reflect.Value, names string) (path []string) {
 			if err != nil || i >= v.Len() {
 				return path
 			}
-			path, names, v = append(path, index), rest, v.Index(i)
+			path, names, v = append(path, step{index, true}), rest, v.Index(i)
 		case reflect.Map:
 			// A key can contain brackets: the longest that fits is meant.
 			longest, of := "", reflect.Value{}
@@ -243,7 +242,7 @@ func pathOf(v reflect.Value, names string) (path []string) {
 			if !of.IsValid() {
 				return path
 			}
-			path, names, v = append(path, longest), names[len(longest)+2:], of
+			path, names, v = append(path, step{longest, true}), names[len(longest)+2:], of
 		default:
 			return path
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 	"github.com/fiberbridge/fiberbridge/socketbridge/inspector"
 	"github.com/fiberbridge/fiberbridge/socketbridge/redisadapter"
 	"github.com/fiberbridge/fiberbridge/storage"
@@ -129,6 +130,7 @@ func start(t *testing.T, store storage.Storage, link adapter.Adapter, o options)
 		}
 		return errors.Join(s.io.To(room).Emit("message", text), p.Ack(true))
 	})
+	contract.Event[int, int]("typed").Handle(s.io, func(_ *socketbridge.Packet, n int) (int, error) { return n, nil })
 	s.io.On("keep", func(p *socketbridge.Packet) error {
 		var key, value string
 		if err := p.Bind(&key, &value); err != nil {

@@ -125,7 +125,7 @@ func noticeOf(err error) string {
 	var bad *socketbridge.ArgumentError
 	switch {
 	case errors.As(err, &bad):
-		return "bad_arguments"
+		return bad.Code() // which the notice is named after
 	case errors.Is(err, fibersession.ErrSessionGone):
 		return "session_ended"
 	case errors.Is(err, fibersession.ErrUnavailable), errors.Is(err, fibersession.ErrUnknownOutcome):
@@ -158,7 +158,7 @@ func (i *inspector) reported(r socketbridge.Report) {
 	if r.Socket != nil && r.Socket.Namespace() == i.ns || r.Level < slog.LevelInfo {
 		return
 	}
-	if r.Socket != nil && (r.Name == "handler_error" || r.Name == "bad_arguments") {
+	if r.Socket != nil && (r.Name == "handler_error" || r.Name == socketbridge.CodeBadArguments || r.Name == socketbridge.CodeInvalidArgument) {
 		return // see handled
 	}
 	out := &record{Kind: kindReport, Notice: r.Name, Level: levelName(r.Level), Text: message(r.Text)}

@@ -58,9 +58,10 @@ func TestM5_WhoChangedWhatAndWhoWasTold(t *testing.T) {
 	second.MustCall("keep", "token", "s3cr3t-value")
 	nodes[1].do("POST", "/set/cart/s3cr3t-cart", cookie)
 	_, _ = first.Call(ctx(t), "join")
+	first.MustCall("typed")
 	second.Close()
 	var got []string
-	want := []string{"disconnected", "failed join bad_arguments", "changed POST /set/cart/* [cart]", "told [cart] told 2", "told [cart] told 1", "changed keep [token]", "changed keep [theme]", "told [theme] told 2", "changed POST /login/ada [user]"}
+	want := []string{"disconnected", "failed typed invalid_argument", "failed join bad_arguments", "changed POST /set/cart/* [cart]", "told [cart] told 2", "told [cart] told 1", "changed keep [token]", "changed keep [theme]", "told [theme] told 2", "changed POST /login/ada [user]"}
 	await(t, func() bool {
 		answer, _ := ask(t, admin, "timeline", map[string]any{"filter": map[string]any{"user": "ada"}})
 		got = records(t, answer)
@@ -72,12 +73,16 @@ func TestM5_WhoChangedWhatAndWhoWasTold(t *testing.T) {
 		return true
 	}, func() string { return strings.Join(got, "\n") })
 
+	if all := strings.Join(got, "\n"); strings.Count(all, "invalid_argument") != 1 {
+		t.Errorf("a refused event is more than one record:\n%s", all)
+	}
+
 	// The records that a filter selects.
 	for name, tt := range map[string]struct {
 		filter map[string]any
 		want   string
 	}{
-		"of a kind":   {map[string]any{"kinds": []string{"failed"}}, "failed join bad_arguments"},
+		"of a kind":   {map[string]any{"text": "join", "kinds": []string{"failed"}}, "failed join bad_arguments"},
 		"with a text": {map[string]any{"text": "TOKEN", "kinds": []string{"changed"}}, "changed keep [token]"},
 	} {
 		answer, _ := ask(t, admin, "timeline", map[string]any{"filter": tt.filter})

@@ -17,6 +17,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/measure"
 	"github.com/fiberbridge/fiberbridge/socketbridge/metrics"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -32,6 +33,7 @@ func TestN9_Metrics_Events(t *testing.T) {
 	server.On("bad", func(*socketbridge.Packet) error { return errors.New("the database is away") })
 	server.On("no", func(*socketbridge.Packet) error { return &socketbridge.EventError{Code: "not_yours"} })
 	server.On("args", func(p *socketbridge.Packet) error { return p.Bind(new(int)) })
+	contract.Event[int, int]("typed").Handle(server, func(_ *socketbridge.Packet, n int) (int, error) { return n, nil })
 	server.On("panic", func(*socketbridge.Packet) error { panic("a mistake") })
 	server.On("exit", func(*socketbridge.Packet) error { runtime.Goexit(); return nil })
 	server.OnConnection(func(s *socketbridge.Socket) {
@@ -41,7 +43,7 @@ func TestN9_Metrics_Events(t *testing.T) {
 	for range 3 {
 		p.call("good")
 	}
-	for _, event := range []string{"bad", "no", "args", "panic", "exit", "own"} {
+	for _, event := range []string{"bad", "no", "args", "typed", "panic", "exit", "own"} {
 		p.call(event)
 	}
 	p.send(`2["made up"]`)
@@ -51,9 +53,9 @@ func TestN9_Metrics_Events(t *testing.T) {
 
 	m := scrape(t, r)
 	expect(t, m, "fiberbridge_event_duration_seconds", map[string]float64{
-		"good ok": 4, "bad error": 1, "no refused": 1, "args bad_arguments": 1, "panic panic": 1, "exit panic": 1, "own ok": 1, "_other ok": 1,
+		"good ok": 4, "bad error": 1, "no refused": 1, "args bad_arguments": 1, "typed invalid_argument": 1, "panic panic": 1, "exit panic": 1, "own ok": 1, "_other ok": 1,
 	})
-	expect(t, m, "fiberbridge_event_wait_seconds", map[string]float64{"": 11})
+	expect(t, m, "fiberbridge_event_wait_seconds", map[string]float64{"": 12})
 	expect(t, m, "fiberbridge_connect_duration_seconds", map[string]float64{"ok": 1})
 	expect(t, m, "fiberbridge_disconnects_total", map[string]float64{"transport_close": 1})
 	if got := values(m["fiberbridge_notices_total"]); got["event_unhandled bridge"] != 1 || got["handler_panic bridge"] != 2 {

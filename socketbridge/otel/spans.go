@@ -154,7 +154,7 @@ func setSession(span trace.Span, pseudonym string) {
 // server, as an HTTP response 404 is none. All others but "ok" are.
 var decided = map[string]bool{
 	"refused": true, "dropped": true, "disconnected": true, "canceled": true, "not_found": true,
-	socketbridge.CodeBadArguments: true, socketbridge.CodeTooMany: true, socketbridge.CodeTicketInvalid: true,
+	socketbridge.CodeBadArguments: true, socketbridge.CodeInvalidArgument: true, socketbridge.CodeTooMany: true, socketbridge.CodeTicketInvalid: true,
 	socketbridge.CodeSessionGone: true, socketbridge.CodeSessionMissing: true, socketbridge.CodeSessionRenewed: true,
 	"no_state": true, "bad_offset": true, "not_kept": true, "too_long": true, // a client that reconnects gets a new socket
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/adapter"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 	bridgeotel "github.com/fiberbridge/fiberbridge/socketbridge/otel"
 	"github.com/fiberbridge/fiberbridge/storage/memory"
 )
@@ -133,6 +134,7 @@ func TestN9_OtelOutcomes(t *testing.T) {
 		return &socketbridge.EventError{Code: "sold_out", Message: "secret"}
 	})
 	n.io.On("arguments", func(p *socketbridge.Packet) error { return p.Bind(new(int)) })
+	contract.Event[int, int]("typed").Handle(n.io, func(_ *socketbridge.Packet, n int) (int, error) { return n, nil })
 	n.io.On("failed", func(p *socketbridge.Packet) error { return errors.New("secret") })
 	n.io.On("panic", func(p *socketbridge.Packet) error { panic("secret") })
 	n.io.On("no answer", func(p *socketbridge.Packet) error {
@@ -146,11 +148,11 @@ func TestN9_OtelOutcomes(t *testing.T) {
 	})
 	n.serve(t)
 	c, id := n.join(t, "")
-	events := []string{"fine", "refused", "arguments", "failed", "panic", "no answer", "unknown secret"}
+	events := []string{"fine", "refused", "arguments", "typed", "failed", "panic", "no answer", "unknown secret"}
 	for i, event := range events {
 		c.send(fmt.Sprintf(`42%d["%s"]`, i+10, event))
 	}
-	tel.wait(t, len(events), "handle fine", "handle refused", "handle arguments", "handle failed", "handle panic", "handle no answer", "handle")
+	tel.wait(t, len(events), "handle fine", "handle refused", "handle arguments", "handle typed", "handle failed", "handle panic", "handle no answer", "handle")
 	c.send("40/private,")
 	spans := tel.wait(t, 2, "connect")
 	for i := range spans {
@@ -167,6 +169,7 @@ func TestN9_OtelOutcomes(t *testing.T) {
 handle fine (consumer) event_name=fine namespace=/ outcome=ok socket.id=ID wait
 handle refused (consumer) error.type=refused event_name=refused namespace=/ outcome=refused socket.id=ID wait
 handle arguments (consumer) error.type=bad_arguments event_name=arguments namespace=/ outcome=bad_arguments socket.id=ID wait
+handle typed (consumer) error.type=invalid_argument event_name=typed namespace=/ outcome=invalid_argument socket.id=ID wait
 handle failed (consumer) error.type=error event_name=failed namespace=/ outcome=error socket.id=ID wait status=Error:error
 handle panic (consumer) error.type=panic event_name=panic namespace=/ outcome=panic socket.id=ID wait status=Error:panic
 handle no answer (consumer) error.type=timeout event_name=no answer namespace=/ outcome=timeout socket.id=ID wait status=Error:timeout
