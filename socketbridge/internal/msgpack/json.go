@@ -27,8 +27,8 @@ type Limits struct {
 }
 
 // JSON converts a MessagePack value to JSON text and its binary values, each of which
-// is a placeholder in the text. Attachments share memory with data. A timestamp
-// becomes the string of a JavaScript Date in JSON; NaN and infinities become null.
+// is a placeholder in the text. Attachments share memory with data. A timestamp,
+// also in the form of notepack.io 2, becomes the string of a JavaScript Date in JSON; NaN and infinities become null.
 func JSON(data []byte, l Limits) (text []byte, attachments [][]byte, err error) {
 	r := reader{data: data, limits: l, out: make([]byte, 0, len(data)+len(data)/4+16)}
 	if r.limits.MaxDepth <= 0 {
@@ -152,7 +152,15 @@ func (r *reader) long(code byte, depth int) error {
 			return nil
 		}
 		return r.extension(1)
-	case 0xd5, 0xd6, 0xd7, 0xd8:
+	case 0xd7:
+		if r.pos+9 <= len(r.data) && r.data[r.pos] == 0 { // a Date, as notepack.io 2 writes it
+			ms := binary.BigEndian.Uint64(r.data[r.pos+1:])
+			r.pos += 9
+			r.date(time.UnixMilli(int64(ms)))
+			return nil
+		}
+		return r.extension(8)
+	case 0xd5, 0xd6, 0xd8:
 		return r.extension(1 << (code - 0xd4))
 	case 0xd9, 0xda, 0xdb:
 		return r.string(n)
@@ -291,11 +299,16 @@ func (r *reader) timestamp(n uint64) error {
 	default:
 		return r.syntaxError("invalid timestamp")
 	}
-	t := time.Unix(sec, nsec).UTC()
+	r.date(time.Unix(sec, nsec))
+	return nil
+}
+
+// date appends t as JSON.stringify writes a Date.
+func (r *reader) date(t time.Time) {
+	t = t.UTC()
 	if t.Year() < 0 || t.Year() > 9999 {
 		r.out = append(r.out, "null"...)
-		return nil
+		return
 	}
 	r.out = append(t.AppendFormat(append(r.out, '"'), "2006-01-02T15:04:05.000Z"), '"')
-	return nil
 }
