@@ -81,9 +81,14 @@ func (p *Packet) Event() string { return p.event }
 // binary data: Emit(event, p.Values()...).
 func (p *Packet) Values() []any { return valuesOf(p.Args(), p.in.Attachments) }
 
+// Attachments returns the binary data of the arguments. The placeholders in Args have its
+// indices. It is empty if there is none, and then an object that looks like a placeholder is
+// plain data. The caller may keep it, and must not modify it.
+func (p *Packet) Attachments() [][]byte { return p.in.Attachments }
+
 // Args returns the arguments as raw JSON. Binary data is represented by a placeholder
-// object with "_placeholder":true; Bind and Values resolve it. The caller may keep the
-// slice, and must not modify its elements.
+// object with "_placeholder":true and the index in Attachments as "num"; Bind and Values
+// resolve it. The caller may keep the slice, and must not modify its elements.
 func (p *Packet) Args() []json.RawMessage {
 	if !p.split {
 		first := p.oneArg[:0]

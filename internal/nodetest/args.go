@@ -4,11 +4,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // Binary is binary data that is exchanged with Node, at any depth inside an argument. A
 // []byte that is itself an argument is sent as Binary too.
 type Binary []byte
+
+// Date is an argument that a client sends as a Date.
+type Date time.Time
+
+// MarshalJSON encodes the date for the process.
+func (d Date) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]string{"$date": time.Time(d).Format(time.RFC3339Nano)})
+}
 
 type binaryJSON struct {
 	Base64 *[]byte `json:"$binary"`

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 	"net"
 	"testing"
 	"time"
@@ -37,11 +39,31 @@ func serve(t *testing.T, io *socketbridge.Server) string {
 	return "http://" + ln.Addr().String()
 }
 
-// TestM1_OfficialClient: every shape, from and to an unmodified official client.
+// TestM1_OfficialClient: every shape, from and to an unmodified official client, with its own
+// parser and with socket.io-msgpack-parser.
 func TestM1_OfficialClient(t *testing.T) {
 	t.Parallel()
-	io := newServer(t)
+	n := nodetest.Start(t)
+	for _, tt := range []struct {
+		name   string
+		parser socketbridge.Parser
+		extra  map[string]any
+	}{
+		{"JSON", socketbridge.JSONParser, nil},
+		{"MessagePack", socketbridge.MsgpackParser, map[string]any{"parser": "msgpack"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			testOfficialClient(t, n, tt.parser, tt.extra)
+		})
+	}
+}
+
+func testOfficialClient(t *testing.T, n *nodetest.Node, parser socketbridge.Parser, extra map[string]any) {
+	io := newServer(t, socketbridge.Config{Logger: silent, Parser: parser})
 	register(io, func() {})
+	contract.Event[numbers, numbers]("numbers").Handle(io, echo[numbers](func() {}))
+	contract.Event[time.Time, time.Time]("later").Handle(io, echo[time.Time](func() {}))
 	io.On("announce", func(p *socketbridge.Packet) error {
 		label := "here"
 		return errors.Join(
@@ -62,10 +84,9 @@ func TestM1_OfficialClient(t *testing.T) {
 		return p.Ack(level, err)
 	})
 	url := serve(t, io)
-	n := nodetest.Start(t)
 	for _, transport := range []string{"polling", "websocket"} {
 		t.Run(transport, func(t *testing.T) {
-			c := n.Connect(t, url, nodetest.Options{Transports: []string{transport}})
+			c := n.Connect(t, url, nodetest.Options{Transports: []string{transport}, Extra: extra})
 			wantText := func(what string, got nodetest.Args, want string) {
 				t.Helper()
 				if got.String() != want {
@@ -85,6 +106,31 @@ func TestM1_OfficialClient(t *testing.T) {
 			wantText("optional arguments", c.MustCall("go", 1, 2, nil, "low"), `[1,2,null,"low"]`)
 			wantText("a union with binary data", c.MustCall("draw", map[string]any{"kind": "square", "side": 1, "inside": []any{map[string]any{"kind": "circle", "radius": 2, "icon": nodetest.Binary{7}}}}),
 				`[{"kind":"square","side":1,"inside":[{"kind":"circle","radius":2,"icon":{"$binary":"Bw=="}}]}]`)
+			wantText("binary data everywhere", c.MustCall("send", "a", nodetest.Binary{1}, -3, "#c", "90s", map[string]any{"m": nodetest.Binary{4}},
+				map[string]any{"x": nodetest.Binary{2}}, []any{map[string]any{"kind": "circle", "radius": 1.5, "icon": nodetest.Binary{3}}}, 65535),
+				`["a",{"$binary":"AQ=="},-3,"#c","1m30s",{"m":{"$binary":"BA=="}},{"x":{"$binary":"Ag=="}},[{"kind":"circle","radius":1.5,"icon":{"$binary":"Aw=="}}],65535]`)
+			wantText("large numbers", c.MustCall("numbers", map[string]any{"min": math.MinInt32, "int": -1 << 53, "uint": 1 << 53, "float": -1.5e-300, "small": 0.1, "whole": 3.0}),
+				`[{"min":-2147483648,"int":-9007199254740992,"uint":9007199254740992,"float":-1.5e-300,"small":0.1,"whole":3}]`)
+			wantText("a Date", c.MustCall("later", nodetest.Date(time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC))), `["2026-01-02T03:04:05.678Z"]`)
+			for _, misfit := range []struct {
+				event          string
+				args           []any
+				path, expected string
+			}{
+				{"send", []any{nodetest.Binary{1}}, "/0", "a string"},
+				{"send", []any{"a", map[string]any{"_placeholder": true, "num": 0}}, "/1", "binary data"},
+				{"send", []any{"a", nodetest.Binary{1}, 4}, "/2", "one of 1, 2, -3"},
+				{"send", []any{"a", nodetest.Binary{1}, 1, nodetest.Binary{1}}, "/3", "another value"},
+				{"send", []any{"a", nodetest.Binary{1}, 1, "#", "1s", 1, nodetest.Binary{1}}, "/6", "an object"},
+				{"send", []any{"a", nodetest.Binary{1}, 1, "#", "1s", 1, nil, nil, nil, 1}, "/9", "9 arguments"},
+				{"later", []any{5}, "/0", "a time in the form of RFC 3339"},
+				{"numbers", []any{map[string]any{"min": 1.5}}, "/0/min", "an integer from -2147483648 to 2147483647"},
+				{"numbers", []any{map[string]any{"min": 1 << 40}}, "/0/min", "an integer from -2147483648 to 2147483647"},
+				{"double", []any{nodetest.Binary{1}}, "/0", "an integer from -9223372036854775808 to 9223372036854775807"},
+			} {
+				wantText("a misfit", c.MustCall(misfit.event, misfit.args...), fmt.Sprintf(`[{"error":{"code":"invalid_argument","message":%s,"data":{"expected":%q,"path":%q}}}]`,
+					must(json.Marshal("expected "+misfit.expected+" at "+misfit.path)), misfit.expected, misfit.path))
+			}
 			wantText("no arguments", c.MustCall("ping"), `[]`)
 			wantText("a scalar", c.MustCall("double", 21), `[42]`)
 			wantText("a list", c.MustCall("list", []any{}), `[[]]`)
@@ -108,6 +154,16 @@ func TestM1_OfficialClient(t *testing.T) {
 			wantText("an answer that does not fit", c.MustCall("ask"), `["misfit","sure","/0","one of \"low\", \"high\""]`)
 		})
 	}
+}
+
+// numbers has a number of each size.
+type numbers struct {
+	Min   int32   `json:"min"`
+	Int   int64   `json:"int"`
+	Uint  uint64  `json:"uint"`
+	Float float64 `json:"float"`
+	Small float32 `json:"small"`
+	Whole int     `json:"whole"`
 }
 
 // TestM1_SentValues: nil slices and maps are sent as empty ones, kinds are set, and values of

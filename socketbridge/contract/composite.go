@@ -121,7 +121,7 @@ func (b *builder) mapping(s *shape) {
 			}
 			name := unquote(r.str())
 			r.take(':')
-			if len(r.attachments) > 0 && name == "_placeholder" {
+			if r.isBinary([]byte(name)) {
 				return expected(s.what)
 			}
 			k, to := reflect.New(key).Elem(), reflect.New(elem.typ).Elem()
@@ -206,8 +206,8 @@ func (b *builder) structure(s *shape) {
 			}
 			i, known := byName[string(name)]
 			switch {
-			case !known && string(name) == "_placeholder":
-				return expected(s.what) // binary data
+			case r.isBinary(name):
+				return expected(s.what)
 			case !known && strict:
 				return expected("no such field").under(string(name))
 			case !known:

@@ -33,7 +33,8 @@
 //   - []byte is a binary attachment at any depth, or a string in base64, which clients of
 //     Namespace.WebSocket send.
 //   - time.Time is a string in the form of RFC 3339. Types with UnmarshalJSON or
-//     UnmarshalText decode themselves.
+//     UnmarshalText decode themselves. They and json.RawMessage cannot hold attachments; any
+//     and socketbridge.Value can.
 //   - Arrays have exactly their length. Keys of maps are strings or integers.
 //   - Embedded structs are part of the struct around them, as in encoding/json.
 //   - Rules of `validate` tags hold. They are those of

@@ -3,321 +3,242 @@ package contract_test
 import (
 	"encoding/json"
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"reflect"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
+	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/msgpack"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
-// payloads generates JSON from Go types, independently of what the package knows of them. At
-// one place, if wrong is one of their numbers, it makes a mistake.
-type payloads struct {
-	*rand.Rand
-	places int // so far
-	wrong  int // the place of the mistake, or -1
+// fuzzed is an event of the fuzz target.
+type fuzzed struct {
+	name string
+	in   reflect.Type
+	got  func() any // what the handler got since the last call, or nil
+	// oracle returns what encoding/json makes of the arguments. It is nil for types with a
+	// union, which encoding/json cannot decode.
+	oracle func(args []string) (any, error)
 }
 
-// mistake reports whether the next place is the wrong one.
-func (g *payloads) mistake() bool {
-	g.places++
-	return g.places-1 == g.wrong
-}
-
-func (g *payloads) pick(of ...string) string { return of[g.IntN(len(of))] }
-
-// value returns JSON for a value of t with the rules of tag.
-func (g *payloads) value(t reflect.Type, tag string, depth int) string {
-	own, below, dive := strings.Cut(tag, "dive")
-	if !dive {
-		below = ""
+// onFuzz registers a handler that keeps what it gets, and answers with it.
+func onFuzz[T any](on socketbridge.Registrar, e contract.Event[T, T], union bool) *fuzzed {
+	var last any
+	e.Handle(on, func(_ *socketbridge.Packet, in T) (T, error) { last = in; return in, nil })
+	f := &fuzzed{name: string(e), in: reflect.TypeFor[T](), got: func() any {
+		defer func() { last = nil }()
+		return last
+	}}
+	if union {
+		return f
 	}
-	below = strings.Trim(below, ",")
-	least, most, eq := 0, 5, ""
-	for rule := range strings.SplitSeq(own, ",") {
-		name, param, _ := strings.Cut(rule, "=")
-		switch n, _ := strconv.Atoi(param); name {
-		case "min":
-			least, most = n, n+5
-		case "eq":
-			eq = param
+	f.oracle = func(args []string) (any, error) {
+		v := reflect.New(f.in).Elem()
+		if f.in.Kind() != reflect.Struct || !embeds(f.in, reflect.TypeFor[contract.Tuple]()) {
+			err := json.Unmarshal([]byte(args[0]), v.Addr().Interface())
+			return v.Interface(), err
 		}
-	}
-	for rule := range strings.SplitSeq(own, ",") {
-		if n, ok := strings.CutPrefix(rule, "max="); ok {
-			most, _ = strconv.Atoi(n)
-			if g.ruleApplies(t) && g.mistake() {
-				return g.tooMuch(t, most+1)
+		to := 0
+		for i := range f.in.NumField() {
+			if f.in.Field(i).Anonymous || to == len(args) {
+				continue
 			}
+			if err := json.Unmarshal([]byte(args[to]), v.Field(i).Addr().Interface()); err != nil {
+				return nil, err
+			}
+			to++
 		}
+		return v.Interface(), nil
 	}
-	switch t {
-	case reflect.TypeFor[any](), reflect.TypeFor[json.RawMessage]():
-		return g.pick("null", "1", `"x"`, `{"y":1}`, "[[],{}]")
-	case reflect.TypeFor[json.Number]():
-		if g.mistake() {
-			return g.pick("null", `"1"`, "[]")
-		}
-		return g.pick("0", "-1.5", "1e99")
-	}
-	if t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && t.String() == "time.Time" {
-		if g.mistake() {
-			return g.pick("null", `"yesterday"`, "7", `"2026-13-01T00:00:00Z"`)
-		}
-		return g.pick(`"2026-01-02T03:04:05Z"`, `"2026-01-02T03:04:05.678+02:00"`)
-	}
-	if t == reflect.TypeFor[Level]() {
-		if g.mistake() {
-			return g.pick("null", `"LOW"`, `""`, "0")
-		}
-		return g.pick(`"low"`, `"h\u0069gh"`)
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		if depth > 4 || g.IntN(2) == 0 {
-			return "null"
-		}
-		if text := g.value(t.Elem(), tag, depth+1); text != "null" {
-			return text
-		}
-		return `{"x":[]}` // a mistake too, which null is not here
-	case reflect.Interface: // Shape is the only one
-		if g.mistake() {
-			return g.pick("null", "{}", `{"kind":"star"}`, `{"kind":null,"side":1}`, "[]", `{"radius":1}`)
-		}
-		if depth > 3 || g.IntN(2) == 0 {
-			return g.value(reflect.TypeFor[Circle](), "", depth+1)
-		}
-		return g.value(reflect.TypeFor[Square](), "", depth+1)
-	case reflect.Bool:
-		if g.mistake() {
-			return g.pick("null", "0", `"true"`, "{}")
-		}
-		return g.pick("true", "false")
-	case reflect.String:
-		if g.mistake() {
-			return g.pick("null", "0", "true", "[]", `{"_placeholder":true,"num":0}`)
-		}
-		if eq != "" {
-			return strconv.Quote(eq)
-		}
-		return `"` + strings.Repeat(g.pick("a", "é", `\n`, `\u00e9`, `\"`), least+g.IntN(most-least+1)) + `"`
-	case reflect.Float32, reflect.Float64:
-		if g.mistake() {
-			return g.pick("null", `"1"`, "true", "{}")
-		}
-		return g.pick("0", "1.5", "-2e2", "3.0E0")
-	case reflect.Slice, reflect.Array:
-		return g.list(t, below, least, most, depth)
-	case reflect.Map:
-		if g.mistake() {
-			return g.pick("null", "[]", `"x"`, "0")
-		}
-		var pairs []string
-		for i := range g.IntN(3) {
-			pairs = append(pairs, fmt.Sprintf(`"%d":%s`, i, g.value(t.Elem(), below, depth+1)))
-		}
-		return "{" + strings.Join(pairs, ",") + "}"
-	case reflect.Struct:
-		return g.object(t, depth)
-	}
-	return g.integer(t, least)
+	return f
 }
 
-func (g *payloads) ruleApplies(t reflect.Type) bool {
-	return t.Kind() == reflect.String || t.Kind() == reflect.Slice || t.Kind() == reflect.Float64
+// fuzzSite is a server with all events of the fuzz target, and a client with its parser.
+type fuzzSite struct {
+	io     *socketbridge.Server
+	packed bool
+	events []*fuzzed
+	conn   answering
+	in     transport.Receiver
 }
 
-// tooMuch returns a value of t that is over a maximum.
-func (g *payloads) tooMuch(t reflect.Type, n int) string {
-	switch t.Kind() {
-	case reflect.String:
-		return `"` + strings.Repeat("x", n) + `"`
-	case reflect.Slice:
-		all := make([]string, n)
-		for i := range all {
-			all[i] = g.value(t.Elem(), "", 9)
-		}
-		return "[" + strings.Join(all, ",") + "]"
-	}
-	return strconv.Itoa(n)
+func newFuzzSite(f *testing.F, parser socketbridge.Parser) *fuzzSite {
+	io := newServer(f, socketbridge.Config{Logger: silent, Parser: parser})
+	s := &fuzzSite{io: io, packed: parser == socketbridge.MsgpackParser, events: []*fuzzed{
+		onFuzz(io, Put, false), onFuzz(io, Go, false), onFuzz(io, Draw, true), onFuzz(io, Double, false),
+		onFuzz(io, Perhaps, false), onFuzz(io, List, false), onFuzz(io, Send, true),
+	}}
+	s.connect(f)
+	f.Cleanup(func() { s.in.Closed(transport.TransportClose, nil) })
+	return s
 }
 
-func (g *payloads) integer(t reflect.Type, least int) string {
-	v := reflect.Zero(t)
-	if least > 0 && g.mistake() {
-		return strconv.Itoa(least - 1)
+func (s *fuzzSite) connect(t testing.TB) {
+	s.conn = answering{sent: make(chan string, 1)}
+	var err error
+	if s.in, err = s.io.Accept(s.conn); err != nil {
+		t.Fatal(err)
 	}
-	if v.CanUint() {
-		if g.mistake() {
-			return g.pick("null", "-1", "0.5", `"1"`, "18446744073709551616", "1e30")
-		}
-		return g.pick("0", "1", "1.0", "2e1", strconv.FormatUint(math.MaxUint64>>(64-t.Bits()), 10))
+	if err := s.send(siopacket.Header{Type: siopacket.Connect}, "", nil); err != nil {
+		t.Fatal(err)
 	}
-	if g.mistake() {
-		return g.pick("null", "0.5", `"1"`, "true", "9223372036854775808", "-1e30")
-	}
-	return g.pick(strconv.Itoa(max(least, 0)), "1", "7.0", strconv.FormatInt(math.MaxInt64>>(64-t.Bits()), 10))
+	<-s.conn.sent
 }
 
-func (g *payloads) list(t reflect.Type, below string, least, most, depth int) string {
-	if t.Elem().Kind() == reflect.Uint8 {
-		if g.mistake() {
-			return g.pick("null", "[1,2]", `"%"`, "7", `{"_placeholder":true,"num":0}`)
-		}
-		return g.pick(`""`, `"AQI="`)
-	}
-	if g.mistake() {
-		return g.pick("null", "{}", `"x"`, "0")
-	}
-	n := least + g.IntN(min(most, 3)-least+1)
-	if t.Kind() == reflect.Array {
-		if n = t.Len(); g.mistake() {
-			n += 1 - 2*g.IntN(2)
-		}
-	}
-	if depth > 4 && t.Kind() == reflect.Slice {
-		n = least
-	}
-	var all []string
-	for range n {
-		all = append(all, g.value(t.Elem(), below, depth+1))
-	}
-	return "[" + strings.Join(all, ",") + "]"
+// send sends a packet whose attachments need not be those of its payload.
+func (s *fuzzSite) send(h siopacket.Header, payload string, attachments [][]byte) error {
+	return s.sendLess(h, payload, attachments, 0)
 }
 
-func (g *payloads) object(t reflect.Type, depth int) string {
-	if g.mistake() {
-		return g.pick("null", "[]", `"x"`, "0", `{"_placeholder":true,"num":0}`)
-	}
-	var pairs []string
-	g.fields(t, &pairs, depth)
-	strict := false
-	for i := range t.NumField() {
-		strict = strict || t.Field(i).Type == reflect.TypeFor[contract.Strict]()
-	}
-	switch {
-	case strict:
-		if g.mistake() {
-			pairs = append(pairs, `"no such":1`)
+// sendLess is send without the last attachments, whose number is missing.
+func (s *fuzzSite) sendLess(h siopacket.Header, payload string, attachments [][]byte, missing int) error {
+	if s.packed {
+		data, err := msgpack.AppendPacket(nil, h, []byte(payload), attachments)
+		if err != nil {
+			return err
 		}
-	case g.IntN(4) == 0:
-		pairs = append(pairs, `"no such":[{"x":"]}"}]`)
+		return s.in.Receive(transport.Message{Binary: true, Data: data})
 	}
-	if len(pairs) > 0 && g.mistake() {
-		pairs = append(pairs, pairs[0])
+	text := strconv.Itoa(int(h.Type))
+	if len(attachments) > 0 {
+		text = fmt.Sprintf("%d%d-", siopacket.BinaryEvent, len(attachments))
 	}
-	g.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
-	return "{" + strings.Join(pairs, g.pick(",", " , ", ",\n")) + "}"
+	if h.HasID {
+		text += strconv.FormatUint(h.ID, 10)
+	}
+	if err := s.in.Receive(transport.Message{Data: []byte(text + payload)}); err != nil {
+		return err
+	}
+	for _, a := range attachments[:len(attachments)-missing] {
+		if err := s.in.Receive(transport.Message{Binary: true, Data: a}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (g *payloads) fields(t reflect.Type, pairs *[]string, depth int) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case f.Anonymous:
-			g.fields(f.Type, pairs, depth)
-			continue
-		case name == "":
-			name = f.Name
-		}
-		optional := options != "" || f.Type.Kind() == reflect.Pointer
-		if optional && (depth > 4 || g.IntN(2) == 0) || !optional && g.mistake() {
-			continue // which is the mistake, if the field is required
-		}
-		*pairs = append(*pairs, fmt.Sprintf("%q:%s", name, g.value(f.Type, f.Tag.Get("validate"), depth+1)))
+// ask sends an event, and returns the first message of its answer as text.
+func (s *fuzzSite) ask(t testing.TB, e *fuzzed, args []string, attachments [][]byte) string {
+	payload := "[" + strings.Join(append([]string{strconv.Quote(e.name)}, args...), ",") + "]"
+	if err := s.send(siopacket.Header{Type: siopacket.Event, HasID: true}, payload, attachments); err != nil {
+		t.Fatalf("%s: %v", payload, err)
 	}
-}
-
-// arguments returns the arguments of an event with the argument type t.
-func (g *payloads) arguments(t reflect.Type) (args []string) {
-	if t != reflect.TypeFor[Move]() {
-		if t.Kind() != reflect.Pointer && g.mistake() {
-			return nil
-		}
-		tag := ""
-		if t.Kind() == reflect.Slice {
-			tag = "dive"
-		}
-		return []string{g.value(t, tag, 0)}
+	got := <-s.conn.sent
+	if !s.packed {
+		_, answer, _ := strings.Cut(got, "[")
+		return "[" + answer
 	}
-	n := 2 + g.IntN(3)
-	if g.mistake() {
-		n = g.IntN(2)
-	}
-	for i := range n {
-		f := t.Field(i + 1)
-		if i == 3 && g.IntN(2) == 0 {
-			args = append(args, "null")
-			continue
-		}
-		text := g.value(f.Type, "", 0)
-		if i == 3 && text == "null" {
-			text = "0" // a mistake too, which null is not here
-		}
-		args = append(args, text)
-	}
-	return args
-}
-
-var fuzzed = []struct {
-	event string
-	in    reflect.Type
-}{
-	{string(Put), reflect.TypeFor[Everything]()},
-	{string(Go), reflect.TypeFor[Move]()},
-	{string(Draw), reflect.TypeFor[Shape]()},
-	{string(Double), reflect.TypeFor[int]()},
-	{string(Perhaps), reflect.TypeFor[*int]()},
-	{string(List), reflect.TypeFor[[]Item]()},
-}
-
-// FuzzM1_Payloads: payloads that are derived from the Go types reach the handler, and those
-// with one mistake do not.
-func FuzzM1_Payloads(f *testing.F) {
-	for seed := range uint64(200) {
-		f.Add(seed, uint16(0), uint8(seed))
-		f.Add(seed, uint16(seed+1), uint8(seed))
-	}
-	io := newServer(f)
-	var reached atomic.Int64
-	register(io, func() { reached.Add(1) })
-	conn := answering{sent: make(chan string, 1)}
-	r, err := io.Accept(conn)
+	p, err := msgpack.DecodePacket(new(siopacket.Decoder), []byte(got), 1<<20)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	f.Cleanup(func() { r.Closed(transport.TransportClose, nil) })
-	send := func(t testing.TB, text string) string {
-		if err := r.Receive(transport.Message{Data: []byte(text)}); err != nil {
-			t.Fatal(err)
+	return string(p.Data)
+}
+
+// FuzzM1_Payloads: payloads that are derived from the Go types reach the handler with the value
+// that encoding/json makes of them, and those with one mistake do not, with both parsers.
+func FuzzM1_Payloads(f *testing.F) {
+	for seed := range uint64(300) {
+		f.Add(seed, uint16(0), uint8(seed), seed%2 == 0)
+		f.Add(seed, uint16(seed+1), uint8(seed), seed%4 < 2)
+	}
+	text, packed := newFuzzSite(f, socketbridge.JSONParser), newFuzzSite(f, socketbridge.MsgpackParser)
+	f.Fuzz(func(t *testing.T, seed uint64, place uint16, event uint8, pack bool) {
+		s := text
+		if pack {
+			s = packed
 		}
-		return <-conn.sent
-	}
-	send(f, "0")
-	f.Fuzz(func(t *testing.T, seed uint64, place uint16, event uint8) {
-		e := fuzzed[int(event)%len(fuzzed)]
-		g := &payloads{Rand: rand.New(rand.NewPCG(seed, 0)), wrong: -1}
+		e := s.events[int(event)%len(s.events)]
+		g := newPayloads(seed, -1, false)
 		args := g.arguments(e.in)
 		wrong := place > 0 && g.places > 0
 		if wrong {
-			g = &payloads{Rand: rand.New(rand.NewPCG(seed, 0)), wrong: int(place) % g.places}
+			g = newPayloads(seed, int(place)%g.places, false)
 			args = g.arguments(e.in)
 		}
-		before := reached.Load()
-		got := send(t, fmt.Sprintf("20[%s]", strings.Join(append([]string{strconv.Quote(e.event)}, args...), ",")))
-		refused := strings.HasPrefix(got, `30[{"error":{"code":"invalid_argument"`)
-		switch did := reached.Load() != before; {
-		case wrong && (did || !refused):
-			t.Fatalf("%s %s has a mistake, but got %s; it reached the handler: %v", e.event, args, got, did)
-		case !wrong && (!did || strings.HasPrefix(got, `30[{"error"`)):
-			t.Fatalf("%s %s fits, but got %s", e.event, args, got)
+		answer := s.ask(t, e, args, g.attachments)
+		refused := strings.HasPrefix(answer, `[{"error":{"code":"invalid_argument"`)
+		switch got := e.got(); {
+		case wrong && (got != nil || !refused):
+			t.Fatalf("%s %s has a mistake, but got %s; the handler got %v", e.name, args, answer, got)
+		case !wrong && (got == nil || strings.HasPrefix(answer, `[{"error"`)):
+			t.Fatalf("%s %s fits, but got %s", e.name, args, answer)
+		case !wrong && e.oracle != nil:
+			plain := newPayloads(seed, -1, true).arguments(e.in)
+			want, err := e.oracle(plain)
+			if err != nil {
+				t.Fatalf("encoding/json cannot decode %s: %v", plain, err)
+			}
+			if diff := difference(got, want, pack); diff != "" {
+				t.Fatalf("%s %s: %s", e.name, args, diff)
+			}
 		}
+	})
+}
+
+// difference says how two values differ as JSON, in numbers only if they are exact: MessagePack
+// has no text of numbers.
+func difference(got, want any, numbers bool) string {
+	a, b := string(must(json.Marshal(got))), string(must(json.Marshal(want)))
+	if numbers {
+		var x, y any
+		if json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y) {
+			return ""
+		}
+	}
+	if a == b {
+		return ""
+	}
+	return "got " + a + "\nwant " + b
+}
+
+// FuzzM1_Attachments: a packet whose placeholders and attachments do not match reaches no
+// handler, whatever its arguments are.
+func FuzzM1_Attachments(f *testing.F) {
+	for seed := range uint64(100) {
+		f.Add(seed, uint8(seed), uint8(seed/7))
+	}
+	s := newFuzzSite(f, socketbridge.JSONParser)
+	f.Fuzz(func(t *testing.T, seed uint64, event, how uint8) {
+		e := s.events[int(event)%len(s.events)]
+		g := newPayloads(seed, -1, false)
+		args := g.arguments(e.in)
+		if len(g.attachments) == 0 || len(g.attachments) == 10 {
+			t.Skip("no attachments to break, or no room for one more")
+		}
+		payload := "[" + strings.Join(append([]string{strconv.Quote(e.name)}, args...), ",") + "]"
+		attachments := g.attachments
+		missing := 0
+		switch how % 5 {
+		case 0:
+			payload = strings.Replace(payload, `"num":0`, fmt.Sprintf(`"num":%d`, len(attachments)), 1)
+		case 1:
+			payload = strings.Replace(payload, `"num":0`, `"num":-1`, 1)
+		case 2:
+			attachments = append(attachments, []byte("one more"))
+		case 3:
+			attachments = attachments[:len(attachments)-1]
+		case 4:
+			missing = 1
+		}
+		h := siopacket.Header{Type: siopacket.Event, HasID: true}
+		err := s.sendLess(h, payload, attachments, missing)
+		if missing > 0 && err == nil {
+			err = s.send(h, `["ping"]`, nil) // instead of the last attachment
+		}
+		if err == nil && how%5 == 3 && len(attachments) == 0 {
+			<-s.conn.sent // an event without attachments, with an object that looks like a placeholder
+			e.got()
+			return
+		}
+		if got := e.got(); err == nil || got != nil {
+			t.Fatalf("%s with %d attachments: got %v; the handler got %v", payload, len(attachments), err, got)
+		}
+		s.in.Closed(transport.ParseError, err)
+		s.connect(t)
 	})
 }

@@ -3,7 +3,9 @@ package contract_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +100,52 @@ type Move struct {
 	Color Level `json:",omitempty"`
 }
 
+// Upload is several arguments with binary data, and types that decode themselves.
+type Upload struct {
+	contract.Tuple
+	contract.Strict
+	Name   string `validate:"min=1,max=20"`
+	Data   []byte
+	Rank   Rank
+	Code   Code
+	After  Secs
+	Meta   socketbridge.Value
+	Chunks map[string][]byte `json:",omitempty"`
+	Shapes []Shape           `json:",omitempty" validate:"max=3,dive"`
+	Size   *uint16
+}
+
+// Rank is an enum of integers.
+type Rank int8
+
+func (Rank) Values() []Rank { return []Rank{1, 2, -3} }
+
+// Code decodes itself from a string that begins with #.
+type Code string
+
+func (c *Code) UnmarshalJSON(text []byte) error {
+	var s string
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(s, "#") {
+		return errors.New("no code")
+	}
+	*c = Code(s)
+	return nil
+}
+
+// Secs decodes itself from the text of a duration.
+type Secs time.Duration
+
+func (s *Secs) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*s = Secs(d)
+	return err
+}
+
+func (s Secs) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
 const (
 	Put     = contract.Event[Everything, Everything]("put")
 	Go      = contract.Event[Move, Move]("go")
@@ -106,6 +154,7 @@ const (
 	Double  = contract.Event[int, int]("double")
 	Perhaps = contract.Event[*int, *int]("perhaps")
 	List    = contract.Event[[]Item, []Item]("list")
+	Send    = contract.Event[Upload, Upload]("send")
 	Said    = contract.Notice[Move]("said")
 	Drawn   = contract.Notice[Shape]("drawn")
 	Sure    = contract.Ask[Item, Level]("sure")
@@ -145,4 +194,5 @@ func register(on socketbridge.Registrar, reached func()) {
 	Double.Handle(on, func(_ *socketbridge.Packet, n int) (int, error) { reached(); return 2 * n, nil })
 	Perhaps.Handle(on, echo[*int](reached))
 	List.Handle(on, echo[[]Item](reached))
+	Send.Handle(on, echo[Upload](reached))
 }

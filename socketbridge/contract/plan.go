@@ -20,8 +20,6 @@ type plan struct {
 	strict bool
 	// rules: there are `validate` tags.
 	rules bool
-	// attachments: binary data fits somewhere.
-	attachments bool
 }
 
 // argument is one argument. In a tuple it is a field.
@@ -73,9 +71,6 @@ func newPlan(t reflect.Type) (result any) {
 	}
 	pl.rules = b.checkRules()
 	b.settle()
-	for _, s := range b.shapes {
-		pl.attachments = pl.attachments || s.attachments
-	}
 	return pl
 }
 
@@ -131,13 +126,8 @@ func (b *builder) settle() {
 
 // decodePacket stores the arguments of p in v. Its error is the answer to the client.
 func (pl *plan) decodePacket(p *socketbridge.Packet, v reflect.Value) error {
-	var m *misfit
-	if pl.attachments {
-		m = pl.decode(p.Values(), v)
-	} else {
-		args := p.Args()
-		m = pl.decodeAll(len(args), func(i int) reader { return reader{text: args[i]} }, v)
-	}
+	args, attachments := p.Args(), p.Attachments()
+	m := pl.decodeAll(len(args), func(i int) reader { return reader{text: args[i], attachments: attachments} }, v)
 	if m != nil {
 		return m.argumentError(p.Event())
 	}

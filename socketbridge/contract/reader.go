@@ -51,6 +51,13 @@ func (r *reader) null() bool {
 	return true
 }
 
+// isBinary reports whether an object with the key name, whose value follows, is not an object but
+// the placeholder of an attachment. Packets without attachments have none, and siopacket.Decoder
+// has refused what is neither.
+func (r *reader) isBinary(name []byte) bool {
+	return len(r.attachments) > 0 && string(name) == "_placeholder" && r.peek() == 't'
+}
+
 // str skips a string and returns its text between the quotes, and whether it has escapes. The
 // next token is a string.
 func (r *reader) str() (text []byte, escaped bool) {

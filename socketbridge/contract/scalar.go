@@ -119,10 +119,20 @@ func decodeBytes(r *reader, v reflect.Value) *misfit {
 	return expected("binary data")
 }
 
-// decodeSelf decodes a value whose type decodes itself, or takes anything.
+// decodeAny decodes a value into an any or a Value, which can hold everything.
+func decodeAny(r *reader, v reflect.Value) *misfit {
+	if siopacket.Unmarshal(r.raw(), r.attachments, v.Addr().Interface()) != nil {
+		return expected("any value")
+	}
+	return nil
+}
+
+// decodeSelf decodes a value whose type decodes itself. Such a type can hold no binary data: it
+// would get a placeholder without the data that it stands for.
 func decodeSelf(s *shape) func(*reader, reflect.Value) *misfit {
 	return func(r *reader, v reflect.Value) *misfit {
-		if siopacket.Unmarshal(r.raw(), r.attachments, v.Addr().Interface()) != nil {
+		text, binary := siopacket.NewValue(r.raw(), r.attachments).Parts()
+		if binary != nil || json.Unmarshal(text, v.Addr().Interface()) != nil {
 			return expected(s.what)
 		}
 		return nil

@@ -31,8 +31,6 @@ type shape struct {
 	typ    reflect.Type
 	what   string // would fit
 	decode func(r *reader, v reflect.Value) *misfit
-	// attachments: binary data fits somewhere in a value.
-	attachments bool
 	// prepare returns the value to send instead of v, and whether it differs. It is nil if
 	// none ever does.
 	prepare func(v reflect.Value) (reflect.Value, bool)
@@ -78,8 +76,11 @@ func unusable(format string, args ...any) {
 func (b *builder) build(s *shape) {
 	t := s.typ
 	switch {
-	case t == rawType || t == valueType || t == anyType:
-		s.what, s.attachments = "any value", true
+	case t == valueType || t == anyType:
+		s.what, s.decode = "any value", decodeAny
+		return
+	case t == rawType:
+		s.what = "a value without binary data"
 		s.decode = decodeSelf(s)
 		return
 	case t == timeType:
@@ -89,7 +90,7 @@ func (b *builder) build(s *shape) {
 		s.what, s.decode = "a number", decodeNumber
 		return
 	case t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(unmarshalerType):
-		s.what, s.attachments = "another value", true
+		s.what = "another value"
 		s.decode = decodeSelf(s)
 		return
 	case t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(textType):
@@ -113,7 +114,7 @@ func (b *builder) build(s *shape) {
 		b.pointer(s)
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() == "" {
-			s.what, s.decode, s.attachments = "binary data", decodeBytes, true
+			s.what, s.decode = "binary data", decodeBytes
 			s.prepare = func(v reflect.Value) (reflect.Value, bool) {
 				if v.IsNil() {
 					return reflect.MakeSlice(t, 0, 0), true
