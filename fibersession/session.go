@@ -458,12 +458,15 @@ func (s *Session) Touch() error {
 
 // Update runs fn on the newest revision of the session and stores its changes, as
 // Handle.Update does. It writes the cookie of a new session.
-func (s *Session) Update(fn func(tx *Tx) error) error {
+func (s *Session) Update(fn func(tx *Tx) error) error { return s.update(s.context(), fn) }
+
+// update is Update with a context of the caller.
+func (s *Session) update(ctx context.Context, fn func(tx *Tx) error) error {
 	h, err := s.loadToWrite()
 	if err != nil {
 		return err
 	}
-	if err := h.Update(s.context(), fn); err != nil {
+	if err := h.Update(ctx, fn); err != nil {
 		return err
 	}
 	return s.sendStored(h)
