@@ -55,7 +55,7 @@ func (s *Server) LimitBodies(app *fiber.App) {
 		panic("engineio: LimitBodies needs the app, not nil")
 	}
 	http, cfg := app.Server(), app.Config()
-	s.bodies.Max = int64(max(minBodies, 4*cfg.BodyLimit, 16*s.cfg.MaxPayload))
+	s.bodies.Max.Store(int64(max(minBodies, 4*cfg.BodyLimit, 16*s.cfg.MaxPayload)))
 	l := &bodyLimits{server: s, next: http.Handler, onError: http.ErrorHandler, limit: cfg.BodyLimit, streamed: cfg.StreamRequestBody}
 	http.StreamRequestBody = true
 	if !l.streamed {
@@ -106,7 +106,7 @@ func (l *bodyLimits) refuse(ctx *fasthttp.RequestCtx, err error) {
 		n.Report(&bodyTooLargeNotice, "", "bytes", ctx.Request.Header.ContentLength(), "limit", l.limit)
 		err = fasthttp.ErrBodyTooLarge
 	case err == httpbody.ErrFull:
-		n.Report(&bodiesFullNotice, "", "limit", l.server.bodies.Max)
+		n.Report(&bodiesFullNotice, "", "limit", l.server.bodies.Max.Load())
 		ctx.SetStatusCode(fiber.StatusServiceUnavailable)
 		ctx.Response.Header.Set(fiber.HeaderRetryAfter, "1")
 		ctx.SetConnectionClose()
@@ -144,7 +144,7 @@ func (s *Server) readBody(c *fiber.Ctx) (httpbody.Body, *Error) {
 	case err == httpbody.ErrTooLarge:
 		return body, errTooLarge
 	case err == httpbody.ErrFull:
-		s.notices.Report(&bodiesFullNotice, "", "limit", s.bodies.Max)
+		s.notices.Report(&bodiesFullNotice, "", "limit", s.bodies.Max.Load())
 		return body, errBodiesFull
 	}
 	return body, ErrBadRequest

@@ -2,7 +2,7 @@ package engineio
 
 // SetMaxBodyBytes replaces the limit on the bytes of request bodies in memory. It must be
 // called after LimitBodies, and before the first request.
-func (s *Server) SetMaxBodyBytes(n int64) { s.bodies.Max = n }
+func (s *Server) SetMaxBodyBytes(n int64) { s.bodies.Max.Store(n) }
 
 // IdleWebSockets returns the number of WebSockets that have no reader.
 func (s *Server) IdleWebSockets() (n int) {

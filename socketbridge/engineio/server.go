@@ -133,7 +133,7 @@ func New(a transport.Acceptor, config Config, hooks ...Hooks) *Server {
 		ended:    make(chan struct{}),
 		flushers: make([]flusher, min(runtime.GOMAXPROCS(0), 1<<8)),
 	}
-	s.bodies.Max = int64(max(minBodies, 16*cfg.MaxPayload))
+	s.bodies.Max.Store(int64(max(minBodies, 16*cfg.MaxPayload)))
 	s.origins.allowFunc = s.containOriginFunc(cfg.AllowOriginFunc)
 	if len(hooks) > 0 {
 		s.hooks = hooks[0]

@@ -24,8 +24,8 @@ var (
 // Budget bounds the memory of the request bodies that are in use at the same time. It is safe
 // for concurrent use, but each request belongs to one goroutine.
 type Budget struct {
-	// Max is the limit in bytes. It must be set before the first Read.
-	Max int64
+	// Max is the limit in bytes. A Read that has begun keeps what it has.
+	Max atomic.Int64
 
 	used atomic.Int64
 }
@@ -35,7 +35,7 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 
 // take counts n more bytes. It returns false, and counts nothing, if they exceed the limit.
 func (b *Budget) take(n int) bool {
-	if b.used.Add(int64(n)) > b.Max {
+	if b.used.Add(int64(n)) > b.Max.Load() {
 		b.used.Add(-int64(n))
 		return false
 	}

@@ -17,6 +17,12 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/httpbody"
 )
 
+func budget(max int64) *httpbody.Budget {
+	b := new(httpbody.Budget)
+	b.Max.Store(max)
+	return b
+}
+
 // read is the result of one Budget.Read.
 type read struct {
 	body string
@@ -101,7 +107,7 @@ func TestBudget_Read(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dial, reads := serve(t, &httpbody.Budget{Max: 1 << 20}, limit)
+			dial, reads := serve(t, budget(1 << 20), limit)
 			nc := dial()
 			go func() { // ends when the connection is closed
 				_, _ = io.WriteString(nc, tt.send)
@@ -124,7 +130,7 @@ func TestBudget_NextRequest(t *testing.T) {
 		"a length": sized(20_000) + strings.Repeat("x", 20_000),
 		"chunks":   chunkedHeader + chunks(20_000) + "0\r\n\r\n",
 	} {
-		dial, reads := serve(t, &httpbody.Budget{Max: 1 << 20}, 1<<20)
+		dial, reads := serve(t, budget(1 << 20), 1<<20)
 		nc := dial()
 		go func() { _, _ = io.WriteString(nc, body+sized(2)+"ab") }() // ends with the connection
 		if r := <-reads; len(r.body) != 20_000 {
@@ -143,7 +149,7 @@ func TestBudget_NextRequest(t *testing.T) {
 // have not arrived.
 func TestBudget_CountsWhatArrives(t *testing.T) {
 	t.Parallel()
-	b := &httpbody.Budget{Max: 100 << 10}
+	b := budget(100 << 10)
 	dial, reads := serve(t, b, 1<<20)
 	first := dial()
 	_, _ = io.WriteString(first, sized(60_000)+strings.Repeat("x", 8200)) // an InmemoryListener's connection takes all at once
