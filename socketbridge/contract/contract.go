@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -44,6 +45,11 @@ type Asker interface {
 	EmitWithAck(ctx context.Context, event string, args ...any) (socketbridge.Answer, error)
 }
 
+// AllAsker is what an Ask is sent through to several sockets: a Broadcast.
+type AllAsker interface {
+	EmitWithAck(ctx context.Context, event string, args ...any) ([]socketbridge.Answer, error)
+}
+
 // Handle registers fn on a server, a namespace, a socket, or what Use returns. fn gets the
 // arguments after they were checked (see What fits); if they do not fit, the client gets
 // CodeInvalidArgument. What fn returns is the answer, if the client asked for one. An error of
@@ -77,20 +83,45 @@ func (n Notice[T]) Emit(to Emitter, v T) error {
 // EmitWithAck, and an *AnswerError if the answer does not fit Out. It panics if In or Out
 // cannot be used.
 func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
-	var answer Out
 	args, out := mustPlan[In]("event "+string(a)), mustPlan[Out]("the answer to "+string(a))
 	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
 	if err != nil {
-		return answer, err
+		var none Out
+		return none, err
 	}
+	return answerOf[Out](string(a), out, got)
+}
+
+// EmitAll sends in through to, and returns the answers of all sockets that fit Out, in the order
+// in which they came. Its errors are those of to's EmitWithAck, joined with an *AnswerError for
+// the first answer that does not fit: with an error, it returns the answers that it has. It
+// panics if In or Out cannot be used.
+func (a Ask[In, Out]) EmitAll(ctx context.Context, to AllAsker, in In) ([]Out, error) {
+	args, out := mustPlan[In]("event "+string(a)), mustPlan[Out]("the answer to "+string(a))
+	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
+	answers := make([]Out, 0, len(got))
+	var misfit error
+	for _, g := range got {
+		answer, err := answerOf[Out](string(a), out, g)
+		if err == nil {
+			answers = append(answers, answer)
+		} else if misfit == nil {
+			misfit = err
+		}
+	}
+	return answers, errors.Join(err, misfit)
+}
+
+// answerOf returns a client's answer. Its error is an *AnswerError.
+func answerOf[Out any](event string, out *plan, got socketbridge.Answer) (answer Out, err error) {
 	if m := out.decode(got.Values(), reflect.ValueOf(&answer).Elem()); m != nil {
 		var none Out
-		return none, &AnswerError{Event: string(a), Path: m.pointer(), Expected: m.text(), safe: m.Error()}
+		return none, &AnswerError{Event: event, Path: m.pointer(), Expected: m.text(), safe: m.Error()}
 	}
 	return answer, nil
 }
 
-// AnswerError is the error of Ask.Emit for an answer that does not fit.
+// AnswerError is the error of Ask.Emit and Ask.EmitAll for an answer that does not fit.
 type AnswerError struct {
 	// Event is the event's name.
 	Event string

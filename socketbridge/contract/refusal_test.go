@@ -46,6 +46,7 @@ func TestM1_S6_Refusals(t *testing.T) {
 			}
 		}
 		places++
+		c.Settle() // events are logged and counted after their answers
 		lines := log.Lines("invalid_argument")
 		if len(lines) != places || !strings.Contains(lines[len(lines)-1], tt.want) {
 			t.Fatalf("%s: the log has %d lines, want %d, the last with %q:\n%s", tt.json, len(lines), places, tt.want, strings.Join(lines, "\n"))
