@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/eventbench"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/inspector"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
@@ -48,7 +49,7 @@ func BenchmarkEvent_Inspected(b *testing.B) {
 					defer watch(b, io, handler)()
 				}
 			}
-			benchmarkEvents(b, io, h)
+			eventbench.Run(b, io, socketbridge.Lifted(h), eventbench.Same(`20["e"]`))
 		})
 	}
 }

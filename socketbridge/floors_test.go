@@ -78,6 +78,7 @@ var testOnly = map[string]bool{
 	"internal/clustertest":       true,
 	"internal/costs":             true,
 	"internal/doccheck":          true,
+	"internal/eventbench":        true,
 	"internal/guards":            true,
 	"internal/mutant":            true,
 	"internal/redistest":         true,

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/eventbench"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 	"github.com/fiberbridge/fiberbridge/storage"
@@ -23,29 +24,15 @@ func BenchmarkIdempotent(b *testing.B) {
 					handler := func(p *socketbridge.Packet) error { return p.Ack(p.Session().Get("n")) }
 					io.On("plain", handler)
 					io.On("once", socketbridge.Idempotent(), handler)
-					conn := sessionConn{handle: h, sent: make(chan struct{}, 1)}
-					r, err := io.Accept(conn)
-					if err != nil {
-						b.Fatal(err)
-					}
-					defer r.Closed(transport.TransportClose, nil)
-					send := func(text string) {
-						if err := r.Receive(transport.Message{Data: []byte(text)}); err != nil {
-							b.Fatal(err)
-						}
-						<-conn.sent
-					}
-					send("0")
 					n := 0
-					b.ReportAllocs()
-					for b.Loop() {
-						if event == "repeat" {
-							send(text)
-							continue
+					eventbench.Run(b, io, socketbridge.Lifted(h), func() []transport.Message {
+						packet := text
+						if event != "repeat" {
+							packet = fmt.Sprintf(text, n)
 						}
-						send(fmt.Sprintf(text, n))
 						n++
-					}
+						return []transport.Message{{Data: []byte(packet)}}
+					})
 				})
 			}
 		})

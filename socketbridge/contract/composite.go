@@ -46,9 +46,6 @@ func (b *builder) list(s *shape) {
 		if !r.take('[') {
 			return expected(s.what)
 		}
-		if !fixed {
-			v.Set(reflect.MakeSlice(s.typ, 0, 0))
-		}
 		n := 0
 		for first := true; !r.take(']'); first = false {
 			if !first {
@@ -59,7 +56,7 @@ func (b *builder) list(s *shape) {
 			}
 			if !fixed {
 				if n == v.Cap() {
-					v.Grow(1)
+					v.Grow(max(4-n, 1))
 				}
 				v.SetLen(n + 1)
 			}
@@ -68,8 +65,11 @@ func (b *builder) list(s *shape) {
 			}
 			n++
 		}
-		if fixed && n < v.Len() {
+		switch {
+		case fixed && n < v.Len():
 			return expected(s.what)
+		case !fixed && n == 0:
+			v.Set(reflect.MakeSlice(s.typ, 0, 0)) // not nil
 		}
 		return nil
 	}

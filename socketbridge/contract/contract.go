@@ -62,11 +62,14 @@ func (e Event[In, Out]) Handle(on socketbridge.Registrar, fn func(p *socketbridg
 	}
 	in, out := mustPlan[In]("event "+string(e)), mustPlan[Out]("the answer to "+string(e))
 	register(on, string(e), func(p *socketbridge.Packet) error {
-		var args In
-		if err := in.decodePacket(p, reflect.ValueOf(&args).Elem()); err != nil {
+		var c struct { // one allocation for all that is passed by address
+			args In
+			in   input
+		}
+		if err := in.decodePacket(p, &c.in, reflect.ValueOf(&c.args).Elem()); err != nil {
 			return err
 		}
-		answer, err := fn(p, args)
+		answer, err := fn(p, c.args)
 		if err != nil || !p.WantsAck() {
 			return err
 		}
@@ -114,7 +117,7 @@ func (a Ask[In, Out]) EmitAll(ctx context.Context, to AllAsker, in In) ([]Out, e
 
 // answerOf returns a client's answer. Its error is an *AnswerError.
 func answerOf[Out any](event string, out *plan, got socketbridge.Answer) (answer Out, err error) {
-	if m := out.decode(got.Values(), reflect.ValueOf(&answer).Elem()); m != nil {
+	if m := out.decodeAnswer(got, reflect.ValueOf(&answer).Elem()); m != nil {
 		var none Out
 		return none, &AnswerError{Event: event, Path: m.pointer(), Expected: m.text(), safe: m.Error()}
 	}

@@ -1,7 +1,7 @@
 package contract
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -124,33 +124,44 @@ func (b *builder) settle() {
 	}
 }
 
+// input is what the arguments of one event are read from.
+type input struct {
+	texts       []json.RawMessage
+	attachments [][]byte
+	reader      reader // of the argument that is being decoded; here, because it is passed by address
+}
+
 // decodePacket stores the arguments of p in v. Its error is the answer to the client.
-func (pl *plan) decodePacket(p *socketbridge.Packet, v reflect.Value) error {
-	args, attachments := p.Args(), p.Attachments()
-	m := pl.decodeAll(len(args), func(i int) reader { return reader{text: args[i], attachments: attachments} }, v)
-	if m != nil {
+func (pl *plan) decodePacket(p *socketbridge.Packet, in *input, v reflect.Value) error {
+	in.texts, in.attachments = p.Args(), p.Attachments()
+	if m := pl.decode(in, v); m != nil {
 		return m.argumentError(p.Event())
 	}
 	return nil
 }
 
-// decode stores values, each a socketbridge.Value, in v.
-func (pl *plan) decode(values []any, v reflect.Value) *misfit {
-	return pl.decodeAll(len(values), func(i int) reader {
-		text, attachments := siopacket.Value(values[i].(socketbridge.Value)).Parts()
-		return reader{text: text, attachments: attachments}
-	}, v)
+// decodeAnswer stores the arguments of a client's answer in v.
+func (pl *plan) decodeAnswer(a socketbridge.Answer, v reflect.Value) *misfit {
+	var in input
+	for _, value := range a.Values() {
+		text, attachments := siopacket.Value(value.(socketbridge.Value)).Parts()
+		in.texts = append(in.texts, text)
+		if attachments != nil {
+			in.attachments = attachments // those of the whole packet
+		}
+	}
+	return pl.decode(&in, v)
 }
 
-// decodeAll stores n arguments in v, and checks the rules.
-func (pl *plan) decodeAll(n int, arg func(i int) reader, v reflect.Value) *misfit {
+// decode stores arguments in v, and checks the rules.
+func (pl *plan) decode(in *input, v reflect.Value) *misfit {
+	n, r := len(in.texts), &in.reader
 	for i := range pl.args {
 		a := &pl.args[i]
-		var r reader
 		if i < n {
-			r = arg(i)
+			*r = reader{text: in.texts[i], attachments: in.attachments}
 		}
-		if i >= n || a.optional && bytes.Equal(bytes.TrimSpace(r.text), []byte("null")) {
+		if i >= n || a.optional && r.peek() == 'n' {
 			if !a.optional {
 				return expected(a.shape.what).at(i)
 			}
@@ -160,7 +171,7 @@ func (pl *plan) decodeAll(n int, arg func(i int) reader, v reflect.Value) *misfi
 		if pl.tuple {
 			to = v.Field(a.index)
 		}
-		if m := a.shape.decode(&r, to); m != nil {
+		if m := a.shape.decode(r, to); m != nil {
 			return m.at(i)
 		}
 	}

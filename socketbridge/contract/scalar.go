@@ -52,16 +52,42 @@ func intText(t reflect.Type) string {
 	return fmt.Sprintf("an integer from %d to %d", int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits))
 }
 
+// shortInt parses an integer of at most 18 digits, which strconv could only do with an allocation.
+// ok is false for all other numbers.
+func shortInt(text []byte) (n int64, ok bool) {
+	digits := text
+	if len(digits) > 0 && digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) == 0 || len(digits) > 18 {
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(text) {
+		n = -n
+	}
+	return n, true
+}
+
 func decodeInt(what string) func(*reader, reflect.Value) *misfit {
 	return func(r *reader, v reflect.Value) *misfit {
-		text := string(r.number())
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			f, err := strconv.ParseFloat(text, 64)
-			if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-				return expected(what)
+		digits := r.number()
+		n, ok := shortInt(digits)
+		if !ok {
+			text := string(digits)
+			var err error
+			if n, err = strconv.ParseInt(text, 10, 64); err != nil {
+				f, err := strconv.ParseFloat(text, 64)
+				if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+					return expected(what)
+				}
+				n = int64(f)
 			}
-			n = int64(f)
 		}
 		if v.OverflowInt(n) {
 			return expected(what)
@@ -73,14 +99,19 @@ func decodeInt(what string) func(*reader, reflect.Value) *misfit {
 
 func decodeUint(what string) func(*reader, reflect.Value) *misfit {
 	return func(r *reader, v reflect.Value) *misfit {
-		text := string(r.number())
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			f, err := strconv.ParseFloat(text, 64)
-			if err != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
-				return expected(what)
+		digits := r.number()
+		short, ok := shortInt(digits)
+		n := uint64(short)
+		if !ok || short < 0 {
+			text := string(digits)
+			var err error
+			if n, err = strconv.ParseUint(text, 10, 64); err != nil {
+				f, err := strconv.ParseFloat(text, 64)
+				if err != nil || f != math.Trunc(f) || f < 0 || f > 1<<53 {
+					return expected(what)
+				}
+				n = uint64(f)
 			}
-			n = uint64(f)
 		}
 		if v.OverflowUint(n) {
 			return expected(what)
@@ -160,19 +191,51 @@ func (b *builder) enum(s *shape) {
 	if all.Len() == 0 {
 		unusable("method Values of %v returns nothing", s.typ)
 	}
-	values, names := map[any]bool{}, make([]string, all.Len())
+	names := make([]string, all.Len())
 	for i := range all.Len() {
-		values[all.Index(i).Interface()] = true
 		if names[i] = fmt.Sprint(all.Index(i)); !isInt {
 			names[i] = strconv.Quote(all.Index(i).String())
 		}
 	}
-	what, decode := "one of "+strings.Join(names, ", "), s.decode
-	s.what = what
-	s.decode = func(r *reader, v reflect.Value) *misfit {
+	s.what = "one of " + strings.Join(names, ", ")
+	if isInt {
+		s.decode = enumOfInts(s, all)
+	} else {
+		s.decode = enumOfTexts(s, all)
+	}
+}
+
+func enumOfInts(s *shape, all reflect.Value) func(*reader, reflect.Value) *misfit {
+	values, decode := map[any]bool{}, s.decode
+	for i := range all.Len() {
+		values[all.Index(i).Interface()] = true
+	}
+	return func(r *reader, v reflect.Value) *misfit {
 		if decode(r, v) != nil || !values[v.Interface()] {
-			return expected(what)
+			return expected(s.what)
 		}
+		return nil
+	}
+}
+
+func enumOfTexts(s *shape, all reflect.Value) func(*reader, reflect.Value) *misfit {
+	values := map[string]string{}
+	for i := range all.Len() {
+		values[all.Index(i).String()] = all.Index(i).String()
+	}
+	return func(r *reader, v reflect.Value) *misfit {
+		if r.peek() != '"' {
+			return expected(s.what)
+		}
+		text, escaped := r.str()
+		if escaped {
+			text = []byte(unquote(text, true))
+		}
+		value, ok := values[string(text)]
+		if !ok {
+			return expected(s.what)
+		}
+		v.SetString(value) // that of the constant: the text of the client needs no copy
 		return nil
 	}
 }

@@ -8,22 +8,10 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
+	"github.com/fiberbridge/fiberbridge/internal/eventbench"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/metrics"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
-	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
-
-// benchConn is a connection that signals each message sent.
-type benchConn struct {
-	*transporttest.Conn
-	sent chan struct{}
-}
-
-func (c benchConn) Send(transport.Flags, ...transport.Message) error {
-	c.sent <- struct{}{}
-	return nil
-}
 
 // BenchmarkEvent measures one event of a socket, up to its answer, without and with the
 // collector.
@@ -35,23 +23,7 @@ func BenchmarkEvent(b *testing.B) {
 				defer metrics.New(metrics.Config{Server: server}).Close()
 			}
 			server.On("e", func(p *socketbridge.Packet) error { return p.Ack(1) })
-			conn := benchConn{transporttest.NewConn(nil), make(chan struct{}, 1)}
-			r, err := server.Accept(conn)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer r.Closed(transport.TransportClose, nil)
-			send := func(text []byte) {
-				if err := r.Receive(transport.Message{Data: text}); err != nil {
-					b.Fatal(err)
-				}
-				<-conn.sent
-			}
-			send([]byte("0"))
-			b.ReportAllocs()
-			for b.Loop() {
-				send([]byte(`20["e"]`))
-			}
+			eventbench.Run(b, server, nil, eventbench.Same(`20["e"]`))
 		})
 	}
 }

@@ -107,7 +107,7 @@ func TestBudget_Read(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dial, reads := serve(t, budget(1 << 20), limit)
+			dial, reads := serve(t, budget(1<<20), limit)
 			nc := dial()
 			go func() { // ends when the connection is closed
 				_, _ = io.WriteString(nc, tt.send)
@@ -130,7 +130,7 @@ func TestBudget_NextRequest(t *testing.T) {
 		"a length": sized(20_000) + strings.Repeat("x", 20_000),
 		"chunks":   chunkedHeader + chunks(20_000) + "0\r\n\r\n",
 	} {
-		dial, reads := serve(t, budget(1 << 20), 1<<20)
+		dial, reads := serve(t, budget(1<<20), 1<<20)
 		nc := dial()
 		go func() { _, _ = io.WriteString(nc, body+sized(2)+"ab") }() // ends with the connection
 		if r := <-reads; len(r.body) != 20_000 {
