@@ -179,12 +179,12 @@ func checkValue(s *shape, v reflect.Value) *misfit {
 	default:
 		return nil
 	}
+	if err == nil {
+		return nil
+	}
 	var all validator.ValidationErrors
 	if !errors.As(err, &all) || len(all) == 0 {
-		if err != nil {
-			panic(fmt.Sprintf("contract: rules of %v: %v", s.typ, err))
-		}
-		return nil
+		panic(fmt.Sprintf("contract: rules of %v: %v", s.typ, err))
 	}
 	m := expected("a value with " + all[0].Tag())
 	if p := all[0].Param(); p != "" {
