@@ -31,7 +31,7 @@ var ofLoad = []guard{
 	{
 		[]string{"63"}, "bodies together have a limit",
 		bodies, "TestBudget_CountsWhatArrives",
-		edit("socketbridge/internal/httpbody/budget.go", "if b.used.Add(int64(n)) > b.Max {", "if b.used.Add(int64(n)) < 0 {"),
+		edit("socketbridge/internal/httpbody/budget.go", "if b.used.Add(int64(n)) > b.Max.Load() {", "if b.used.Add(int64(n)) < 0 {"),
 	},
 	{
 		[]string{"63"}, "a body without a length has a limit",
