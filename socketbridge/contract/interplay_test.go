@@ -412,3 +412,31 @@ func TestM1_LimitsComeFirst(t *testing.T) {
 		t.Errorf("counted %v, want packet_refused twice", got)
 	}
 }
+
+// TestM1_Placeholders: an attachment is no object, also for a type without required fields. An
+// object that looks like one is plain data in a packet without attachments.
+func TestM1_Placeholders(t *testing.T) {
+	t.Parallel()
+	type options struct {
+		A *int `json:"a"`
+	}
+	type byName = map[string]any
+	io := newServer(t)
+	contract.Event[options, options]("options").Handle(io, echo[options](func() {}))
+	contract.Event[byName, byName]("map").Handle(io, echo[byName](func() {}))
+	contract.Event[Code, Code]("code").Handle(io, echo[Code](func() {}))
+	contract.Event[json.RawMessage, json.RawMessage]("raw").Handle(io, echo[json.RawMessage](func() {}))
+	c := bridgetest.Dial(t, io)
+	for event, expected := range map[string]string{"options": "an object", "map": "an object", "code": "another value", "raw": "a value without binary data"} {
+		e := c.Ask(event, []byte{1}).WantError(contract.CodeInvalidArgument)
+		if data, _ := e.Data.(map[string]any); data["path"] != "/0" || data["expected"] != expected {
+			t.Errorf("%s: got %v", event, e)
+		}
+	}
+	c.Ask("raw", map[string]any{"deep": []byte{1}}).WantError(contract.CodeInvalidArgument)
+	alike := map[string]any{"_placeholder": true, "num": 0}
+	c.Ask("map", alike).Want(alike)
+	c.Ask("raw", alike).Want(alike)
+	c.Ask("options", json.RawMessage(`{"_placeholder":true,"num":0,"a":7}`)).Want(map[string]int{"a": 7})
+	c.Ask("map", map[string]any{"data": []byte{1}, "_placeholder": "no"}).Want(map[string]any{"data": []byte{1}, "_placeholder": "no"})
+}
