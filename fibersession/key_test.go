@@ -138,6 +138,9 @@ func TestM1_KeyUpdateOfARequest(t *testing.T) {
 		}
 		return nil
 	}}))
+	if err := cartKey.Update(ctx, (*fibersession.Session)(nil), nil); !errors.Is(err, fibersession.ErrNoHandler) {
+		t.Errorf("without Handler: got %v, want ErrNoHandler", err)
+	}
 	for _, path := range []string{"/add", "/add", "/stop"} {
 		if r := b.get(path); r.status != fiber.StatusOK {
 			t.Fatalf("%s: %d %s", path, r.status, r.body)

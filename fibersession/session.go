@@ -458,7 +458,13 @@ func (s *Session) Touch() error {
 
 // Update runs fn on the newest revision of the session and stores its changes, as
 // Handle.Update does. It writes the cookie of a new session.
-func (s *Session) Update(fn func(tx *Tx) error) error { return s.update(s.context(), fn) }
+func (s *Session) Update(fn func(tx *Tx) error) error {
+	h, err := s.loadToWrite()
+	if err != nil {
+		return err
+	}
+	return s.updateLoaded(s.context(), h, fn)
+}
 
 // update is Update with a context of the caller.
 func (s *Session) update(ctx context.Context, fn func(tx *Tx) error) error {
@@ -466,6 +472,10 @@ func (s *Session) update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
+	return s.updateLoaded(ctx, h, fn)
+}
+
+func (s *Session) updateLoaded(ctx context.Context, h *Handle, fn func(tx *Tx) error) error {
 	if err := h.Update(ctx, fn); err != nil {
 		return err
 	}
