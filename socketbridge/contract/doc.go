@@ -34,7 +34,8 @@
 //     Namespace.WebSocket send.
 //   - time.Time is a string in the form of RFC 3339. Types with UnmarshalJSON or
 //     UnmarshalText decode themselves. They and json.RawMessage cannot hold attachments; any
-//     and socketbridge.Value can.
+//     and socketbridge.Value can. A *socketbridge.EventError that such a method returns is the
+//     answer to the event, so that a form that people fill in has words for them.
 //   - Arrays have exactly their length. Keys of maps are strings or integers.
 //   - Embedded structs are part of the struct around them, as in encoding/json.
 //   - Rules of `validate` tags hold. They are those of

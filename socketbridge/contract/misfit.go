@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ const maxText = 256
 type misfit struct {
 	path     []step // from the inside out
 	expected string
+	answer   *socketbridge.EventError // the answer of a type that decodes itself; nil if it has none
 }
 
 // step is one element of a path.
@@ -36,6 +38,13 @@ func (m *misfit) Error() string {
 }
 
 func expected(what string) *misfit { return &misfit{expected: what} }
+
+// refused returns the misfit of a value whose type decodes itself, and has returned err.
+func refused(what string, err error) *misfit {
+	m := expected(what)
+	errors.As(err, &m.answer)
+	return m
+}
 
 // in adds the name of the field that the value was found under.
 func (m *misfit) in(name string) *misfit { return m.add(step{name: name}) }
@@ -71,9 +80,12 @@ func (m *misfit) join(nameOf func(i int, s step) string) string {
 
 func (m *misfit) text() string { return bounded(m.expected) }
 
-// argumentError returns the error of an event with a misfit. The outermost step of the path is
-// the argument's position.
+// argumentError returns the error of an event with a misfit: an EventError of its type, or an
+// ArgumentError. The outermost step of the path is the argument's position.
 func (m *misfit) argumentError(event string) error {
+	if m.answer != nil {
+		return m.answer
+	}
 	position, _ := strconv.Atoi(m.path[len(m.path)-1].name)
 	return &socketbridge.ArgumentError{Event: event, Position: position, Err: m, Path: m.pointer(), Expected: m.text()}
 }

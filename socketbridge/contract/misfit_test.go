@@ -227,6 +227,64 @@ func TestM1_UnusableTypes(t *testing.T) {
 	}
 }
 
+// Nick decodes itself, and has words for what it refuses.
+type Nick string
+
+func (n *Nick) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "":
+		return &socketbridge.EventError{Code: "nick", Message: "Choose a nickname."}
+	case "plain":
+		return errors.New("secret")
+	}
+	*n = Nick(text)
+	return nil
+}
+
+// Pin decodes itself from any JSON, and wraps its answer.
+type Pin int
+
+func (n *Pin) UnmarshalJSON(text []byte) error {
+	if string(text) == "0" {
+		return fmt.Errorf("secret: %w", &socketbridge.EventError{Code: "pin", Message: "Choose a number."})
+	}
+	return json.Unmarshal(text, (*int)(n))
+}
+
+// TestM1_TypesThatAnswer: an EventError of a type that decodes itself is the answer, at any depth.
+// Other errors of such a type stay on the server.
+func TestM1_TypesThatAnswer(t *testing.T) {
+	t.Parallel()
+	type member struct {
+		Nick Nick  `json:"nick" validate:"max=5"`
+		Pins []Pin `json:"pins"`
+	}
+	const (
+		rename = contract.Event[Nick, Nick]("rename")
+		invite = contract.Event[map[string]member, contract.None]("invite")
+	)
+	io := newServer(t)
+	rename.Handle(io, func(_ *socketbridge.Packet, n Nick) (Nick, error) { return n + "!", nil })
+	invite.Handle(io, nop)
+	c := bridgetest.Dial(t, io)
+	c.Ask("rename", "ada").Want("ada!")
+	for _, tt := range []struct {
+		event, arg, code, message string
+	}{
+		{"rename", `""`, "nick", "Choose a nickname."},
+		{"rename", `"plain"`, contract.CodeInvalidArgument, "expected a string of another form at /0"},
+		{"rename", `7`, contract.CodeInvalidArgument, "expected a string of another form at /0"},
+		{"invite", `{"a":{"nick":"","pins":[]}}`, "nick", "Choose a nickname."},
+		{"invite", `{"a":{"nick":"sesame","pins":[]}}`, contract.CodeInvalidArgument, "expected a value with max=5 at /0/a/nick"},
+		{"invite", `{"a":{"nick":"a","pins":[1,0]}}`, "pin", "Choose a number."},
+		{"invite", `{"a":{"nick":"a","pins":[1,"x"]}}`, contract.CodeInvalidArgument, "expected another value at /0/a/pins/1"},
+	} {
+		if e := c.Ask(tt.event, json.RawMessage(tt.arg)).WantError(tt.code); e.Message != tt.message {
+			t.Errorf("%s %s: got %q, want %q", tt.event, tt.arg, e.Message, tt.message)
+		}
+	}
+}
+
 func nop[T any](*socketbridge.Packet, T) (contract.None, error) { return contract.None{}, nil }
 
 // TestM1_Errors: errors and panics of typed handlers are those of plain ones.

@@ -163,8 +163,11 @@ func decodeAny(r *reader, v reflect.Value) *misfit {
 func decodeSelf(s *shape) func(*reader, reflect.Value) *misfit {
 	return func(r *reader, v reflect.Value) *misfit {
 		text, binary := siopacket.NewValue(r.raw(), r.attachments).Parts()
-		if binary != nil || json.Unmarshal(text, v.Addr().Interface()) != nil {
+		if binary != nil {
 			return expected(s.what)
+		}
+		if err := json.Unmarshal(text, v.Addr().Interface()); err != nil {
+			return refused(s.what, err)
 		}
 		return nil
 	}
@@ -173,8 +176,11 @@ func decodeSelf(s *shape) func(*reader, reflect.Value) *misfit {
 // decodeText decodes a string whose type parses it.
 func decodeText(s *shape) func(*reader, reflect.Value) *misfit {
 	return func(r *reader, v reflect.Value) *misfit {
-		if r.peek() != '"' || json.Unmarshal(r.raw(), v.Addr().Interface()) != nil {
+		if r.peek() != '"' {
 			return expected(s.what)
+		}
+		if err := json.Unmarshal(r.raw(), v.Addr().Interface()); err != nil {
+			return refused(s.what, err)
 		}
 		return nil
 	}
