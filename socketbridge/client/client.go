@@ -13,6 +13,9 @@
 // works with the same servers and has more features: upgrades from polling, more
 // transports, older browsers. The top of fiberbridge.mjs lists the differences.
 //
+// fiberbridge.d.mts has its types for pages that TypeScript checks, and takes those that
+// `fiberbridge gen ts` writes.
+//
 // For pages that cannot send the session cookie, connectWithSession fetches a ticket
 // before each connect, and sessionAuth does the same for the official client
 // (session.mjs). Classic is the same client for pages without modules; it defines the
