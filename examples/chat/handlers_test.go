@@ -36,9 +36,9 @@ func newNode(t *testing.T) *server {
 func join(t *testing.T, s *server, name string, rooms ...string) *bridgetest.Client {
 	t.Helper()
 	user, _ := parseUser(name)
-	c := bridgetest.Dial(t, s.io, bridgetest.User(user.ID), bridgetest.Session(map[string]any{nameKey: name, roomsKey: rooms}))
-	c.Want("hello", map[string]any{"me": user, "node": "n1"})
-	c.Want("rooms", rooms)
+	c := bridgetest.Dial(t, s.io, bridgetest.User(user.ID), bridgetest.Session(map[string]any{string(nameKey): name, string(roomsKey): rooms}))
+	c.Want(string(Hello), Greeting{Me: user, Node: "n1"})
+	c.Want(string(JoinedRooms), rooms)
 	return c
 }
 
@@ -46,16 +46,16 @@ func TestN10_SayReachesTheRoom(t *testing.T) {
 	t.Parallel()
 	s := newNode(t)
 	ada, bob, eve := join(t, s, "Ada", "red"), join(t, s, "Bob", "red"), join(t, s, "Eve", "blue")
-	var m Message
-	ada.Ask("say", messageInput{ID: "1", Room: "red", Text: " hello "}).Want(&m)
+	var m RoomMessage
+	ada.Ask(string(Say), SayIn{Draft{"1", " hello "}, "red"}).Want(&m)
 	if m.Text != "hello" || m.From.Name != "Ada" || m.Number != 1 {
 		t.Errorf("got %+v", m)
 	}
-	ada.Want("message", m)
-	bob.Want("message", m)
-	eve.WantNothing("message")
-	ada.Ask("say", messageInput{ID: "2", Room: "blue", Text: "hello"}).WantError(errNotMember.Code)
-	ada.Ask("say", messageInput{ID: "3", Room: "red"}).WantError(errText.Code)
+	ada.Want(string(Said), m)
+	bob.Want(string(Said), m)
+	eve.WantNothing(string(Said))
+	ada.Ask(string(Say), SayIn{Draft{"2", "hello"}, "blue"}).WantError(errNotMember.Code)
+	ada.Ask(string(Say), SayIn{Draft{"3", ""}, "red"}).WantError(errText.Code)
 }
 
 // Joining a room in one tab joins it in the other, through the session.
@@ -65,12 +65,12 @@ func TestN10_TabsShareRooms(t *testing.T) {
 	tab := join(t, s, "Ada", "red")
 	other := tab.Visitor().Dial()
 	other.Discard()
-	tab.Ask("join", "green").Want("green")
-	other.Want("rooms", []string{"red", "green"})
+	tab.Ask(string(Join), "green").Want("green")
+	other.Want(string(JoinedRooms), []string{"red", "green"})
 	if rooms := joinedRooms(other.Socket()); !slices.Contains(rooms, "green") {
 		t.Errorf("the other tab is in %v", rooms)
 	}
-	tab.Ask("join", "No Spaces").WantError(errRoomName.Code)
+	tab.Ask(string(Join), "No Spaces").WantError(errRoomName.Code)
 }
 
 func TestN10_LogoutEndsTheTabs(t *testing.T) {
@@ -82,9 +82,9 @@ func TestN10_LogoutEndsTheTabs(t *testing.T) {
 	}
 	v.PostForm("/login", url.Values{"name": {"Ada"}})
 	tab := v.Dial()
-	tab.Want("rooms", []string{firstRoom})
+	tab.Want(string(JoinedRooms), []string{firstRoom})
 	v.PostForm("/logout", nil)
-	tab.Want("ended", "logged out")
+	tab.Want(string(Ended), LoggedOut)
 	tab.Disconnected()
 }
 
@@ -94,13 +94,13 @@ func TestN10_Time(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := join(t, newNode(t), "Ada", "red")
 		for range limitBurst {
-			c.Ask("say", messageInput{ID: "x", Room: "red", Text: "hello"}).Want()
+			c.Ask(string(Say), SayIn{Draft{"x", "hello"}, "red"}).Want()
 		}
-		c.Ask("say", messageInput{ID: "x", Room: "red", Text: "hello"}).WantError(errTooFast.Code)
+		c.Ask(string(Say), SayIn{Draft{"x", "hello"}, "red"}).WantError(errTooFast.Code)
 		time.Sleep(limitEvery)
-		c.Ask("say", messageInput{ID: "x", Room: "red", Text: "hello"}).Want()
+		c.Ask(string(Say), SayIn{Draft{"x", "hello"}, "red"}).Want()
 		time.Sleep(25 * time.Hour)
-		c.Want("ended", "expired")
+		c.Want(string(Ended), Expired)
 		c.Disconnected()
 	})
 }

@@ -23,20 +23,20 @@ type History struct{ store storage.Storage }
 func historyKey(room string) string { return "history:" + room }
 
 // Last returns the last messages of a room, oldest first.
-func (h History) Last(ctx context.Context, room string) ([]Message, error) {
+func (h History) Last(ctx context.Context, room string) ([]RoomMessage, error) {
 	messages, _, err := h.load(ctx, room)
 	return messages, err
 }
 
-func (h History) load(ctx context.Context, room string) ([]Message, storage.Revision, error) {
+func (h History) load(ctx context.Context, room string) ([]RoomMessage, storage.Revision, error) {
 	item, err := h.store.Load(ctx, historyKey(room))
 	if errors.Is(err, storage.ErrNotFound) {
-		return []Message{}, storage.Absent, nil
+		return []RoomMessage{}, storage.Absent, nil
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	var messages []Message
+	var messages []RoomMessage
 	err = json.Unmarshal(item.Value, &messages)
 	return messages, item.Revision, err
 }
@@ -44,7 +44,7 @@ func (h History) load(ctx context.Context, room string) ([]Message, storage.Revi
 // Add appends a message to its room and returns it with its number. If the room already has
 // a message with the same sender and ID, Add returns that one, so a caller that does not
 // know whether an earlier call succeeded can call Add again.
-func (h History) Add(ctx context.Context, m Message) (Message, error) {
+func (h History) Add(ctx context.Context, m RoomMessage) (RoomMessage, error) {
 	for {
 		messages, revision, err := h.load(ctx, m.Room)
 		if err != nil {

@@ -21,6 +21,10 @@ func openStore(t *testing.T, url string) storage.Storage {
 	return store
 }
 
+func message(id, from, text string) RoomMessage {
+	return RoomMessage{Message: Message{ID: id, From: User{ID: from}, Text: text}, Room: "r"}
+}
+
 // With concurrent senders on three nodes, each message gets its own number, none is lost and
 // the last ones are stored.
 func TestHistoryHasOneOrder(t *testing.T) {
@@ -45,7 +49,7 @@ func TestHistoryHasOneOrder(t *testing.T) {
 			for sender := range 9 {
 				sending.Go(func() {
 					for i := range each {
-						m, err := nodes[sender%3].Add(t.Context(), Message{ID: fmt.Sprint(i), Room: "r", From: User{ID: fmt.Sprint(sender)}, Text: "x"})
+						m, err := nodes[sender%3].Add(t.Context(), message(fmt.Sprint(i), fmt.Sprint(sender), "x"))
 						if err != nil {
 							t.Error(err)
 						}
@@ -80,7 +84,7 @@ func TestHistoryStoresAMessageOnce(t *testing.T) {
 	t.Parallel()
 	flaky := faulty.New(openStore(t, "memory://"), nil)
 	h := History{flaky}
-	first := Message{ID: "1", Room: "r", From: User{ID: "ada"}, Text: "once"}
+	first := message("1", "ada", "once")
 	lost := faulty.Fault{Lose: errors.New("the answer was lost")}
 	flaky.SetPlan(faulty.OnCall(2, lost)) // the swap succeeds, but its answer is lost
 	for range 2 {
@@ -89,7 +93,7 @@ func TestHistoryStoresAMessageOnce(t *testing.T) {
 			t.Errorf("number %d: %v", m.Number, err)
 		}
 	}
-	if m, err := h.Add(t.Context(), Message{ID: "1", Room: "r", From: User{ID: "bob"}, Text: "another's"}); err != nil || m.Number != 2 {
+	if m, err := h.Add(t.Context(), message("1", "bob", "another's")); err != nil || m.Number != 2 {
 		t.Errorf("a message by another sender with the same ID: number %d: %v", m.Number, err)
 	}
 	if stored, err := h.Last(t.Context(), "r"); err != nil || len(stored) != 2 {

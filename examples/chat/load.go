@@ -196,10 +196,10 @@ func (v *loadVisitor) begin(ctx context.Context) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	v.sockets <- s
-	if _, err := s.ask(ctx, "join", v.room); err != nil {
+	if _, err := s.ask(ctx, string(Join), v.room); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
-	_, err = s.ask(ctx, "leave", firstRoom) // its list of members would be most of the traffic
+	_, err = s.ask(ctx, string(Leave), firstRoom) // its list of members would be most of the traffic
 	return err
 }
 
@@ -250,8 +250,8 @@ func (v *loadVisitor) reconnect(ctx context.Context, last *loadSocket) (s *loadS
 
 // loadHistory does what the page does after a connect: it finds the messages that it missed.
 func (v *loadVisitor) loadHistory(ctx context.Context, s *loadSocket) {
-	var messages []Message
-	answer, err := s.ask(ctx, "history", v.room)
+	var messages []RoomMessage
+	answer, err := s.ask(ctx, string(ReadHistory), v.room)
 	if err == nil {
 		err = answer.bind(&messages)
 	}
@@ -268,7 +268,7 @@ func (v *loadVisitor) loadHistory(ctx context.Context, s *loadSocket) {
 }
 
 // received counts a message.
-func (v *loadVisitor) received(m Message) {
+func (v *loadVisitor) received(m RoomMessage) {
 	if m.Room != v.room {
 		return
 	}
@@ -293,7 +293,7 @@ func (v *loadVisitor) talk(ctx context.Context) {
 			return
 		case <-time.After(v.load.pace/2 + rand.N(v.load.pace)):
 		}
-		m := messageInput{ID: fmt.Sprintf("%s %d", v.name, n), Room: v.room, Text: fmt.Sprintf("message %d", n)}
+		m := SayIn{Draft: Draft{ID: fmt.Sprintf("%s %d", v.name, n), Text: Text(fmt.Sprintf("message %d", n))}, Room: v.room}
 		for again := true; again; {
 			var s *loadSocket
 			select {
@@ -308,9 +308,9 @@ func (v *loadVisitor) talk(ctx context.Context) {
 }
 
 // say sends one message. It reports whether the socket was closed before its answer.
-func (v *loadVisitor) say(ctx context.Context, s *loadSocket, m messageInput) (again bool) {
-	var stored Message
-	answer, err := s.ask(ctx, "say", map[string]string{"id": m.ID, "room": m.Room, "text": m.Text})
+func (v *loadVisitor) say(ctx context.Context, s *loadSocket, m SayIn) (again bool) {
+	var stored RoomMessage
+	answer, err := s.ask(ctx, string(Say), m)
 	if errors.Is(err, errSocketClosed) {
 		select {
 		case <-ctx.Done():

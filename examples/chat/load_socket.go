@@ -132,8 +132,8 @@ func (s *loadSocket) event(b []byte) {
 		s.offset = offset
 		s.mu.Unlock()
 	}
-	var m Message
-	if string(args[0]) == `"message"` && len(args) > 1 && json.Unmarshal(args[1], &m) == nil {
+	var m RoomMessage
+	if string(args[0]) == strconv.Quote(string(Said)) && len(args) > 1 && json.Unmarshal(args[1], &m) == nil {
 		s.visitor.received(m)
 	}
 }

@@ -2,123 +2,81 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 )
 
-// Message is a message to a room or to a user.
-type Message struct {
-	ID     string `json:"id"` // chosen by the page; a message that is sent twice is stored once
-	Number int    `json:"number,omitempty"`
-	Room   string `json:"room,omitempty"`
-	To     *User  `json:"to,omitempty"`
-	From   User   `json:"from"`
-	Text   string `json:"text"`
-	Node   string `json:"node"` // the node that received it
-	At     int64  `json:"at"`   // Unix milliseconds
-}
-
-// messageInput is the argument of "say" and "tell".
-type messageInput struct{ ID, Room, To, Text string }
-
-// readMessage validates the argument of an event, applies the rate limit and returns the
-// input and the message without its receiver.
-func (s *server) readMessage(p *socketbridge.Packet) (in messageInput, m Message, err error) {
-	if err := p.Bind(&in); err != nil {
-		return in, m, errText
-	}
-	text := strings.TrimSpace(in.Text)
-	forbidden := func(r rune) bool {
-		return unicode.IsControl(r) && r != '\n' || unicode.Is(unicode.Bidi_Control, r)
-	}
-	if text == "" || utf8.RuneCountInString(text) > 1000 || strings.ContainsFunc(text, forbidden) || in.ID == "" || len(in.ID) > 40 {
-		return in, m, errText
-	}
+// send returns the message that a draft becomes, or errTooFast.
+func (s *server) send(p *socketbridge.Packet, in Draft) (Message, error) {
 	if limit, _ := p.Socket().Data().Get(dataLimiter).(*limiter); !limit.allow(time.Now()) {
-		return in, m, errTooFast
+		return Message{}, errTooFast
 	}
-	return in, Message{ID: in.ID, From: currentUser(p.Socket()), Text: text, Node: s.node, At: time.Now().UnixMilli()}, nil
+	return Message{ID: in.ID, From: currentUser(p.Socket()), Text: string(in.Text), Node: s.node, At: time.Now().UnixMilli()}, nil
 }
 
-// say handles "say": it stores a message and sends it to all sockets in the room, including
-// the sender's.
-func (s *server) say(p *socketbridge.Packet) error {
-	in, m, err := s.readMessage(p)
-	if err != nil {
-		return err
+// say handles Say: it stores a message and sends it to all sockets in the room, including the
+// sender's.
+func (s *server) say(p *socketbridge.Packet, in SayIn) (RoomMessage, error) {
+	m := RoomMessage{Room: in.Room}
+	var err error
+	if m.Message, err = s.send(p, in.Draft); err != nil {
+		return m, err
 	}
-	rooms, err := roomsOf(p.Session())
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(rooms, in.Room) {
-		return errNotMember
+	if err := requireMember(p, in.Room); err != nil {
+		return m, err
 	}
 	ctx, cancel := context.WithTimeout(p.Context(), 5*time.Second)
 	defer cancel()
-	m.Room = in.Room
 	if m, err = s.history.Add(ctx, m); err != nil {
-		return err
+		return m, err
 	}
-	if err := s.io.To(roomKey(m.Room)).Emit("message", m); err != nil {
+	if err := Said.Emit(s.io.To(roomKey(m.Room)), m); err != nil {
 		// Pages that did not receive it will see the gap in the numbers and load the history.
 		slog.Error("a message was stored but could not be sent to all nodes", "error", err)
 	}
-	return errors.Join(s.list.Add(ctx, m.Room), p.Ack(m))
+	if err := s.list.Add(ctx, m.Room); err != nil {
+		slog.Error("a room could not be kept in the list of rooms", "error", err)
+	}
+	return m, nil
 }
 
-// tell handles "tell": it sends a private message to all sockets of the receiver and of the
+// tell handles Tell: it sends a private message to all sockets of the receiver and of the
 // sender, on any node. The message is not stored.
-func (s *server) tell(p *socketbridge.Packet) error {
-	in, m, err := s.readMessage(p)
-	if err != nil {
-		return err
+func (s *server) tell(p *socketbridge.Packet, in TellIn) (m PrivateMessage, err error) {
+	if m.Message, err = s.send(p, in.Draft); err != nil {
+		return m, err
 	}
-	to, ok := parseUser(in.To)
-	if !ok || to.ID == m.From.ID {
-		return errNobody
+	var ok bool
+	if m.To, ok = parseUser(in.To); !ok || m.To.ID == m.From.ID {
+		return m, errNobody
 	}
-	online, err := s.io.User(to.ID).OnlineAnywhere(p.Context())
+	online, err := s.io.User(m.To.ID).OnlineAnywhere(p.Context())
 	if err != nil {
-		return err
+		return m, err
 	}
 	if !online {
-		return errNobody
+		return m, errNobody
 	}
-	m.To = &to
-	if err := s.io.ToUser(to.ID, m.From.ID).Emit("private", m); err != nil {
-		return err
-	}
-	return p.Ack(m)
+	return m, Told.Emit(s.io.ToUser(m.To.ID, m.From.ID), m)
 }
 
-// typing handles "typing": it notifies the other users in a room. The event is volatile,
-// because a late notice is useless: a socket that cannot receive it now never gets it.
-func (s *server) typing(p *socketbridge.Packet) error {
-	room, err := s.requireMember(p)
-	if err != nil {
-		return err
+// typing handles Typing: it notifies the other users in a room. The event is volatile, because a
+// late notice is useless: a socket that cannot receive it now never gets it.
+func (s *server) typing(p *socketbridge.Packet, room string) (none contract.None, err error) {
+	if err := requireMember(p, room); err != nil {
+		return none, err
 	}
 	from := currentUser(p.Socket())
-	return p.Socket().To(roomKey(room)).ExceptUser(from.ID).Volatile().Emit("typing", room, from)
+	return none, SomeoneTypes.Emit(p.Socket().To(roomKey(room)).ExceptUser(from.ID).Volatile(), TypingUser{Room: room, User: from})
 }
 
-// sendHistory handles "history": it answers with the last messages of a room.
-func (s *server) sendHistory(p *socketbridge.Packet) error {
-	room, err := s.requireMember(p)
-	if err != nil {
-		return err
+// readHistory handles ReadHistory.
+func (s *server) readHistory(p *socketbridge.Packet, room string) ([]RoomMessage, error) {
+	if err := requireMember(p, room); err != nil {
+		return nil, err
 	}
-	messages, err := s.history.Last(p.Context(), room)
-	if err != nil {
-		return err
-	}
-	return p.Ack(messages)
+	return s.history.Last(p.Context(), room)
 }

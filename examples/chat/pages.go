@@ -18,7 +18,7 @@ import (
 var (
 	//go:embed templates
 	templateFiles embed.FS
-	//go:embed assets
+	//go:embed assets/*.css assets/*.mjs assets/*.svg
 	assetFiles embed.FS
 
 	// assetVersion is part of every asset's URL. Browsers may cache assets forever,
@@ -63,9 +63,9 @@ func (s *server) addPages() {
 
 // endedNotices are the login page's notices, by the reason why the session ended.
 var endedNotices = map[string]string{
-	"expired":    "You were inactive for too long and have been logged out.",
-	"logged out": "You have been logged out.",
-	"everywhere": "You have been logged out everywhere.",
+	string(Expired):   "You were inactive for too long and have been logged out.",
+	string(LoggedOut): "You have been logged out.",
+	"everywhere":      "You have been logged out everywhere.",
 }
 
 // logIn logs a user in by name alone. There are no passwords.
@@ -84,8 +84,8 @@ func (s *server) logIn(c *fiber.Ctx) error {
 	if err := sess.Login(user.ID); err != nil {
 		return err
 	}
-	sess.Set(nameKey, user.Name)
-	sess.Set(roomsKey, []string{firstRoom})
+	nameKey.Set(sess, user.Name)
+	roomsKey.Set(sess, []string{firstRoom})
 	return c.Redirect("/", fiber.StatusSeeOther)
 }
 

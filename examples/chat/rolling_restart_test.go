@@ -119,15 +119,15 @@ func TestM2_LoadTally(t *testing.T) {
 	}
 	for n, id := range []string{"a", "b", "c"} {
 		for _, v := range l.visitors {
-			v.received(Message{Room: "load-0", Number: n + 1, ID: id})
+			v.received(RoomMessage{Message{ID: id}, "load-0", n + 1})
 		}
 	}
 	if lost, doubled := l.tally(); lost != 0 || doubled != 0 {
 		t.Errorf("%d lost and %d doubled, want none", lost, doubled)
 	}
 	l.rooms["load-0"].last = 4
-	l.visitors[0].received(Message{Room: "load-0", Number: 2, ID: "b"})
-	l.visitors[1].received(Message{Room: "load-0", Number: 4, ID: "c"})
+	l.visitors[0].received(RoomMessage{Message{ID: "b"}, "load-0", 2})
+	l.visitors[1].received(RoomMessage{Message{ID: "c"}, "load-0", 4})
 	if lost, doubled := l.tally(); lost != 1 || doubled != 2 {
 		t.Errorf("%d lost and %d doubled, want 1 and 2", lost, doubled)
 	}

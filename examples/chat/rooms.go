@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 	"github.com/fiberbridge/fiberbridge/storage"
 )
 
 const (
-	roomsKey  = "rooms" // the session value with the rooms of all its tabs, on any node
 	firstRoom = "lobby"
 	maxRooms  = 20 // per session
 
@@ -23,15 +21,8 @@ const (
 	roomListSize = 100
 )
 
-var roomPattern = regexp.MustCompile(`^[\p{Ll}\p{Lo}\p{N}][\p{Ll}\p{Lo}\p{N}-]{0,23}$`)
-
 // roomKey returns the name of a chat room's socketbridge room.
 func roomKey(room string) string { return "room:" + room }
-
-// roomsOf returns the rooms of a session.
-func roomsOf(s fibersession.Getter) ([]string, error) {
-	return fibersession.Value[[]string](s, roomsKey)
-}
 
 // RoomList is the directory of rooms that users joined or wrote in within the last day.
 type RoomList struct{ index storage.Index }
@@ -64,94 +55,68 @@ func (l RoomList) All(ctx context.Context) ([]string, error) {
 	return rooms[:min(len(rooms), roomListSize)], nil
 }
 
-// listRooms handles "list": it answers with the directory of rooms.
-func (s *server) listRooms(p *socketbridge.Packet) error {
-	rooms, err := s.list.All(p.Context())
-	if err != nil {
-		return err
-	}
-	return p.Ack(rooms)
+// listRooms handles ListRooms.
+func (s *server) listRooms(p *socketbridge.Packet, _ contract.None) ([]string, error) {
+	return s.list.All(p.Context())
 }
 
-// requireMember returns the room that an event names. It returns errNotMember if the
-// session has not joined that room.
-func (s *server) requireMember(p *socketbridge.Packet) (string, error) {
-	var room string
-	if err := p.Bind(&room); err != nil {
-		return "", errNotMember
+// requireMember returns errNotMember if the session has not joined a room.
+func requireMember(p *socketbridge.Packet, room string) error {
+	rooms, err := roomsKey.Get(p.Session())
+	if err == nil && !slices.Contains(rooms, room) {
+		return errNotMember
 	}
-	rooms, err := roomsOf(p.Session())
+	return err
+}
+
+// join handles Join: it adds a room to the session. This socket joins at once; the sockets of
+// other tabs join when onSessionChange runs for them.
+func (s *server) join(p *socketbridge.Packet, name RoomName) (string, error) {
+	room := string(name)
+	err := roomsKey.Update(p.Context(), p.Session(), func(rooms []string) ([]string, error) {
+		switch {
+		case slices.Contains(rooms, room):
+			return rooms, nil
+		case len(rooms) >= maxRooms:
+			return nil, errTooManyRooms
+		}
+		return append(rooms, room), nil
+	})
 	if err != nil {
 		return "", err
 	}
-	if !slices.Contains(rooms, room) {
-		return "", errNotMember
+	if err := s.list.Add(p.Context(), room); err != nil {
+		return "", err
+	}
+	if err := p.Socket().Join(roomKey(room)); err != nil {
+		return "", err
+	}
+	s.notifyRoom(room)
+	if err := RoomsChanged.Emit(s.io, contract.None{}); err != nil {
+		slog.Error("could not notify pages of a new room", "error", err)
 	}
 	return room, nil
 }
 
-// join handles "join": it adds a room to the session. This socket joins at once; the
-// sockets of other tabs join when onSessionChange runs for them.
-func (s *server) join(p *socketbridge.Packet) error {
-	var room string
-	if err := p.Bind(&room); err != nil || !roomPattern.MatchString(room) {
-		return errRoomName
-	}
-	err := p.Session().Update(p.Context(), func(tx *fibersession.Tx) error {
-		rooms, err := roomsOf(tx)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(rooms, room) {
-			return nil
-		}
-		if len(rooms) >= maxRooms {
-			return errTooManyRooms
-		}
-		tx.Set(roomsKey, append(slices.Clone(rooms), room))
-		return nil
+// leave handles Leave: it removes a room from the session.
+func (s *server) leave(p *socketbridge.Packet, room string) (string, error) {
+	err := roomsKey.Update(p.Context(), p.Session(), func(rooms []string) ([]string, error) {
+		return slices.DeleteFunc(rooms, func(r string) bool { return r == room }), nil
 	})
 	if err != nil {
-		return err
-	}
-	if err := s.list.Add(p.Context(), room); err != nil {
-		return err
-	}
-	if err := p.Socket().Join(roomKey(room)); err != nil {
-		return err
-	}
-	s.notifyRoom(room)
-	return errors.Join(s.io.Emit("list"), p.Ack(room))
-}
-
-// leave handles "leave": it removes a room from the session.
-func (s *server) leave(p *socketbridge.Packet) error {
-	var room string
-	if err := p.Bind(&room); err != nil {
-		return errRoomName
-	}
-	err := p.Session().Update(p.Context(), func(tx *fibersession.Tx) error {
-		rooms, err := roomsOf(tx)
-		if err != nil {
-			return err
-		}
-		tx.Set(roomsKey, slices.DeleteFunc(slices.Clone(rooms), func(r string) bool { return r == room }))
-		return nil
-	})
-	if err != nil {
-		return err
+		return "", err
 	}
 	if slices.Contains(joinedRooms(p.Socket()), room) {
 		p.Socket().Leave(roomKey(room))
 		s.notifyRoom(room)
 	}
-	return p.Ack(room)
+	return room, nil
 }
 
 // syncRooms joins and leaves rooms until the socket is in exactly the rooms of its session,
 // and sends the page their names.
 func (s *server) syncRooms(socket *socketbridge.Socket) {
-	rooms, err := roomsOf(socket.Session())
+	rooms, err := roomsKey.Get(socket.Session())
 	if err != nil {
 		return // the session has ended
 	}
@@ -171,7 +136,7 @@ func (s *server) syncRooms(socket *socketbridge.Socket) {
 			s.notifyRoom(room)
 		}
 	}
-	_ = socket.Emit("rooms", rooms) // fails only if the socket has disconnected
+	_ = JoinedRooms.Emit(socket, rooms) // fails only if the socket has disconnected
 }
 
 // joinedRooms returns the chat rooms that a socket is in.
@@ -187,22 +152,15 @@ func joinedRooms(socket *socketbridge.Socket) (rooms []string) {
 // notifyRoom makes the pages in a room request its members again. The server never pushes
 // the list, because lists pushed by two nodes could arrive in the wrong order.
 func (s *server) notifyRoom(room string) {
-	if err := s.io.To(roomKey(room)).Emit("people", room); err != nil {
+	if err := PeopleChanged.Emit(s.io.To(roomKey(room)), room); err != nil {
 		slog.Error("could not notify a room of its new members", "error", err)
 	}
 }
 
-// Person is a user in a room, with the nodes that the user's tabs are connected to.
-type Person struct {
-	User
-	Nodes []string `json:"nodes"`
-}
-
-// listPeople handles "people": it answers with the users in a room, on all nodes.
-func (s *server) listPeople(p *socketbridge.Packet) error {
-	room, err := s.requireMember(p)
-	if err != nil {
-		return err
+// listPeople handles ListPeople.
+func (s *server) listPeople(p *socketbridge.Packet, room string) ([]Person, error) {
+	if err := requireMember(p, room); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(p.Context(), 3*time.Second)
 	defer cancel()
@@ -227,10 +185,10 @@ func (s *server) listPeople(p *socketbridge.Packet) error {
 			slices.Sort(person.Nodes)
 		}
 	}
-	people := make([]*Person, 0, len(byID))
+	people := make([]Person, 0, len(byID))
 	for _, person := range byID {
-		people = append(people, person)
+		people = append(people, *person)
 	}
-	slices.SortFunc(people, func(a, b *Person) int { return strings.Compare(a.ID, b.ID) })
-	return p.Ack(people)
+	slices.SortFunc(people, func(a, b Person) int { return strings.Compare(a.ID, b.ID) })
+	return people, nil
 }

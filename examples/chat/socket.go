@@ -7,40 +7,26 @@ import (
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 )
 
-// addEvents adds the socket handlers. The events are:
-//
-//	server → page   hello {me, node}           the user who is logged in, and the page's node
-//	                rooms names                the rooms that the session has joined
-//	                message m, private m       a new message in a room, or to this user
-//	                typing room user           a user is typing
-//	                people room, list          request the room's members, or the list of rooms, again
-//	                ended reason               the session has ended: "expired" or "logged out"
-//
-//	page → server   join room, leave room
-//	                history room, people room, list      answered with a list
-//	                say {id, room, text}                 sends a message to a room
-//	                tell {id, to, text}                  sends a private message
-//	                typing room
+// addEvents adds the socket handlers of the events in events.go.
 func (s *server) addEvents() {
 	s.io.Use(s.authenticate)
 	s.io.OnConnection(s.onConnection)
 	s.io.OnSessionChange(s.onSessionChange)
 	s.io.OnInvalidSession(onInvalidSession)
 	s.io.OnPresence(s.onPresence)
-	for event, handler := range map[string]socketbridge.Handler{
-		"join":    s.join,
-		"leave":   s.leave,
-		"history": s.sendHistory,
-		"people":  s.listPeople,
-		"list":    s.listRooms,
-		"say":     s.say,
-		"tell":    s.tell,
-		"typing":  s.typing,
-	} {
-		s.io.On(event, requireSameUser, translateErrors, handler)
-	}
+
+	events := contract.Use(s.io, requireSameUser)
+	Join.Handle(events, s.join)
+	Leave.Handle(events, s.leave)
+	ReadHistory.Handle(events, s.readHistory)
+	ListPeople.Handle(events, s.listPeople)
+	ListRooms.Handle(events, s.listRooms)
+	Say.Handle(events, s.say)
+	Tell.Handle(events, s.tell)
+	Typing.Handle(events, s.typing)
 }
 
 // Errors whose text is shown to the user.
@@ -51,7 +37,6 @@ var (
 	errText         = &socketbridge.EventError{Code: "text", Message: "A message needs 1 to 1000 characters."}
 	errTooFast      = &socketbridge.EventError{Code: "too_fast", Message: "You are sending too fast. Please wait a few seconds."}
 	errNobody       = &socketbridge.EventError{Code: "nobody", Message: "That user is not online."}
-	errFailed       = &socketbridge.EventError{Code: "failed", Message: "Something went wrong. Please try again in a moment."}
 )
 
 // onConnection sends the page its user and node, and joins the rooms of its session. The
@@ -61,10 +46,10 @@ func (s *server) onConnection(socket *socketbridge.Socket) {
 	socket.OnDisconnecting(func(socketbridge.Reason) {
 		for _, room := range joinedRooms(socket) {
 			// This can fail while the node shuts down. onPresence then notifies the others.
-			_ = socket.To(roomKey(room)).Emit("people", room)
+			_ = PeopleChanged.Emit(socket.To(roomKey(room)), room)
 		}
 	})
-	_ = socket.Emit("hello", map[string]any{"me": currentUser(socket), "node": s.node})
+	_ = Hello.Emit(socket, Greeting{Me: currentUser(socket), Node: s.node})
 	s.syncRooms(socket)
 }
 
@@ -75,7 +60,7 @@ func (s *server) onSessionChange(socket *socketbridge.Socket, keys []string) {
 		socket.Disconnect() // the page reconnects and receives its new user
 		return
 	}
-	if keys == nil || slices.Contains(keys, roomsKey) {
+	if keys == nil || slices.Contains(keys, string(roomsKey)) {
 		s.syncRooms(socket)
 	}
 }
@@ -84,16 +69,16 @@ func (s *server) onSessionChange(socket *socketbridge.Socket, keys []string) {
 func onInvalidSession(socket *socketbridge.Socket, err error) {
 	switch {
 	case errors.Is(err, fibersession.ErrExpired):
-		_ = socket.Emit("ended", "expired")
+		_ = Ended.Emit(socket, Expired)
 	case errors.Is(err, fibersession.ErrSessionGone):
-		_ = socket.Emit("ended", "logged out")
+		_ = Ended.Emit(socket, LoggedOut)
 	}
 }
 
 // onPresence runs on one node of the cluster when a user comes online or goes offline, even
 // if the user's node crashed. All pages then request the members of the room they show.
 func (s *server) onPresence(string, bool) {
-	if err := s.io.Emit("people", ""); err != nil {
+	if err := PeopleChanged.Emit(s.io, ""); err != nil {
 		slog.Error("could not notify pages of a presence change", "error", err)
 	}
 }
@@ -108,19 +93,11 @@ func requireSameUser(p *socketbridge.Packet) error {
 	return p.Next()
 }
 
-// translateErrors answers an event that failed: with its *EventError, or with errFailed for
-// any other error, which logError then logs.
-func translateErrors(p *socketbridge.Packet) error {
-	err := p.Next()
-	if visible := (*socketbridge.EventError)(nil); err == nil || errors.As(err, &visible) {
-		return err
-	}
-	return errors.Join(errFailed, err)
-}
-
-// logError logs errors that are more than an *EventError.
+// logError logs the errors of handlers that are not an answer to the page.
 func logError(p *socketbridge.Packet, err error) {
-	if visible := (*socketbridge.EventError)(nil); !errors.As(err, &visible) {
+	var answer *socketbridge.EventError
+	var misfit *socketbridge.ArgumentError
+	if !errors.As(err, &answer) && !errors.As(err, &misfit) {
 		slog.Error("event handler failed", "event", p.Event(), "error", err)
 	}
 }

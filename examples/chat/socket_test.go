@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 )
 
 // errorCode emits an event and returns the code of the error in the answer, or "".
@@ -52,8 +53,9 @@ func TestOneNodeInMemory(t *testing.T) {
 		{"empty", "say", say("2", "lobby", " \n "), "text"},
 		{"too long", "say", say("2", "lobby", strings.Repeat("é", 1001)), "text"},
 		{"changes the text direction", "say", say("2", "lobby", "\u202egnp.exe"), "text"},
-		{"without an ID", "say", say("", "lobby", "Hello"), "text"},
-		{"not a message", "say", 7, "text"},
+		{"without an ID", "say", say("", "lobby", "Hello"), contract.CodeInvalidArgument},
+		{"with a long ID", "say", say(strings.Repeat("x", 41), "lobby", "Hello"), contract.CodeInvalidArgument},
+		{"not a message", "say", 7, contract.CodeInvalidArgument},
 		{"to a room that is not joined", "say", say("2", "gardens", "Hello"), "not_member"},
 		{"history of a room that is not joined", "history", "gardens", "not_member"},
 		{"people in a room that is not joined", "people", "gardens", "not_member"},
@@ -71,7 +73,10 @@ func TestOneNodeInMemory(t *testing.T) {
 			t.Errorf("%s: code %q, want %q", step.name, got, step.want)
 		}
 	}
-	var received Message
+	var received struct {
+		Message
+		Number int
+	}
 	bob.MustNext("message").Bind(t, &received)
 	if received.Text != "Hello" || received.From != (User{"ada", "Ada"}) || received.Number != 1 {
 		t.Errorf("bob received %+v", received)

@@ -4,18 +4,8 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 )
-
-// User is a user of the chat. The ID is the name in lower case, so "Ada" and "ada" are the
-// same user.
-type User struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-}
-
-const nameKey = "name" // the session value that holds the user's name
 
 var namePattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._-]{1,19}$`)
 
@@ -46,7 +36,7 @@ func (s *server) authenticate(c *socketbridge.Connect) error {
 	if user == "" {
 		return &socketbridge.ConnectError{Message: "Please log in first.", Data: map[string]string{"code": "not_logged_in"}}
 	}
-	name, err := fibersession.Value[string](c.Session(), nameKey)
+	name, err := nameKey.Get(c.Session())
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,8 @@
 // The dashboard page. Everything it shows arrives over the socket. When the connection is
 // lost, the page hides the user's name and who is online, because both may be out of date.
 import { connect } from "/socket.io/fiberbridge.mjs";
-import { showAvatar, renderList, timeAgo, problemText, showText, showToast, countInTitle } from "./ui.mjs";
+import { $, showAvatar, renderList, timeAgo, problemText, showText, showToast, countInTitle } from "./ui.mjs";
 
-const $ = (id) => document.getElementById(id);
 const socket = connect();
 
 let me = null; // { id, login, name }, or null while disconnected

@@ -1,17 +1,32 @@
+// @ts-check
 // Helpers that build parts of the page. Text is always inserted as text, never as markup.
 
-/** Shows a user's initials in an avatar, in a color derived from the user's ID. */
+/** Returns the element with an ID. @param {string} id */
+export const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** Returns the element in a row that a selector finds. @param {HTMLElement} row @param {string} selector */
+export const find = (row, selector) => /** @type {HTMLElement} */ (row.querySelector(selector));
+
+/**
+ * Shows a user's initials in an avatar, in a color derived from the user's ID.
+ * @param {HTMLElement} avatar
+ * @param {{ id: string, name: string }} user
+ */
 export function showAvatar(avatar, { id, name }) {
   const words = name.split(" ");
-  avatar.textContent = [words[0], words.length > 1 ? words.at(-1) : ""].map((w) => [...w][0] ?? "").join("").toUpperCase();
+  avatar.textContent = [words[0], words.slice(1).at(-1) ?? ""].map((w) => [...w][0] ?? "").join("").toUpperCase();
   let hue = 0;
-  for (const c of id) hue = (hue * 31 + c.charCodeAt(0)) % 360;
-  avatar.style.setProperty("--hue", hue);
+  for (const c of id) hue = (hue * 31 + c.charCodeAt(0) * 7) % 360;
+  avatar.style.setProperty("--hue", String(hue));
 }
 
 const linkPattern = /(?<![\p{L}\p{N}_])https?:\/\/[^\s<>"'`\\^{}|]+/giu;
 
-/** Shows a text in an element, with its http and https URLs as links. Nothing else becomes markup. */
+/**
+ * Shows a text in an element, with its http and https URLs as links. Nothing else becomes markup.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
 export function showText(element, text) {
   element.replaceChildren();
   let end = 0;
@@ -30,40 +45,51 @@ export function showText(element, text) {
   element.append(text.slice(end));
 }
 
-/** Removes what ends the sentence around a URL, such as ")." if the URL has no "(". */
+/** Removes what ends the sentence around a URL, such as ")." if the URL has no "(". @param {string} url */
 function withoutPunctuation(url) {
   for (;;) {
-    const last = url.at(-1), opening = { ")": "(", "]": "[" }[last];
+    const last = url.slice(-1), opening = last === ")" ? "(" : last === "]" ? "[" : "";
     const unbalanced = opening && url.split(last).length > url.split(opening).length;
     if (!unbalanced && !".,;:!?…*_~".includes(last)) return url;
     url = url.slice(0, -1);
   }
 }
 
-/** Returns the text to show for an error of an event. Errors of the app have a text for people. Those of
- * the library have one for programs, so the page words them. */
+/**
+ * Returns the text to show for an error of an event. Errors of the app have a text for people. Those of
+ * the library have one for programs, so the page words them.
+ * @param {{ code: string, message: string }} error
+ */
 export const problemText = ({ code, message }) => wordings[code] ?? message;
 
 const failed = "Something went wrong. Please try again in a moment.";
 const loginChanged = "Your login has changed. Please reload the page.";
-const wordings = { // by the codes in docs/troubleshooting.md
+/** @type {Record<string, string | undefined>} by the codes in docs/troubleshooting.md */
+const wordings = {
   session_missing: loginChanged, session_gone: loginChanged, session_renewed: loginChanged,
   unknown_outcome: "Please check whether your change was made.",
   session_unavailable: failed, session_too_large: failed, bad_arguments: failed, invalid_argument: failed, internal_error: failed, ticket_invalid: failed,
   forbidden: failed, wrong_parser: failed, offset_invalid: failed, offset_reused: failed, offset_expired: failed, too_many: failed,
 };
 
-/** Replaces a list's rows with one row per item, cloned from a template and filled in by fill(row, item). */
+/**
+ * Replaces a list's rows with one row per item, cloned from a template and filled in by fill(row, item).
+ * @template Item
+ * @param {HTMLElement} list
+ * @param {string} templateID
+ * @param {Item[]} items
+ * @param {(row: HTMLElement, item: Item) => void} fill
+ */
 export function renderList(list, templateID, items, fill) {
-  const template = document.getElementById(templateID).content.firstElementChild;
+  const template = /** @type {Element} */ (/** @type {HTMLTemplateElement} */ ($(templateID)).content.firstElementChild);
   list.replaceChildren(...items.map((item) => {
-    const row = template.cloneNode(true);
+    const row = /** @type {HTMLElement} */ (template.cloneNode(true));
     fill(row, item);
     return row;
   }));
 }
 
-/** Returns how long ago a time in milliseconds was. */
+/** Returns how long ago a time in milliseconds was. @param {number} time */
 export function timeAgo(time) {
   const minutes = Math.round((Date.now() - time) / 60000);
   if (minutes < 1) return "just now";
@@ -72,9 +98,9 @@ export function timeAgo(time) {
   return new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" });
 }
 
-/** Shows a short message for five seconds. */
+/** Shows a short message for five seconds. @param {string} text */
 export function showToast(text) {
-  const toast = document.getElementById("toasts").appendChild(document.createElement("p"));
+  const toast = $("toasts").appendChild(document.createElement("p"));
   toast.className = "toast";
   toast.textContent = text.length > 140 ? text.slice(0, 139) + "…" : text;
   setTimeout(() => toast.remove(), 5000);
