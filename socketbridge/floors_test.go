@@ -107,7 +107,7 @@ var heavy = map[string][]string{
 	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
 	"github.com/prometheus/":               {"socketbridge/metrics"},
 	"go.opentelemetry.io":                  {"socketbridge/otel"},
-	"github.com/go-playground/validator":   {"socketbridge/contract"},
+	"github.com/go-playground/validator":   {"socketbridge/contract", "socketbridge/contract/gen"},
 	"golang.org/x/crypto":                  {"socketbridge/adminui", "examples/dashboard"},
 }
 

@@ -8,6 +8,9 @@ import (
 	"go/constant"
 	"go/token"
 	"go/types"
+	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,10 +26,29 @@ const (
 // command. The events of all of them are those of one namespace: an event that is declared
 // twice is an error. Errors begin with file:line of the declaration.
 func Load(dir string, patterns ...string) (*Contract, error) {
-	all, err := packages.Load(&packages.Config{
-		Dir:  dir,
-		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo,
-	}, patterns...)
+	l, err := load(dir, patterns, nil)
+	if err == nil && len(l.missing) > 0 {
+		// Types of other packages have comments and enums too.
+		l, err = load(dir, patterns, slices.Sorted(maps.Keys(l.missing)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	byName := func(a, b Event) int { return cmp.Compare(a.Name, b.Name) }
+	slices.SortFunc(l.out.Events, byName)
+	slices.SortFunc(l.out.Asks, byName)
+	slices.SortFunc(l.out.Keys, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
+	l.out.Types = l.named
+	slices.SortFunc(l.out.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	return &l.out, nil
+}
+
+// load reads the declarations of the packages that match patterns, and the source of these and
+// of others.
+func load(dir string, patterns, others []string) (*loader, error) {
+	config := func(mode packages.LoadMode) *packages.Config { return &packages.Config{Dir: dir, Mode: mode} }
+	all, err := packages.Load(config(packages.NeedName|packages.NeedFiles|packages.NeedImports|packages.NeedTypes|packages.NeedSyntax|
+		packages.NeedTypesInfo|packages.NeedModule), slices.Concat(patterns, others)...)
 	if err != nil {
 		return nil, err
 	}
@@ -39,11 +61,16 @@ func Load(dir string, patterns ...string) (*Contract, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	l := &loader{inits: map[token.Pos]constant.Value{}, declared: map[string]token.Position{}, builder: newBuilder()}
+	l := &loader{inits: map[types.Object]initial{}, declared: map[string]token.Position{}, builder: newBuilder()}
 	for _, p := range all {
+		l.source[p.PkgPath] = true
 		l.comments(p)
 	}
 	for _, p := range all {
+		l.methods(p)
+	}
+	declaring := slices.DeleteFunc(all, func(p *packages.Package) bool { return slices.Contains(others, p.PkgPath) })
+	for _, p := range declaring {
 		scope := p.Types.Scope()
 		for _, name := range scope.Names() {
 			if err := l.declaration(p, scope.Lookup(name)); err != nil {
@@ -54,23 +81,52 @@ func Load(dir string, patterns ...string) (*Contract, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	byName := func(a, b Event) int { return cmp.Compare(a.Name, b.Name) }
-	slices.SortFunc(l.out.Events, byName)
-	slices.SortFunc(l.out.Asks, byName)
-	slices.SortFunc(l.out.Keys, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
-	l.out.Types = l.named
-	slices.SortFunc(l.out.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
-	return &l.out, nil
+	l.describe(declaring)
+	return l, nil
+}
+
+var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
+
+// describe sets what is said of the whole contract.
+func (l *loader) describe(declaring []*packages.Package) {
+	l.out.Title, l.out.Version = "events", "1.0.0"
+	if len(declaring) == 0 {
+		return
+	}
+	p := declaring[0]
+	l.out.Title = p.Name
+	if p.Module != nil {
+		name := p.Module.Path
+		if major := path.Base(name); majorVersion.MatchString(major) {
+			l.out.Version, name = major[1:]+".0.0", path.Dir(name)
+		}
+		l.out.Title = path.Base(name)
+	}
+	if len(declaring) > 1 {
+		return
+	}
+	for _, f := range p.Syntax {
+		if text := strings.TrimSpace(f.Doc.Text()); text != "" {
+			l.out.Doc = text
+			return
+		}
+	}
 }
 
 type loader struct {
 	out      Contract
-	inits    map[token.Pos]constant.Value // what variables are initialized with
+	inits    map[types.Object]initial
 	declared map[string]token.Position
 	builder
 }
 
-// comments collects the comments of p, and the names in its variables.
+// initial is what a variable is initialized with.
+type initial struct {
+	expr ast.Expr
+	info *types.Info
+}
+
+// comments collects the comments of p, and what its variables are initialized with.
 func (l *loader) comments(p *packages.Package) {
 	for _, f := range p.Syntax {
 		ast.Inspect(f, func(n ast.Node) bool {
@@ -84,9 +140,7 @@ func (l *loader) comments(p *packages.Package) {
 						for i, name := range s.Names {
 							l.comment(name, s.Doc, s.Comment, alone(n))
 							if i < len(s.Values) {
-								if call, ok := s.Values[i].(*ast.CallExpr); ok && len(call.Args) == 1 {
-									l.inits[name.Pos()] = p.TypesInfo.Types[call.Args[0]].Value
-								}
+								l.inits[p.TypesInfo.Defs[name]] = initial{s.Values[i], p.TypesInfo}
 							}
 						}
 					}
@@ -134,7 +188,9 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 	case *types.Const:
 		value = obj.Val()
 	case *types.Var:
-		value = l.inits[obj.Pos()]
+		if call, ok := l.inits[obj].expr.(*ast.CallExpr); ok && len(call.Args) == 1 {
+			value = p.TypesInfo.Types[call.Args[0]].Value
+		}
 	default:
 		return nil
 	}

@@ -2,10 +2,14 @@ package gen
 
 // Contract is what packages declare. All slices are sorted by name.
 type Contract struct {
-	Events []Event // sent by clients: contract.Event
-	Asks   []Event // sent by the server: contract.Notice and contract.Ask
-	Keys   []Key
-	Types  []*Type // those with a name
+	// Title is the last part of the module's path, and Version is 1.0.0, or 2.0.0 if that path
+	// ends with /v2, and so on. AsyncAPI writes them.
+	Title, Version string
+	Doc            string  // comment of the only package
+	Events         []Event // sent by clients: contract.Event
+	Asks           []Event // sent by the server: contract.Notice and contract.Ask
+	Keys           []Key
+	Types          []*Type // those with a name
 }
 
 // Event is an event and its arguments.
@@ -16,7 +20,11 @@ type Event struct {
 }
 
 // Args are the arguments of an event or of an answer.
-type Args struct{ List []Field }
+type Args struct {
+	List   []Field
+	Tuple  bool // the Go type embeds contract.Tuple
+	Strict bool // more arguments are refused
+}
 
 // Key is a key of the session.
 type Key struct {
@@ -48,11 +56,18 @@ const (
 type Type struct {
 	Kind      Kind
 	Name, Doc string   // empty for types without a name
+	Go        string   // name of a type that decodes itself
+	Bits      int      // of an Integer, or a Number; 0 for json.Number
+	Unsigned  bool     // of an Integer
+	Duration  bool     // a time.Duration, whose rules can be durations
 	Elem      *Type    // of a List or a Map
-	NullElem  bool     // elements may be null
+	NullElem  bool     // elements are pointers, which may be null
 	Len       int      // of an array; -1 for a slice
 	IntKeys   bool     // of a Map
+	Unsigneds bool     // keys are not negative
+	Keys      []string // of a Map whose keys are an enum
 	Fields    []Field  // of a Struct
+	Strict    bool     // other fields are refused
 	Members   []*Type  // of a Union
 	Values    []string // of an Enum, as JSON
 }
@@ -64,4 +79,7 @@ type Field struct {
 	Optional  bool   // may be missing
 	Nullable  bool   // may be null
 	Const     string // the only value that fits, if it is not empty
+	Pointer   bool   // the Go type is a pointer
+	Below     bool   // below an embedded pointer
+	Rules     Rules
 }

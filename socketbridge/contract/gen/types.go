@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // unusable is the panic for a type that cannot be sent.
@@ -18,14 +20,20 @@ func failf(format string, args ...any) { panic(unusable(fmt.Sprintf(format, args
 
 // builder makes the model of Go types, each once.
 type builder struct {
-	docOf map[token.Pos]string // comments, by the position of the name
-	seen  map[string]*Type
-	names map[string]bool
-	named []*Type
+	docOf    map[token.Pos]string           // comments, by the position of the name
+	valuesOf map[token.Pos][]constant.Value // what methods Values return, by the position of the name
+	source   map[string]bool                // paths of packages whose source was read
+	missing  map[string]bool                // and of those that have types of the contract besides
+	seen     map[string]*Type
+	names    map[string]bool
+	named    []*Type
 }
 
 func newBuilder() builder {
-	return builder{docOf: map[token.Pos]string{}, seen: map[string]*Type{}, names: map[string]bool{}}
+	return builder{
+		docOf: map[token.Pos]string{}, valuesOf: map[token.Pos][]constant.Value{}, source: map[string]bool{}, missing: map[string]bool{},
+		seen: map[string]*Type{}, names: map[string]bool{},
+	}
 }
 
 func is(t types.Type, path, name string) bool {
@@ -39,10 +47,13 @@ func (b *builder) args(t types.Type) Args {
 		return Args{}
 	}
 	if s, ok := t.Underlying().(*types.Struct); ok && embeds(s, "Tuple") {
-		return Args{b.fields(t, s, true)}
+		b.read(t)
+		return Args{b.fields(t, s, true), true, embeds(s, "Strict")}
 	}
 	_, pointer := types.Unalias(t).(*types.Pointer)
-	return Args{List: []Field{{Name: "data", Type: b.typeOf(t), Optional: pointer, Nullable: pointer}}}
+	// The runtime checks the only argument as if it had these rules.
+	rules := parseRules("omitnil,dive")
+	return Args{List: []Field{{Name: "data", Type: b.typeOf(t), Optional: pointer, Nullable: pointer, Pointer: pointer, Rules: rules}}}
 }
 
 func embeds(s *types.Struct, marker string) bool {
@@ -54,10 +65,19 @@ func embeds(s *types.Struct, marker string) bool {
 	return false
 }
 
-func hasMethod(t types.Type, name string) bool {
+// parses reports whether *t has the method name, which takes bytes and returns an error.
+func parses(t types.Type, name string) bool {
 	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, name)
-	_, ok := obj.(*types.Func)
-	return ok
+	m, ok := obj.(*types.Func)
+	return ok && types.TypeString(m.Signature(), nil) == "func("+nameOf(m.Signature().Params())+"[]byte) error"
+}
+
+// nameOf returns the name of the only parameter, with a space.
+func nameOf(params *types.Tuple) string {
+	if params.Len() != 1 || params.At(0).Name() == "" {
+		return ""
+	}
+	return params.At(0).Name() + " "
 }
 
 // selfMade returns the kind of a type that encodes itself.
@@ -67,9 +87,9 @@ func selfMade(t types.Type) (Kind, bool) {
 		return Time, true
 	case is(t, "encoding/json", "Number"):
 		return Number, true
-	case hasMethod(t, "UnmarshalJSON"), is(t, "encoding/json", "RawMessage"):
+	case parses(t, "UnmarshalJSON"), is(t, "encoding/json", "RawMessage"):
 		return Any, true
-	case hasMethod(t, "UnmarshalText"):
+	case parses(t, "UnmarshalText"):
 		return Text, true
 	}
 	return 0, false
@@ -88,9 +108,9 @@ func (b *builder) typeOf(t types.Type) *Type {
 	}
 	m := &Type{Len: -1}
 	b.seen[key] = m // before it is complete: types can be recursive
-	if _, ok := t.(*types.Interface); !ok {
+	if _, ok := t.Underlying().(*types.Interface); !ok {
 		if kind, ok := selfMade(t); ok {
-			m.Kind = kind
+			m.Kind, m.Go = kind, types.TypeString(t, (*types.Package).Name)
 			return m
 		}
 	}
@@ -109,13 +129,14 @@ func (b *builder) typeOf(t types.Type) *Type {
 		b.elem(m, u.Elem())
 	case *types.Map:
 		k, ok := u.Key().Underlying().(*types.Basic)
-		if !ok || k.Info()&(types.IsString|types.IsInteger) == 0 {
+		if !ok || k.Info()&(types.IsString|types.IsInteger) == 0 || k.Kind() == types.Uintptr || parses(u.Key(), "UnmarshalText") {
 			failf("%s has keys that are no strings or integers", t)
 		}
-		m.Kind, m.IntKeys = Map, k.Info()&types.IsInteger != 0
+		m.Kind, m.IntKeys, m.Unsigneds = Map, k.Info()&types.IsInteger != 0, k.Info()&types.IsUnsigned != 0
+		m.Keys = b.values(u.Key())
 		b.elem(m, u.Elem())
 	case *types.Struct:
-		m.Kind = Struct
+		m.Kind, m.Strict = Struct, embeds(u, "Strict")
 		b.name(m, t)
 		m.Fields = b.fields(t, u, false)
 	case *types.Interface:
@@ -139,38 +160,23 @@ func (b *builder) basic(m *Type, t types.Type, u *types.Basic) {
 	case info&types.IsString != 0:
 		m.Kind = String
 	case info&types.IsInteger != 0 && u.Kind() != types.Uintptr:
-		m.Kind = Integer
+		m.Kind, m.Unsigned, m.Bits = Integer, info&types.IsUnsigned != 0, bits(u)
+		m.Duration = is(t, "time", "Duration")
 	case info&types.IsFloat != 0:
-		m.Kind = Number
+		m.Kind, m.Bits = Number, bits(u)
 	default:
 		failf("%s cannot be sent as JSON", t)
 	}
-	n, ok := t.(*types.Named)
-	if !ok || m.Kind != String && m.Kind != Integer || !hasMethod(t, "Values") {
+	if m.Kind != String && m.Kind != Integer {
 		return
 	}
-	scope := n.Obj().Pkg().Scope()
-	var all []*types.Const
-	for _, name := range scope.Names() {
-		if c, ok := scope.Lookup(name).(*types.Const); ok && types.Identical(c.Type(), t) {
-			all = append(all, c)
-		}
-	}
-	slices.SortFunc(all, func(a, b *types.Const) int { return int(a.Pos()) - int(b.Pos()) })
-	for _, c := range all {
-		text := c.Val().ExactString()
-		if c.Val().Kind() == constant.String {
-			text = quote(constant.StringVal(c.Val()))
-		}
-		if !slices.Contains(m.Values, text) {
-			m.Values = append(m.Values, text)
-		}
-	}
-	if len(m.Values) > 0 {
+	if m.Values = b.values(t); m.Values != nil {
 		m.Kind = Enum
 		b.name(m, t)
 	}
 }
+
+func bits(u *types.Basic) int { return int(8 * types.SizesFor("gc", "amd64").Sizeof(u)) }
 
 // union fills in m for any, or for an interface whose only method is oneOf.
 func (b *builder) union(m *Type, t types.Type, u *types.Interface) {
@@ -193,10 +199,11 @@ func (b *builder) name(m *Type, t types.Type) {
 	if !ok {
 		return
 	}
+	b.read(t)
 	name := readable(n)
-	if b.names[name] {
+	if b.names[name] || reserved[name] {
 		pkg := n.Obj().Pkg().Name()
-		name = strings.ToUpper(pkg[:1]) + pkg[1:] + name
+		name = upper(pkg) + name
 	}
 	if b.names[name] || reserved[name] {
 		failf("two types would have the name %s", name)
@@ -206,15 +213,25 @@ func (b *builder) name(m *Type, t types.Type) {
 	b.named = append(b.named, m)
 }
 
-// reserved are the names that generated files declare themselves.
-var reserved = map[string]bool{"Binary": true, "Failure": true, "Session": true, "ClientToServerEvents": true, "ServerToClientEvents": true}
+// read remembers the package of t, so that its source is read for comments and enums.
+func (b *builder) read(t types.Type) {
+	if n, ok := types.Unalias(t).(*types.Named); ok && n.Obj().Pkg() != nil && !b.source[n.Obj().Pkg().Path()] {
+		b.missing[n.Obj().Pkg().Path()] = true
+	}
+}
+
+// reserved are the names that generated files declare themselves, and those of TypeScript that
+// they use.
+var reserved = map[string]bool{
+	"Binary": true, "Failure": true, "Session": true, "ClientToServerEvents": true, "ServerToClientEvents": true,
+	"Array": true, "ArrayBuffer": true, "Record": true, "Uint8Array": true,
+}
 
 // readable returns the name of a type: PageOfItem for Page[Item].
 func readable(t types.Type) string {
 	switch t := types.Unalias(t).(type) {
 	case *types.Named:
-		name := t.Obj().Name()
-		name = strings.ToUpper(name[:1]) + name[1:]
+		name := upper(t.Obj().Name())
 		for i := range t.TypeArgs().Len() {
 			name += []string{"Of", "And"}[min(i, 1)] + readable(t.TypeArgs().At(i))
 		}
@@ -226,9 +243,15 @@ func readable(t types.Type) string {
 	case *types.Map:
 		return readable(t.Elem()) + "Map"
 	case *types.Basic:
-		return strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+		return upper(t.Name())
 	}
 	return "Value"
+}
+
+// upper returns name with an upper-case first letter.
+func upper(name string) string {
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(first)) + name[size:]
 }
 
 // fields returns the fields of s by the rules of encoding/json, or one argument for each field.
@@ -240,8 +263,8 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 	}
 	var order []string
 	best := map[string]found{}
-	var walk func(s *types.Struct, depth int, direct bool)
-	walk = func(s *types.Struct, depth int, direct bool) {
+	var walk func(s *types.Struct, depth int, direct, checked bool)
+	walk = func(s *types.Struct, depth int, direct, checked bool) {
 		if depth > 20 {
 			failf("%s embeds itself", t)
 		}
@@ -252,14 +275,21 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 				continue
 			}
 			_, pointer := types.Unalias(f.Type()).(*types.Pointer)
-			if f.Embedded() && name == "" && !tuple {
+			rules := parseRules(tag.Get("validate"))
+			if f.Embedded() && tuple {
+				failf("%s embeds %s, which cannot be an argument of its own: name the field", t, f.Type())
+			}
+			if f.Embedded() && name == "" {
 				in := types.Unalias(f.Type())
 				if p, ok := in.(*types.Pointer); ok {
 					in = p.Elem()
 				}
 				if _, leaf := selfMade(in); !leaf {
 					if inner, ok := in.Underlying().(*types.Struct); ok {
-						walk(inner, depth+1, direct && !pointer)
+						if pointer && !f.Exported() {
+							failf("%s embeds a pointer to the unexported %s", t, in)
+						}
+						walk(inner, depth+1, direct && !pointer, checked && !rules.Skip && !rules.has("structonly", "nostructlevel"))
 						continue
 					}
 				}
@@ -274,7 +304,8 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 			tagged := name != ""
 			switch {
 			case tuple:
-				name = strings.ToLower(f.Name()[:1]) + f.Name()[1:]
+				first, size := utf8.DecodeRuneInString(f.Name())
+				name = string(unicode.ToLower(first)) + f.Name()[size:]
 			case !tagged:
 				name = f.Name()
 			}
@@ -288,22 +319,26 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 			if !twice {
 				order = append(order, name)
 			}
+			omitted := slices.Contains(all, "omitempty") || slices.Contains(all, "omitzero")
 			field := Field{
-				Name: name, Doc: b.docOf[f.Pos()], Type: b.field(t, f),
-				Optional: pointer || !direct || slices.Contains(all, "omitempty") || slices.Contains(all, "omitzero"),
-				Nullable: pointer || tuple && len(options) > 0,
+				Name: name, Doc: b.docOf[f.Pos()], Type: b.field(t, f), Pointer: pointer, Below: !direct,
+				Optional: pointer || !direct || omitted,
+				Nullable: pointer || tuple && omitted,
+				Rules:    rules,
 			}
-			for rule := range strings.SplitSeq(tag.Get("validate"), ",") {
-				if v, ok := strings.CutPrefix(rule, "eq="); ok && field.Type.Kind == String {
-					field.Const = v
-				}
+			if u, ok := f.Type().Underlying().(*types.Basic); ok && u.Info()&types.IsString != 0 {
+				field.Const = rules.eq()
 			}
+			field.Rules.Skip = rules.Skip || !checked
 			best[name] = found{field, depth, tagged}
 		}
 	}
-	walk(s, 0, true)
+	walk(s, 0, true, true)
 	var out []Field
 	for _, name := range order {
+		if f := best[name].Field; tuple && len(out) > 0 && out[len(out)-1].Optional && !f.Optional {
+			failf("argument %s of %s is required, but follows an optional one", name, t)
+		}
 		out = append(out, best[name].Field)
 	}
 	return out

@@ -1,0 +1,216 @@
+package gen
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/go-playground/validator/v10"
+)
+
+// Rules are those of a `validate` tag.
+type Rules struct {
+	Own  []Rule
+	Keys []Rule // of a Map, between keys and endkeys
+	Elem *Rules // after dive; nil if elements are not checked
+	Skip bool   // neither the value nor what is in it is checked
+}
+
+// Rule is one rule, such as min=3. If it is several of which one has to hold, as in
+// "ipv4|ipv6", they are in Or.
+type Rule struct {
+	Text, Name, Param string
+	Or                []Rule
+}
+
+func parseRules(tag string) (r Rules) {
+	if tag == "-" {
+		return Rules{Skip: true}
+	}
+	to := &r
+	own := &to.Own
+	for text := range strings.SplitSeq(tag, ",") {
+		switch text {
+		case "":
+		case "dive":
+			to.Elem = &Rules{}
+			to = to.Elem
+			own = &to.Own
+		case "keys":
+			// They are those of the map, which is above to.
+			own = &to.Keys
+		case "endkeys":
+			own = &to.Own
+		default:
+			*own = append(*own, parseRule(text))
+		}
+	}
+	r.settleKeys()
+	return r
+}
+
+// settleKeys moves rules of keys from the elements, where they are written, to their map.
+func (r *Rules) settleKeys() {
+	if r.Elem != nil {
+		r.Keys, r.Elem.Keys = r.Elem.Keys, nil
+		r.Elem.settleKeys()
+	}
+}
+
+func parseRule(text string) Rule {
+	r := Rule{Text: text}
+	if all := strings.Split(text, "|"); len(all) > 1 {
+		for _, one := range all {
+			r.Or = append(r.Or, parseRule(one))
+		}
+		return r
+	}
+	r.Name, r.Param, _ = strings.Cut(text, "=")
+	r.Param = strings.NewReplacer("0x2C", ",", "0x7C", "|").Replace(r.Param)
+	return r
+}
+
+// eq returns the value of the rule eq, or "".
+func (r *Rules) eq() string {
+	for _, rule := range r.Own {
+		if rule.Name == "eq" {
+			return rule.Param
+		}
+	}
+	return ""
+}
+
+// has reports whether one of the rules is named so.
+func (r *Rules) has(names ...string) bool {
+	for _, rule := range r.Own {
+		for _, name := range names {
+			if rule.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// onValue reports whether the rule looks at nothing but the value.
+func (r Rule) onValue() bool {
+	for _, one := range r.Or {
+		if !one.onValue() {
+			return false
+		}
+	}
+	return !strings.HasSuffix(r.Name, "field") && !strings.HasPrefix(r.Name, "required_") &&
+		!strings.HasPrefix(r.Name, "excluded_") && r.Name != "skip_unless"
+}
+
+// fitsZero reports whether the runtime accepts the zero value of a type with rules: that is
+// what it checks for a field that a client has left out.
+func fitsZero(t *Type, r Rules, pointer bool) bool {
+	switch {
+	case r.Skip:
+		return true
+	case pointer || t.Kind == Union || t.Kind == Any && t.Go == "":
+		return fitsNil(r)
+	}
+	for _, rule := range r.Own {
+		switch rule.Name {
+		case "omitempty", "omitzero", "structonly", "nostructlevel":
+			return true
+		case "omitnil":
+			if t.Len < 0 && t.Kind == List || t.Kind == Map || t.Kind == Binary {
+				return true
+			}
+		default:
+			if rule.onValue() && !zeroFits(t, rule) {
+				return false
+			}
+		}
+	}
+	if t.Kind == List && t.Len > 0 && r.Elem != nil {
+		return fitsZero(t.Elem, *r.Elem, t.NullElem)
+	}
+	for _, f := range t.Fields {
+		if !f.Below && !fitsZero(f.Type, f.Rules, f.Pointer) {
+			return false
+		}
+	}
+	return true
+}
+
+// fitsNil reports whether nil fits rules. The library refuses it for any rule, even dive,
+// unless the first one allows it or looks at other fields.
+func fitsNil(r Rules) bool {
+	if len(r.Own) == 0 {
+		return r.Elem == nil
+	}
+	switch first := r.Own[0]; first.Name {
+	case "omitempty", "omitzero", "omitnil", "isdefault":
+		return true
+	default:
+		return !first.onValue()
+	}
+}
+
+var library = validator.New(validator.WithRequiredStructEnabled())
+
+// zeroFits asks the library that the runtime uses.
+func zeroFits(t *Type, r Rule) (fits bool) {
+	zero := zeroOf(t)
+	if zero == nil {
+		return r.Name != "required"
+	}
+	defer func() {
+		if recover() != nil {
+			fits = true // the rule cannot be used, which Handle reports
+		}
+	}()
+	return library.Var(zero, r.Text) == nil
+}
+
+// zeroOf returns a zero value that rules treat as that of t, or nil if there is none.
+func zeroOf(t *Type) any {
+	switch t.Kind {
+	case Bool:
+		return false
+	case String:
+		return ""
+	case Enum:
+		if t.isText() {
+			return ""
+		}
+		return 0
+	case Integer:
+		switch {
+		case t.Duration:
+			return time.Duration(0)
+		case t.Unsigned:
+			return uint64(0)
+		}
+		return int64(0)
+	case Number:
+		switch t.Bits {
+		case 0: // json.Number is a string
+			return ""
+		case 32:
+			return float32(0)
+		}
+		return float64(0)
+	case Binary:
+		return []byte(nil)
+	case Time:
+		return time.Time{}
+	case Map:
+		return map[string]string(nil)
+	case List:
+		if t.Len >= 0 {
+			return reflect.Zero(reflect.ArrayOf(t.Len, reflect.TypeFor[string]())).Interface()
+		}
+		return []string(nil)
+	}
+	return nil
+}
+
+// isText reports whether values are strings, to rules too.
+func (t *Type) isText() bool {
+	return t.Kind == String || t.Kind == Enum && strings.HasPrefix(t.Values[0], `"`)
+}
