@@ -6,8 +6,8 @@
 //	go run github.com/fiberbridge/fiberbridge/socketbridge/cmd/fiberbridge@latest who
 //
 // It works with servers of this module and, except for users and sessions, of Socket.IO for Node.
-// fiberbridge gen needs no cluster: it writes the client's types of events that an app declares
-// with package contract.
+// fiberbridge gen needs no cluster: it writes TypeScript, JSON Schema or AsyncAPI for the events
+// that an app declares with package contract.
 //
 // It is not a node: no server counts it or waits for it. fiberbridge help lists the commands, and
 // docs/jobs.md explains them.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,19 +13,35 @@ import (
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
 )
 
-const genHelp = `Usage: fiberbridge gen ts [--out FILE [--check]] [PACKAGE...]
+const genHelp = `Usage: fiberbridge gen FORMAT [--out FILE [--check]] [PACKAGE...]
 
-Writes the TypeScript types of the events and session keys that Go packages declare with
-package contract and fibersession.Key. Packages are named as for the go command; the default is
-the one in this folder. It reads source and does not run the app, and needs no cluster.
+Writes what clients need of the events and session keys that Go packages declare with package
+contract and fibersession.Key. Packages are named as for the go command; the default is the one
+in this folder. It reads source and does not run the app, and needs no cluster.
 
 All packages of one run are one namespace: for several namespaces, declare the events of each in
 a package of its own, and run the command for each.
 
+Formats:
+  ts          types for socket.io-client, in TypeScript
+  jsonschema  JSON Schema 2020-12, with the rules of validate tags
+  asyncapi    AsyncAPI 3.0, as JSON
+
 Flags:
-  --out FILE  write to this file instead of the standard output
-  --check     write nothing, and fail if FILE is not what would be written
+  --out FILE   write to this file instead of the standard output
+  --check      write nothing, and fail if FILE is not what would be written
+
+Flags of asyncapi:
+  --title TEXT    the title of the document (default: the name of the module)
+  --version TEXT  the version of the document (default: 1.0.0, or 2.0.0 for a module …/v2)
 `
+
+// formats are what gen writes.
+var formats = map[string]func(c *gen.Contract) []byte{
+	"ts":         gen.TypeScript,
+	"jsonschema": gen.JSONSchema,
+	"asyncapi":   gen.AsyncAPI,
+}
 
 // gen runs the command gen, which unlike the others needs no cluster.
 func (p *program) gen(args []string) error {
@@ -32,13 +49,18 @@ func (p *program) gen(args []string) error {
 		fmt.Fprint(p.stdout, genHelp)
 		return nil
 	}
-	if len(args) == 0 || args[0] != "ts" {
-		return usagef("gen needs what to write: ts")
+	if len(args) == 0 || formats[args[0]] == nil {
+		return usagef("gen needs what to write: ts, jsonschema or asyncapi")
 	}
 	flags := flag.NewFlagSet("gen", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	out := flags.String("out", "", "")
 	check := flags.Bool("check", false, "")
+	var title, version string
+	if args[0] == "asyncapi" {
+		flags.StringVar(&title, "title", "", "")
+		flags.StringVar(&version, "version", "", "")
+	}
 	switch err := flags.Parse(args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(p.stdout, genHelp)
@@ -57,7 +79,8 @@ func (p *program) gen(args []string) error {
 	if err != nil {
 		return err
 	}
-	text := gen.TypeScript(c)
+	c.Title, c.Version = cmp.Or(title, c.Title), cmp.Or(version, c.Version)
+	text := formats[args[0]](c)
 	switch {
 	case *check:
 		have, err := os.ReadFile(*out)

@@ -134,7 +134,7 @@ Commands:
 	for _, c := range commands {
 		fmt.Fprintf(t, "  %s\t%s\n", c.name, c.short)
 	}
-	fmt.Fprintf(t, "  gen\twrite the client's types of the events that an app declares\n")
+	fmt.Fprintf(t, "  gen\twrite types or schemas of the events that an app declares\n")
 	_ = t.Flush()
 	fmt.Fprint(w, `
 fiberbridge COMMAND --help shows the flags of a command.

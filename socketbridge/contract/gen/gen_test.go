@@ -15,23 +15,29 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestM1_GenGolden: all shapes, and the same text each time.
+// TestM1_GenGolden: all shapes and rules in each format, and the same text each time.
 func TestM1_GenGolden(t *testing.T) {
 	t.Parallel()
-	const golden = "testdata/shapes.ts"
 	for range 2 {
-		c, err := gen.Load("", "./testdata/shapes")
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := gen.TypeScript(c)
-		if *update {
-			if err := os.WriteFile(golden, got, 0o644); err != nil {
+		for dir, files := range map[string]map[string]func(*gen.Contract) []byte{
+			"./testdata/shapes": {"shapes.ts": gen.TypeScript, "shapes.schema.json": gen.JSONSchema, "shapes.asyncapi.json": gen.AsyncAPI},
+			"./testdata/rules":  {"rules.ts": gen.TypeScript, "rules.schema.json": gen.JSONSchema, "rules.asyncapi.json": gen.AsyncAPI},
+		} {
+			c, err := gen.Load("", dir)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("%s differs (%v): run go test -update and read the diff. Got\n%s", golden, err, got)
+			for name, write := range files {
+				golden, got := filepath.Join("testdata", name), write(c)
+				if *update {
+					if err := os.WriteFile(golden, got, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if want, err := os.ReadFile(golden); err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("%s differs (%v): run go test -update and read the diff. Got\n%s", golden, err, got)
+				}
+			}
 		}
 	}
 }
@@ -65,6 +71,11 @@ func TestM1_GenRefuses(t *testing.T) {
 		{"string", "type T struct { N int `json:\",string\"` }\n\nvar E = contract.Notice[T](\"e\")", "has the json option \"string\""},
 		{"same name", "type T struct { A int `json:\"x\"`; B int `json:\"x\"` }\n\nvar E = contract.Notice[T](\"e\")", "two fields with the JSON name \"x\""},
 		{"no constant", "var E = contract.Notice[int](name())\n\nfunc name() string { return \"e\" }", "app.go:5:5: the name of E is not a constant"},
+		{"an enum that forgets a constant", "type L string\n\nconst A, B L = \"a\", \"b\"\n\nfunc (L) Values() []L { return []L{A} }\n\nvar E = contract.Notice[L](\"e\")",
+			"L does not return the constant B: add it there, or do not export it"},
+		{"an enum that computes its values", "type L string\n\nfunc (L) Values() []L { return append([]L{}, \"a\") }\n\nvar E = contract.Notice[map[L]int](\"e\")", "cannot read what method Values of "},
+		{"a name twice", "type Binary struct{}\n\ntype AppBinary struct{}\n\ntype U struct { A AppBinary; B Binary }\n\nvar E = contract.Notice[U](\"e\")",
+			"E: field B of "},
 		{"twice", "var E = contract.Notice[int](\"e\")\n\nvar F = contract.Ask[int, int](\"e\")", "app.go:7:5: \"e\" is declared twice: first at "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -73,6 +84,24 @@ func TestM1_GenRefuses(t *testing.T) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestM1_GenNames: a type whose name generated files need themselves has the name of its
+// package before its own.
+func TestM1_GenNames(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "package app\n\nimport \"github.com/fiberbridge/fiberbridge/socketbridge/contract\"\n\n"+
+		"type Session struct{ A Array }\n\ntype Array struct{}\n\nvar E = contract.Notice[Session](\"e\")\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, typ := range c.Types {
+		names = append(names, typ.Name)
+	}
+	if got := strings.Join(names, " "); got != "AppArray AppSession" {
+		t.Errorf("the types are %s; want AppArray AppSession", got)
 	}
 }
 
