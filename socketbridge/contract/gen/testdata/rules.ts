@@ -81,6 +81,8 @@ export interface Missing {
   any?: unknown;
   needed?: unknown;
   bool?: boolean | null;
+  array?: [Item, Item];
+  parted?: Parted;
 }
 
 /** Mixed has the rest. */

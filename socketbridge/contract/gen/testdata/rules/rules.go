@@ -164,6 +164,8 @@ type Missing struct {
 	Any      any               `json:"any,omitempty"`
 	Needed   any               `json:"needed,omitempty" validate:"required"`
 	Bool     *bool             `json:"bool" validate:"required"`
+	Array    [2]Item           `json:"array,omitzero" validate:"dive"`
+	Parted   Parted            `json:"parted,omitzero"`
 }
 
 // Mixed has the rest.

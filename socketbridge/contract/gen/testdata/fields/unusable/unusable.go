@@ -1,11 +1,7 @@
 // Package unusable declares structs that cannot be used in events.
 package unusable
 
-import (
-	"net/netip"
-
-	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
-)
+import "github.com/fiberbridge/fiberbridge/socketbridge/contract"
 
 type base struct{ Name string }
 
@@ -20,6 +16,12 @@ type Level string
 
 // Values returns nothing.
 func (Level) Values() []Level { return []Level{} }
+
+// Key decodes itself.
+type Key string
+
+// UnmarshalText accepts all text.
+func (k *Key) UnmarshalText(text []byte) error { *k = Key(text); return nil }
 
 // The structs.
 type (
@@ -45,7 +47,7 @@ type (
 		A *int
 		B int
 	}
-	TextKeys  struct{ M map[netip.Addr]int }
+	TextKeys  struct{ M map[Key]int }
 	BoolKeys  struct{ M map[bool]int }
 	EmptyEnum struct{ Level Level }
 	Channel   struct{ C chan int }
