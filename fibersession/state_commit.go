@@ -40,9 +40,7 @@ type commit struct {
 // run executes the batch. When it returns, every op has its result.
 func (c *commit) run(ctx context.Context) {
 	// The commit serves the whole batch, so the leader's context must not cancel it.
-	callCtx := c.s.store.callContext(ctx, c.now)
-	defer callCtx.cancel()
-	c.ctx = callCtx
+	c.ctx = c.s.store.callContext(ctx, c.now)
 	returned := false
 	defer func() {
 		if !returned { // a driver or a codec panicked: the other callers must not wait forever

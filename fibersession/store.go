@@ -54,6 +54,7 @@ type Store struct {
 	stats     counters
 	notices   *notice.Board
 	tracing   tracing
+	deadlines deadlines
 	warnIndex sync.Once
 
 	fiberOnce sync.Once
