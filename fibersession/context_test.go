@@ -93,3 +93,49 @@ func TestContext_OfAStorageCall(t *testing.T) {
 		})
 	}
 }
+
+// Calls that begin within a short time share a deadline. It is up to a sixty-fourth of the
+// timeout late, and never early.
+func TestContext_SharedDeadlines(t *testing.T) {
+	const timeout = 64 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		base := memory.New()
+		defer base.Close()
+		c := &contextInspector{Storage: base, inspect: func(context.Context) {}}
+		s := fibersession.New(fibersession.Config{Storage: c, Timeouts: fibersession.Timeouts{Storage: timeout}, Logger: discardLogger})
+		defer s.Close()
+		h := storedSession(t, s, map[string]any{"n": 0})
+		defer h.Release()
+		var last context.Context
+		shared, ended := 0, 0
+		c.inspect = func(of context.Context) {
+			at, _ := of.Deadline()
+			if late := time.Until(at) - timeout; late < 0 || late >= time.Millisecond {
+				t.Errorf("the deadline is %v later than the timeout, want at least 0 and less than 1ms", late)
+			}
+			if last != nil && of.Done() == last.Done() {
+				shared++
+			}
+			if last != nil && last.Err() != nil {
+				ended++
+			}
+			last = of
+		}
+		for range 100 {
+			if _, err := h.Incr(ctx, "n", 1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(300 * time.Microsecond)
+		}
+		if shared < 60 || shared > 80 {
+			t.Errorf("%d of 100 calls had the deadline of the call before, want 7 of 10", shared)
+		}
+		if ended != 0 {
+			t.Errorf("%d contexts had ended when the next call began, want none", ended)
+		}
+		time.Sleep(timeout + time.Millisecond)
+		if last.Err() == nil {
+			t.Error("the last context has not ended")
+		}
+	})
+}
