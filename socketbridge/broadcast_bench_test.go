@@ -2,6 +2,8 @@ package socketbridge_test
 
 import (
 	"fmt"
+	"io"
+	"sync"
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -21,13 +23,13 @@ func (discardConn) Close(transport.Reason)                           {}
 
 // BenchmarkBroadcast measures a broadcast to many sockets without the transport.
 func BenchmarkBroadcast(b *testing.B) {
-	for _, n := range []int{1, 1000} {
+	for _, n := range []int{1, 10, 100, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			io := newServer(b, socketbridge.Config{})
+			server := newServer(b, socketbridge.Config{})
 			connected := make(chan struct{}, n)
-			io.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("room"); connected <- struct{}{} })
+			server.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("room"); connected <- struct{}{} })
 			for range n {
-				r, err := io.Accept(discardConn{})
+				r, err := server.Accept(discardConn{})
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -37,12 +39,55 @@ func BenchmarkBroadcast(b *testing.B) {
 				}
 				<-connected
 			}
-			to := io.To("room")
+			to := server.To("room")
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := to.Emit("message", "some text", 42); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkBroadcastCaller measures how long Emit keeps its caller, with clients on WebSockets
+// that read. The time in which they get the message does not count.
+func BenchmarkBroadcastCaller(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := newSite(b, options{})
+			s.io.OnConnection(func(s *socketbridge.Socket) { _ = s.Join("room") })
+			s.serve()
+			var reads sync.WaitGroup
+			defer reads.Wait()
+			received := make(chan error, n)
+			for range n {
+				nc := idleClient(b, s, "")
+				defer nc.Close()
+				reads.Go(func() { // ends with nc
+					frame := make([]byte, len("\x81\x1c42"+`["message","some text",42]`))
+					for {
+						_, err := io.ReadFull(nc, frame)
+						received <- err
+						if err != nil {
+							return
+						}
+					}
+				})
+			}
+			to := s.io.To("room")
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := to.Emit("message", "some text", 42); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				for range n {
+					if err := <-received; err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StartTimer()
 			}
 		})
 	}

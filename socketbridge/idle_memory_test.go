@@ -106,7 +106,7 @@ func loginCookie(t *testing.T, url string) string {
 }
 
 // idleClient connects to the default namespace over a WebSocket and then does nothing.
-func idleClient(t *testing.T, s *site, cookie string) net.Conn {
+func idleClient(t testing.TB, s *site, cookie string) net.Conn {
 	t.Helper()
 	host := strings.TrimPrefix(s.url, "http://")
 	nc, err := net.Dial("tcp", host)
@@ -127,7 +127,7 @@ func idleClient(t *testing.T, s *site, cookie string) net.Conn {
 }
 
 // waitForText reads until text has arrived.
-func waitForText(t *testing.T, nc net.Conn, text string) {
+func waitForText(t testing.TB, nc net.Conn, text string) {
 	t.Helper()
 	var got []byte
 	for buf := make([]byte, 512); !bytes.Contains(got, []byte(text)); {

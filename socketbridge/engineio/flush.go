@@ -45,26 +45,26 @@ func (f *flusher) add(c *conn) {
 
 func (f *flusher) run() {
 	n := 0
-	for c := f.next(); c != nil; c = f.next() {
-		c.out.Run()
-		if n++; n%flushTurn == 0 {
-			runtime.Gosched()
+	for c := f.take(); c != nil; c = f.take() {
+		for c != nil {
+			next := c.nextFlush
+			c.nextFlush = nil // Run can have it added again
+			c.out.Run()
+			c = next
+			if n++; n%flushTurn == 0 {
+				runtime.Gosched()
+			}
 		}
 	}
 }
 
-// next returns the next connection, or nil if run has to end.
-func (f *flusher) next() *conn {
+// take returns the first of the connections that wait, which is linked with the others. It
+// returns nil if run has to end.
+func (f *flusher) take() *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.first
-	if c == nil {
-		f.running = false
-		return nil
-	}
-	f.first, c.nextFlush = c.nextFlush, nil
-	if f.first == nil {
-		f.last = nil
-	}
+	f.first, f.last = nil, nil
+	f.running = c != nil
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // idleWaits waits for the clients of idle WebSockets on plain TCP, with one goroutine for a
@@ -96,15 +97,20 @@ func (w *idleWaits) unregister(r *reader) {
 	}
 }
 
-// open creates the epoll instance and starts run. The caller holds mu.
+// open creates the epoll instance and starts run. It returns false if the system has none to
+// give. The caller holds mu.
 func (w *idleWaits) open() bool {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return false
 	}
 	_ = syscall.SetNonblock(fd, true) // has the runtime wait for it
-	w.fd, w.epoll = fd, os.NewFile(uintptr(fd), "epoll")
-	epoll := w.epoll
+	epoll := os.NewFile(uintptr(fd), "epoll")
+	if epoll.SetReadDeadline(time.Time{}) != nil { // the runtime cannot wait for it
+		_ = epoll.Close()
+		return false
+	}
+	w.fd, w.epoll = fd, epoll
 	w.runs.Go(func() { w.run(epoll) })
 	return true
 }
