@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
 // fitting are arguments that fit, for each event of package rules. The others are derived from
@@ -303,7 +304,6 @@ func TestM1_SchemaDifferences(t *testing.T) {
 		server                bool // accepts it; ajv does not, and the other way round
 	}{
 		{"a key twice", "perhaps", `"name":"a"`, `"name":"b","name":"a"`, false},
-		{"a key that Socket.IO uses", "perhaps", `"name":"a"`, `"name":"a","_placeholder":1`, false},
 		{"an integer beyond 2^53 that JavaScript rounds", "numbers", `"duration":1`, `"duration":-9223372036854775809`, false},
 		{"an integer beyond 2^53 with an exponent", "numbers", `"duration":1`, `"duration":-1e17`, false},
 		{"a number that is too large for JavaScript", "numbers", `"number":1`, `"number":1e400`, true},
@@ -344,5 +344,32 @@ func TestM1_SchemaDifferences(t *testing.T) {
 		case i%2 == 0 && (found != "") != c.server:
 			t.Errorf("%s: ajv says %q of %s", c.name, found, all[i].Payload)
 		}
+	}
+}
+
+// TestM1_SchemaOfPlaceholders: an object with the key _placeholder is an object to the server, as it
+// is to the schema, unless the event has binary data.
+func TestM1_SchemaOfPlaceholders(t *testing.T) {
+	t.Parallel()
+	server := newRuntime(t)
+	var all []validation
+	for _, args := range []string{
+		`[{"name":"a","_placeholder":1}]`,
+		`[{"name":"a","_placeholder":true}]`,
+		`[{"name":"a","_placeholder":true,"num":0}]`,
+	} {
+		if answer, ok := server.call(t, "perhaps", args); !ok {
+			t.Errorf("the server answers %s to %s", answer, args)
+		}
+		all = append(all, definition("ClientToServerEvents.perhaps.arguments", args))
+	}
+	for i, found := range validate(t, gen.JSONSchema(loadRules(t)), false, all) {
+		if found != "" {
+			t.Errorf("ajv says %q of %s", found, all[i].Payload)
+		}
+	}
+	const beside = `51-0["perhaps",{"name":"a","_placeholder":true},{"_placeholder":true,"num":0}]`
+	if err := server.receiver.Receive(transport.Message{Data: []byte(beside)}); err == nil {
+		t.Error("the server accepts an object like a placeholder beside binary data")
 	}
 }
