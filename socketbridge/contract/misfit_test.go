@@ -162,6 +162,9 @@ type (
 	badParam struct {
 		A *int `validate:"omitempty,max=x"`
 	}
+	emptyRule struct {
+		A string `validate:"min=1,"`
+	}
 	noDive     struct{ Items []Item }
 	withChan   struct{ C chan int }
 	withString struct {
@@ -201,6 +204,7 @@ func TestM1_UnusableTypes(t *testing.T) {
 	}{
 		{"an unknown rule", func() { contract.Event[badTag, contract.None]("e").Handle(io, nop[badTag]) }, "nosuchrule"},
 		{"a parameter that is no number", func() { contract.Event[badParam, contract.None]("e").Handle(io, nop[badParam]) }, "max=x"},
+		{"an empty rule", func() { contract.Event[emptyRule, contract.None]("e").Handle(io, nop[emptyRule]) }, "a rule is empty"},
 		{"no dive", func() { contract.Event[noDive, contract.None]("e").Handle(io, nop[noDive]) }, "dive"},
 		{"dive into a number", func() { contract.Event[dived, contract.None]("e").Handle(io, nop[dived]) }, "dive"},
 		{"a channel", func() { contract.Event[withChan, contract.None]("e").Handle(io, nop[withChan]) }, "chan int"},

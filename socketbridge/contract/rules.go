@@ -14,12 +14,16 @@ import (
 // rules checks `validate` tags. It caches what it learns of a type.
 var rules = validator.New(validator.WithRequiredStructEnabled())
 
-// kindOf returns the value of the rule eq of a string field: all that it can be.
+// unescape replaces what stands for the separators of rules in their parameters.
+var unescape = strings.NewReplacer("0x2C", ",", "0x7C", "|")
+
+// kindOf returns the value of the rule eq of a string field: all that it can be. It is "" for
+// eq=a|eq=b, which several values fit.
 func kindOf(f reflect.StructField) string {
 	if f.Type.Kind() == reflect.String {
 		for rule := range strings.SplitSeq(f.Tag.Get("validate"), ",") {
-			if kind, ok := strings.CutPrefix(rule, "eq="); ok {
-				return kind
+			if kind, ok := strings.CutPrefix(rule, "eq="); ok && !strings.Contains(kind, "|") {
+				return unescape.Replace(kind)
 			}
 		}
 	}
@@ -119,7 +123,9 @@ func checkTag(t reflect.Type, sf reflect.StructField, tag string) {
 			typ, keys = keys, typ
 		case "endkeys":
 			typ, keys = keys, typ
-		case "omitempty", "omitnil", "omitzero", "structonly", "nostructlevel", "":
+		case "":
+			panic("a rule is empty")
+		case "omitempty", "omitnil", "omitzero", "structonly", "nostructlevel":
 		default:
 			if !strings.HasSuffix(name, "field") && !strings.HasPrefix(name, "required_") && !strings.HasPrefix(name, "excluded_") {
 				_ = rules.Var(sample(typ).Interface(), rule)

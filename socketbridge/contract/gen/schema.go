@@ -378,7 +378,7 @@ func rulesDiffer(t *Type, r Rules, constant string, seen map[*Type]bool) bool {
 		return false
 	}
 	for _, rule := range r.Own {
-		if constant == "" || rule.Text != "eq="+constant {
+		if constant == "" || rule.Name != "eq" || rule.Param != constant {
 			return true
 		}
 	}

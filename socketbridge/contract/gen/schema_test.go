@@ -373,3 +373,17 @@ func TestM1_SchemaOfPlaceholders(t *testing.T) {
 		t.Error("the server accepts an object like a placeholder beside binary data")
 	}
 }
+
+// TestM1_SchemaOfConstants: a constant is the same in what is checked and in what is sent, also if
+// its tag has escapes.
+func TestM1_SchemaOfConstants(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, "package app\n\nimport \"github.com/fiberbridge/fiberbridge/socketbridge/contract\"\n\n"+
+		"type T struct{ A string `validate:\"eq=a0x2Cb\"` }\n\nvar E = contract.Event[T, T](\"e\")\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(gen.JSONSchema(c)); !strings.Contains(text, `"const": "a,b"`) || strings.Contains(text, "T.sent") {
+		t.Errorf("got\n%s", text)
+	}
+}

@@ -91,6 +91,9 @@ type (
 		Ptr  *string  `validate:"eq=c"`
 		Int  int      `validate:"eq=1"`
 		Many []string `validate:"dive,eq=d"`
+		Or   string   `validate:"eq=a|eq=b"`
+		Both string   `validate:"eq=a|eq=b,eq=a"`
+		Code string   `validate:"eq=a0x2Cb0x7Cc"`
 	}
 	Marked struct {
 		contract.Strict
