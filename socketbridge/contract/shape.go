@@ -216,15 +216,17 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 	walk(t, nil, true, map[reflect.Type]bool{})
 	var fields []*field
 	for _, name := range order {
-		all := byName[name]
-		best := all[0]
-		for _, f := range all[1:] {
+		best, twice := byName[name][0], false
+		for _, f := range byName[name][1:] {
 			switch {
 			case len(f.index) < len(best.index), len(f.index) == len(best.index) && f.tagged && !best.tagged:
-				best = f
+				best, twice = f, false
 			case len(f.index) == len(best.index) && f.tagged == best.tagged:
-				unusable("%v has two fields with the JSON name %q", t, name)
+				twice = true // unless a later field hides both
 			}
+		}
+		if twice {
+			unusable("%v has two fields with the JSON name %q", t, name)
 		}
 		best.shape = b.shapeOf(best.typ)
 		fields = append(fields, best.field)

@@ -258,8 +258,9 @@ func upper(name string) string {
 func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 	type found struct {
 		Field
-		depth  int
-		tagged bool
+		source        *types.Var
+		depth         int
+		tagged, twice bool
 	}
 	var order []string
 	best := map[string]found{}
@@ -309,19 +310,17 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 			case !tagged:
 				name = f.Name()
 			}
-			have, twice := best[name]
-			if twice && (have.depth < depth || have.depth == depth && have.tagged && !tagged) {
+			have, known := best[name]
+			if known && (have.depth < depth || have.depth == depth && have.tagged && !tagged) {
 				continue
 			}
-			if twice && have.depth == depth && have.tagged == tagged {
-				failf("%s has two fields with the JSON name %q", t, name)
-			}
-			if !twice {
+			twice := known && have.depth == depth && have.tagged == tagged // unless a later field hides both
+			if !known {
 				order = append(order, name)
 			}
 			omitted := slices.Contains(all, "omitempty") || slices.Contains(all, "omitzero")
 			field := Field{
-				Name: name, Doc: b.docOf[f.Pos()], Type: b.field(t, f), Pointer: pointer, Below: !direct,
+				Name: name, Doc: b.docOf[f.Pos()], Pointer: pointer, Below: !direct,
 				Optional: pointer || !direct || omitted,
 				Nullable: pointer || tuple && omitted,
 				Rules:    rules,
@@ -330,16 +329,21 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 				field.Const = rules.eq()
 			}
 			field.Rules.Skip = rules.Skip || !checked
-			best[name] = found{field, depth, tagged}
+			best[name] = found{field, f, depth, tagged, twice}
 		}
 	}
 	walk(s, 0, true, true)
 	var out []Field
 	for _, name := range order {
-		if f := best[name].Field; tuple && len(out) > 0 && out[len(out)-1].Optional && !f.Optional {
+		f := best[name]
+		if f.twice {
+			failf("%s has two fields with the JSON name %q", t, name)
+		}
+		if tuple && len(out) > 0 && out[len(out)-1].Optional && !f.Optional {
 			failf("argument %s of %s is required, but follows an optional one", name, t)
 		}
-		out = append(out, best[name].Field)
+		f.Type = b.field(t, f.source)
+		out = append(out, f.Field)
 	}
 	return out
 }

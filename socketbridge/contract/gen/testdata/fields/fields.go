@@ -14,7 +14,11 @@ type (
 		Name string
 		Note *string `json:"note"`
 	}
-	base  struct{ Hidden, Name string }
+	base   struct{ Hidden, Name string }
+	more   struct{ Name chan int }
+	tagged struct {
+		Other string `json:"Name"`
+	}
 	inner struct {
 		Base
 		Deep int
@@ -85,6 +89,17 @@ type (
 		Name  int
 		Other string `json:"Name"`
 	}
+	HiddenTwice struct {
+		Base
+		base
+		more
+		Name bool
+	}
+	HiddenByTag struct {
+		Base
+		base
+		tagged
+	}
 	Kinds struct {
 		Kind string   `json:"kind" validate:"eq=a"`
 		Text Text     `validate:"max=3,eq=b"`
@@ -134,6 +149,8 @@ const (
 	E17 = contract.Notice[Marked]("Marked")
 	E18 = contract.Notice[Alone]("Alone")
 	E19 = contract.Notice[Empty]("Empty")
+	E20 = contract.Notice[HiddenTwice]("HiddenTwice")
+	E21 = contract.Notice[HiddenByTag]("HiddenByTag")
 )
 
 // All has a value of each event's type, by its name.
@@ -142,4 +159,5 @@ var All = map[string]any{
 	string(E6): EmbeddedDash{}, string(E7): EmbeddedHidden{}, string(E8): EmbeddedDeep{}, string(E9): EmbeddedText{}, string(E10): EmbeddedStamp{},
 	string(E11): EmbeddedTime{}, string(E12): Shadowed{}, string(E13): ShadowedLast{}, string(E14): ShadowedTag{}, string(E15): TagWins{},
 	string(E16): Kinds{}, string(E17): Marked{}, string(E18): Alone{}, string(E19): Empty{},
+	string(E20): HiddenTwice{}, string(E21): HiddenByTag{},
 }

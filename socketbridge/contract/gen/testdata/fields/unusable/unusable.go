@@ -11,6 +11,9 @@ type Left struct{ Name string }
 // Right has a field that Left has too.
 type Right struct{ Name string }
 
+// Outer hides nothing: its field is as deep as the others.
+type Outer struct{ Name string }
+
 // Level cannot be used: its method returns nothing.
 type Level string
 
@@ -26,6 +29,11 @@ func (k *Key) UnmarshalText(text []byte) error { *k = Key(text); return nil }
 // The structs.
 type (
 	Twice struct {
+		Left
+		Right
+	}
+	TwiceBelow struct {
+		Outer
 		Left
 		Right
 	}
@@ -66,10 +74,11 @@ const (
 	E9  = contract.Notice[BoolKeys]("BoolKeys")
 	E10 = contract.Notice[EmptyEnum]("EmptyEnum")
 	E11 = contract.Notice[Channel]("Channel")
+	E12 = contract.Notice[TwiceBelow]("TwiceBelow")
 )
 
 // All has a value of each event's type, by the name of its declaration.
 var All = map[string]any{
 	"E1": Twice{}, "E2": SameTag{}, "E3": EmbeddedPointer{}, "E4": Itself{}, "E5": OptionString{}, "E6": TupleEmbeds{},
-	"E7": TupleOrder{}, "E8": TextKeys{}, "E9": BoolKeys{}, "E10": EmptyEnum{}, "E11": Channel{},
+	"E7": TupleOrder{}, "E8": TextKeys{}, "E9": BoolKeys{}, "E10": EmptyEnum{}, "E11": Channel{}, "E12": TwiceBelow{},
 }
