@@ -39,7 +39,8 @@
 //   - Arrays have exactly their length. Keys of maps are strings or integers.
 //   - Embedded structs are part of the struct around them, as in encoding/json.
 //   - Rules of `validate` tags hold. They are those of
-//     github.com/go-playground/validator/v10; elements of slices and maps need "dive".
+//     github.com/go-playground/validator/v10. Rules of elements of slices and maps need
+//     "dive", once for each level; those of an only argument hold without it.
 //
 // An In or Out that embeds Tuple is several arguments, one for each exported field, in order;
 // json names are not used. Optional arguments come last. A missing argument and null are the

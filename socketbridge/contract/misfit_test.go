@@ -165,7 +165,10 @@ type (
 	emptyRule struct {
 		A string `validate:"min=1,"`
 	}
-	noDive     struct{ Items []Item }
+	noDive  struct{ Items []Item }
+	oneDive struct {
+		Items [][]Item `validate:"max=3,dive,max=2"`
+	}
 	withChan   struct{ C chan int }
 	withString struct {
 		N int `json:",string"`
@@ -206,6 +209,7 @@ func TestM1_UnusableTypes(t *testing.T) {
 		{"a parameter that is no number", func() { contract.Event[badParam, contract.None]("e").Handle(io, nop[badParam]) }, "max=x"},
 		{"an empty rule", func() { contract.Event[emptyRule, contract.None]("e").Handle(io, nop[emptyRule]) }, "a rule is empty"},
 		{"no dive", func() { contract.Event[noDive, contract.None]("e").Handle(io, nop[noDive]) }, "dive"},
+		{"one dive into two lists", func() { contract.Event[oneDive, contract.None]("e").Handle(io, nop[oneDive]) }, `"dive,dive"`},
 		{"dive into a number", func() { contract.Event[dived, contract.None]("e").Handle(io, nop[dived]) }, "dive"},
 		{"a channel", func() { contract.Event[withChan, contract.None]("e").Handle(io, nop[withChan]) }, "chan int"},
 		{"the option string", func() { contract.Event[withString, contract.None]("e").Handle(io, nop[withString]) }, `"string"`},

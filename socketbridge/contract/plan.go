@@ -20,6 +20,8 @@ type plan struct {
 	strict bool
 	// rules: there are `validate` tags.
 	rules bool
+	// dives are the rules of the only argument, if it is a list or a map.
+	dives string
 }
 
 // argument is one argument. In a tuple it is a field.
@@ -69,7 +71,7 @@ func newPlan(t reflect.Type) (result any) {
 		pl.strict = false // it is about the fields of the only argument
 		pl.args = []argument{{shape: pl.root, optional: t.Kind() == reflect.Pointer}}
 	}
-	pl.rules = b.checkRules()
+	pl.rules, pl.dives = b.checkRules(), b.diveTag(pl.root)
 	b.settle()
 	return pl
 }
@@ -181,7 +183,7 @@ func (pl *plan) decode(in *input, v reflect.Value) *misfit {
 	if !pl.rules {
 		return nil
 	}
-	m := checkValue(pl.root, v)
+	m := checkValue(pl.root, pl.dives, v)
 	switch {
 	case m == nil:
 		return nil

@@ -44,6 +44,16 @@ func kindField(t reflect.Type) (name, kind string) {
 	return "", ""
 }
 
+// checksNotBelow reports whether rules of the fields of an embedded struct do not hold.
+func checksNotBelow(f reflect.StructField) bool {
+	for rule := range strings.SplitSeq(f.Tag.Get("validate"), ",") {
+		if rule == "-" || rule == "structonly" || rule == "nostructlevel" {
+			return true
+		}
+	}
+	return false
+}
+
 // checkRules panics with a *typeError if a tag below t cannot be used. It reports whether
 // there are tags.
 func (b *builder) checkRules() (some bool) {
@@ -52,14 +62,23 @@ func (b *builder) checkRules() (some bool) {
 			continue
 		}
 		for _, f := range s.fields {
+			if f.unchecked {
+				continue
+			}
 			sf := t.FieldByIndex(f.index)
 			tag := sf.Tag.Get("validate")
-			if tag != "" && tag != "-" {
+			if tag != "" {
 				some = true
 				checkTag(t, sf, tag)
 			}
-			if e := elements(f.shape); e != nil && b.hasRules(e, map[*shape]bool{}) && !strings.Contains(","+tag+",", ",dive,") {
-				unusable("field %s of %v: its elements have rules, which need \"dive\" in its validate tag", sf.Name, t)
+			have := 0
+			for rule := range strings.SplitSeq(tag, ",") {
+				if rule == "dive" {
+					have++
+				}
+			}
+			if need := b.levels(f.shape); have < need {
+				unusable("field %s of %v: its elements have rules, which need %q in its validate tag", sf.Name, t, strings.Repeat(",dive", need)[1:])
 			}
 		}
 	}
@@ -77,6 +96,21 @@ func elements(s *shape) *shape {
 	return nil
 }
 
+// levels returns how many lists and maps are around the innermost elements of s that can have
+// rules.
+func (b *builder) levels(s *shape) (n int) {
+	for s = elements(s); s != nil && b.hasRules(s, map[*shape]bool{}); s = elements(s) {
+		n++
+	}
+	return n
+}
+
+// diveTag returns the rules of an only argument, for which no tag can stand: those of its elements
+// hold, at any depth.
+func (b *builder) diveTag(s *shape) string {
+	return strings.TrimPrefix(strings.Repeat(",omitnil,dive", b.levels(s)), ",")
+}
+
 // hasRules reports whether values of s can have rules.
 func (b *builder) hasRules(s *shape, seen map[*shape]bool) bool {
 	if s == nil || seen[s] {
@@ -87,7 +121,7 @@ func (b *builder) hasRules(s *shape, seen map[*shape]bool) bool {
 		return true // members have eq
 	}
 	for _, f := range s.fields {
-		if s.typ.FieldByIndex(f.index).Tag.Get("validate") != "" || b.hasRules(f.shape, seen) {
+		if !f.unchecked && (s.typ.FieldByIndex(f.index).Tag.Get("validate") != "" || b.hasRules(f.shape, seen)) {
 			return true
 		}
 	}
@@ -164,8 +198,9 @@ func sample(t reflect.Type) reflect.Value {
 	return v
 }
 
-// checkValue checks the rules of one argument, or of the struct of several.
-func checkValue(s *shape, v reflect.Value) *misfit {
+// checkValue checks the rules of one argument, or of the struct of several. dives is what diveTag
+// returns.
+func checkValue(s *shape, dives string, v reflect.Value) *misfit {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
 			return nil
@@ -181,7 +216,7 @@ func checkValue(s *shape, v reflect.Value) *misfit {
 		err = rules.Struct(v.Interface())
 		v = reflect.Indirect(v)
 	case reflect.Slice, reflect.Array, reflect.Map:
-		err = rules.Var(v.Interface(), "dive")
+		err = rules.Var(v.Interface(), dives)
 	default:
 		return nil
 	}

@@ -40,12 +40,13 @@ type shape struct {
 
 // field is a field of a struct, also of one embedded in it.
 type field struct {
-	name     string
-	index    []int
-	optional bool
-	omitted  bool // when it is empty: omitempty or omitzero
-	shape    *shape
-	kind     string // all that the field can be: of a rule eq
+	name      string
+	index     []int
+	optional  bool
+	omitted   bool // when it is empty: omitempty or omitzero
+	unchecked bool // rules do not hold: "-", or an embedded struct whose fields are not checked
+	shape     *shape
+	kind      string // all that the field can be: of a rule eq
 }
 
 // builder builds the shapes of the types below one type.
@@ -160,8 +161,8 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 	}
 	var order []string
 	byName := map[string][]found{}
-	var walk func(t reflect.Type, index []int, direct bool, seen map[reflect.Type]bool)
-	walk = func(t reflect.Type, index []int, direct bool, seen map[reflect.Type]bool) {
+	var walk func(t reflect.Type, index []int, direct, unchecked bool, seen map[reflect.Type]bool)
+	walk = func(t reflect.Type, index []int, direct, unchecked bool, seen map[reflect.Type]bool) {
 		if seen[t] {
 			unusable("%v embeds itself", t)
 		}
@@ -184,7 +185,7 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 					if !f.IsExported() && f.Type.Kind() == reflect.Pointer {
 						unusable("%v embeds a pointer to the unexported %v", t, in)
 					}
-					walk(in, at, direct && f.Type.Kind() != reflect.Pointer, seen)
+					walk(in, at, direct && f.Type.Kind() != reflect.Pointer, unchecked || checksNotBelow(f), seen)
 					continue
 				}
 			}
@@ -209,11 +210,12 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 			}
 			byName[name] = append(byName[name], found{&field{
 				name: name, index: at, omitted: omitted, kind: kindOf(f),
-				optional: omitted || !direct || f.Type.Kind() == reflect.Pointer,
+				unchecked: unchecked || f.Tag.Get("validate") == "-",
+				optional:  omitted || !direct || f.Type.Kind() == reflect.Pointer,
 			}, f.Type, tagged})
 		}
 	}
-	walk(t, nil, true, map[reflect.Type]bool{})
+	walk(t, nil, true, false, map[reflect.Type]bool{})
 	var fields []*field
 	for _, name := range order {
 		best, twice := byName[name][0], false

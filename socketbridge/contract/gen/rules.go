@@ -92,6 +92,59 @@ func (r *Rules) has(names ...string) bool {
 	return false
 }
 
+// checkDives fails if rules of elements in fields would not hold, for which Handle panics.
+func (b *builder) checkDives(of string, fields []Field) {
+	for _, f := range fields {
+		have := 0
+		for r := f.Rules.Elem; r != nil; r = r.Elem {
+			have++
+		}
+		if need := levels(f.Type); have < need && !f.Rules.Skip {
+			failf("field %s of %s: its elements have rules, which need %q in its validate tag", f.Name, of, strings.Repeat(",dive", need)[1:])
+		}
+		b.checkBelow(f.Type)
+	}
+}
+
+// checkBelow is checkDives for the fields of all structs in t.
+func (b *builder) checkBelow(t *Type) {
+	if t == nil || b.checked[t] {
+		return
+	}
+	b.checked[t] = true
+	b.checkDives(t.Name, t.Fields)
+	b.checkBelow(t.Elem)
+	for _, m := range t.Members {
+		b.checkBelow(m)
+	}
+}
+
+// levels returns how many lists and maps are around the innermost elements of t that can have
+// rules.
+func levels(t *Type) (n int) {
+	for t = t.Elem; t != nil && canHaveRules(t, map[*Type]bool{}); t = t.Elem {
+		n++
+	}
+	return n
+}
+
+// canHaveRules reports whether values of t, or of what is in them, can have rules.
+func canHaveRules(t *Type, seen map[*Type]bool) bool {
+	if t == nil || seen[t] {
+		return false
+	}
+	seen[t] = true
+	if t.Kind == Union {
+		return true // members have eq
+	}
+	for _, f := range t.Fields {
+		if r := f.Rules; !r.Skip && (len(r.Own) > 0 || r.Elem != nil || canHaveRules(f.Type, seen)) {
+			return true
+		}
+	}
+	return canHaveRules(t.Elem, seen)
+}
+
 // onValue reports whether the rule looks at nothing but the value.
 func (r Rule) onValue() bool {
 	for _, one := range r.Or {

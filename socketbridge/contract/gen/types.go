@@ -25,6 +25,7 @@ type builder struct {
 	source   map[string]bool                // paths of packages whose source was read
 	missing  map[string]bool                // and of those that have types of the contract besides
 	seen     map[string]*Type
+	checked  map[*Type]bool // whose fields have the rules that they need
 	names    map[string]bool
 	named    []*Type
 }
@@ -32,7 +33,7 @@ type builder struct {
 func newBuilder() builder {
 	return builder{
 		docOf: map[token.Pos]string{}, valuesOf: map[token.Pos][]constant.Value{}, source: map[string]bool{}, missing: map[string]bool{},
-		seen: map[string]*Type{}, names: map[string]bool{},
+		seen: map[string]*Type{}, checked: map[*Type]bool{}, names: map[string]bool{},
 	}
 }
 
@@ -48,12 +49,16 @@ func (b *builder) args(t types.Type) Args {
 	}
 	if s, ok := t.Underlying().(*types.Struct); ok && embeds(s, "Tuple") {
 		b.read(t)
-		return Args{b.fields(t, s, true), true, embeds(s, "Strict")}
+		fields := b.fields(t, s, true)
+		b.checkDives(types.TypeString(t, (*types.Package).Name), fields)
+		return Args{fields, true, embeds(s, "Strict")}
 	}
 	_, pointer := types.Unalias(t).(*types.Pointer)
+	m := b.typeOf(t)
+	b.checkBelow(m)
 	// The runtime checks the only argument as if it had these rules.
-	rules := parseRules("omitnil,dive")
-	return Args{List: []Field{{Name: "data", Type: b.typeOf(t), Optional: pointer, Nullable: pointer, Pointer: pointer, Rules: rules}}}
+	rules := parseRules("omitnil" + strings.Repeat(",dive,omitnil", levels(m)))
+	return Args{List: []Field{{Name: "data", Type: m, Optional: pointer, Nullable: pointer, Pointer: pointer, Rules: rules}}}
 }
 
 func embeds(s *types.Struct, marker string) bool {

@@ -234,6 +234,7 @@ export interface ClientToServerEvents {
   parted: (data: Parted, ack: (data: Parted | Failure) => void) => void;
   patterns: (data: Patterns, ack: (data: Patterns | Failure) => void) => void;
   perhaps: (data: Item | null, ack: (data?: Item | null | Failure) => void) => void;
+  rows: (data: Record<string, [Array<Item> | null, Array<Item> | null] | null>, ack: (data: Record<string, [Array<Item> | null, Array<Item> | null] | null> | Failure) => void) => void;
   texts: (data: Texts, ack: (data: Texts | Failure) => void) => void;
 }
 

@@ -123,6 +123,21 @@ type (
 		contract.Tuple
 		URL time.Time `json:",omitzero"`
 	}
+	Unchecked struct {
+		ruled `validate:"-"`
+		Items []ruled   `validate:"-"`
+		Plain [][]ruled `validate:"dive,dive"`
+		Skips []Skips
+	}
+	ruled struct {
+		A []struct {
+			B int `validate:"min=1"`
+		} `validate:"omitempty,dive"`
+	}
+	Skips struct {
+		ruled `validate:"structonly"`
+		C     int `validate:"-"`
+	}
 	Empty struct{}
 )
 
@@ -150,6 +165,7 @@ const (
 	E18 = contract.Notice[Alone]("Alone")
 	E19 = contract.Notice[Empty]("Empty")
 	E20 = contract.Notice[HiddenTwice]("HiddenTwice")
+	E22 = contract.Notice[Unchecked]("Unchecked")
 	E21 = contract.Notice[HiddenByTag]("HiddenByTag")
 )
 
@@ -159,5 +175,5 @@ var All = map[string]any{
 	string(E6): EmbeddedDash{}, string(E7): EmbeddedHidden{}, string(E8): EmbeddedDeep{}, string(E9): EmbeddedText{}, string(E10): EmbeddedStamp{},
 	string(E11): EmbeddedTime{}, string(E12): Shadowed{}, string(E13): ShadowedLast{}, string(E14): ShadowedTag{}, string(E15): TagWins{},
 	string(E16): Kinds{}, string(E17): Marked{}, string(E18): Alone{}, string(E19): Empty{},
-	string(E20): HiddenTwice{}, string(E21): HiddenByTag{},
+	string(E20): HiddenTwice{}, string(E21): HiddenByTag{}, string(E22): Unchecked{},
 }

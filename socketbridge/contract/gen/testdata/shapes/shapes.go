@@ -65,7 +65,7 @@ type Base struct {
 
 // Page is generic.
 type Page[T any] struct {
-	Items []T `json:"items"`
+	Items []T `json:"items" validate:"dive"`
 	Next  *T  `json:"next"`
 }
 
@@ -85,8 +85,8 @@ type Everything struct {
 	Tags    map[string]string `json:"tags"`
 	Ports   map[int]bool      `json:"ports,omitempty"`
 	Pair    [2]int            `json:"pair"`
-	Maybe   []*Item           `json:"maybe,omitempty"`
-	Found   map[string]*Item  `json:"found,omitempty"`
+	Maybe   []*Item           `json:"maybe,omitempty" validate:"dive"`
+	Found   map[string]*Item  `json:"found,omitempty" validate:"dive"`
 	Page    Page[Item]        `json:"page"`
 	Extra   any               `json:"extra,omitempty"`
 	Raw     json.RawMessage   `json:"raw,omitempty"`

@@ -26,6 +26,21 @@ type Key string
 // UnmarshalText accepts all text.
 func (k *Key) UnmarshalText(text []byte) error { *k = Key(text); return nil }
 
+// Item has a rule.
+type Item struct {
+	Name string `validate:"min=1"`
+}
+
+// Shape is a union.
+type Shape interface{ oneOf(Circle) }
+
+// Circle is the only member of Shape.
+type Circle struct {
+	Kind string `validate:"eq=circle"`
+}
+
+func (Circle) oneOf(Circle) {}
+
 // The structs.
 type (
 	Twice struct {
@@ -59,6 +74,16 @@ type (
 	BoolKeys  struct{ M map[bool]int }
 	EmptyEnum struct{ Level Level }
 	Channel   struct{ C chan int }
+	NoDive    struct{ Items []Item }
+	OneDive   struct {
+		Items []map[string]*Item `validate:"max=3,dive"`
+	}
+	UnionDive  struct{ Shapes map[string]Shape }
+	Deep       struct{ Below []*NoDive }
+	TupleDives struct {
+		contract.Tuple
+		A [][]Item `validate:"dive,max=2"`
+	}
 )
 
 // The events.
@@ -75,10 +100,16 @@ const (
 	E10 = contract.Notice[EmptyEnum]("EmptyEnum")
 	E11 = contract.Notice[Channel]("Channel")
 	E12 = contract.Notice[TwiceBelow]("TwiceBelow")
+	E13 = contract.Notice[NoDive]("NoDive")
+	E14 = contract.Notice[OneDive]("OneDive")
+	E15 = contract.Notice[UnionDive]("UnionDive")
+	E16 = contract.Notice[[]map[string]Deep]("Deep")
+	E17 = contract.Notice[TupleDives]("TupleDives")
 )
 
 // All has a value of each event's type, by the name of its declaration.
 var All = map[string]any{
 	"E1": Twice{}, "E2": SameTag{}, "E3": EmbeddedPointer{}, "E4": Itself{}, "E5": OptionString{}, "E6": TupleEmbeds{},
 	"E7": TupleOrder{}, "E8": TextKeys{}, "E9": BoolKeys{}, "E10": EmptyEnum{}, "E11": Channel{}, "E12": TwiceBelow{},
+	"E13": NoDive{}, "E14": OneDive{}, "E15": UnionDive{}, "E16": []map[string]Deep{}, "E17": TupleDives{},
 }
