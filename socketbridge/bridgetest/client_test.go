@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -59,6 +60,29 @@ func TestN10_EventsOfManyKinds(t *testing.T) {
 			c.WantNothing()
 		}
 	})
+}
+
+// TestN10_AttachmentsOfManyGoroutines: a packet and its attachments stay together when several
+// goroutines use one connection, in one namespace or in two.
+func TestN10_AttachmentsOfManyGoroutines(t *testing.T) {
+	t.Parallel()
+	io := newServer(t, socketbridge.Config{Limits: socketbridge.Limits{EventsPerSecond: -1}})
+	for _, namespace := range []string{"/", "/other"} {
+		io.Of(namespace).On("echo", func(p *socketbridge.Packet) error { return p.Ack(p.Values()...) })
+	}
+	c := bridgetest.Dial(t, io)
+	clients := []*bridgetest.Client{c, c.Join("/other")}
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			c := clients[i%2]
+			for n := range 100 {
+				a, b := []byte{byte(i), byte(n)}, []byte{byte(n), byte(i), 0}
+				c.Ask("echo", a, b, n).Want(a, b, n)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestN10_SeveralClients(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -199,17 +200,15 @@ func (k *conn) send(h siopacket.Header, args ...any) error {
 	if k.receiver.UsesMsgpack() {
 		return k.sendPacked(text, attachments)
 	}
-	if err = k.Text(string(text)); err != nil {
-		k.wake()
-		return err
-	}
+	msgs := make([]transport.Message, 0, 1+len(attachments))
+	msgs = append(msgs, transport.Message{Data: text})
 	for _, data := range attachments {
-		if err = k.Binary(data); err != nil {
-			k.wake()
-			return err
-		}
+		msgs = append(msgs, transport.Message{Binary: true, Data: slices.Clone(data)}) // Deliver overwrites it
 	}
-	return nil
+	if err = k.Deliver(msgs...); err != nil {
+		k.wake()
+	}
+	return err
 }
 
 func (k *conn) sendPacked(text []byte, attachments [][]byte) error {

@@ -195,12 +195,23 @@ func (c *Conn) Binary(data []byte) error {
 	return c.Deliver(transport.Message{Binary: true, Data: slices.Clone(data)})
 }
 
-// Deliver sends m from the client. Concurrent calls run one after the other. After
-// Receive has returned, Deliver overwrites m.Data, so that tests detect a receiver that
-// retains it. It returns ErrClosed if the connection is closed.
-func (c *Conn) Deliver(m transport.Message) error {
+// Deliver sends messages from the client, such as a packet and its attachments. Concurrent calls
+// run one after the other, so no other message comes between them. After Receive has returned,
+// Deliver overwrites a message's Data, so that tests detect a receiver that retains it. It
+// returns ErrClosed if the connection is closed; after an error, it sends no further message.
+func (c *Conn) Deliver(msgs ...transport.Message) error {
 	<-c.token
 	defer func() { c.token <- struct{}{} }()
+	for _, m := range msgs {
+		if err := c.deliver(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliver sends one message. The caller has the token.
+func (c *Conn) deliver(m transport.Message) error {
 	c.mu.Lock()
 	r, closed := c.receiver, c.closed
 	c.mu.Unlock()
