@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/internal/testlog"
@@ -197,7 +199,7 @@ func TestS2_BadArguments(t *testing.T) {
 	if n := strings.Count(log.String(), "argument 1"); n > 2 { // missing, and the type
 		t.Errorf("bad arguments are logged %d times:\n%s", n, log.String())
 	}
-	if !log.Has("Secret of type int") {
+	if !log.Has("field Secret: expected int, got a JSON string") {
 		t.Errorf("the log does not say what is wrong:\n%s", log.String())
 	}
 
@@ -205,6 +207,54 @@ func TestS2_BadArguments(t *testing.T) {
 	c.expect(`21["q"]`)
 	c.send(`31["no number"]`)
 	c.expect(`39[{"error":{"code":"internal_error","message":"internal error"}}]`)
+}
+
+// secretive decodes itself, and its error quotes the value.
+type secretive string
+
+func (s *secretive) UnmarshalJSON(text []byte) error { return fmt.Errorf("no %s", text) }
+
+// wordy decodes itself, and has words for the client.
+type wordy string
+
+func (*wordy) UnmarshalText(text []byte) error {
+	return fmt.Errorf("%s: %w", text, &socketbridge.EventError{Code: "wordy", Message: "Choose another."})
+}
+
+// TestS2_BadArgumentsAreNotLogged: the line of what Bind refuses says where and what was expected,
+// and not what the client has sent.
+func TestS2_BadArgumentsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, sent, want string
+		to               any
+	}{
+		{"a type", `"471147114711"`, "expected int, got a JSON string", new(int)},
+		{"a range", `471147114711`, "expected int8, got a JSON number", new(int8)},
+		{"a field", `{"a":[{"b":471147114711}]}`, "field A.B: expected uint8, got a JSON number", new(struct{ A []struct{ B uint8 } })},
+		{"a value of a map", `{"471147114711":471147114711}`, "expected string, got a JSON number", new(map[string]string)},
+		{"a value of a map in a field", `{"m":{"471147114711":true}}`, "field M: expected int, got a JSON bool", new(struct{ M map[string]int })},
+		{"a key", `{"471147114711":1}`, "expected int8, got a JSON number", new(map[int8]int)},
+		{"a time", `"471147114711"`, "its Go type refuses the value, with a *time.ParseError", new(time.Time)},
+		{"a json.Number", `"x471147114711"`, "its Go type refuses the value", new(json.Number)},
+		{"binary data", `"471147114711!"`, "expected binary data, got a string that is no base64", new([]byte)},
+		{"UnmarshalJSON", `"471147114711"`, "its Go type refuses the value", new(secretive)},
+		{"an EventError", `"471147114711"`, "wordy: Choose another.", new(wordy)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var log testlog.Log
+			io := newServer(t, socketbridge.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			io.On("e", func(p *socketbridge.Packet) error { return p.Bind(tt.to) })
+			c := join(t, io, "/")
+			c.send(`21["e",` + tt.sent + `]`)
+			c.next()
+			waitFor(t, "the line", func() bool { return log.Has("bad_arguments") }) // events are logged after their answers
+			if !log.Has(tt.want) || log.Has("471147114711") {
+				t.Errorf("%s: the log has\n%s\nwant %q, without the value", tt.sent, log.String(), tt.want)
+			}
+		})
+	}
 }
 
 type noJSON struct{}

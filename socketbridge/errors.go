@@ -1,11 +1,15 @@
 package socketbridge
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/fiberbridge/fiberbridge/fibersession"
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
+	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
 var (
@@ -119,8 +123,9 @@ type ArgumentError struct {
 	Event string
 	// Position of the argument, from 0.
 	Position int
-	// Err is ErrMissingArg, or the reason why the argument cannot be decoded. Of a typed event,
-	// it says what was expected where, and holds nothing that the client has sent.
+	// Err is ErrMissingArg, or the error of encoding/json or of a type that decodes itself, whose
+	// text can quote the argument. Of a typed event, it says what was expected where, and holds
+	// nothing that the client has sent.
 	Err error
 	// Path and Expected are what the client of a typed event gets, and empty after Bind. Path is
 	// a JSON pointer, and can have keys that the client has chosen.
@@ -135,9 +140,42 @@ func (e *ArgumentError) Code() string {
 	return CodeBadArguments
 }
 
-// Error returns the event, the position and the reason.
+// Error returns the event, the position, and what was expected. It is logged, so apart from the
+// event's name it holds nothing that the client has sent. Err can say more.
 func (e *ArgumentError) Error() string {
-	return fmt.Sprintf("socketbridge: argument %d of %q: %v", e.Position, e.Event, e.Err)
+	reason := ""
+	if e.Path != "" || errors.Is(e.Err, ErrMissingArg) {
+		reason = e.Err.Error()
+	} else {
+		reason = misfit(e.Err)
+	}
+	return fmt.Sprintf("socketbridge: argument %d of %q: %s", e.Position, e.Event, reason)
+}
+
+// misfit says why an argument cannot be decoded, without the value, which texts of encoding/json
+// and of types that decode themselves can have.
+func misfit(err error) string {
+	var (
+		answer *EventError
+		typ    *json.UnmarshalTypeError
+		base   base64.CorruptInputError
+	)
+	switch {
+	case errors.As(err, &answer): // words of the app
+		return answer.Error()
+	case errors.As(err, &typ):
+		where := ""
+		if typ.Field != "" {
+			where = "field " + typ.Field + ": "
+		}
+		got, _, _ := strings.Cut(typ.Value, " ") // "number 300"
+		return fmt.Sprintf("%sexpected %v, got a JSON %s", where, typ.Type, got)
+	case errors.As(err, &base):
+		return "expected binary data, got a string that is no base64"
+	case errors.Is(err, siopacket.ErrUnsupported):
+		return err.Error()
+	}
+	return fmt.Sprintf("its Go type refuses the value, with a %T", err)
 }
 
 // Unwrap returns Err.
