@@ -105,6 +105,61 @@ func TestM1_GenNames(t *testing.T) {
 	}
 }
 
+// TestM1_GenRequired: what the server refuses when it is missing or null is neither in a type that
+// only clients send. In one that the server sends too, it is what the server can send.
+func TestM1_GenRequired(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, `package app
+
+import "github.com/fiberbridge/fiberbridge/socketbridge/contract"
+
+type In struct {
+	Free    *int   `+"`json:\"free\"`"+`
+	Pointer *int   `+"`json:\"pointer\" validate:\"required\"`"+`
+	Most    *int   `+"`json:\"most\" validate:\"max=3\"`"+`
+	Maybe   *int   `+"`json:\"maybe\" validate:\"omitempty,max=3\"`"+`
+	Text    string `+"`json:\"text,omitempty\" validate:\"min=1\"`"+`
+	Short   string `+"`json:\"short,omitempty\" validate:\"max=9\"`"+`
+	Skipped *int   `+"`json:\"skipped\" validate:\"-\"`"+`
+}
+
+type Both In
+
+type Answer In
+
+type Tuple struct {
+	contract.Tuple
+	First *int
+	Last  *int `+"`validate:\"required\"`"+`
+	Rest  *int
+}
+
+var (
+	E = contract.Event[In, []Both]("e")
+	F = contract.Event[Both, contract.None]("f")
+	G = contract.Ask[contract.None, Answer]("g")
+	H = contract.Event[Tuple, Tuple]("h")
+	I = contract.Ask[Tuple, Tuple]("i")
+)
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(gen.TypeScript(c))
+	const clients = "{\n  free?: number | null;\n  pointer: number;\n  most: number;\n  maybe?: number | null;\n  text: string;\n  short?: string;\n  skipped?: number | null;\n}\n"
+	for _, want := range []string{
+		"interface In " + clients,
+		"interface Answer " + clients,
+		"interface Both {\n  free?: number | null;\n  pointer: number | null;\n  most: number | null;\n  maybe?: number | null;\n  text?: string;\n  short?: string;\n  skipped?: number | null;\n}\n",
+		"h: (first: number | null, last: number, rest: number | null, ack: (...answer: [first?: number | null, last?: number | null, rest?: number | null] | [failure: Failure]) => void) => void;",
+		"i: (first: number | null, last: number | null, rest: number | null, ack: (first: number | null, last: number, rest?: number | null) => void) => void;",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got\n%s\nwant\n%s", text, want)
+		}
+	}
+}
+
 // client uses the generated types with the unmodified socket.io-client.
 const client = `import { io, type Socket } from "socket.io-client";
 import type { ClientToServerEvents, ServerToClientEvents, Session } from "./types";

@@ -38,6 +38,7 @@ func Load(dir string, patterns ...string) (*Contract, error) {
 	slices.SortFunc(l.out.Events, byName)
 	slices.SortFunc(l.out.Asks, byName)
 	slices.SortFunc(l.out.Keys, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
+	l.out.markSent()
 	l.out.Types = l.named
 	slices.SortFunc(l.out.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
 	return &l.out, nil

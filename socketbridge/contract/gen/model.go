@@ -70,16 +70,49 @@ type Type struct {
 	Strict    bool     // other fields are refused
 	Members   []*Type  // of a Union
 	Values    []string // of an Enum, as JSON
+	Sent      bool     // the server sends values, or they are in sessions
 }
 
 // Field is a field of a struct, or an argument.
 type Field struct {
 	Name, Doc string
 	Type      *Type
-	Optional  bool   // may be missing
-	Nullable  bool   // may be null
+	Optional  bool   // may be missing, if the rules allow it
+	Omitted   bool   // the server leaves it out when it is empty
+	Nullable  bool   // may be null, if the rules allow it
 	Const     string // the only value that fits, if it is not empty
 	Pointer   bool   // the Go type is a pointer
 	Below     bool   // below an embedded pointer
 	Rules     Rules
+}
+
+// markSent sets Sent of all types that the server sends.
+func (c *Contract) markSent() {
+	var mark func(t *Type)
+	mark = func(t *Type) {
+		if t == nil || t.Sent {
+			return
+		}
+		t.Sent = true
+		mark(t.Elem)
+		for _, f := range t.Fields {
+			mark(f.Type)
+		}
+		for _, m := range t.Members {
+			mark(m)
+		}
+	}
+	for _, e := range c.Events {
+		for _, f := range e.Out.List {
+			mark(f.Type)
+		}
+	}
+	for _, e := range c.Asks {
+		for _, f := range e.In.List {
+			mark(f.Type)
+		}
+	}
+	for _, k := range c.Keys {
+		mark(k.Type)
+	}
 }

@@ -90,7 +90,7 @@ func (g *schemas) arguments(a Args, checked bool) object {
 			item = append(object{{"title", f.Name}}, g.besides(item)...)
 		}
 		items = append(items, item)
-		if g.required(f, checked) {
+		if isRequired(f, checked) {
 			least = i + 1
 		}
 	}
@@ -113,10 +113,15 @@ func (g *schemas) tuple() string {
 	return "prefixItems"
 }
 
-// required reports whether a field, or an argument, must be there. What the server sends always
+// isRequired reports whether a field, or an argument, must be there. What the server sends always
 // has the fields that are constants.
-func (g *schemas) required(f Field, checked bool) bool {
+func isRequired(f Field, checked bool) bool {
 	return !f.Optional || !f.Below && (f.Const != "" || checked && !fitsZero(f.Type, f.Rules, f.Pointer))
+}
+
+// isNullable reports whether a field, or an argument, can be null.
+func isNullable(f Field, checked bool) bool {
+	return f.Nullable && (!checked || fitsZero(f.Type, f.Rules, f.Pointer))
 }
 
 // field returns the schema of a field or an argument. Rules hold for what the server checks,
@@ -127,7 +132,7 @@ func (g *schemas) field(f Field, checked bool) object {
 	if !checked && f.Const != "" {
 		g.merge(&s, object{{"const", f.Const}})
 	}
-	if f.Nullable && (!checked || fitsZero(f.Type, f.Rules, f.Pointer)) {
+	if isNullable(f, checked) {
 		s = orNull(s)
 	}
 	if f.Doc == "" {
@@ -330,7 +335,7 @@ func (g *schemas) structure(t *Type, checked bool) object {
 	properties, required := object{}, []string{}
 	for _, f := range t.Fields {
 		properties.set(f.Name, g.field(f, checked))
-		if g.required(f, checked) {
+		if isRequired(f, checked) {
 			required = append(required, f.Name)
 		}
 	}

@@ -28,7 +28,7 @@ func TypeScript(c *Contract) []byte {
 		jsdoc(&w, "", t.Doc)
 		switch t.Kind {
 		case Struct:
-			fmt.Fprintf(&w, "export interface %s %s\n", t.Name, tsFields(t.Fields, ""))
+			fmt.Fprintf(&w, "export interface %s %s\n", t.Name, tsFields(t, ""))
 		default:
 			fmt.Fprintf(&w, "export type %s = %s;\n", t.Name, tsBody(t, ""))
 		}
@@ -53,9 +53,9 @@ func tsEvents(w *bytes.Buffer, doc, name string, events []Event, fails bool) {
 	w.WriteString("}\n")
 }
 
-// tsParameters returns the parameters of an event's listener. The acknowledgement is required
-// if the answer has arguments, because emitWithAck of socket.io-client finds its type only
-// then; optional arguments before it are null instead of missing.
+// tsParameters returns the parameters of an event's listener. fails tells that clients send the
+// event. The acknowledgement is required if the answer has arguments, because emitWithAck of
+// socket.io-client finds its type only then.
 func tsParameters(e Event, fails bool) string {
 	ack := ""
 	if e.Answered {
@@ -64,30 +64,40 @@ func tsParameters(e Event, fails bool) string {
 			ack = "ack?: " + tsAck(e.Out, fails)
 		}
 	}
-	params := tsList(e.In.List, ack != "" && len(e.Out.List) > 0)
+	params := tsList(e.In.List, fails, ack != "" && len(e.Out.List) > 0)
 	if ack != "" {
 		params = append(params, ack)
 	}
 	return strings.Join(params, ", ")
 }
 
-func tsList(list []Field, required bool) (params []string) {
-	for _, f := range list {
-		mark, typ := "", tsField(f, "  ")
-		if f.Optional && required {
-			if !f.Nullable {
-				typ += " | null"
-			}
-		} else if f.Optional {
+// tsList returns arguments as parameters. The server checks those that clients send. Optional ones
+// before a required one, or before something required that follows the list, are null instead of
+// missing.
+func tsList(list []Field, checked, followed bool) (params []string) {
+	last := -1
+	for i, f := range list {
+		if followed || isRequired(f, checked) {
+			last = i
+		}
+	}
+	for i, f := range list {
+		mark, typ := "", tsField(f, checked, "  ")
+		switch {
+		case isRequired(f, checked):
+		case i > last:
 			mark = "?"
+		case !isNullable(f, checked):
+			typ += " | null"
 		}
 		params = append(params, parameter(f.Name)+mark+": "+typ)
 	}
 	return params
 }
 
+// tsAck returns the type of an acknowledgement: the server's, which can be a failure, or a client's.
 func tsAck(out Args, fails bool) string {
-	params := strings.Join(tsList(out.List, false), ", ")
+	params := strings.Join(tsList(out.List, !fails, false), ", ")
 	switch {
 	case !fails:
 		return "(" + params + ") => void"
@@ -136,7 +146,7 @@ func tsBody(t *Type, indent string) string {
 		}
 		return "Record<string, " + tsElem(t, indent) + ">"
 	case Struct:
-		return tsFields(t.Fields, indent)
+		return tsFields(t, indent)
 	case Enum:
 		return strings.Join(t.Values, " | ")
 	case Union:
@@ -149,27 +159,30 @@ func tsBody(t *Type, indent string) string {
 	return "unknown"
 }
 
-func tsField(f Field, indent string) string {
+// tsField returns the type of a field or an argument.
+func tsField(f Field, checked bool, indent string) string {
 	typ := tsType(f.Type, indent)
 	if f.Const != "" {
 		typ = quote(f.Const)
 	}
-	if f.Nullable {
+	if isNullable(f, checked) {
 		typ += " | null"
 	}
 	return typ
 }
 
-func tsFields(fields []Field, indent string) string {
+// tsFields returns the fields of a struct. If the server sends it too, they are those that both
+// sides can send: the server leaves out what is omitted, and its pointers can be null.
+func tsFields(t *Type, indent string) string {
 	var w bytes.Buffer
 	w.WriteString("{\n")
-	for _, f := range fields {
+	for _, f := range t.Fields {
 		jsdoc(&w, indent+"  ", f.Doc)
-		mark := ""
-		if f.Optional {
-			mark = "?"
+		mark := "?"
+		if isRequired(f, !t.Sent || !f.Omitted) {
+			mark = ""
 		}
-		fmt.Fprintf(&w, "%s  %s%s: %s;\n", indent, property(f.Name), mark, tsField(f, indent+"  "))
+		fmt.Fprintf(&w, "%s  %s%s: %s;\n", indent, property(f.Name), mark, tsField(f, !t.Sent, indent+"  "))
 	}
 	return w.String() + indent + "}"
 }

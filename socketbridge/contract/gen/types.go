@@ -327,6 +327,7 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 			field := Field{
 				Name: name, Doc: b.docOf[f.Pos()], Pointer: pointer, Below: !direct,
 				Optional: pointer || !direct || omitted,
+				Omitted:  omitted,
 				Nullable: pointer || tuple && omitted,
 				Rules:    rules,
 			}

@@ -70,9 +70,9 @@ export interface Missing {
   empty?: Array<number>;
   map?: Record<string, string>;
   nil?: Record<string, string>;
-  pointer?: number | null;
+  pointer: number | null;
   nullable?: number | null;
-  dive?: Array<Item> | null;
+  dive: Array<Item> | null;
   struct?: Item;
   free?: Übrig;
   skipped?: Item;
@@ -80,7 +80,7 @@ export interface Missing {
   shape?: Shape;
   any?: unknown;
   needed?: unknown;
-  bool?: boolean | null;
+  bool: boolean | null;
   array?: [Item, Item];
   parted?: Parted;
 }
@@ -99,7 +99,7 @@ export interface Mixed {
   "in-line": {
     a: number;
   };
-  item?: Item | null;
+  item: Item | null;
   skipped: Item;
 }
 
@@ -121,7 +121,7 @@ export interface Numbers {
   false: boolean;
   duration: number;
   number: number;
-  pointer?: number | null;
+  pointer: number | null;
   rank: Rank;
 }
 
@@ -181,7 +181,7 @@ export interface SharedItem {
 
 /** Square has other shapes. Its kind may not be missing, whatever its tag says. */
 export interface Square {
-  kind?: "square";
+  kind: "square";
   inside?: Array<Shape>;
 }
 
@@ -201,7 +201,7 @@ export interface Texts {
   prefix: string;
   contains: string;
   pointer?: string | null;
-  needed?: string | null;
+  needed: string | null;
   level: Level;
 }
 
@@ -223,7 +223,7 @@ export interface ClientToServerEvents {
   cross: (data: Cross, ack: (data: Cross | Failure) => void) => void;
   items: (data: Array<Item>, ack: (data: Array<Item> | Failure) => void) => void;
   lists: (data: Lists, ack: (data: Lists | Failure) => void) => void;
-  many: (item: Item, x?: number | null, last?: string | null, ack?: (failure?: Failure) => void) => void;
+  many: (item: Item, x: number | null, last: string, ack?: (failure?: Failure) => void) => void;
   missing: (data: Missing, ack: (data: Missing | Failure) => void) => void;
   mixed: (data: Mixed, ack: (data: Mixed | Failure) => void) => void;
   names: (data: Record<string, Item | null>, ack: (data: Record<string, Item | null> | Failure) => void) => void;
