@@ -9,10 +9,11 @@ import (
 // FieldTexts returns the fields or arguments of t as this package reads them, or an error if t
 // cannot be used.
 func FieldTexts(t reflect.Type) (texts []string, err error) {
-	pl, ok := newPlan(t).(*plan)
-	if !ok {
-		return nil, fmt.Errorf("%v cannot be used", t)
+	result := newPlan(t)
+	if err, unusable := result.(*typeError); unusable {
+		return nil, fmt.Errorf("%v: %w", t, err)
 	}
+	pl := result.(*plan)
 	if pl.tuple {
 		for _, a := range pl.args {
 			name := t.Field(a.index).Name

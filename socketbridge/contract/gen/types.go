@@ -194,7 +194,32 @@ func (b *builder) union(m *Type, t types.Type, u *types.Interface) {
 	m.Kind = Union
 	b.name(m, t)
 	for p := range u.Method(0).Signature().Params().Variables() {
+		if _, ok := p.Type().Underlying().(*types.Struct); !ok || !types.Implements(p.Type(), u) {
+			failf("%s is no member of %s: it is no struct with its method oneOf", p.Type(), t)
+		}
 		m.Members = append(m.Members, b.typeOf(p.Type()))
+	}
+	if len(m.Members) == 0 {
+		failf("%s is a union without members", t)
+	}
+}
+
+// checkKinds fails if the members of the union t cannot be told apart.
+func checkKinds(t *Type) {
+	name, kinds := "", map[string]bool{}
+	for _, m := range t.Members {
+		i := slices.IndexFunc(m.Fields, func(f Field) bool { return f.Const != "" })
+		if i < 0 {
+			failf("%s, a member of %s, needs one string field with the rule eq=…", m.Name, t.Name)
+		}
+		f := m.Fields[i]
+		switch {
+		case name != "" && f.Name != name:
+			failf("members of %s have their kind in different fields: %q and %q", t.Name, name, f.Name)
+		case kinds[f.Const]:
+			failf("two members of %s have the kind %q", t.Name, f.Const)
+		}
+		name, kinds[f.Const] = f.Name, true
 	}
 }
 

@@ -41,6 +41,42 @@ type Circle struct {
 
 func (Circle) oneOf(Circle) {}
 
+// Unions whose members cannot be told apart, or are none.
+type (
+	KindOfMany interface{ oneOf(Many) }
+	SameKind   interface{ oneOf(Round, Ring) }
+	OtherName  interface{ oneOf(Square, Cube) }
+	OfPointers interface{ oneOf(*Pointed) }
+	NotMembers interface{ oneOf(Circle, Round) }
+	Empty      interface{ oneOf() }
+
+	Many struct {
+		Kind string `validate:"eq=a|eq=b"`
+	}
+	Round struct {
+		Kind string `validate:"eq=round"`
+	}
+	Ring struct {
+		Kind string `validate:"eq=round"`
+	}
+	Square struct {
+		Kind string `validate:"eq=square"`
+	}
+	Cube struct {
+		Type string `validate:"eq=cube"`
+	}
+	Pointed struct {
+		Kind string `validate:"eq=pointed"`
+	}
+)
+
+func (Many) oneOf(Many)           {}
+func (Round) oneOf(Round, Ring)   {}
+func (Ring) oneOf(Round, Ring)    {}
+func (Square) oneOf(Square, Cube) {}
+func (Cube) oneOf(Square, Cube)   {}
+func (*Pointed) oneOf(*Pointed)   {}
+
 // The structs.
 type (
 	Twice struct {
@@ -70,12 +106,18 @@ type (
 		A *int
 		B int
 	}
-	TextKeys  struct{ M map[Key]int }
-	BoolKeys  struct{ M map[bool]int }
-	EmptyEnum struct{ Level Level }
-	Channel   struct{ C chan int }
-	NoDive    struct{ Items []Item }
-	OneDive   struct {
+	TextKeys      struct{ M map[Key]int }
+	BoolKeys      struct{ M map[bool]int }
+	EmptyEnum     struct{ Level Level }
+	Channel       struct{ C chan int }
+	HasKindOfMany struct{ U KindOfMany }
+	HasSameKind   struct{ U SameKind }
+	HasOtherName  struct{ U OtherName }
+	HasNotMembers struct{ U NotMembers }
+	HasPointers   struct{ U OfPointers }
+	HasEmpty      struct{ U Empty }
+	NoDive        struct{ Items []Item }
+	OneDive       struct {
 		Items []map[string]*Item `validate:"max=3,dive"`
 	}
 	UnionDive  struct{ Shapes map[string]Shape }
@@ -105,6 +147,12 @@ const (
 	E15 = contract.Notice[UnionDive]("UnionDive")
 	E16 = contract.Notice[[]map[string]Deep]("Deep")
 	E17 = contract.Notice[TupleDives]("TupleDives")
+	E18 = contract.Notice[HasKindOfMany]("KindOfMany")
+	E19 = contract.Notice[HasSameKind]("SameKind")
+	E20 = contract.Notice[HasOtherName]("OtherName")
+	E21 = contract.Notice[HasPointers]("OfPointers")
+	E23 = contract.Notice[HasNotMembers]("NotMembers")
+	E22 = contract.Notice[HasEmpty]("Empty")
 )
 
 // All has a value of each event's type, by the name of its declaration.
@@ -112,4 +160,5 @@ var All = map[string]any{
 	"E1": Twice{}, "E2": SameTag{}, "E3": EmbeddedPointer{}, "E4": Itself{}, "E5": OptionString{}, "E6": TupleEmbeds{},
 	"E7": TupleOrder{}, "E8": TextKeys{}, "E9": BoolKeys{}, "E10": EmptyEnum{}, "E11": Channel{}, "E12": TwiceBelow{},
 	"E13": NoDive{}, "E14": OneDive{}, "E15": UnionDive{}, "E16": []map[string]Deep{}, "E17": TupleDives{},
+	"E18": HasKindOfMany{}, "E19": HasSameKind{}, "E20": HasOtherName{}, "E21": HasPointers{}, "E22": HasEmpty{}, "E23": HasNotMembers{},
 }
