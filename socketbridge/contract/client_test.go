@@ -126,7 +126,7 @@ func testOfficialClient(t *testing.T, n *nodetest.Node, parser socketbridge.Pars
 				{"later", []any{5}, "/0", "a time in the form of RFC 3339"},
 				{"numbers", []any{map[string]any{"min": 1.5}}, "/0/min", "an integer from -2147483648 to 2147483647"},
 				{"numbers", []any{map[string]any{"min": 1 << 40}}, "/0/min", "an integer from -2147483648 to 2147483647"},
-				{"double", []any{nodetest.Binary{1}}, "/0", "an integer from -9223372036854775808 to 9223372036854775807"},
+				{"double", []any{nodetest.Binary{1}}, "/0", "an integer of at most 64 bits"},
 			} {
 				wantText("a misfit", c.MustCall(misfit.event, misfit.args...), fmt.Sprintf(`[{"error":{"code":"invalid_argument","message":%s,"data":{"expected":%q,"path":%q}}}]`,
 					must(json.Marshal("expected "+misfit.expected+" at "+misfit.path)), misfit.expected, misfit.path))

@@ -39,7 +39,7 @@ func TestM1_Misfits(t *testing.T) {
 		{"null", "put", []string{"null"}, "/0", "an object"},
 		{"an array for an object", "put", []string{"[]"}, "/0", "an object"},
 		{"a missing field", "put", []string{with(`"flag":true,`, "")}, "/0/flag", "true or false"},
-		{"a missing embedded field", "put", []string{with(`"id":1,`, "")}, "/0/id", "an integer from -9223372036854775808 to 9223372036854775807"},
+		{"a missing embedded field", "put", []string{with(`"id":1,`, "")}, "/0/id", "an integer of at most 64 bits"},
 		{"another case", "put", []string{with(`"flag"`, `"Flag"`)}, "/0/Flag", "no such field"},
 		{"an unknown field", "put", []string{with(`"flag"`, `"x":1,"flag"`)}, "/0/x", "no such field"},
 		{"an escaped unknown field", "put", []string{with(`"flag"`, `"x\u002fy~":1,"flag"`)}, "/0/x~1y~0", "no such field"},
@@ -62,7 +62,7 @@ func TestM1_Misfits(t *testing.T) {
 		{"in a map", "put", []string{with(`"c"`, `7`)}, "/0/tags/a~1b", "a string"},
 		{"a rule in a map", "put", []string{with(`"c"`, `"cccccc"`)}, "/0/tags/a~1b", "a value with max=5"},
 		{"a map's key twice", "put", []string{with(`{"a/b":"c"}`, `{"a":"b","\u0061":"c"}`)}, "/0/tags/a", "each key once"},
-		{"a key that is no integer", "put", []string{with(`"flag"`, `"ports":{"x":true},"flag"`)}, "/0/ports", "a key that is an integer from -9223372036854775808 to 9223372036854775807"},
+		{"a key that is no integer", "put", []string{with(`"flag"`, `"ports":{"x":true},"flag"`)}, "/0/ports", "a key that is an integer of at most 64 bits"},
 		{"a number for binary data", "put", []string{with(`"AQI="`, `7`)}, "/0/data", "binary data"},
 		{"no base64", "put", []string{with(`"AQI="`, `"!"`)}, "/0/data", "binary data"},
 		{"null for binary data", "put", []string{with(`"AQI="`, `null`)}, "/0/data", "binary data"},
@@ -73,7 +73,7 @@ func TestM1_Misfits(t *testing.T) {
 		{"a rule of an embedded field", "put", []string{with(`"id":1`, `"id":0`)}, "/0/id", "a value with min=1"},
 		{"a rule behind a pointer", "put", []string{with(`"items"`, `"next":{"name":"","level":"low"},"items"`)}, "/0/page/next/name", "a value with min=1"},
 		{"a rule of a slice", "put", []string{with(`[{"name":"n","level":"high"}]`, `[`+strings.Repeat(`{"name":"n","level":"high"},`, 3)+`{"name":"n","level":"high"}]`)}, "/0/page/items", "a value with max=3"},
-		{"in a recursive type", "put", []string{with(`"flag"`, `"tree":{"value":1,"left":{"value":"x"}},"flag"`)}, "/0/tree/left/value", "an integer from -9223372036854775808 to 9223372036854775807"},
+		{"in a recursive type", "put", []string{with(`"flag"`, `"tree":{"value":1,"left":{"value":"x"}},"flag"`)}, "/0/tree/left/value", "an integer of at most 64 bits"},
 		{"a second argument", "go", []string{"1"}, "/1", "an integer from -32768 to 32767"},
 		{"null for an argument", "go", []string{"1", "null"}, "/1", "an integer from -32768 to 32767"},
 		{"an optional argument", "go", []string{"1", "2", "3"}, "/2", "a string"},
@@ -85,7 +85,7 @@ func TestM1_Misfits(t *testing.T) {
 		{"a kind twice", "draw", []string{`{"kind":"circle","radius":1,"kind":"square"}`}, "/0/kind", "each key once"},
 		{"a rule in a member", "draw", []string{`{"kind":"circle","radius":1001}`}, "/0/radius", "a value with max=1000"},
 		{"a rule in a member's member", "draw", []string{`{"kind":"square","side":1,"inside":[{"kind":"circle","radius":1001}]}`}, "/0/inside/0/radius", "a value with max=1000"},
-		{"a string for an int", "double", []string{`"1"`}, "/0", "an integer from -9223372036854775808 to 9223372036854775807"},
+		{"a string for an int", "double", []string{`"1"`}, "/0", "an integer of at most 64 bits"},
 		{"a rule in a list", "list", []string{`[{"name":"a","level":"low"},{"name":"","level":"low"}]`}, "/0/1/name", "a value with min=1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -169,7 +169,12 @@ type (
 	oneDive struct {
 		Items [][]Item `validate:"max=3,dive,max=2"`
 	}
-	withChan   struct{ C chan int }
+	withChan  struct{ C chan int }
+	chanBelow struct{ Of []withChan }
+	chanTuple struct {
+		contract.Tuple
+		C chan int
+	}
 	withString struct {
 		N int `json:",string"`
 	}
@@ -199,24 +204,28 @@ type (
 // TestM1_UnusableTypes: a type that cannot be used panics when its handler is registered.
 func TestM1_UnusableTypes(t *testing.T) {
 	t.Parallel()
+	const end = "\n" // of the message
 	io := newServer(t)
 	for _, tt := range []struct {
 		name   string
 		handle func()
 		want   string
 	}{
-		{"an unknown rule", func() { contract.Event[badTag, contract.None]("e").Handle(io, nop[badTag]) }, "nosuchrule"},
+		{"an unknown rule", func() { contract.Event[badTag, contract.None]("e").Handle(io, nop[badTag]) },
+			`field A of contract_test.badTag: the rules "nosuchrule" cannot be used: Undefined validation function 'nosuchrule'` + end},
 		{"a parameter that is no number", func() { contract.Event[badParam, contract.None]("e").Handle(io, nop[badParam]) }, "max=x"},
 		{"an empty rule", func() { contract.Event[emptyRule, contract.None]("e").Handle(io, nop[emptyRule]) }, "a rule is empty"},
 		{"no dive", func() { contract.Event[noDive, contract.None]("e").Handle(io, nop[noDive]) }, "dive"},
 		{"one dive into two lists", func() { contract.Event[oneDive, contract.None]("e").Handle(io, nop[oneDive]) }, `"dive,dive"`},
 		{"dive into a number", func() { contract.Event[dived, contract.None]("e").Handle(io, nop[dived]) }, "dive"},
-		{"a channel", func() { contract.Event[withChan, contract.None]("e").Handle(io, nop[withChan]) }, "chan int"},
+		{"a channel", func() { contract.Event[withChan, contract.None]("e").Handle(io, nop[withChan]) }, "field C of contract_test.withChan: chan int"},
+		{"a channel below", func() { contract.Event[chanBelow, contract.None]("e").Handle(io, nop[chanBelow]) }, "e: field C of contract_test.withChan: chan int"},
+		{"a channel in a tuple", func() { contract.Event[chanTuple, contract.None]("e").Handle(io, nop[chanTuple]) }, "field C of contract_test.chanTuple: chan int"},
 		{"the option string", func() { contract.Event[withString, contract.None]("e").Handle(io, nop[withString]) }, `"string"`},
 		{"two fields of a name", func() { contract.Event[twoOfOne, contract.None]("e").Handle(io, nop[twoOfOne]) }, `"X"`},
 		{"a required argument after an optional one", func() { contract.Event[gap, contract.None]("e").Handle(io, nop[gap]) }, "argument B"},
-		{"an interface", func() { contract.Event[noUnion, contract.None]("e").Handle(io, nop[noUnion]) }, "no union"},
-		{"keys that are floats", func() { contract.Event[floatKeys, contract.None]("e").Handle(io, nop[floatKeys]) }, "keys"},
+		{"an interface", func() { contract.Event[noUnion, contract.None]("e").Handle(io, nop[noUnion]) }, "field E of contract_test.noUnion: error is no union"},
+		{"keys that are floats", func() { contract.Event[floatKeys, contract.None]("e").Handle(io, nop[floatKeys]) }, "field M of contract_test.floatKeys: map[float64]int has keys"},
 		{"a union without members", func() { contract.Event[noKind, contract.None]("e").Handle(io, nop[noKind]) }, "no member"},
 		{"an answer", func() {
 			contract.Event[int, withChan]("e").Handle(io, func(*socketbridge.Packet, int) (withChan, error) { return withChan{}, nil })
@@ -226,7 +235,7 @@ func TestM1_UnusableTypes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			defer func() {
-				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "contract: ") || !strings.Contains(text, tt.want) {
+				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "contract: ") || !strings.Contains(text+end, tt.want) {
 					t.Errorf("got panic %q, want one about %s", text, tt.want)
 				}
 			}()
@@ -289,6 +298,32 @@ func TestM1_TypesThatAnswer(t *testing.T) {
 	} {
 		if e := c.Ask(tt.event, json.RawMessage(tt.arg)).WantError(tt.code); e.Message != tt.message {
 			t.Errorf("%s %s: got %q, want %q", tt.event, tt.arg, e.Message, tt.message)
+		}
+	}
+}
+
+// TestM1_RuleTexts: what a rule expects is said in words that stand after "expected".
+func TestM1_RuleTexts(t *testing.T) {
+	t.Parallel()
+	io := newServer(t)
+	type form struct {
+		Name string `validate:"required"`
+		Mail string `validate:"omitempty,email"`
+		Age  int    `validate:"max=150"`
+	}
+	const send = contract.Event[form, contract.None]("send")
+	send.Handle(io, nop)
+	c := bridgetest.Dial(t, io)
+	for _, tt := range []struct {
+		in   form
+		want string
+	}{
+		{form{}, "expected a value that is not empty or zero at /0/Name"},
+		{form{Name: "a", Mail: "b"}, "expected a value with the rule email at /0/Mail"},
+		{form{Name: "a", Age: 151}, "expected a value with max=150 at /0/Age"},
+	} {
+		if e := c.Ask(string(send), tt.in).WantError(contract.CodeInvalidArgument); e.Message != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.in, e.Message, tt.want)
 		}
 	}
 }

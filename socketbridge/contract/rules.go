@@ -133,7 +133,8 @@ func (b *builder) hasRules(s *shape, seen map[*shape]bool) bool {
 func checkTag(t reflect.Type, sf reflect.StructField, tag string) {
 	defer func() {
 		if r := recover(); r != nil {
-			unusable("field %s of %v: the rules %q cannot be used: %v", sf.Name, t, tag, r)
+			// A rule that is evaluated alone has no field, so the library's message has no name.
+			unusable("field %s of %v: the rules %q cannot be used: %s", sf.Name, t, tag, strings.TrimSuffix(fmt.Sprint(r), " on field ''"))
 		}
 	}()
 	typ := sf.Type
@@ -227,10 +228,7 @@ func checkValue(s *shape, dives string, v reflect.Value) *misfit {
 	if !errors.As(err, &all) || len(all) == 0 {
 		panic(fmt.Sprintf("contract: rules of %v: %v", s.typ, err))
 	}
-	m := expected("a value with " + all[0].Tag())
-	if p := all[0].Param(); p != "" {
-		m.expected += "=" + p
-	}
+	m := expected(ruleText(all[0].Tag(), all[0].Param()))
 	names := all[0].StructNamespace()
 	if v.Kind() == reflect.Struct {
 		names = strings.TrimPrefix(names, v.Type().Name())
@@ -238,6 +236,17 @@ func checkValue(s *shape, dives string, v reflect.Value) *misfit {
 	m.path = pathOf(v, names)
 	slices.Reverse(m.path)
 	return m
+}
+
+// ruleText returns what a client should have sent, if a rule does not hold.
+func ruleText(rule, param string) string {
+	switch {
+	case param != "":
+		return "a value with " + rule + "=" + param
+	case rule == "required":
+		return "a value that is not empty or zero"
+	}
+	return "a value with the rule " + rule
 }
 
 // pathOf returns the JSON names for a path of the library below v, such as ".Items[2].Name".

@@ -43,11 +43,14 @@ func decodeNumber(r *reader, v reflect.Value) *misfit {
 	return nil
 }
 
-// intText returns the range of an integer type in words.
+// intText returns the range of an integer type in words. The limits of int64 would only hide
+// that most misfits are no integers at all.
 func intText(t reflect.Type) string {
 	bits := t.Bits()
 	if v := reflect.Zero(t); v.CanUint() {
 		return fmt.Sprintf("an integer from 0 to %d", uint64(math.MaxUint64)>>(64-bits))
+	} else if bits == 64 {
+		return "an integer of at most 64 bits"
 	}
 	return fmt.Sprintf("an integer from %d to %d", int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits))
 }

@@ -230,10 +230,24 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 		if twice {
 			unusable("%v has two fields with the JSON name %q", t, name)
 		}
-		best.shape = b.shapeOf(best.typ)
+		best.shape = b.fieldShape(t, best.index, best.typ)
 		fields = append(fields, best.field)
 	}
 	return fields
+}
+
+// fieldShape returns the shape of a field of t. If its type cannot be used, the error names the
+// field.
+func (b *builder) fieldShape(t reflect.Type, index []int, typ reflect.Type) *shape {
+	defer func() {
+		if r := recover(); r != nil {
+			if e, ok := r.(*typeError); ok && !strings.HasPrefix(e.text, "field ") {
+				e.text = fmt.Sprintf("field %s of %v: %s", t.FieldByIndex(index).Name, t, e.text)
+			}
+			panic(r)
+		}
+	}()
+	return b.shapeOf(typ)
 }
 
 // isLeaf reports whether a struct decodes itself.

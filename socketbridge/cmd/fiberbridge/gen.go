@@ -9,6 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
 )
@@ -49,8 +52,13 @@ func (p *program) gen(args []string) error {
 		fmt.Fprint(p.stdout, genHelp)
 		return nil
 	}
-	if len(args) == 0 || formats[args[0]] == nil {
+	switch {
+	case len(args) == 0:
 		return usagef("gen needs what to write: ts, jsonschema or asyncapi")
+	case formats[args[0]] == nil && strings.HasPrefix(args[0], "-"):
+		return usagef("what to write comes first, before %s: ts, jsonschema or asyncapi", clean(args[0]))
+	case formats[args[0]] == nil:
+		return usagef("gen does not write %s, but ts, jsonschema or asyncapi", clean(args[0]))
 	}
 	flags := flag.NewFlagSet("gen", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -75,25 +83,48 @@ func (p *program) gen(args []string) error {
 	if len(patterns) == 0 {
 		patterns = []string{"."}
 	}
+	for _, pattern := range patterns {
+		if strings.HasPrefix(pattern, "-") {
+			return usagef("flags come before packages: write %s before %s", clean(pattern), clean(patterns[0]))
+		}
+	}
 	c, err := gen.Load("", patterns...)
 	if err != nil {
 		return err
+	}
+	if len(c.Events)+len(c.Asks)+len(c.Keys) == 0 {
+		return fmt.Errorf("%s declares no event and no session key at the top level: name the packages that do, such as ./events", strings.Join(patterns, " "))
 	}
 	c.Title, c.Version = cmp.Or(title, c.Title), cmp.Or(version, c.Version)
 	text := formats[args[0]](c)
 	switch {
 	case *check:
 		have, err := os.ReadFile(*out)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s does not exist: run %s", *out, withoutCheck(args))
+		case err != nil:
 			return err
-		}
-		if !bytes.Equal(have, text) {
-			return fmt.Errorf("%s is stale: run fiberbridge gen again", *out)
+		case !bytes.Equal(have, text):
+			return fmt.Errorf("%s is stale: run %s", *out, withoutCheck(args))
 		}
 		return nil
 	case *out == "":
 		_, err = p.stdout.Write(text)
 		return err
 	}
-	return os.WriteFile(*out, text, 0o644)
+	err = os.WriteFile(*out, text, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder %s does not exist: create it, or change --out", filepath.Dir(*out))
+	}
+	return err
+}
+
+// withoutCheck returns the command line that writes what --check found missing.
+func withoutCheck(args []string) string {
+	rest := slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		return strings.HasPrefix(arg, "-") && name == "check"
+	})
+	return "fiberbridge gen " + strings.Join(rest, " ")
 }

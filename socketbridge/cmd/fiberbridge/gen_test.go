@@ -37,10 +37,10 @@ func testGen(t *testing.T, format, goldenFile string) {
 		code     int
 		contains string // what stderr contains
 	}{
-		{"--check without a file", nil, []string{"--check", "--out", file}, 1, "is stale"},
+		{"--check without a file", nil, []string{"--check", "--out", file}, 1, "does not exist: run fiberbridge gen " + format + " --out " + file + " " + shapes},
 		{"--out writes the file", nil, []string{"--out", file}, 0, ""},
 		{"--check of a file that was just written", nil, []string{"--check", "--out", file}, 0, ""},
-		{"--check of a stale file", func() error { return os.WriteFile(file, golden[1:], 0o644) }, []string{"--check", "--out", file}, 1, "is stale"},
+		{"--check of a stale file", func() error { return os.WriteFile(file, golden[1:], 0o644) }, []string{"--check", "--out", file}, 1, "is stale: run fiberbridge gen " + format + " --out " + file + " " + shapes},
 	} {
 		if step.before != nil {
 			if err := step.before(); err != nil {
@@ -68,6 +68,22 @@ func TestM1_GenUsage(t *testing.T) {
 	for _, args := range [][]string{{"gen", "--help"}, {"gen", "ts", "--help"}, {"help", "gen"}} {
 		if out, _, code := s.run("", args...); code != 0 || !strings.HasPrefix(out, "Usage: fiberbridge gen FORMAT") {
 			t.Errorf("%q exits with %d and prints %q; want its help", args, code, out)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "web", "events.ts")
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"gen", "typescript"}, 2, "gen does not write typescript, but ts, jsonschema or asyncapi"},
+		{[]string{"gen", "--out", "x.ts", "ts"}, 2, "what to write comes first, before --out"},
+		{[]string{"gen", "ts", "./events", "--out", "x.ts"}, 2, "flags come before packages: write --out before ./events"},
+		{[]string{"gen", "ts", "."}, 1, ". declares no event and no session key"},
+		{[]string{"gen", "ts", "--out", none, shapes}, 1, "the folder " + filepath.Dir(none) + " does not exist"},
+	} {
+		if out, errOut, code := s.run("", c.args...); code != c.code || out != "" || !strings.Contains(errOut, c.want) {
+			t.Errorf("%q exits with %d, and prints %q and %q; want %d and %s", c.args, code, out, errOut, c.code, c.want)
 		}
 	}
 	if _, errOut, code := s.run("", "gen", "ts", "./no/such/package"); code != 1 || !strings.Contains(errOut, "no/such/package") {

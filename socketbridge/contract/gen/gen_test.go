@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -56,6 +57,32 @@ func load(t *testing.T, text string) (*gen.Contract, error) {
 	return gen.Load(dir, ".")
 }
 
+// path is the import path of a package that load has written.
+var path = regexp.MustCompile(`github\.com/[^ ]*/tmp[0-9]+\.`)
+
+// circle and square are members of the union that drawn declares an event of.
+func circle(rule string) string {
+	return "type Circle struct { Kind string `validate:\"" + rule + "\"`; In []Shape }\n\n"
+}
+func square(rule string) string {
+	return "type Square struct { Kind string `validate:\"" + rule + "\"` }\n\n"
+}
+
+const drawn = "type Shape interface{ oneOf(Circle, Square) }\n\nfunc (Circle) oneOf(Circle, Square) {}\n\nfunc (Square) oneOf(Circle, Square) {}\n\n" +
+	"var D = contract.Notice[Circle](\"d\")"
+
+// TestM1_GenNotLoaded: a package that does not compile, or does not exist, is one error for each
+// place.
+func TestM1_GenNotLoaded(t *testing.T) {
+	t.Parallel()
+	if _, err := load(t, "package app\n\nvar A, B = c,\n\td\n"); err == nil || !regexp.MustCompile(`^\S+app.go:3:12: undefined: c\n\S+app.go:4:2: undefined: d$`).MatchString(err.Error()) {
+		t.Errorf("does not compile: got %v", err)
+	}
+	if _, err := gen.Load("", "./no/such/package"); err == nil || !regexp.MustCompile(`^stat \S+no/such/package: directory not found$`).MatchString(err.Error()) {
+		t.Errorf("does not exist: got %v", err)
+	}
+}
+
 // TestM1_GenRefuses: errors name the declaration and what is not supported.
 func TestM1_GenRefuses(t *testing.T) {
 	t.Parallel()
@@ -65,12 +92,19 @@ func TestM1_GenRefuses(t *testing.T) {
 		{"a func", "var E = contract.Notice[func()](\"e\")", "app.go:5:5: E: func() cannot be sent as JSON"},
 		{"complex", "var E = contract.Notice[complex64](\"e\")", "app.go:5:5: E: complex64 cannot be sent as JSON"},
 		{"uintptr", "var E = contract.Notice[uintptr](\"e\")", "app.go:5:5: E: uintptr cannot be sent as JSON"},
-		{"an interface", "var E = contract.Notice[error](\"e\")", "app.go:5:5: E: error is an interface other than any and unions"},
+		{"an interface", "var E = contract.Notice[error](\"e\")", "app.go:5:5: E: error is an interface other than any and unions: a union has one method oneOf"},
+		{"a union without kinds", circle("") + square("eq=square") + drawn, "D: app.Circle, a member of app.Shape, needs one string field with the rule eq=…"},
+		{"a union with one kind", circle("eq=a") + square("eq=a") + drawn, "two members of app.Shape have the kind \"a\""},
+		{"a union with kinds in two fields", circle("eq=a") + "type Square struct { Form string `validate:\"eq=b\"` }\n\n" + drawn,
+			"members of app.Shape have their kind in different fields: \"Kind\" and \"Form\""},
+		{"a union with another type", circle("eq=a") + "type Square string\n\n" + drawn, "app.Square is no member of app.Shape: it is no struct"},
+		{"a union with a pointer", circle("eq=a") + "type Square struct { Kind string `validate:\"eq=b\"` }\n\n" + strings.Replace(drawn, "func (Square)", "func (*Square)", 1),
+			"app.Square is no member of app.Shape: it is no struct with its method oneOf"},
 		{"keys", "var E = contract.Notice[map[bool]int](\"e\")", "has keys that are no strings or integers"},
 		{"a field", "type T struct{ C chan int }\n\nvar E = contract.Event[T, contract.None](\"e\")", "app.go:7:5: E: field C of "},
 		{"string", "type T struct { N int `json:\",string\"` }\n\nvar E = contract.Notice[T](\"e\")", "has the json option \"string\""},
 		{"same name", "type T struct { A int `json:\"x\"`; B int `json:\"x\"` }\n\nvar E = contract.Notice[T](\"e\")", "two fields with the JSON name \"x\""},
-		{"no constant", "var E = contract.Notice[int](name())\n\nfunc name() string { return \"e\" }", "app.go:5:5: the name of E is not a constant"},
+		{"no constant", "var E = contract.Notice[int](name())\n\nfunc name() string { return \"e\" }", "app.go:5:5: the name of E is not a constant: write it as a string in the declaration"},
 		{"an enum that forgets a constant", "type L string\n\nconst A, B L = \"a\", \"b\"\n\nfunc (L) Values() []L { return []L{A} }\n\nvar E = contract.Notice[L](\"e\")",
 			"L does not return the constant B: add it there, or do not export it"},
 		{"an enum that computes its values", "type L string\n\nfunc (L) Values() []L { return append([]L{}, \"a\") }\n\nvar E = contract.Notice[map[L]int](\"e\")", "cannot read what method Values of "},
@@ -80,8 +114,12 @@ func TestM1_GenRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := load(t, head+c.text+"\n"); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v\nwant %s", err, c.want)
+			_, err := load(t, head+c.text+"\n")
+			if err == nil {
+				t.Fatal("there is no error")
+			}
+			if text := path.ReplaceAllString(err.Error(), "app."); !strings.Contains(text, c.want) {
+				t.Errorf("got %s\nwant %s", text, c.want)
 			}
 		})
 	}

@@ -53,15 +53,10 @@ func load(dir string, patterns, others []string) (*loader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := notLoaded(all); err != nil {
+		return nil, err
+	}
 	var errs []error
-	for _, p := range all {
-		for _, e := range p.Errors {
-			errs = append(errs, e)
-		}
-	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
 	l := &loader{inits: map[types.Object]initial{}, declared: map[string]token.Position{}, builder: newBuilder()}
 	for _, p := range all {
 		l.source[p.PkgPath] = true
@@ -84,6 +79,24 @@ func load(dir string, patterns, others []string) (*loader, error) {
 	}
 	l.describe(declaring)
 	return l, nil
+}
+
+// notLoaded returns what is wrong with packages: they do not exist, or do not compile.
+func notLoaded(all []*packages.Package) error {
+	var errs []error
+	for _, p := range all {
+		for _, e := range p.Errors {
+			switch {
+			case strings.HasPrefix(e.Msg, "# ") && len(p.Errors) > 1:
+				// the compiler's output, which the other errors repeat
+			case e.Pos == "" || e.Pos == "-":
+				errs = append(errs, errors.New(e.Msg))
+			default:
+				errs = append(errs, fmt.Errorf("%s: %s", e.Pos, e.Msg))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
@@ -197,7 +210,7 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 	}
 	pos := p.Fset.Position(obj.Pos())
 	if value == nil || value.Kind() != constant.String {
-		return fmt.Errorf("%s: the name of %s is not a constant", pos, obj.Name())
+		return fmt.Errorf("%s: the name of %s is not a constant: write it as a string in the declaration", pos, obj.Name())
 	}
 	name := constant.StringVal(value)
 	side := kind
@@ -229,5 +242,6 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 	case "Key":
 		l.out.Keys = append(l.out.Keys, Key{name, doc, l.typeOf(arg(0))})
 	}
+	l.checkUnions()
 	return nil
 }

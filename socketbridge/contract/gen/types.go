@@ -28,6 +28,7 @@ type builder struct {
 	checked  map[*Type]bool // whose fields have the rules that they need
 	names    map[string]bool
 	named    []*Type
+	unions   []union
 }
 
 func newBuilder() builder {
@@ -188,11 +189,12 @@ func (b *builder) union(m *Type, t types.Type, u *types.Interface) {
 	if u.NumMethods() == 0 {
 		return
 	}
-	if u.NumMethods() != 1 || u.Method(0).Name() != "oneOf" {
-		failf("%s is an interface other than any and unions", t)
+	if u.NumMethods() != 1 || u.Method(0).Name() != "oneOf" || u.Method(0).Signature().Params().Len() == 0 || u.Method(0).Signature().Results().Len() != 0 {
+		failf("%s is an interface other than any and unions: a union has one method oneOf, whose parameters are its members", t)
 	}
 	m.Kind = Union
 	b.name(m, t)
+	b.unions = append(b.unions, union{m, t, u.Method(0).Signature().Params()})
 	for p := range u.Method(0).Signature().Params().Variables() {
 		if _, ok := p.Type().Underlying().(*types.Struct); !ok || !types.Implements(p.Type(), u) {
 			failf("%s is no member of %s: it is no struct with its method oneOf", p.Type(), t)
@@ -221,6 +223,37 @@ func checkKinds(t *Type) {
 		}
 		name, kinds[f.Const] = f.Name, true
 	}
+}
+
+// union is a union whose members have not been checked.
+type union struct {
+	*Type
+	typ     types.Type
+	members *types.Tuple
+}
+
+// checkUnions fails if a member of a union has no kind of its own. It runs when all members
+// are complete, because they can contain the union.
+func (b *builder) checkUnions() {
+	for _, u := range b.unions {
+		field, kinds := "", map[string]bool{}
+		for i, m := range u.Members {
+			t := u.members.At(i).Type()
+			at := slices.IndexFunc(m.Fields, func(f Field) bool { return f.Const != "" })
+			switch {
+			case m.Kind != Struct || !types.Implements(t, u.typ.Underlying().(*types.Interface)):
+				failf("%s is no member of %s: it is no struct with its method oneOf", t, u.typ)
+			case at < 0:
+				failf("%s, a member of %s, needs one string field with the rule eq=…", t, u.typ)
+			case field != "" && m.Fields[at].Name != field:
+				failf("members of %s have their kind in different fields: %q and %q", u.typ, field, m.Fields[at].Name)
+			case kinds[m.Fields[at].Const]:
+				failf("two members of %s have the kind %q", u.typ, m.Fields[at].Const)
+			}
+			field, kinds[m.Fields[at].Const] = m.Fields[at].Name, true
+		}
+	}
+	b.unions = nil
 }
 
 // name gives m the name of t, if t has one.
