@@ -193,6 +193,15 @@ type (
 		A *int
 		B int
 	}
+	hidden struct {
+		A int
+		b string `validate:"required"`
+	}
+	hiddenArgs struct {
+		contract.Tuple
+		a, b int
+	}
+	pointed   string
 	noUnion   struct{ E error }
 	floatKeys struct{ M map[float64]int }
 	noKind    interface{ oneOf(Item) }
@@ -200,6 +209,10 @@ type (
 		N int `validate:"dive"`
 	}
 )
+
+func (*pointed) Values() []pointed { return nil }
+
+var _ = hidden{}.b + fmt.Sprint(hiddenArgs{}.a+hiddenArgs{}.b)
 
 // TestM1_UnusableTypes: a type that cannot be used panics when its handler is registered.
 func TestM1_UnusableTypes(t *testing.T) {
@@ -224,6 +237,9 @@ func TestM1_UnusableTypes(t *testing.T) {
 		{"the option string", func() { contract.Event[withString, contract.None]("e").Handle(io, nop[withString]) }, `"string"`},
 		{"two fields of a name", func() { contract.Event[twoOfOne, contract.None]("e").Handle(io, nop[twoOfOne]) }, `"X"`},
 		{"a required argument after an optional one", func() { contract.Event[gap, contract.None]("e").Handle(io, nop[gap]) }, "argument B"},
+		{"an unexported field with a rule", func() { contract.Event[hidden, contract.None]("e").Handle(io, nop[hidden]) }, "field b of contract_test.hidden has tags, but is not exported"},
+		{"arguments that are not exported", func() { contract.Event[hiddenArgs, contract.None]("e").Handle(io, nop[hiddenArgs]) }, "no field of contract_test.hiddenArgs is exported: b cannot be an argument"},
+		{"an enum of the pointer", func() { contract.Event[pointed, contract.None]("e").Handle(io, nop[pointed]) }, "method Values of contract_test.pointed has a pointer receiver: write func (pointed) Values"},
 		{"an interface", func() { contract.Event[noUnion, contract.None]("e").Handle(io, nop[noUnion]) }, "field E of contract_test.noUnion: error is no union"},
 		{"keys that are floats", func() { contract.Event[floatKeys, contract.None]("e").Handle(io, nop[floatKeys]) }, "field M of contract_test.floatKeys: map[float64]int has keys"},
 		{"a union without members", func() { contract.Event[noKind, contract.None]("e").Handle(io, nop[noKind]) }, "no member"},

@@ -78,8 +78,12 @@ func newPlan(t reflect.Type) (result any) {
 
 // arguments returns the fields of a tuple.
 func (b *builder) arguments(t reflect.Type) (args []argument) {
+	hidden := ""
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if !f.IsExported() && !f.Anonymous {
+			hidden = f.Name
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case f.Type == tupleType || f.Type == strictType || !f.IsExported() && !f.Anonymous || name == "-" && options == "":
@@ -96,6 +100,9 @@ func (b *builder) arguments(t reflect.Type) (args []argument) {
 			unusable("argument %s of %v is required, but follows an optional one", f.Name, t)
 		}
 		args = append(args, a)
+	}
+	if len(args) == 0 && hidden != "" {
+		unusable("no field of %v is exported: %s cannot be an argument", t, hidden)
 	}
 	return args
 }

@@ -193,6 +193,12 @@ func decodeText(s *shape) func(*reader, reflect.Value) *misfit {
 func (b *builder) enum(s *shape) {
 	m, ok := s.typ.MethodByName("Values")
 	isInt := reflect.Zero(s.typ).CanInt() || reflect.Zero(s.typ).CanUint()
+	if !ok && (isInt || s.typ.Kind() == reflect.String) {
+		// It would be no enum, and its values would not be checked.
+		if m, ok := reflect.PointerTo(s.typ).MethodByName("Values"); ok && m.Type.NumIn() == 1 && m.Type.NumOut() == 1 && m.Type.Out(0) == reflect.SliceOf(s.typ) {
+			unusable("method Values of %v has a pointer receiver: write func (%s) Values", s.typ, s.typ.Name())
+		}
+	}
 	if !ok || s.typ.Kind() != reflect.String && !isInt || m.Type.NumIn() != 1 || m.Type.NumOut() != 1 || m.Type.Out(0) != reflect.SliceOf(s.typ) {
 		return
 	}

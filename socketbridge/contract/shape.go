@@ -190,6 +190,9 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 				}
 			}
 			if !f.IsExported() {
+				if tag != "" || f.Tag.Get("validate") != "" {
+					unusable("field %s of %v has tags, but is not exported: clients cannot send it", f.Name, t)
+				}
 				continue
 			}
 			omitted := false

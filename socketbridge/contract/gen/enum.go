@@ -72,6 +72,10 @@ func (b *builder) values(t types.Type) (texts []string) {
 		return nil
 	}
 	m := types.NewMethodSet(n).Lookup(n.Obj().Pkg(), "Values")
+	pointer := m == nil
+	if pointer {
+		m = types.NewMethodSet(types.NewPointer(n)).Lookup(n.Obj().Pkg(), "Values")
+	}
 	if m == nil {
 		return nil
 	}
@@ -79,6 +83,9 @@ func (b *builder) values(t types.Type) (texts []string) {
 	if !ok || f.Signature().Params().Len() != 0 || f.Signature().Results().Len() != 1 ||
 		!types.Identical(f.Signature().Results().At(0).Type(), types.NewSlice(n)) {
 		return nil
+	}
+	if pointer {
+		failf("method Values of %s has a pointer receiver: write func (%s) Values", n, n.Obj().Name())
 	}
 	if b.read(n); !b.source[n.Obj().Pkg().Path()] {
 		return []string{"null"} // until the source is read

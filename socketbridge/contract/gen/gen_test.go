@@ -62,7 +62,7 @@ var path = regexp.MustCompile(`github\.com/[^ ]*/tmp[0-9]+\.`)
 
 // circle and square are members of the union that drawn declares an event of.
 func circle(rule string) string {
-	return "type Circle struct { Kind string `validate:\"" + rule + "\"`; In []Shape }\n\n"
+	return "type Circle struct { Kind string `validate:\"" + rule + "\"`; In []Shape `validate:\"dive\"` }\n\n"
 }
 func square(rule string) string {
 	return "type Square struct { Kind string `validate:\"" + rule + "\"` }\n\n"

@@ -106,7 +106,7 @@ func (b *builder) checkDives(of string, fields []Field) {
 	}
 }
 
-// checkBelow is checkDives for the fields of all structs in t, and checkKinds for all unions.
+// checkBelow is checkDives for the fields of all structs in t.
 func (b *builder) checkBelow(t *Type) {
 	if t == nil || b.checked[t] {
 		return
@@ -114,7 +114,6 @@ func (b *builder) checkBelow(t *Type) {
 	b.checked[t] = true
 	b.checkDives(t.Name, t.Fields)
 	b.checkBelow(t.Elem)
-	checkKinds(t)
 	for _, m := range t.Members {
 		b.checkBelow(m)
 	}

@@ -206,25 +206,6 @@ func (b *builder) union(m *Type, t types.Type, u *types.Interface) {
 	}
 }
 
-// checkKinds fails if the members of the union t cannot be told apart.
-func checkKinds(t *Type) {
-	name, kinds := "", map[string]bool{}
-	for _, m := range t.Members {
-		i := slices.IndexFunc(m.Fields, func(f Field) bool { return f.Const != "" })
-		if i < 0 {
-			failf("%s, a member of %s, needs one string field with the rule eq=…", m.Name, t.Name)
-		}
-		f := m.Fields[i]
-		switch {
-		case name != "" && f.Name != name:
-			failf("members of %s have their kind in different fields: %q and %q", t.Name, name, f.Name)
-		case kinds[f.Const]:
-			failf("two members of %s have the kind %q", t.Name, f.Const)
-		}
-		name, kinds[f.Const] = f.Name, true
-	}
-}
-
 // union is a union whose members have not been checked.
 type union struct {
 	*Type
@@ -241,8 +222,6 @@ func (b *builder) checkUnions() {
 			t := u.members.At(i).Type()
 			at := slices.IndexFunc(m.Fields, func(f Field) bool { return f.Const != "" })
 			switch {
-			case m.Kind != Struct || !types.Implements(t, u.typ.Underlying().(*types.Interface)):
-				failf("%s is no member of %s: it is no struct with its method oneOf", t, u.typ)
 			case at < 0:
 				failf("%s, a member of %s, needs one string field with the rule eq=…", t, u.typ)
 			case field != "" && m.Fields[at].Name != field:
@@ -325,6 +304,7 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 		depth         int
 		tagged, twice bool
 	}
+	hidden := ""
 	var order []string
 	best := map[string]found{}
 	var walk func(s *types.Struct, depth int, direct, checked bool)
@@ -358,7 +338,14 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 					}
 				}
 			}
-			if !f.Exported() {
+			switch {
+			case f.Exported():
+			case tag.Get("json") != "" || tag.Get("validate") != "":
+				failf("field %s of %s has tags, but is not exported: clients cannot send it", f.Name(), t)
+			default:
+				if !f.Embedded() {
+					hidden = f.Name()
+				}
 				continue
 			}
 			all := strings.Split(options, ",")
@@ -397,6 +384,9 @@ func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
 		}
 	}
 	walk(s, 0, true, true)
+	if tuple && len(order) == 0 && hidden != "" {
+		failf("no field of %s is exported: %s cannot be an argument", t, hidden)
+	}
 	var out []Field
 	for _, name := range order {
 		f := best[name]

@@ -77,6 +77,24 @@ func (Square) oneOf(Square, Cube) {}
 func (Cube) oneOf(Square, Cube)   {}
 func (*Pointed) oneOf(*Pointed)   {}
 
+// Mark cannot be used: only its pointer has the method.
+type Mark string
+
+// Values has a pointer receiver.
+func (*Mark) Values() []Mark { return []Mark{"a"} }
+
+// NoKind is a union whose members have no kind.
+type NoKind interface{ oneOf(Disc, Box) }
+
+// Disc has no kind.
+type Disc struct{ Radius int }
+
+// Box has no kind.
+type Box struct{ Side int }
+
+func (Disc) oneOf(Disc, Box) {}
+func (Box) oneOf(Disc, Box)  {}
+
 // The structs.
 type (
 	Twice struct {
@@ -126,7 +144,18 @@ type (
 		contract.Tuple
 		A [][]Item `validate:"dive,max=2"`
 	}
+	RuleTag struct {
+		a int `validate:"max=1"`
+	}
+	Arguments struct {
+		contract.Tuple
+		a, b int
+	}
+	PointerEnum struct{ P Mark }
+	NoKinds     struct{ S NoKind }
 )
+
+var _ = Arguments{}.a + Arguments{}.b + RuleTag{}.a
 
 // The events.
 const (
@@ -153,6 +182,10 @@ const (
 	E21 = contract.Notice[HasPointers]("OfPointers")
 	E23 = contract.Notice[HasNotMembers]("NotMembers")
 	E22 = contract.Notice[HasEmpty]("Empty")
+	E24 = contract.Notice[RuleTag]("RuleTag")
+	E25 = contract.Notice[Arguments]("Arguments")
+	E26 = contract.Notice[PointerEnum]("PointerEnum")
+	E27 = contract.Notice[NoKinds]("NoKinds")
 )
 
 // All has a value of each event's type, by the name of its declaration.
@@ -161,4 +194,5 @@ var All = map[string]any{
 	"E7": TupleOrder{}, "E8": TextKeys{}, "E9": BoolKeys{}, "E10": EmptyEnum{}, "E11": Channel{}, "E12": TwiceBelow{},
 	"E13": NoDive{}, "E14": OneDive{}, "E15": UnionDive{}, "E16": []map[string]Deep{}, "E17": TupleDives{},
 	"E18": HasKindOfMany{}, "E19": HasSameKind{}, "E20": HasOtherName{}, "E21": HasPointers{}, "E22": HasEmpty{}, "E23": HasNotMembers{},
+	"E24": RuleTag{}, "E25": Arguments{}, "E26": PointerEnum{}, "E27": NoKinds{},
 }
