@@ -95,7 +95,7 @@ func (b *builder) arguments(t reflect.Type) (args []argument) {
 		for option := range strings.SplitSeq(options, ",") {
 			omitted = omitted || option == "omitempty" || option == "omitzero"
 		}
-		a := argument{b.fieldShape(t, f.Index, f.Type), i, omitted || f.Type.Kind() == reflect.Pointer, omitted}
+		a := argument{b.shapeOf(f.Type), i, omitted || f.Type.Kind() == reflect.Pointer, omitted}
 		if len(args) > 0 && args[len(args)-1].optional && !a.optional {
 			unusable("argument %s of %v is required, but follows an optional one", f.Name, t)
 		}
