@@ -288,7 +288,7 @@ func TestM1_SchemaAgreesWithRuntime(t *testing.T) {
 	}
 }
 
-// TestM1_SchemaDifferences: where the schema and the runtime differ. docs/contract.md has this
+// TestM1_SchemaDifferences: where the schema and the runtime differ. docs/generate.md has this
 // list.
 func TestM1_SchemaDifferences(t *testing.T) {
 	t.Parallel()
