@@ -115,7 +115,7 @@ var ofNodes = []guard{
 	{
 		rows: []string{"24"}, name: "a call of the store waits 1 s at most",
 		pkg: "./fibersession", test: "TestStore_Hangs",
-		edits: []mutant.Edit{{File: "fibersession/context.go", Old: "now.Add(s.Config.Timeouts.Storage)", New: "now.Add(2 * s.Config.Timeouts.Storage)"}},
+		edits: []mutant.Edit{{File: "fibersession/context.go", Old: "s.deadlines.after(now, s.Config.Timeouts.Storage)", New: "s.deadlines.after(now, 2*s.Config.Timeouts.Storage)"}},
 	},
 	{
 		rows: []string{"24"}, name: "what waited behind a call that timed out fails with it",
