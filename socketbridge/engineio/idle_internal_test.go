@@ -58,7 +58,7 @@ func TestIdle_WaitOfAnEndedConnection(t *testing.T) {
 	}
 }
 
-// The rest of a message has a deadline, for which somebody must read, also after a pong within
+// The rest of a message has a deadline, which needs a reader that waits, also after a pong within
 // the message.
 func TestIdle_NotWithinAMessage(t *testing.T) {
 	half := wsframe.AppendHeader(nil, wsframe.Header{Op: wsframe.Text, Masked: true, Length: 1})

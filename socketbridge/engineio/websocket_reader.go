@@ -216,7 +216,7 @@ func (r *reader) boundMessage() {
 }
 
 // betweenMessages reports whether all that was read has been handled, and no message is in
-// progress. Otherwise somebody must be reading, because the rest of a message has a deadline.
+// progress. Within a message, the reader must wait: only a read notices the message's deadline.
 func (r *reader) betweenMessages() bool { return r.empty() && !r.dec.Pending() }
 
 // rest is called between two messages, before a wait without a reader.

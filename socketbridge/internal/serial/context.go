@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Context is a cancellable context that allocates nothing until somebody waits for it, or asks
-// for a value. Most owners' contexts are only passed on. The zero value is ready to use. All
+// Context is a cancellable context that allocates nothing until its Done or Value is called. Most
+// contexts of sockets are only passed on. The zero value is ready to use. All
 // methods are safe for concurrent use.
 type Context struct {
 	mu       sync.Mutex

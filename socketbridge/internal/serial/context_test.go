@@ -75,6 +75,6 @@ func TestContext_CostsNothingUnlessItIsUsed(t *testing.T) {
 		c.Cancel()
 		_ = c.Canceled()
 	}); n != 0 {
-		t.Errorf("%v allocations although nobody waits, want 0", n)
+		t.Errorf("%v allocations before a call of Done, want 0", n)
 	}
 }
