@@ -190,7 +190,7 @@ type Timeouts struct {
 	// Optional. Default: 1 * time.Minute
 	TouchInterval time.Duration
 
-	// Storage bounds each wait for the storage. A wait can be up to a sixty-fourth longer. It
+	// Storage bounds each wait for the storage. A wait can be up to a sixty-fourth shorter. It
 	// must be at least 1ms.
 	// Optional. Default: 1 * time.Second
 	Storage time.Duration

@@ -20,7 +20,7 @@ type callContext struct {
 }
 
 // callContext returns a context for the calls of one commit. It ends Config.Timeouts.Storage
-// after now, or up to a sixty-fourth of that later. It has ctx's values but not its
+// after now, or up to a sixty-fourth of that earlier. It has ctx's values but not its
 // cancellation.
 func (s *Store) callContext(ctx context.Context, now time.Time) *callContext {
 	return &callContext{detachRequest(ctx), s.deadlines.after(now, s.Config.Timeouts.Storage), &s.deadlines}
@@ -47,7 +47,7 @@ func (c *callContext) Err() error {
 	return context.DeadlineExceeded
 }
 
-// deadlines are those of the calls of one Store. They are rounded up, so that many calls have the
+// deadlines are those of the calls of one Store. They are rounded down, so that many calls have the
 // same one, and share a timer. A timer for each call took 5 % of the CPU time of an event that
 // changes a session on Redis.
 type deadlines struct {
@@ -66,8 +66,7 @@ const deadlineSteps = 64
 func (d *deadlines) after(now time.Time, timeout time.Duration) time.Time {
 	d.once.Do(func() { d.from = now })
 	step := max(1, timeout/deadlineSteps)
-	sum := now.Sub(d.from) + timeout
-	return d.from.Add((sum + step - 1) / step * step)
+	return d.from.Add((now.Sub(d.from) + timeout) / step * step)
 }
 
 // context returns a context that ends at a deadline of after. Its timer is not stopped: it is

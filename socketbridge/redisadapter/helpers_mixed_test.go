@@ -118,6 +118,7 @@ func newMixedCluster(t *testing.T, v variant) (*mixedCluster, *nodetest.Node, st
 	for i, url := range m.urls {
 		c := n.Connect(t, url, nodetest.Options{Auth: map[string]any{"rooms": []string{"all", string(rune('a' + i))}, "data": map[string]any{"n": i}}})
 		c.MustNext("ready")
+		c.MustNext(nodetest.Upgraded) // a volatile event can be dropped during the upgrade
 		c.Answer("ask", fmt.Sprint(i), "more")
 		c.Answer("ask binary", nodetest.Binary{byte(i)})
 		m.clients = append(m.clients, c)
