@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -42,7 +43,9 @@ func TestN2_ChangesReachSocketsOnOtherNodes(t *testing.T) {
 		equal(t, "count read on the other node", there.get("/count"), "3")
 		there.post("/logout")
 		for {
-			if got := tab.MustNext("changed").String(); got == `[["user"],"",3]` {
+			got := tab.MustNext("changed").String()
+			t.Log("pushed after the logout:", got)
+			if strings.HasSuffix(got, `"user"],"",3]`) { // the socket's own change of count can be in the same call
 				break
 			}
 		}
