@@ -83,6 +83,7 @@ var testOnly = map[string]bool{
 	"internal/mutant":            true,
 	"internal/redistest":         true,
 	"internal/reliability":       true,
+	"internal/servertest":        true,
 	"internal/simulation":        true,
 	"internal/testlog":           true,
 	"internal/vulndb":            true,

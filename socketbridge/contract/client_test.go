@@ -1,43 +1,18 @@
 package contract_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"testing"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/servertest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
 )
-
-// serve returns the URL of a site with io.
-func serve(t *testing.T, io *socketbridge.Server) string {
-	t.Helper()
-	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
-	app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond
-	io.LimitBodies(app)
-	app.Use(io.Handler())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = app.Listener(ln); close(ended) }()
-	t.Cleanup(func() {
-		if err := errors.Join(io.Shutdown(context.Background()), app.ShutdownWithTimeout(90*time.Second)); err != nil {
-			t.Error(err)
-		}
-		<-ended
-	})
-	return "http://" + ln.Addr().String()
-}
 
 // TestM1_OfficialClient: every shape, from and to an unmodified official client, with its own
 // parser and with socket.io-msgpack-parser.
@@ -83,7 +58,7 @@ func testOfficialClient(t *testing.T, n *nodetest.Node, parser socketbridge.Pars
 		}
 		return p.Ack(level, err)
 	})
-	url := serve(t, io)
+	url := servertest.Serve(t, io)
 	for _, transport := range []string{"polling", "websocket"} {
 		t.Run(transport, func(t *testing.T) {
 			c := n.Connect(t, url, nodetest.Options{Transports: []string{transport}, Extra: extra})

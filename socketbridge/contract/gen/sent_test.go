@@ -1,43 +1,18 @@
 package gen_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
+	"github.com/fiberbridge/fiberbridge/internal/servertest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen/testdata/rules"
 )
-
-// serve returns the URL of a site with io.
-func serve(t *testing.T, io *socketbridge.Server) string {
-	t.Helper()
-	app := fiber.New(fiber.Config{DisableStartupMessage: true, ReadTimeout: time.Minute})
-	app.Server().MaxIdleWorkerDuration = 100 * time.Millisecond
-	io.LimitBodies(app)
-	app.Use(io.Handler())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = app.Listener(ln); close(ended) }()
-	t.Cleanup(func() {
-		if err := errors.Join(io.Shutdown(context.Background()), app.ShutdownWithTimeout(90*time.Second)); err != nil {
-			t.Error(err)
-		}
-		<-ended
-	})
-	return "http://" + ln.Addr().String()
-}
 
 // TestM1_SchemaOfWhatIsSent: answers, notices and asks that the official client receives fit
 // the schema, also when they break rules.
@@ -73,7 +48,7 @@ func TestM1_SchemaOfWhatIsSent(t *testing.T) {
 		return rules.Pair{}, &socketbridge.EventError{Code: "full", Message: "no"}
 	})
 
-	c := nodetest.Start(t).Connect(t, serve(t, io), nodetest.Options{Transports: []string{"websocket"}})
+	c := nodetest.Start(t).Connect(t, servertest.Serve(t, io), nodetest.Options{Transports: []string{"websocket"}})
 	var all []validation
 	got := func(name string, args nodetest.Args) {
 		t.Helper()
