@@ -47,9 +47,9 @@ func (c *callContext) Err() error {
 	return context.DeadlineExceeded
 }
 
-// deadlines are those of the calls of one Store. They are rounded down, so that many calls have the
-// same one, and share a timer. A timer for each call took 5 % of the CPU time of an event that
-// changes a session on Redis.
+// deadlines are those of the calls of one Store. They are rounded down, so that many calls have
+// the same deadline and share its timer. A timer for each call took 5 % of the CPU time of an
+// event that changes a session on Redis.
 type deadlines struct {
 	once sync.Once
 	from time.Time // deadlines are a multiple of a step after it
@@ -78,7 +78,7 @@ func (d *deadlines) context(at time.Time) context.Context {
 		return d.latest
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), at)
-	context.AfterFunc(ctx, cancel) // it holds nothing that an earlier call would free
+	context.AfterFunc(ctx, cancel) // not earlier: other calls have this context too
 	d.latest, d.at = ctx, at
 	return ctx
 }

@@ -155,13 +155,13 @@ type Person struct {
 	Nodes []string `json:"nodes"`
 }
 
-// Greeting says who is connected to which node.
+// Greeting has the user of the page, and the node that the page is connected to.
 type Greeting struct {
 	Me   User   `json:"me"`
 	Node string `json:"node"`
 }
 
-// TypingUser is a user who is typing in a room.
+// TypingUser is a user, and the room that the user is writing in.
 type TypingUser struct {
 	contract.Tuple
 	Room string

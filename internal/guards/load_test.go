@@ -252,7 +252,7 @@ var ofLoad = []guard{
 	{
 		[]string{"33"}, "the reader of an idle connection starts when the connection ends",
 		engine, "TestIdle_Ends",
-		edit("socketbridge/engineio/conn.go", "\tc.server.idle.end(c)\n", ""),
+		edit("socketbridge/engineio/conn.go", "\tc.readAgain()\n", ""),
 	},
 	{
 		[]string{"33"}, "a connection that ends while its reader does is not left without one",

@@ -125,15 +125,14 @@ func (b *builder) mapping(s *shape) {
 				return expected(s.what)
 			}
 			k, to := reflect.New(key).Elem(), reflect.New(elem.typ).Elem()
-			text := strconv.AppendQuote(nil, name)
-			if key.Kind() != reflect.String {
-				text = []byte(name)
-			} else {
+			if key.Kind() == reflect.String && !keys.enum {
 				k.SetString(name)
-			}
-			if key.Kind() != reflect.String || keys.isEnum() {
-				in := reader{text: text}
-				if m := keys.decode(&in, k); m != nil || in.at != len(text) {
+			} else {
+				in := reader{text: []byte(name)}
+				if key.Kind() == reflect.String {
+					in.text = strconv.AppendQuote(nil, name)
+				}
+				if m := keys.decode(&in, k); m != nil || in.at != len(in.text) {
 					return expected("a key that is " + keys.what)
 				}
 			}
@@ -171,12 +170,6 @@ func (b *builder) mapping(s *shape) {
 		}
 		return out, changed
 	}
-}
-
-// isEnum reports whether the type has a method Values.
-func (s *shape) isEnum() bool {
-	m, ok := s.typ.MethodByName("Values")
-	return ok && m.Type.NumOut() == 1 && m.Type.Out(0) == reflect.SliceOf(s.typ)
 }
 
 func (b *builder) structure(s *shape) {

@@ -60,7 +60,7 @@ func (e Event[In, Out]) Handle(on socketbridge.Registrar, fn func(p *socketbridg
 	if fn == nil {
 		panic("contract: Handle of " + string(e) + " needs a handler")
 	}
-	in, out := mustPlan[In]("event "+string(e)), mustPlan[Out]("the answer to "+string(e))
+	in, out := mustPlan[In]("event", string(e)), mustPlan[Out]("the answer to", string(e))
 	register(on, string(e), func(p *socketbridge.Packet) error {
 		var c struct { // one allocation for all that is passed by address
 			args In
@@ -79,14 +79,14 @@ func (e Event[In, Out]) Handle(on socketbridge.Registrar, fn func(p *socketbridg
 
 // Emit sends v through to. Its errors are those of to's Emit. It panics if T cannot be used.
 func (n Notice[T]) Emit(to Emitter, v T) error {
-	return to.Emit(string(n), mustPlan[T]("notice "+string(n)).arguments(v)...)
+	return to.Emit(string(n), mustPlan[T]("notice", string(n)).arguments(v)...)
 }
 
 // Emit sends in through to, and waits for the client's answer. Its errors are those of to's
 // EmitWithAck, and an *AnswerError if the answer does not fit Out. It panics if In or Out
 // cannot be used.
 func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
-	args, out := mustPlan[In]("event "+string(a)), mustPlan[Out]("the answer to "+string(a))
+	args, out := mustPlan[In]("event", string(a)), mustPlan[Out]("the answer to", string(a))
 	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
 	if err != nil {
 		var none Out
@@ -100,7 +100,7 @@ func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
 // the first answer that does not fit: with an error, it returns the answers that it has. It
 // panics if In or Out cannot be used.
 func (a Ask[In, Out]) EmitAll(ctx context.Context, to AllAsker, in In) ([]Out, error) {
-	args, out := mustPlan[In]("event "+string(a)), mustPlan[Out]("the answer to "+string(a))
+	args, out := mustPlan[In]("event", string(a)), mustPlan[Out]("the answer to", string(a))
 	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
 	answers := make([]Out, 0, len(got))
 	var misfit error

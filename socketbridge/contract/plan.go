@@ -35,15 +35,16 @@ type argument struct {
 // plans has a *plan or a *typeError for each type that was used, by reflect.Type.
 var plans sync.Map
 
-// mustPlan returns the plan of T. It panics if T cannot be used; what is said in the message.
-func mustPlan[T any](what string) *plan {
+// mustPlan returns the plan of T. It panics if T cannot be used. The message names the event and
+// its role.
+func mustPlan[T any](role, event string) *plan {
 	t := reflect.TypeFor[T]()
 	found, ok := plans.Load(t)
 	if !ok {
 		found, _ = plans.LoadOrStore(t, newPlan(t))
 	}
 	if err, bad := found.(*typeError); bad {
-		panic("contract: " + what + ": " + err.text)
+		panic("contract: " + role + " " + event + ": " + err.text)
 	}
 	return found.(*plan)
 }
@@ -91,10 +92,7 @@ func (b *builder) arguments(t reflect.Type) (args []argument) {
 		case f.Anonymous:
 			unusable("%v embeds %v, which cannot be an argument of its own: name the field", t, f.Type)
 		}
-		omitted := false
-		for option := range strings.SplitSeq(options, ",") {
-			omitted = omitted || option == "omitempty" || option == "omitzero"
-		}
+		omitted := omits(options)
 		a := argument{b.shapeOf(f.Type), i, omitted || f.Type.Kind() == reflect.Pointer, omitted}
 		if len(args) > 0 && args[len(args)-1].optional && !a.optional {
 			unusable("argument %s of %v is required, but follows an optional one", f.Name, t)
@@ -205,8 +203,7 @@ func (pl *plan) decode(in *input, v reflect.Value) *misfit {
 // position returns the position of the argument with a name of checkValue's path.
 func (pl *plan) position(name string) string {
 	for i := range pl.args {
-		f := pl.root.typ.Field(pl.args[i].index)
-		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); name == tag || tag == "" && name == f.Name {
+		if name == jsonName(pl.root.typ.Field(pl.args[i].index)) {
 			return fmt.Sprint(i)
 		}
 	}

@@ -35,10 +35,7 @@ func kindOf(f reflect.StructField) string {
 func kindField(t reflect.Type) (name, kind string) {
 	for _, f := range reflect.VisibleFields(t) {
 		if kind = kindOf(f); kind != "" {
-			if name, _, _ = strings.Cut(f.Tag.Get("json"), ","); name == "" {
-				name = f.Name
-			}
-			return name, kind
+			return jsonName(f), kind
 		}
 	}
 	return "", ""

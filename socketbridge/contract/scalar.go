@@ -191,17 +191,21 @@ func decodeText(s *shape) func(*reader, reflect.Value) *misfit {
 
 // enum makes decode refuse other values than those that the type's method Values returns.
 func (b *builder) enum(s *shape) {
-	m, ok := s.typ.MethodByName("Values")
 	isInt := reflect.Zero(s.typ).CanInt() || reflect.Zero(s.typ).CanUint()
-	if !ok && (isInt || s.typ.Kind() == reflect.String) {
-		// It would be no enum, and its values would not be checked.
-		if m, ok := reflect.PointerTo(s.typ).MethodByName("Values"); ok && m.Type.NumIn() == 1 && m.Type.NumOut() == 1 && m.Type.Out(0) == reflect.SliceOf(s.typ) {
-			unusable("method Values of %v has a pointer receiver: write func (%s) Values", s.typ, s.typ.Name())
-		}
-	}
-	if !ok || s.typ.Kind() != reflect.String && !isInt || m.Type.NumIn() != 1 || m.Type.NumOut() != 1 || m.Type.Out(0) != reflect.SliceOf(s.typ) {
+	if !isInt && s.typ.Kind() != reflect.String {
 		return
 	}
+	m, ok := s.typ.MethodByName("Values")
+	if !ok {
+		m, _ = reflect.PointerTo(s.typ).MethodByName("Values")
+	}
+	if m.Type == nil || m.Type.NumIn() != 1 || m.Type.NumOut() != 1 || m.Type.Out(0) != reflect.SliceOf(s.typ) {
+		return
+	}
+	if !ok { // it would be no enum, and its values would not be checked
+		unusable("method Values of %v has a pointer receiver: write func (%s) Values", s.typ, s.typ.Name())
+	}
+	s.enum = true
 	all := m.Func.Call([]reflect.Value{reflect.Zero(s.typ)})[0]
 	if all.Len() == 0 {
 		unusable("method Values of %v returns nothing", s.typ)

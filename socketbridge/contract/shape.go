@@ -1,10 +1,12 @@
 package contract
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,7 @@ type shape struct {
 	prepare func(v reflect.Value) (reflect.Value, bool)
 	fields  []*field // of a struct
 	elem    *shape   // of a pointer, slice, array or map
+	enum    bool     // the type has a method Values
 }
 
 // field is a field of a struct, also of one embedded in it.
@@ -195,19 +198,11 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 				}
 				continue
 			}
-			omitted := false
-			for option := range strings.SplitSeq(options, ",") {
-				switch option {
-				case "omitempty", "omitzero":
-					omitted = true
-				case "string":
-					unusable("field %s of %v has the json option \"string\"", f.Name, t)
-				}
+			if slices.Contains(strings.Split(options, ","), "string") {
+				unusable("field %s of %v has the json option \"string\"", f.Name, t)
 			}
-			tagged := name != ""
-			if !tagged {
-				name = f.Name
-			}
+			omitted, tagged := omits(options), name != ""
+			name = jsonName(f)
 			if byName[name] == nil {
 				order = append(order, name)
 			}
@@ -237,6 +232,17 @@ func (b *builder) fieldsOf(t reflect.Type) []*field {
 		fields = append(fields, best.field)
 	}
 	return fields
+}
+
+// omits reports whether options of a json tag leave out a field that is empty.
+func omits(options string) bool {
+	return slices.ContainsFunc(strings.Split(options, ","), func(o string) bool { return o == "omitempty" || o == "omitzero" })
+}
+
+// jsonName returns the name of a field in JSON.
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return cmp.Or(name, f.Name)
 }
 
 // fieldShape returns the shape of a field of t. If its type cannot be used, the error names the

@@ -193,7 +193,8 @@ func (c *conn) finish(accepted bool) {
 		}
 	}
 	c.Detach()
-	c.server.idle.end(c)
+	// An idle connection has receiverSem, and no reader that would release it.
+	c.readAgain()
 	c.receiverSem <- struct{}{} // waits for the last Receive, and is never released
 	c.out.Close()
 	if c.receiver != nil {

@@ -46,20 +46,10 @@ func (w *idleWaits) wait(c *conn) bool {
 	err := syscall.EpollCtl(epoll, op, int(fd), &syscall.EpollEvent{
 		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: fd,
 	})
-	if err == nil && c.state.Load() != closed { // finish may have called end already
+	if err == nil && c.state.Load() != closed { // finish may have called readAgain already
 		return true
 	}
 	return !c.idle.CompareAndSwap(true, false)
-}
-
-// end starts the reader of an idle connection, which finds that the connection has ended.
-func (*idleWaits) end(c *conn) { c.readAgain() }
-
-// readAgain starts c's reader if c is idle.
-func (c *conn) readAgain() {
-	if c.idle.CompareAndSwap(true, false) {
-		go c.read(c.reader) // has receiverSem; Shutdown waits for it
-	}
 }
 
 // register makes c's WebSocket known. It returns false if that is not possible.

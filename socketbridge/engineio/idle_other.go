@@ -8,5 +8,4 @@ import "sync"
 type idleWaits struct{ runs sync.WaitGroup }
 
 func (*idleWaits) wait(*conn) bool    { return false }
-func (*idleWaits) end(*conn)          {}
 func (*idleWaits) unregister(*reader) {}

@@ -99,6 +99,13 @@ func (c *conn) awaitMore(r *reader) {
 	}
 }
 
+// readAgain starts c's reader if c is idle.
+func (c *conn) readAgain() {
+	if c.idle.CompareAndSwap(true, false) {
+		go c.read(c.reader) // has receiverSem; Shutdown waits for it
+	}
+}
+
 // isPong reports whether m is an Engine.IO pong or a WebSocket pong.
 func isPong(m wsframe.Message) bool {
 	return m.Op == wsframe.Pong || m.Op == wsframe.Text && len(m.Data) == 1 && m.Data[0] == byte(eiopacket.Pong)

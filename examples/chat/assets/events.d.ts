@@ -11,7 +11,7 @@ export interface Failure {
 /** EndReason says why a session has ended. */
 export type EndReason = "expired" | "logged out";
 
-/** Greeting says who is connected to which node. */
+/** Greeting has the user of the page, and the node that the page is connected to. */
 export interface Greeting {
   me: User;
   node: string;

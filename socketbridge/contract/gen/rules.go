@@ -2,6 +2,7 @@ package gen
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,9 @@ func (r *Rules) settleKeys() {
 	}
 }
 
+// unescape replaces what stands for the separators of rules in their parameters.
+var unescape = strings.NewReplacer("0x2C", ",", "0x7C", "|")
+
 func parseRule(text string) Rule {
 	r := Rule{Text: text}
 	if all := strings.Split(text, "|"); len(all) > 1 {
@@ -66,7 +70,7 @@ func parseRule(text string) Rule {
 		return r
 	}
 	r.Name, r.Param, _ = strings.Cut(text, "=")
-	r.Param = strings.NewReplacer("0x2C", ",", "0x7C", "|").Replace(r.Param)
+	r.Param = unescape.Replace(r.Param)
 	return r
 }
 
@@ -80,16 +84,9 @@ func (r *Rules) eq() string {
 	return ""
 }
 
-// has reports whether one of the rules is named so.
+// has reports whether one of the rules has one of the names.
 func (r *Rules) has(names ...string) bool {
-	for _, rule := range r.Own {
-		for _, name := range names {
-			if rule.Name == name {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Own, func(rule Rule) bool { return slices.Contains(names, rule.Name) })
 }
 
 // checkDives fails if rules of elements in fields would not hold, for which Handle panics.

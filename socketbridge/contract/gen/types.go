@@ -201,9 +201,6 @@ func (b *builder) union(m *Type, t types.Type, u *types.Interface) {
 		}
 		m.Members = append(m.Members, b.typeOf(p.Type()))
 	}
-	if len(m.Members) == 0 {
-		failf("%s is a union without members", t)
-	}
 }
 
 // union is a union whose members have not been checked.

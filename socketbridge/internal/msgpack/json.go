@@ -27,8 +27,9 @@ type Limits struct {
 }
 
 // JSON converts a MessagePack value to JSON text and its binary values, each of which
-// is a placeholder in the text. Attachments share memory with data. A timestamp,
-// also in the form of notepack.io 2, becomes the string of a JavaScript Date in JSON; NaN and infinities become null.
+// is a placeholder in the text. Attachments share memory with data. A timestamp, also in the
+// form of notepack.io 2, becomes the string of a JavaScript Date in JSON; NaN and infinities
+// become null.
 func JSON(data []byte, l Limits) (text []byte, attachments [][]byte, err error) {
 	r := reader{data: data, limits: l, out: make([]byte, 0, len(data)+len(data)/4+16)}
 	if r.limits.MaxDepth <= 0 {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Context is a cancellable context that allocates nothing until its Done or Value is called. Most
-// contexts of sockets are only passed on. The zero value is ready to use. All
-// methods are safe for concurrent use.
+// Context is a cancellable context that allocates nothing until its Done or Value is called.
+// Most contexts of sockets are only passed on. The zero value is ready to use. All methods are
+// safe for concurrent use.
 type Context struct {
 	mu       sync.Mutex
 	ctx      context.Context // nil until it is needed
@@ -42,8 +42,8 @@ func (c *Context) Err() error {
 	return nil
 }
 
-// Value implements context.Context. There are no values of the owner's: only package context
-// finds its own, with which it derives contexts without a goroutine for each.
+// Value implements context.Context. Only package context finds a value: the one with which it
+// derives contexts without a goroutine for each.
 func (c *Context) Value(key any) any { return c.get().Value(key) }
 
 // Cancel cancels the context. A second call does nothing.
