@@ -260,12 +260,21 @@ func (s *local) Close() error { return s.close() }
 
 func (s *local) shutdown() error {
 	close(s.closed)
-	err := catchPanic(func() error { return s.basic.Close() })
+	err := s.closeBasic()
 	for range cap(s.slots) { // a slot becomes free when its call has ended
 		s.slots <- struct{}{}
 	}
 	s.feed.close()
 	return err
+}
+
+// closeBasic waits until no value is being copied, if the Basic lends its memory.
+func (s *local) closeBasic() error {
+	if s.lent != nil {
+		s.lent.Lock()
+		defer s.lent.Unlock()
+	}
+	return catchPanic(s.basic.Close)
 }
 
 // notFound is the result of calls for the empty key, which never exists.

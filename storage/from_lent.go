@@ -6,10 +6,11 @@ import (
 )
 
 // lendsMemory reports whether values that b returns are memory that a later write of any
-// key may change or unmap. gofiber's bbolt driver is one: it returns a slice of its mapped
-// file after the read transaction has ended, and a write then reuses the page, or moves
-// the mapping, which crashes the process. From lets no write run while it copies a value
-// of such a Basic. Releases of the driver that take a context copy the value themselves.
+// key may change or unmap, as Close may. gofiber's bbolt driver is one: it returns a slice
+// of its mapped file after the read transaction has ended. A write then reuses the page or
+// moves the mapping, and Close unmaps it, which crashes the process. From lets no write and
+// no Close run while it copies a value of such a Basic. Releases of the driver that take a
+// context copy the value themselves.
 func lendsMemory(b Basic) bool {
 	_, copies := b.(contextual)
 	return !copies && embedsBbolt(reflect.ValueOf(b), 8)

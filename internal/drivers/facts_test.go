@@ -212,3 +212,39 @@ func TestF7_BboltLendsItsMemory(t *testing.T) {
 	stop()
 	readers.Wait()
 }
+
+// Close must not unmap the file while a value is being copied, also if the caller of the
+// read has gone.
+func TestF7_BboltClosesAfterReads(t *testing.T) {
+	t.Parallel()
+	value := bytes.Repeat([]byte("v"), 4<<20)
+	for range 20 {
+		s := open(t, unlisted{newBbolt(t).open()})
+		must(t, s.Set("k", value, 0))
+		ctx, stop := context.WithCancel(t.Context())
+		var readers sync.WaitGroup
+		reading := make(chan struct{}, 4)
+		for range cap(reading) {
+			readers.Go(func() { // ends with ctx or Close; waited for below
+				for first := true; ; first = false {
+					item, err := s.Load(ctx, "k")
+					if first {
+						reading <- struct{}{}
+					}
+					if err != nil {
+						return
+					}
+					if !bytes.Equal(item.Value, value) {
+						t.Error("got another value")
+					}
+				}
+			})
+		}
+		for range cap(reading) {
+			<-reading
+		}
+		stop()
+		must(t, s.Close())
+		readers.Wait()
+	}
+}
