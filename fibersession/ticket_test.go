@@ -2,6 +2,8 @@ package fibersession_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -273,13 +275,30 @@ func TestTicket_IsNotInTheStorage(t *testing.T) {
 	must(t, err)
 	got.Release()
 	for name, secret := range map[string]string{"ID": h.ID(), "old ID": old, "ticket": ticket, "cookie ticket": cookie} {
-		if seen.all.Len() == 0 || strings.Contains(seen.all.String(), secret) {
-			t.Errorf("the %s is in the storage", name)
+		for form, text := range formsOf(t, secret) {
+			if seen.all.Len() == 0 || strings.Contains(seen.all.String(), text) {
+				t.Errorf("the %s is in the storage, as %s", name, form)
+			}
 		}
 	}
 	if left := storedValue(t, base, s.TicketKey(ticket)); bytes.Contains(left, []byte(ticketOrigin)) || len(left) > 16 {
 		t.Errorf("after its use the storage holds %q for the ticket, want at most 16 bytes without the origin", left)
 	}
+}
+
+// formsOf returns a secret of base64 as it may stand in a key or a value: as text, as the bytes
+// that the text encodes, and each of these encoded again.
+func formsOf(t testing.TB, secret string) map[string]string {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(secret)
+	must(t, err)
+	forms := map[string]string{"text": secret, "bytes": string(raw)}
+	for name, b := range map[string][]byte{"text": []byte(secret), "bytes": raw} {
+		forms[name+" in hex"] = hex.EncodeToString(b)
+		forms[name+" in base64"] = base64.RawStdEncoding.EncodeToString(b)
+		forms[name+" in base64 for URLs"] = base64.RawURLEncoding.EncodeToString(b)
+	}
+	return forms
 }
 
 // If the storage or the random source fails, no ticket is issued or accepted. A ticket
