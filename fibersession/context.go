@@ -66,7 +66,7 @@ const deadlineSteps = 64
 func (d *deadlines) after(now time.Time, timeout time.Duration) time.Time {
 	d.once.Do(func() { d.from = now })
 	step := max(1, timeout/deadlineSteps)
-	return d.from.Add((now.Sub(d.from) + timeout) / step * step)
+	return d.from.Add((now.Sub(d.from) + timeout).Truncate(step))
 }
 
 // context returns a context that ends at a deadline of after. Its timer is not stopped: it is

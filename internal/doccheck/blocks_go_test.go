@@ -1,6 +1,7 @@
 package doccheck_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/importer"
@@ -256,8 +257,8 @@ func (c *goChecker) checkBlock(b block) (problems []problem) {
 		}
 	}
 	conf := types.Config{Importer: c, GoVersion: "go1.26", Error: func(err error) {
-		e, ok := err.(types.Error)
-		if !ok {
+		var e types.Error
+		if !errors.As(err, &e) {
 			add(token.Position{Filename: b.page, Line: b.line}, err.Error())
 			return
 		}
@@ -277,7 +278,7 @@ func (c *goChecker) checkBlock(b block) (problems []problem) {
 
 // parseProblem is the first mistake that the parser found.
 func parseProblem(b block, err error) problem {
-	if list, ok := err.(scanner.ErrorList); ok {
+	if list := (scanner.ErrorList)(nil); errors.As(err, &list) {
 		return problem{b.page, list[0].Pos.Line, list[0].Msg}
 	}
 	return b.at(1, "%v", err)

@@ -345,7 +345,7 @@ func TestBlocks_ShellFindsMistakes(t *testing.T) {
 		"right":              {"make lint\nSTORAGE=redis://x PORT=1 go run ./examples/chat -node # a node", ""},
 		"syntax":             {"make\n(make", "p.md:3: reached EOF without matching `(` with `)`"},
 		"a placeholder":      {"make bench-peers BENCH_DIR=<folder>\n", "p.md:2: "},
-		"no such command":    {"make\nmkae", "p.md:3: the test does not know the command mkae"},
+		"no such command":    {"make\nmakee", "p.md:3: the test does not know the command makee"},
 		"in a subshell":      {"(cd examples/chat && go run .)\n(cd docs && go run .)", "p.md:3: there is no package ."},
 		"no such target":     {"make tests", "p.md:2: make: *** No rule to make target 'tests'"},
 		"no such variable":   {"make race PKGS=./x", "p.md:2: the Makefile does not know PKGS"},

@@ -100,10 +100,16 @@ func (r record) run(pkg string) (failures string, err error) {
 		return "", err
 	}
 	failures, ok, err := r.read(pkg, out)
-	if waitErr := cmd.Wait(); err == nil && (waitErr == nil) != ok {
-		return failures, fmt.Errorf("go test %s: %v, and its events say otherwise", pkg, waitErr)
+	waitErr := cmd.Wait()
+	switch {
+	case err != nil:
+		return failures, err
+	case waitErr != nil && ok:
+		return failures, fmt.Errorf("go test %s: %w, but its events have no failure", pkg, waitErr)
+	case waitErr == nil && !ok:
+		return failures, fmt.Errorf("go test %s succeeded, but its events have a failure", pkg)
 	}
-	return failures, err
+	return failures, nil
 }
 
 // read counts the results in the events of `go test -json`.

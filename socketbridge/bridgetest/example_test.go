@@ -127,7 +127,9 @@ func ExampleTryDial() {
 	_, io := newChat(t)
 
 	_, err := bridgetest.TryDial(t, io)
-	fmt.Println(err.(*bridgetest.DialError).Code)
+	if refused := (*bridgetest.DialError)(nil); errors.As(err, &refused) {
+		fmt.Println(refused.Code)
+	}
 	// Output: session_missing
 }
 

@@ -303,7 +303,7 @@ type deployNode struct {
 
 func startDeployNode(t *testing.T, server *redistest.Server, cfg redisadapter.Config) *deployNode {
 	t.Helper()
-	n := &deployNode{testNode: &testNode{Adapter: newAdapter(newClient(t, server.Addr()), cfg), id: "node" + strconv.Itoa(int(deployed.next())), received: make(chan string, 10_000)}}
+	n := &deployNode{testNode: &testNode{Adapter: newAdapter(newClient(t, server.Addr()), cfg), id: "node" + strconv.Itoa(deployed.next()), received: make(chan string, 10_000)}}
 	n.Open("/")
 	n.Adapter.(adapter.RoomWatcher).RoomOpened("/", "room", false)
 	ctx, cancel := context.WithCancel(context.Background())

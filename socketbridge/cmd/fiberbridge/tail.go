@@ -286,7 +286,7 @@ func (t *tail) followSessions(ctx context.Context, c *cluster) error {
 		suffix += fmt.Sprint("@", client.Options().DB) // all databases of a server share its channels
 	}
 	sub := onRedis.Conn().PSubscribe(ctx, escapePattern.Replace(prefix)+"*"+suffix)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // a read does not end with ctx
 	for {
 		m, err := sub.ReceiveMessage(ctx)
