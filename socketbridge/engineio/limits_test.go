@@ -1,6 +1,7 @@
 package engineio_test
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,6 +103,21 @@ func TestS5_LimitBehindProxies(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a peer that is no proxy forges the header", func(t *testing.T) {
+		t.Parallel()
+		peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 1009}
+		s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 2}}, siteOptions{
+			fiber: behind,
+			wrap:  func(ln net.Listener) net.Listener { return peerListener{ln, peer} },
+		})
+		s.openPoll("X-Forwarded-For", "198.51.100.1")
+		s.openPoll("X-Forwarded-For", "198.51.100.2")
+		for _, opener := range openers {
+			if a := opener.open(s, "X-Forwarded-For", "198.51.100.3"); a.status != http.StatusTooManyRequests {
+				t.Errorf("%s: got %d %s, want 429", opener.name, a.status, a.body)
+			}
+		}
+	})
 	t.Run("a peer on this machine that is no proxy", func(t *testing.T) {
 		t.Parallel()
 		s := open(t, echoRecorder(), engineio.Config{Limits: engineio.Limits{MaxConnsPerIP: 1}}, siteOptions{fiber: behind})
@@ -110,6 +126,24 @@ func TestS5_LimitBehindProxies(t *testing.T) {
 		}
 	})
 }
+
+// peerListener accepts connections that come from peer.
+type peerListener struct {
+	net.Listener
+	peer net.Addr
+}
+
+type peerConn struct {
+	net.Conn
+	peer net.Addr
+}
+
+func (l peerListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	return peerConn{nc, l.peer}, err
+}
+
+func (c peerConn) RemoteAddr() net.Addr { return c.peer }
 
 // Row 28: a warning names each missing timeout of the HTTP server, once.
 func TestWarnings(t *testing.T) {
