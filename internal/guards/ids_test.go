@@ -55,7 +55,27 @@ var ofIDs = []guard{
 	{
 		[]string{"12"}, "a failed upgrade leaves the connection on polling",
 		engine, "TestUpgrade_Fails",
-		edit("socketbridge/engineio/polling_upgrade.go", "\t\tc.stopProbe()\n", ""),
+		edit("socketbridge/engineio/polling_upgrade.go", "\tc.probe, c.probeAnswered, c.switching = nil, false, false // ", "\t// "),
+	},
+	{
+		[]string{"12"}, "an upgrade whose connection is closed gets a close frame",
+		engine, "TestTime_LingerEndsWithTheClient",
+		edit("socketbridge/engineio/websocket_linger.go", "\tw.resume()\n", ""),
+	},
+	{
+		[]string{"12"}, "a WebSocket that is not taken over is closed without a reset",
+		engine, "TestClose_IsNoReset",
+		edit("socketbridge/engineio/websocket_linger.go", "if drains {", "if drains && false {"),
+	},
+	{
+		[]string{"12"}, "a connection that is refused is closed without a reset",
+		engine, "TestClose_IsNoReset",
+		edit("socketbridge/engineio/websocket.go", "\t\tc.ws.closeWrite()\n\t\tr.drain(c.stopped.Done())\n\t}\n\tc.terminate", "\t}\n\tc.terminate"),
+	},
+	{
+		[]string{"12"}, "a close frame does not stand within another frame",
+		engine, "TestTime_NoCloseFrameWithinAFrame",
+		edit("socketbridge/engineio/websocket_linger.go", "if w.torn || w.write", "if w.write"),
 	},
 	{
 		[]string{"13"}, "a second poll ends the connection",

@@ -186,7 +186,27 @@ var ofLoad = []guard{
 	{
 		[]string{"31"}, "what is discarded after a close is read slowly",
 		engine, "TestTime_R18_DrainIsSlow",
-		edit("socketbridge/engineio/websocket_reader.go", "r.conn.pause(max(drainPause, time.Duration(float64(n)*perByte)))", "r.conn.pause(max(drainPause, time.Duration(float64(n)*perByte/100)))"),
+		edit("socketbridge/engineio/websocket_reader.go", "pause(max(drainPause, time.Duration(float64(n)*perByte)), stop)", "pause(max(drainPause, time.Duration(float64(n)*perByte/100)), stop)"),
+	},
+	{
+		[]string{"31"}, "the close of an upgrade has its time",
+		engine, "TestTime_R18_LingerIsBounded",
+		edit("socketbridge/engineio/websocket_linger.go", "\tdefer time.AfterFunc(left, l.end).Stop()\n", ""),
+	},
+	{
+		[]string{"31"}, "few upgrades are read from after their close",
+		engine, "TestTime_R18_LingeringIsLimited",
+		edit("socketbridge/engineio/websocket_linger.go", "return len(s.lingering) <= maxLingering", "return true"),
+	},
+	{
+		[]string{"31"}, "the close of an upgrade ends with the server",
+		engine, "TestTime_ShutdownCutsLingering",
+		edit("socketbridge/engineio/server.go", "\ts.cutLingering()\n", ""),
+	},
+	{
+		[]string{"31"}, "the close of an upgrade does not prolong that of its connection",
+		engine, "TestTime_ShutdownAndUpgrades",
+		edit("socketbridge/engineio/polling_upgrade.go", "if c.timerTask == giveUpClosing {\n", "if false {\n"),
 	},
 	{
 		[]string{"31"}, "events of a socket wait within MaxInbox",

@@ -206,7 +206,8 @@ type Timeouts struct {
 	Write time.Duration
 
 	// Close is how long a connection that the server closes may take to send its queue
-	// and to complete the close handshake.
+	// and to complete the close handshake. The WebSocket of an upgrade that does not
+	// complete has the same time for the handshake.
 	//
 	// Optional. Default: 5 * time.Second
 	Close time.Duration

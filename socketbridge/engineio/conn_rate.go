@@ -124,20 +124,20 @@ func (c *conn) limit(packets, bytes int) error {
 	}
 	c.server.notices.Report(&slowedDownNotice, "", "remote", (*loggedConn)(c))
 	c.out.Resume()
-	if !c.pause(wait) {
+	if !pause(wait, c.stopped.Done()) {
 		return transport.ErrClosed
 	}
 	return nil
 }
 
-// pause returns after d. It returns false, and earlier, if the connection ends.
-func (c *conn) pause(d time.Duration) bool {
+// pause returns after d. It returns false, and earlier, if stop is closed.
+func pause(d time.Duration, stop <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-c.stopped.Done():
+	case <-stop:
 		return false
 	}
 }

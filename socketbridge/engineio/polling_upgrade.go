@@ -29,21 +29,21 @@ func (s *Server) upgrade(c *fiber.Ctx, conn *conn) error {
 // sends "5". From then on the queue is sent, and messages are received, on the WebSocket.
 // Until then the connection stays on polling, even if the WebSocket fails.
 func (c *conn) serveUpgrade(r *reader) {
-	r.conn = c
+	r.conn, r.stall = c, &stall{}
 	w := &wsWriter{nc: r.nc, timeout: c.server.cfg.Timeouts.Write}
 	if c.limit(1, 0) != nil || !c.startProbe(w) { // the request counts
 		c.server.notices.Report(&upgradeFailedNotice, "", "cause", "the connection has moved or ended, or another upgrade is in progress", "remote", (*loggedConn)(c))
-		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})
-		r.close()
+		r.closeUpgrade(w, wsframe.PolicyViolation, c.refusedUntil())
 		return
 	}
 	w.setReadDeadline(time.Now().Add(c.server.cfg.Timeouts.Upgrade))
-	r.stall = &stall{}
 	if !c.awaitUpgrade(w, r) || !c.switchToWebSocket(w, r) {
-		c.server.notices.Report(&upgradeFailedNotice, "", "cause", "the client or a proxy ended it, or it took too long", "remote", (*loggedConn)(c))
-		c.stopProbe()
-		_ = w.write([]packet{{kind: closePacket, code: wsframe.NormalClosure}})
-		r.close()
+		cause := "the client or a proxy ended it, or it took too long"
+		if c.state.Load() >= closing {
+			cause = "the connection was closed meanwhile"
+		}
+		c.server.notices.Report(&upgradeFailedNotice, "", "cause", cause, "remote", (*loggedConn)(c))
+		r.closeUpgrade(w, wsframe.NormalClosure, c.stopProbe())
 		return
 	}
 	c.read(r)
@@ -61,10 +61,33 @@ func (c *conn) startProbe(w *wsWriter) bool {
 	return true
 }
 
-func (c *conn) stopProbe() {
+// stopProbe ends the upgrade. It returns how long its WebSocket may take to close. If the
+// connection was ended at once, so is the WebSocket.
+func (c *conn) stopProbe() (until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.probe, c.probeAnswered, c.switching = nil, false, false
+	c.probe, c.probeAnswered, c.switching = nil, false, false // terminate does not interrupt it any more
+	if c.state.Load() == closed && c.timerTask != giveUpClosing {
+		return time.Time{}
+	}
+	return c.lingerUntil()
+}
+
+// refusedUntil returns how long the WebSocket of a refused upgrade may take to close.
+func (c *conn) refusedUntil() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lingerUntil()
+}
+
+// lingerUntil returns the time by which a WebSocket that does not become the connection's
+// transport is to be closed: if the connection is being closed, or was, the time that it has
+// itself. A poll that took the close packet can have ended it early. The caller holds mu.
+func (c *conn) lingerUntil() time.Time {
+	if c.timerTask == giveUpClosing {
+		return c.server.started.Add(c.timerDue)
+	}
+	return time.Now().Add(c.server.cfg.Timeouts.Close)
 }
 
 // awaitUpgrade answers the probe. It returns true once the client has sent "5".

@@ -104,16 +104,18 @@ func TestUpgrade_Fails(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
+		left bool // the client has gone, and gets no close frame
 		fail func(c *wsClient)
 	}{
-		{"the client hangs up", func(c *wsClient) { c.nc.Close() }},
-		{"the client closes", func(c *wsClient) { _ = c.Close() }},
-		{"a message before the upgrade", func(c *wsClient) { c.sendText("4hello") }},
-		{"another probe", func(c *wsClient) { c.sendText("2other") }},
-		{"nonsense", func(c *wsClient) { c.sendText("x") }},
-		{"a binary frame", func(c *wsClient) { c.write(clientFrame(true, wsframe.Binary, "5")) }},
-		{"a broken frame", func(c *wsClient) { c.write("\xff\xff") }},
-		{"after the probe", func(c *wsClient) { c.sendText("2probe"); c.sendText("2") }},
+		{"the client hangs up", true, func(c *wsClient) { c.nc.Close() }},
+		{"the client closes", true, func(c *wsClient) { _ = c.Close() }},
+		{"the client closes and waits", false, func(c *wsClient) { c.write(clientFrame(true, wsframe.Close, "\x03\xe8")) }},
+		{"a message before the upgrade", false, func(c *wsClient) { c.sendText("4hello") }},
+		{"another probe", false, func(c *wsClient) { c.sendText("2other") }},
+		{"nonsense", false, func(c *wsClient) { c.sendText("x") }},
+		{"a binary frame", false, func(c *wsClient) { c.write(clientFrame(true, wsframe.Binary, "5")) }},
+		{"a broken frame", false, func(c *wsClient) { c.write("\xff\xff") }},
+		{"after the probe", false, func(c *wsClient) { c.sendText("2probe"); c.sendText("2") }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,6 +124,12 @@ func TestUpgrade_Fails(t *testing.T) {
 			p := s.openPoll()
 			c, _ := s.dialWS(websocket + "&sid=" + p.sid)
 			tt.fail(c)
+			if !tt.left {
+				if code := c.readClose(); code != wsframe.NormalClosure {
+					t.Errorf("close code is %d", code)
+				}
+				c.nc.Close()
+			}
 			waitFor(t, func() bool { return s.engine.Stats().WebSockets == 0 })
 			if a := p.post("4on polling"); a.status != 200 {
 				t.Fatalf("the connection has ended: %d %s", a.status, a.body)

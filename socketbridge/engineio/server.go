@@ -59,6 +59,9 @@ type Server struct {
 	closing bool
 	refuses bool          // new connections are refused
 	ended   chan struct{} // closed when closing is true and running is 0
+	cut     bool          // the context of a Shutdown has ended
+
+	lingering map[*lingering]struct{} // nil until there is one
 }
 
 // counters hold the counts of Stats that have no other source.
@@ -268,6 +271,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	s.cutLingering()
 	for _, c := range s.allConns() {
 		c.terminate(transport.ShuttingDown, ctx.Err())
 	}

@@ -28,15 +28,27 @@ func (c *conn) serveWebSocket(r *reader) {
 	if !c.plain {
 		_ = c.out.Push(packet{kind: openPacket, paced: true, data: c.server.openPacketJSON(c.id, nil)})
 	}
+	r.stall = &c.stall
 	if err := c.accept(); err != nil {
-		_ = w.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}})
-		c.terminate(transport.ForcedClose, err)
-		c.finishReading(r)
+		c.refuse(r, err)
 		return
 	}
-	r.stall, r.deadlines = &c.stall, w
+	r.deadlines = w
 	c.startWriting(r)
 	c.read(r)
+}
+
+// refuse closes a WebSocket of which the acceptor wants nothing. The client may have sent
+// messages already, so it is drained as by closeAndDrain. But the queue is not sent: it has the
+// open packet, and perhaps messages of the acceptor.
+func (c *conn) refuse(r *reader, cause error) {
+	c.close(transport.ForcedClose, cause, wsframe.PolicyViolation) // its timer limits the time
+	if c.ws.write([]packet{{kind: closePacket, code: wsframe.PolicyViolation}}) == nil {
+		c.ws.closeWrite()
+		r.drain(c.stopped.Done())
+	}
+	c.terminate(transport.ForcedClose, cause)
+	c.finishReading(r)
 }
 
 // startWriting sends the queue on the WebSocket, of which r reads the messages.
@@ -160,7 +172,7 @@ func (c *conn) closeFrameReceived(r *reader, m wsframe.Message) {
 func (c *conn) closeAndDrain(r *reader, f *failure) {
 	c.close(f.reason, f.cause, f.code)
 	r.flush()
-	r.drain()
+	r.drain(c.stopped.Done())
 	c.terminate(f.reason, f.cause)
 }
 

@@ -236,10 +236,10 @@ func (r *reader) releaseBuffer() {
 	r.buf, r.from, r.to = nil, 0, 0
 }
 
-// drain reads and discards bytes until a read fails or the connection ends. A client that
-// goes on sending is read from slowly: during Timeouts.Close, as much as one message of
-// MaxPayload is discarded, in at most 200 reads per second.
-func (r *reader) drain() {
+// drain reads and discards bytes until a read fails or stop is closed. A client that goes on
+// sending is read from slowly: during Timeouts.Close, as much as one message of MaxPayload is
+// discarded, in at most 200 reads per second.
+func (r *reader) drain(stop <-chan struct{}) {
 	r.stall.stop(r.server.now())
 	if r.deadline {
 		r.deadlines.setReadDeadline(time.Time{})
@@ -249,7 +249,7 @@ func (r *reader) drain() {
 	perByte := float64(r.server.cfg.Timeouts.Close) / float64(max(r.server.cfg.MaxPayload, readSize))
 	for {
 		n, err := r.nc.Read(*r.pooled)
-		if err != nil || !r.conn.pause(max(drainPause, time.Duration(float64(n)*perByte))) {
+		if err != nil || !pause(max(drainPause, time.Duration(float64(n)*perByte)), stop) {
 			return
 		}
 	}

@@ -28,6 +28,7 @@ type wsWriter struct {
 
 	mu          sync.Mutex // guards the deadlines: none may be set after an interrupt
 	interrupted bool
+	torn        bool // a write has failed within its data: no frame can follow; for the goroutine that writes
 	deadline    time.Time
 }
 
@@ -39,6 +40,14 @@ func (w *wsWriter) interrupt() {
 	defer w.mu.Unlock()
 	w.interrupted = true
 	_ = w.nc.SetDeadline(time.Unix(1, 0))
+}
+
+// resume undoes interrupt. The caller makes sure that no other goroutine interrupts w any more.
+func (w *wsWriter) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.interrupted, w.deadline = false, time.Time{}
+	_ = w.nc.SetDeadline(time.Time{})
 }
 
 // setReadDeadline sets the read deadline; zero means none.
@@ -81,13 +90,15 @@ func (w *wsWriter) progress() time.Time {
 // writeBytes writes b in chunks, each with a deadline of its own, so that a slow client that
 // takes some bytes within the timeout is not cut off.
 func (w *wsWriter) writeBytes(b []byte) error {
-	for len(b) > 0 {
+	for whole := len(b); len(b) > 0; {
 		if err := w.extendDeadline(); err != nil {
+			w.torn = len(b) < whole
 			return err
 		}
 		n, err := w.nc.Write(b[:min(len(b), chunkSize)])
 		b = b[n:]
 		if err != nil && (n == 0 || !isTimeout(err)) {
+			w.torn = len(b) < whole
 			return err
 		}
 	}
