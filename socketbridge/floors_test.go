@@ -42,6 +42,7 @@ var floors = map[string]int{
 	"socketbridge/transport/transporttest": 1,
 	"socketbridge/adapter/adaptertest":     1,
 	"socketbridge/internal/msgpack":        1,
+	"socketbridge/contract/internal/lint":  1,
 	"socketbridge/redisadapter":            1,
 	"fibersession/csrf":                    2,
 	"socketbridge":                         2,
@@ -108,7 +109,7 @@ var heavy = map[string][]string{
 	"github.com/gofiber/contrib/socketio":  {"socketbridge/contribws"},
 	"github.com/prometheus/":               {"socketbridge/metrics"},
 	"go.opentelemetry.io":                  {"socketbridge/otel"},
-	"github.com/go-playground/validator":   {"socketbridge/contract", "socketbridge/contract/gen"},
+	"github.com/go-playground/validator":   {"socketbridge/contract", "socketbridge/contract/gen", "socketbridge/contract/internal/lint"},
 	"golang.org/x/crypto":                  {"socketbridge/adminui", "examples/dashboard"},
 }
 

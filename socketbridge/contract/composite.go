@@ -3,10 +3,16 @@ package contract
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
 func (b *builder) pointer(s *shape) {
+	for t := s.typ.Elem(); t.Kind() == reflect.Pointer; t = t.Elem() {
+		if t == s.typ {
+			unusable("%v points to itself", t)
+		}
+	}
 	elem := b.shapeOf(s.typ.Elem())
 	s.elem = elem
 	s.decode = func(r *reader, v reflect.Value) *misfit {
@@ -173,7 +179,8 @@ func (b *builder) mapping(s *shape) {
 }
 
 func (b *builder) structure(s *shape) {
-	s.fields, s.what = b.fieldsOf(s.typ), "an object"
+	s.fields, s.checked = b.fieldsOf(s.typ)
+	s.what = "an object"
 	byName := make(map[string]int, len(s.fields))
 	for i, f := range s.fields {
 		byName[f.name] = i
@@ -239,7 +246,7 @@ func (b *builder) structure(s *shape) {
 					continue
 				}
 				to = reflect.ValueOf(f.kind).Convert(f.shape.typ)
-			case f.omitted && isEmpty(at):
+			case f.omit&omitZero != 0 && at.IsZero(): // it would not be left out, if it were not nil
 				continue
 			default:
 				if to, differs = f.shape.prepare(at); !differs {
@@ -312,23 +319,31 @@ func (b *builder) union(s *shape) {
 		if m.Kind() != reflect.Struct || !m.Implements(t) {
 			unusable("%v is no member of %v: it is no struct with its method oneOf", m, t)
 		}
-		member := b.shapeOf(m)
-		by, kind := kindField(m)
-		switch {
-		case by == "":
-			unusable("%v, a member of %v, needs one string field with the rule eq=…", m, t)
-		case name != "" && by != name:
-			unusable("members of %v have their kind in different fields: %q and %q", t, name, by)
-		case members[kind] != nil:
-			unusable("two members of %v have the kind %q", t, kind)
-		}
-		if i > 0 {
-			names += ", "
-		}
-		name, members[kind], byType[m] = by, member, member
-		names += strconv.Quote(kind)
+		byType[m] = b.shapeOf(m)
 	}
-	s.what = "an object whose " + strconv.Quote(name) + " is one of " + names
+	b.unions = append(b.unions, func() {
+		for i := range oneOf.NumIn() {
+			m := oneOf.In(i)
+			by, kind := "", ""
+			if at := slices.IndexFunc(byType[m].fields, func(f *field) bool { return f.kind != "" }); at >= 0 {
+				by, kind = byType[m].fields[at].name, byType[m].fields[at].kind
+			}
+			switch {
+			case by == "":
+				unusable("%v, a member of %v, needs one string field with the rule eq=…", m, t)
+			case name != "" && by != name:
+				unusable("members of %v have their kind in different fields: %q and %q", t, name, by)
+			case members[kind] != nil:
+				unusable("two members of %v have the kind %q", t, kind)
+			}
+			if i > 0 {
+				names += ", "
+			}
+			name, members[kind] = by, byType[m]
+			names += strconv.Quote(kind)
+		}
+		s.what = "an object whose " + strconv.Quote(name) + " is one of " + names
+	})
 	s.decode = func(r *reader, v reflect.Value) *misfit {
 		if r.peek() != '{' {
 			return expected(s.what)

@@ -55,11 +55,13 @@ type AllAsker interface {
 // CodeInvalidArgument. What fn returns is the answer, if the client asked for one. An error of
 // fn, and a panic, is answered as in plain handlers.
 //
-// Handle panics if In or Out cannot be used (see Types), so that the mistake shows at start.
+// Handle panics if the name, In or Out cannot be used (see Types), so that the mistake shows at
+// start.
 func (e Event[In, Out]) Handle(on socketbridge.Registrar, fn func(p *socketbridge.Packet, in In) (Out, error)) {
 	if fn == nil {
 		panic("contract: Handle of " + string(e) + " needs a handler")
 	}
+	mustName("event", string(e))
 	in, out := mustPlan[In]("event", string(e)), mustPlan[Out]("the answer to", string(e))
 	register(on, string(e), func(p *socketbridge.Packet) error {
 		var c struct { // one allocation for all that is passed by address
@@ -77,15 +79,18 @@ func (e Event[In, Out]) Handle(on socketbridge.Registrar, fn func(p *socketbridg
 	})
 }
 
-// Emit sends v through to. Its errors are those of to's Emit. It panics if T cannot be used.
+// Emit sends v through to. Its errors are those of to's Emit. It panics if the name or T cannot be
+// used.
 func (n Notice[T]) Emit(to Emitter, v T) error {
+	mustName("notice", string(n))
 	return to.Emit(string(n), mustPlan[T]("notice", string(n)).arguments(v)...)
 }
 
 // Emit sends in through to, and waits for the client's answer. Its errors are those of to's
-// EmitWithAck, and an *AnswerError if the answer does not fit Out. It panics if In or Out
-// cannot be used.
+// EmitWithAck, and an *AnswerError if the answer does not fit Out. It panics if the name, In or
+// Out cannot be used.
 func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
+	mustName("ask", string(a))
 	args, out := mustPlan[In]("event", string(a)), mustPlan[Out]("the answer to", string(a))
 	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
 	if err != nil {
@@ -98,8 +103,9 @@ func (a Ask[In, Out]) Emit(ctx context.Context, to Asker, in In) (Out, error) {
 // EmitAll sends in through to, and returns the answers of all sockets that fit Out, in the order
 // in which they came. Its errors are those of to's EmitWithAck, joined with an *AnswerError for
 // the first answer that does not fit: with an error, it returns the answers that it has. It
-// panics if In or Out cannot be used.
+// panics if the name, In or Out cannot be used.
 func (a Ask[In, Out]) EmitAll(ctx context.Context, to AllAsker, in In) ([]Out, error) {
+	mustName("ask", string(a))
 	args, out := mustPlan[In]("event", string(a)), mustPlan[Out]("the answer to", string(a))
 	got, err := to.EmitWithAck(ctx, string(a), args.arguments(in)...)
 	answers := make([]Out, 0, len(got))

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-playground/validator/v10"
+
 	"github.com/fiberbridge/fiberbridge/socketbridge"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract/internal/lint"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 )
 
@@ -18,8 +21,8 @@ type plan struct {
 	tuple bool
 	// strict refuses arguments beyond args.
 	strict bool
-	// rules: there are `validate` tags.
-	rules bool
+	// rules checks `validate` tags. It is nil if there are none.
+	rules *validator.Validate
 	// dives are the rules of the only argument, if it is a list or a map.
 	dives string
 }
@@ -49,6 +52,13 @@ func mustPlan[T any](role, event string) *plan {
 	return found.(*plan)
 }
 
+// mustName panics if an event cannot have the name. The message has its role.
+func mustName(role, event string) {
+	if wrong := lint.Name(event, role == "event"); wrong != "" {
+		panic(fmt.Sprintf("contract: %s %q: %s", role, event, wrong))
+	}
+}
+
 // newPlan returns a *plan or a *typeError.
 func newPlan(t reflect.Type) (result any) {
 	defer func() {
@@ -64,7 +74,7 @@ func newPlan(t reflect.Type) (result any) {
 	if t == noneType {
 		return pl
 	}
-	b := &builder{shapes: map[reflect.Type]*shape{}}
+	b := newBuilder()
 	pl.root = b.shapeOf(t)
 	if pl.tuple {
 		pl.args = b.arguments(t)
@@ -72,7 +82,12 @@ func newPlan(t reflect.Type) (result any) {
 		pl.strict = false // it is about the fields of the only argument
 		pl.args = []argument{{shape: pl.root, optional: t.Kind() == reflect.Pointer}}
 	}
-	pl.rules, pl.dives = b.checkRules(), b.diveTag(pl.root)
+	for _, finish := range b.unions {
+		finish()
+	}
+	if b.checkRules() {
+		pl.rules, pl.dives = b.validator(), b.diveTag(pl.root)
+	}
 	b.settle()
 	return pl
 }
@@ -92,7 +107,7 @@ func (b *builder) arguments(t reflect.Type) (args []argument) {
 		case f.Anonymous:
 			unusable("%v embeds %v, which cannot be an argument of its own: name the field", t, f.Type)
 		}
-		omitted := omits(options)
+		omitted := omissionOf(options) != 0
 		a := argument{b.shapeOf(f.Type), i, omitted || f.Type.Kind() == reflect.Pointer, omitted}
 		if len(args) > 0 && args[len(args)-1].optional && !a.optional {
 			unusable("argument %s of %v is required, but follows an optional one", f.Name, t)
@@ -185,10 +200,10 @@ func (pl *plan) decode(in *input, v reflect.Value) *misfit {
 	if pl.strict && n > len(pl.args) {
 		return expected(fmt.Sprintf("%d arguments", len(pl.args))).at(len(pl.args))
 	}
-	if !pl.rules {
+	if pl.rules == nil {
 		return nil
 	}
-	m := checkValue(pl.root, pl.dives, v)
+	m := pl.check(v)
 	switch {
 	case m == nil:
 		return nil

@@ -9,10 +9,12 @@ import (
 	"strings"
 
 	"github.com/go-playground/validator/v10"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract/internal/lint"
 )
 
-// rules checks `validate` tags. It caches what it learns of a type.
-var rules = validator.New(validator.WithRequiredStructEnabled())
+// rules checks the `validate` tags of most types. It caches what it learns of a type.
+var rules = lint.NewValidator()
 
 // unescape replaces what stands for the separators of rules in their parameters.
 var unescape = strings.NewReplacer("0x2C", ",", "0x7C", "|")
@@ -30,17 +32,6 @@ func kindOf(f reflect.StructField) string {
 	return ""
 }
 
-// kindField returns the JSON name and the value of the first field of the struct t with the
-// rule eq, or "".
-func kindField(t reflect.Type) (name, kind string) {
-	for _, f := range reflect.VisibleFields(t) {
-		if kind = kindOf(f); kind != "" {
-			return jsonName(f), kind
-		}
-	}
-	return "", ""
-}
-
 // checksNotBelow reports whether rules of the fields of an embedded struct do not hold.
 func checksNotBelow(f reflect.StructField) bool {
 	for rule := range strings.SplitSeq(f.Tag.Get("validate"), ",") {
@@ -51,22 +42,15 @@ func checksNotBelow(f reflect.StructField) bool {
 	return false
 }
 
-// checkRules panics with a *typeError if a tag below t cannot be used. It reports whether
-// there are tags.
+// checkRules panics with a *typeError if a tag of one of the types cannot be used. It reports
+// whether there are tags.
 func (b *builder) checkRules() (some bool) {
-	for t, s := range b.shapes {
-		if t.Kind() != reflect.Struct || s.fields == nil {
-			continue
-		}
-		for _, f := range s.fields {
-			if f.unchecked {
-				continue
-			}
-			sf := t.FieldByIndex(f.index)
-			tag := sf.Tag.Get("validate")
-			if tag != "" {
-				some = true
-				checkTag(t, sf, tag)
+	for _, s := range b.shapes {
+		for _, f := range s.checked {
+			tag := f.rules()
+			some = some || f.checksItself()
+			if wrong := lint.Tag(f.in, f.StructField); wrong != "" {
+				unusable("field %s of %v: the rules %q cannot be used: %s", f.Name, f.in, tag, wrong)
 			}
 			have := 0
 			for rule := range strings.SplitSeq(tag, ",") {
@@ -75,17 +59,40 @@ func (b *builder) checkRules() (some bool) {
 				}
 			}
 			if need := b.levels(f.shape); have < need {
-				unusable("field %s of %v: its elements have rules, which need %q in its validate tag", sf.Name, t, strings.Repeat(",dive", need)[1:])
+				unusable("field %s of %v: its elements have rules, which need %q in its validate tag", f.Name, f.in, strings.Repeat(",dive", need)[1:])
 			}
 		}
 	}
 	return some
 }
 
+// validator returns what checks the rules of the types, except for those of fields that clients
+// cannot send.
+func (b *builder) validator() *validator.Validate {
+	if len(b.hidden) == 0 {
+		return rules
+	}
+	own := lint.NewValidator()
+	for t, fields := range b.hidden {
+		skip := map[string]string{}
+		for name, in := range fields {
+			if shown, both := b.shown[t][name]; both {
+				unusable("field %s of %v has rules, which hold in %v, but clients cannot send the field in %v", name, t, shown, in)
+			}
+			skip[name] = "-"
+		}
+		own.RegisterStructValidationMapRules(skip, reflect.Zero(t).Interface())
+	}
+	return own
+}
+
 // elements returns the shape of a list's or map's elements, or nil.
 func elements(s *shape) *shape {
-	for s.typ.Kind() == reflect.Pointer && s.elem != nil {
+	for s != nil && s.typ.Kind() == reflect.Pointer && s.elem != nil {
 		s = s.elem
+	}
+	if s == nil {
+		return nil
 	}
 	if k := s.typ.Kind(); k == reflect.Slice || k == reflect.Array || k == reflect.Map {
 		return s.elem
@@ -117,88 +124,16 @@ func (b *builder) hasRules(s *shape, seen map[*shape]bool) bool {
 	if s.typ.Kind() == reflect.Interface && s.typ.NumMethod() > 0 {
 		return true // members have eq
 	}
-	for _, f := range s.fields {
-		if !f.unchecked && (s.typ.FieldByIndex(f.index).Tag.Get("validate") != "" || b.hasRules(f.shape, seen)) {
+	for _, f := range s.checked {
+		if f.checksItself() || b.hasRules(f.shape, seen) {
 			return true
 		}
 	}
 	return b.hasRules(s.elem, seen)
 }
 
-// checkTag evaluates each rule of a tag alone, on a value that is not zero, because the
-// library panics only when it comes to an unusable rule.
-func checkTag(t reflect.Type, sf reflect.StructField, tag string) {
-	defer func() {
-		if r := recover(); r != nil {
-			// A rule that is evaluated alone has no field, so the library's message has no name.
-			unusable("field %s of %v: the rules %q cannot be used: %s", sf.Name, t, tag, strings.TrimSuffix(fmt.Sprint(r), " on field ''"))
-		}
-	}()
-	typ := sf.Type
-	keys := reflect.Type(nil)
-	for rule := range strings.SplitSeq(tag, ",") {
-		switch name, _, _ := strings.Cut(rule, "="); name {
-		case "dive":
-			for typ.Kind() == reflect.Pointer {
-				typ = typ.Elem()
-			}
-			switch typ.Kind() {
-			case reflect.Map:
-				keys = typ.Key()
-				typ = typ.Elem()
-			case reflect.Slice, reflect.Array:
-				typ = typ.Elem()
-			default:
-				panic("dive needs a slice, an array or a map")
-			}
-		case "keys":
-			typ, keys = keys, typ
-		case "endkeys":
-			typ, keys = keys, typ
-		case "":
-			panic("a rule is empty")
-		case "omitempty", "omitnil", "omitzero", "structonly", "nostructlevel":
-		default:
-			if !strings.HasSuffix(name, "field") && !strings.HasPrefix(name, "required_") && !strings.HasPrefix(name, "excluded_") {
-				_ = rules.Var(sample(typ).Interface(), rule)
-			}
-		}
-	}
-}
-
-// sample returns a value of t that is not zero.
-func sample(t reflect.Type) reflect.Value {
-	v := reflect.New(t).Elem()
-	switch t.Kind() {
-	case reflect.Pointer:
-		v.Set(reflect.New(t.Elem()))
-		if e := sample(t.Elem()); e.IsValid() {
-			v.Elem().Set(e)
-		}
-	case reflect.String:
-		v.SetString("1")
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(t, 1, 1))
-	case reflect.Map:
-		v.Set(reflect.MakeMap(t))
-	default:
-		switch {
-		case v.CanInt():
-			v.SetInt(1)
-		case v.CanUint():
-			v.SetUint(1)
-		case v.CanFloat():
-			v.SetFloat(1)
-		}
-	}
-	return v
-}
-
-// checkValue checks the rules of one argument, or of the struct of several. dives is what diveTag
-// returns.
-func checkValue(s *shape, dives string, v reflect.Value) *misfit {
+// check checks the rules of one argument, or of the struct of several.
+func (pl *plan) check(v reflect.Value) *misfit {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
 			return nil
@@ -211,10 +146,10 @@ func checkValue(s *shape, dives string, v reflect.Value) *misfit {
 		if v.CanAddr() {
 			v = v.Addr()
 		}
-		err = rules.Struct(v.Interface())
+		err = pl.rules.Struct(v.Interface())
 		v = reflect.Indirect(v)
 	case reflect.Slice, reflect.Array, reflect.Map:
-		err = rules.Var(v.Interface(), dives)
+		err = pl.rules.Var(v.Interface(), pl.dives)
 	default:
 		return nil
 	}
@@ -223,7 +158,7 @@ func checkValue(s *shape, dives string, v reflect.Value) *misfit {
 	}
 	var all validator.ValidationErrors
 	if !errors.As(err, &all) || len(all) == 0 {
-		panic(fmt.Sprintf("contract: rules of %v: %v", s.typ, err))
+		panic(fmt.Sprintf("contract: rules of %v: %v", pl.root.typ, err))
 	}
 	m := expected(ruleText(all[0].Tag(), all[0].Param()))
 	names := all[0].StructNamespace()
@@ -251,6 +186,9 @@ func pathOf(v reflect.Value, names string) (path []step) {
 	for names != "" {
 		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 			v = v.Elem()
+		}
+		if isLeaf(v.Type()) {
+			return path // clients know nothing of its fields
 		}
 		switch v.Kind() {
 		case reflect.Struct:
@@ -280,19 +218,30 @@ func pathOf(v reflect.Value, names string) (path []step) {
 			path, names, v = append(path, step{index, true}), rest, v.Index(i)
 		case reflect.Map:
 			// A key can contain brackets: the longest that fits is meant.
-			longest, of := "", reflect.Value{}
+			longest, key, of := "", reflect.Value{}, reflect.Value{}
 			for it := v.MapRange(); it.Next(); {
-				if key := fmt.Sprint(it.Key()); strings.HasPrefix(names, "["+key+"]") && (!of.IsValid() || len(key) > len(longest)) {
-					longest, of = key, it.Value()
+				if name := fmt.Sprint(it.Key()); strings.HasPrefix(names, "["+name+"]") && (!of.IsValid() || len(name) > len(longest)) {
+					longest, key, of = name, it.Key(), it.Value()
 				}
 			}
 			if !of.IsValid() {
 				return path
 			}
-			path, names, v = append(path, step{longest, true}), names[len(longest)+2:], of
+			path, names, v = append(path, step{plainText(key), true}), names[len(longest)+2:], of
 		default:
 			return path
 		}
 	}
 	return path
+}
+
+// plainText returns a string or an integer as text, without its methods.
+func plainText(v reflect.Value) string {
+	switch {
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10)
+	case v.CanUint():
+		return strconv.FormatUint(v.Uint(), 10)
+	}
+	return v.String()
 }

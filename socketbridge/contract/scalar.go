@@ -212,8 +212,8 @@ func (b *builder) enum(s *shape) {
 	}
 	names := make([]string, all.Len())
 	for i := range all.Len() {
-		if names[i] = fmt.Sprint(all.Index(i)); !isInt {
-			names[i] = strconv.Quote(all.Index(i).String())
+		if names[i] = plainText(all.Index(i)); !isInt {
+			names[i] = strconv.Quote(names[i])
 		}
 	}
 	s.what = "one of " + strings.Join(names, ", ")

@@ -1,13 +1,10 @@
 package contract
 
 import (
-	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge"
@@ -21,9 +18,10 @@ var (
 	numberType      = reflect.TypeFor[json.Number]()
 	rawType         = reflect.TypeFor[json.RawMessage]()
 	valueType       = reflect.TypeFor[socketbridge.Value]()
-	anyType         = reflect.TypeFor[any]()
 	unmarshalerType = reflect.TypeFor[json.Unmarshaler]()
 	textType        = reflect.TypeFor[encoding.TextUnmarshaler]()
+	marshalerType   = reflect.TypeFor[json.Marshaler]()
+	textMarshalType = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
 // shape is what is known of a Go type: how a value of it is decoded, and what has to be done
@@ -37,24 +35,26 @@ type shape struct {
 	// none ever does.
 	prepare func(v reflect.Value) (reflect.Value, bool)
 	fields  []*field // of a struct
+	checked []*field // of a struct: fields and embedded structs whose rules hold
 	elem    *shape   // of a pointer, slice, array or map
 	enum    bool     // the type has a method Values
-}
-
-// field is a field of a struct, also of one embedded in it.
-type field struct {
-	name      string
-	index     []int
-	optional  bool
-	omitted   bool // when it is empty: omitempty or omitzero
-	unchecked bool // rules do not hold: "-", or an embedded struct whose fields are not checked
-	shape     *shape
-	kind      string // all that the field can be: of a rule eq
 }
 
 // builder builds the shapes of the types below one type.
 type builder struct {
 	shapes map[reflect.Type]*shape
+	unions []func() // what is left to do for unions when their members are built, which can contain them
+	// hidden has the fields with rules that clients cannot send, by the struct that declares them,
+	// and the type that says so. shown has those that clients can send.
+	hidden, shown map[reflect.Type]map[string]reflect.Type
+}
+
+func newBuilder() *builder {
+	return &builder{
+		shapes: map[reflect.Type]*shape{},
+		hidden: map[reflect.Type]map[string]reflect.Type{},
+		shown:  map[reflect.Type]map[string]reflect.Type{},
+	}
 }
 
 // shapeOf returns the shape of t. It panics with a *typeError if t cannot be used.
@@ -79,8 +79,11 @@ func unusable(format string, args ...any) {
 
 func (b *builder) build(s *shape) {
 	t := s.typ
+	if isLeaf(t) {
+		s.checked = taggedIn(t, map[reflect.Type]bool{})
+	}
 	switch {
-	case t == valueType || t == anyType:
+	case t == valueType || t.Kind() == reflect.Interface && t.NumMethod() == 0:
 		s.what, s.decode = "any value", decodeAny
 		return
 	case t == rawType:
@@ -117,6 +120,9 @@ func (b *builder) build(s *shape) {
 	case reflect.Pointer:
 		b.pointer(s)
 	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() != "" && !encodesItself(t.Elem()) {
+			unusable("%v would be sent as base64, because %v is a byte: use another integer type", t, t.Elem())
+		}
 		if t.Elem().Kind() == reflect.Uint8 && t.Elem().PkgPath() == "" {
 			s.what, s.decode = "binary data", decodeBytes
 			s.prepare = func(v reflect.Value) (reflect.Value, bool) {
@@ -140,126 +146,4 @@ func (b *builder) build(s *shape) {
 		unusable("%v cannot be sent as JSON", t)
 	}
 	b.enum(s)
-}
-
-// embeds reports whether the struct t embeds marker.
-func embeds(t, marker reflect.Type) bool {
-	if t.Kind() != reflect.Struct {
-		return false
-	}
-	for i := range t.NumField() {
-		if f := t.Field(i); f.Anonymous && f.Type == marker {
-			return true
-		}
-	}
-	return false
-}
-
-// fieldsOf returns the fields of t as encoding/json sees them.
-func (b *builder) fieldsOf(t reflect.Type) []*field {
-	type found struct {
-		*field
-		typ    reflect.Type
-		tagged bool
-	}
-	var order []string
-	byName := map[string][]found{}
-	var walk func(t reflect.Type, index []int, direct, unchecked bool, seen map[reflect.Type]bool)
-	walk = func(t reflect.Type, index []int, direct, unchecked bool, seen map[reflect.Type]bool) {
-		if seen[t] {
-			unusable("%v embeds itself", t)
-		}
-		seen[t] = true
-		defer delete(seen, t)
-		for i := range t.NumField() {
-			f := t.Field(i)
-			tag := f.Tag.Get("json")
-			name, options, _ := strings.Cut(tag, ",")
-			if tag == "-" || f.Anonymous && (f.Type == tupleType || f.Type == strictType) {
-				continue
-			}
-			at := append(index[:len(index):len(index)], i)
-			if f.Anonymous && name == "" {
-				in := f.Type
-				if in.Kind() == reflect.Pointer {
-					in = in.Elem()
-				}
-				if in.Kind() == reflect.Struct && !isLeaf(in) {
-					if !f.IsExported() && f.Type.Kind() == reflect.Pointer {
-						unusable("%v embeds a pointer to the unexported %v", t, in)
-					}
-					walk(in, at, direct && f.Type.Kind() != reflect.Pointer, unchecked || checksNotBelow(f), seen)
-					continue
-				}
-			}
-			if !f.IsExported() {
-				if tag != "" || f.Tag.Get("validate") != "" {
-					unusable("field %s of %v has tags, but is not exported: clients cannot send it", f.Name, t)
-				}
-				continue
-			}
-			if slices.Contains(strings.Split(options, ","), "string") {
-				unusable("field %s of %v has the json option \"string\"", f.Name, t)
-			}
-			omitted, tagged := omits(options), name != ""
-			name = jsonName(f)
-			if byName[name] == nil {
-				order = append(order, name)
-			}
-			byName[name] = append(byName[name], found{&field{
-				name: name, index: at, omitted: omitted, kind: kindOf(f),
-				unchecked: unchecked || f.Tag.Get("validate") == "-",
-				optional:  omitted || !direct || f.Type.Kind() == reflect.Pointer,
-			}, f.Type, tagged})
-		}
-	}
-	walk(t, nil, true, false, map[reflect.Type]bool{})
-	var fields []*field
-	for _, name := range order {
-		best, twice := byName[name][0], false
-		for _, f := range byName[name][1:] {
-			switch {
-			case len(f.index) < len(best.index), len(f.index) == len(best.index) && f.tagged && !best.tagged:
-				best, twice = f, false
-			case len(f.index) == len(best.index) && f.tagged == best.tagged:
-				twice = true // unless a later field hides both
-			}
-		}
-		if twice {
-			unusable("%v has two fields with the JSON name %q", t, name)
-		}
-		best.shape = b.fieldShape(t, best.index, best.typ)
-		fields = append(fields, best.field)
-	}
-	return fields
-}
-
-// omits reports whether options of a json tag leave out a field that is empty.
-func omits(options string) bool {
-	return slices.ContainsFunc(strings.Split(options, ","), func(o string) bool { return o == "omitempty" || o == "omitzero" })
-}
-
-// jsonName returns the name of a field in JSON.
-func jsonName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return cmp.Or(name, f.Name)
-}
-
-// fieldShape returns the shape of a field of t. If its type cannot be used, the error names the
-// field.
-func (b *builder) fieldShape(t reflect.Type, index []int, typ reflect.Type) *shape {
-	defer func() {
-		if r := recover(); r != nil {
-			if e, ok := r.(*typeError); ok && !strings.HasPrefix(e.text, "field ") {
-				e.text = fmt.Sprintf("field %s of %v: %s", t.FieldByIndex(index).Name, t, e.text)
-			}
-			panic(r)
-		}
-	}()
-	return b.shapeOf(typ)
-}
-
-// isLeaf reports whether a struct decodes itself.
-func isLeaf(t reflect.Type) bool {
-	return t == timeType || t == valueType || reflect.PointerTo(t).Implements(unmarshalerType) || reflect.PointerTo(t).Implements(textType)
 }
