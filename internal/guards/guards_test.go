@@ -80,12 +80,16 @@ func TestR24_Guards(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
 			m := mutant.Mutant{Name: g.name, Edits: g.edits}
-			r, err := m.Test(ctx, root, nil, "-vet=off", "-timeout", "1m", "-run", "^"+g.test+"$", g.pkg)
+			// The timeout is longer than a test waits for what does not come (nodetest.Timeout): the
+			// test itself says what is missing.
+			r, err := m.Test(ctx, root, nil, "-vet=off", "-failfast", "-timeout", "4m", "-run", "^"+g.test+"$", g.pkg)
 			switch {
 			case err != nil:
 				t.Fatal(err)
 			case r.Verdict != mutant.Killed, strings.Contains(r.Output, "[no tests to run]"):
 				t.Errorf("%s %s passes without it", g.pkg, g.test)
+			case strings.Contains(r.Output, "panic: test timed out"):
+				t.Errorf("%s %s does not end without it, and names no failure:\n%s", g.pkg, g.test, r.Output)
 			case !strings.Contains(r.Output, "--- FAIL: "+g.test) && !strings.Contains(r.Output, "panic: "):
 				t.Errorf("%s %s failed in another way:\n%s", g.pkg, g.test, r.Output)
 			default:

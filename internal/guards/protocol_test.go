@@ -318,7 +318,7 @@ var ofProtocol = []guard{
 	},
 	{
 		rows: []string{"CVE-2016-10518", "CVE-2026-45736"}, name: "a ping is answered with a copy of its payload",
-		pkg: "./socketbridge/engineio", test: "TestWebSocket_PingsAreAnswered",
+		pkg: "./socketbridge/engineio", test: "TestWebSocket_PongsWaitWithTheirPayload",
 		edits: []mutant.Edit{{File: "socketbridge/engineio/websocket.go", Old: "data: append([]byte(nil), m.Data...)})", New: "data: m.Data})"}},
 	},
 	{

@@ -3,13 +3,17 @@ package engineio_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fiberbridge/fiberbridge/socketbridge/engineio"
 	"github.com/fiberbridge/fiberbridge/socketbridge/internal/wsframe"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
+	"github.com/fiberbridge/fiberbridge/socketbridge/transport/transporttest"
 )
 
 func TestWebSocket(t *testing.T) {
@@ -121,4 +125,66 @@ func TestWebSocket_PingsAreAnswered(t *testing.T) {
 	if got := c.readText(); got != "4ab" {
 		t.Errorf("got %q back", got)
 	}
+}
+
+// A pong that waits for the network keeps the payload of its ping, whatever arrives meanwhile.
+func TestWebSocket_PongsWaitWithTheirPayload(t *testing.T) {
+	t.Parallel()
+	recorder := &transporttest.Recorder{}
+	ln := &gatedListener{writing: make(chan struct{}), open: make(chan struct{})}
+	s := open(t, recorder, engineio.Config{}, siteOptions{wrap: func(inner net.Listener) net.Listener { ln.Listener = inner; return ln }})
+	c := s.openWS()
+	a := s.nextConn()
+	release := sync.OnceFunc(func() { close(ln.open) })
+	defer release()
+	ln.closed.Store(true)
+	c.write(clientFrame(true, wsframe.Ping, "the first"))
+	select {
+	case <-ln.writing: // the pongs of later pings wait in the queue
+	case <-s.context().Done():
+		t.Fatal("the first ping was not answered")
+	}
+	c.write(clientFrame(true, wsframe.Ping, strings.Repeat("p", 40)))
+	for range 2 { // the second is read over the ping, even if the first arrived with it
+		c.sendText("4" + strings.Repeat("m", 60))
+		if _, err := a.Next(s.context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release()
+	for _, want := range []string{"the first", strings.Repeat("p", 40)} {
+		if f, err := c.read(); err != nil || f != (frame{wsframe.Pong, want}) {
+			t.Errorf("the ping %q was answered with %+v, %v", want, f, err)
+		}
+	}
+}
+
+// gatedListener accepts connections whose writes wait until open is closed, once closed is set.
+// Each sends to writing before it waits.
+type gatedListener struct {
+	net.Listener
+	closed  atomic.Bool
+	writing chan struct{}
+	open    chan struct{}
+}
+
+type gatedConn struct {
+	net.Conn
+	gate *gatedListener
+}
+
+func (l *gatedListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	return gatedConn{nc, l}, err
+}
+
+func (c gatedConn) Write(b []byte) (int, error) {
+	if c.gate.closed.Load() {
+		select {
+		case c.gate.writing <- struct{}{}:
+		case <-c.gate.open:
+		}
+		<-c.gate.open
+	}
+	return c.Conn.Write(b)
 }
