@@ -99,6 +99,7 @@ type (
 		}
 	}
 	quotedName struct {
+		//lint:ignore SA5008 the name is wrong
 		A int `json:"it's"`
 	}
 	bytesOfType struct{ A []tiny }

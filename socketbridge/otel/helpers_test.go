@@ -177,7 +177,7 @@ func sorted(attributes []attribute.KeyValue) []string {
 			all = append(all, "wait")
 		default:
 			key := strings.TrimPrefix(strings.TrimPrefix(string(a.Key), "fiberbridge."), "messaging.socket.io.")
-			all = append(all, key+"="+a.Value.Emit())
+			all = append(all, key+"="+a.Value.String())
 		}
 	}
 	slices.Sort(all)
