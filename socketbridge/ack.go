@@ -24,7 +24,9 @@ func (a Answer) Values() []any { return valuesOf(a.args, a.attachments) }
 // Args returns the answer's arguments as raw JSON, in which binary data is a placeholder.
 func (a Answer) Args() []json.RawMessage { return a.args }
 
-// Bind decodes the answer's arguments like Packet.Bind.
+// Bind decodes the answer's arguments like Packet.Bind. Its errors say what was expected where, and
+// hold nothing that the client has sent. They wrap those of encoding/json and of types that decode
+// themselves, which can.
 func (a Answer) Bind(ptrs ...any) error {
 	if len(a.args) < len(ptrs) {
 		return fmt.Errorf("%w: the answer has %d arguments, Bind wants %d", ErrMissingArg, len(a.args), len(ptrs))
@@ -34,7 +36,7 @@ func (a Answer) Bind(ptrs ...any) error {
 			continue
 		}
 		if err := siopacket.Unmarshal(a.args[i], a.attachments, ptr); err != nil {
-			return fmt.Errorf("socketbridge: argument %d of an answer: %w", i, err)
+			return &bindError{fmt.Sprintf("argument %d of an answer", i), err}
 		}
 	}
 	return nil

@@ -45,12 +45,9 @@ func (c *Connect) Context() context.Context {
 }
 
 // Auth decodes the client's auth option into v. If the client sent none, v stays
-// unchanged.
+// unchanged. Its errors are as those of Answer.Bind.
 func (c *Connect) Auth(v any) error {
-	if len(c.auth) == 0 {
-		return nil
-	}
-	return json.Unmarshal(c.auth, v)
+	return decodeAuth(c.auth, v)
 }
 
 // Next runs the next middleware and returns its error.

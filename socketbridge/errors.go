@@ -181,6 +181,33 @@ func misfit(err error) string {
 // Unwrap returns Err.
 func (e *ArgumentError) Unwrap() error { return e.Err }
 
+// bindError is the error of Answer.Bind, Value.Bind and Auth. As that of Packet.Bind, its text holds
+// nothing that a client has sent, because apps log it. The cause can quote the value.
+type bindError struct {
+	what  string
+	cause error
+}
+
+func (e *bindError) Error() string {
+	if invalid := (*json.InvalidUnmarshalError)(nil); errors.As(e.cause, &invalid) {
+		return "socketbridge: " + e.what + ": " + e.cause.Error() // about the pointer, not the value
+	}
+	return "socketbridge: " + e.what + ": " + misfit(e.cause)
+}
+
+func (e *bindError) Unwrap() error { return e.cause }
+
+// decodeAuth decodes a client's auth option into v, or leaves v unchanged if there is none.
+func decodeAuth(auth json.RawMessage, v any) error {
+	if len(auth) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(auth, v); err != nil {
+		return &bindError{"auth", err}
+	}
+	return nil
+}
+
 // clientError returns the client's view of e.
 func (e *ArgumentError) clientError() *EventError {
 	if e.Path != "" {

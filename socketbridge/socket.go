@@ -142,12 +142,9 @@ func (s *Socket) Transport() string { return s.client.conn.Transport() }
 func (s *Socket) Session() *fibersession.Handle { return s.session }
 
 // Auth decodes the client's auth option into v. If the client sent none, v stays
-// unchanged.
+// unchanged. Its errors are as those of Answer.Bind.
 func (s *Socket) Auth(v any) error {
-	if len(s.auth) == 0 {
-		return nil
-	}
-	return json.Unmarshal(s.auth, v)
+	return decodeAuth(s.auth, v)
 }
 
 // Data returns the socket's store for the app's own values.

@@ -19,8 +19,14 @@ import "github.com/fiberbridge/fiberbridge/socketbridge/internal/siopacket"
 // Value was sent.
 type Value siopacket.Value
 
-// Bind decodes the value into what ptr points to, like Packet.Bind.
-func (v Value) Bind(ptr any) error { return siopacket.Value(v).Unmarshal(ptr) }
+// Bind decodes the value into what ptr points to, like Packet.Bind. Its errors are as those of
+// Answer.Bind.
+func (v Value) Bind(ptr any) error {
+	if err := siopacket.Value(v).Unmarshal(ptr); err != nil {
+		return &bindError{"value", err}
+	}
+	return nil
+}
 
 // MarshalJSON returns the value's JSON text. Binary data becomes a base64 string in it, as a
 // []byte does in encoding/json.
