@@ -8,9 +8,9 @@ import (
 )
 
 func (b *builder) pointer(s *shape) {
-	for t := s.typ.Elem(); t.Kind() == reflect.Pointer; t = t.Elem() {
-		if t == s.typ {
-			unusable("%v points to itself", t)
+	for t, n := s.typ, 0; t.Kind() == reflect.Pointer; t = t.Elem() {
+		if n++; n > 100 {
+			unusable("%v points to itself", s.typ)
 		}
 	}
 	elem := b.shapeOf(s.typ.Elem())
@@ -111,7 +111,8 @@ func (b *builder) list(s *shape) {
 func (b *builder) mapping(s *shape) {
 	elem, key := b.shapeOf(s.typ.Elem()), s.typ.Key()
 	zero := reflect.Zero(key)
-	if key.Implements(textType) || reflect.PointerTo(key).Implements(textType) || key.Kind() != reflect.String && !zero.CanInt() && !zero.CanUint() {
+	text := key.Kind() == reflect.String // which encoding/json takes as it is, even if it has a method MarshalText
+	if reflect.PointerTo(key).Implements(textType) || !text && (key.Implements(textMarshalType) || !zero.CanInt() && !zero.CanUint()) {
 		unusable("%v has keys that are neither strings nor integers", s.typ)
 	}
 	keys := b.shapeOf(key)
@@ -131,11 +132,11 @@ func (b *builder) mapping(s *shape) {
 				return expected(s.what)
 			}
 			k, to := reflect.New(key).Elem(), reflect.New(elem.typ).Elem()
-			if key.Kind() == reflect.String && !keys.enum {
+			if text && !keys.enum {
 				k.SetString(name)
 			} else {
 				in := reader{text: []byte(name)}
-				if key.Kind() == reflect.String {
+				if text {
 					in.text = strconv.AppendQuote(nil, name)
 				}
 				if m := keys.decode(&in, k); m != nil || in.at != len(in.text) {

@@ -17,10 +17,10 @@ func AsyncAPI(c *Contract) []byte {
 	}
 	channels, operations := map[string]object{}, object{}
 	for _, e := range c.Events {
-		g.operation(channels, &operations, e, true)
+		g.operation(channels, &operations, e, "receive", received, sent)
 	}
 	for _, e := range c.Asks {
-		g.operation(channels, &operations, e, false)
+		g.operation(channels, &operations, e, "send", sent, received)
 	}
 	all := object{}
 	for _, name := range sorted(channels) {
@@ -46,18 +46,15 @@ func AsyncAPI(c *Contract) []byte {
 	})
 }
 
-// operation adds an event: its operation, and its messages to its channel.
-func (g *schemas) operation(channels map[string]object, operations *object, e Event, received bool) {
-	action := "send"
-	if received {
-		action = "receive"
-	}
+// operation adds an event: its operation, and its messages to its channel, with the forms of its
+// arguments and of its answer.
+func (g *schemas) operation(channels map[string]object, operations *object, e Event, action string, arguments, reply form) {
 	channel := object{{"$ref", "#/channels/" + pointerPart(e.Name)}}
 	message := func(name string) object {
 		return object{{"$ref", channel[0].value.(string) + "/messages/" + pointerPart(name)}}
 	}
 	messages := channels[e.Name]
-	messages.set(action, g.message(e.Name, e.Name, e.In, received))
+	messages.set(action, g.message(e.Name, e.Name, e.In, arguments))
 	op := object{{"action", action}, {"title", e.Name}}
 	if e.Doc != "" {
 		first, _, more := strings.Cut(e.Doc, "\n")
@@ -70,9 +67,9 @@ func (g *schemas) operation(channels map[string]object, operations *object, e Ev
 	op.set("messages", []object{message(action)})
 	if e.Answered {
 		answer := action + ".answer"
-		messages.set(answer, g.message(e.Name, "Answer to "+e.Name, e.Out, !received))
+		messages.set(answer, g.message(e.Name, "Answer to "+e.Name, e.Out, reply))
 		replies := []object{message(answer)}
-		if received {
+		if reply == sent {
 			messages.set("failure", object{{"$ref", "#/components/messages/Failure"}})
 			replies = append(replies, message("failure"))
 		}
@@ -83,16 +80,16 @@ func (g *schemas) operation(channels map[string]object, operations *object, e Ev
 }
 
 // message returns a message with arguments.
-func (g *schemas) message(name, title string, a Args, checked bool) object {
+func (g *schemas) message(name, title string, a Args, as form) object {
 	m := object{{"name", name}, {"title", title}}
 	switch {
 	case a.Tuple:
 		m.set("description", "The payload is the array of all arguments.")
-		m.set("payload", g.arguments(a, checked))
+		m.set("payload", g.arguments(a, as))
 	case len(a.List) == 0:
 		m.set("description", "There are no arguments.")
 	default:
-		m.set("payload", g.field(a.List[0], checked))
+		m.set("payload", g.field(a.List[0], as))
 	}
 	return m
 }

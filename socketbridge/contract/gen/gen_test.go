@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
 )
 
@@ -110,6 +108,14 @@ func TestM1_GenRefuses(t *testing.T) {
 		{"an enum that computes its values", "type L string\n\nfunc (L) Values() []L { return append([]L{}, \"a\") }\n\nvar E = contract.Notice[map[L]int](\"e\")", "cannot read what method Values of "},
 		{"a name twice", "type Binary struct{}\n\ntype AppBinary struct{}\n\ntype U struct { A AppBinary; B Binary }\n\nvar E = contract.Notice[U](\"e\")",
 			"E: field B of "},
+		{"no name", "var E = contract.Notice[int](\"\")", "app.go:5:5: E: the event \"\" cannot be used: the name is empty"},
+		{"a reserved name", "const E = contract.Event[int, int](\"connect\")", "app.go:5:7: E: the event \"connect\" cannot be used: Socket.IO reserves the name: choose another one"},
+		{"a long name", "const E = contract.Event[int, int](\"" + strings.Repeat("x", 257) + "\")", "the name has more than 256 bytes: the server would refuse the event"},
+		{"a rule", "type T struct{ A int `validate:\"omitempty,email\"` }\n\nvar E = contract.Event[T, int](\"e\")", "E: field A of app.T: the rules \"omitempty,email\" cannot be used: email does not fit int"},
+		{"a rule of an embedded struct", "type T struct{ U `validate:\"nosuch\"` }\n\ntype U struct{ A int }\n\nvar E = contract.Event[T, int](\"e\")",
+			"E: field U of app.T: the rules \"nosuch\" cannot be used: Undefined validation function 'nosuch'"},
+		{"two forms", "type M int\n\nfunc (M) MarshalText() ([]byte, error) { return nil, nil }\n\ntype T struct{ A []*M }\n\nvar E = contract.Event[T, T](\"e\")",
+			"app.go:5:6: clients would get app.M in another form than they send it: it needs MarshalJSON and UnmarshalJSON, or MarshalText and UnmarshalText, the first with a value as receiver"},
 		{"twice", "var E = contract.Notice[int](\"e\")\n\nvar F = contract.Ask[int, int](\"e\")", "app.go:7:5: \"e\" is declared twice: first at "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -248,21 +254,7 @@ func TestM1_GenRename(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		modules := filepath.Join(nodetest.Dir(t), "node_modules")
-		dir := t.TempDir()
-		for name, text := range map[string]string{"types.ts": string(gen.TypeScript(c)), "client.ts": client, "page.js": page} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command("node", filepath.Join(modules, "typescript/bin/tsc"), "--strict", "--noEmit", "--skipLibCheck", "--allowJs", "--checkJs",
-			"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom", "client.ts", "page.js")
-		cmd.Dir = dir
-		out, err := cmd.CombinedOutput()
-		return string(out), err
+		return typeCheck(t, map[string]string{"types.ts": string(gen.TypeScript(c)), "client.ts": client, "page.js": page})
 	}
 	if out, err := tsc(t, string(source)); err != nil {
 		t.Fatalf("%v\n%s", err, out)

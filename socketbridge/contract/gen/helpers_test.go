@@ -17,7 +17,6 @@ import (
 	"github.com/fiberbridge/fiberbridge/internal/nodetest"
 	"github.com/fiberbridge/fiberbridge/socketbridge"
 	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen"
-	"github.com/fiberbridge/fiberbridge/socketbridge/contract/gen/testdata/rules"
 	"github.com/fiberbridge/fiberbridge/socketbridge/transport"
 )
 
@@ -90,10 +89,30 @@ func validate(t *testing.T, document []byte, draft7 bool, all []validation) []st
 	return found
 }
 
-// loadRules returns the contract of package rules.
-func loadRules(t *testing.T) *gen.Contract {
+// typeCheck returns what tsc finds wrong in files.
+func typeCheck(t *testing.T, files map[string]string) (string, error) {
 	t.Helper()
-	c, err := gen.Load("", "./testdata/rules")
+	dir := t.TempDir()
+	var names []string
+	for name, text := range files {
+		names = append(names, name)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(nodetest.Dir(t), "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	return nodetest.TypeCheck(t, dir, append([]string{"--strict", "--noEmit", "--skipLibCheck", "--allowJs", "--checkJs",
+		"--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom"}, names...)...)
+}
+
+// loadRules returns the contract of package rules.
+func loadRules(t *testing.T) *gen.Contract { return loadPackage(t, "./testdata/rules") }
+
+func loadPackage(t *testing.T, path string) *gen.Contract {
+	t.Helper()
+	c, err := gen.Load("", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +140,7 @@ func (r recorder) Send(_ transport.Flags, msgs ...transport.Message) error {
 	return nil
 }
 
-// runtime is a server with the events of package rules, and a client.
+// runtime is a server with the events of a package, and a client.
 type runtime struct {
 	conn     recorder
 	receiver transport.Receiver
@@ -140,11 +159,11 @@ func newServer(t *testing.T) *socketbridge.Server {
 	return io
 }
 
-func newRuntime(t *testing.T) *runtime {
+func newRuntime(t *testing.T, register func(socketbridge.Registrar)) *runtime {
 	t.Helper()
 	r := &runtime{conn: recorder{sent: make(chan []transport.Message, 1)}}
 	io := newServer(t)
-	rules.Register(io)
+	register(io)
 	var err error
 	if r.receiver, err = io.Accept(r.conn); err != nil {
 		t.Fatal(err)

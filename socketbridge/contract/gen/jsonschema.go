@@ -17,21 +17,22 @@ import (
 //     events that the server sends.
 //   - #/$defs/Session is an object with the session's values, all of them optional.
 //   - #/$defs/TYPE is a Go type. A type with rules that the server sends is TYPE.sent, because
-//     rules do not hold for it.
+//     rules do not hold for it. In a session, which has null for a nil slice, it is TYPE.stored.
+//     TYPE.unchecked is what clients send where a tag switches rules off.
 //
 // Rules that JSON Schema does not have are in descriptions.
 func JSONSchema(c *Contract) []byte {
 	g := newSchemas("#/$defs/", false)
 	defs := object{}
 	for _, e := range c.Events {
-		g.event(&defs, "ClientToServerEvents.", e, true)
+		g.event(&defs, "ClientToServerEvents.", e, received, sent)
 	}
 	for _, e := range c.Asks {
-		g.event(&defs, "ServerToClientEvents.", e, false)
+		g.event(&defs, "ServerToClientEvents.", e, sent, received)
 	}
 	session := object{}
 	for _, k := range c.Keys {
-		session.set(k.Name, g.field(Field{Doc: k.Doc, Type: k.Type}, false))
+		session.set(k.Name, g.field(Field{Doc: k.Doc, Type: k.Type, Nullable: k.Pointer}, stored))
 	}
 	defs.set("Session", object{{"description", "Values of the session."}, {"type", "object"}, {"properties", session}})
 	g.definitions(&defs)
@@ -42,16 +43,15 @@ func JSONSchema(c *Contract) []byte {
 	})
 }
 
-// event adds the definitions of an event. received tells whether its arguments are checked;
-// the answer is otherwise.
-func (g *schemas) event(defs *object, prefix string, e Event, received bool) {
-	in := g.arguments(e.In, received)
+// event adds the definitions of an event, with the forms of its arguments and of its answer.
+func (g *schemas) event(defs *object, prefix string, e Event, arguments, answer form) {
+	in := g.arguments(e.In, arguments)
 	if e.Doc != "" {
 		in = g.describe(in, e.Doc)
 	}
 	defs.set(prefix+e.Name+".arguments", in)
 	if e.Answered {
-		defs.set(prefix+e.Name+".answer", g.arguments(e.Out, !received))
+		defs.set(prefix+e.Name+".answer", g.arguments(e.Out, answer))
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/go/packages"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract/internal/lint"
 )
 
 const (
@@ -38,18 +40,21 @@ func Load(dir string, patterns ...string) (*Contract, error) {
 	slices.SortFunc(l.out.Events, byName)
 	slices.SortFunc(l.out.Asks, byName)
 	slices.SortFunc(l.out.Keys, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
-	l.out.markSent()
-	l.out.Types = l.named
-	slices.SortFunc(l.out.Types, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	l.out.mark()
+	if err := l.settleForms(); err != nil {
+		return nil, err
+	}
+	l.out.Types = l.out.types()
+	l.nameStored()
 	return &l.out, nil
 }
 
 // load reads the declarations of the packages that match patterns, and the source of these and
 // of others.
 func load(dir string, patterns, others []string) (*loader, error) {
-	config := func(mode packages.LoadMode) *packages.Config { return &packages.Config{Dir: dir, Mode: mode} }
-	all, err := packages.Load(config(packages.NeedName|packages.NeedFiles|packages.NeedImports|packages.NeedTypes|packages.NeedSyntax|
-		packages.NeedTypesInfo|packages.NeedModule), slices.Concat(patterns, others)...)
+	positions := token.NewFileSet()
+	all, err := packages.Load(&packages.Config{Dir: dir, Fset: positions, Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports |
+		packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedModule}, slices.Concat(patterns, others)...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +62,7 @@ func load(dir string, patterns, others []string) (*loader, error) {
 		return nil, err
 	}
 	var errs []error
-	l := &loader{inits: map[types.Object]initial{}, declared: map[string]token.Position{}, builder: newBuilder()}
+	l := &loader{positions: positions, inits: map[types.Object]initial{}, declared: map[string]token.Position{}, builder: newBuilder()}
 	for _, p := range all {
 		l.source[p.PkgPath] = true
 		l.comments(p)
@@ -127,10 +132,48 @@ func (l *loader) describe(declaring []*packages.Package) {
 	}
 }
 
+// settleForms decides how types are sent that are read in another form. A type for which both happen
+// cannot be described.
+func (l *loader) settleForms() error {
+	var errs []error
+	for _, w := range slices.Backward(l.oneWay) { // those that contain others come first
+		switch {
+		case !w.Sent && !w.Stored:
+		case w.Received:
+			var pos token.Position
+			if n, ok := w.typ.(*types.Named); ok {
+				pos = l.positions.Position(n.Obj().Pos())
+			}
+			errs = append(errs, fmt.Errorf("%s: clients would get %s in another form than they send it: it needs MarshalJSON and UnmarshalJSON, or MarshalText and UnmarshalText, the first with a value as receiver", pos, w.typ))
+		default:
+			sent, stored := w.Sent, w.Stored
+			*w.Type = *w.sent
+			if sent {
+				markBelow(w.Type, func(t *Type) *bool { return &t.Sent })
+			}
+			if stored {
+				markBelow(w.Type, func(t *Type) *bool { return &t.Stored })
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// nameStored names types that differ in sessions, besides their form in events.
+func (l *loader) nameStored() {
+	for _, t := range l.out.Types {
+		if !t.Stored || !t.Sent && !t.Received || !storedDiffers(t) {
+			continue
+		}
+		t.StoredAs = l.unique("Stored" + t.Name)
+	}
+}
+
 type loader struct {
-	out      Contract
-	inits    map[types.Object]initial
-	declared map[string]token.Position
+	positions *token.FileSet
+	out       Contract
+	inits     map[types.Object]initial
+	declared  map[string]token.Position
 	builder
 }
 
@@ -217,6 +260,9 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 	if kind == "Ask" {
 		side = "Notice"
 	}
+	if wrong := lint.Name(name, kind == "Event"); wrong != "" && kind != "Key" {
+		return fmt.Errorf("%s: %s: the event %q cannot be used: %s", pos, obj.Name(), name, wrong)
+	}
 	if first, twice := l.declared[side+name]; twice {
 		return fmt.Errorf("%s: %q is declared twice: first at %s", pos, name, first)
 	}
@@ -240,7 +286,8 @@ func (l *loader) declaration(p *packages.Package, obj types.Object) (err error) 
 	case "Notice":
 		l.out.Asks = append(l.out.Asks, Event{Name: name, Doc: doc, In: l.args(arg(0))})
 	case "Key":
-		l.out.Keys = append(l.out.Keys, Key{name, doc, l.typeOf(arg(0))})
+		_, pointer := pointedTo(arg(0))
+		l.out.Keys = append(l.out.Keys, Key{name, doc, l.typeOf(arg(0)), pointer})
 	}
 	l.checkUnions()
 	return nil

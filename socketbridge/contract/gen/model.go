@@ -1,5 +1,11 @@
 package gen
 
+import (
+	"cmp"
+	"reflect"
+	"slices"
+)
+
 // Contract is what packages declare. All slices are sorted by name.
 type Contract struct {
 	// Title is the last part of the module's path, and Version is 1.0.0, or 2.0.0 if that path
@@ -30,6 +36,7 @@ type Args struct {
 type Key struct {
 	Name, Doc string
 	Type      *Type
+	Pointer   bool // the Go type is a pointer
 }
 
 // Kind is the form of a type on the wire.
@@ -67,10 +74,24 @@ type Type struct {
 	Unsigneds bool     // keys are not negative
 	Keys      []string // of a Map whose keys are an enum
 	Fields    []Field  // of a Struct
+	Embedded  []Embedded
 	Strict    bool     // other fields are refused
 	Members   []*Type  // of a Union
 	Values    []string // of an Enum, as JSON
-	Sent      bool     // the server sends values, or they are in sessions
+	Ruled     bool     // of a type that decodes itself: there are rules in it
+	Received  bool     // clients send values
+	Sent      bool     // the server sends values
+	Stored    bool     // values are in sessions
+	StoredAs  string   // the name in TypeScript of a Stored type, whose values differ from those of events
+
+	standIn reflect.Type // for rules
+}
+
+// Embedded is an embedded struct that has rules of its own.
+type Embedded struct {
+	Name    string
+	Pointer bool
+	Rules   []Rule
 }
 
 // Field is a field of a struct, or an argument.
@@ -86,33 +107,70 @@ type Field struct {
 	Rules     Rules
 }
 
-// markSent sets Sent of all types that the server sends.
-func (c *Contract) markSent() {
-	var mark func(t *Type)
-	mark = func(t *Type) {
-		if t == nil || t.Sent {
-			return
-		}
-		t.Sent = true
-		mark(t.Elem)
-		for _, f := range t.Fields {
-			mark(f.Type)
-		}
-		for _, m := range t.Members {
-			mark(m)
-		}
-	}
+// mark sets Received, Sent and Stored of all types.
+func (c *Contract) mark() {
 	for _, e := range c.Events {
-		for _, f := range e.Out.List {
-			mark(f.Type)
-		}
+		markArgs(e.In, func(t *Type) *bool { return &t.Received })
+		markArgs(e.Out, func(t *Type) *bool { return &t.Sent })
 	}
 	for _, e := range c.Asks {
-		for _, f := range e.In.List {
-			mark(f.Type)
+		markArgs(e.In, func(t *Type) *bool { return &t.Sent })
+		markArgs(e.Out, func(t *Type) *bool { return &t.Received })
+	}
+	for _, k := range c.Keys {
+		markBelow(k.Type, func(t *Type) *bool { return &t.Stored })
+	}
+}
+
+func markArgs(a Args, of func(*Type) *bool) {
+	for _, f := range a.List {
+		markBelow(f.Type, of)
+	}
+}
+
+// markBelow sets a mark of t and of all types in it.
+func markBelow(t *Type, of func(*Type) *bool) {
+	if t == nil || *of(t) {
+		return
+	}
+	*of(t) = true
+	markBelow(t.Elem, of)
+	for _, f := range t.Fields {
+		markBelow(f.Type, of)
+	}
+	for _, m := range t.Members {
+		markBelow(m, of)
+	}
+}
+
+// types returns the types with a name that are used.
+func (c *Contract) types() (named []*Type) {
+	seen := map[*Type]bool{}
+	var walk func(t *Type)
+	walk = func(t *Type) {
+		if t == nil || seen[t] {
+			return
+		}
+		seen[t] = true
+		if t.Name != "" {
+			named = append(named, t)
+		}
+		walk(t.Elem)
+		for _, f := range t.Fields {
+			walk(f.Type)
+		}
+		for _, m := range t.Members {
+			walk(m)
+		}
+	}
+	for _, e := range slices.Concat(c.Events, c.Asks) {
+		for _, f := range slices.Concat(e.In.List, e.Out.List) {
+			walk(f.Type)
 		}
 	}
 	for _, k := range c.Keys {
-		mark(k.Type)
+		walk(k.Type)
 	}
+	slices.SortFunc(named, func(a, b *Type) int { return cmp.Compare(a.Name, b.Name) })
+	return named
 }

@@ -4,9 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/go-playground/validator/v10"
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract/internal/lint"
 )
 
 // Rules are those of a `validate` tag.
@@ -89,6 +88,19 @@ func (r *Rules) has(names ...string) bool {
 	return slices.ContainsFunc(r.Own, func(rule Rule) bool { return slices.Contains(names, rule.Name) })
 }
 
+// own returns the rules for the value itself, not those that say when they hold, or what is checked
+// besides.
+func (r *Rules) own() (own []Rule) {
+	for _, rule := range r.Own {
+		switch rule.Name {
+		case "omitempty", "omitnil", "omitzero", "structonly", "nostructlevel":
+		default:
+			own = append(own, rule)
+		}
+	}
+	return own
+}
+
 // checkDives fails if rules of elements in fields would not hold, for which Handle panics.
 func (b *builder) checkDives(of string, fields []Field) {
 	for _, f := range fields {
@@ -131,8 +143,8 @@ func canHaveRules(t *Type, seen map[*Type]bool) bool {
 		return false
 	}
 	seen[t] = true
-	if t.Kind == Union {
-		return true // members have eq
+	if t.Kind == Union || t.Ruled || len(t.Embedded) > 0 {
+		return true // members of unions have eq
 	}
 	for _, f := range t.Fields {
 		if r := f.Rules; !r.Skip && (len(r.Own) > 0 || r.Elem != nil || canHaveRules(f.Type, seen)) {
@@ -179,6 +191,11 @@ func fitsZero(t *Type, r Rules, pointer bool) bool {
 	if t.Kind == List && t.Len > 0 && r.Elem != nil {
 		return fitsZero(t.Elem, *r.Elem, t.NullElem)
 	}
+	for _, e := range t.Embedded {
+		if e.Pointer && !fitsNil(Rules{Own: e.Rules}) || !e.Pointer && slices.ContainsFunc(e.Rules, func(r Rule) bool { return r.Name == "required" }) {
+			return false
+		}
+	}
 	for _, f := range t.Fields {
 		if !f.Below && !fitsZero(f.Type, f.Rules, f.Pointer) {
 			return false
@@ -201,63 +218,14 @@ func fitsNil(r Rules) bool {
 	}
 }
 
-var library = validator.New(validator.WithRequiredStructEnabled())
+var library = lint.NewValidator()
 
 // zeroFits asks the library that the runtime uses.
-func zeroFits(t *Type, r Rule) (fits bool) {
-	zero := zeroOf(t)
-	if zero == nil {
+func zeroFits(t *Type, r Rule) bool {
+	if t.standIn.Kind() == reflect.Struct && !t.standIn.ConvertibleTo(timeType) { // of which it checks only fields alone
 		return r.Name != "required"
 	}
-	defer func() {
-		if recover() != nil {
-			fits = true // the rule cannot be used, which Handle reports
-		}
-	}()
-	return library.Var(zero, r.Text) == nil
-}
-
-// zeroOf returns a zero value that rules treat as that of t, or nil if there is none.
-func zeroOf(t *Type) any {
-	switch t.Kind {
-	case Bool:
-		return false
-	case String:
-		return ""
-	case Enum:
-		if t.isText() {
-			return ""
-		}
-		return 0
-	case Integer:
-		switch {
-		case t.Duration:
-			return time.Duration(0)
-		case t.Unsigned:
-			return uint64(0)
-		}
-		return int64(0)
-	case Number:
-		switch t.Bits {
-		case 0: // json.Number is a string
-			return ""
-		case 32:
-			return float32(0)
-		}
-		return float64(0)
-	case Binary:
-		return []byte(nil)
-	case Time:
-		return time.Time{}
-	case Map:
-		return map[string]string(nil)
-	case List:
-		if t.Len >= 0 {
-			return reflect.Zero(reflect.ArrayOf(t.Len, reflect.TypeFor[string]())).Interface()
-		}
-		return []string(nil)
-	}
-	return nil
+	return library.Var(reflect.Zero(t.standIn).Interface(), r.Text) == nil
 }
 
 // isText reports whether values are strings, to rules too.

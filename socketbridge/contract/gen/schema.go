@@ -6,9 +6,23 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
+
+// form is what is known of a value.
+type form int
+
+const (
+	received  form = iota // by the server, which checks the rules
+	unchecked             // received, where rules do not hold
+	sent                  // by the server, which sets constants, and makes nil lists and maps empty
+	stored                // in a session, as encoding/json writes it
+)
+
+// suffixes are the ends of the names of definitions.
+var suffixes = map[form]string{unchecked: ".unchecked", sent: ".sent", stored: ".stored"}
 
 // schemas makes JSON Schemas of types. Each type with a name is a definition of its own.
 type schemas struct {
@@ -81,16 +95,16 @@ func pointerPart(name string) string {
 }
 
 // arguments returns the schema of an array of arguments, or of its only one if alone.
-func (g *schemas) arguments(a Args, checked bool) object {
+func (g *schemas) arguments(a Args, as form) object {
 	s := object{{"type", "array"}}
 	items, least := []object{}, 0
 	for i, f := range a.List {
-		item := g.field(f, checked)
+		item := g.field(f, as)
 		if a.Tuple {
 			item = append(object{{"title", f.Name}}, g.besides(item)...)
 		}
 		items = append(items, item)
-		if isRequired(f, checked) {
+		if isRequired(f, as) {
 			least = i + 1
 		}
 	}
@@ -113,27 +127,46 @@ func (g *schemas) tuple() string {
 	return "prefixItems"
 }
 
-// isRequired reports whether a field, or an argument, must be there. What the server sends always
-// has the fields that are constants.
-func isRequired(f Field, checked bool) bool {
-	return !f.Optional || !f.Below && (f.Const != "" || checked && !fitsZero(f.Type, f.Rules, f.Pointer))
+// isRequired reports whether a field, or an argument, must be there.
+func isRequired(f Field, as form) bool {
+	switch {
+	case !f.Optional:
+		return true
+	case f.Below:
+		return false
+	case as == received:
+		return !fitsZero(f.Type, f.Rules, f.Pointer)
+	}
+	return as == sent && f.Const != ""
 }
 
 // isNullable reports whether a field, or an argument, can be null.
-func isNullable(f Field, checked bool) bool {
-	return f.Nullable && (!checked || fitsZero(f.Type, f.Rules, f.Pointer))
+func isNullable(f Field, as form) bool {
+	switch as {
+	case received:
+		return f.Nullable && fitsZero(f.Type, f.Rules, f.Pointer)
+	case stored:
+		return f.Nullable || !f.Omitted && canBeNil(f.Type)
+	}
+	return f.Nullable
 }
 
-// field returns the schema of a field or an argument. Rules hold for what the server checks,
-// and not for what it sends.
-func (g *schemas) field(f Field, checked bool) object {
-	checked = checked && !f.Rules.Skip
-	s := g.value(f.Type, f.Rules, checked, f.Pointer)
-	if !checked && f.Const != "" {
+// canBeNil reports whether encoding/json writes null for a value of t that is no pointer.
+func canBeNil(t *Type) bool {
+	return t.Kind == List && t.Len < 0 || t.Kind == Map || t.Kind == Binary || t.Kind == Union
+}
+
+// field returns the schema of a field or an argument.
+func (g *schemas) field(f Field, as form) object {
+	s := g.value(f.Type, f.Rules, as, f.Pointer)
+	if as == sent && f.Const != "" {
 		g.merge(&s, object{{"const", f.Const}})
 	}
-	if isNullable(f, checked) {
+	switch {
+	case isNullable(f, as):
 		s = orNull(s)
+	case f.Pointer && f.Type.Kind == Any: // null is nil
+		g.merge(&s, object{{"not", null}})
 	}
 	if f.Doc == "" {
 		return s
@@ -182,32 +215,38 @@ func orNull(s object) object {
 }
 
 // value returns the schema of a value with rules.
-func (g *schemas) value(t *Type, r Rules, checked, pointer bool) object {
-	below := checked && !r.has("structonly", "nostructlevel")
+func (g *schemas) value(t *Type, r Rules, as form, pointer bool) object {
+	below := as
+	if as == received && (r.Skip || r.has("structonly", "nostructlevel")) {
+		below = unchecked
+	}
 	var s object
-	switch {
-	case t.Name != "":
+	if t.Name != "" && (t.Elem == nil || below != received || r.Elem == nil) {
 		s = g.ref(g.define(t, below))
-	default:
+	} else {
 		s = g.body(t, r, below)
 	}
-	if checked {
+	if as == received && !r.Skip {
 		g.apply(&s, t, r.Own, pointer)
 	}
 	return s
 }
 
 // define adds t to the definitions and returns its name there.
-func (g *schemas) define(t *Type, checked bool) string {
+func (g *schemas) define(t *Type, as form) string {
 	name := t.Name
 	if g.draft7 { // AsyncAPI allows few characters
 		name = other.ReplaceAllStringFunc(name, func(s string) string { return fmt.Sprintf("u%04X", []rune(s)[0]) })
 	}
-	if !checked && hasRules(t, map[*Type]bool{}) {
-		name += ".sent"
+	if as != received && !differs(t, as, sent) {
+		as = sent
 	}
+	if as == sent && !differs(t, sent, received) {
+		as = received
+	}
+	name += suffixes[as]
 	g.used[name] = func() object {
-		s := g.body(t, Rules{}, checked)
+		s := g.body(t, Rules{}, as)
 		if t.Doc == "" {
 			return s
 		}
@@ -219,7 +258,7 @@ func (g *schemas) define(t *Type, checked bool) string {
 var other = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 
 // body returns the schema of t without the rules for itself.
-func (g *schemas) body(t *Type, r Rules, checked bool) object {
+func (g *schemas) body(t *Type, r Rules, as form) object {
 	switch t.Kind {
 	case Bool:
 		return object{{"type", "boolean"}}
@@ -241,11 +280,11 @@ func (g *schemas) body(t *Type, r Rules, checked bool) object {
 	case Binary:
 		return g.ref("Binary")
 	case List:
-		return g.list(t, r, checked)
+		return g.list(t, r, as)
 	case Map:
-		return g.mapping(t, r, checked)
+		return g.mapping(t, r, as)
 	case Struct:
-		return g.structure(t, checked)
+		return g.structure(t, as)
 	case Enum:
 		s := object{{"type", "string"}}
 		if !t.isText() {
@@ -254,7 +293,7 @@ func (g *schemas) body(t *Type, r Rules, checked bool) object {
 		s.set("enum", raw(t.Values))
 		return s
 	case Union:
-		return g.union(t, checked)
+		return g.union(t, as)
 	}
 	if t.Go != "" && t.Go != "json.RawMessage" && t.Go != "socketbridge.Value" {
 		return object{{"description", "The JSON of a Go " + t.Go + "."}}
@@ -279,21 +318,26 @@ func raw(texts []string) (list []json.RawMessage) {
 }
 
 // elem returns the schema of an element of t. The runtime checks elements only after dive.
-func (g *schemas) elem(t *Type, r Rules, checked bool) object {
-	checked = checked && r.Elem != nil
+func (g *schemas) elem(t *Type, r Rules, as form) object {
 	below := Rules{}
-	if checked {
+	switch {
+	case r.Elem != nil:
 		below = *r.Elem
+	case as == received:
+		as = unchecked
 	}
-	s := g.value(t.Elem, below, checked, t.NullElem)
-	if t.NullElem && fitsNil(below) {
+	s := g.value(t.Elem, below, as, t.NullElem)
+	switch {
+	case t.NullElem && (as != received || fitsNil(below)) || as == stored && canBeNil(t.Elem):
 		s = orNull(s)
+	case t.NullElem && t.Elem.Kind == Any:
+		g.merge(&s, object{{"not", null}})
 	}
 	return s
 }
 
-func (g *schemas) list(t *Type, r Rules, checked bool) object {
-	s := object{{"type", "array"}, {"items", g.elem(t, r, checked)}}
+func (g *schemas) list(t *Type, r Rules, as form) object {
+	s := object{{"type", "array"}, {"items", g.elem(t, r, as)}}
 	if t.Len >= 0 {
 		s.set("minItems", t.Len)
 		s.set("maxItems", t.Len)
@@ -301,8 +345,8 @@ func (g *schemas) list(t *Type, r Rules, checked bool) object {
 	return s
 }
 
-func (g *schemas) mapping(t *Type, r Rules, checked bool) object {
-	s := object{{"type", "object"}, {"additionalProperties", g.elem(t, r, checked)}}
+func (g *schemas) mapping(t *Type, r Rules, as form) object {
+	s := object{{"type", "object"}, {"additionalProperties", g.elem(t, r, as)}}
 	keys := object{{"type", "string"}}
 	switch {
 	case t.Keys != nil && t.IntKeys:
@@ -318,7 +362,7 @@ func (g *schemas) mapping(t *Type, r Rules, checked bool) object {
 	case t.IntKeys:
 		keys.set("pattern", "^-?[0-9]+$")
 	}
-	if checked {
+	if as == received {
 		kind := &Type{Kind: String, Len: -1}
 		if t.IntKeys {
 			kind.Kind = Any // rules for numbers do not fit a string
@@ -331,11 +375,11 @@ func (g *schemas) mapping(t *Type, r Rules, checked bool) object {
 	return s
 }
 
-func (g *schemas) structure(t *Type, checked bool) object {
+func (g *schemas) structure(t *Type, as form) object {
 	properties, required := object{}, []string{}
 	for _, f := range t.Fields {
-		properties.set(f.Name, g.field(f, checked))
-		if isRequired(f, checked) {
+		properties.set(f.Name, g.field(f, as))
+		if isRequired(f, as) {
 			required = append(required, f.Name)
 		}
 	}
@@ -346,49 +390,128 @@ func (g *schemas) structure(t *Type, checked bool) object {
 	if t.Strict {
 		s.set("additionalProperties", false)
 	}
+	if as == received {
+		for _, e := range t.Embedded {
+			for _, r := range e.Rules {
+				g.note(&s, r.Text+" of "+e.Name)
+			}
+		}
+	}
 	return s
 }
 
-func (g *schemas) union(t *Type, checked bool) object {
+func (g *schemas) union(t *Type, as form) object {
 	members := []object{}
 	for _, m := range t.Members {
-		members = append(members, g.value(m, Rules{}, checked, false))
+		s := g.value(m, Rules{}, as, false)
+		if kind := kindOf(m); isLoose(kind, as) {
+			s = g.besides(s)
+			s.set("properties", object{{kind.Name, object{{"const", kind.Const}}}})
+			s.set("required", []string{kind.Name})
+			s = append(object{{"type", "object"}}, s...)
+		}
+		members = append(members, s)
 	}
 	return object{{"oneOf", members}}
 }
 
-// hasRules reports whether the schema of t differs for what the server checks and what it
-// sends.
-func hasRules(t *Type, seen map[*Type]bool) bool {
-	if seen[t] {
+// kindOf returns the field that tells which member of a union an object is.
+func kindOf(member *Type) Field {
+	return member.Fields[slices.IndexFunc(member.Fields, func(f Field) bool { return f.Const != "" })]
+}
+
+// isLoose reports whether the kind of a member of a union can be missing, or another one, where the
+// member is not in the union.
+func isLoose(kind Field, as form) bool {
+	return as == unchecked || as == received && fitsZero(kind.Type, kind.Rules, kind.Pointer)
+}
+
+// differs reports whether the schemas of t in two forms differ.
+func differs(t *Type, a, b form) bool {
+	return (&difference{map[compared]bool{}}).in(t, a, b)
+}
+
+// difference finds out whether two forms of a type differ.
+type difference struct{ seen map[compared]bool }
+
+type compared struct {
+	*Type
+	a, b form
+}
+
+// visited reports whether two forms of a type are compared already.
+func (d *difference) visited(t *Type, a, b form) bool {
+	seen := d.seen[compared{t, a, b}]
+	d.seen[compared{t, a, b}] = true
+	return seen
+}
+
+// in reports whether t differs without rules of its own.
+func (d *difference) in(t *Type, a, b form) bool {
+	if t.Elem != nil {
+		return d.of(t, Rules{}, "", a, b)
+	}
+	if a == b || d.visited(t, a, b) {
 		return false
 	}
-	seen[t] = true
+	if len(t.Embedded) > 0 && (a == received || b == received) {
+		return true
+	}
 	for _, m := range t.Members {
-		if hasRules(m, seen) {
+		if d.in(m, a, b) || isLoose(kindOf(m), a) != isLoose(kindOf(m), b) {
 			return true
 		}
 	}
 	for _, f := range t.Fields {
-		if rulesDiffer(f.Type, f.Rules, f.Const, seen) || !f.Rules.Skip && f.Optional && f.Const == "" && !fitsZero(f.Type, f.Rules, f.Pointer) {
+		if isRequired(f, a) != isRequired(f, b) || isNullable(f, a) != isNullable(f, b) || constIn(f, a) != constIn(f, b) || d.of(f.Type, f.Rules, f.Const, a, b) {
 			return true
 		}
 	}
 	return false
 }
 
-// rulesDiffer reports whether rules make a difference for a value of t. A constant makes none.
-func rulesDiffer(t *Type, r Rules, constant string, seen map[*Type]bool) bool {
-	if r.Skip {
+// constIn returns the only value of a field in a form, or "".
+func constIn(f Field, as form) string {
+	if as == sent || as == received && !f.Rules.Skip {
+		return f.Const
+	}
+	return ""
+}
+
+// of reports whether a value of t with rules differs. A constant makes no difference.
+func (d *difference) of(t *Type, r Rules, constant string, a, b form) bool {
+	if a == b {
 		return false
 	}
-	for _, rule := range r.Own {
-		if constant == "" || rule.Name != "eq" || rule.Param != constant {
+	if (a == received || b == received) && !r.Skip {
+		for _, rule := range r.Own {
+			if constant == "" || rule.Name != "eq" || rule.Param != constant {
+				return true
+			}
+		}
+		if len(r.Keys) > 0 {
 			return true
 		}
 	}
-	if t.Elem != nil {
-		return len(r.Keys) > 0 || r.Elem != nil && rulesDiffer(t.Elem, *r.Elem, "", seen)
+	below := func(as form, checked bool) form {
+		if as == received && !checked {
+			return unchecked
+		}
+		return as
 	}
-	return hasRules(t, seen)
+	if t.Elem == nil {
+		checked := !r.Skip && !r.has("structonly", "nostructlevel")
+		return d.in(t, below(a, checked), below(b, checked))
+	}
+	if (a == stored || b == stored) && canBeNil(t.Elem) && !t.NullElem {
+		return true
+	}
+	elem := Rules{}
+	if r.Elem != nil {
+		elem = *r.Elem
+	} else if d.visited(t, a, b) {
+		return false
+	}
+	checked := !r.Skip && r.Elem != nil
+	return d.of(t.Elem, elem, "", below(a, checked), below(b, checked))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -24,70 +25,84 @@ func TypeScript(c *Contract) []byte {
 	var w bytes.Buffer
 	w.WriteString(tsHead)
 	for _, t := range c.Types {
-		w.WriteString("\n")
-		jsdoc(&w, "", t.Doc)
-		switch t.Kind {
-		case Struct:
-			fmt.Fprintf(&w, "export interface %s %s\n", t.Name, tsFields(t, ""))
-		default:
-			fmt.Fprintf(&w, "export type %s = %s;\n", t.Name, tsBody(t, ""))
+		of := stored
+		if t.Sent || t.Received {
+			of = sent
+		}
+		tsDeclare(&w, t, t.Name, of)
+		if t.StoredAs != "" {
+			tsDeclare(&w, t, t.StoredAs, stored)
 		}
 	}
-	tsEvents(&w, "Events that clients send.", "ClientToServerEvents", c.Events, true)
-	tsEvents(&w, "Events that the server sends.", "ServerToClientEvents", c.Asks, false)
+	tsEvents(&w, "Events that clients send.", "ClientToServerEvents", c.Events, received, sent)
+	tsEvents(&w, "Events that the server sends.", "ServerToClientEvents", c.Asks, sent, received)
 	w.WriteString("\n/** Values of the session. */\nexport interface Session {\n")
 	for _, k := range c.Keys {
 		jsdoc(&w, "  ", k.Doc)
-		fmt.Fprintf(&w, "  %s?: %s;\n", property(k.Name), tsType(k.Type, "  "))
+		fmt.Fprintf(&w, "  %s?: %s;\n", property(k.Name), tsField(Field{Type: k.Type, Nullable: k.Pointer}, stored, "  "))
 	}
 	w.WriteString("}\n")
 	return w.Bytes()
 }
 
-func tsEvents(w *bytes.Buffer, doc, name string, events []Event, fails bool) {
+// tsDeclare declares a type under a name, as it is in events or in sessions.
+func tsDeclare(w *bytes.Buffer, t *Type, name string, as form) {
+	w.WriteString("\n")
+	jsdoc(w, "", t.Doc)
+	switch t.Kind {
+	case Struct:
+		fmt.Fprintf(w, "export interface %s %s\n", name, tsFields(t, as, ""))
+	case Map: // a Record cannot contain itself
+		fmt.Fprintf(w, "export type %s = { [key: %s]: %s };\n", name, tsKey(t), tsElem(t, as, ""))
+	default:
+		fmt.Fprintf(w, "export type %s = %s;\n", name, tsBody(t, as, ""))
+	}
+}
+
+func tsEvents(w *bytes.Buffer, doc, name string, events []Event, arguments, answer form) {
 	fmt.Fprintf(w, "\n/** %s */\nexport interface %s {\n", doc, name)
 	for _, e := range events {
 		jsdoc(w, "  ", e.Doc)
-		fmt.Fprintf(w, "  %s: (%s) => void;\n", property(e.Name), tsParameters(e, fails))
+		fmt.Fprintf(w, "  %s: (%s) => void;\n", property(e.Name), tsParameters(e, arguments, answer))
 	}
 	w.WriteString("}\n")
 }
 
-// tsParameters returns the parameters of an event's listener. fails tells that clients send the
-// event. The acknowledgement is required if the answer has arguments, because emitWithAck of
+// tsParameters returns the parameters of an event's listener, with the forms of its arguments and of
+// its answer. The acknowledgement is required if the answer has arguments, because emitWithAck of
 // socket.io-client finds its type only then.
-func tsParameters(e Event, fails bool) string {
+func tsParameters(e Event, arguments, answer form) string {
 	ack := ""
 	if e.Answered {
-		ack = "ack: " + tsAck(e.Out, fails)
+		ack = "ack: " + tsAck(e.Out, answer)
 		if len(e.Out.List) == 0 {
-			ack = "ack?: " + tsAck(e.Out, fails)
+			ack = "ack?: " + tsAck(e.Out, answer)
 		}
 	}
-	params := tsList(e.In.List, fails, ack != "" && len(e.Out.List) > 0)
+	params := tsList(e.In.List, arguments, ack != "" && len(e.Out.List) > 0)
 	if ack != "" {
 		params = append(params, ack)
 	}
 	return strings.Join(params, ", ")
 }
 
-// tsList returns arguments as parameters. The server checks those that clients send. Optional ones
+// tsList returns arguments as parameters. Optional ones
 // before a required one, or before something required that follows the list, are null instead of
 // missing.
-func tsList(list []Field, checked, followed bool) (params []string) {
+func tsList(list []Field, as form, followed bool) (params []string) {
 	last := -1
 	for i, f := range list {
-		if followed || isRequired(f, checked) {
+		if followed || isRequired(f, as) {
 			last = i
 		}
 	}
 	for i, f := range list {
-		mark, typ := "", tsField(f, checked, "  ")
+		mark, typ := "", tsField(f, as, "  ")
 		switch {
-		case isRequired(f, checked):
+		case isRequired(f, as):
 		case i > last:
 			mark = "?"
-		case !isNullable(f, checked):
+		case !isNullable(f, as):
 			typ += " | null"
 		}
 		params = append(params, parameter(f.Name)+mark+": "+typ)
@@ -96,10 +111,10 @@ func tsList(list []Field, checked, followed bool) (params []string) {
 }
 
 // tsAck returns the type of an acknowledgement: the server's, which can be a failure, or a client's.
-func tsAck(out Args, fails bool) string {
-	params := strings.Join(tsList(out.List, !fails, false), ", ")
+func tsAck(out Args, as form) string {
+	params := strings.Join(tsList(out.List, as, false), ", ")
 	switch {
-	case !fails:
+	case as == received:
 		return "(" + params + ") => void"
 	case len(out.List) == 0:
 		return "(failure?: Failure) => void"
@@ -109,22 +124,32 @@ func tsAck(out Args, fails bool) string {
 	return "(...answer: [" + params + "] | [failure: Failure]) => void"
 }
 
-func tsType(t *Type, indent string) string {
-	if t.Name != "" {
+func tsType(t *Type, as form, indent string) string {
+	switch {
+	case as == stored && t.StoredAs != "":
+		return t.StoredAs
+	case t.Name != "":
 		return t.Name
 	}
-	return tsBody(t, indent)
+	return tsBody(t, as, indent)
 }
 
 // tsElem returns the type of an element of t.
-func tsElem(t *Type, indent string) string {
-	if t.NullElem {
-		return tsType(t.Elem, indent) + " | null"
+func tsElem(t *Type, as form, indent string) string {
+	if t.NullElem || as == stored && canBeNil(t.Elem) {
+		return tsType(t.Elem, as, indent) + " | null"
 	}
-	return tsType(t.Elem, indent)
+	return tsType(t.Elem, as, indent)
 }
 
-func tsBody(t *Type, indent string) string {
+func tsKey(t *Type) string {
+	if t.IntKeys {
+		return "number"
+	}
+	return "string"
+}
+
+func tsBody(t *Type, as form, indent string) string {
 	switch t.Kind {
 	case Bool:
 		return "boolean"
@@ -133,26 +158,30 @@ func tsBody(t *Type, indent string) string {
 	case Number, Integer:
 		return "number"
 	case Binary:
+		if as == stored { // base64
+			return "string"
+		}
 		return "Binary"
 	case List:
-		elem := tsElem(t, indent)
+		elem := tsElem(t, as, indent)
 		if t.Len >= 0 && t.Len <= 16 {
 			return "[" + strings.TrimSuffix(strings.Repeat(elem+", ", t.Len), ", ") + "]"
 		}
 		return "Array<" + elem + ">"
 	case Map:
-		if t.IntKeys {
-			return "Record<number, " + tsElem(t, indent) + ">"
-		}
-		return "Record<string, " + tsElem(t, indent) + ">"
+		return "Record<" + tsKey(t) + ", " + tsElem(t, as, indent) + ">"
 	case Struct:
-		return tsFields(t, indent)
+		return tsFields(t, as, indent)
 	case Enum:
 		return strings.Join(t.Values, " | ")
 	case Union:
 		var names []string
 		for _, m := range t.Members {
-			names = append(names, tsType(m, indent))
+			name := tsType(m, as, indent)
+			if kind := kindOf(m); as != stored && !m.Sent && isLoose(kind, received) {
+				name = fmt.Sprintf("(%s & { %s: %s })", name, property(kind.Name), quote(kind.Const))
+			}
+			names = append(names, name)
 		}
 		return strings.Join(names, " | ")
 	}
@@ -160,31 +189,56 @@ func tsBody(t *Type, indent string) string {
 }
 
 // tsField returns the type of a field or an argument.
-func tsField(f Field, checked bool, indent string) string {
-	typ := tsType(f.Type, indent)
-	if f.Const != "" {
+func tsField(f Field, as form, indent string) string {
+	typ := tsType(f.Type, as, indent)
+	if f.Const != "" && as != stored {
 		typ = quote(f.Const)
 	}
-	if isNullable(f, checked) {
+	if isNullable(f, as) {
 		typ += " | null"
 	}
 	return typ
 }
 
-// tsFields returns the fields of a struct. If the server sends it too, they are those that both
-// sides can send: the server leaves out what is omitted, and its pointers can be null.
-func tsFields(t *Type, indent string) string {
+// tsFields returns the fields of a struct. In events, they are those that all sides that use the type
+// can send: the server leaves out what is omitted, and its pointers can be null.
+func tsFields(t *Type, as form, indent string) string {
+	if as != stored && !t.Sent {
+		as = received
+	}
 	var w bytes.Buffer
 	w.WriteString("{\n")
 	for _, f := range t.Fields {
 		jsdoc(&w, indent+"  ", f.Doc)
 		mark := "?"
-		if isRequired(f, !t.Sent || !f.Omitted) {
+		if isRequired(f, as) || as == sent && !f.Omitted && isRequired(f, received) {
 			mark = ""
 		}
-		fmt.Fprintf(&w, "%s  %s%s: %s;\n", indent, property(f.Name), mark, tsField(f, !t.Sent, indent+"  "))
+		fmt.Fprintf(&w, "%s  %s%s: %s;\n", indent, property(f.Name), mark, tsField(f, as, indent+"  "))
 	}
 	return w.String() + indent + "}"
+}
+
+// storedDiffers reports whether the type of t in a session is another one than in events.
+func storedDiffers(t *Type) bool {
+	return differs(t, sent, stored) || !t.Sent && differs(t, received, sent) || hasBinary(t, map[*Type]bool{})
+}
+
+// hasBinary reports whether there is binary data in values of t, which is base64 in sessions.
+func hasBinary(t *Type, seen map[*Type]bool) bool {
+	if t == nil || seen[t] {
+		return false
+	}
+	seen[t] = true
+	if t.Kind == Binary || hasBinary(t.Elem, seen) {
+		return true
+	}
+	for _, f := range t.Fields {
+		if hasBinary(f.Type, seen) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.Members, func(m *Type) bool { return hasBinary(m, seen) })
 }
 
 func jsdoc(w *bytes.Buffer, indent, text string) {
@@ -212,10 +266,14 @@ func property(name string) string {
 	return quote(name)
 }
 
-// parameter returns a name that is no reserved word of TypeScript.
+// reservedWords are the names that a parameter cannot have, and ack, which is that of the acknowledgement.
+var reservedWords = regexp.MustCompile(`^(?:ack|arguments|await|break|case|catch|class|const|continue|debugger|default|delete|do|else|enum|eval|export|extends|false|finally|for|` +
+	`function|if|implements|import|in|instanceof|interface|let|new|null|package|private|protected|public|return|static|super|switch|this|throw|true|try|typeof|var|void|` +
+	`while|with|yield)$`)
+
+// parameter returns a name that a parameter can have.
 func parameter(name string) string {
-	switch name {
-	case "default", "new", "delete", "in", "class", "function", "var", "this", "ack":
+	if reservedWords.MatchString(name) {
 		return name + "_"
 	}
 	return name

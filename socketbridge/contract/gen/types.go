@@ -9,8 +9,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // unusable is the panic for a type that cannot be sent.
@@ -25,16 +23,25 @@ type builder struct {
 	source   map[string]bool                // paths of packages whose source was read
 	missing  map[string]bool                // and of those that have types of the contract besides
 	seen     map[string]*Type
+	building []*Type        // types that are not complete, from the outside in
 	checked  map[*Type]bool // whose fields have the rules that they need
 	names    map[string]bool
-	named    []*Type
+	standIns map[string]reflect.Type
 	unions   []union
+	oneWay   []oneWay
+}
+
+// oneWay is a type whose values are sent in another form than they are read.
+type oneWay struct {
+	*Type
+	sent *Type // the other form
+	typ  types.Type
 }
 
 func newBuilder() builder {
 	return builder{
 		docOf: map[token.Pos]string{}, valuesOf: map[token.Pos][]constant.Value{}, source: map[string]bool{}, missing: map[string]bool{},
-		seen: map[string]*Type{}, checked: map[*Type]bool{}, names: map[string]bool{},
+		seen: map[string]*Type{}, checked: map[*Type]bool{}, names: map[string]bool{}, standIns: map[string]reflect.Type{},
 	}
 }
 
@@ -50,11 +57,11 @@ func (b *builder) args(t types.Type) Args {
 	}
 	if s, ok := t.Underlying().(*types.Struct); ok && embeds(s, "Tuple") {
 		b.read(t)
-		fields := b.fields(t, s, true)
+		fields, _ := b.fields(t, s, true)
 		b.checkDives(types.TypeString(t, (*types.Package).Name), fields)
 		return Args{fields, true, embeds(s, "Strict")}
 	}
-	_, pointer := types.Unalias(t).(*types.Pointer)
+	_, pointer := pointedTo(t)
 	m := b.typeOf(t)
 	b.checkBelow(m)
 	// The runtime checks the only argument as if it had these rules.
@@ -71,62 +78,166 @@ func embeds(s *types.Struct, marker string) bool {
 	return false
 }
 
-// parses reports whether *t has the method name, which takes bytes and returns an error.
-func parses(t types.Type, name string) bool {
-	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, name)
-	m, ok := obj.(*types.Func)
-	return ok && types.TypeString(m.Signature(), nil) == "func("+nameOf(m.Signature().Params())+"[]byte) error"
-}
-
-// nameOf returns the name of the only parameter, with a space.
-func nameOf(params *types.Tuple) string {
-	if params.Len() != 1 || params.At(0).Name() == "" {
-		return ""
+// pointedTo returns what t points to, and whether t is a pointer.
+func pointedTo(t types.Type) (types.Type, bool) {
+	if p, ok := t.Underlying().(*types.Pointer); ok {
+		return p.Elem(), true
 	}
-	return params.At(0).Name() + " "
+	return t, false
 }
 
-// selfMade returns the kind of a type that encodes itself.
-func selfMade(t types.Type) (Kind, bool) {
+// method reports whether t, or else *t, has a method with a signature, such as "() string".
+func method(t types.Type, name, signature string) (of, ofPointer bool) {
+	find := func(t types.Type) bool {
+		m := types.NewMethodSet(t).Lookup(nil, name)
+		if m == nil {
+			return false
+		}
+		f, ok := m.Obj().(*types.Func)
+		return ok && types.TypeString(unnamed(f.Signature()), nil) == "func"+signature
+	}
+	return find(t), find(types.NewPointer(t))
+}
+
+// unnamed returns a signature without the names of its parameters.
+func unnamed(s *types.Signature) *types.Signature {
+	list := func(of *types.Tuple) *types.Tuple {
+		var all []*types.Var
+		for v := range of.Variables() {
+			all = append(all, types.NewParam(token.NoPos, nil, "", v.Type()))
+		}
+		return types.NewTuple(all...)
+	}
+	return types.NewSignatureType(nil, nil, nil, list(s.Params()), list(s.Results()), s.Variadic())
+}
+
+// structural is the form of types without methods that encode or decode them.
+const structural Kind = -1
+
+// takenAs returns the form in which a type is read.
+func takenAs(t types.Type) Kind {
+	_, json := method(t, "UnmarshalJSON", "([]byte) error")
+	_, text := method(t, "UnmarshalText", "([]byte) error")
 	switch {
 	case is(t, "time", "Time"):
-		return Time, true
+		return Time
 	case is(t, "encoding/json", "Number"):
-		return Number, true
-	case parses(t, "UnmarshalJSON"), is(t, "encoding/json", "RawMessage"):
-		return Any, true
-	case parses(t, "UnmarshalText"):
-		return Text, true
+		return Number
+	case json:
+		return Any
+	case text:
+		return Text
 	}
-	return 0, false
+	return structural
+}
+
+// sentAs returns the form in which a type is sent. A method of the pointer encodes some values only:
+// those in lists and behind pointers.
+func sentAs(t types.Type) Kind {
+	_, json := method(t, "MarshalJSON", "() ([]byte, error)")
+	text, ofPointer := method(t, "MarshalText", "() ([]byte, error)")
+	switch {
+	case is(t, "time", "Time"):
+		return Time
+	case is(t, "encoding/json", "Number"):
+		return Number
+	case json:
+		return Any
+	case text, ofPointer && isText(t):
+		return Text
+	case ofPointer:
+		return Any
+	}
+	return structural
+}
+
+// isLeaf reports whether a type decodes itself.
+func isLeaf(t types.Type) bool {
+	if k := types.Unalias(t); types.IsInterface(k) {
+		return false
+	}
+	return takenAs(t) != structural
 }
 
 // typeOf returns the model of t. Pointers are those of their element: what can be null is said
 // by the field.
 func (b *builder) typeOf(t types.Type) *Type {
-	t = types.Unalias(t)
-	if p, ok := t.(*types.Pointer); ok {
-		return b.typeOf(p.Elem())
+	for n := 0; ; n++ {
+		to, ok := pointedTo(t)
+		if t = types.Unalias(to); !ok {
+			break
+		}
+		if n > 100 {
+			failf("%s points to itself", t)
+		}
 	}
 	key := types.TypeString(t, nil)
 	if m := b.seen[key]; m != nil {
+		b.nameRecursive(m, t)
 		return m
 	}
 	m := &Type{Len: -1}
 	b.seen[key] = m // before it is complete: types can be recursive
-	if _, ok := t.Underlying().(*types.Interface); !ok {
-		if kind, ok := selfMade(t); ok {
-			m.Kind, m.Go = kind, types.TypeString(t, (*types.Package).Name)
-			return m
+	b.building = append(b.building, m)
+	defer func() { b.building = b.building[:len(b.building)-1] }()
+	m.standIn = b.standIn(t)
+	if types.IsInterface(t) {
+		b.union(m, t, t.Underlying().(*types.Interface))
+		return m
+	}
+	taken, sent := takenAs(t), sentAs(t)
+	b.form(m, t, taken)
+	switch text := m.Kind == String || m.Kind == Text && isText(t); {
+	case taken == sent, taken == Any, text && sent == Text, text && sent == structural:
+	default:
+		other := &Type{Len: -1, standIn: m.standIn}
+		b.form(other, t, sent)
+		b.oneWay = append(b.oneWay, oneWay{m, other, t})
+	}
+	return m
+}
+
+// nameRecursive gives a list or a map that contains itself a name, such as type Tree []Tree, and the
+// structs without a name on the way.
+func (b *builder) nameRecursive(m *Type, t types.Type) {
+	at := slices.Index(b.building, m)
+	if at < 0 || m.Name != "" {
+		return
+	}
+	b.name(m, t)
+	for _, below := range b.building[at:] {
+		if below.Kind == Struct && below.Name == "" {
+			below.Name = b.unique(m.Name + "Item")
 		}
+	}
+}
+
+// isText reports whether t is a type of strings.
+func isText(t types.Type) bool {
+	u, ok := t.Underlying().(*types.Basic)
+	return ok && u.Info()&types.IsString != 0
+}
+
+// form fills in m for a type that is read or sent in a form.
+func (b *builder) form(m *Type, t types.Type, form Kind) {
+	if form != structural {
+		m.Kind, m.Go = form, types.TypeString(t, (*types.Package).Name)
+		m.Ruled = b.ruledIn(t, map[string]bool{})
+		return
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
 		b.basic(m, t, u)
 	case *types.Slice:
-		if e, ok := types.Unalias(u.Elem()).(*types.Basic); ok && e.Kind() == types.Uint8 {
-			m.Kind = Binary
-			return m
+		if e, ok := u.Elem().Underlying().(*types.Basic); ok && e.Kind() == types.Uint8 {
+			_, named := types.Unalias(u.Elem()).(*types.Named)
+			switch {
+			case !named:
+				m.Kind = Binary
+				return
+			case sentAs(u.Elem()) == structural:
+				failf("%s would be sent as base64, because %s is a byte: use another integer type", t, u.Elem())
+			}
 		}
 		m.Kind = List
 		b.elem(m, u.Elem())
@@ -135,7 +246,7 @@ func (b *builder) typeOf(t types.Type) *Type {
 		b.elem(m, u.Elem())
 	case *types.Map:
 		k, ok := u.Key().Underlying().(*types.Basic)
-		if !ok || k.Info()&(types.IsString|types.IsInteger) == 0 || k.Kind() == types.Uintptr || parses(u.Key(), "UnmarshalText") {
+		if !ok || k.Info()&(types.IsString|types.IsInteger) == 0 || k.Kind() == types.Uintptr || !plainKey(u.Key()) {
 			failf("%s has keys that are no strings or integers", t)
 		}
 		m.Kind, m.IntKeys, m.Unsigneds = Map, k.Info()&types.IsInteger != 0, k.Info()&types.IsUnsigned != 0
@@ -144,18 +255,22 @@ func (b *builder) typeOf(t types.Type) *Type {
 	case *types.Struct:
 		m.Kind, m.Strict = Struct, embeds(u, "Strict")
 		b.name(m, t)
-		m.Fields = b.fields(t, u, false)
-	case *types.Interface:
-		b.union(m, t, u)
+		m.Fields, m.Embedded = b.fields(t, u, false)
 	default:
 		failf("%s cannot be sent as JSON", t)
 	}
-	return m
+}
+
+// plainKey reports whether keys of a map are read and sent as they are.
+func plainKey(t types.Type) bool {
+	_, decodes := method(t, "UnmarshalText", "([]byte) error")
+	encodes, _ := method(t, "MarshalText", "() ([]byte, error)")
+	return !decodes && (!encodes || isText(t))
 }
 
 // elem sets the type of the elements of m.
 func (b *builder) elem(m *Type, t types.Type) {
-	_, m.NullElem = types.Unalias(t).(*types.Pointer)
+	_, m.NullElem = pointedTo(t)
 	m.Elem = b.typeOf(t)
 }
 
@@ -230,186 +345,6 @@ func (b *builder) checkUnions() {
 		}
 	}
 	b.unions = nil
-}
-
-// name gives m the name of t, if t has one.
-func (b *builder) name(m *Type, t types.Type) {
-	n, ok := t.(*types.Named)
-	if !ok {
-		return
-	}
-	b.read(t)
-	name := readable(n)
-	if b.names[name] || reserved[name] {
-		pkg := n.Obj().Pkg().Name()
-		name = upper(pkg) + name
-	}
-	if b.names[name] || reserved[name] {
-		failf("two types would have the name %s", name)
-	}
-	b.names[name] = true
-	m.Name, m.Doc = name, b.docOf[n.Obj().Pos()]
-	b.named = append(b.named, m)
-}
-
-// read remembers the package of t, so that its source is read for comments and enums.
-func (b *builder) read(t types.Type) {
-	if n, ok := types.Unalias(t).(*types.Named); ok && n.Obj().Pkg() != nil && !b.source[n.Obj().Pkg().Path()] {
-		b.missing[n.Obj().Pkg().Path()] = true
-	}
-}
-
-// reserved are the names that generated files declare themselves, and those of TypeScript that
-// they use.
-var reserved = map[string]bool{
-	"Binary": true, "Failure": true, "Session": true, "ClientToServerEvents": true, "ServerToClientEvents": true,
-	"Array": true, "ArrayBuffer": true, "Record": true, "Uint8Array": true,
-}
-
-// readable returns the name of a type: PageOfItem for Page[Item].
-func readable(t types.Type) string {
-	switch t := types.Unalias(t).(type) {
-	case *types.Named:
-		name := upper(t.Obj().Name())
-		for i := range t.TypeArgs().Len() {
-			name += []string{"Of", "And"}[min(i, 1)] + readable(t.TypeArgs().At(i))
-		}
-		return name
-	case *types.Pointer:
-		return readable(t.Elem())
-	case *types.Slice:
-		return readable(t.Elem()) + "List"
-	case *types.Map:
-		return readable(t.Elem()) + "Map"
-	case *types.Basic:
-		return upper(t.Name())
-	}
-	return "Value"
-}
-
-// upper returns name with an upper-case first letter.
-func upper(name string) string {
-	first, size := utf8.DecodeRuneInString(name)
-	return string(unicode.ToUpper(first)) + name[size:]
-}
-
-// fields returns the fields of s by the rules of encoding/json, or one argument for each field.
-func (b *builder) fields(t types.Type, s *types.Struct, tuple bool) []Field {
-	type found struct {
-		Field
-		source        *types.Var
-		depth         int
-		tagged, twice bool
-	}
-	hidden := ""
-	var order []string
-	best := map[string]found{}
-	var walk func(s *types.Struct, depth int, direct, checked bool)
-	walk = func(s *types.Struct, depth int, direct, checked bool) {
-		if depth > 20 {
-			failf("%s embeds itself", t)
-		}
-		for i := range s.NumFields() {
-			f, tag := s.Field(i), reflect.StructTag(s.Tag(i))
-			name, options, _ := strings.Cut(tag.Get("json"), ",")
-			if tag.Get("json") == "-" || f.Embedded() && (is(f.Type(), contractPath, "Tuple") || is(f.Type(), contractPath, "Strict")) {
-				continue
-			}
-			_, pointer := types.Unalias(f.Type()).(*types.Pointer)
-			rules := parseRules(tag.Get("validate"))
-			if f.Embedded() && tuple {
-				failf("%s embeds %s, which cannot be an argument of its own: name the field", t, f.Type())
-			}
-			if f.Embedded() && name == "" {
-				in := types.Unalias(f.Type())
-				if p, ok := in.(*types.Pointer); ok {
-					in = p.Elem()
-				}
-				if _, leaf := selfMade(in); !leaf {
-					if inner, ok := in.Underlying().(*types.Struct); ok {
-						if pointer && !f.Exported() {
-							failf("%s embeds a pointer to the unexported %s", t, in)
-						}
-						walk(inner, depth+1, direct && !pointer, checked && !rules.Skip && !rules.has("structonly", "nostructlevel"))
-						continue
-					}
-				}
-			}
-			switch {
-			case f.Exported():
-			case tag.Get("json") != "" || tag.Get("validate") != "":
-				failf("field %s of %s has tags, but is not exported: clients cannot send it", f.Name(), t)
-			default:
-				if !f.Embedded() {
-					hidden = f.Name()
-				}
-				continue
-			}
-			all := strings.Split(options, ",")
-			if slices.Contains(all, "string") {
-				failf("field %s of %s has the json option \"string\"", f.Name(), t)
-			}
-			tagged := name != ""
-			switch {
-			case tuple:
-				first, size := utf8.DecodeRuneInString(f.Name())
-				name = string(unicode.ToLower(first)) + f.Name()[size:]
-			case !tagged:
-				name = f.Name()
-			}
-			have, known := best[name]
-			if known && (have.depth < depth || have.depth == depth && have.tagged && !tagged) {
-				continue
-			}
-			twice := known && have.depth == depth && have.tagged == tagged // unless a later field hides both
-			if !known {
-				order = append(order, name)
-			}
-			omitted := slices.Contains(all, "omitempty") || slices.Contains(all, "omitzero")
-			field := Field{
-				Name: name, Doc: b.docOf[f.Pos()], Pointer: pointer, Below: !direct,
-				Optional: pointer || !direct || omitted,
-				Omitted:  omitted,
-				Nullable: pointer || tuple && omitted,
-				Rules:    rules,
-			}
-			if u, ok := f.Type().Underlying().(*types.Basic); ok && u.Info()&types.IsString != 0 {
-				field.Const = rules.eq()
-			}
-			field.Rules.Skip = rules.Skip || !checked
-			best[name] = found{field, f, depth, tagged, twice}
-		}
-	}
-	walk(s, 0, true, true)
-	if tuple && len(order) == 0 && hidden != "" {
-		failf("no field of %s is exported: %s cannot be an argument", t, hidden)
-	}
-	var out []Field
-	for _, name := range order {
-		f := best[name]
-		if f.twice {
-			failf("%s has two fields with the JSON name %q", t, name)
-		}
-		if tuple && len(out) > 0 && out[len(out)-1].Optional && !f.Optional {
-			failf("argument %s of %s is required, but follows an optional one", name, t)
-		}
-		f.Type = b.field(t, f.source)
-		out = append(out, f.Field)
-	}
-	return out
-}
-
-// field returns the type of a field. Its errors name the field.
-func (b *builder) field(t types.Type, f *types.Var) *Type {
-	defer func() {
-		if r := recover(); r != nil {
-			if u, ok := r.(unusable); ok && !strings.HasPrefix(string(u), "field ") {
-				failf("field %s of %s: %s", f.Name(), t, string(u))
-			}
-			panic(r)
-		}
-	}()
-	return b.typeOf(f.Type())
 }
 
 func quote(s string) string {

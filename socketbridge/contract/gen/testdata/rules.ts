@@ -248,7 +248,7 @@ export interface ServerToClientEvents {
 /** Values of the session. */
 export interface Session {
   /** Colors are chosen. */
-  colors?: Record<string, number>;
+  colors?: Record<string, number> | null;
   /** Last is the last item. */
   last?: Item;
 }

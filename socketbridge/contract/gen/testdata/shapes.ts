@@ -92,5 +92,5 @@ export interface ServerToClientEvents {
 /** Values of the session. */
 export interface Session {
   /** Cart is in the session. */
-  cart?: Array<Item>;
+  cart?: Array<Item> | null;
 }

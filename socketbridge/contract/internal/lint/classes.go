@@ -53,12 +53,16 @@ var ofStringers = map[string]bool{
 	"uuid_rfc4122": true, "uuid3_rfc4122": true, "uuid4_rfc4122": true, "uuid5_rfc4122": true,
 }
 
+// ReadsString reports whether a rule checks what a method String returns.
+func ReadsString(rule string) bool { return ofStringers[rule] }
+
 // comparisons are the rules that compare a field with another one of the same kind.
 var comparisons = map[string]bool{
 	"eqfield": true, "nefield": true, "gtfield": true, "gtefield": true, "ltfield": true, "ltefield": true,
 }
 
 var (
+	unknownType  = reflect.TypeFor[Unknown]()
 	timeType     = reflect.TypeFor[time.Time]()
 	bytesType    = reflect.TypeFor[[]byte]()
 	stringerType = reflect.TypeFor[fmt.Stringer]()

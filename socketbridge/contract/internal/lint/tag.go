@@ -18,6 +18,9 @@ func NewValidator() *validator.Validate { return validator.New(validator.WithReq
 // library evaluates rules on samples.
 var library = NewValidator()
 
+// Unknown stands for a struct that is not known further.
+type Unknown struct{}
+
 // mistake is the panic for a tag that cannot be used.
 type mistake string
 
@@ -67,7 +70,7 @@ func Tag(t reflect.Type, f reflect.StructField) (wrong string) {
 		case "omitempty", "omitnil", "omitzero":
 		case "structonly", "nostructlevel":
 			if classOf(typ) != structs {
-				failf("%s does not fit %v: the rules after it would not hold", rule, typ)
+				failf("%s does not fit %s: the rules after it would not hold", rule, nameOf(typ))
 			}
 		default:
 			for one := range strings.SplitSeq(rule, "|") {
@@ -90,15 +93,15 @@ func check(t, typ reflect.Type, rule string) {
 	compares := differs || comparisons[name]
 	switch {
 	case class != texts && fits[name]&class == 0 && !(typ.Implements(stringerType) && ofStringers[name]) && !differs:
-		failf("%s does not fit %v", name, typ)
+		failf("%s does not fit %s", name, nameOf(typ))
 	case class == times && param != "" && fits[name] == sizes|times && !strings.HasSuffix(name, "field"):
 		failf("%s compares a time with now: it has no parameter", name)
 	case name == "unique" && class != texts && param == "" && !comparable(typ.Elem()):
-		failf("unique cannot compare %v", typ.Elem())
+		failf("unique cannot compare %s: it can hold a list or a map", nameOf(typ.Elem()))
 	case name == "validateFn":
 		method := cmp.Or(param, "Validate")
 		if _, ok := reflect.PointerTo(typ).MethodByName(method); !ok {
-			failf("%v has no method %s", typ, method)
+			failf("%v has no method %s that reports whether a value fits", typ, method)
 		}
 		return
 	}
@@ -110,9 +113,9 @@ func check(t, typ reflect.Type, rule string) {
 		to, known := fieldAt(t, other)
 		switch {
 		case !known:
-			failf("%s names the field %s, which %v does not have", name, other, t)
+			failf("%s names %s, but there is no such field", name, other)
 		case to != nil && compares && to.Kind() != typ.Kind():
-			failf("%s compares %v with %v, the type of %s", name, typ, to, other)
+			failf("%s compares %s with %s, which is %s", name, nameOf(typ), other, nameOf(to))
 		}
 	}
 	_ = library.VarWithValue(sample(typ).Interface(), reflect.Zero(t).Interface(), rule)
@@ -141,7 +144,7 @@ func othersOf(name, param string) (others []string) {
 func fieldAt(t reflect.Type, path string) (reflect.Type, bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		name, _, indexed := strings.Cut(name, "[")
-		if t = pointedTo(t); t.Kind() == reflect.Interface {
+		if t = pointedTo(t); t.Kind() == reflect.Interface || t == unknownType {
 			return nil, true
 		}
 		if t.Kind() != reflect.Struct {
@@ -153,7 +156,7 @@ func fieldAt(t reflect.Type, path string) (reflect.Type, bool) {
 		}
 		t = f.Type
 	}
-	if t = pointedTo(t); t.Kind() == reflect.Interface {
+	if t = pointedTo(t); t.Kind() == reflect.Interface || t == unknownType {
 		return nil, true
 	}
 	return t, true
@@ -164,6 +167,24 @@ func pointedTo(t reflect.Type) reflect.Type {
 		t = t.Elem()
 	}
 	return t
+}
+
+// nameOf returns what a type is to rules.
+func nameOf(t reflect.Type) string {
+	switch t = pointedTo(t); classOf(t) {
+	case lists, lists | bytes:
+		if t.Kind() == reflect.Map {
+			return "a map"
+		}
+		return "a list"
+	case times:
+		return "a time"
+	case structs:
+		return "a struct"
+	case interfaces:
+		return "any or a union"
+	}
+	return t.Kind().String()
 }
 
 // comparable reports whether all values of t can be keys of a map.

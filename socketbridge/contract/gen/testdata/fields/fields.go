@@ -139,7 +139,39 @@ type (
 		C     int `validate:"-"`
 	}
 	Empty struct{}
+	// Ruled has rules that need to know more than a kind.
+	Ruled struct {
+		ID    stringer             `validate:"uuid4,validateFn=Check"`
+		IDs   []stringer           `validate:"unique,dive,uuid4"`
+		Twin  string               `validate:"unique=Name"`
+		Again *string              `validate:"eqfield=Below.Name,required_if=Below.ID 1 Loop.Name 'a b',nefield=Hidden"`
+		Loop  *Ruled               `validate:"omitempty,required_without=Loop"`
+		Code  int16                `validate:"country_code|oneof=1 2"`
+		Wait  time.Duration        `validate:"min=1s"`
+		Born  time.Time            `validate:"lt,gtfield=Stamp.Time"`
+		Color string               `validate:"iscolor"`
+		Other valuer               `validate:"email"`
+		Pages map[string]page[int] `validate:"unique=Items,dive"`
+		Any   any                  `validate:"required"`
+		Stamp Stamp                `validate:"required"`
+		Below struct {
+			Base
+			Stamp
+		} `validate:"structonly"`
+		base
+	}
+	page[T any] struct {
+		Items []T `validate:"max=3,dive,min=1"`
+	}
+	stringer [16]byte
+	valuer   struct{ Text string }
 )
+
+func (stringer) String() string { return "" }
+
+func (stringer) Check() bool { return true }
+
+func (valuer) ValidatorValue() any { return "" }
 
 var _ = Plain{}.b + Marked{}.e
 
@@ -167,6 +199,7 @@ const (
 	E20 = contract.Notice[HiddenTwice]("HiddenTwice")
 	E22 = contract.Notice[Unchecked]("Unchecked")
 	E21 = contract.Notice[HiddenByTag]("HiddenByTag")
+	E23 = contract.Notice[Ruled]("Ruled")
 )
 
 // All has a value of each event's type, by its name.
@@ -175,5 +208,5 @@ var All = map[string]any{
 	string(E6): EmbeddedDash{}, string(E7): EmbeddedHidden{}, string(E8): EmbeddedDeep{}, string(E9): EmbeddedText{}, string(E10): EmbeddedStamp{},
 	string(E11): EmbeddedTime{}, string(E12): Shadowed{}, string(E13): ShadowedLast{}, string(E14): ShadowedTag{}, string(E15): TagWins{},
 	string(E16): Kinds{}, string(E17): Marked{}, string(E18): Alone{}, string(E19): Empty{},
-	string(E20): HiddenTwice{}, string(E21): HiddenByTag{}, string(E22): Unchecked{},
+	string(E20): HiddenTwice{}, string(E21): HiddenByTag{}, string(E22): Unchecked{}, string(E23): Ruled{},
 }

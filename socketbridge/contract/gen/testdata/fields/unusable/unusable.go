@@ -1,7 +1,11 @@
 // Package unusable declares structs that cannot be used in events.
 package unusable
 
-import "github.com/fiberbridge/fiberbridge/socketbridge/contract"
+import (
+	"time"
+
+	"github.com/fiberbridge/fiberbridge/socketbridge/contract"
+)
 
 type base struct{ Name string }
 
@@ -95,6 +99,114 @@ type Box struct{ Side int }
 func (Disc) oneOf(Disc, Box) {}
 func (Box) oneOf(Disc, Box)  {}
 
+// Tiny is a byte.
+type Tiny uint8
+
+// Step encodes itself.
+type Step int
+
+// MarshalText returns nothing.
+func (Step) MarshalText() ([]byte, error) { return nil, nil }
+
+// Self decodes itself, and has a rule that cannot be used.
+type Self struct {
+	A int `validate:"email"`
+}
+
+// UnmarshalJSON accepts all.
+func (*Self) UnmarshalJSON([]byte) error { return nil }
+
+// Loop points to itself.
+type Loop *Loop
+
+// Unseen is a union whose kind no client can send.
+type Unseen interface{ oneOf(Veiled) }
+
+// Veiled is its member.
+type Veiled struct {
+	Kind string `json:"-" validate:"eq=a"`
+}
+
+func (Veiled) oneOf(Veiled) {}
+
+// Structs with rules that cannot be used.
+type (
+	TextRule struct {
+		A int `validate:"email"`
+	}
+	NoRule struct {
+		A string `validate:"nosuchrule"`
+	}
+	NoParam struct {
+		A string `validate:"min=x"`
+	}
+	SecondRule struct {
+		A string `validate:"ascii|max=x"`
+	}
+	EmbeddedRule struct {
+		Left `validate:"min=1"`
+	}
+	ElemRule struct {
+		A map[string][]bool `validate:"dive,dive,oneof=a"`
+	}
+	KeyRule struct {
+		A map[int]int `validate:"dive,keys,alpha,endkeys"`
+	}
+	SizeOfAny struct {
+		A any `validate:"max=1"`
+	}
+	UniqueAny struct {
+		A []any `validate:"unique"`
+	}
+	UniqueField struct {
+		A []Left `validate:"unique=Nane"`
+	}
+	NoOther struct {
+		A     string `validate:"eqfield=Below.Nane"`
+		Below Left
+	}
+	OtherKind struct {
+		A int `validate:"gtfield=B"`
+		B int64
+	}
+	Promoted struct {
+		A int `validate:"required_with=Name Nane"`
+		Left
+	}
+	Condition struct {
+		A string `validate:"required_if=B x"`
+		B int
+	}
+	TimeParam struct {
+		A time.Time `validate:"lt=2020"`
+	}
+	OnlyInt struct {
+		A int `validate:"structonly,min=1"`
+	}
+	QuotedName struct {
+		A int `json:"it's"`
+	}
+	TinyList  struct{ A []Tiny }
+	StepKeys  struct{ A map[Step]int }
+	HasSelf   struct{ A *Self }
+	HasLoop   struct{ A Loop }
+	HasUnseen struct{ A Unseen }
+	DiveSelf  struct{ A []Ruled }
+	DiveEmbed struct {
+		A []struct {
+			*Left `validate:"required"`
+		}
+	}
+)
+
+// Ruled decodes itself, and has a rule.
+type Ruled struct {
+	A int `validate:"min=1"`
+}
+
+// UnmarshalText accepts all.
+func (*Ruled) UnmarshalText([]byte) error { return nil }
+
 // The structs.
 type (
 	Twice struct {
@@ -186,6 +298,31 @@ const (
 	E25 = contract.Notice[Arguments]("Arguments")
 	E26 = contract.Notice[PointerEnum]("PointerEnum")
 	E27 = contract.Notice[NoKinds]("NoKinds")
+
+	R1  = contract.Notice[TextRule]("TextRule")
+	R2  = contract.Notice[NoRule]("NoRule")
+	R3  = contract.Notice[NoParam]("NoParam")
+	R4  = contract.Notice[SecondRule]("SecondRule")
+	R5  = contract.Notice[EmbeddedRule]("EmbeddedRule")
+	R6  = contract.Notice[ElemRule]("ElemRule")
+	R7  = contract.Notice[KeyRule]("KeyRule")
+	R8  = contract.Notice[SizeOfAny]("SizeOfAny")
+	R9  = contract.Notice[UniqueAny]("UniqueAny")
+	R10 = contract.Notice[UniqueField]("UniqueField")
+	R11 = contract.Notice[NoOther]("NoOther")
+	R12 = contract.Notice[OtherKind]("OtherKind")
+	R13 = contract.Notice[Promoted]("Promoted")
+	R14 = contract.Notice[Condition]("Condition")
+	R15 = contract.Notice[TimeParam]("TimeParam")
+	R16 = contract.Notice[OnlyInt]("OnlyInt")
+	R17 = contract.Notice[QuotedName]("QuotedName")
+	R18 = contract.Notice[TinyList]("TinyList")
+	R19 = contract.Notice[StepKeys]("StepKeys")
+	R20 = contract.Notice[HasSelf]("HasSelf")
+	R21 = contract.Notice[HasLoop]("HasLoop")
+	R22 = contract.Notice[HasUnseen]("HasUnseen")
+	R23 = contract.Notice[DiveSelf]("DiveSelf")
+	R24 = contract.Notice[DiveEmbed]("DiveEmbed")
 )
 
 // All has a value of each event's type, by the name of its declaration.
@@ -195,4 +332,29 @@ var All = map[string]any{
 	"E13": NoDive{}, "E14": OneDive{}, "E15": UnionDive{}, "E16": []map[string]Deep{}, "E17": TupleDives{},
 	"E18": HasKindOfMany{}, "E19": HasSameKind{}, "E20": HasOtherName{}, "E21": HasPointers{}, "E22": HasEmpty{}, "E23": HasNotMembers{},
 	"E24": RuleTag{}, "E25": Arguments{}, "E26": PointerEnum{}, "E27": NoKinds{},
+
+	"R1":  TextRule{},
+	"R2":  NoRule{},
+	"R3":  NoParam{},
+	"R4":  SecondRule{},
+	"R5":  EmbeddedRule{},
+	"R6":  ElemRule{},
+	"R7":  KeyRule{},
+	"R8":  SizeOfAny{},
+	"R9":  UniqueAny{},
+	"R10": UniqueField{},
+	"R11": NoOther{},
+	"R12": OtherKind{},
+	"R13": Promoted{},
+	"R14": Condition{},
+	"R15": TimeParam{},
+	"R16": OnlyInt{},
+	"R17": QuotedName{},
+	"R18": TinyList{},
+	"R19": StepKeys{},
+	"R20": HasSelf{},
+	"R21": HasLoop{},
+	"R22": HasUnseen{},
+	"R23": DiveSelf{},
+	"R24": DiveEmbed{},
 }
