@@ -152,7 +152,7 @@ func validName(name string) bool {
 func (b *builder) lint(t types.Type, f *types.Var, tag string) {
 	rules := slices.DeleteFunc(strings.Split(tag, ","), func(rule string) bool {
 		// Rules that call a method, which stand-ins do not have.
-		return strings.HasPrefix(rule, "validateFn") || isStringer(f.Type()) && lint.ReadsString(rule)
+		return strings.HasPrefix(rule, "validateFn") || lint.ReadsString(rule) && isStringer(f.Type())
 	})
 	field := reflect.StructField{Name: f.Name(), Type: b.standIn(f.Type()), Tag: reflect.StructTag(fmt.Sprintf("validate:%q", strings.Join(rules, ",")))}
 	if wrong := lint.Tag(b.standIn(t), field); wrong != "" {

@@ -113,7 +113,7 @@ func (b *builder) standInStruct(t types.Type, s *types.Struct) reflect.Type {
 
 // isStringer reports whether t, or its elements, have a method String.
 func isStringer(t types.Type) bool {
-	for {
+	for range 100 { // types can be recursive
 		if of, _ := method(t, "String", "() string"); of {
 			return true
 		}
@@ -130,6 +130,7 @@ func isStringer(t types.Type) bool {
 			return false
 		}
 	}
+	return false
 }
 
 // isTime reports whether rules take t for a time.
