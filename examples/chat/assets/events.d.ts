@@ -121,5 +121,5 @@ export interface Session {
   /** The user's name. */
   name?: string;
   /** The rooms of all tabs of the session, on any node. */
-  rooms?: Array<string>;
+  rooms?: Array<string> | null;
 }
