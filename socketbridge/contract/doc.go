@@ -40,7 +40,9 @@
 //   - Embedded structs are part of the struct around them, as in encoding/json.
 //   - Rules of `validate` tags hold. They are those of
 //     github.com/go-playground/validator/v10. Rules of elements of slices and maps need
-//     "dive", once for each level; those of an only argument hold without it.
+//     "dive", once for each level; those of an only argument hold without it. Rules of fields
+//     that clients cannot send, because of json:"-" or of another field with the JSON name, do
+//     not hold.
 //
 // An In or Out that embeds Tuple is several arguments, one for each exported field, in order;
 // json names are not used. Optional arguments come last. A missing argument and null are the
@@ -103,5 +105,8 @@
 //
 // These types cannot be used, and Handle panics for them, as it does for an unusable tag:
 // channels, functions, complex numbers, uintptr, interfaces other than unions and any, maps
-// with other keys, and the json option "string".
+// with other keys, lists of a type of bytes (which encoding/json writes as base64), and the json
+// option "string". A tag is unusable if a rule does not exist, does not fit the Go type of its
+// field, or names a field that the struct does not have. A name is unusable if it is empty, is
+// reserved by Socket.IO, or has more than 256 bytes.
 package contract
